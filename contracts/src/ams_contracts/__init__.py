@@ -1,0 +1,1 @@
+"""The contracts of AMS: events, fold, codec, positions, frames, claims, topics."""

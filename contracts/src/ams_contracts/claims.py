@@ -1,0 +1,69 @@
+"""Who is who between the services: token claims, roles, and the answers of identity's internal routes."""
+
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+AUDIENCE = "ams"
+IDENTITY_CHANNEL = "ams:identity:changed"
+"""The Redis channel on which identity says what caches must drop (``IdentityChanged``)."""
+
+
+class Role(StrEnum):
+    """What a user may do in a project, from least to most."""
+
+    VIEWER = "viewer"
+    MEMBER = "member"
+    OWNER = "owner"
+
+
+ROLE_RANK = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
+
+
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    INGEST = "ingest"
+
+
+class AccessClaims(Struct, frozen=True, kw_only=True):
+    """An access token: EdDSA JWT, header ``typ=at+jwt`` and ``kid``, 10 minutes. No projects inside."""
+
+    iss: str
+    aud: str
+    sub: str
+    sid: str
+    jti: str
+    iat: int
+    exp: int
+
+
+class Access(Struct, frozen=True, kw_only=True):
+    """What a user is in a project."""
+
+    user_id: str
+    project_id: str
+    role: Role
+
+
+class KeyGrant(Struct, frozen=True, kw_only=True):
+    """What an API key opens: the answer of ``POST /api/auth/token``."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_in: int
+    project_id: str
+    key_id: str
+    scopes: list[Scope]
+
+
+class IdentityChanged(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message on ``IDENTITY_CHANNEL``: which cached answers are no longer true."""
+
+    kind: Literal["key.revoked", "access.changed", "session.revoked", "project.deleted"]
+    key_id: str | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+    session_id: str | None = None
+    jti: str | None = None

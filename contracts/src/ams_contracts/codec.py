@@ -1,0 +1,135 @@
+"""Bytes to contracts and back. The only place that decodes what others sent.
+
+Order: size, UTF-8, strict msgspec. Whatever the decoder raises (RecursionError and OverflowError included) becomes one error type.
+"""
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ams_contracts.events import BATCH_BYTES_MAX, BATCH_VERSION, EVENTS_PER_BATCH_MAX, Batch, Event, Producer
+from ams_contracts.ids import ProjectId, TaskId
+
+RECORD_BYTES_MAX = 2 * BATCH_BYTES_MAX
+
+T = TypeVar("T")
+
+
+class MalformedError(ValueError):
+    """What was sent cannot be read. ``code`` is stable: too_large, not_utf8, not_json, too_deep, unsupported_major, unknown_kind, invalid, empty."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+
+
+class Reject(Struct, frozen=True):
+    """One event of a batch that could not be read: its place, why, and its bytes."""
+
+    index: int
+    code: str
+    detail: str
+    raw: bytes
+
+
+class DecodedBatch(Struct, frozen=True):
+    """A batch, the events that could be read with their places in it, and those that could not."""
+
+    batch: Batch
+    indexes: list[int]
+    rejects: list[Reject]
+
+
+class _Version(Struct):
+    v: Any = None
+
+
+class _RawBatch(Struct, frozen=True, kw_only=True):
+    v: Literal[1]
+    project_id: ProjectId
+    task_id: TaskId | None = None
+    producer: Producer
+    events: list[Raw]
+
+
+_encoder = msgspec.json.Encoder()
+_batch = msgspec.json.Decoder(Batch)
+_raw_batch = msgspec.json.Decoder(_RawBatch)
+_event = msgspec.json.Decoder(Event)
+_version = msgspec.json.Decoder(_Version)
+
+
+def encode(value: object) -> bytes:
+    """A contract as JSON."""
+    return _encoder.encode(value)
+
+
+def decode(decoder: msgspec.json.Decoder[T], data: bytes, *, bytes_max: int = RECORD_BYTES_MAX) -> T:
+    """Decode what somebody sent.
+
+    Raises:
+        MalformedError: The only error, whatever is wrong with the bytes.
+    """
+    if not data:
+        raise MalformedError("empty")
+    if len(data) > bytes_max:
+        raise MalformedError("too_large", f"{len(data)} bytes, at most {bytes_max}")
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        code = "unknown_kind" if "Invalid value '" in str(error) and str(error).endswith("$.kind`") else "invalid"
+        raise MalformedError(code, str(error)[:300]) from error
+    except RecursionError as error:
+        raise MalformedError("too_deep") from error
+    except UnicodeDecodeError as error:
+        raise MalformedError("not_utf8") from error
+    except (msgspec.DecodeError, ValueError, OverflowError, TypeError, MemoryError) as error:
+        raise MalformedError("not_utf8" if "utf-8" in str(error).lower() else "not_json", str(error)[:300]) from error
+
+
+def decode_event(data: bytes) -> Event:
+    """One event.
+
+    Raises:
+        MalformedError: It cannot be read.
+    """
+    return decode(_event, data)
+
+
+def decode_batch(data: bytes | None) -> DecodedBatch:
+    """A record's value. When it does not decode whole, its events are decoded one by one, so that neighbours of a bad one live.
+
+    Raises:
+        MalformedError: Not even the envelope can be read.
+    """
+    if data is None:
+        raise MalformedError("tombstone_unsupported")
+    try:
+        batch = decode(_batch, data)
+    except MalformedError as error:
+        if error.code in {"empty", "too_large", "too_deep", "not_json", "not_utf8"}:
+            raise
+        return _decode_one_by_one(data)
+    return DecodedBatch(batch, list(range(len(batch.events))), [])
+
+
+def _decode_one_by_one(data: bytes) -> DecodedBatch:
+    version = decode(_version, data).v
+    if isinstance(version, int) and version > BATCH_VERSION:
+        raise MalformedError("unsupported_major", f"version {version}, this reads {BATCH_VERSION}")
+    raw = decode(_raw_batch, data)
+    if len(raw.events) > EVENTS_PER_BATCH_MAX:
+        raise MalformedError("too_many_events", f"{len(raw.events)}, at most {EVENTS_PER_BATCH_MAX}")
+    events: list[Event] = []
+    indexes: list[int] = []
+    rejects: list[Reject] = []
+    for index, item in enumerate(raw.events):
+        try:
+            events.append(decode_event(bytes(item)))
+            indexes.append(index)
+        except MalformedError as error:
+            rejects.append(Reject(index, error.code, error.detail, bytes(item)))
+    batch = Batch(v=BATCH_VERSION, project_id=raw.project_id, task_id=raw.task_id, producer=raw.producer, events=events)
+    return DecodedBatch(batch, indexes, rejects)

@@ -1,0 +1,177 @@
+"""The events of the log, version 1, and the batch that carries them.
+
+A published event does not change. An added field has a default; anything else is a new struct, an upcast and a golden file.
+The union's tag is the field ``kind`` and is written out in full (``step.started``).
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from ams_contracts.documents import Slot, StepDocument, TaskDocument, Usage
+from ams_contracts.ids import EventId, Microseconds, Name, ProjectId, Seq, StepId, TaskId, Word
+
+BATCH_VERSION = 1
+EVENTS_PER_BATCH_MAX = 1_000
+BATCH_BYTES_MAX = 1_048_576
+DELTA_CHARS_MAX = 4_096
+PAYLOAD_CHARS_MAX = 1_048_576
+
+
+class EventBase(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What every event says: who it is, its place among its producer's events, and when it happened."""
+
+    event_id: EventId
+    seq: Seq
+    at_us: Microseconds
+
+
+class AgentRegistered(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="agent.registered"):
+    """An agent introduced itself."""
+
+    name: Word
+    version: Word | None = None
+    framework: Word | None = None
+    description: Annotated[str, Meta(max_length=4_096)] | None = None
+    tools: Annotated[list[Word], Meta(max_length=256)] = []
+    owner: Word | None = None
+    metadata: Annotated[dict[Word, Name], Meta(max_length=256)] = {}
+
+
+class TaskStarted(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="task.started"):
+    """A task began."""
+
+    task: TaskDocument
+
+
+class TaskUpdated(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="task.updated"):
+    """A running task is described anew."""
+
+    task: TaskDocument
+
+
+class TaskEnded(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="task.ended"):
+    """A task is over. Carries everything that ``task.started`` said."""
+
+    task: TaskDocument
+
+
+class TaskDeleted(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="task.deleted"):
+    """A person deleted the task: its rows go, and later events of it are ignored and counted."""
+
+    by: Word
+
+
+class StepStarted(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.started"):
+    """A step began."""
+
+    step_id: StepId
+    step: StepDocument
+
+
+class StepEnded(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.ended"):
+    """A step is over. Carries everything that ``step.started`` said."""
+
+    step_id: StepId
+    step: StepDocument
+
+
+class StepRecorded(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.recorded"):
+    """A whole step in one event: OpenTelemetry spans, and steps shorter than a flush."""
+
+    step_id: StepId
+    step: StepDocument
+
+
+class OpenStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step that is still open, as a heartbeat tells it."""
+
+    step_id: StepId
+    status: Literal["running", "waiting"] = "running"
+    usage: Usage | None = None
+
+
+class OutputDelta(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A piece of streamed output. ``index`` counts the pieces of one step from 0."""
+
+    step_id: StepId
+    index: Annotated[int, Meta(ge=0)]
+    text: Annotated[str, Meta(max_length=DELTA_CHARS_MAX)]
+
+
+class LogLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line that the agent logged inside a step."""
+
+    step_id: StepId
+    level: Word = "info"
+    text: Annotated[str, Meta(max_length=DELTA_CHARS_MAX)]
+
+
+class StepProgressed(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.progressed"):
+    """Open steps are alive: the heartbeat of one process and task, or news of a step (waiting, output, a log line).
+
+    Every step named in ``steps`` gets its status, partial usage and last beat from here.
+    """
+
+    steps: Annotated[list[OpenStep], Meta(max_length=1_000)] = []
+    deltas: Annotated[list[OutputDelta], Meta(max_length=1_000)] = []
+    logs: Annotated[list[LogLine], Meta(max_length=1_000)] = []
+
+
+class StepLost(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.lost"):
+    """No heartbeat came for 30 s. ``at_us`` is the last beat + 1, in the producer's clock, so that any later beat undoes it."""
+
+    step_id: StepId
+    last_beat_us: Microseconds
+
+
+class StepScored(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.scored"):
+    """A person, a model or code judged a step."""
+
+    step_id: StepId
+    name: Word
+    value: float | None = None
+    label: Word | None = None
+    explanation: Annotated[str, Meta(max_length=4_096)] | None = None
+    source: Literal["human", "model", "code"]
+
+
+class PayloadStored(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="payload.stored"):
+    """An input, an output, a stack, or what is left of a span.
+
+    ``bytes`` is the true length of the whole payload in UTF-8; ``truncated`` says that ``text`` is its beginning.
+    Slot ``original`` is JSON: ``{attributes, consumed: [key], events, links, scope, resource, dropped}``.
+    """
+
+    step_id: StepId
+    slot: Slot
+    mime: Word = "text/plain"
+    text: Annotated[str, Meta(max_length=PAYLOAD_CHARS_MAX)]
+    bytes: Annotated[int, Meta(ge=0)]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    truncated: bool = False
+
+
+TaskEvent = TaskStarted | TaskUpdated | TaskEnded
+DocumentEvent = StepStarted | StepEnded | StepRecorded
+StepsTopicEvent = AgentRegistered | TaskStarted | TaskUpdated | TaskEnded | TaskDeleted | StepStarted | StepEnded | StepRecorded | StepProgressed | StepLost | StepScored
+Event = StepsTopicEvent | PayloadStored
+
+
+class Producer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who sent a batch. ``instance_id`` is new for every process (and fork)."""
+
+    sdk: Word
+    version: Word = ""
+    instance_id: Word
+    host: Word = ""
+
+
+class Batch(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` alone."""
+
+    v: Literal[1]
+    project_id: ProjectId
+    task_id: TaskId | None = None
+    producer: Producer
+    events: Annotated[list[Event], Meta(max_length=EVENTS_PER_BATCH_MAX)]

@@ -1,0 +1,141 @@
+"""The one fold: what a step and a task are, given the events that came so far, in whatever order and however often.
+
+A step is two registers. The *document* register holds the whole document of the highest started-or-ended stamp; the
+*progress* register holds status, partial usage and last beat of the highest progressed-or-lost stamp, and counts until an
+end. A stamp is (phase, at_us, seq, event_id). Taking the maximum is commutative, associative and idempotent, so order and
+repetition change nothing. ``web/src/fold`` is the twin in TypeScript; both pass ``contracts/vectors/*.json``.
+"""
+
+from typing import assert_never
+
+from msgspec import Struct
+
+from ams_contracts.documents import Status, StepDocument, TaskDocument, Usage
+from ams_contracts.events import (
+    DocumentEvent,
+    StepEnded,
+    StepLost,
+    StepProgressed,
+    StepRecorded,
+    StepStarted,
+    TaskEnded,
+    TaskEvent,
+    TaskStarted,
+    TaskUpdated,
+)
+
+PHASE_STARTED = 0
+PHASE_PROGRESSED = 1
+PHASE_ENDED = 2
+
+
+class Stamp(Struct, frozen=True, order=True, array_like=True):
+    """The rank of an event among those of one register; the highest wins. JSON: ``[phase, at_us, seq, event_id]``."""
+
+    phase: int
+    at_us: int
+    seq: int
+    event_id: str
+
+
+class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a heartbeat, a wait or a loss says of an open step. ``at_us`` is the last beat."""
+
+    status: Status
+    at_us: int
+    usage: Usage | None = None
+
+
+class StepState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step so far. ``document`` is null while only progress of it is known."""
+
+    document: StepDocument | None = None
+    stamp: Stamp | None = None
+    progress: Progress | None = None
+    progress_stamp: Stamp | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.stamp is not None and self.stamp.phase == PHASE_ENDED
+
+    @property
+    def status(self) -> Status:
+        """The status to show: the document's once it is over, else what progress says."""
+        if self.document is not None and (self.ended or self.progress is None):
+            return self.document.status
+        return self.progress.status if self.progress is not None else Status.RUNNING
+
+    @property
+    def usage(self) -> Usage | None:
+        """The document's usage, or the partial one while the step is open."""
+        if self.document is not None and self.document.usage is not None:
+            return self.document.usage
+        return None if self.ended or self.progress is None else self.progress.usage
+
+
+class TaskState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task so far, by its own events. ``document`` is null while only its steps are known."""
+
+    document: TaskDocument | None = None
+    stamp: Stamp | None = None
+
+
+EMPTY_STEP = StepState()
+EMPTY_TASK = TaskState()
+
+
+def phase_of(event: DocumentEvent | TaskEvent | StepProgressed | StepLost) -> int:
+    """The phase of an event's stamp: started 0 < progressed, lost 1 < ended, recorded 2."""
+    match event:
+        case StepStarted() | TaskStarted() | TaskUpdated():
+            return PHASE_STARTED
+        case StepProgressed() | StepLost():
+            return PHASE_PROGRESSED
+        case StepEnded() | StepRecorded() | TaskEnded():
+            return PHASE_ENDED
+        case _:
+            assert_never(event)
+
+
+def stamp_of(event: DocumentEvent | TaskEvent | StepProgressed | StepLost) -> Stamp:
+    """The stamp of an event."""
+    return Stamp(phase_of(event), event.at_us, event.seq, event.event_id)
+
+
+def step_ids_of(event: DocumentEvent | StepProgressed | StepLost) -> list[str]:
+    """The steps that an event speaks of: one, or all that a heartbeat lists."""
+    return [step.step_id for step in event.steps] if isinstance(event, StepProgressed) else [event.step_id]
+
+
+def fold(state: StepState, event: DocumentEvent | StepProgressed | StepLost, step_id: str) -> StepState:
+    """The step ``step_id`` after one more event. Pure; returns ``state`` itself when the event changes nothing.
+
+    Args:
+        state: The step so far; ``EMPTY_STEP`` for a new one.
+        event: One that speaks of ``step_id`` (see ``step_ids_of``).
+        step_id: 16 hex; needed because a heartbeat speaks of many.
+    """
+    stamp = stamp_of(event)
+    if isinstance(event, StepStarted | StepEnded | StepRecorded):
+        if state.stamp is not None and stamp <= state.stamp:
+            return state
+        return StepState(document=event.step, stamp=stamp, progress=state.progress, progress_stamp=state.progress_stamp)
+    if state.progress_stamp is not None and stamp <= state.progress_stamp:
+        return state
+    return StepState(document=state.document, stamp=state.stamp, progress=_progress(event, step_id), progress_stamp=stamp)
+
+
+def fold_task(state: TaskState, event: TaskEvent) -> TaskState:
+    """The task after one more event. Pure; returns ``state`` itself when the event changes nothing."""
+    stamp = stamp_of(event)
+    if state.stamp is not None and stamp <= state.stamp:
+        return state
+    return TaskState(document=event.task, stamp=stamp)
+
+
+def _progress(event: StepProgressed | StepLost, step_id: str) -> Progress:
+    if isinstance(event, StepLost):
+        return Progress(status=Status.LOST, at_us=event.last_beat_us)
+    # several entries of one step in one event: the last one said it
+    entry = next(step for step in reversed(event.steps) if step.step_id == step_id)
+    return Progress(status=Status(entry.status), at_us=event.at_us, usage=entry.usage)

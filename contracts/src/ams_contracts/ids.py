@@ -1,0 +1,21 @@
+"""Identifiers and bounded scalars that every contract uses."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+ProjectId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="UUIDv7, lower-case text.")]
+TaskId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$", description="W3C trace id: 32 lower-case hex digits.")]
+StepId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$", description="W3C span id: 16 lower-case hex digits.")]
+EventId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$", description="128 bits, 32 lower-case hex digits.")]
+
+TIME_MAX_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z, the last moment that every client can show
+INT64_MAX = 2**63 - 1
+
+Microseconds = Annotated[int, Meta(ge=0, le=TIME_MAX_US, description="Microseconds since the Unix epoch, UTC.")]
+Seq = Annotated[int, Meta(ge=0, le=INT64_MAX, description="Counts the events of one producer in one task from 1; 0 for OpenTelemetry.")]
+Tokens = Annotated[int, Meta(ge=0, le=10**15)]
+
+Name = Annotated[str, Meta(max_length=1_024)]
+Word = Annotated[str, Meta(max_length=256)]
+Preview = Annotated[str, Meta(max_length=512)]

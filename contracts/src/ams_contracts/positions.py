@@ -1,0 +1,33 @@
+"""A place in the log: the next offset to read of one partition of one version of a topic."""
+
+import re
+from typing import Self
+
+from msgspec import Struct
+
+_TEXT = re.compile(r"^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,18})$")
+_OFFSET_MAX = 2**63 - 1
+
+
+class Position(Struct, frozen=True, order=True):
+    """Everything before ``offset`` was seen; ``offset`` itself was not. As text ``version.partition.offset``, e.g. ``1.7.4211``."""
+
+    version: int
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.version}.{self.partition}.{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``1.7.4211``.
+
+        Raises:
+            ValueError: The text is not a position.
+        """
+        match = _TEXT.match(text) if len(text) <= 64 else None
+        if match is None or int(match[3]) > _OFFSET_MAX:
+            msg = "a position looks like 1.7.4211: topic version, partition, next offset"
+            raise ValueError(msg)
+        return cls(int(match[1]), int(match[2]), int(match[3]))

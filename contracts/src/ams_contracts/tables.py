@@ -1,0 +1,222 @@
+"""The tables that trace-ingest writes and trace-query reads (extra ``tables``), as SQLAlchemy Core.
+
+They live in one schema per projection generation (``g1`` ...). No schema is named here: every transaction sets
+``search_path`` to the current generation (``public.generations``) and, for readers, ``ams.project_id`` for row-level security.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB
+
+metadata = MetaData()
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("name", Text, primary_key=True),  # g1, g2: the schema
+    Column("current", Boolean, nullable=False),
+    Column("fold_version", Integer, nullable=False),
+    Column("mapper_version", Integer, nullable=False),
+    schema="public",
+)
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("projection", Text, primary_key=True),  # steps | payloads | text
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("last_timestamp_ms", BigInteger, nullable=False),  # of the last record: a topic made anew is seen by it
+)
+
+task_days = Table(  # the UTC day, by the broker's clock, of a task's first record; claimed once by whichever projection meets it first
+    "task_days",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("day", Date, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("day", Date, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("first_offset", BigInteger, nullable=False),
+    Column("last_offset", BigInteger, nullable=False),  # of the last record that touched the task
+    # the register of the task's own events (fold_task)
+    Column("document", JSONB),  # TaskDocument; null while only steps are known
+    Column("stamp_phase", SmallInteger),
+    Column("stamp_at_us", BigInteger),
+    Column("stamp_seq", BigInteger),
+    Column("stamp_event_id", Text),
+    # what is shown: from the document, else from the earliest parentless step
+    Column("root_step_id", Text),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("agent", Text),
+    Column("status", Text, nullable=False),
+    Column("started_at_us", BigInteger),
+    Column("ended_at_us", BigInteger),
+    Column("duration_us", BigInteger),
+    Column("conversation_id", Text),
+    Column("user_id", Text),
+    Column("environment", Text),
+    Column("tags", JSONB, nullable=False),  # {word: word}
+    Column("parent_task_id", Text),
+    Column("preview", Text),
+    Column("error_type", Text),
+    Column("error_message", Text),
+    Column("flags", ARRAY(Text), nullable=False),
+    # totals, kept by difference
+    Column("steps", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("running_steps", Integer, nullable=False),
+    Column("waiting_steps", Integer, nullable=False),
+    Column("lost_steps", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost_nusd", BigInteger, nullable=False),
+    Column("priced_steps", Integer, nullable=False),  # 0: the task's cost is unknown (null), not zero
+    Column("unpriced_steps", Integer, nullable=False),  # billable steps with usage and without a known price
+    Column("last_event_at_us", BigInteger, nullable=False),  # by the producers' clocks
+    Column("sort_at_us", BigInteger, nullable=False),  # started_at_us, else the broker's time of the first record: never null, the list's order
+)
+
+steps = Table(  # partitioned by day
+    "steps",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("step_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("first_offset", BigInteger, nullable=False),
+    Column("end_offset", BigInteger),  # the record at which it ended; null while open
+    # the document register; null type while only progress is known
+    Column("stamp_phase", SmallInteger),
+    Column("stamp_at_us", BigInteger),
+    Column("stamp_seq", BigInteger),
+    Column("stamp_event_id", Text),
+    # the progress register
+    Column("progress_phase", SmallInteger),
+    Column("progress_at_us", BigInteger),
+    Column("progress_seq", BigInteger),
+    Column("progress_event_id", Text),
+    Column("progress_status", Text),
+    Column("progress_usage", JSONB),
+    Column("last_beat_us", BigInteger),
+    # the document
+    Column("parent_step_id", Text),
+    Column("type", Text, nullable=False),
+    Column("type_raw", Text),
+    Column("name", Text, nullable=False),
+    Column("span_name", Text),
+    Column("agent", Text),
+    Column("status", Text, nullable=False),  # the one to show: fold.StepState.status
+    Column("document_status", Text),  # the document's own
+    Column("started_at_us", BigInteger),
+    Column("ended_at_us", BigInteger),
+    Column("duration_us", BigInteger),
+    Column("ttft_us", BigInteger),
+    Column("seq", BigInteger, nullable=False),
+    Column("provider", Text),
+    Column("model_requested", Text),
+    Column("model", Text),
+    Column("response_id", Text),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("cost_nusd", BigInteger),
+    Column("cost_source", Text, nullable=False),
+    Column("tool_name", Text),
+    Column("error_type", Text),
+    Column("error_message", Text),
+    Column("preview_input", Text),
+    Column("preview_output", Text),
+    Column("conversation_id", Text),
+    Column("user_id", Text),
+    Column("environment", Text),
+    Column("tags", JSONB),
+    Column("flags", ARRAY(Text), nullable=False),
+    Column("rest", JSONB, nullable=False),  # the document's other fields, as in StepDocument: usage, finish_reasons, parameters, tool_call_id, attempts, captured, too_large
+    # roll-up: what this step adds to its task's totals (rules R1-R3)
+    Column("counted_input", BigInteger, nullable=False),
+    Column("counted_output", BigInteger, nullable=False),
+    Column("counted_nusd", BigInteger),
+    Column("usage_shadowed", Boolean, nullable=False),
+    Column("usage_below", Boolean, nullable=False),  # something beneath it reports billable usage
+)
+
+step_payloads = Table(  # partitioned by day
+    "step_payloads",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("step_id", Text, primary_key=True),
+    Column("slot", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("mime", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("truncated", Boolean, nullable=False),
+)
+
+task_producers = Table(
+    "task_producers",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("instance_id", Text, primary_key=True),
+    Column("sdk", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("seqs", INT8MULTIRANGE, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Text),
+    Column("framework", Text),
+    Column("description", Text),
+    Column("tools", ARRAY(Text), nullable=False),
+    Column("owner", Text),
+    Column("metadata", JSONB, nullable=False),
+    Column("registered_at_us", BigInteger),  # null: seen in steps, never registered itself
+    Column("last_seen_at_us", BigInteger, nullable=False),
+)
+
+response_claims = Table(
+    "response_claims",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("response_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("step_id", Text, primary_key=True),
+    Column("model", Text),
+    Column("started_at_us", BigInteger),
+    Column("ended_at_us", BigInteger),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("index", Integer, primary_key=True),  # of the event in its batch; -1: the whole record
+    Column("projection", Text, primary_key=True),
+    Column("project_id", Text),  # null when the record could not be read that far
+    Column("task_id", Text),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("bytes", LargeBinary, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+)

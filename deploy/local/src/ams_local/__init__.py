@@ -1,0 +1,1 @@
+"""AMS on one machine: supervisor, embedded servers, gateway."""

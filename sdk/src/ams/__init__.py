@@ -1,0 +1,1 @@
+"""Tell AMS what your agent does while it does it."""

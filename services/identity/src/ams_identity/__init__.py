@@ -1,0 +1,1 @@
+"""Users, sessions, projects, members and API keys of AMS."""

@@ -1,0 +1,1 @@
+"""What the services of AMS share and what has no business meaning."""

@@ -1,0 +1,32 @@
+"""Connections to Postgres: an asyncpg pool with bounded waits."""
+
+import asyncpg
+
+POOL_TIMEOUT_SECONDS = 5
+COMMAND_TIMEOUT_SECONDS = 10
+TRANSACTION_TIMEOUT = "8s"  # a process that is frozen inside a transaction would hold its locks for ever
+
+
+async def open_pool(url: str, *, application: str, size_max: int, server_settings: dict[str, str] | None = None) -> asyncpg.Pool:
+    """A pool that opens no connection until it is used, so that a service starts while Postgres is away.
+
+    Args:
+        url: ``postgresql://user:password@host:port/database``.
+        application: Shown in ``pg_stat_activity``.
+        size_max: Connections at most.
+        server_settings: Further settings of each connection, e.g. ``statement_timeout``.
+    """
+    return await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size_max,
+        timeout=POOL_TIMEOUT_SECONDS,
+        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        server_settings={"application_name": application, "transaction_timeout": TRANSACTION_TIMEOUT, **(server_settings or {})},
+    )
+
+
+async def check_pool(pool: asyncpg.Pool) -> None:
+    """A readiness check: Postgres answers within two seconds."""
+    async with pool.acquire(timeout=2) as connection:
+        await connection.fetchval("select 1", timeout=2)

@@ -1,0 +1,43 @@
+"""One way to make a Litestar application: problems, health, an OpenAPI document, no debug pages."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from litestar import Litestar
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from ams_kit.http.health import Check, health_routes
+from ams_kit.http.problems import EXCEPTION_HANDLERS
+
+BODY_BYTES_MAX = 65_536
+
+
+def make_application(
+    *,
+    title: str,
+    openapi_path: str,
+    route_handlers: Sequence[Any],
+    checks: Mapping[str, Check],
+    body_bytes_max: int = BODY_BYTES_MAX,
+    **options: Any,
+) -> Litestar:
+    """A service's application.
+
+    Args:
+        title: Of the OpenAPI document.
+        openapi_path: Where it is served, e.g. ``/api/traces/openapi`` (the document is ``<path>/openapi.json``).
+        route_handlers: The service's own routes.
+        checks: See ``health_routes``.
+        body_bytes_max: A larger body is answered 413.
+        options: Further arguments of ``Litestar`` (middleware, lifespan, dependencies, state ...).
+    """
+    return Litestar(
+        route_handlers=[*health_routes(checks), *route_handlers],
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=OpenAPIConfig(title=title, version="0.1.0", path=openapi_path, render_plugins=[JsonRenderPlugin()]),
+        request_max_body_size=body_bytes_max,
+        debug=False,
+        logging_config=None,
+        **options,
+    )

@@ -1,0 +1,70 @@
+"""How a service process runs: uvicorn on one address, clean on SIGTERM, one sentence and exit code 2 for a wrong setting."""
+
+import socket
+import sys
+from collections.abc import Callable, Mapping
+
+import structlog
+import uvicorn
+from litestar import Litestar
+from msgspec import Struct
+
+from ams_kit.settings import S, SettingsError, load
+from ams_kit.telemetry.logs import configure_logging
+
+GRACEFUL_SHUTDOWN_SECONDS = 4  # everything stops within 10 s (issue of the supervisor): 4 for open requests, the rest for flushes
+WS_MESSAGE_BYTES_MAX = 16_384
+
+logger = structlog.get_logger(__name__)
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """Where a process listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+
+
+def read_settings(settings: type[S], environ: Mapping[str, str], service: str) -> S:
+    """Settings of a process, or one sentence on stderr and exit code 2."""
+    try:
+        return load(settings, environ)
+    except SettingsError as error:
+        sys.stderr.write(f"{service}: {error}\n")
+        raise SystemExit(2) from None
+
+
+def run(service: str, make_app: Callable[[], Litestar], *, host: str, port: int, log_level: str = "INFO") -> None:
+    """Serve an application until SIGTERM or SIGINT.
+
+    Args:
+        service: Its name in every log line.
+        make_app: The composition root, called once in this process.
+        host: The address to bind.
+        port: 0 picks a free one.
+        log_level: A name of the standard library's levels.
+    """
+    configure_logging(service, log_level)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        sys.stderr.write(f"{service}: cannot listen on {host}:{port}: {error.strerror}\n")
+        raise SystemExit(2) from None
+    config = uvicorn.Config(
+        make_app(),
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=WS_MESSAGE_BYTES_MAX,
+        ws_per_message_deflate=False,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
+        backlog=2_048,
+    )
+    logger.info("listening", host=host, port=listener.getsockname()[1])
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,49 @@
+"""Settings come from the environment: ``AMS_<FIELD>``, once, at the top of a process."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+PREFIX = "AMS_"
+IGNORED_PREFIXES = ("AMS_TEST_",)
+SHARED_NAMES = frozenset(
+    {
+        "AMS_PUBLIC_URL", "AMS_DATA_DIR", "AMS_KAFKA_BOOTSTRAP", "AMS_DATABASE_URL", "AMS_REDIS_URL", "AMS_SECRET_KEY", "AMS_SERVICE_SECRET",
+        "AMS_ENDPOINT", "AMS_API_KEY", "AMS_SPOOL_DIR", "AMS_REQUIRE_ALL",
+    }
+)  # fmt: skip
+"""Names that any process may find in its environment, whether it reads them or not (design, section 8a)."""
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class SettingsError(ValueError):
+    """A setting is missing, unknown or wrong. The text is for the person who starts the process; it never holds a value."""
+
+
+def load(settings: type[S], environ: Mapping[str, str]) -> S:
+    """Read a settings struct from the environment.
+
+    Args:
+        settings: A frozen msgspec struct; field ``database_url`` is ``AMS_DATABASE_URL``. Numbers and booleans are read from text.
+        environ: Usually ``os.environ``.
+
+    Raises:
+        SettingsError: A name is missing or unknown, or a value does not fit its type.
+    """
+    fields = {PREFIX + field.name.upper(): field for field in msgspec.structs.fields(settings)}
+    unknown = sorted(n for n in environ if n.startswith(PREFIX) and n not in fields and n not in SHARED_NAMES and not n.startswith(IGNORED_PREFIXES))
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; known here: {', '.join(sorted(fields))}")
+    missing = sorted(name for name, field in fields.items() if field.required and not environ.get(name))
+    if missing:
+        raise SettingsError(f"missing setting {', '.join(missing)}")
+    values: dict[str, object] = {}
+    for name, field in fields.items():
+        if environ.get(name):
+            try:
+                values[field.name] = msgspec.convert(environ[name], field.type, strict=False)
+            except msgspec.ValidationError as error:
+                raise SettingsError(f"{name}: {error}") from error
+    return settings(**values)

@@ -1,0 +1,50 @@
+"""Logs are JSON lines on stderr: ``{"event": ..., "level": ..., "time": ..., "service": ..., fields}``. Never prompts, answers, tokens or keys."""
+
+import logging
+import sys
+import traceback
+
+import msgspec
+import structlog
+
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+
+def _exception_without_values(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Type and places of an exception. Its text and its variables may hold what a user sent, so neither is logged."""
+    info = event.pop("exc_info", None)
+    error = info[1] if isinstance(info, tuple) else sys.exc_info()[1] if info is True else info
+    if isinstance(error, BaseException):
+        frames = traceback.extract_tb(error.__traceback__)[-12:]
+        event["exception"] = {"type": type(error).__name__, "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]}
+    return event
+
+
+def _render(_: object, __: str, event: structlog.typing.EventDict) -> str:
+    return _encode(event).decode()
+
+
+def configure_logging(service: str, level: str = "INFO") -> None:
+    """Make every log line of this process, libraries' included, one JSON object."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(allow=[]),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _exception_without_values,
+        lambda _logger, _method, event: {"service": service, **event},
+    ]
+    structlog.configure(
+        processors=[*shared[:2], *shared[3:], structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # services are forked from one process: nothing bound before the fork may stay
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render], foreign_pre_chain=shared)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for noisy in ("httpx", "httpcore", "aiokafka", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

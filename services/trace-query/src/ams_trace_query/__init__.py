@@ -1,0 +1,1 @@
+"""Tasks, steps and search of AMS over REST."""
