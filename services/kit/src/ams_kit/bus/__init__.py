@@ -1,0 +1,30 @@
+"""The log: Kafka through FastStream and aiokafka, and the only place that imports them."""
+
+from ams_kit.bus.alarms import Alarm, AlarmKind, OnAlarm
+from ams_kit.bus.consumer import Consumer, Lag
+from ams_kit.bus.errors import LogUnavailableError, PositionMovedError, RecordTooLargeError
+from ams_kit.bus.log import Log
+from ams_kit.bus.partition import partition_of
+from ams_kit.bus.records import LogRecord, Projection, Record, Stored
+from ams_kit.bus.tail import Tail
+from ams_kit.bus.topics import create_topics, ping
+
+__all__ = [
+    "Alarm",
+    "AlarmKind",
+    "Consumer",
+    "Lag",
+    "Log",
+    "LogRecord",
+    "LogUnavailableError",
+    "OnAlarm",
+    "PositionMovedError",
+    "Projection",
+    "Record",
+    "RecordTooLargeError",
+    "Stored",
+    "Tail",
+    "create_topics",
+    "partition_of",
+    "ping",
+]
