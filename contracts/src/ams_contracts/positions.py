@@ -5,7 +5,7 @@ from typing import Self
 
 from msgspec import Struct
 
-_TEXT = re.compile(r"^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,18})$")
+_TEXT = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,18})")
 _OFFSET_MAX = 2**63 - 1
 
 
@@ -26,7 +26,7 @@ class Position(Struct, frozen=True, order=True):
         Raises:
             ValueError: The text is not a position.
         """
-        match = _TEXT.match(text) if len(text) <= 64 else None
+        match = _TEXT.fullmatch(text) if len(text) <= 64 else None
         if match is None or int(match[3]) > _OFFSET_MAX:
             msg = "a position looks like 1.7.4211: topic version, partition, next offset"
             raise ValueError(msg)
