@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 
 from ams_contracts import codec
 from ams_contracts.documents import Status, StepDocument, StepType, TaskDocument, Usage
-from ams_contracts.events import OpenStep, StepEnded, StepLost, StepProgressed, StepRecorded, StepStarted, TaskEnded, TaskStarted, TaskUpdated
+from ams_contracts.events import (
+    OpenStep,
+    StepEnded,
+    StepLost,
+    StepProgressed,
+    StepRecorded,
+    StepStarted,
+    TaskEnded,
+    TaskStarted,
+    TaskUpdated,
+)
 from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, StepState, TaskState, fold, fold_task, stamp_of
 
 STEP = "00f067aa0ba902b7"
@@ -19,9 +29,13 @@ at_us = st.integers(0, 4)
 seq = st.integers(0, 3)
 words = st.sampled_from(["plan", "search", "write"])
 usages = st.none() | st.builds(Usage, input=st.integers(0, 9), output=st.integers(0, 9))
-documents = st.builds(StepDocument, type=st.sampled_from(StepType), name=words, status=st.sampled_from(Status), usage=usages, agent=st.none() | words)
+documents = st.builds(
+    StepDocument, type=st.sampled_from(StepType), name=words, status=st.sampled_from(Status), usage=usages, agent=st.none() | words
+)
 open_steps = st.builds(OpenStep, step_id=st.sampled_from([STEP, OTHER]), status=st.sampled_from(["running", "waiting"]), usage=usages)
-beats = st.lists(open_steps, max_size=3).map(lambda steps: [*steps, OpenStep(step_id=STEP)] if all(s.step_id != STEP for s in steps) else steps)
+beats = st.lists(open_steps, max_size=3).map(
+    lambda steps: [*steps, OpenStep(step_id=STEP)] if all(s.step_id != STEP for s in steps) else steps
+)
 common: dict[str, Any] = {"event_id": st.just("0" * 32), "seq": seq, "at_us": at_us}
 step_event = st.one_of(
     *(st.builds(kind, step_id=st.just(STEP), step=documents, **common) for kind in (StepStarted, StepEnded, StepRecorded)),
@@ -85,7 +99,9 @@ def test_two_halves_join_by_the_higher_stamp_of_each_register(left: list[Any], r
     ids = [event.event_id for event in left + right]
 
     if len(set(ids)) == len(ids):
-        joined = StepState(document=document.document, stamp=document.stamp, progress=progress.progress, progress_stamp=progress.progress_stamp)
+        joined = StepState(
+            document=document.document, stamp=document.stamp, progress=progress.progress, progress_stamp=progress.progress_stamp
+        )
         assert _step([*left, *right]) == joined
 
 

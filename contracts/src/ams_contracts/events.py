@@ -154,7 +154,19 @@ class PayloadStored(EventBase, frozen=True, kw_only=True, omit_defaults=True, ta
 
 TaskEvent = TaskStarted | TaskUpdated | TaskEnded
 DocumentEvent = StepStarted | StepEnded | StepRecorded
-StepsTopicEvent = AgentRegistered | TaskStarted | TaskUpdated | TaskEnded | TaskDeleted | StepStarted | StepEnded | StepRecorded | StepProgressed | StepLost | StepScored
+StepsTopicEvent = (
+    AgentRegistered
+    | TaskStarted
+    | TaskUpdated
+    | TaskEnded
+    | TaskDeleted
+    | StepStarted
+    | StepEnded
+    | StepRecorded
+    | StepProgressed
+    | StepLost
+    | StepScored
+)
 Event = StepsTopicEvent | PayloadStored
 
 

@@ -6,10 +6,26 @@ from msgspec import Meta
 
 # The lengths stand beside the patterns because Python's "$" also matches before a trailing newline.
 ProjectId = Annotated[
-    str, Meta(min_length=36, max_length=36, pattern=r"^(?!0{8}-)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="UUIDv7, lower-case text, not nil.")
+    str,
+    Meta(
+        min_length=36,
+        max_length=36,
+        pattern=r"^(?!0{8}-)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        description="UUIDv7, lower-case text, not nil.",
+    ),
 ]
-TaskId = Annotated[str, Meta(min_length=32, max_length=32, pattern=r"^(?!0+$)[0-9a-f]{32}$", description="W3C trace id: 32 lower-case hex digits, not all zero.")]
-StepId = Annotated[str, Meta(min_length=16, max_length=16, pattern=r"^(?!0+$)[0-9a-f]{16}$", description="W3C span id: 16 lower-case hex digits, not all zero.")]
+TaskId = Annotated[
+    str,
+    Meta(
+        min_length=32, max_length=32, pattern=r"^(?!0+$)[0-9a-f]{32}$", description="W3C trace id: 32 lower-case hex digits, not all zero."
+    ),
+]
+StepId = Annotated[
+    str,
+    Meta(
+        min_length=16, max_length=16, pattern=r"^(?!0+$)[0-9a-f]{16}$", description="W3C span id: 16 lower-case hex digits, not all zero."
+    ),
+]
 EventId = Annotated[str, Meta(min_length=32, max_length=32, pattern=r"^[0-9a-f]{32}$", description="128 bits, 32 lower-case hex digits.")]
 
 TIME_MAX_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z, the last moment that every client can show

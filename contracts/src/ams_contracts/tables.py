@@ -82,7 +82,9 @@ tasks = Table(
     Column("priced_steps", Integer, nullable=False),  # 0: the task's cost is unknown (null), not zero
     Column("unpriced_steps", Integer, nullable=False),  # billable steps with usage and without a known price
     Column("last_event_at_us", BigInteger, nullable=False),  # by the producers' clocks
-    Column("sort_at_us", BigInteger, nullable=False),  # started_at_us, else the broker's time of the first record: never null, the list's order
+    Column(
+        "sort_at_us", BigInteger, nullable=False
+    ),  # started_at_us, else the broker's time of the first record: never null, the list's order
 )
 
 steps = Table(  # partitioned by day
@@ -139,7 +141,9 @@ steps = Table(  # partitioned by day
     Column("environment", Text),
     Column("tags", JSONB),
     Column("flags", ARRAY(Text), nullable=False),
-    Column("rest", JSONB, nullable=False),  # the document's other fields, as in StepDocument: usage, finish_reasons, parameters, tool_call_id, attempts, captured, too_large
+    Column(
+        "rest", JSONB, nullable=False
+    ),  # the document's other fields, as in StepDocument: usage, finish_reasons, parameters, tool_call_id, attempts, captured, too_large
     # roll-up: what this step adds to its task's totals (rules R1-R3)
     Column("counted_input", BigInteger, nullable=False),
     Column("counted_output", BigInteger, nullable=False),

@@ -1,0 +1,38 @@
+"""Published events do not change: every golden file decodes, and encodes to the same bytes again."""
+
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from ams_contracts import codec
+from ams_contracts.events import Batch, Event
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "v1").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_golden_file_decodes_and_encodes_to_the_same_bytes(path: Path) -> None:
+    contract = Batch if path.stem.startswith("batch") else Event
+
+    value = codec.decode(msgspec.json.Decoder(contract), path.read_bytes())
+
+    assert msgspec.json.format(codec.encode(value), indent=2) + b"\n" == path.read_bytes()
+
+
+def test_every_event_kind_has_a_golden_file_that_names_every_field() -> None:
+    by_kind = {path.stem: msgspec.json.decode(path.read_bytes()) for path in GOLDEN}
+
+    for kind in get_args(Event):
+        tag = kind.__struct_config__.tag
+        assert set(by_kind[tag]) == {"kind", *kind.__struct_fields__}, tag
+
+
+def test_a_golden_batch_decodes_whole() -> None:
+    data = next(path for path in GOLDEN if path.stem == "batch").read_bytes()
+
+    decoded = codec.decode_batch(data)
+
+    assert decoded.rejects == []
+    assert decoded.indexes == list(range(5))
