@@ -1,0 +1,1 @@
+"""Bytes in, checked events out to the log."""

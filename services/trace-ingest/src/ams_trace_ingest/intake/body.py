@@ -1,0 +1,92 @@
+"""A request's body, bounded while it arrives and while it inflates. Order of checks: size, content encoding, then the caller's."""
+
+import asyncio
+import zlib
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import ClientException
+
+from ams_kit.http.problems import AmsError, BadRequestError, TooLargeError, UnsupportedError
+from ams_trace_ingest.intake.budget import Lease
+
+ARRIVAL_TIMEOUT_SECONDS = 30
+INFLATE_STEP_BYTES = 1 << 20
+GZIP_WINDOW_BITS = 31  # 16: gzip framing, 15: the largest window
+
+
+class SlowBodyError(AmsError):
+    """The body did not arrive in time."""
+
+    status, code, title = 408, "request_timeout", "The body did not arrive in time"
+
+
+async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes_max: int, inflated_bytes_max: int) -> bytes:
+    """The body as it was before the client compressed it.
+
+    Args:
+        request: With its body not yet read.
+        lease: Holds the body's size afterwards.
+        sent_bytes_max: As sent.
+        inflated_bytes_max: After decompression, all gzip members together.
+
+    Raises:
+        TooLargeError: Over a bound, known before or while reading.
+        UnsupportedError: A content encoding other than gzip and identity.
+        BadRequestError: Not gzip although it says so, or bytes after the last member.
+        UnavailableError: The process holds too much already.
+        SlowBodyError: It did not arrive in time.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit():
+        if len(declared) > 18 or int(declared) > sent_bytes_max:  # noqa: PLR2004  more digits than any length that fits
+            raise TooLargeError(f"at most {sent_bytes_max} bytes as sent")
+        lease.resize(int(declared))
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"gzip", "identity", ""}:
+        raise UnsupportedError("use Content-Encoding gzip or none", code="unsupported_encoding")
+    try:
+        async with asyncio.timeout(ARRIVAL_TIMEOUT_SECONDS):
+            sent = await _receive(request, lease, sent_bytes_max)
+    except TimeoutError as error:
+        raise SlowBodyError(f"within {ARRIVAL_TIMEOUT_SECONDS} s") from error
+    return _inflate(sent, lease, inflated_bytes_max) if encoding == "gzip" else sent
+
+
+async def _receive(request: Request[Any, Any, Any], lease: Lease, sent_bytes_max: int) -> bytes:
+    received = bytearray()
+    held = 0
+    try:
+        async for chunk in request.stream():
+            received += chunk
+            if len(received) > sent_bytes_max:
+                raise TooLargeError(f"at most {sent_bytes_max} bytes as sent")
+            if len(received) > held:
+                held = max(len(received), min(2 * held, sent_bytes_max))
+                lease.resize(held)
+    except ClientException as error:  # the peer went away
+        raise BadRequestError("the connection closed before the body was complete", code="disconnected") from error
+    return bytes(received)
+
+
+def _inflate(sent: bytes, lease: Lease, inflated_bytes_max: int) -> bytes:
+    parts: list[bytes] = []
+    total = 0
+    rest = sent
+    while rest:
+        member = zlib.decompressobj(GZIP_WINDOW_BITS)
+        try:
+            while not member.eof:
+                part = member.decompress(rest, INFLATE_STEP_BYTES)
+                rest = member.unconsumed_tail
+                if not part and not rest and not member.eof:
+                    raise BadRequestError("the gzip body ends too early", code="malformed_gzip")
+                total += len(part)
+                if total > inflated_bytes_max:
+                    raise TooLargeError(f"at most {inflated_bytes_max} bytes after decompression")
+                lease.resize(len(sent) + total)
+                parts.append(part)
+        except zlib.error as error:
+            raise BadRequestError("the body is not gzip", code="malformed_gzip") from error
+        rest = member.unused_data
+    return b"".join(parts)

@@ -1,0 +1,39 @@
+"""Whose telemetry this is: the API key of a request, and the project that it opens."""
+
+from typing import Any
+
+from litestar import Request
+
+from ams_contracts.claims import KeyGrant, Scope
+from ams_kit.auth import AuthKit
+from ams_kit.http.problems import BadRequestError, ForbiddenError, UnauthenticatedError
+
+API_KEY_CHARS_MAX = 256
+
+
+async def grant_of(request: Request[Any, Any, Any], auth: AuthKit) -> KeyGrant:
+    """The grant of the request's API key (``Authorization: Bearer ams_...`` or ``x-api-key``).
+
+    Raises:
+        UnauthenticatedError: No key, or one that is not valid (any more).
+        ForbiddenError: The key may not write.
+        UnavailableError: Identity is away and the key is not in the cache.
+    """
+    grant = await auth.keys.grant(_api_key(request))
+    if Scope.INGEST not in grant.scopes:
+        raise ForbiddenError("this API key may not write telemetry", code="scope_missing")
+    return grant
+
+
+def _api_key(request: Request[Any, Any, Any]) -> str:
+    given = request.headers.getall("authorization", [])
+    if len(given) > 1:
+        raise BadRequestError("one Authorization header, please", code="ambiguous_credentials")
+    if given:
+        scheme, _, key = given[0].partition(" ")
+        key = key.strip() if scheme.lower() == "bearer" else ""
+    else:
+        key = request.headers.get("x-api-key", "").strip()
+    if not key.startswith("ams_") or len(key) > API_KEY_CHARS_MAX or not key.isascii():
+        raise UnauthenticatedError("send an API key: Authorization: Bearer ams_...", code="api_key_required")
+    return key

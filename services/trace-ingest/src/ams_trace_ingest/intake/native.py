@@ -1,0 +1,167 @@
+"""``POST /v1/batches``: a request of the SDK -> records for the log. One bad event does not cost its neighbours."""
+
+import re
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from ams_contracts.codec import MalformedError, decode, decode_event, encode
+from ams_contracts.documents import StepDocument
+from ams_contracts.events import (
+    AgentRegistered,
+    Event,
+    PayloadStored,
+    StepEnded,
+    StepLost,
+    StepRecorded,
+    StepsTopicEvent,
+    TaskDeleted,
+)
+from ams_contracts.native import REQUEST_BYTES_MAX, REQUEST_EVENTS_MAX, RawNativeBatch, RawNativeRequest, RejectedEvent
+from ams_contracts.topics import PAYLOADS, STEPS
+from ams_kit.bus import Record
+from ams_kit.http.problems import BadRequestError, InvalidError, TooLargeError, UnsupportedError
+from ams_trace_ingest.intake.records import PAYLOADS_RECORD_BYTES_MAX, STEPS_RECORD_BYTES_MAX, pack, pack_agent
+
+ENVELOPE_BYTES_MAX = 4_096  # of a record, beside its events
+NUL_ESCAPE = b"\\u0000"
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+FLAG_NUL_REPLACED = "nul_replaced"
+
+_ESCAPES = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+Price = Callable[[StepDocument], StepDocument]
+"""Fills in the cost of a finished step that names its model and tokens and no cost."""
+
+_request = msgspec.json.Decoder(RawNativeRequest)
+_version = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class NativeRecords(Struct, frozen=True):
+    """What becomes of a request: records (payloads before steps), how many events they hold, and what was refused."""
+
+    payloads: list[Record]
+    steps: list[Record]
+    accepted: int
+    rejected: list[RejectedEvent]
+
+
+def read_native(data: bytes, *, project_id: str, key_id: str, price: Price) -> NativeRecords:
+    """Decode, check and pack a request.
+
+    Raises:
+        BadRequestError: Not JSON.
+        InvalidError: JSON that is not a request.
+        UnsupportedError: A version that this does not know.
+        TooLargeError: Too many events.
+    """
+    request = _decode_request(data)
+    if sum(len(batch.events) for batch in request.batches) > REQUEST_EVENTS_MAX:
+        raise TooLargeError(f"at most {REQUEST_EVENTS_MAX} events a request", code="too_many_events")
+    result = NativeRecords([], [], 0, [])
+    accepted = sum(_read_batch(batch, result, project_id, key_id, price) for batch in request.batches)
+    return msgspec.structs.replace(result, accepted=accepted)
+
+
+def _decode_request(data: bytes) -> RawNativeRequest:
+    try:
+        return decode(_request, data, bytes_max=REQUEST_BYTES_MAX)
+    except MalformedError as error:
+        if error.code == "too_large":
+            raise TooLargeError(error.detail) from error
+        if error.code == "not_json" and (mended := _without_lone_surrogates(data)) != data:
+            return _decode_request(mended)
+        if error.code in {"empty", "not_json", "not_utf8", "too_deep"}:
+            raise BadRequestError(error.detail or "an empty body", code="malformed_json") from error
+        if error.detail.endswith("`$.v`"):
+            raise UnsupportedError("this server reads version 1 of the batch format", code="unsupported_version") from error
+        raise InvalidError(error.detail) from error
+
+
+def _without_lone_surrogates(data: bytes) -> bytes:
+    """Escaped halves of a surrogate pair as U+FFFD: Python's ``json.dumps`` writes them, and strict decoders refuse the whole text."""
+    return _ESCAPES.sub(lambda found: b"\\ufffd" if _LONE_SURROGATE.fullmatch(found[0]) else found[0], data)
+
+
+def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, key_id: str, price: Price) -> int:
+    steps: list[bytes] = []
+    payloads: list[bytes] = []
+    accepted = 0
+    for raw in batch.events:
+        data = bytes(raw)
+        try:
+            event = decode_event(data)
+            refusal = _refusal(event, batch, len(data))
+        except MalformedError as error:
+            result.rejected.append(RejectedEvent(event_id=_event_id(data), code=error.code))
+            continue
+        if refusal:
+            result.rejected.append(RejectedEvent(event_id=event.event_id, code=refusal))
+            continue
+        finished = _finish(event, data, price)
+        accepted += 1
+        if isinstance(event, AgentRegistered):
+            result.steps.append(pack_agent(project_id, event.name, batch.producer, finished, key_id=key_id))
+        elif isinstance(event, PayloadStored):
+            payloads.append(finished)
+        else:
+            steps.append(finished)
+    if batch.task_id is not None:
+        result.payloads.extend(pack(PAYLOADS, project_id, batch.task_id, batch.producer, payloads, key_id=key_id))
+        result.steps.extend(pack(STEPS, project_id, batch.task_id, batch.producer, steps, key_id=key_id))
+    return accepted
+
+
+def _refusal(event: Event, batch: RawNativeBatch, size: int) -> str | None:
+    """Why an event that can be read is not taken."""
+    if isinstance(event, TaskDeleted | StepLost):
+        return "not_allowed"  # people and the platform say these, agents do not
+    if batch.task_id is None and not isinstance(event, AgentRegistered):
+        return "task_id_missing"
+    if batch.task_id == "0" * 32:
+        return "task_id_invalid"
+    record_bytes_max = PAYLOADS_RECORD_BYTES_MAX if isinstance(event, PayloadStored) else STEPS_RECORD_BYTES_MAX
+    return "too_large" if size > record_bytes_max - ENVELOPE_BYTES_MAX else None
+
+
+def _finish(event: Event, data: bytes, price: Price) -> bytes:
+    """The event's bytes: as they came, unless something has to be replaced or priced."""
+    if NUL_ESCAPE in data:
+        event = _without_nul(event)
+        data = encode(event)
+    if isinstance(event, StepEnded | StepRecorded):
+        priced = price(event.step)
+        if priced is not event.step:
+            return encode(msgspec.structs.replace(event, step=priced))
+    return data
+
+
+def _without_nul(event: Event) -> Event:
+    """U+0000 replaced in every string (Postgres cannot store it), and a flag on the document that had it."""
+    cleaned: StepsTopicEvent | PayloadStored = msgspec.convert(_clean(msgspec.to_builtins(event)), Event)
+    document = getattr(cleaned, "step", None)
+    if isinstance(document, StepDocument):
+        flagged = msgspec.structs.replace(document, flags=[*document.flags[:31], FLAG_NUL_REPLACED])
+        return msgspec.structs.replace(cleaned, step=flagged)
+    return cleaned
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return value.replace("\0", REPLACEMENT)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def _event_id(data: bytes) -> str | None:
+    """The id of an event that cannot be read otherwise, if at least that is there."""
+    try:
+        found = msgspec.json.decode(decode(_version, data).get("event_id", b"null"))
+    except (MalformedError, msgspec.DecodeError):
+        return None
+    return found if isinstance(found, str) and len(found) <= 64 else None  # noqa: PLR2004  an id of ours has 32
