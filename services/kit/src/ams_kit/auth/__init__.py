@@ -1,0 +1,35 @@
+"""Who asks, and what they may: the same in every service.
+
+A service's composition root opens one ``AuthKit`` in its lifespan, keeps it in ``app.state.auth``, and puts ``AuthMiddleware()`` in front of
+every route. Routes of a project take the dependency ``access`` from ``provide_access``.
+"""
+
+from ams_kit.auth.access import AccessClient, AccessSource, provide_access, require_role
+from ams_kit.auth.api_keys import KeyClient
+from ams_kit.auth.changes import Changes
+from ams_kit.auth.kit import AuthKit, open_redis
+from ams_kit.auth.middleware import AuthMiddleware
+from ams_kit.auth.principal import Principal, bearer_of, principal_of
+from ams_kit.auth.service_tokens import internal_only, service_token, verify_service_token
+from ams_kit.auth.tokens import is_uuid
+from ams_kit.auth.verifier import Verifier
+
+__all__ = [
+    "AccessClient",
+    "AccessSource",
+    "AuthKit",
+    "AuthMiddleware",
+    "Changes",
+    "KeyClient",
+    "Principal",
+    "Verifier",
+    "bearer_of",
+    "internal_only",
+    "is_uuid",
+    "open_redis",
+    "principal_of",
+    "provide_access",
+    "require_role",
+    "service_token",
+    "verify_service_token",
+]

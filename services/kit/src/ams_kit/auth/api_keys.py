@@ -1,0 +1,165 @@
+"""API keys: their form, and how intake learns what a key opens.
+
+A key is ``ams_<id>_<secret><crc>``: 16 characters of id, 32 of secret, 6 of checksum (CRC-32 of all before it, base 62). A typing error
+or a cut copy is seen without asking anyone.
+"""
+
+import asyncio
+import hashlib
+import re
+import time
+import zlib
+from collections.abc import Callable
+from http import HTTPStatus
+
+import httpx
+import msgspec
+import structlog
+from msgspec import Struct
+
+from ams_contracts.claims import IdentityChanged, KeyGrant
+from ams_kit.http.problems import UnauthenticatedError, UnavailableError
+
+ID_CHARS = 16
+SECRET_CHARS = 32
+CRC_CHARS = 6
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+TOKEN_PATH = "/api/auth/token"  # noqa: S105  a path
+GRANT_SECONDS = 30
+REFUSAL_SECONDS = 1
+STALE_SECONDS = 600
+ASK_AGAIN_SECONDS = 1
+ENTRIES_MAX = 10_000
+
+_FORM = re.compile(rf"ams_([0-9A-Za-z]{{{ID_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS}}})([0-9A-Za-z]{{{CRC_CHARS}}})")
+_grant = msgspec.json.Decoder(KeyGrant)
+logger = structlog.get_logger(__name__)
+
+
+def checksum(text: str) -> str:
+    """CRC-32 of ASCII text in base 62, six characters."""
+    number, digits = zlib.crc32(text.encode()), ""
+    for _ in range(CRC_CHARS):
+        number, digit = divmod(number, len(ALPHABET))
+        digits = ALPHABET[digit] + digits
+    return digits
+
+
+def format_key(key_id: str, secret: str) -> str:
+    """The whole key, as it is shown once."""
+    body = f"ams_{key_id}_{secret}"
+    return body + checksum(body)
+
+
+def parse_key(api_key: str) -> tuple[str, str] | None:
+    """Id and secret of a key, or ``None`` when it has not the form of one."""
+    match = _FORM.fullmatch(api_key)
+    if match is None or checksum(api_key[:-CRC_CHARS]) != match[3]:
+        return None
+    return match[1], match[2]
+
+
+def _refusal() -> UnauthenticatedError:
+    return UnauthenticatedError("This API key is not valid.", code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+
+
+class _Known(Struct):
+    grant: KeyGrant | None
+    asked_at: float
+    fresh_until: float
+
+
+class KeyClient:
+    """Exchanges API keys at identity.
+
+    A grant is remembered for 30 s, a refusal for 1 s. ``key.revoked`` drops a grant at once. Only while identity does not answer, a grant
+    that was true in the last 10 minutes stays good. Keys are remembered by their hash.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._http = http
+        self._monotonic = monotonic
+        self._known: dict[bytes, _Known] = {}
+        self._locks: dict[bytes, asyncio.Lock] = {}
+        self._revoked: dict[str, float] = {}
+        self._away_since = -1e9
+
+    async def grant(self, api_key: str) -> KeyGrant:
+        """What a key opens.
+
+        Raises:
+            UnauthenticatedError: It is not one of ours, revoked, or over.
+            UnavailableError: Identity does not answer and the key was not seen in the last 10 minutes.
+        """
+        if parse_key(api_key) is None:
+            raise _refusal()
+        digest = hashlib.sha256(api_key.encode()).digest()
+        known = self._known.get(digest)
+        if known is None or known.fresh_until <= self._monotonic():
+            known = await self._ask_once(digest, api_key)
+        if known.grant is None:
+            raise _refusal()
+        return known.grant
+
+    def hear(self, changed: IdentityChanged) -> None:
+        """Take a message of identity's channel: drop the grants of a revoked key or a deleted project."""
+        now = self._monotonic()
+        if changed.kind == "key.revoked" and changed.key_id:
+            self._revoked = {key_id: at for key_id, at in self._revoked.items() if now - at < STALE_SECONDS} | {changed.key_id: now}
+            self._drop(lambda grant: grant.key_id == changed.key_id)
+        if changed.kind == "project.deleted" and changed.project_id:
+            self._drop(lambda grant: grant.project_id == changed.project_id)
+
+    def doubt(self) -> None:
+        """Messages may have been missed: ask again about every key, but keep what was known in case identity is away."""
+        for known in self._known.values():
+            known.fresh_until = -1e9
+
+    def _drop(self, concerned: Callable[[KeyGrant], bool]) -> None:
+        self._known = {digest: known for digest, known in self._known.items() if known.grant is None or not concerned(known.grant)}
+
+    async def _ask_once(self, digest: bytes, api_key: str) -> _Known:
+        lock = self._locks.setdefault(digest, asyncio.Lock())
+        try:
+            async with lock:
+                known = self._known.get(digest)
+                if known is not None and known.fresh_until > self._monotonic():
+                    return known
+                return await self._refresh(digest, api_key, known)
+        finally:
+            if not lock.locked():
+                self._locks.pop(digest, None)
+
+    async def _refresh(self, digest: bytes, api_key: str, known: _Known | None) -> _Known:
+        asked_at = self._monotonic()
+        try:
+            grant = await self._exchange(api_key)
+        except UnavailableError:
+            if known is None or known.grant is None or asked_at - known.asked_at > STALE_SECONDS:
+                raise UnavailableError("Identity does not answer; the API key cannot be checked.") from None
+            return known
+        if grant is not None and self._revoked.get(grant.key_id, -1e9) >= asked_at:
+            grant = None  # revoked while identity was answering
+        known = _Known(grant, asked_at, asked_at + (REFUSAL_SECONDS if grant is None else min(GRANT_SECONDS, grant.expires_in)))
+        self._known.pop(digest, None)
+        if len(self._known) >= ENTRIES_MAX:
+            self._known.pop(next(iter(self._known)))
+        self._known[digest] = known
+        return known
+
+    async def _exchange(self, api_key: str) -> KeyGrant | None:
+        if self._monotonic() - self._away_since < ASK_AGAIN_SECONDS:
+            raise UnavailableError
+        try:
+            response = await self._http.post(
+                TOKEN_PATH, content=msgspec.json.encode({"api_key": api_key}), headers={"Content-Type": "application/json"}
+            )
+            if response.status_code == HTTPStatus.UNAUTHORIZED:
+                return None
+            response.raise_for_status()
+            return _grant.decode(response.content)
+        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+            self._away_since = self._monotonic()
+            logger.warning("identity does not answer about an API key", error_type=type(error).__name__)
+            raise UnavailableError from error

@@ -1,0 +1,24 @@
+"""Base64url without padding, strict."""
+
+import base64
+import binascii
+
+
+def encode_base64url(data: bytes) -> str:
+    """Bytes as base64url text without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode_base64url(text: str) -> bytes:
+    """The bytes of base64url text without padding.
+
+    Raises:
+        ValueError: It is not the one text that those bytes have.
+    """
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64url") from error
+    if encode_base64url(data) != text:
+        raise ValueError("not base64url")
+    return data

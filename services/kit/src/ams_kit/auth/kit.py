@@ -1,0 +1,122 @@
+"""All of it in one object, for ``app.state.auth``."""
+
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+import httpx
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from ams_contracts.claims import Access
+from ams_kit.auth.access import AccessClient, AccessSource
+from ams_kit.auth.api_keys import KeyClient
+from ams_kit.auth.changes import Changes
+from ams_kit.auth.jwks import JwksKeys, KeySource
+from ams_kit.auth.revocation import RevocationList
+from ams_kit.auth.verifier import Verifier
+
+IDENTITY_TIMEOUT_SECONDS = 2
+REDIS_TIMEOUT_SECONDS = 1
+REDIS_CONNECTIONS_MAX = 64
+
+
+def open_redis(url: str) -> Redis:
+    """A Redis client with short waits and no retries of its own: callers know what to do when it is away. Connects at first use."""
+    return Redis.from_url(
+        url,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=10,
+        max_connections=REDIS_CONNECTIONS_MAX,
+    )
+
+
+class AuthKit:
+    """What a service needs to know who asks and what they may.
+
+    Attributes:
+        verifier: Of access tokens.
+        keys: Exchanges API keys (intake).
+        changes: ``subscribe(callback)`` to hear ``IdentityChanged`` messages.
+        redis: The client of it all.
+        service_secret: Of the tokens between services.
+    """
+
+    def __init__(
+        self,
+        *,
+        redis: Redis,
+        key_source: KeySource,
+        access_source: AccessSource,
+        keys: KeyClient,
+        changes: Changes,
+        service_secret: str,
+        public_url: str,
+        on_close: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.redis = redis
+        self.keys = keys
+        self.changes = changes
+        self.service_secret = service_secret
+        self.revocations = RevocationList(redis)
+        self.verifier = Verifier(key_source, self.revocations, issuer=public_url.rstrip("/"))
+        self._access_source = access_source
+        self._on_close = on_close
+        changes.subscribe(self.revocations.hear)
+        changes.on_gap(self.revocations.refresh_soon)
+        changes.start()
+        self.revocations.start()
+
+    @classmethod
+    def open(cls, identity_url: str, redis_url: str, service_secret: str, public_url: str, *, service: str = "service") -> Self:
+        """Build everything. Call it (no ``await``) inside a running event loop; it neither needs identity nor Redis to be up.
+
+        Args:
+            identity_url: Internal base address of identity.
+            redis_url: ``AMS_REDIS_URL``.
+            service_secret: ``AMS_SERVICE_SECRET``.
+            public_url: ``AMS_PUBLIC_URL``: the issuer of tokens.
+            service: Name of this service in the tokens that it shows to others.
+        """
+        redis = open_redis(redis_url)
+        http = httpx.AsyncClient(
+            base_url=identity_url, timeout=IDENTITY_TIMEOUT_SECONDS, trust_env=False, limits=httpx.Limits(max_connections=32)
+        )
+        changes = Changes(redis)
+        access = AccessClient(http, service_secret, service)
+        keys = KeyClient(http)
+        for hear in (access.hear, keys.hear):
+            changes.subscribe(hear)
+        changes.on_gap(access.forget)
+        changes.on_gap(keys.doubt)
+
+        async def close() -> None:
+            await http.aclose()
+            await redis.aclose()
+
+        return cls(
+            redis=redis,
+            key_source=JwksKeys(http),
+            access_source=access,
+            keys=keys,
+            changes=changes,
+            service_secret=service_secret,
+            public_url=public_url,
+            on_close=close,
+        )
+
+    async def access(self, user_id: str, project_id: str) -> Access | None:
+        """What a user is in a project; ``None`` when they are nothing there.
+
+        Raises:
+            UnavailableError: Nobody can say right now.
+        """
+        return await self._access_source.access(user_id, project_id)
+
+    async def close(self) -> None:
+        """Stop listening and close the clients."""
+        await self.changes.close()
+        await self.revocations.close()
+        await self._on_close()

@@ -1,0 +1,90 @@
+"""Rules of access tokens: what a token must be to be believed. Pure: the key and the time come in as arguments."""
+
+import re
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from ams_contracts.claims import AccessClaims
+
+ALGORITHM = "EdDSA"
+TOKEN_TYPE = "at+jwt"  # noqa: S105  the header's typ (RFC 9068), not a secret
+LEEWAY_SECONDS = 10
+TOKEN_CHARS_MAX = 4_096  # ours have some 500; what is longer is not decoded at all
+TIME_MAX_S = 253_402_300_799
+
+_DOTS = 2  # header, payload, signature; a JWE has four
+_KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_JTI = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class TokenError(ValueError):
+    """A token that is not believed. The text names the rule, never the token."""
+
+
+class _Claims(AccessClaims, frozen=True, kw_only=True):
+    nbf: int | None = None
+
+
+_claims = msgspec.json.Decoder(_Claims)
+_jws = jwt.PyJWS(algorithms=[ALGORITHM])
+
+
+def is_uuid(text: str) -> bool:
+    """Whether an id has the one form in which ids are written: lower-case UUID text."""
+    return _UUID.fullmatch(text) is not None
+
+
+def key_id_of(token: str) -> str:
+    """The ``kid`` of a token whose header is one of ours. Nothing is verified yet.
+
+    Raises:
+        TokenError: Size, form, algorithm, type, critical extensions or ``kid`` are not ours.
+    """
+    if len(token) > TOKEN_CHARS_MAX or token.count(".") != _DOTS or not token.isascii():
+        raise TokenError("form")
+    try:
+        header = _jws.get_unverified_header(token)
+    except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
+        raise TokenError("header") from error
+    if header.get("alg") != ALGORITHM or header.get("typ") != TOKEN_TYPE or "crit" in header or "b64" in header:
+        raise TokenError("header")
+    kid = header.get("kid")
+    if not isinstance(kid, str) or _KID.fullmatch(kid) is None:
+        raise TokenError("kid")
+    return kid
+
+
+def read_claims(token: str, key: Ed25519PublicKey | None, *, issuer: str, audience: str, now_s: float) -> AccessClaims:
+    """The claims of a token that this key signed and that is valid now.
+
+    Args:
+        token: As sent.
+        key: The public key of its ``kid``; ``None`` when there is none.
+        issuer: What ``iss`` must be.
+        audience: What ``aud`` must be; a list of audiences is refused.
+        now_s: Seconds since the epoch.
+
+    Raises:
+        TokenError: The signature is wrong, a claim is missing, of the wrong type or out of bounds, or it is not valid now.
+    """
+    if key is None:
+        raise TokenError("kid")
+    try:
+        payload = _jws.decode(token, key, algorithms=[ALGORITHM])
+        claims = _claims.decode(payload)
+    except (jwt.InvalidTokenError, msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise TokenError("signature or claims") from error
+    if claims.iss != issuer or claims.aud != audience:
+        raise TokenError("issuer or audience")
+    if not is_uuid(claims.sub) or not is_uuid(claims.sid) or _JTI.fullmatch(claims.jti) is None:
+        raise TokenError("subject")
+    # compared as integers of any size: a float of 10**400 would overflow
+    if not 0 < claims.iat < claims.exp <= TIME_MAX_S:
+        raise TokenError("times")
+    not_before = max(claims.iat, claims.nbf or 0)
+    if not_before > now_s + LEEWAY_SECONDS or claims.exp <= now_s - LEEWAY_SECONDS:
+        raise TokenError("not valid now")
+    return claims

@@ -1,0 +1,48 @@
+"""The one verifier of access tokens, for every route of every service."""
+
+import time
+from collections.abc import Callable
+
+from ams_contracts.claims import AUDIENCE, AccessClaims
+from ams_kit.auth.jwks import KeySource
+from ams_kit.auth.principal import CHALLENGE_INVALID, Principal, principal_from
+from ams_kit.auth.revocation import RevocationList
+from ams_kit.auth.tokens import TokenError, key_id_of, read_claims
+from ams_kit.http.problems import UnauthenticatedError
+
+
+class Verifier:
+    """Believes a token when identity signed it, it is for us, it is valid now, and it is not revoked."""
+
+    def __init__(
+        self, keys: KeySource, revocations: RevocationList, *, issuer: str, audience: str = AUDIENCE, now_s: Callable[[], float] = time.time
+    ) -> None:
+        self._keys = keys
+        self._revocations = revocations
+        self._issuer = issuer
+        self._audience = audience
+        self._now_s = now_s
+
+    async def claims(self, token: str) -> AccessClaims:
+        """The claims of a token, whether or not it is revoked.
+
+        Raises:
+            UnauthenticatedError: It is not one that we believe.
+            UnavailableError: Identity's keys are not known.
+        """
+        try:
+            key_id = key_id_of(token)
+            return read_claims(token, await self._keys.key(key_id), issuer=self._issuer, audience=self._audience, now_s=self._now_s())
+        except TokenError as error:
+            raise UnauthenticatedError("The token is not valid. Sign in again.", code="invalid_token", headers=CHALLENGE_INVALID) from error
+
+    async def verify(self, token: str) -> Principal:
+        """Who a token belongs to.
+
+        Raises:
+            UnauthenticatedError: It is not one that we believe, or it was revoked.
+            UnavailableError: Identity's keys are not known, or nobody can say whether it was revoked.
+        """
+        claims = await self.claims(token)
+        await self._revocations.check(claims)
+        return principal_from(claims)
