@@ -46,6 +46,8 @@ tasks = Table(
     Column("partition", Integer, nullable=False),
     Column("first_offset", BigInteger, nullable=False),
     Column("last_offset", BigInteger, nullable=False),  # of the last record that touched the task
+    Column("seen_at_us", BigInteger, nullable=False),  # the broker's time of that record
+    Column("heartbeats", Boolean, nullable=False),  # a producer of it ever beat: its silence means something
     # the register of the task's own events (fold_task)
     Column("document", JSONB),  # TaskDocument; null while only steps are known
     Column("stamp_phase", SmallInteger),
@@ -96,6 +98,7 @@ steps = Table(  # partitioned by day
     Column("day", Date, primary_key=True),
     Column("first_offset", BigInteger, nullable=False),
     Column("end_offset", BigInteger),  # the record at which it ended; null while open
+    Column("seen_at_us", BigInteger, nullable=False),  # the broker's time of the last record that changed it
     # the document register; null type while only progress is known
     Column("stamp_phase", SmallInteger),
     Column("stamp_at_us", BigInteger),
@@ -148,7 +151,8 @@ steps = Table(  # partitioned by day
     Column("counted_input", BigInteger, nullable=False),
     Column("counted_output", BigInteger, nullable=False),
     Column("counted_nusd", BigInteger),
-    Column("usage_shadowed", Boolean, nullable=False),
+    Column("usage_shadowed", Boolean, nullable=False),  # its usage is told by another step as well, which counts (R2 or R3)
+    Column("usage_wrapper", Boolean, nullable=False),  # R2 alone: by a step beneath it
     Column("usage_below", Boolean, nullable=False),  # something beneath it reports billable usage
 )
 
@@ -197,16 +201,21 @@ agents = Table(
     Column("last_seen_at_us", BigInteger, nullable=False),
 )
 
-response_claims = Table(
+response_claims = Table(  # who reports one answer of a model (R3): the row is the lock
     "response_claims",
     metadata,
     Column("project_id", Text, primary_key=True),
     Column("response_id", Text, primary_key=True),
+    Column("claims", JSONB, nullable=False),  # [[task_id, step_id, model, started_at_us, ended_at_us]]
+)
+
+deleted_tasks = Table(  # later events of these are ignored and counted
+    "deleted_tasks",
+    metadata,
+    Column("project_id", Text, primary_key=True),
     Column("task_id", Text, primary_key=True),
-    Column("step_id", Text, primary_key=True),
-    Column("model", Text),
-    Column("started_at_us", BigInteger),
-    Column("ended_at_us", BigInteger),
+    Column("deleted_by", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
 )
 
 dead_letters = Table(
@@ -221,6 +230,8 @@ dead_letters = Table(
     Column("task_id", Text),
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
-    Column("bytes", LargeBinary, nullable=False),
+    Column("bytes", LargeBinary, nullable=False),  # the whole record, or a record of the one event: ready to be published again
+    Column("key", LargeBinary),  # of the record
     Column("at_us", BigInteger, nullable=False),
+    Column("replayed_at_us", BigInteger),  # null: waits for somebody to look
 )
