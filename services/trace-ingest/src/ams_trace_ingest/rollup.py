@@ -1,0 +1,196 @@
+"""Which steps' tokens and cost count: the roll-up rules against double counting. Pure; the projector calls it.
+
+Instrumentations repeat usage: on agents above the calls, on wrappers around the same call, in two families that both run.
+
+* **R1** Only steps of ``BILLABLE_TYPES`` count. Usage on any other type (agent, tool, workflow ...) stays on its step as what that step
+  reported, and is never summed: real wrappers report it in traces of their own (Vercel) or for calls whose steps are there too (Strands).
+* **R2** A billable step with a billable descendant, no ``STOP_TYPES`` between them and no different response id, is a wrapper: shadowed.
+* **R3** Billable steps of one project, not shadowed by R2, with the same response id and model, whose times overlap: the one that started
+  first counts, the others are two instrumentations' view of it: shadowed. They may lie in different tasks.
+
+Evaluate on a partial tree: R2 of a step asks only for its descendants down to the next stop type, so load, for the steps that a batch
+touches, (1) their ancestors while the types are not stop types, (2) the descendants of all of these that are billable, down to the next
+stop type; put them into a ``Tree``; ask ``to_reexamine`` for the steps whose answer may have changed and ``shadowed_by_descendant`` for each.
+The answer depends on the set of steps alone, not on the order in which they came. A step whose R2 answer changes joins or leaves R3.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from ams_contracts.documents import BILLABLE_TYPES, StepDocument, StepType
+
+STOP_TYPES = frozenset({StepType.AGENT, StepType.TOOL, StepType.WORKFLOW, StepType.HANDOFF, StepType.RETRIEVAL})
+"""Work of its own begins here: what is beneath is no second view of what is above (ADK: call_llm > transfer > agent > call_llm)."""
+
+DEPTH_MAX = 64  # wrappers nest two or three deep; bounds the climb in a chain of 10,000 spans
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """What the rules need of one step."""
+
+    step_id: str
+    parent_step_id: str | None
+    type: StepType
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_nusd: int | None = None
+    response_id: str | None = None
+
+    @property
+    def billable(self) -> bool:
+        """R1: of a billable type, and reports something."""
+        return self.type in BILLABLE_TYPES and bool(self.input_tokens or self.output_tokens or self.cost_nusd)
+
+
+def node_of(step_id: str, document: StepDocument) -> Node:
+    """The node of a step's document."""
+    usage = document.usage
+    return Node(
+        step_id=step_id,
+        parent_step_id=document.parent_step_id,
+        type=document.type,
+        input_tokens=None if usage is None else usage.input,
+        output_tokens=None if usage is None else usage.output,
+        cost_nusd=document.cost_nusd,
+        response_id=document.response_id,
+    )
+
+
+class Tree:
+    """Some steps of one task, by id and by parent. Parents may be missing, cycles may be there: every walk ends."""
+
+    def __init__(self, nodes: Iterable[Node] = ()) -> None:
+        self._nodes: dict[str, Node] = {}
+        self._children: dict[str, set[str]] = {}
+        for node in nodes:
+            self.put(node)
+
+    def __contains__(self, step_id: str) -> bool:
+        return step_id in self._nodes
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def get(self, step_id: str) -> Node | None:
+        return self._nodes.get(step_id)
+
+    def put(self, node: Node) -> None:
+        """Add a step, or replace what was known of it."""
+        before = self._nodes.get(node.step_id)
+        if before is not None and before.parent_step_id is not None and before.parent_step_id != node.parent_step_id:
+            self._children[before.parent_step_id].discard(node.step_id)
+        self._nodes[node.step_id] = node
+        if node.parent_step_id is not None:
+            self._children.setdefault(node.parent_step_id, set()).add(node.step_id)
+
+    def ancestors(self, step_id: str) -> list[Node]:
+        """Those above, nearest first, up to and without the first stop type, missing parent, repetition, or ``DEPTH_MAX``."""
+        found: list[Node] = []
+        seen = {step_id}
+        node = self._nodes.get(step_id)
+        while node is not None and node.parent_step_id is not None and node.parent_step_id not in seen and len(found) < DEPTH_MAX:
+            node = self._nodes.get(node.parent_step_id)
+            if node is None or node.type in STOP_TYPES:
+                break
+            seen.add(node.step_id)
+            found.append(node)
+        return found
+
+    def descendants(self, step_id: str) -> Iterator[Node]:
+        """Those below, level by level, not past stop types and not deeper than ``DEPTH_MAX``."""
+        seen = {step_id}
+        level = [step_id]
+        for _ in range(DEPTH_MAX):
+            below = [child for parent in level for child in self._children.get(parent, ()) if child not in seen]
+            level = []
+            for child in below:
+                seen.add(child)
+                node = self._nodes[child]
+                if node.type not in STOP_TYPES:
+                    level.append(child)
+                    yield node
+            if not level:
+                return
+
+
+def shadowed_by_descendant(tree: Tree, step_id: str) -> bool:
+    """R2: whether the step is a wrapper of a billable step beneath it."""
+    node = tree.get(step_id)
+    if node is None or not node.billable:
+        return False
+    return any(below.billable and _same_response(node, below) for below in tree.descendants(step_id))
+
+
+def shadowed_steps(tree: Tree) -> set[str]:
+    """R2 for every step of the tree at once, by climbing from each billable one."""
+    found: set[str] = set()
+    for node in tree:
+        if node.billable:
+            found.update(above.step_id for above in tree.ancestors(node.step_id) if above.billable and _same_response(above, node))
+    return found
+
+
+def to_reexamine(tree: Tree, touched: Iterable[str]) -> set[str]:
+    """The billable steps whose R2 answer may be another one after the ``touched`` steps came or changed."""
+    found: set[str] = set()
+    for step_id in touched:
+        node = tree.get(step_id)
+        if node is not None and node.billable:
+            found.add(step_id)
+        found.update(above.step_id for above in tree.ancestors(step_id) if above.billable)
+    return found
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """R3: a billable step, not shadowed by R2, says that it is the call with this response id. A row of ``response_claims``."""
+
+    task_id: str
+    step_id: str
+    response_id: str
+    model: str | None
+    started_at_us: int | None
+    ended_at_us: int | None
+
+
+def overlapping_claims(claims: Iterable[Claim]) -> set[tuple[str, str]]:
+    """R3: the (task_id, step_id) that are shadowed, of the claims of one project (of one response id, or of many)."""
+    shadowed: set[tuple[str, str]] = set()
+    counted: dict[tuple[str, str | None], list[Claim]] = {}
+    timed = [claim for claim in claims if claim.started_at_us is not None]
+    for claim in sorted(timed, key=lambda claim: (claim.started_at_us or 0, claim.task_id, claim.step_id)):
+        others = counted.setdefault((claim.response_id, claim.model), [])
+        if any(_overlap(other, claim) for other in others):
+            shadowed.add((claim.task_id, claim.step_id))
+        else:
+            others.append(claim)
+    return shadowed
+
+
+class Counted(Struct, frozen=True):
+    """What a step adds to its task's totals. ``cost_nusd`` is null when its cost is unknown; ``unpriced`` when it should have one."""
+
+    input_tokens: int
+    output_tokens: int
+    cost_nusd: int | None
+    unpriced: bool
+
+
+NOTHING = Counted(0, 0, None, unpriced=False)
+
+
+def count(node: Node, *, shadowed: bool) -> Counted:
+    """R1, given whether R2 or R3 shadows the step."""
+    if shadowed or not node.billable:
+        return NOTHING
+    return Counted(node.input_tokens or 0, node.output_tokens or 0, node.cost_nusd, unpriced=node.cost_nusd is None)
+
+
+def _same_response(above: Node, below: Node) -> bool:
+    return above.response_id is None or below.response_id is None or above.response_id == below.response_id
+
+
+def _overlap(earlier: Claim, later: Claim) -> bool:
+    # the earlier one started no later; without an end it is a moment
+    end = earlier.ended_at_us if earlier.ended_at_us is not None else earlier.started_at_us
+    return end is not None and later.started_at_us is not None and later.started_at_us <= end
