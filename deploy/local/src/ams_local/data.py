@@ -1,0 +1,187 @@
+"""The data directory: one owner at a time, a version, secrets of mode 600, ports that stay, what runs now.
+
+```
+.ams/
+  version            of this layout; a newer one is refused
+  lock               held by the supervisor for as long as it lives; holds its process id
+  secrets.json       made at the first start, mode 600
+  ports.json         chosen free, kept while they are
+  status.json        what the supervisor runs, for `ams status`
+  logs/<name>.log    one file a process, with one older generation
+  postgres/ valkey/ kafka/ caddy/ sdk/
+```
+"""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, field
+
+from ams_local.servers.base import free_port, port_is_free
+
+LAYOUT_VERSION = 1
+DEFAULT_FOLDER = ".ams"
+
+
+class DataError(RuntimeError):
+    """The data directory cannot be used. The text is one sentence for the person at the terminal."""
+
+
+class Secrets(Struct, frozen=True, kw_only=True):
+    """What only this installation knows."""
+
+    secret_key: str
+    service_secret: str
+    postgres_password: str
+    valkey_password: str
+    role_passwords: dict[str, str]
+
+
+class ProcessStatus(Struct, kw_only=True):
+    """One process as the supervisor sees it.
+
+    Attributes:
+        state: waiting, starting, ready, restarting, stopped.
+        pid: 0 when there is none.
+        restarts: How often it had to be started again.
+        since_s: When the state was entered, seconds since 1970.
+        log: Its file.
+    """
+
+    state: str = "waiting"
+    pid: int = 0
+    restarts: int = 0
+    since_s: int = 0
+    log: str = ""
+
+
+class Status(Struct, kw_only=True):
+    """What runs now."""
+
+    pid: int
+    public_url: str
+    started_s: int
+    ready: bool = False
+    processes: dict[str, ProcessStatus] = field(default_factory=dict)
+
+
+class DataDir:
+    """The files of one installation. Nothing is written before ``lock`` is held."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.logs = self.root / "logs"
+        self.sdk = self.root / "sdk"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Own the directory until the block ends, or the process does.
+
+        Raises:
+            DataError: Another process owns it, it was written by a newer version, or it cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DataError(f"the data directory {self.root} cannot be used: {error.strerror}") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise DataError(f"the data directory {self.root} is in use by process {self.owner() or 'unknown'}; `ams status` shows it, `ams down` stops it") from None
+            self._check_version()
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            self.logs.mkdir(exist_ok=True)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _check_version(self) -> None:
+        path = self.root / "version"
+        if not path.exists():
+            path.write_text(f"{LAYOUT_VERSION}\n", encoding="ascii")
+            return
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        if not text.isdigit():
+            raise DataError(f"{path} holds no version; is {self.root} really a data directory of AMS?")
+        if int(text) > LAYOUT_VERSION:
+            raise DataError(f"the data directory {self.root} was written by a newer AMS (layout {text}, this one knows {LAYOUT_VERSION}); update AMS or choose another with --data")
+
+    def owner(self) -> int | None:
+        """The process id of the supervisor that runs here now, None when nobody does."""
+        try:
+            with (self.root / "lock").open("r+", encoding="ascii") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    text = file.read().strip()
+                    return int(text) if text.isdigit() else None
+        except OSError:
+            return None
+        return None
+
+    def secrets(self) -> Secrets:
+        """The secrets, made when there are none yet."""
+        path = self.root / "secrets.json"
+        if path.exists():
+            try:
+                return msgspec.json.decode(path.read_bytes(), type=Secrets)
+            except msgspec.DecodeError as error:
+                raise DataError(f"{path} cannot be read: {error}") from error
+        made = Secrets(
+            secret_key=secrets.token_urlsafe(32),
+            service_secret=secrets.token_urlsafe(32),
+            postgres_password=secrets.token_hex(16),
+            valkey_password=secrets.token_hex(16),
+            role_passwords={role: secrets.token_hex(16) for role in ("ams_identity", "ams_owner", "ams_writer", "ams_reader")},
+        )
+        self._write_private(path, msgspec.json.encode(made))
+        return made
+
+    def ports(self, names: list[str]) -> Mapping[str, int]:
+        """A port for each name: the one of last time if it is free, else another."""
+        path = self.root / "ports.json"
+        try:
+            known = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+        except (OSError, msgspec.DecodeError):
+            known = {}
+        chosen: dict[str, int] = {}
+        for name in names:
+            port = known.get(name, 0)
+            if not port or port in chosen.values() or not port_is_free(port):
+                port = free_port(frozenset(chosen.values()))
+            chosen[name] = port
+        self._write_private(path, msgspec.json.encode(chosen))
+        return chosen
+
+    def known_ports(self) -> Mapping[str, int]:
+        """The ports of the platform that runs here."""
+        return msgspec.json.decode((self.root / "ports.json").read_bytes(), type=dict[str, int])
+
+    def write_status(self, status: Status) -> None:
+        self._write_private(self.root / "status.json", msgspec.json.encode(status))
+
+    def status(self) -> Status | None:
+        try:
+            return msgspec.json.decode((self.root / "status.json").read_bytes(), type=Status)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _write_private(self, path: Path, content: bytes) -> None:
+        """Replace a file at once, readable by its owner only."""
+        scratch = path.with_name(path.name + ".new")
+        scratch.unlink(missing_ok=True)
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        scratch.replace(path)

