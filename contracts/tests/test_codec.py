@@ -93,6 +93,7 @@ def test_a_record_that_cannot_be_read_is_one_error_with_a_code(name: str) -> Non
 
 BAD_EVENTS = {
     "K15-seq-2^63": (an_event(seq=2**63), "invalid"),
+    "K15-seq-not-exact-in-javascript": (an_event(seq=2**53), "invalid"),
     "K15-seq-negative": (an_event(seq=-1), "invalid"),
     "K15-seq-fraction": (an_event(seq=1.5), "invalid"),
     "K15-seq-text": (an_event(seq="1"), "invalid"),

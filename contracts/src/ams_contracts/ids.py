@@ -28,11 +28,12 @@ StepId = Annotated[
 ]
 EventId = Annotated[str, Meta(min_length=32, max_length=32, pattern=r"^[0-9a-f]{32}$", description="128 bits, 32 lower-case hex digits.")]
 
-TIME_MAX_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z, the last moment that every client can show
+EXACT_MAX = 2**53 - 1  # the largest whole number that JavaScript's numbers keep exactly: the fold has a twin there
+TIME_MAX_US = EXACT_MAX  # the year 2255
 INT64_MAX = 2**63 - 1
 
 Microseconds = Annotated[int, Meta(ge=0, le=TIME_MAX_US, description="Microseconds since the Unix epoch, UTC.")]
-Seq = Annotated[int, Meta(ge=0, le=INT64_MAX, description="Counts the events of one producer in one task from 1; 0 for OpenTelemetry.")]
+Seq = Annotated[int, Meta(ge=0, le=EXACT_MAX, description="Counts the events of one producer in one task from 1; 0 for OpenTelemetry.")]
 Tokens = Annotated[int, Meta(ge=0, le=10**15)]
 
 Name = Annotated[str, Meta(max_length=1_024)]
