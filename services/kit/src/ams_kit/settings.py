@@ -10,7 +10,7 @@ IGNORED_PREFIXES = ("AMS_TEST_",)
 SHARED_NAMES = frozenset(
     {
         "AMS_PUBLIC_URL", "AMS_DATA_DIR", "AMS_KAFKA_BOOTSTRAP", "AMS_DATABASE_URL", "AMS_REDIS_URL", "AMS_SECRET_KEY", "AMS_SERVICE_SECRET",
-        "AMS_ENDPOINT", "AMS_API_KEY", "AMS_SPOOL_DIR", "AMS_REQUIRE_ALL",
+        "AMS_ENDPOINT", "AMS_API_KEY", "AMS_SPOOL_DIR", "AMS_REQUIRE_ALL", "AMS_HOST", "AMS_PORT", "AMS_LOG_LEVEL", "AMS_IDENTITY_URL",
     }
 )  # fmt: skip
 """Names that any process may find in its environment, whether it reads them or not (design, section 8a)."""
@@ -33,7 +33,9 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
         SettingsError: A name is missing or unknown, or a value does not fit its type.
     """
     fields = {PREFIX + field.name.upper(): field for field in msgspec.structs.fields(settings)}
-    unknown = sorted(n for n in environ if n.startswith(PREFIX) and n not in fields and n not in SHARED_NAMES and not n.startswith(IGNORED_PREFIXES))
+    unknown = sorted(
+        n for n in environ if n.startswith(PREFIX) and n not in fields and n not in SHARED_NAMES and not n.startswith(IGNORED_PREFIXES)
+    )
     if unknown:
         raise SettingsError(f"unknown setting {', '.join(unknown)}; known here: {', '.join(sorted(fields))}")
     missing = sorted(name for name, field in fields.items() if field.required and not environ.get(name))

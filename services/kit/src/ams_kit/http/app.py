@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 
 from ams_kit.http.health import Check, health_routes
 from ams_kit.http.problems import EXCEPTION_HANDLERS
 
 BODY_BYTES_MAX = 65_536
+BEARER = "bearer"
+"""Name of the security scheme in the OpenAPI document. It holds for every route; a public one says ``security=[{}]``."""
 
 
 def make_application(
@@ -32,10 +35,18 @@ def make_application(
         body_bytes_max: A larger body is answered 413.
         options: Further arguments of ``Litestar`` (middleware, lifespan, dependencies, state ...).
     """
+    openapi_config = OpenAPIConfig(
+        title=title,
+        version="0.1.0",
+        render_plugins=[JsonRenderPlugin()],
+        openapi_router=Router(openapi_path, route_handlers=[], include_in_schema=False, opt={"public": True}),
+        components=Components(security_schemes={BEARER: SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}),
+        security=[{BEARER: []}],
+    )
     return Litestar(
         route_handlers=[*health_routes(checks), *route_handlers],
         exception_handlers=EXCEPTION_HANDLERS,
-        openapi_config=OpenAPIConfig(title=title, version="0.1.0", path=openapi_path, render_plugins=[JsonRenderPlugin()]),
+        openapi_config=openapi_config,
         request_max_body_size=body_bytes_max,
         debug=False,
         logging_config=None,

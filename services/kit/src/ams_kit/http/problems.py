@@ -66,6 +66,12 @@ class NotFoundError(AmsError):
     status, code, title = 404, "not_found", "Not found"
 
 
+class RequestTimeoutError(AmsError):
+    """Send faster, or not at all."""
+
+    status, code, title = 408, "request_timeout", "The request did not arrive in time"
+
+
 class ConflictError(AmsError):
     """Somebody was faster, or the name is taken."""
 
@@ -114,7 +120,16 @@ class QueryTimeoutError(AmsError):
     status, code, title = 504, "query_timeout", "The query took too long"
 
 
-_CODES = {400: "bad_request", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type", 429: "too_many_requests"}
+_CODES = {
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    429: "too_many_requests",
+}
 
 
 def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response[Problem]:
@@ -131,10 +146,17 @@ def answer_ams_error(_: Request[Any, Any, Any], error: AmsError) -> Response[Pro
 def answer_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Litestar exception handler for the framework's errors: the reason goes into ``detail``, never the body that was sent."""
     extra = error.extra if isinstance(error.extra, list) else None
-    errors = [{key: item[key] for key in ("message", "key", "source") if key in item} for item in extra if isinstance(item, dict)] if extra else UNSET
+    errors = (
+        [{key: item[key] for key in ("message", "key", "source") if key in item} for item in extra if isinstance(item, dict)]
+        if extra
+        else UNSET
+    )
     code = _CODES.get(error.status_code, "http_error")
     detail = error.detail.split(" for POST")[0].split(" for GET")[0]
-    return problem_response(Problem(title=code.replace("_", " ").capitalize(), status=error.status_code, code=code, detail=detail, errors=errors), dict(error.headers or {}))
+    return problem_response(
+        Problem(title=code.replace("_", " ").capitalize(), status=error.status_code, code=code, detail=detail, errors=errors),
+        dict(error.headers or {}),
+    )
 
 
 def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

@@ -1,0 +1,113 @@
+"""One way to read a JSON body: size, encoding, type, UTF-8, strict decode, in this order, and with a deadline.
+
+Litestar's own ``data`` argument takes a body without a content type, answers 500 to bytes that are not UTF-8, and has one status for what
+cannot be decoded and what means nothing.
+"""
+
+import asyncio
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.exceptions import HTTPException
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
+
+from ams_contracts.codec import MalformedError, decode
+from ams_kit.http.problems import BadRequestError, InvalidError, RequestTimeoutError, TooLargeError, UnsupportedError
+
+READ_SECONDS = 8  # a body that drips is answered 408 before 10 s are over
+
+T = TypeVar("T")
+
+_anything = msgspec.json.Decoder()
+_NOT_DECODED = {"empty": "malformed_json", "not_json": "malformed_json", "not_utf8": "not_utf8", "too_deep": "too_deep"}
+
+
+async def read_json(
+    request: Request[Any, Any, Any], decoder: msgspec.json.Decoder[T], *, bytes_max: int, seconds_max: float = READ_SECONDS
+) -> T:
+    """The body of a request as a struct.
+
+    Args:
+        request: Its body is not read yet.
+        decoder: Strict: nothing is coerced. Names that it does not know are ignored.
+        bytes_max: Of the body.
+        seconds_max: For the whole body to arrive.
+
+    Raises:
+        TooLargeError: It is larger; the connection is closed.
+        UnsupportedError: It is compressed, or not said to be JSON.
+        RequestTimeoutError: It did not arrive in time.
+        BadRequestError: It cannot be decoded.
+        InvalidError: It decodes and is not what the struct says.
+    """
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length[:19]) > bytes_max:
+        raise _too_large(bytes_max)
+    check_content_headers(request)
+    data = await _read(request, bytes_max, seconds_max)
+    try:
+        decode(_anything, data, bytes_max=bytes_max)  # what cannot be decoded at all, garbage at its end included, comes before what means nothing
+        return decode(decoder, data, bytes_max=bytes_max)
+    except MalformedError as error:
+        code = _NOT_DECODED.get(error.code)
+        if code is not None:
+            raise BadRequestError("The body is not JSON in UTF-8.", code=code) from error
+        raise InvalidError(error.detail or "The body is not what is expected here.") from error
+
+
+def check_content_headers(request: Request[Any, Any, Any]) -> None:
+    """Let pass what is said to be plain JSON.
+
+    Raises:
+        UnsupportedError: It is compressed, or of another type, or of none.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedError("Send the body uncompressed.", code="unsupported_content_encoding")
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if media_type.strip().lower() != "application/json" or charset not in {"", "charset=utf-8"}:
+        raise UnsupportedError("Send Content-Type: application/json.")
+
+
+def _too_large(bytes_max: int) -> TooLargeError:
+    return TooLargeError(f"At most {bytes_max} bytes.", headers={"Connection": "close"})
+
+
+async def _read(request: Request[Any, Any, Any], bytes_max: int, seconds_max: float) -> bytes:
+    data = bytearray()
+    try:
+        async with asyncio.timeout(seconds_max):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > bytes_max:
+                    raise _too_large(bytes_max)
+    except TimeoutError as error:
+        raise RequestTimeoutError(f"The body did not arrive within {seconds_max:.0f} s.", headers={"Connection": "close"}) from error
+    except HTTPException as error:  # Litestar's own cap
+        if error.status_code == TooLargeError.status:
+            raise _too_large(bytes_max) from error
+        raise
+    return bytes(data)
+
+
+def documented(body: type[msgspec.Struct]) -> type[Operation]:
+    """The ``operation_class`` of a route that reads its body by ``read_json``: puts the struct's JSON Schema into the OpenAPI document."""
+    (reference,), components = msgspec.json.schema_components([body], ref_template="{name}")
+    schema: Any = _inlined(reference, components)  # Litestar types its own Schema here and passes a dict through
+    request_body = RequestBody(required=True, content={"application/json": OpenAPIMediaType(schema=schema)})
+
+    class DocumentedOperation(Operation):
+        def __init__(self, **fields: Any) -> None:
+            super().__init__(**{**fields, "request_body": request_body})
+
+    return DocumentedOperation
+
+
+def _inlined(value: Any, components: dict[str, Any]) -> Any:
+    """A JSON Schema whose references stand in place. Bodies are small and do not recurse."""
+    if isinstance(value, dict):
+        if "$ref" in value:
+            return _inlined(components[value["$ref"]], components)
+        return {key: _inlined(item, components) for key, item in value.items()}
+    return [_inlined(item, components) for item in value] if isinstance(value, list) else value
