@@ -1,39 +1,190 @@
-"""The producer: records in, positions out, with a deadline around everything."""
+"""The producer: records in, positions out, with a deadline around everything.
 
-from collections.abc import Sequence
+It is bare aiokafka: FastStream's publishing turns headers into text and adds its own, and its confirmation cannot be bounded per call.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.structs import RecordMetadata
 from ams_contracts.positions import Position
 
+from ams_kit.bus.cluster import deadline, servers, stop_quietly
+from ams_kit.bus.errors import LogUnavailableError, RecordTooLargeError
 from ams_kit.bus.records import Record
+from ams_kit.telemetry.metrics import LOG_PUBLISH_FAILED, LOG_PUBLISHED
 
 PUBLISH_TIMEOUT_SECONDS = 4.0
+OPEN_TIMEOUT_SECONDS = 3.0
+CLOSE_TIMEOUT_SECONDS = 3.0
+LINGER_MS = 5
+BATCH_BYTES_MAX = 128 * 1024  # more per partition waits: what is under way stays bounded while the broker is away
+REQUEST_BYTES_MAX = 4 * 1024 * 1024
+RECORD_OVERHEAD_BYTES = 512
+
+logger = structlog.get_logger(__name__)
+
+LockKey = tuple[str, bytes]
 
 
 class Log:
-    """Publishes records. One per process."""
+    """Publishes records. One per process. Connects when it is first needed, and anew after a fatal error of the client."""
+
+    def __init__(self, bootstrap: str, client_id: str) -> None:
+        self._bootstrap = bootstrap
+        self._client_id = client_id
+        self._producer: AIOKafkaProducer | None = None
+        self._connecting = asyncio.Lock()
+        self._locks: defaultdict[LockKey, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._waiting: defaultdict[LockKey, int] = defaultdict(int)
+        self._closed = False
 
     @classmethod
     async def open(cls, bootstrap: str, client_id: str) -> Self:
-        """Connect lazily: returns while the broker is away, too."""
-        raise NotImplementedError
+        """Connect if the broker is there; otherwise the first ``publish`` tries again.
+
+        Args:
+            bootstrap: ``host:port``, several by commas.
+            client_id: Shown in the broker's log.
+        """
+        log = cls(bootstrap, client_id)
+        try:
+            async with deadline(OPEN_TIMEOUT_SECONDS, "answer"):
+                await log._connected()
+        except LogUnavailableError:
+            logger.warning("the log is away, going on without it for now")
+        return log
 
     async def close(self) -> None:
-        """Flush what is on its way, for at most some seconds, and disconnect."""
-        raise NotImplementedError
+        """Send what is on its way, for at most 3 s, and disconnect."""
+        self._closed = True
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await stop_quietly(producer.stop(), "producer", timeout_seconds=CLOSE_TIMEOUT_SECONDS)
+
+    async def check(self) -> None:
+        """A readiness check.
+
+        Raises:
+            LogUnavailableError: The broker does not answer within two seconds.
+        """
+        async with deadline(2, "answer"):
+            await (await self._connected()).client.fetch_all_metadata()
 
     async def publish(self, records: Sequence[Record], *, timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS) -> list[Position]:
         """Make records durable, in order per key.
 
+        One publish per key is outstanding at a time: others of the same key wait their turn (within their own deadline). Without that,
+        records of one key overtake each other as soon as a partition's batch is full.
+
+        Args:
+            records: Any number, of any topics. Records of one key stay in the order given, also over several calls.
+            timeout_seconds: After that the caller hears ``LogUnavailableError``.
+
         Returns:
-            The position of each record itself (its own offset), in the order given. Returning means durable on every in-sync replica.
+            The position *after* each record, in the order given. Returning means durable on every in-sync replica.
 
         Raises:
-            LogUnavailableError: Nothing is known to be durable; the caller may retry with the same event ids.
+            LogUnavailableError: Nothing is known to be durable: some or all of the records may be in the log, or come there later, each
+                once. The caller may retry with the same event ids.
             RecordTooLargeError: A record is larger than its topic takes; nothing was published.
         """
-        raise NotImplementedError
+        if not records:
+            return []
+        for record in records:
+            _check_size(record)
+        try:
+            async with deadline(timeout_seconds, "acknowledge"), self._alone(records):
+                metadata = await self._send(records)
+        except LogUnavailableError:
+            LOG_PUBLISH_FAILED.inc(len(records))
+            raise
+        LOG_PUBLISHED.inc(len(records))
+        return [Position(record.topic.version, sent.partition, sent.offset + 1) for record, sent in zip(records, metadata, strict=True)]
 
-    async def check(self) -> None:
-        """A readiness check: raises when the broker does not answer."""
-        raise NotImplementedError
+    async def _send(self, records: Sequence[Record]) -> list[RecordMetadata]:
+        producer = await self._connected()
+        try:
+            futures: list[asyncio.Future[RecordMetadata]] = []
+            for record in records:
+                future = await producer.send(record.topic.name, value=record.value, key=record.key, headers=record.headers)
+                future.add_done_callback(_retrieve)
+                futures.append(future)
+            # aiokafka's futures are not cancelled at the deadline: the batch that they belong to may still be delivered
+            await asyncio.wait(futures)
+            return [future.result() for future in futures]
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+            raise RecordTooLargeError("The broker takes no record of this size.") from error
+        except KafkaError as error:
+            if not error.retriable:
+                await self._replace(producer, error)
+            raise
+
+    @asynccontextmanager
+    async def _alone(self, records: Iterable[Record]) -> AsyncIterator[None]:
+        keys = sorted({(record.topic.name, record.key) for record in records})  # one order for all: no deadlock
+        for key in keys:
+            self._waiting[key] += 1
+        try:
+            async with AsyncExitStack() as stack:
+                for key in keys:
+                    await stack.enter_async_context(self._locks[key])
+                yield
+        finally:
+            for key in keys:
+                self._waiting[key] -= 1
+                if not self._waiting[key]:
+                    del self._waiting[key]
+                    self._locks.pop(key, None)
+
+    async def _connected(self) -> AIOKafkaProducer:
+        if self._producer is not None:
+            return self._producer
+        async with self._connecting:
+            if self._closed:
+                raise LogUnavailableError("This process is stopping.")
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=servers(self._bootstrap),
+                    client_id=self._client_id,
+                    acks="all",
+                    enable_idempotence=True,
+                    linger_ms=LINGER_MS,
+                    max_batch_size=BATCH_BYTES_MAX,
+                    max_request_size=REQUEST_BYTES_MAX,
+                    compression_type="lz4",
+                    request_timeout_ms=int(PUBLISH_TIMEOUT_SECONDS * 1000),
+                    metadata_max_age_ms=30_000,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await asyncio.shield(stop_quietly(producer.stop(), "producer"))
+                    raise
+                self._producer = producer
+        return self._producer
+
+    async def _replace(self, producer: AIOKafkaProducer, error: KafkaError) -> None:
+        """A client that met a fatal error (its sequence is broken, it was fenced) refuses everything from then on."""
+        if self._producer is producer:
+            logger.error("the producer is replaced", error_type=type(error).__name__)
+            self._producer = None
+            await stop_quietly(producer.stop(), "producer")
+
+
+def _check_size(record: Record) -> None:
+    size = len(record.key) + len(record.value or b"") + sum(len(name) + len(value) for name, value in record.headers) + RECORD_OVERHEAD_BYTES
+    if size > record.topic.record_bytes_max:
+        raise RecordTooLargeError(f"A record of {size} bytes; {record.topic.name} takes {record.topic.record_bytes_max}.")
+
+
+def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
+    """Nobody may be waiting any more; an error that is not looked at would be logged when it is collected."""
+    if not future.cancelled():
+        future.exception()

@@ -1,25 +1,102 @@
-"""Topics from their declaration."""
+"""Topics from their declaration: made where they are missing, configured as declared, never given more partitions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ams_contracts.topics import TOPICS, Topic
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from ams_contracts.topics import PAYLOADS, STEPS, TOPICS, Topic
 
 from ams_kit.bus.alarms import Alarm
+from ams_kit.bus.cluster import REQUEST_TIMEOUT_MS, deadline, partition_counts, servers, stop_quietly
+from ams_kit.bus.errors import LogUnavailableError
+
+TIMEOUT_SECONDS = 20.0
+APPEND_TIME = frozenset({STEPS.name, PAYLOADS.name})
+"""Topics whose records carry the broker's clock: a projection remembers it to tell that a topic was made anew."""
+
+logger = structlog.get_logger(__name__)
 
 
-async def create_topics(bootstrap: str, *, replication: int = 1, min_isr: int = 1, topics: Sequence[Topic] = TOPICS) -> list[Alarm]:
-    """Make the topics that are missing and set the configuration of all of them.
+def topic_config(topic: Topic, *, min_isr: int, append_time: bool | None = None) -> dict[str, str]:
+    """What the broker is told about a topic."""
+    config = {
+        "min.insync.replicas": str(min_isr),
+        "max.message.bytes": str(topic.record_bytes_max),
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+        "message.timestamp.type": "LogAppendTime" if (topic.name in APPEND_TIME if append_time is None else append_time) else "CreateTime",
+    }
+    if topic.compacted:
+        config |= {"min.cleanable.dirty.ratio": "0.2", "max.compaction.lag.ms": "3600000", "segment.ms": "3600000"}
+    else:
+        config |= {"retention.ms": str(topic.retention_ms)}
+    return config
+
+
+async def create_topics(
+    bootstrap: str,
+    *,
+    replication: int = 1,
+    min_isr: int = 1,
+    topics: Sequence[Topic] = TOPICS,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> list[Alarm]:
+    """Make the topics that are missing and set the configuration of all of them. Running it again changes nothing.
+
+    Args:
+        bootstrap: ``host:port``, several by commas.
+        replication: Copies of a topic that is made now. One that exists keeps its own.
+        min_isr: In-sync replicas that must have a record before it counts as durable.
+        topics: The declaration.
+        timeout_seconds: For all of it.
+
+    Returns:
+        What an operator must look at: topics whose number of partitions is not the declared one.
 
     Raises:
-        LogUnavailableError: The broker does not answer.
+        LogUnavailableError: The broker does not answer, or refuses.
     """
-    raise NotImplementedError
+    admin: AIOKafkaAdminClient | None = None
+    try:
+        async with deadline(timeout_seconds, "make its topics"):
+            admin = AIOKafkaAdminClient(bootstrap_servers=servers(bootstrap), client_id="ams-topics", request_timeout_ms=REQUEST_TIMEOUT_MS)
+            await admin.start()
+            found = await partition_counts(bootstrap, [topic.name for topic in topics])
+            configs = {topic.name: topic_config(topic, min_isr=min_isr) for topic in topics}
+            await _create(admin, [topic for topic in topics if topic.name not in found], configs, replication)
+            await _configure(admin, {name: configs[name] for name in found})
+    finally:
+        if admin is not None:
+            await stop_quietly(admin.close(), "admin")
+    alarms = [partition_count_alarm(topic, found[topic.name]) for topic in topics if found.get(topic.name, topic.partitions) != topic.partitions]
+    for alarm in alarms:
+        logger.critical("a topic is not as declared", topic=alarm.topic, detail=alarm.detail)
+    return alarms
 
 
-async def ping(bootstrap: str, *, timeout_seconds: float = 2.0) -> None:
-    """Ask the broker for its metadata.
+def partition_count_alarm(topic: Topic, found: int) -> Alarm:
+    """Keys have moved: the order of a task's records over the change is lost, and positions of it mean another partition."""
+    return Alarm(kind="partition_count_changed", topic=topic.name, detail=f"{found} partitions, declared are {topic.partitions}: a new version and a replay are needed")
 
-    Raises:
-        LogUnavailableError: It did not answer in time.
-    """
-    raise NotImplementedError
+
+async def _create(admin: AIOKafkaAdminClient, missing: Sequence[Topic], configs: Mapping[str, dict[str, str]], replication: int) -> None:
+    if not missing:
+        return
+    answer = await admin.create_topics([NewTopic(topic.name, topic.partitions, replication, topic_configs=configs[topic.name]) for topic in missing])
+    for name, code, *rest in answer.topic_errors:
+        error = for_code(code)
+        if code == 0:
+            logger.info("topic made", topic=name)
+        elif error is not TopicAlreadyExistsError:  # somebody else made it just now
+            raise LogUnavailableError(f"The log did not make {name}: {error.__name__} {rest[0] if rest and rest[0] else ''}".rstrip())
+
+
+async def _configure(admin: AIOKafkaAdminClient, configs: Mapping[str, dict[str, str]]) -> None:
+    if not configs:
+        return
+    for answer in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=config) for name, config in configs.items()]):
+        for code, message, _, name in answer.resources:
+            if code != 0:
+                error: type[KafkaError] = for_code(code)
+                raise LogUnavailableError(f"The log did not configure {name}: {error.__name__} {message or ''}".rstrip())

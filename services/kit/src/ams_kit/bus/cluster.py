@@ -1,0 +1,73 @@
+"""Short questions to the brokers, each with a deadline: aiokafka's own calls may never return while a broker is frozen."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from ams_kit.bus.errors import LogUnavailableError
+
+REQUEST_TIMEOUT_MS = 4_000
+STOP_TIMEOUT_SECONDS = 2.0
+
+logger = structlog.get_logger(__name__)
+
+
+def servers(bootstrap: str) -> list[str]:
+    """``host:port,host:port`` as a list."""
+    return [part.strip() for part in bootstrap.split(",") if part.strip()]
+
+
+@asynccontextmanager
+async def deadline(seconds: float, what: str) -> AsyncIterator[None]:
+    """Bound a conversation with the log, and turn whatever goes wrong in it into one error.
+
+    Raises:
+        LogUnavailableError: It took longer, or the broker refused.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (TimeoutError, KafkaError, OSError) as error:
+        raise LogUnavailableError(f"The log did not {what}: {type(error).__name__}.") from error
+
+
+async def partition_counts(bootstrap: str, topics: Sequence[str], *, timeout_seconds: float = 5.0) -> dict[str, int]:
+    """How many partitions each topic has; a topic that does not exist is absent.
+
+    Raises:
+        LogUnavailableError: No broker answered in time.
+    """
+    client: AIOKafkaClient | None = None
+    try:
+        async with deadline(timeout_seconds, "answer"):
+            client = AIOKafkaClient(bootstrap_servers=servers(bootstrap), client_id="ams-look", request_timeout_ms=REQUEST_TIMEOUT_MS)
+            await client.bootstrap()
+            cluster = await client.fetch_all_metadata()
+            counts = {topic: cluster.partitions_for_topic(topic) for topic in topics}
+            return {topic: len(found) for topic, found in counts.items() if found}
+    finally:
+        if client is not None:
+            await stop_quietly(client.close(), "look")
+
+
+async def ping(bootstrap: str, *, timeout_seconds: float = 2.0) -> None:
+    """Ask a broker for its metadata.
+
+    Raises:
+        LogUnavailableError: None answered in time.
+    """
+    await partition_counts(bootstrap, (), timeout_seconds=timeout_seconds)
+
+
+async def stop_quietly(stopping: Coroutine[Any, Any, object], what: str, *, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
+    """Await a client's stop for a bounded time. What does not stop is abandoned and logged: the process goes on."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await stopping
+    except (TimeoutError, KafkaError, OSError, AssertionError) as error:
+        logger.info("a client of the log did not stop cleanly", client=what, error_type=type(error).__name__)
