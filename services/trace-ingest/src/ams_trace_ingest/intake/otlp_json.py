@@ -1,0 +1,376 @@
+"""OTLP in JSON: msgspec decodes into structs of the wire format once, and one walk makes the flat structures."""
+
+import base64
+import binascii
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ams_trace_ingest.intake.otlp_spans import Reader, Scoped, checked_span, make_dropped, make_resource, make_scope
+from ams_trace_ingest.intake.otlp_values import (
+    DEPTH_MAX,
+    EVENTS_MAX,
+    LINKS_MAX,
+    MalformedOtlpError,
+    Notes,
+    as_text,
+    binary,
+    clean,
+    needs_cleaning,
+    number,
+)
+from ams_trace_ingest.mapping.spans import LogRecord, Span, SpanEvent, SpanLink
+
+_INT64_MIN = -(2**63)
+_INT64_END = 2**63
+_UINT64_END = 2**64
+_NUMBER = re.compile(r"-?\d{1,20}\Z", re.ASCII)
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_SURROGATES_START, _LOW_SURROGATES_START, _SURROGATES_END = 0xD800, 0xDC00, 0xE000
+_KINDS = {
+    f"SPAN_KIND_{name}": number for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
+}
+_CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
+_DOUBLES = {"NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity"}
+
+# `null` stands for a field's default everywhere in protobuf's JSON
+
+
+class _Array(Struct, gc=False):
+    values: "list[_Value | None] | None" = None
+
+
+class _Map(Struct, gc=False):
+    values: "list[_KeyValue] | None" = None
+
+
+class _Value(Struct, gc=False, rename="camel"):
+    string_value: str | None = None
+    int_value: int | str | None = None
+    bool_value: bool | None = None
+    double_value: float | str | None = None
+    array_value: _Array | None = None
+    kvlist_value: _Map | None = None
+    bytes_value: str | None = None
+
+
+class _KeyValue(Struct, gc=False):
+    key: str = ""
+    value: _Value | None = None
+
+
+class _Event(Struct, gc=False, rename="camel"):
+    time_unix_nano: int | str | None = None
+    name: str | None = None
+    attributes: list[_KeyValue] | None = None
+    dropped_attributes_count: int | None = None
+
+
+class _Link(Struct, gc=False, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    trace_state: str | None = None
+    attributes: list[_KeyValue] | None = None
+
+
+class _Status(Struct, gc=False):
+    code: int | str | None = None
+    message: str | None = None
+
+
+class _Span(Struct, gc=False, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    kind: int | str | None = None
+    start_time_unix_nano: int | str | None = None
+    end_time_unix_nano: int | str | None = None
+    attributes: list[_KeyValue] | None = None
+    events: list[_Event] | None = None
+    links: list[_Link] | None = None
+    status: _Status | None = None
+    trace_state: str | None = None
+    flags: int | None = None
+    dropped_attributes_count: int | None = None
+    dropped_events_count: int | None = None
+    dropped_links_count: int | None = None
+
+
+class _Scope(Struct, gc=False):
+    name: str | None = None
+    version: str | None = None
+    attributes: list[_KeyValue] | None = None
+
+
+class _ScopeSpans(Struct, gc=False, rename="camel"):
+    scope: _Scope | None = None
+    spans: list[_Span] | None = None
+    schema_url: str | None = None
+
+
+class _Resource(Struct, gc=False):
+    attributes: list[_KeyValue] | None = None
+
+
+class _ResourceSpans(Struct, gc=False, rename="camel"):
+    resource: _Resource | None = None
+    scope_spans: list[_ScopeSpans] | None = None
+
+
+class _TracesRequest(Struct, gc=False, rename="camel"):
+    resource_spans: list[_ResourceSpans] | None = None
+
+
+class _LogRecord(Struct, gc=False, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    time_unix_nano: int | str | None = None
+    observed_time_unix_nano: int | str | None = None
+    event_name: str | None = None
+    body: _Value | None = None
+    attributes: list[_KeyValue] | None = None
+
+
+class _ScopeLogs(Struct, gc=False, rename="camel"):
+    log_records: list[_LogRecord] | None = None
+
+
+class _ResourceLogs(Struct, gc=False, rename="camel"):
+    scope_logs: list[_ScopeLogs] | None = None
+
+
+class _LogsRequest(Struct, gc=False, rename="camel"):
+    resource_logs: list[_ResourceLogs] | None = None
+
+
+_traces = msgspec.json.Decoder(_TracesRequest)
+_logs = msgspec.json.Decoder(_LogsRequest)
+
+
+def read_traces(body: bytes, reader: Reader) -> None:
+    """Read an ``ExportTraceServiceRequest`` in JSON into ``reader``.
+
+    Raises:
+        MalformedOtlpError: Not JSON, not one, or a number out of its type's range.
+    """
+    request, replaced = _decode(_traces, body)
+    resources: list[_ResourceSpans] = request.resource_spans or []
+    count = sum(len(scope.spans or ()) for resource in resources for scope in resource.scope_spans or ())
+    reader.check_span_count(count)
+    if count == 0:
+        _refuse_silent_loss(body)
+    try:
+        for resource_spans in resources:
+            resource = make_resource(_attributes(resource_spans.resource and resource_spans.resource.attributes, Notes()))
+            for scope_spans in resource_spans.scope_spans or ():
+                scope = scope_spans.scope or _Scope()
+                attributes = _attributes(scope.attributes, Notes())
+                scoped = reader.open(resource, make_scope(scope.name or "", scope.version or "", scope_spans.schema_url or "", attributes))
+                for span in scope_spans.spans or ():
+                    _span(span, scoped, replaced=replaced)
+    except RecursionError as error:
+        raise MalformedOtlpError("a value nests too deep") from error
+
+
+def read_logs(body: bytes) -> list[LogRecord]:
+    """Read an ``ExportLogsServiceRequest`` in JSON.
+
+    Raises:
+        MalformedOtlpError: Not JSON, not one, or a number out of its type's range.
+    """
+    request, _ = _decode(_logs, body)
+    try:
+        return [
+            LogRecord(
+                trace_id=(record.trace_id or "").lower(),
+                span_id=(record.span_id or "").lower(),
+                time_ns=_uint64(record.time_unix_nano) or _uint64(record.observed_time_unix_nano),
+                event_name=record.event_name or "",
+                body=_value(record.body, "body", Notes(), 1),
+                attributes=_attributes(record.attributes, Notes()),
+            )
+            for resource_logs in request.resource_logs or ()
+            for scope_logs in resource_logs.scope_logs or ()
+            for record in scope_logs.log_records or ()
+        ]
+    except RecursionError as error:
+        raise MalformedOtlpError("a value nests too deep") from error
+
+
+def _decode(decoder: Any, body: bytes) -> tuple[Any, bool]:
+    """The request, and whether lone surrogates had to be replaced in it."""
+    try:
+        return decoder.decode(body), False
+    except msgspec.ValidationError as error:
+        raise MalformedOtlpError(f"not OTLP in JSON: {str(error)[:200]}") from error
+    except RecursionError as error:
+        raise MalformedOtlpError("a value nests too deep") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        repaired = _ESCAPE.sub(_Surrogates(body), body)
+        if repaired == body:
+            raise MalformedOtlpError(f"not JSON: {str(error)[:200]}") from error
+        return _decode(decoder, repaired)[0], True
+
+
+class _Surrogates:
+    """Replaces ``\\ud800`` to ``\\udfff`` in JSON text by U+FFFD where they are not a pair."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.pair_end = -1
+
+    def __call__(self, match: re.Match[bytes]) -> bytes:
+        code = int(match[1], 16) if match[1] else 0
+        if not _SURROGATES_START <= code < _SURROGATES_END or match.start() == self.pair_end:
+            return match[0]
+        if code < _LOW_SURROGATES_START:
+            follower = _ESCAPE.match(self.body, match.end())
+            if follower is not None and follower[1] and _LOW_SURROGATES_START <= int(follower[1], 16) < _SURROGATES_END:
+                self.pair_end = follower.start()
+                return match[0]
+        return b"\\ufffd"
+
+
+def _refuse_silent_loss(body: bytes) -> None:
+    """An empty request is fine; one whose names are not OTLP's would lose its spans without a word.
+
+    Raises:
+        MalformedOtlpError: It holds names that OTLP does not have, and no span.
+    """
+    request = msgspec.json.decode(body)
+    if "resourceLogs" in request or "resourceMetrics" in request:
+        raise MalformedOtlpError("this is for traces: logs go to /v1/logs, metrics to /v1/metrics")
+    levels = [(request, "resourceSpans", {"resourceSpans"})]
+    levels += [(item, "scopeSpans", {"scopeSpans", "resource", "schemaUrl"}) for item in request.get("resourceSpans") or ()]
+    levels += [(item, "spans", {"spans", "scope", "schemaUrl"}) for level in levels[1:] for item in level[0].get("scopeSpans") or ()]
+    for item, expected, known in levels:
+        if expected not in item and not known.issuperset(item):
+            raise MalformedOtlpError(f"no span in a body that is not empty: OTLP in JSON calls the field {expected}")
+
+
+def _span(span: _Span, scoped: Scoped, *, replaced: bool) -> None:
+    notes = Notes()
+    notes.replaced = replaced
+    raw_events = span.events or []
+    raw_links = span.links or []
+    events = [_event(event, notes) for event in raw_events[:EVENTS_MAX]]
+    links = [_link(link, notes) for link in raw_links[:LINKS_MAX]]
+    status = span.status
+    result = Span(
+        (span.trace_id or "").lower(),
+        (span.span_id or "").lower(),
+        (span.parent_span_id or "").lower() or None,
+        _string(span.name or "", "name", notes),
+        _enum(span.kind, _KINDS),
+        _uint64(span.start_time_unix_nano),
+        _uint64(span.end_time_unix_nano),
+        0 if status is None else _enum(status.code, _CODES),
+        "" if status is None else _string(status.message or "", "status.message", notes),
+        span.trace_state or "",
+        span.flags or 0,
+        _attributes(span.attributes, notes),
+        events,
+        links,
+    )
+    dropped = (span.dropped_attributes_count or 0, span.dropped_events_count or 0, span.dropped_links_count or 0)
+    lost = (len(raw_events) - len(events), len(raw_links) - len(links))
+    if notes.cut or notes.replaced or dropped != (0, 0, 0) or lost != (0, 0):
+        result.dropped = make_dropped(notes, dropped, lost)
+    checked_span(result, scoped)
+
+
+def _event(event: _Event, notes: Notes) -> SpanEvent:
+    name = _string(event.name or "", "event.name", notes)
+    return SpanEvent(name, _uint64(event.time_unix_nano), _attributes(event.attributes, notes), event.dropped_attributes_count or 0)
+
+
+def _link(link: _Link, notes: Notes) -> SpanLink:
+    return SpanLink(
+        (link.trace_id or "").lower(), (link.span_id or "").lower(), _attributes(link.attributes, notes), link.trace_state or ""
+    )
+
+
+def _string(text: str, key: str, notes: Notes) -> str:
+    return clean(text, key, notes) if needs_cleaning(text) else text
+
+
+def _attributes(pairs: list[_KeyValue] | None, notes: Notes) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    for pair in pairs or ():
+        key = pair.key
+        value = pair.value
+        text = None if value is None else value.string_value
+        attributes[key] = _value(value, key, notes, 1) if text is None else _string(text, key, notes)
+    return attributes
+
+
+def _value(value: _Value | None, key: str, notes: Notes, depth: int) -> Any:  # noqa: PLR0911  one return a field of the oneof
+    if value is None:
+        return None
+    if value.string_value is not None:
+        return _string(value.string_value, key, notes)
+    if value.int_value is not None:
+        return _int64(value.int_value)
+    if value.bool_value is not None:
+        return value.bool_value
+    if value.double_value is not None:
+        return _double(value.double_value)
+    if value.array_value is not None:
+        items = [_value(item, key, notes, depth + 1) for item in value.array_value.values or ()]
+        return as_text(items, key, notes) if depth == DEPTH_MAX else items
+    if value.kvlist_value is not None:
+        pairs = value.kvlist_value.values or ()
+        entries = {_string(pair.key, key, notes): _value(pair.value, key, notes, depth + 1) for pair in pairs}
+        return as_text(entries, key, notes) if depth == DEPTH_MAX else entries
+    if value.bytes_value is not None:
+        return binary(_base64(value.bytes_value), key, notes)
+    return None
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.translate({45: "+", 95: "/"}) + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedOtlpError("bytesValue is not base64") from error
+
+
+def _integer(value: int | str | None) -> int:
+    if isinstance(value, str):
+        if _NUMBER.match(value) is None:
+            raise MalformedOtlpError("an integer in a string must be decimal digits")
+        return int(value)
+    return value or 0
+
+
+def _int64(value: int | str) -> int:
+    result = _integer(value)
+    if not _INT64_MIN <= result < _INT64_END:
+        raise MalformedOtlpError("intValue is beyond int64")
+    return result
+
+
+def _uint64(value: int | str | None) -> int:
+    result = _integer(value)
+    if not 0 <= result < _UINT64_END:
+        raise MalformedOtlpError("a time is beyond uint64")
+    return result
+
+
+def _double(value: float | str) -> float | str:
+    if isinstance(value, str):
+        if value in _DOUBLES:
+            return _DOUBLES[value]
+        try:
+            return number(float(value))
+        except ValueError as error:
+            raise MalformedOtlpError("doubleValue is not a number") from error
+    return number(float(value))
+
+
+def _enum(value: int | str | None, names: dict[str, int]) -> int:
+    if isinstance(value, str):
+        return names.get(value, 0)
+    return value if value is not None and abs(value) < _INT64_END else 0

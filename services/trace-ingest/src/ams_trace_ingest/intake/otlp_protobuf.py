@@ -1,0 +1,187 @@
+"""OTLP in protobuf: one walk over upb's messages into flat structures."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from ams_trace_ingest.intake.otlp_spans import (
+    Reader,
+    Scoped,
+    checked_span,
+    make_dropped,
+    make_resource,
+    make_scope,
+)
+from ams_trace_ingest.intake.otlp_values import (
+    DEPTH_MAX,
+    EVENTS_MAX,
+    LINKS_MAX,
+    MalformedOtlpError,
+    Notes,
+    as_text,
+    binary,
+    clean,
+    needs_cleaning,
+    number,
+)
+from ams_trace_ingest.mapping.spans import LogRecord, Span, SpanEvent, SpanLink
+
+_encode = msgspec.json.Encoder().encode
+_NOTHING: Any = ()
+
+
+def read_traces(body: bytes, reader: Reader) -> None:
+    """Read an ``ExportTraceServiceRequest`` into ``reader``.
+
+    Raises:
+        MalformedOtlpError: Not one, or bytes that are not UTF-8 where a string should be.
+    """
+    request = _parse(ExportTraceServiceRequest, body)
+    if body and not request.resource_spans:
+        raise MalformedOtlpError("the body is not empty and has no resource_spans: is it an ExportTraceServiceRequest?")
+    reader.check_span_count(sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans))
+    for resource_spans in request.resource_spans:
+        resource = make_resource(_attributes(resource_spans.resource.attributes, Notes()))
+        for scope_spans in resource_spans.scope_spans:
+            scope = scope_spans.scope
+            scoped = reader.open(
+                resource, make_scope(scope.name, scope.version, scope_spans.schema_url, _attributes(scope.attributes, Notes()))
+            )
+            for span in scope_spans.spans:
+                _span(span, scoped)
+
+
+def read_logs(body: bytes) -> list[LogRecord]:
+    """Read an ``ExportLogsServiceRequest``.
+
+    Raises:
+        MalformedOtlpError: Not one.
+    """
+    request = _parse(ExportLogsServiceRequest, body)
+    return [
+        LogRecord(
+            trace_id=record.trace_id.hex(),
+            span_id=record.span_id.hex(),
+            time_ns=record.time_unix_nano or record.observed_time_unix_nano,
+            event_name=record.event_name,
+            body=_value(record.body, "body", Notes(), 1),
+            attributes=_attributes(record.attributes, Notes()),
+        )
+        for resource_logs in request.resource_logs
+        for scope_logs in resource_logs.scope_logs
+        for record in scope_logs.log_records
+    ]
+
+
+def _parse(message: Any, body: bytes) -> Any:
+    try:
+        return message.FromString(body)
+    except (DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise MalformedOtlpError("the body is not a protobuf message of this kind") from error
+
+
+def _span(span: Any, scoped: Scoped) -> None:
+    notes = Notes()
+    attributes = _attributes(span.attributes, notes)
+    raw_events = span.events
+    raw_links = span.links
+    events = [_event(event, notes) for event in raw_events[:EVENTS_MAX]] if raw_events else []
+    links = [_link(link, notes) for link in raw_links[:LINKS_MAX]] if raw_links else []
+    status = span.status
+    trace_id = span.trace_id
+    span_id = span.span_id
+    parent = span.parent_span_id
+    result = Span(
+        trace_id.hex(),
+        span_id.hex(),
+        parent.hex() or None,
+        _string(span.name, "name", notes),
+        span.kind,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        status.code,
+        _string(status.message, "status.message", notes),
+        span.trace_state,
+        span.flags,
+        attributes,
+        events,
+        links,
+    )
+    dropped = (span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count)
+    lost = (len(raw_events) - len(events), len(raw_links) - len(links))
+    if notes.cut or notes.replaced or dropped != (0, 0, 0) or lost != (0, 0):
+        result.dropped = make_dropped(notes, dropped, lost)
+    checked_span(result, scoped)
+
+
+def _event(event: Any, notes: Notes) -> SpanEvent:
+    return SpanEvent(
+        _string(event.name, "event.name", notes), event.time_unix_nano, _attributes(event.attributes, notes), event.dropped_attributes_count
+    )
+
+
+def _link(link: Any, notes: Notes) -> SpanLink:
+    return SpanLink(link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes, notes), link.trace_state)
+
+
+def _string(text: str, key: str, notes: Notes) -> str:
+    return clean(text, key, notes) if needs_cleaning(text) else text
+
+
+def _attributes(pairs: Iterable[Any], notes: Notes) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    for pair in pairs:
+        key = pair.key
+        value = pair.value
+        text = value.string_value
+        if text:  # most are; asking which field is set costs as much again
+            attributes[key] = clean(text, key, notes) if len(text) > 262_144 or "\0" in text else text  # noqa: PLR2004  needs_cleaning, without the call
+        else:
+            attributes[key] = _value(value, key, notes, 1)
+    return attributes
+
+
+def _value(value: Any, key: str, notes: Notes, depth: int) -> Any:
+    which = value.WhichOneof("value")
+    return None if which is None else _READERS[which](getattr(value, which), key, notes, depth)
+
+
+def _read_string(value: str, key: str, notes: Notes, _: int) -> Any:
+    return _string(value, key, notes)
+
+
+def _read_plain(value: Any, _: str, __: Notes, ___: int) -> Any:
+    return value
+
+
+def _read_double(value: float, _: str, __: Notes, ___: int) -> Any:
+    return number(value)
+
+
+def _read_bytes(value: bytes, key: str, notes: Notes, _: int) -> Any:
+    return binary(value, key, notes)
+
+
+def _read_array(value: Any, key: str, notes: Notes, depth: int) -> Any:
+    items = [_value(item, key, notes, depth + 1) for item in value.values]
+    return as_text(items, key, notes) if depth == DEPTH_MAX else items
+
+
+def _read_map(value: Any, key: str, notes: Notes, depth: int) -> Any:
+    items = {_string(pair.key, key, notes): _value(pair.value, key, notes, depth + 1) for pair in value.values}
+    return as_text(items, key, notes) if depth == DEPTH_MAX else items
+
+
+_READERS: dict[str, Callable[[Any, str, Notes, int], Any]] = {
+    "string_value": _read_string,
+    "bool_value": _read_plain,
+    "int_value": _read_plain,
+    "double_value": _read_double,
+    "bytes_value": _read_bytes,
+    "array_value": _read_array,
+    "kvlist_value": _read_map,
+}

@@ -1,0 +1,141 @@
+"""What both encodings share: checks of one span, and the structures around it."""
+
+from typing import Any
+
+import msgspec
+
+from ams_trace_ingest.intake.otlp_values import (
+    LINKS_MAX,
+    SPAN_BYTES_MAX,
+    SPANS_MAX,
+    TIME_NS_END,
+    Notes,
+    TooManySpansError,
+    bound_keys,
+    bound_size,
+)
+from ams_trace_ingest.mapping.spans import Dropped, Resource, Scope, ScopedSpans, Span
+
+_encode = msgspec.json.Encoder().encode
+_HEX = frozenset("0123456789abcdef")
+NO_TRACE_ID = "0" * 32
+NO_SPAN_ID = "0" * 16
+REASONS_MAX = 5  # said in an answer; the rest is a number
+
+
+class Reader:
+    """Collects the spans of one request, and why others were refused."""
+
+    def __init__(self, body_bytes: int) -> None:
+        self.groups: list[ScopedSpans] = []
+        self.rejected = 0
+        self.reasons: list[str] = []
+        self.spans = 0
+        # no span can be over its cap when the whole request is not
+        self.sizes_matter = body_bytes > SPAN_BYTES_MAX
+
+    def check_span_count(self, count: int) -> None:
+        """Refuse before walking.
+
+        Raises:
+            TooManySpansError: Over ``SPANS_MAX``.
+        """
+        if count > SPANS_MAX:
+            raise TooManySpansError(f"{count} spans, at most {SPANS_MAX}")
+
+    def open(self, resource: Resource, scope: Scope) -> "Scoped":
+        group = ScopedSpans(resource, scope, [])
+        self.groups.append(group)
+        return Scoped(self, group)
+
+    def reject(self, reason: str) -> None:
+        self.rejected += 1
+        if len(self.reasons) < REASONS_MAX and reason not in self.reasons:
+            self.reasons.append(reason)
+
+
+class Scoped:
+    """Where the spans of one scope go."""
+
+    __slots__ = ("reader", "spans")
+
+    def __init__(self, reader: Reader, group: ScopedSpans) -> None:
+        self.reader = reader
+        self.spans = group.spans
+
+
+def make_resource(attributes: dict[str, Any]) -> Resource:
+    """A resource with its JSON."""
+    attributes = bound_keys(attributes, Dropped)
+    bound_size(attributes, [], Dropped)
+    return Resource(attributes, _encode({"attributes": attributes}))
+
+
+def make_scope(name: str, version: str, schema_url: str, attributes: dict[str, Any]) -> Scope:
+    """A scope with its JSON."""
+    attributes = bound_keys(attributes, Dropped)
+    bound_size(attributes, [], Dropped)
+    fields: dict[str, Any] = {"name": name, "version": version, "schema_url": schema_url, "attributes": attributes}
+    return Scope(name, version, attributes, _encode({key: value for key, value in fields.items() if value}))
+
+
+def make_dropped(notes: Notes, client: tuple[int, int, int], lost: tuple[int, int]) -> Dropped:
+    """What was lost, as far as the encodings know."""
+    attributes, events, links = client
+    return Dropped(
+        client_attributes=attributes,
+        client_events=events,
+        client_links=links,
+        events=lost[0],
+        links=lost[1],
+        cut=notes.cut,
+        replaced=notes.replaced,
+    )
+
+
+def id_problem(name: str, value: str, digits: int) -> str | None:
+    """Why an id cannot be taken, or ``None``."""
+    if len(value) == digits and _HEX.issuperset(value):
+        return f"{name} is all zero" if value.count("0") == digits else None
+    return f"{name} must be {digits} hexadecimal digits ({digits // 2} bytes), not all zero"
+
+
+def checked_span(span: Span, scoped: Scoped) -> None:
+    """Put a span into its scope, or count why not."""
+    reader = scoped.reader
+    problem = (
+        id_problem("traceId", span.trace_id, 32)
+        or id_problem("spanId", span.span_id, 16)
+        or ("startTimeUnixNano is out of range" if span.start_ns >= TIME_NS_END else None)
+        or ("endTimeUnixNano is out of range" if span.end_ns >= TIME_NS_END else None)
+    )
+    if problem is not None:
+        reader.reject(problem)
+        return
+    parent = span.parent_span_id
+    if parent is not None and (parent == NO_SPAN_ID or id_problem("parentSpanId", parent, 16) is not None):
+        span.bad_parent = parent != NO_SPAN_ID
+        span.parent_span_id = None
+    lost = _Lost(span)
+    span.attributes = bound_keys(span.attributes, lost)
+    if reader.sizes_matter:
+        span.events = bound_size(span.attributes, span.events, lost)
+        if len(span.links) == LINKS_MAX and len(_encode(span.links)) > SPAN_BYTES_MAX:
+            lost().links += len(span.links)
+            span.links = []
+    reader.spans += 1
+    scoped.spans.append(span)
+
+
+class _Lost:
+    """Gives a span its ``Dropped`` when something is lost, not before."""
+
+    __slots__ = ("span",)
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+
+    def __call__(self) -> Dropped:
+        if self.span.dropped is None:
+            self.span.dropped = Dropped(cut={})
+        return self.span.dropped

@@ -1,0 +1,135 @@
+"""Attribute values, bounded: the caps of the intake, and what is said about what was cut."""
+
+import base64
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ams_trace_ingest.mapping.spans import Dropped, SpanEvent
+
+SPANS_MAX = 10_000  # a request
+ATTRIBUTES_MAX = 10_000  # a span; real ones have 180
+EVENTS_MAX = 1_000
+LINKS_MAX = 1_000
+VALUE_BYTES_MAX = 1_048_576
+SPAN_BYTES_MAX = 4 * 1_048_576
+KEY_CHARS_MAX = 1_024
+NAME_CHARS_MAX = 1_024
+DEPTH_MAX = 32
+SHRUNK_BYTES = 65_536  # what is left of the largest values of a span that is over its cap
+TIME_NS_END = 2**63  # the year 2262: no clock says so, and no signed column holds it
+
+_VALUE_CHARS_SAFE = VALUE_BYTES_MAX // 4  # no need to measure: UTF-8 has at most four bytes a character
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_encode = msgspec.json.Encoder().encode
+
+
+class MalformedOtlpError(ValueError):
+    """The request cannot be read: 400. The text is for the sender and holds nothing of the content."""
+
+
+class TooManySpansError(ValueError):
+    """More spans than a request may have: 413."""
+
+
+class Notes:
+    """What happened to the values of one span or record while it was read."""
+
+    __slots__ = ("cut", "replaced")
+
+    def __init__(self) -> None:
+        self.cut: dict[str, int] = {}
+        self.replaced = False
+
+
+def cut_bytes(text: str, bytes_max: int) -> str:
+    """The beginning of ``text`` that has at most ``bytes_max`` bytes in UTF-8, ending at a code point."""
+    return text.encode()[:bytes_max].decode(errors="ignore")
+
+
+def clean(text: str, key: str, notes: Notes) -> str:
+    """A string without NUL and within the cap; notes what was done. Call it for strings that need it: see ``needs_cleaning``."""
+    if "\0" in text:
+        text = text.replace("\0", REPLACEMENT)
+        notes.replaced = True
+    if len(text) > _VALUE_CHARS_SAFE:
+        size = len(text.encode())
+        if size > VALUE_BYTES_MAX:
+            notes.cut[key] = max(size, notes.cut.get(key, 0))
+            return cut_bytes(text, VALUE_BYTES_MAX)
+    return text
+
+
+def needs_cleaning(text: str) -> bool:
+    """Whether ``clean`` has anything to do; cheap."""
+    return len(text) > _VALUE_CHARS_SAFE or "\0" in text
+
+
+def number(value: float) -> float | str:
+    """A double; what JSON has no word for becomes its name."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def binary(value: bytes, key: str, notes: Notes) -> str:
+    """Bytes as base64."""
+    return clean(base64.b64encode(value).decode(), key, notes)
+
+
+def as_text(value: Any, key: str, notes: Notes) -> str:
+    """A value from below ``DEPTH_MAX``, as JSON text."""
+    return clean(_encode(value).decode(), key, notes)
+
+
+def bound_keys(attributes: dict[str, Any], dropped: Callable[[], Dropped]) -> dict[str, Any]:
+    """Without empty and over-long keys and those past the cap; returns the same dict when there is nothing to do."""
+    if (
+        len(attributes) <= ATTRIBUTES_MAX
+        and "" not in attributes
+        and max(map(len, attributes), default=0) <= KEY_CHARS_MAX
+        and "\0" not in "".join(attributes)
+    ):
+        return attributes
+    kept: dict[str, Any] = {}
+    for key, value in attributes.items():
+        if not key or len(key) > KEY_CHARS_MAX:
+            dropped().keys += 1
+        elif len(kept) >= ATTRIBUTES_MAX:
+            dropped().attributes += 1
+        else:
+            if "\0" in key:
+                dropped().replaced = True
+            kept[key.replace("\0", REPLACEMENT)] = value
+    return kept
+
+
+def bound_size(attributes: dict[str, Any], events: list[SpanEvent], dropped: Callable[[], Dropped]) -> list[SpanEvent]:
+    """Bring a span under ``SPAN_BYTES_MAX``: the largest values are cut first, then the last events and attributes go.
+
+    Changes ``attributes`` in place and returns the events that stay. Call it only for requests that are larger than the cap.
+    """
+    total = len(_encode(attributes)) + len(_encode(events))
+    if total <= SPAN_BYTES_MAX:
+        return events
+    sizes = sorted(((len(_encode(value)), key) for key, value in attributes.items()), reverse=True)
+    for size, key in sizes:
+        if total <= SPAN_BYTES_MAX or size <= SHRUNK_BYTES:
+            break
+        value = attributes[key]
+        text = value if isinstance(value, str) else _encode(value).decode()
+        attributes[key] = cut_bytes(text, SHRUNK_BYTES)
+        dropped().cut.setdefault(key, len(text.encode()))
+        total += len(_encode(attributes[key])) - size
+    kept = list(events)
+    while total > SPAN_BYTES_MAX and kept:
+        total -= len(_encode(kept.pop()))
+        dropped().events += 1
+    for key in reversed(list(attributes)):
+        if total <= SPAN_BYTES_MAX:
+            break
+        total -= len(_encode(attributes.pop(key))) + len(key)
+        dropped().attributes += 1
+    return kept
