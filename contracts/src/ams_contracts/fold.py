@@ -6,8 +6,6 @@ end. A stamp is (phase, at_us, seq, event_id). Taking the maximum is commutative
 repetition change nothing. ``web/src/fold`` is the twin in TypeScript; both pass ``contracts/vectors/*.json``.
 """
 
-from typing import assert_never
-
 from msgspec import Struct
 
 from ams_contracts.documents import Status, StepDocument, TaskDocument, Usage
@@ -27,6 +25,19 @@ from ams_contracts.events import (
 PHASE_STARTED = 0
 PHASE_PROGRESSED = 1
 PHASE_ENDED = 2
+
+
+# a table, not a match statement: this runs for every event of the log
+_PHASES: dict[type, int] = {
+    StepStarted: PHASE_STARTED,
+    TaskStarted: PHASE_STARTED,
+    TaskUpdated: PHASE_STARTED,
+    StepProgressed: PHASE_PROGRESSED,
+    StepLost: PHASE_PROGRESSED,
+    StepEnded: PHASE_ENDED,
+    StepRecorded: PHASE_ENDED,
+    TaskEnded: PHASE_ENDED,
+}
 
 
 class Stamp(Struct, frozen=True, order=True, array_like=True):
@@ -86,15 +97,7 @@ EMPTY_TASK = TaskState()
 
 def phase_of(event: DocumentEvent | TaskEvent | StepProgressed | StepLost) -> int:
     """The phase of an event's stamp: started 0 < progressed, lost 1 < ended, recorded 2."""
-    match event:
-        case StepStarted() | TaskStarted() | TaskUpdated():
-            return PHASE_STARTED
-        case StepProgressed() | StepLost():
-            return PHASE_PROGRESSED
-        case StepEnded() | StepRecorded() | TaskEnded():
-            return PHASE_ENDED
-        case _:
-            assert_never(event)
+    return _PHASES[type(event)]
 
 
 def stamp_of(event: DocumentEvent | TaskEvent | StepProgressed | StepLost) -> Stamp:
@@ -131,6 +134,19 @@ def fold_task(state: TaskState, event: TaskEvent) -> TaskState:
     if state.stamp is not None and stamp <= state.stamp:
         return state
     return TaskState(document=event.task, stamp=stamp)
+
+
+def join(state: StepState, other: StepState) -> StepState:
+    """The step that has seen the events of both: each register's higher stamp; ``state`` where they are equal.
+
+    Returns ``state`` itself when ``other`` adds nothing.
+    """
+    document = other.stamp is not None and (state.stamp is None or other.stamp > state.stamp)
+    progress = other.progress_stamp is not None and (state.progress_stamp is None or other.progress_stamp > state.progress_stamp)
+    if not document and not progress:
+        return state
+    first, second = (other if document else state), (other if progress else state)
+    return StepState(document=first.document, stamp=first.stamp, progress=second.progress, progress_stamp=second.progress_stamp)
 
 
 def _progress(event: StepProgressed | StepLost, step_id: str) -> Progress:

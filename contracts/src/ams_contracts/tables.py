@@ -153,7 +153,6 @@ steps = Table(  # partitioned by day
     Column("counted_nusd", BigInteger),
     Column("usage_shadowed", Boolean, nullable=False),  # its usage is told by another step as well, which counts (R2 or R3)
     Column("usage_wrapper", Boolean, nullable=False),  # R2 alone: by a step beneath it
-    Column("usage_below", Boolean, nullable=False),  # something beneath it reports billable usage
 )
 
 step_payloads = Table(  # partitioned by day

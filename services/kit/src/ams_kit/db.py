@@ -1,5 +1,7 @@
 """Connections to Postgres: an asyncpg pool with bounded waits."""
 
+from collections.abc import Awaitable, Callable
+
 import asyncpg
 
 POOL_TIMEOUT_SECONDS = 5
@@ -7,7 +9,14 @@ COMMAND_TIMEOUT_SECONDS = 10
 TRANSACTION_TIMEOUT = "8s"  # a process that is frozen inside a transaction would hold its locks for ever
 
 
-async def open_pool(url: str, *, application: str, size_max: int, server_settings: dict[str, str] | None = None) -> asyncpg.Pool:
+async def open_pool(
+    url: str,
+    *,
+    application: str,
+    size_max: int,
+    server_settings: dict[str, str] | None = None,
+    init: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
+) -> asyncpg.Pool:
     """A pool that opens no connection until it is used, so that a service starts while Postgres is away.
 
     Args:
@@ -15,6 +24,7 @@ async def open_pool(url: str, *, application: str, size_max: int, server_setting
         application: Shown in ``pg_stat_activity``.
         size_max: Connections at most.
         server_settings: Further settings of each connection, e.g. ``statement_timeout``.
+        init: Runs once on every new connection.
     """
     return await asyncpg.create_pool(
         url,
@@ -22,6 +32,7 @@ async def open_pool(url: str, *, application: str, size_max: int, server_setting
         max_size=size_max,
         timeout=POOL_TIMEOUT_SECONDS,
         command_timeout=COMMAND_TIMEOUT_SECONDS,
+        init=init,
         server_settings={"application_name": application, "transaction_timeout": TRANSACTION_TIMEOUT, **(server_settings or {})},
     )
 

@@ -121,7 +121,6 @@ CREATE TABLE {schema}.steps (
     counted_nusd bigint,
     usage_shadowed boolean NOT NULL,
     usage_wrapper boolean NOT NULL,
-    usage_below boolean NOT NULL,
     PRIMARY KEY (project_id, task_id, step_id, day)
 ) PARTITION BY RANGE (day);
 

@@ -1,0 +1,1 @@
+"""All SQL of trace-ingest, one module a table."""

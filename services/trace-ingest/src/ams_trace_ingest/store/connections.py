@@ -1,0 +1,47 @@
+"""The writer's connections, and the generation of tables that a transaction works on."""
+
+import asyncpg
+from ams_contracts.tables import step_payloads, steps, tasks
+
+from ams_kit.db import open_pool
+from ams_trace_ingest.store.columns import staging_ddl
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+STAGING = "; ".join(staging_ddl(table) for table in (steps, step_payloads, tasks))
+
+# JIT never pays for statements of milliseconds; the planner underrates how many rows a staging table has
+SERVER_SETTINGS = {"jit": "off", "idle_in_transaction_session_timeout": "15s"}
+
+SET_GENERATION = "SELECT set_config('search_path', name, true) FROM public.generations WHERE current"
+
+
+async def open_writer(url: str, *, application: str, size_max: int) -> asyncpg.Pool:
+    """A pool whose connections have the staging tables."""
+    return await open_pool(url, application=application, size_max=size_max, server_settings=SERVER_SETTINGS, init=_prepare)
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.execute(STAGING)
+
+
+async def set_generation(connection: Connection) -> str:
+    """Let the rest of this transaction work on the current generation's tables.
+
+    Returns:
+        Its name.
+
+    Raises:
+        NotMigratedError: There is none.
+    """
+    name = await connection.fetchval(SET_GENERATION)
+    if name is None:
+        raise NotMigratedError
+    return name
+
+
+class NotMigratedError(Exception):
+    """The database has no generation of tables: run the migrations."""
+
+    def __init__(self) -> None:
+        super().__init__("no current generation of tables: run the migrations")
