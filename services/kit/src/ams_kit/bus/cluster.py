@@ -1,7 +1,7 @@
 """Short questions to the brokers, each with a deadline: aiokafka's own calls may never return while a broker is frozen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,13 +17,8 @@ STOP_TIMEOUT_SECONDS = 2.0
 logger = structlog.get_logger(__name__)
 
 
-def servers(bootstrap: str) -> list[str]:
-    """``host:port,host:port`` as a list."""
-    return [part.strip() for part in bootstrap.split(",") if part.strip()]
-
-
 @asynccontextmanager
-async def deadline(seconds: float, what: str) -> AsyncIterator[None]:
+async def deadline(seconds: float, what: str) -> AsyncGenerator[None]:
     """Bound a conversation with the log, and turn whatever goes wrong in it into one error.
 
     Raises:
@@ -45,7 +40,7 @@ async def partition_counts(bootstrap: str, topics: Sequence[str], *, timeout_sec
     client: AIOKafkaClient | None = None
     try:
         async with deadline(timeout_seconds, "answer"):
-            client = AIOKafkaClient(bootstrap_servers=servers(bootstrap), client_id="ams-look", request_timeout_ms=REQUEST_TIMEOUT_MS)
+            client = AIOKafkaClient(bootstrap_servers=bootstrap, client_id="ams-look", request_timeout_ms=REQUEST_TIMEOUT_MS)
             await client.bootstrap()
             cluster = await client.fetch_all_metadata()
             counts = {topic: cluster.partitions_for_topic(topic) for topic in topics}

@@ -1,12 +1,43 @@
-"""The consumer: drives a projection over one topic."""
+"""The consumer: drives a projection over one topic, in a group, in the background, whatever happens to the broker."""
 
-from collections.abc import Callable
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
-from ams_contracts.topics import Topic
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaMessage
 from msgspec import Struct
 
+from ams_contracts.topics import Topic
 from ams_kit.bus.alarms import Alarm, OnAlarm
+from ams_kit.bus.cluster import partition_counts, stop_quietly
+from ams_kit.bus.driver import Driver
+from ams_kit.bus.errors import LogUnavailableError
+from ams_kit.bus.offsets import end_offsets
+from ams_kit.bus.prompt_batch import PromptBatch, raw_decoder, raw_parser
 from ams_kit.bus.records import Projection
+from ams_kit.bus.topics import partition_count_alarm
+from ams_kit.bus.watchdog import PATIENCE_SECONDS, Progress, Watchdog
+from ams_kit.telemetry.metrics import LAG_RECORDS, LAG_SECONDS, LOG_ALARM
+
+START_TIMEOUT_SECONDS = 15.0
+STOP_TIMEOUT_SECONDS = 8.0  # the whole process stops within 10 s
+LOOK_SECONDS = 1.0
+LOOK_AGAIN_SECONDS = 10.0
+REVIVE_SECONDS = 0.05
+RECONNECT_SECONDS_MAX = 5.0
+PARTITION_BYTES_MAX = 1024 * 1024
+STALLED_EXIT_CODE = 70
+
+logger = structlog.get_logger(__name__)
 
 
 class Lag(Struct, frozen=True):
@@ -16,8 +47,17 @@ class Lag(Struct, frozen=True):
     seconds: float
 
 
+def end_process() -> None:
+    """The watchdog's default: a deaf client does not stop cleanly either, and positions lie in the database. The supervisor restarts."""
+    os._exit(STALLED_EXIT_CODE)
+
+
 class Consumer:
-    """Reads a topic in a group and drives a projection. ``start`` returns at once and goes on in the background, broker or not."""
+    """Reads a topic in a group and drives a projection.
+
+    Positions are the projection's; offsets are committed to Kafka for lag tools only. ``start`` returns at once and goes on in the
+    background: it waits for a broker and for the topic, and reconnects.
+    """
 
     def __init__(
         self,
@@ -29,27 +69,256 @@ class Consumer:
         instance_id: str | None = None,
         records_max: int = 2_000,
         on_alarm: OnAlarm | None = None,
-        on_stalled: Callable[[], None] | None = None,
+        on_stalled: Callable[[], None] = end_process,
+        patience_seconds: float = PATIENCE_SECONDS,
+        session_timeout_ms: int = 10_000,
     ) -> None:
-        raise NotImplementedError
+        """Connects nothing yet.
+
+        Args:
+            bootstrap: ``host:port``, several by commas.
+            group: Consumers of one group share the partitions. The name is the projection's in metrics, too.
+            topic: What to read.
+            projection: What to drive.
+            instance_id: Static membership, where an ordinal exists: a restart takes 0.4 s instead of the session. Two processes with
+                one id fight for ever.
+            records_max: Of one ``apply``.
+            on_alarm: Told each alarm once, when it begins.
+            on_stalled: What to do when there is lag and no progress; by default the process ends.
+            patience_seconds: For how long without progress.
+            session_timeout_ms: After how long without a heartbeat the partitions go to others.
+        """
+        self._bootstrap = bootstrap
+        self._group = group
+        self._topic = topic
+        self._instance_id = instance_id
+        self._records_max = records_max
+        self._on_alarm = on_alarm
+        self._on_stalled = on_stalled
+        self._session_timeout_ms = session_timeout_ms
+        self._driver = Driver(bootstrap, topic.name, projection, group, raise_alarm=self._raise_alarm, clear_alarm=self._clear_alarm)
+        self._watchdog = Watchdog(patience_seconds)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._broker: KafkaBroker | None = None
+        self._committed: dict[TopicPartition, int] = {}
+        self._lag: dict[int, Lag] = {}
+        self._no_lag_at: dict[int, float] = {}
+        self._alarms: dict[tuple[str, int | None], Alarm] = {}
 
     async def start(self) -> None:
-        """Begin to consume in the background."""
-        raise NotImplementedError
+        """Begin to consume in the background. Returns at once, broker or not."""
+        self._tasks = [
+            asyncio.create_task(work, name=f"ams-consumer-{self._group}") for work in (self._run(), self._look(), self._revive())
+        ]
 
     async def stop(self) -> None:
         """Finish the batch in hand and leave the group, within 8 s."""
-        raise NotImplementedError
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._disconnect()
 
     async def check(self) -> None:
-        """A readiness check: raises unless the consumer is in its group."""
-        raise NotImplementedError
+        """A readiness check.
+
+        Raises:
+            LogUnavailableError: Not in the group, or the log could not be asked lately.
+        """
+        if self._broker is None or self._driver.consumer is None or not self._driver.consumer.assignment():
+            raise LogUnavailableError("Not consuming yet.")
 
     def lag(self) -> dict[int, Lag]:
-        """Lag per assigned partition, as of the last look (every second or so)."""
-        raise NotImplementedError
+        """Lag per assigned partition, as of the last look (every second)."""
+        return dict(self._lag)
 
     @property
     def alarms(self) -> list[Alarm]:
-        """What is wrong right now."""
-        raise NotImplementedError
+        """What is wrong right now, and what was lost since the start."""
+        return list(self._alarms.values())
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        failures = 0
+        while self._broker is None:
+            try:
+                await self._wait_for_topic()
+                await self._connect()
+            except (LogUnavailableError, KafkaError, OSError, TimeoutError) as error:
+                failures += 1
+                logger.warning("not consuming yet", group=self._group, topic=self._topic.name, error_type=type(error).__name__)
+                await self._disconnect()
+                await asyncio.sleep(min(0.2 * 2**failures, RECONNECT_SECONDS_MAX) * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
+
+    async def _wait_for_topic(self) -> None:
+        found = (await partition_counts(self._bootstrap, [self._topic.name])).get(self._topic.name)
+        if found is None:
+            self._raise_alarm(Alarm(kind="topic_missing", topic=self._topic.name, detail="make it with: python -m ams_kit.bus topics"))
+            raise LogUnavailableError(f"There is no topic {self._topic.name}.")
+        self._clear_alarm("topic_missing", None)
+        if found != self._topic.partitions:
+            self._raise_alarm(partition_count_alarm(self._topic, found))
+
+    async def _connect(self) -> None:
+        broker = KafkaBroker(
+            self._bootstrap,
+            client_id=f"ams-{self._group}-{os.getpid()}",
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            apply_types=False,
+            graceful_timeout=STOP_TIMEOUT_SECONDS - 2,
+            request_timeout_ms=10_000,
+            retry_backoff_ms=200,
+            metadata_max_age_ms=30_000,
+            logger=logging.getLogger("ams_kit.bus.faststream"),
+            log_level=logging.DEBUG,  # at its default it writes two lines a batch
+        )
+        subscriber = broker.subscriber(
+            self._topic.name,
+            batch=True,
+            group_id=self._group,
+            group_instance_id=self._instance_id,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            no_reply=True,
+            listener=self._driver,
+            max_records=self._records_max,
+            batch_timeout_ms=500,
+            fetch_max_wait_ms=500,
+            max_partition_fetch_bytes=PARTITION_BYTES_MAX,
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=500,
+            max_poll_interval_ms=300_000,
+            parser=cast("Any", raw_parser),
+            decoder=cast("Any", raw_decoder),
+        )
+        subscriber.__class__ = PromptBatch  # the same slots; see there why
+
+        async def take(records: KafkaMessage) -> None:  # the raw decoder hands aiokafka's records through
+            await self._driver.take(cast("Any", records))
+
+        subscriber(take)
+        self._driver.subscriber = subscriber
+        self._broker = broker
+        try:
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                await broker.start()
+        except BaseException:
+            await asyncio.shield(self._disconnect())
+            raise
+        logger.info("consuming", group=self._group, topic=self._topic.name)
+
+    async def _disconnect(self) -> None:
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            await stop_quietly(cast("Coroutine[Any, Any, object]", broker.stop()), "consumer", timeout_seconds=STOP_TIMEOUT_SECONDS)
+        self._driver.subscriber = None
+
+    # -- looking after it ------------------------------------------------------------------------------------------
+
+    async def _revive(self) -> None:
+        while True:
+            await asyncio.sleep(REVIVE_SECONDS if self._driver.setbacks else LOOK_SECONDS / 4)
+            await self._driver.revive(time.monotonic())
+
+    async def _look(self) -> None:
+        looked_again_at = time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self._measure()
+                await self._commit()
+                if time.monotonic() - looked_again_at > LOOK_AGAIN_SECONDS:
+                    looked_again_at = time.monotonic()
+                    await self._driver.look_again()
+            except Exception as error:  # noqa: BLE001  the log or the database is away: nothing can be said, and the watchdog must not guess
+                self._watchdog.blind()
+                logger.info("could not look at the log", group=self._group, error_type=type(error).__name__)
+
+    async def _measure(self) -> None:
+        consumer = self._driver.consumer
+        if consumer is None or not consumer.assignment():
+            self._watchdog.blind()
+            self._lag = {}
+            return
+        before = {tp: standing.next_offset for tp, standing in self._driver.standings.items()}
+        ends = await end_offsets(consumer, consumer.assignment())
+        progress: dict[int, Progress] = {}
+        for tp, end in ends.items():
+            if not self._driver.owns(tp):
+                continue
+            standing = self._driver.standings.get(tp)
+            next_offset = standing.next_offset if standing else before.get(tp, 0)
+            if standing and next_offset < end and before.get(tp) == next_offset:
+                next_offset = await self._after_markers(tp, next_offset)
+            progress[tp.partition] = Progress(next_offset, end, self._driver.excused(tp, time.monotonic()))
+            self._note_lag(tp.partition, end - next_offset, standing.last_timestamp_ms if standing else 0)
+        self._lag = {number: lag for number, lag in self._lag.items() if number in progress}
+        if (stalled := self._watchdog.observe(progress, time.monotonic())) is not None:
+            logger.critical(
+                "lag and no progress: the consumer is deaf",
+                group=self._group,
+                partition=stalled,
+                lag=progress[stalled].end - progress[stalled].next_offset,
+            )
+            self._on_stalled()
+
+    async def _after_markers(self, tp: TopicPartition, next_offset: int) -> int:
+        """The client walks over transaction markers without giving us anything: where it stands then counts as applied."""
+        consumer = self._driver.consumer
+        if consumer is None or self._driver.applying or tp in consumer.paused():
+            return next_offset
+        async with asyncio.timeout(1):
+            return max(next_offset, await consumer.position(tp))
+
+    def _note_lag(self, partition: int, records: int, last_timestamp_ms: int) -> None:
+        now = time.time()
+        records = max(0, records)
+        if not records:
+            self._no_lag_at[partition] = now
+        since = max(last_timestamp_ms / 1000, self._no_lag_at.get(partition, 0.0))
+        seconds = now - since if records and since else 0.0
+        self._lag[partition] = Lag(records, seconds)
+        LAG_RECORDS.labels(self._group, str(partition)).set(records)
+        LAG_SECONDS.labels(self._group, str(partition)).set(seconds)
+
+    async def _commit(self) -> None:
+        """Kafka's own offsets, so that lag tools have something to show."""
+        consumer = self._driver.consumer
+        if consumer is None:
+            return
+        moved = {
+            tp: standing.next_offset
+            for tp, standing in self._driver.standings.items()
+            if self._driver.owns(tp) and self._committed.get(tp) != standing.next_offset
+        }
+        if moved:
+            async with asyncio.timeout(5):
+                await consumer.commit(moved)
+            self._committed.update(moved)
+
+    # -- alarms ----------------------------------------------------------------------------------------------------
+
+    def _raise_alarm(self, alarm: Alarm) -> None:
+        known = (alarm.kind, alarm.partition) in self._alarms
+        self._alarms[alarm.kind, alarm.partition] = alarm
+        LOG_ALARM.labels(self._group, alarm.kind, str(alarm.partition)).set(1)
+        if known and alarm.kind != "records_lost":
+            return
+        logger.critical(
+            "alarm of the log",
+            group=self._group,
+            kind=alarm.kind,
+            topic=alarm.topic,
+            partition=alarm.partition,
+            detail=alarm.detail,
+            lost=alarm.lost_records,
+        )
+        if self._on_alarm is not None:
+            self._on_alarm(alarm)
+
+    def _clear_alarm(self, kind: str, partition: int | None) -> None:
+        for key in [key for key in self._alarms if key[0] == kind and key[1] == partition]:
+            del self._alarms[key]
+            LOG_ALARM.labels(self._group, kind, str(partition)).set(0)

@@ -5,7 +5,7 @@ It is bare aiokafka: FastStream's publishing turns headers into text and adds it
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
@@ -13,9 +13,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.structs import RecordMetadata
-from ams_contracts.positions import Position
 
-from ams_kit.bus.cluster import deadline, servers, stop_quietly
+from ams_contracts.positions import Position
+from ams_kit.bus.cluster import deadline, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError, RecordTooLargeError
 from ams_kit.bus.records import Record
 from ams_kit.telemetry.metrics import LOG_PUBLISH_FAILED, LOG_PUBLISHED
@@ -127,7 +127,7 @@ class Log:
             raise
 
     @asynccontextmanager
-    async def _alone(self, records: Iterable[Record]) -> AsyncIterator[None]:
+    async def _alone(self, records: Iterable[Record]) -> AsyncGenerator[None]:
         keys = sorted({(record.topic.name, record.key) for record in records})  # one order for all: no deadlock
         for key in keys:
             self._waiting[key] += 1
@@ -151,7 +151,7 @@ class Log:
                 raise LogUnavailableError("This process is stopping.")
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=servers(self._bootstrap),
+                    bootstrap_servers=self._bootstrap,
                     client_id=self._client_id,
                     acks="all",
                     enable_idempotence=True,
@@ -179,7 +179,9 @@ class Log:
 
 
 def _check_size(record: Record) -> None:
-    size = len(record.key) + len(record.value or b"") + sum(len(name) + len(value) for name, value in record.headers) + RECORD_OVERHEAD_BYTES
+    size = (
+        len(record.key) + len(record.value or b"") + sum(len(name) + len(value) for name, value in record.headers) + RECORD_OVERHEAD_BYTES
+    )
     if size > record.topic.record_bytes_max:
         raise RecordTooLargeError(f"A record of {size} bytes; {record.topic.name} takes {record.topic.record_bytes_max}.")
 

@@ -2,8 +2,9 @@
 
 from typing import Protocol
 
-from ams_contracts.topics import Topic
 from msgspec import Struct
+
+from ams_contracts.topics import Topic
 
 
 class Record(Struct, frozen=True, kw_only=True):

@@ -1,16 +1,279 @@
-"""The tail: every partition of some topics, without a group, from a point in time on."""
+"""The tail: every partition of some topics, without a group, from a point in time on.
 
+It is bare aiokafka: a FastStream subscriber begins to read when it starts, and a tail must be positioned in every partition before it reads
+(24 of 96 records were missed otherwise).
+"""
+
+import asyncio
+import random
+import time
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from ams_contracts.topics import Topic
-
+from ams_kit.bus.cluster import deadline, partition_counts, stop_quietly
+from ams_kit.bus.errors import LogUnavailableError
+from ams_kit.bus.offsets import end_offsets, start_offsets
 from ams_kit.bus.records import LogRecord
+from ams_kit.bus.topics import partition_count_alarm
+
+START_TIMEOUT_SECONDS = 10.0
+FETCH_WAIT_MS = 500
+LOOK_SECONDS = 2.0
+DEAF_SECONDS = 15.0
+RECONNECT_SECONDS_MAX = 5.0
+RECORDS_MAX = 2_000
+
+logger = structlog.get_logger(__name__)
 
 OnRecords = Callable[[list[LogRecord]], None]
+"""Takes records of one partition, in order. Must return fast and not raise."""
+OnReset = Callable[[str, int, int], None]
+"""Topic, partition and the offset from which the tail goes on: what lay before it is gone, or was never this log's."""
+OnSight = Callable[[bool], None]
+"""Whether the tail sees the end of the log."""
+
+
+class DeafError(Exception):
+    """The end of the log moves on and nothing is read: the client must be made anew."""
+
+
+def raw_consumer(bootstrap: str, client_id: str) -> AIOKafkaConsumer:
+    """A client without a group that reads what is committed and says so when an offset is gone."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        group_id=None,
+        auto_offset_reset="none",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        max_partition_fetch_bytes=1024 * 1024,
+        request_timeout_ms=10_000,
+        retry_backoff_ms=200,
+        metadata_max_age_ms=30_000,
+    )
+
+
+def log_record(record: Any) -> LogRecord:
+    """Aiokafka's record as ours."""
+    return LogRecord(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
+        timestamp_ms=record.timestamp,
+    )
 
 
 class Tail:
-    """Follows the end of topics."""
+    """Follows the end of topics. Every record once and in order per partition, over reconnections, except after ``on_reset``."""
 
-    def __init__(self, bootstrap: str, topics: Sequence[Topic], handler: OnRecords) -> None:
-        raise NotImplementedError
+    def __init__(
+        self,
+        bootstrap: str,
+        topics: Sequence[Topic],
+        on_records: OnRecords,
+        *,
+        back_seconds: float = 0,
+        on_reset: OnReset | None = None,
+        on_sight: OnSight | None = None,
+    ) -> None:
+        """Connects nothing yet.
+
+        Args:
+            bootstrap: ``host:port``, several by commas.
+            topics: What to read; all partitions of each.
+            on_records: Called with each partition's records.
+            back_seconds: How far before now to begin.
+            on_reset: Called before the first records of a partition, and when its log was cut or made anew.
+            on_sight: Called with False when the broker does not answer, with True when the tail has caught up again.
+        """
+        self._bootstrap = bootstrap
+        self._topics = {topic.name: topic for topic in topics}
+        self._on_records = on_records
+        self._on_reset = on_reset
+        self._on_sight = on_sight
+        self._back_seconds = back_seconds
+        self._next: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self._counts: dict[str, int] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+        self._sees = False
+        self._ready = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to read in the background. Returns at once, broker or not."""
+        self._task = asyncio.create_task(self._run(), name="ams-tail")
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def ready(self) -> None:
+        """Wait until every partition was positioned and read up to where its end was then."""
+        await self._ready.wait()
+
+    async def check(self) -> None:
+        """A readiness check.
+
+        Raises:
+            LogUnavailableError: Not caught up yet for the first time.
+        """
+        if not self._ready.is_set():
+            raise LogUnavailableError("The tail has not caught up yet.")
+
+    @property
+    def sees(self) -> bool:
+        """Whether the tail sees the end of the log right now."""
+        return self._sees
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic really has, or is declared to have while nobody has looked."""
+        return self._counts.get(topic, self._topics[topic].partitions)
+
+    def next_offset(self, topic: str, partition: int) -> int:
+        """Everything before it has been given to ``on_records``."""
+        return self._next.get(TopicPartition(topic, partition), 0)
+
+    async def end_offset(self, topic: str, partition: int) -> int:
+        """The end of the log as the broker tells it now.
+
+        Raises:
+            LogUnavailableError: It does not.
+        """
+        if self._consumer is None:
+            raise LogUnavailableError("The tail is not connected.")
+        tp = TopicPartition(topic, partition)
+        return (await end_offsets(self._consumer, [tp]))[tp]
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            started_at = time.monotonic()
+            try:
+                await self._session()
+            except (LogUnavailableError, KafkaError, OSError, TimeoutError, DeafError) as error:
+                failures = 0 if time.monotonic() - started_at > 60 else failures + 1  # noqa: PLR2004  a session that held for a minute was a good one
+                logger.warning("the tail reconnects", error_type=type(error).__name__)
+                self._see(sees=False)
+                await asyncio.sleep(min(0.2 * 2**failures, RECONNECT_SECONDS_MAX) * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
+
+    async def _session(self) -> None:
+        self._counts = await partition_counts(self._bootstrap, list(self._topics))
+        if missing := sorted(self._topics.keys() - self._counts.keys()):
+            raise LogUnavailableError(f"There is no topic {missing[0]}.")
+        for name, count in self._counts.items():
+            if count != self._topics[name].partitions:
+                logger.critical(
+                    "alarm of the log",
+                    kind="partition_count_changed",
+                    topic=name,
+                    detail=partition_count_alarm(self._topics[name], count).detail,
+                )
+        consumer = raw_consumer(self._bootstrap, "ams-tail")
+        try:
+            async with deadline(START_TIMEOUT_SECONDS, "answer"):
+                await consumer.start()
+            partitions = [TopicPartition(name, number) for name, count in self._counts.items() for number in range(count)]
+            consumer.assign(partitions)
+            await self._position(consumer, partitions)
+            self._consumer = consumer
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read(consumer))
+                group.create_task(self._look(consumer, partitions))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        finally:
+            self._consumer = None
+            await asyncio.shield(stop_quietly(consumer.stop(), "tail"))
+
+    async def _position(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        starts = await start_offsets(consumer, partitions)
+        self._ends = await end_offsets(consumer, partitions)
+        since_ms = int((time.time() - self._back_seconds) * 1000)
+        async with deadline(START_TIMEOUT_SECONDS, "find a time"):
+            found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms)) if self._back_seconds else {}
+        for tp in partitions:
+            wanted = self._next.get(tp)
+            if wanted is None or not starts[tp] <= wanted <= self._ends[tp]:
+                at = found.get(tp)
+                wanted = at.offset if at is not None else self._ends[tp]
+                self._reset(tp, wanted)
+            consumer.seek(tp, wanted)
+
+    def _reset(self, tp: TopicPartition, offset: int) -> None:
+        self._next[tp] = offset
+        if self._on_reset is not None:
+            self._on_reset(tp.topic, tp.partition, offset)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            try:
+                got = await consumer.getmany(timeout_ms=FETCH_WAIT_MS, max_records=RECORDS_MAX)
+            except OffsetOutOfRangeError as error:
+                starts = await start_offsets(consumer, list(error.args[0]))
+                for tp, start in starts.items():
+                    logger.critical(
+                        "alarm of the log",
+                        kind="topic_recreated",
+                        topic=tp.topic,
+                        partition=tp.partition,
+                        detail="the tail's offset is gone; it goes on at the log's start",
+                    )
+                    consumer.seek(tp, start)
+                    self._reset(tp, start)
+                continue
+            for tp, records in got.items():
+                if records:
+                    self._on_records([log_record(record) for record in records])
+                    self._next[tp] = records[-1].offset + 1
+            if not self._sees or not self._ready.is_set():
+                await self._caught_up(consumer)
+
+    async def _caught_up(self, consumer: AIOKafkaConsumer) -> None:
+        """Seen again (or ready) once every partition is where its end was when the session began or was last looked at."""
+        for tp, end in self._ends.items():
+            if self._next[tp] < end and await consumer.position(tp) < end:
+                return
+        self._see(sees=True)
+        self._ready.set()
+
+    async def _look(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        behind_since: dict[TopicPartition, tuple[int, float]] = {}
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                ends = await end_offsets(consumer, partitions)
+            except LogUnavailableError:
+                self._see(sees=False)
+                behind_since.clear()
+                continue
+            self._ends = ends
+            counts = {name: len(consumer.partitions_for_topic(name) or ()) for name in self._topics}
+            if any(count > self._counts[name] for name, count in counts.items()):
+                raise LogUnavailableError("A topic has more partitions than before.")
+            now = time.monotonic()
+            for tp, end in ends.items():
+                position = max(self._next[tp], await consumer.position(tp))
+                if position >= end:
+                    behind_since.pop(tp, None)
+                elif behind_since.get(tp, (-1, 0.0))[0] != position:
+                    behind_since[tp] = (position, now)
+                elif now - behind_since[tp][1] > DEAF_SECONDS:
+                    raise DeafError(f"{tp.topic}-{tp.partition}")
+
+    def _see(self, *, sees: bool) -> None:
+        if sees != self._sees:
+            self._sees = sees
+            if self._on_sight is not None:
+                self._on_sight(sees)

@@ -1,15 +1,16 @@
 """Topics from their declaration: made where they are missing, configured as declared, never given more partitions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
-from ams_contracts.topics import PAYLOADS, STEPS, TOPICS, Topic
 
+from ams_contracts.topics import PAYLOADS, STEPS, TOPICS, Topic
 from ams_kit.bus.alarms import Alarm
-from ams_kit.bus.cluster import REQUEST_TIMEOUT_MS, deadline, partition_counts, servers, stop_quietly
+from ams_kit.bus.cluster import REQUEST_TIMEOUT_MS, deadline, partition_counts, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 
 TIMEOUT_SECONDS = 20.0
@@ -60,7 +61,7 @@ async def create_topics(
     admin: AIOKafkaAdminClient | None = None
     try:
         async with deadline(timeout_seconds, "make its topics"):
-            admin = AIOKafkaAdminClient(bootstrap_servers=servers(bootstrap), client_id="ams-topics", request_timeout_ms=REQUEST_TIMEOUT_MS)
+            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="ams-topics", request_timeout_ms=REQUEST_TIMEOUT_MS)
             await admin.start()
             found = await partition_counts(bootstrap, [topic.name for topic in topics])
             configs = {topic.name: topic_config(topic, min_isr=min_isr) for topic in topics}
@@ -69,7 +70,9 @@ async def create_topics(
     finally:
         if admin is not None:
             await stop_quietly(admin.close(), "admin")
-    alarms = [partition_count_alarm(topic, found[topic.name]) for topic in topics if found.get(topic.name, topic.partitions) != topic.partitions]
+    alarms = [
+        partition_count_alarm(topic, found[topic.name]) for topic in topics if found.get(topic.name, topic.partitions) != topic.partitions
+    ]
     for alarm in alarms:
         logger.critical("a topic is not as declared", topic=alarm.topic, detail=alarm.detail)
     return alarms
@@ -77,13 +80,19 @@ async def create_topics(
 
 def partition_count_alarm(topic: Topic, found: int) -> Alarm:
     """Keys have moved: the order of a task's records over the change is lost, and positions of it mean another partition."""
-    return Alarm(kind="partition_count_changed", topic=topic.name, detail=f"{found} partitions, declared are {topic.partitions}: a new version and a replay are needed")
+    return Alarm(
+        kind="partition_count_changed",
+        topic=topic.name,
+        detail=f"{found} partitions, declared are {topic.partitions}: a new version and a replay are needed",
+    )
 
 
 async def _create(admin: AIOKafkaAdminClient, missing: Sequence[Topic], configs: Mapping[str, dict[str, str]], replication: int) -> None:
     if not missing:
         return
-    answer = await admin.create_topics([NewTopic(topic.name, topic.partitions, replication, topic_configs=configs[topic.name]) for topic in missing])
+    answer: Any = await admin.create_topics(
+        [NewTopic(topic.name, topic.partitions, replication, topic_configs=configs[topic.name]) for topic in missing]
+    )
     for name, code, *rest in answer.topic_errors:
         error = for_code(code)
         if code == 0:
@@ -95,7 +104,10 @@ async def _create(admin: AIOKafkaAdminClient, missing: Sequence[Topic], configs:
 async def _configure(admin: AIOKafkaAdminClient, configs: Mapping[str, dict[str, str]]) -> None:
     if not configs:
         return
-    for answer in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=config) for name, config in configs.items()]):
+    answers: list[Any] = await admin.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, name, configs=config) for name, config in configs.items()]
+    )
+    for answer in answers:
         for code, message, _, name in answer.resources:
             if code != 0:
                 error: type[KafkaError] = for_code(code)

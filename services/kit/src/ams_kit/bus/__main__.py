@@ -1,0 +1,74 @@
+"""``python -m ams_kit.bus topics`` makes the topics, ``python -m ams_kit.bus asyncapi [FILE]`` writes their document."""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from msgspec import Struct
+
+from ams_kit.bus.asyncapi import asyncapi_text
+from ams_kit.bus.errors import LogUnavailableError
+from ams_kit.bus.topics import create_topics
+from ams_kit.service import read_settings
+from ams_kit.telemetry.logs import configure_logging
+
+EXIT_PARTITIONS_DIFFER = 3
+EXIT_UNAVAILABLE = 75  # EX_TEMPFAIL: try again
+ASYNCAPI_FILE = Path("contracts/asyncapi.json")
+
+
+class TopicSettings(Struct, frozen=True, kw_only=True):
+    """What the command reads from the environment.
+
+    Attributes:
+        topic_replication: Copies of each topic that is made.
+        topic_min_isr: In-sync replicas that must have a record before it counts as durable.
+    """
+
+    kafka_bootstrap: str
+    topic_replication: int = 1
+    topic_min_isr: int = 1
+    log_level: str = "INFO"
+
+
+def make_topics() -> int:
+    """Make the topics.
+
+    Returns:
+        0 when all is as declared, 3 when a topic has another number of partitions, 75 when the broker does not answer or refuses; 2 is a
+        wrong setting.
+    """
+    settings = read_settings(TopicSettings, os.environ, "topics")
+    configure_logging("topics", settings.log_level)
+    try:
+        alarms = asyncio.run(
+            create_topics(settings.kafka_bootstrap, replication=settings.topic_replication, min_isr=settings.topic_min_isr)
+        )
+    except LogUnavailableError as error:
+        sys.stderr.write(f"topics: {error.detail}\n")
+        return EXIT_UNAVAILABLE
+    return EXIT_PARTITIONS_DIFFER if alarms else 0
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one of the commands.
+
+    Raises:
+        SystemExit: With the exit code, when it is not 0.
+    """
+    parser = argparse.ArgumentParser(prog="python -m ams_kit.bus", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("topics", help="make the topics and set their configuration")
+    document = commands.add_parser("asyncapi", help="write the AsyncAPI document")
+    document.add_argument("file", nargs="?", type=Path, default=ASYNCAPI_FILE)
+    arguments = parser.parse_args(argv)
+    if arguments.command == "asyncapi":
+        arguments.file.write_text(asyncapi_text(), encoding="utf-8")
+    elif code := make_topics():
+        raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

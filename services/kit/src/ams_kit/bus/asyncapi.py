@@ -1,0 +1,66 @@
+"""The AsyncAPI document of the log: topics and what their records hold, for people and tools that read them.
+
+FastStream writes the document, but knows no msgspec structs: their schemas are put in afterwards.
+"""
+
+from typing import Any
+
+import msgspec
+from faststream.kafka import KafkaBroker
+from faststream.specification import AsyncAPI
+
+from ams_contracts.events import Batch
+from ams_contracts.identity_events import IdentityEvent
+from ams_contracts.topics import IDENTITY, PAYLOADS, STEPS, TASKS, TOPICS, Topic
+from ams_contracts.views import TaskChanged
+from ams_kit.bus.topics import topic_config
+
+COMPONENTS = "#/components/schemas/{name}"
+
+PAYLOAD_TYPES: dict[str, Any] = {STEPS.name: Batch, PAYLOADS.name: Batch, TASKS.name: TaskChanged, IDENTITY.name: IdentityEvent}
+DESCRIPTIONS = {
+    STEPS.name: "Step and task events, batches of one task. Key: project:task. Written by intake alone.",
+    PAYLOADS.name: "Inputs, outputs and what is left of spans: events payload.stored. Key: project:task. Written by intake alone.",
+    TASKS.name: "A task's row after a commit, for live lists; a hint that may be lost. Key: project:task. A null value: the task was deleted.",
+    IDENTITY.name: "What changed about users, projects and API keys.",
+}
+
+
+def asyncapi_document() -> dict[str, Any]:
+    """The document, version 3.0.0, without an address of any broker."""
+    broker = KafkaBroker("kafka:9092")
+    for topic in TOPICS:
+        broker.publisher(topic.name, title=topic.name, description=DESCRIPTIONS[topic.name])
+    document: dict[str, Any] = AsyncAPI(broker, title="AMS log", version="1").to_specification().to_jsonable()
+    schemas, components = msgspec.json.schema_components([PAYLOAD_TYPES[topic.name] for topic in TOPICS], ref_template=COMPONENTS)
+    for topic, schema in zip(TOPICS, schemas, strict=True):
+        message = document["components"]["messages"].pop(f"{topic.name}:Message")
+        document["components"]["messages"][topic.name] = {**message, "title": topic.name, "payload": schema, "headers": _headers()}
+        document["components"]["messages"][topic.name].pop("correlationId", None)
+        channel = document["channels"][topic.name]
+        channel["messages"] = {"record": {"$ref": f"#/components/messages/{topic.name}"}}
+        channel["bindings"]["kafka"] |= {"partitions": topic.partitions, "topicConfiguration": _configuration(topic)}
+        document["operations"][topic.name]["messages"] = [{"$ref": f"#/channels/{topic.name}/messages/record"}]
+    document["components"]["schemas"] = dict(sorted(components.items()))
+    document["servers"] = {"log": {"host": "kafka:9092", "protocol": "kafka", "description": "AMS_KAFKA_BOOTSTRAP"}}
+    for channel in document["channels"].values():
+        channel["servers"] = [{"$ref": "#/servers/log"}]
+    return document
+
+
+def asyncapi_text() -> str:
+    """The document as it stands in its file."""
+    return msgspec.json.format(msgspec.json.encode(asyncapi_document(), order="sorted"), indent=2).decode() + "\n"
+
+
+def _headers() -> dict[str, Any]:
+    text = {"type": "string"}
+    return {"type": "object", "properties": {"v": text, "kinds": text, "key_id": text}}
+
+
+def _configuration(topic: Topic) -> dict[str, Any]:
+    config = topic_config(topic, min_isr=1)
+    configuration: dict[str, Any] = {"cleanup.policy": [config["cleanup.policy"]], "max.message.bytes": int(config["max.message.bytes"])}
+    if "retention.ms" in config:
+        configuration["retention.ms"] = int(config["retention.ms"])
+    return configuration

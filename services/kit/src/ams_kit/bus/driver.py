@@ -1,0 +1,305 @@
+"""Batches from the log to a projection: fence, gaps, retries. Never raises, never skips.
+
+Correctness lies in the projection's transaction alone: it compares the stored position. Here is what makes the comparison mean something:
+``fence``, the position that this process last applied or found stored, and ``next_offset``, the offset that it last sought or came to.
+Offsets by themselves prove nothing (transaction markers and compaction leave gaps).
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+from msgspec import Struct
+
+from ams_kit.bus.alarms import Alarm
+from ams_kit.bus.errors import PositionMovedError
+from ams_kit.bus.offsets import log_facts, start_offsets
+from ams_kit.bus.records import LogRecord, Projection
+from ams_kit.bus.standing import Recreated, where_to_go_on
+from ams_kit.telemetry.metrics import CONSUMER_EVENTS, LOG_RECORDS_LOST
+
+BACKOFF_SECONDS_MIN = 0.1
+BACKOFF_SECONDS_MAX = 5.0
+FAILURES_TO_ALARM = 12  # about half a minute of retries: no longer a restart of Postgres
+EXCUSE_SECONDS = 30.0  # an attempt may take this long before the watchdog minds
+REVOKE_TIMEOUT_SECONDS = 8.0  # less than the session: the fence protects us if we give up
+
+logger = structlog.get_logger(__name__)
+
+RawRecord = ConsumerRecord[bytes, bytes]
+
+
+class Standing(Struct):
+    """Where this process is in one partition.
+
+    Attributes:
+        fence: What the stored position must equal.
+        next_offset: Everything before it is applied, or deleted by the log.
+        last_timestamp_ms: Of the last record applied by this process, 0 before.
+    """
+
+    fence: int
+    next_offset: int
+    last_timestamp_ms: int = 0
+
+
+class Setback(Struct):
+    """A partition that failed: how often in a row, and when (monotonic seconds) it is tried again."""
+
+    failures: int
+    again_at: float
+
+
+class Driver(ConsumerRebalanceListener):
+    """Drives one projection over the partitions that are assigned right now."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        projection: Projection,
+        group: str,
+        *,
+        raise_alarm: Callable[[Alarm], None],
+        clear_alarm: Callable[[str, int], None],
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._projection = projection
+        self._group = group
+        self._raise_alarm = raise_alarm
+        self._clear_alarm = clear_alarm
+        self._busy = asyncio.Lock()  # held while a batch is applied; a revocation waits for it
+        self._revoking = False
+        self.subscriber: BatchSubscriber | None = None
+        self.standings: dict[TopicPartition, Standing] = {}
+        self.setbacks: dict[TopicPartition, Setback] = {}
+        self.halted: set[TopicPartition] = set()
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The client, as soon as FastStream has made it."""
+        return self.subscriber.consumer if self.subscriber is not None else None
+
+    # -- assignment ------------------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002  # pyright: ignore[reportIncompatibleMethodOverride]  the client awaits what its base class declares as None
+        """Let the transaction in flight finish, then forget everything: the next owner may be somebody else."""
+        self._revoking = True
+        try:
+            async with asyncio.timeout(REVOKE_TIMEOUT_SECONDS), self._busy:
+                pass
+        except TimeoutError:
+            logger.warning("revoked while a transaction was in flight", group=self._group)
+        self.standings.clear()
+        self.setbacks.clear()
+        self.halted.clear()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  the same
+        """Seek early. aiokafka swallows what is raised here, so nothing depends on it: ``take`` finds the position by itself."""
+        self._revoking = False
+        try:
+            await self._find_positions(list(assigned))
+        except Exception as error:  # noqa: BLE001  whatever it is, the first batch tries again
+            logger.info("no position at the assignment", group=self._group, error_type=type(error).__name__)
+
+    @property
+    def applying(self) -> bool:
+        """Whether a batch is being applied right now."""
+        return self._busy.locked()
+
+    def owns(self, tp: TopicPartition) -> bool:
+        """Whether the partition is ours right now."""
+        return self.consumer is not None and not self._revoking and tp in self.consumer.assignment()
+
+    async def _find_positions(self, partitions: list[TopicPartition]) -> None:
+        """Read the stored positions, hold them against the log, and seek, or halt."""
+        consumer = self.consumer
+        if consumer is None or not partitions:
+            return
+        rows = await self._projection.stored(self._topic, [tp.partition for tp in partitions])
+        stored = {tp: rows[tp.partition] for tp in partitions if tp.partition in rows}
+        facts = await log_facts(consumer, self._bootstrap, stored, partitions)
+        for tp in partitions:
+            if not self.owns(tp):
+                continue
+            decision = where_to_go_on(stored.get(tp), facts[tp])
+            if isinstance(decision, Recreated):
+                self._halt(tp, decision.detail)
+                continue
+            fence = stored[tp].next_offset if tp in stored else 0
+            self.standings[tp] = Standing(fence, decision.offset, stored[tp].last_timestamp_ms if tp in stored else 0)
+            consumer.seek(tp, decision.offset)
+            if tp in self.halted:
+                self.halted.discard(tp)
+                consumer.resume(tp)
+                self._clear_alarm("topic_recreated", tp.partition)
+            self._count("positioned")
+            if decision.lost:
+                self._lost(tp, decision.lost)
+
+    def _halt(self, tp: TopicPartition, detail: str) -> None:
+        self.standings.pop(tp, None)
+        if self.consumer is not None:
+            self.consumer.pause(tp)
+        if tp not in self.halted:
+            self.halted.add(tp)
+            self._raise_alarm(Alarm(kind="topic_recreated", topic=self._topic, partition=tp.partition, detail=detail))
+
+    def _lost(self, tp: TopicPartition, lost: int) -> None:
+        LOG_RECORDS_LOST.labels(self._group).inc(lost)
+        detail = "the log starts beyond the stored position: it deleted records before they were applied"
+        self._raise_alarm(Alarm(kind="records_lost", topic=self._topic, partition=tp.partition, detail=detail, lost_records=lost))
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+
+    async def take(self, records: Sequence[RawRecord]) -> None:
+        """Apply what continues our position; seek back to what could not be applied. Never raises: FastStream would go on with the next records."""
+        failed = False
+        for tp, group in groupby(records, attrgetter("topic", "partition")):
+            partition, batch = TopicPartition(*tp), list(group)
+            if not self.owns(partition):
+                continue
+            if failed:  # Postgres is away: one attempt per poll, the others go back untried
+                self._seek_back(partition, batch[0].offset)
+                continue
+            try:
+                async with self._busy:
+                    await self._advance(partition, batch)
+                self._succeeded(partition)
+            except Exception as error:  # noqa: BLE001  a bug, Postgres away, the log away: never skip, never bury
+                failed = True
+                self._failed(partition, batch[0].offset, error)
+
+    async def _advance(self, tp: TopicPartition, batch: list[RawRecord]) -> None:
+        standing = self.standings.get(tp)
+        if standing is None or batch[0].offset < standing.next_offset:  # the client went back by itself: the log is shorter than it was
+            self.standings.pop(tp, None)
+            await self._find_positions([tp])
+            return
+        if batch[0].offset > standing.next_offset:
+            await self._mind_the_gap(tp, standing)
+        try:
+            position = await self._projection.apply(self._topic, tp.partition, [_record(record) for record in batch], standing.fence)
+        except PositionMovedError:  # a zombie was here, or we are one: go where the table is
+            self._count("moved")
+            self.standings.pop(tp, None)
+            await self._find_positions([tp])
+            return
+        self._count("batch")
+        if self.owns(tp):
+            self.standings[tp] = Standing(position, batch[-1].offset + 1, batch[-1].timestamp)
+
+    async def _mind_the_gap(self, tp: TopicPartition, standing: Standing) -> None:
+        """Markers and compaction leave gaps, and so does retention, of which the client says nothing: only the log's start tells."""
+        self._count("gap")
+        if self.consumer is None:
+            return
+        start = (await start_offsets(self.consumer, [tp]))[tp]
+        if start > standing.next_offset:
+            self._lost(tp, start - standing.next_offset)
+            standing.next_offset = start
+
+    # -- setbacks --------------------------------------------------------------------------------------------------
+
+    def _succeeded(self, tp: TopicPartition) -> None:
+        if self.setbacks.pop(tp, None) is not None:
+            self._clear_alarm("partition_failing", tp.partition)
+
+    def _failed(self, tp: TopicPartition, offset: int | None, error: Exception) -> None:
+        """Seek back, pause the partition and try again later, with jitter; the heartbeat and the other partitions go on."""
+        self._count("retry")
+        failures = self.setbacks[tp].failures + 1 if tp in self.setbacks else 1
+        seconds = min(BACKOFF_SECONDS_MIN * 2 ** min(failures, 10), BACKOFF_SECONDS_MAX) * random.uniform(0.5, 1)  # noqa: S311  jitter, not a secret
+        self.setbacks[tp] = Setback(failures, time.monotonic() + seconds)
+        logger.warning(
+            "a batch is tried again",
+            group=self._group,
+            partition=tp.partition,
+            offset=offset,
+            failures=failures,
+            error_type=type(error).__name__,
+            exc_info=error,
+        )
+        if failures == FAILURES_TO_ALARM:
+            self._raise_alarm(
+                Alarm(
+                    kind="partition_failing",
+                    topic=self._topic,
+                    partition=tp.partition,
+                    detail=f"{type(error).__name__} at offset {offset}, again and again",
+                )
+            )
+        if self.owns(tp) and self.consumer is not None:
+            self._seek_back(tp, offset)
+            self.consumer.pause(tp)
+        self.standings.pop(tp, None)  # the position is read anew, and the log checked, before the next attempt
+
+    def _seek_back(self, tp: TopicPartition, offset: int | None) -> None:
+        standing = self.standings.get(tp)
+        target = standing.next_offset if standing else offset
+        if target is not None and self.owns(tp) and self.consumer is not None:
+            self.consumer.seek(tp, target)
+
+    async def revive(self, at: float) -> None:
+        """Find the position again where the wait is over, and go on there.
+
+        Args:
+            at: Monotonic seconds.
+        """
+        for tp, setback in list(self.setbacks.items()):
+            if (
+                setback.again_at <= at
+                and self.owns(tp)
+                and self.consumer is not None
+                and tp in self.consumer.paused()
+                and tp not in self.halted
+            ):
+                try:
+                    async with self._busy:
+                        await self._find_positions([tp])
+                except Exception as error:  # noqa: BLE001  still away
+                    self._failed(tp, None, error)
+                    continue
+                if self.owns(tp) and tp not in self.halted:
+                    self.consumer.resume(tp)
+
+    async def look_again(self) -> None:
+        """Ask whether what was halted may go on: an operator may have set the position, or taken the topic back."""
+        for tp in list(self.halted):
+            if self.owns(tp):
+                async with self._busy:
+                    await self._find_positions([tp])
+
+    def excused(self, tp: TopicPartition, at: float) -> bool:
+        """Whether it is known why the partition does not move: halted, or failing and being retried.
+
+        Args:
+            tp: The partition.
+            at: Monotonic seconds.
+        """
+        setback = self.setbacks.get(tp)
+        return tp in self.halted or (setback is not None and at < setback.again_at + EXCUSE_SECONDS)
+
+    def _count(self, kind: str) -> None:
+        CONSUMER_EVENTS.labels(self._group, kind).inc()
+
+
+def _record(record: RawRecord) -> LogRecord:
+    headers: Any = record.headers
+    return LogRecord(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        value=record.value,
+        headers=headers,
+        timestamp_ms=record.timestamp,
+    )

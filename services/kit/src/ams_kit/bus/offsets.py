@@ -1,0 +1,82 @@
+"""What the log says about partitions, asked through a consumer, each question with a deadline."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from ams_kit.bus.cluster import deadline, stop_quietly
+from ams_kit.bus.records import Stored
+from ams_kit.bus.standing import LogFacts
+
+QUESTION_TIMEOUT_SECONDS = 5.0
+
+
+async def end_offsets(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The next offset of each partition (before transactions that are still open).
+
+    Raises:
+        LogUnavailableError: No answer in time.
+    """
+    async with deadline(QUESTION_TIMEOUT_SECONDS, "tell its end"):
+        return await consumer.end_offsets(list(partitions))
+
+
+async def start_offsets(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The first offset that each partition still has.
+
+    Raises:
+        LogUnavailableError: No answer in time.
+    """
+    async with deadline(QUESTION_TIMEOUT_SECONDS, "tell its start"):
+        return await consumer.beginning_offsets(list(partitions))
+
+
+async def log_facts(
+    consumer: AIOKafkaConsumer, bootstrap: str, stored: Mapping[TopicPartition, Stored], partitions: list[TopicPartition]
+) -> dict[TopicPartition, LogFacts]:
+    """Start, end and the record before the stored position, of each partition.
+
+    Raises:
+        LogUnavailableError: No answer in time.
+    """
+    starts, ends = await asyncio.gather(start_offsets(consumer, partitions), end_offsets(consumer, partitions))
+    asked = {
+        tp: stored[tp]
+        for tp in partitions
+        if tp in stored and starts[tp] < stored[tp].next_offset <= ends[tp] and stored[tp].last_timestamp_ms > 0
+    }
+    timestamps = await _timestamps_before(consumer, bootstrap, asked) if asked else {}
+    return {tp: LogFacts(starts[tp], ends[tp], timestamps.get(tp)) for tp in partitions}
+
+
+async def _timestamps_before(
+    consumer: AIOKafkaConsumer, bootstrap: str, stored: Mapping[TopicPartition, Stored]
+) -> dict[TopicPartition, int | None]:
+    """One request finds the remembered timestamp where it was (the broker's clock only goes forward); the rest is read."""
+    async with deadline(QUESTION_TIMEOUT_SECONDS, "find a time"):
+        found = await consumer.offsets_for_times({tp: item.last_timestamp_ms for tp, item in stored.items()})
+    known: dict[TopicPartition, int | None] = {}
+    for tp, item in stored.items():
+        at = found.get(tp)
+        if at is not None and at.timestamp == item.last_timestamp_ms and at.offset < item.next_offset:
+            known[tp] = item.last_timestamp_ms
+        else:
+            known[tp] = await _read_timestamp(bootstrap, tp, item.next_offset - 1)
+    return known
+
+
+async def _read_timestamp(bootstrap: str, tp: TopicPartition, offset: int) -> int | None:
+    """The timestamp of the record at an offset, or ``None`` when no record stands there. By a consumer of its own, outside the group."""
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, client_id="ams-probe", group_id=None, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    try:
+        async with deadline(QUESTION_TIMEOUT_SECONDS, "give a record"):
+            await reader.start()
+            reader.assign([tp])
+            reader.seek(tp, offset)
+            record = await reader.getone(tp)
+            return record.timestamp if record.offset == offset else None
+    finally:
+        await stop_quietly(reader.stop(), "probe")
