@@ -94,7 +94,9 @@ class DataDir:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise DataError(f"the data directory {self.root} is in use by process {self.owner() or 'unknown'}; `ams status` shows it, `ams down` stops it") from None
+                raise DataError(
+                    f"the data directory {self.root} is in use by process {self.owner() or 'unknown'}; `ams status` shows it, `ams down` stops it"
+                ) from None
             self._check_version()
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -112,7 +114,9 @@ class DataDir:
         if not text.isdigit():
             raise DataError(f"{path} holds no version; is {self.root} really a data directory of AMS?")
         if int(text) > LAYOUT_VERSION:
-            raise DataError(f"the data directory {self.root} was written by a newer AMS (layout {text}, this one knows {LAYOUT_VERSION}); update AMS or choose another with --data")
+            raise DataError(
+                f"the data directory {self.root} was written by a newer AMS (layout {text}, this one knows {LAYOUT_VERSION}); update AMS or choose another with --data"
+            )
 
     def owner(self) -> int | None:
         """The process id of the supervisor that runs here now, None when nobody does."""

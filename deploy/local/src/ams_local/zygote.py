@@ -1,11 +1,8 @@
 """A process that imports what every service imports, once, and forks the services from itself.
 
 Five Python services import for some two seconds of CPU each; forked, they start in milliseconds and share the memory of what was imported.
-The supervisor starts it as ``python -m ams_local.zygote`` while the servers boot, and speaks to it over a socket pair (descriptor 3):
-
-    -> {"modules": [...]}                                          <- {"ready": true}
-    -> {"target": "package.module:function", "argv": [...],        <- {"pid": 123}
-        "environ": {...}, "log": "path"}
+The supervisor starts it as ``python -m ams_local.zygote DESCRIPTOR`` while the servers boot, and speaks to it over that socket, one JSON
+``Request`` and one ``Answer`` a message.
 
 A forked service is handed to the supervisor as its child (the supervisor adopts orphans), so it outlives a zygote that is killed, and
 does not outlive the supervisor. Nothing here starts a thread, an event loop or a connection before the fork.
@@ -26,7 +23,6 @@ from msgspec import Struct, field
 
 from ams_local.process import die_with_parent
 
-CHANNEL_DESCRIPTOR = 3
 MESSAGE_BYTES_MAX = 262_144
 
 
@@ -146,8 +142,8 @@ def fork(request: Fork, channel: socket.socket) -> int:
 def main() -> None:
     """Serve requests until the supervisor closes the channel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's
-    channel = socket.socket(fileno=CHANNEL_DESCRIPTOR)
-    os.set_inheritable(CHANNEL_DESCRIPTOR, False)
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
     decode = msgspec.json.Decoder(Request).decode
     while message := channel.recv(MESSAGE_BYTES_MAX):
         request = decode(message)

@@ -35,7 +35,7 @@ def fetch_jars() -> None:
     with tempfile.TemporaryDirectory(dir=cache, prefix="kafka-fetch-") as scratch:
         try:
             found = {path.name: path for path in map(Path, jgo.build(COORDINATES, cache_dir=Path(scratch)).all_jars)}
-        except Exception as error:  # noqa: BLE001  jgo raises what requests, zipfile and its own resolver raise
+        except Exception as error:
             raise ServerError(f"Kafka's jars cannot be fetched from Maven Central: {type(error).__name__}: {error}") from error
         ready = Path(scratch) / "ready"
         ready.mkdir()

@@ -42,6 +42,6 @@ def ensure_jars() -> None:
     if jars_are_here():
         return
     # a process of its own: jgo takes 0.4 s to import and memory that nobody needs later
-    done = subprocess.run([sys.executable, "-m", "ams_local.servers.fetch_jars"], check=False, stderr=subprocess.PIPE, text=True)  # noqa: S603  our own module
+    done = subprocess.run([sys.executable, "-m", "ams_local.servers.fetch_jars"], check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise ServerError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "Kafka's jars cannot be fetched")

@@ -1,0 +1,43 @@
+"""Databases and login roles on the Postgres of one machine. Each service's migrations make its tables afterwards."""
+
+import asyncio
+import os
+
+import asyncpg
+
+# database -> its owner; the owner is also the role that migrates it
+DATABASES = {"ams_identity": "ams_identity", "ams_traces": "ams_owner"}
+PASSWORD_PREFIX = "PASSWORD_"  # noqa: S105  the name of a variable
+
+
+async def ensure_databases(url: str, passwords: dict[str, str]) -> None:
+    """Make roles and databases that are missing, and set the roles' passwords to those of this installation.
+
+    Args:
+        url: Of a role that may create both.
+        passwords: By role.
+    """
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await connection.execute("select pg_advisory_lock(hashtext('ams: databases'))")
+        known = {row["rolname"] for row in await connection.fetch("select rolname from pg_roles")}
+        for role, password in passwords.items():
+            quoted = await connection.fetchval("select format('%I login password %L', $1::text, $2::text)", role, password)
+            await connection.execute(f"{'alter' if role in known else 'create'} role {quoted}")
+        there = {row["datname"] for row in await connection.fetch("select datname from pg_database")}
+        for database, owner in DATABASES.items():
+            if database not in there:
+                await connection.execute(f'grant "{owner}" to current_user')
+                await connection.execute(f'create database "{database}" owner "{owner}" encoding \'UTF8\' template template0')
+            await connection.execute(f'revoke all on database "{database}" from public')
+            for role in passwords if database == "ams_traces" else ():
+                if role not in ("ams_identity", owner):
+                    await connection.execute(f'grant connect, temporary on database "{database}" to "{role}"')
+    finally:
+        await connection.close()
+
+
+def main(_: list[str]) -> None:
+    """Run as a job of the supervisor: everything comes from the environment."""
+    passwords = {name.removeprefix(PASSWORD_PREFIX): value for name, value in os.environ.items() if name.startswith(PASSWORD_PREFIX)}
+    asyncio.run(ensure_databases(os.environ["AMS_DATABASE_URL"], passwords))

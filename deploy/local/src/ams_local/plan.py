@@ -1,0 +1,182 @@
+"""Which processes make the platform, and what each of them is told: the table that everything else in this package follows."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from ams_local.data import Secrets
+from ams_local.servers.base import LOOPBACK
+from ams_local.servers.caddy import Upstreams
+
+HEAVY_MODULES = [
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "litestar",
+    "sqlalchemy.dialects.postgresql",
+    "asyncpg",
+    "redis.asyncio",
+    "alembic.command",
+    "faststream.kafka",
+]
+PORT_NAMES = ["postgres", "valkey", "kafka", "kafka_controller", "identity", "intake", "projector", "query", "live"]
+
+
+ASKED_FOR_HEALTH = {
+    "identity": "identity",
+    "intake": "intake",
+    "projector": "projector",
+    "live-gateway": "live",
+}  # service -> name of its port
+TABLES, TOPICS = "tables", "topics"  # what a service may need before it starts
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """A process of ours.
+
+    Attributes:
+        name: Of the process.
+        target: The function that runs it.
+        argv: Its argument list.
+        environ: Settings beyond those that every service gets.
+        port: Its loopback port.
+        needs: ``TABLES``, ``TOPICS`` or both.
+    """
+
+    name: str
+    target: str
+    argv: tuple[str, ...]
+    environ: Mapping[str, str]
+    port: int
+    needs: tuple[str, ...]
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """Something of ours that runs once at every start and ends."""
+
+    name: str
+    target: str
+    argv: tuple[str, ...]
+    environ: Mapping[str, str]
+
+
+class Database(Struct, frozen=True, kw_only=True):
+    """Where Postgres is: an URL's parts without user, password and database."""
+
+    host: str
+    port: int
+
+    def url(self, role: str, password: str, database: str) -> str:
+        return f"postgresql://{role}:{password}@{self.host}:{self.port}/{database}"
+
+
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """Where everything is.
+
+    Attributes:
+        public_url: What people and agents use.
+        log_level: Of the services.
+        kafka: ``host:port``.
+        redis_url: With password and database.
+        admin_url: Of a Postgres role that may create roles and databases.
+        database: Where the same server is for everyone else.
+        ports: By the names of ``PORT_NAMES``.
+        secrets: Of this installation.
+    """
+
+    public_url: str
+    log_level: str
+    kafka: str
+    redis_url: str
+    admin_url: str
+    database: Database
+    ports: Mapping[str, int]
+    secrets: Secrets
+
+    def upstreams(self) -> Upstreams:
+        return Upstreams(identity=self.ports["identity"], intake=self.ports["intake"], query=self.ports["query"], live=self.ports["live"])
+
+    def internal_url(self, name: str) -> str:
+        return f"http://{LOOPBACK}:{self.ports[name]}"
+
+    def database_url(self, role: str, database: str) -> str:
+        return self.database.url(role, self.secrets.role_passwords[role], database)
+
+
+def jobs_of_database(where: Surroundings) -> list[Job]:
+    """First the roles and databases, then the tables of each."""
+    return [
+        Job(
+            name="databases",
+            target="ams_local.database:main",
+            argv=(),
+            environ={
+                "AMS_DATABASE_URL": where.admin_url,
+                **{f"PASSWORD_{role}": password for role, password in where.secrets.role_passwords.items()},
+            },
+        ),
+        Job(
+            name="migrate-identity",
+            target="ams_identity.__main__:main",
+            argv=("migrate",),
+            environ={"AMS_DATABASE_URL": where.database_url("ams_identity", "ams_identity")},
+        ),
+        Job(
+            name="migrate-traces",
+            target="ams_trace_ingest.__main__:main",
+            argv=("migrate",),
+            environ={"AMS_DATABASE_URL": where.database_url("ams_owner", "ams_traces")},
+        ),
+    ]
+
+
+def job_of_log(where: Surroundings) -> Job:
+    return Job(
+        name="topics",
+        target="ams_kit.bus.__main__:main",
+        argv=("topics",),
+        environ={"AMS_KAFKA_BOOTSTRAP": where.kafka, "AMS_TOPIC_REPLICATION": "1", "AMS_TOPIC_MIN_ISR": "1"},
+    )
+
+
+def services(where: Surroundings) -> list[Service]:
+    """The five processes that make AMS."""
+    health = ",".join(f"{name}={where.internal_url(port)}" for name, port in ASKED_FOR_HEALTH.items())
+
+    def service(name: str, package: str, command: str, port: str, needs: tuple[str, ...], environ: Mapping[str, str]) -> Service:
+        everyone = {
+            "AMS_HOST": LOOPBACK,
+            "AMS_PORT": str(where.ports[port]),
+            "AMS_PUBLIC_URL": where.public_url,
+            "AMS_LOG_LEVEL": where.log_level,
+            "AMS_SERVICE_SECRET": where.secrets.service_secret,
+            "AMS_IDENTITY_URL": where.internal_url("identity"),
+            "AMS_REDIS_URL": where.redis_url,
+            "AMS_KAFKA_BOOTSTRAP": where.kafka,
+        }
+        return Service(
+            name=name,
+            target=f"{package}.__main__:main",
+            argv=(command,),
+            environ={**everyone, **environ},
+            port=where.ports[port],
+            needs=needs,
+        )
+
+    identity_database = {"AMS_DATABASE_URL": where.database_url("ams_identity", "ams_identity")}
+    writer = {"AMS_DATABASE_URL": where.database_url("ams_writer", "ams_traces")}
+    reader = {"AMS_DATABASE_URL": where.database_url("ams_reader", "ams_traces")}
+    return [
+        service(
+            "identity",
+            "ams_identity",
+            "serve",
+            "identity",
+            (TABLES, TOPICS),
+            {**identity_database, "AMS_SECRET_KEY": where.secrets.secret_key},
+        ),
+        service("intake", "ams_trace_ingest", "intake", "intake", (TABLES, TOPICS), writer),
+        service("projector", "ams_trace_ingest", "projector", "projector", (TABLES, TOPICS), writer),
+        service("trace-query", "ams_trace_query", "serve", "query", (TABLES,), {**reader, "AMS_HEALTH_URLS": health}),
+        service("live-gateway", "ams_live_gateway", "serve", "live", (TOPICS,), {}),
+    ]

@@ -1,0 +1,121 @@
+"""From the words of the command line to a running supervisor."""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+from msgspec import Struct
+
+from ams_local import plan
+from ams_local.addresses import check_kafka, check_postgres, check_redis
+from ams_local.data import DataDir, DataError
+from ams_local.servers.base import LOOPBACK, ServerError, port_is_free
+from ams_local.servers.caddy import Caddy
+from ams_local.servers.jars import jars_are_here
+from ams_local.servers.kafka import Kafka
+from ams_local.servers.postgres import Postgres
+from ams_local.servers.valkey import Valkey
+from ams_local.supervisor import Servers, Supervisor
+from ams_local.wheels import build_wheel
+from ams_local.workspace import EXPLORER
+
+OTLP_PORT = 4318
+LOOPBACK_6 = "::1"
+USAGE_ERROR = 2  # the exit code for what the person can change: a port, a directory, an address
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What the person said; None means: embedded."""
+
+    demo: bool = False
+    port: int = 8080
+    host: str = LOOPBACK
+    data: Path
+    kafka: str | None = None
+    postgres: str | None = None
+    redis: str | None = None
+
+
+def say(line: str) -> None:
+    """One line for the person, at once also through a pipe."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _hosts(options: Options) -> tuple[str, ...]:
+    """``localhost`` is ::1 first on many machines, so both loopbacks are bound where there are two."""
+    if options.host != LOOPBACK:
+        return (options.host,)
+    return (LOOPBACK, LOOPBACK_6) if socket.has_ipv6 and port_is_free(0, LOOPBACK_6) else (LOOPBACK,)
+
+
+def _check_port(options: Options) -> tuple[str, ...]:
+    hosts = _hosts(options)
+    for host in hosts:
+        if not port_is_free(options.port, host):
+            raise ServerError(f"port {options.port} of {host} is in use; stop what listens there or choose another with --port")
+    return hosts
+
+
+def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Servers]:
+    hosts = _check_port(options)
+    kafka_address = check_kafka(options.kafka) if options.kafka else None
+    redis_url = check_redis(options.redis) if options.redis else None
+    database = check_postgres(options.postgres) if options.postgres else None
+    secrets, ports = data.secrets(), data.ports(plan.PORT_NAMES)
+    postgres = (
+        None if options.postgres else Postgres(data=data.root / "postgres", port=ports["postgres"], password=secrets.postgres_password)
+    )
+    valkey = None if options.redis else Valkey(data=data.root / "valkey", port=ports["valkey"], password=secrets.valkey_password)
+    kafka = None if options.kafka else Kafka(data=data.root / "kafka", port=ports["kafka"], controller_port=ports["kafka_controller"])
+    where = plan.Surroundings(
+        public_url=os.environ.get("AMS_PUBLIC_URL", f"http://localhost:{options.port}").rstrip("/"),
+        log_level=os.environ.get("AMS_LOG_LEVEL", "INFO"),
+        kafka=kafka_address or (kafka.bootstrap if kafka else ""),
+        redis_url=redis_url or (valkey.url if valkey else ""),
+        admin_url=options.postgres or (postgres.url() if postgres else ""),
+        database=database or plan.Database(host=LOOPBACK, port=ports["postgres"]),
+        ports=ports,
+        secrets=secrets,
+    )
+    otlp_free = options.port != OTLP_PORT and all(port_is_free(OTLP_PORT, host) for host in hosts)
+    if not otlp_free and options.port != OTLP_PORT:
+        say(f"port {OTLP_PORT} is in use, so OpenTelemetry's default address is not served; use {where.public_url}")
+    caddy = Caddy(
+        data=data.root / "caddy",
+        hosts=hosts,
+        port=options.port,
+        otlp_port=OTLP_PORT if otlp_free else None,
+        upstreams=where.upstreams(),
+        explorer=EXPLORER,
+        wheels=data.sdk,
+    )
+    servers = Servers(postgres=postgres, valkey=valkey, kafka=kafka, caddy=caddy)
+    for server in (postgres, valkey, kafka, caddy):
+        if server is None:
+            continue
+        if server is kafka and not jars_are_here():
+            say("fetching Kafka (45 MB, once per machine) ...")
+        server.prepare()
+    build_wheel(data.sdk)
+    return where, servers
+
+
+def up(options: Options) -> int:
+    """Start the platform and stay until it is stopped.
+
+    Returns:
+        The exit code: 0 stopped on request, 1 could not start, 2 something that the person can change.
+    """
+    data = DataDir(options.data)
+    try:
+        with data.lock():
+            say(f"starting AMS, data in {data.root}")
+            where, servers = _prepare(options, data)
+            supervisor = Supervisor(data, where, servers, demo=options.demo, say=say)
+            return asyncio.run(supervisor.run())
+    except (DataError, ServerError) as error:
+        sys.stderr.write(f"ams: {error}\n")
+        return USAGE_ERROR
