@@ -1,0 +1,45 @@
+"""The composition root: the only place that builds clients and opens connections."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+
+from ams_kit.auth import AuthKit, AuthMiddleware
+from ams_kit.bus import Log
+from ams_kit.http.app import make_application
+from ams_trace_ingest.intake.budget import ByteBudget
+from ams_trace_ingest.intake.http import take_batches
+from ams_trace_ingest.intake.publish import Intake
+from ams_trace_ingest.settings import IntakeSettings
+
+
+def make_intake(settings: IntakeSettings) -> Litestar:
+    """The application that takes telemetry."""
+
+    @asynccontextmanager
+    async def parts(app: Litestar) -> AsyncIterator[None]:
+        auth = AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="trace-ingest")
+        log = await Log.open(settings.kafka_bootstrap, "intake")
+        app.state.auth = auth
+        app.state.intake = Intake(auth=auth, log=log, budget=ByteBudget(settings.intake_bytes_max))
+        try:
+            yield
+        finally:
+            await log.close()
+            await auth.close()
+
+    async def log_answers() -> None:
+        await app.state.intake.log.check()
+
+    app = make_application(
+        title="AMS intake",
+        openapi_path="/api/ingest/openapi",
+        route_handlers=[take_batches],
+        checks={"log": log_answers},
+        lifespan=[parts],
+        middleware=[AuthMiddleware()],
+        state=State(),
+    )
+    return app

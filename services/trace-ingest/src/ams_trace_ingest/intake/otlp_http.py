@@ -1,0 +1,120 @@
+"""OTLP over HTTP: ``/v1/traces``, ``/v1/logs``, ``/v1/metrics``. Errors are ``google.rpc.Status`` in the request's encoding.
+
+Clients retry 429, 502, 503 and 504 and nothing else, so what may be sent again is 503 with ``Retry-After``, never 500.
+"""
+
+import time
+from typing import Any
+
+from litestar import Request, Response, post
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from ams_contracts.claims import KeyGrant
+from ams_kit.http.problems import AmsError, BadRequestError, TooLargeError, UnsupportedError, answer_unexpected
+from ams_kit.telemetry.metrics import EVENTS_IGNORED
+from ams_trace_ingest.intake.body import read_body
+from ams_trace_ingest.intake.budget import Lease
+from ams_trace_ingest.intake.keys import grant_of
+from ams_trace_ingest.intake.otlp import (
+    Encoding,
+    MalformedOtlpError,
+    Signal,
+    TooManySpansError,
+    decode_logs,
+    decode_traces,
+    encode_answer,
+    encode_error,
+    encoding_of,
+)
+from ams_trace_ingest.intake.publish import Intake, publish, refused
+from ams_trace_ingest.intake.spans import pack_logs, pack_spans
+
+SENT_BYTES_MAX = 16 * 1024 * 1024
+INFLATED_BYTES_MAX = 64 * 1024 * 1024
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def _answer_error(request: AnyRequest, error: AmsError | HTTPException) -> Response[bytes]:
+    status, headers = (error.status, error.headers) if isinstance(error, AmsError) else (error.status_code, dict(error.headers or {}))
+    encoding = encoding_of(request.headers.get("content-type")) or Encoding.JSON
+    return Response(encode_error(encoding, status, error.detail), status_code=status, media_type=encoding.value, headers=headers)
+
+
+def _answer_unexpected(request: AnyRequest, error: Exception) -> Response[bytes]:
+    answer_unexpected(request, error)
+    encoding = encoding_of(request.headers.get("content-type")) or Encoding.JSON
+    return Response(encode_error(encoding, 500, "something went wrong here"), status_code=500, media_type=encoding.value)
+
+
+_OPTIONS: dict[str, Any] = {
+    "status_code": 200,
+    "opt": {"public": True},  # guarded by an API key instead of an access token
+    "request_max_body_size": None,  # read_body bounds it, before and after inflating
+    "exception_handlers": {AmsError: _answer_error, HTTPException: _answer_error, Exception: _answer_unexpected},
+}
+
+
+@post("/v1/traces", summary="Take OpenTelemetry spans", **_OPTIONS)
+async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
+    """``ExportTraceServiceRequest`` in protobuf or JSON, gzip allowed: 16 MiB as sent, 64 MiB inflated, 10,000 spans."""
+    intake: Intake = state.intake
+    grant, encoding = await _open(request, intake)
+    with intake.budget.lease() as lease:
+        body = await _body(request, lease)
+        try:
+            decoded = decode_traces(body, encoding)
+        except MalformedOtlpError as error:
+            raise BadRequestError(str(error), code="malformed_otlp") from error
+        except TooManySpansError as error:
+            raise TooLargeError(str(error), code="too_many_spans") from error
+        if decoded.rejected:
+            refused("otlp", "bad_span", decoded.rejected)
+        packed = await pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=time.time_ns() // 1_000)
+        del body
+        await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
+    return _answer(Signal.TRACES, encoding, rejected=decoded.rejected, message=decoded.message)
+
+
+@post("/v1/logs", summary="Take OpenTelemetry log records", **_OPTIONS)
+async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
+    """``ExportLogsServiceRequest``: GenAI events are joined to their steps, other records are counted as ignored."""
+    intake: Intake = state.intake
+    grant, encoding = await _open(request, intake)
+    with intake.budget.lease() as lease:
+        body = await _body(request, lease)
+        try:
+            records = decode_logs(body, encoding)
+        except MalformedOtlpError as error:
+            raise BadRequestError(str(error), code="malformed_otlp") from error
+        packed = pack_logs(records, project_id=grant.project_id, key_id=grant.key_id, received_at_us=time.time_ns() // 1_000)
+        await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
+    return _answer(Signal.LOGS, encoding)
+
+
+@post("/v1/metrics", summary="Ignore OpenTelemetry metrics", **_OPTIONS)
+async def ignore_metrics(request: AnyRequest, state: State) -> Response[bytes]:
+    """Answered 200 and counted, so that an exporter that sends all signals to one address stays quiet."""
+    intake: Intake = state.intake
+    _, encoding = await _open(request, intake)
+    with intake.budget.lease() as lease:
+        await read_body(request, lease, sent_bytes_max=SENT_BYTES_MAX, inflated_bytes_max=INFLATED_BYTES_MAX)
+    EVENTS_IGNORED.labels("intake", "otlp_metrics").inc()
+    return _answer(Signal.METRICS, encoding)
+
+
+async def _open(request: AnyRequest, intake: Intake) -> tuple[KeyGrant, Encoding]:
+    grant = await grant_of(request, intake.auth)
+    encoding = encoding_of(request.headers.get("content-type"))
+    if encoding is None:
+        raise UnsupportedError("use Content-Type application/x-protobuf or application/json")
+    return grant, encoding
+
+
+async def _body(request: AnyRequest, lease: Lease) -> bytes:
+    return await read_body(request, lease, sent_bytes_max=SENT_BYTES_MAX, inflated_bytes_max=INFLATED_BYTES_MAX)
+
+
+def _answer(signal: Signal, encoding: Encoding, *, rejected: int = 0, message: str = "") -> Response[bytes]:
+    return Response(encode_answer(signal, encoding, rejected=rejected, message=message), media_type=encoding.value)

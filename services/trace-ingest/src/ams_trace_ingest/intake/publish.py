@@ -1,0 +1,46 @@
+"""What every route of intake stands on: who may, how much at once, and 200 only after the log."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from ams_kit.auth import AuthKit
+from ams_kit.bus import Log, Record
+from ams_kit.telemetry.metrics import EVENTS_ACCEPTED, EVENTS_REFUSED
+from ams_trace_ingest.intake.budget import ByteBudget, Lease
+
+PUBLISH_TIMEOUT_SECONDS = 4  # an OTLP client waits 10 s in all
+
+
+class Intake(Struct, frozen=True):
+    """The parts that the routes share, in ``app.state.intake``."""
+
+    auth: AuthKit
+    log: Log
+    budget: ByteBudget
+
+
+async def publish(intake: Intake, lease: Lease, payloads: Sequence[Record], steps: Sequence[Record], *, source: str, events: int) -> None:
+    """Make the records durable, payloads first: who sees a step shall find its payloads.
+
+    Args:
+        intake: Its log is written.
+        lease: Holds the records' size from now on, in place of the body's.
+        payloads: Of ``ams.payloads.v1``.
+        steps: Of ``ams.steps.v1``.
+        source: ``otlp`` or ``native``, for the account.
+        events: How many events the records hold.
+
+    Raises:
+        LogUnavailableError: Nothing is known to be durable; the client sends it again, with the same ids.
+        UnavailableError: The process holds too much already.
+    """
+    lease.resize(sum(len(record.value or b"") for record in payloads) + sum(len(record.value or b"") for record in steps))
+    await intake.log.publish(payloads, timeout_seconds=PUBLISH_TIMEOUT_SECONDS)
+    await intake.log.publish(steps, timeout_seconds=PUBLISH_TIMEOUT_SECONDS)
+    EVENTS_ACCEPTED.labels(source).inc(events)
+
+
+def refused(source: str, reason: str, count: int = 1) -> None:
+    """Count what was not taken."""
+    EVENTS_REFUSED.labels(source, reason).inc(count)
