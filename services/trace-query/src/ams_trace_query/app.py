@@ -1,0 +1,93 @@
+"""The composition root of trace-query."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from litestar import Litestar, Request, Response, Router
+from litestar.di import Provide
+
+from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
+from ams_kit.http.app import make_application
+from ams_kit.http.problems import BadRequestError, Problem, answer_ams_error
+from ams_trace_query.agents import list_agents
+from ams_trace_query.context import Context
+from ams_trace_query.database import Database
+from ams_trace_query.gate import Gate
+from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
+from ams_trace_query.openapi import StampAsArray
+from ams_trace_query.paging import Cursors
+from ams_trace_query.search.tree import QueryError
+from ams_trace_query.settings import Settings
+from ams_trace_query.skeleton import get_skeleton
+from ams_trace_query.steps import get_step, list_task_steps, search_steps
+from ams_trace_query.tasks import get_task, list_tasks
+
+SERVICE = "trace-query"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _answer_query_error(request: Request[Any, Any, Any], error: QueryError) -> Response[Problem]:
+    more = {"suggestion": error.suggestion} if error.suggestion else {}
+    return answer_ams_error(request, BadRequestError(error.detail, code=error.code, column=error.column, **more))
+
+
+def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = None, now: Callable[[], datetime] = _utc_now) -> Litestar:
+    """Build the application. Nothing is opened before it starts.
+
+    Args:
+        settings: Of this process.
+        open_auth: Opens the auth kit inside the event loop; by default the one that the settings describe.
+        now: The clock, aware.
+    """
+    urls = parse_health_urls(settings.health_urls)
+
+    def open_from_settings() -> AuthKit:
+        return AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service=SERVICE)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        database = await Database.open(
+            settings.database_url,
+            connections_max=settings.database_connections_max,
+            statement_timeout_ms=settings.statement_timeout_ms,
+        )
+        http = httpx.AsyncClient(trust_env=False)
+        auth = (open_auth or open_from_settings)()
+        app.state.auth = auth
+        app.state.health = HealthProbe(http, urls)
+        app.state.context = Context(
+            database=database, cursors=Cursors(settings.service_secret), gate=Gate(settings.heavy_queries_max), now=now
+        )
+        try:
+            yield
+        finally:
+            await auth.close()
+            await http.aclose()
+            await database.close()
+
+    project = Router(
+        path="/api/traces/{project:str}",
+        route_handlers=[list_tasks, get_task, get_skeleton, list_task_steps, get_step, search_steps, list_agents],
+        dependencies={"access": Provide(provide_access)},
+        exception_handlers={QueryError: _answer_query_error},
+    )
+
+    async def check_database() -> None:
+        await app.state.context.database.check()
+
+    app = make_application(
+        title="AMS trace-query",
+        openapi_path="/api/traces/openapi",
+        route_handlers=[health_route(lambda: app.state.health), project],
+        checks={"postgres": check_database},
+        middleware=[AuthMiddleware()],
+        lifespan=[lifespan],
+        plugins=[StampAsArray()],
+    )
+    return app

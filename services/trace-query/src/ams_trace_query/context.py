@@ -1,0 +1,26 @@
+"""What every route needs, built once in ``app.py``."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from litestar import Request
+from msgspec import Struct
+
+from ams_trace_query.database import Database
+from ams_trace_query.gate import Gate
+from ams_trace_query.paging import Cursors
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """The parts that routes share. ``now`` is aware."""
+
+    database: Database
+    cursors: Cursors
+    gate: Gate
+    now: Callable[[], datetime]
+
+
+def context_of(request: Request[Any, Any, Any]) -> Context:
+    """The context of the application that serves this request."""
+    return request.app.state.context

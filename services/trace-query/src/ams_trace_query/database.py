@@ -1,0 +1,112 @@
+"""Reading the traces database: one project, one snapshot, the current generation, and errors sorted by what the caller does."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql import asyncpg as dialect
+
+from ams_kit.auth import is_uuid
+from ams_kit.db import check_pool, open_pool
+from ams_kit.http.problems import QueryTimeoutError, UnavailableError
+
+ACQUIRE_SECONDS = 2
+_DIALECT = dialect.dialect()
+
+# One round trip. The project stands in it as text because only the simple protocol takes several statements; it is a checked UUID.
+_BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT set_config('ams.project_id', '{project}', true),
+       set_config('search_path', (SELECT quote_ident(name) FROM public.generations WHERE current), true)"""
+
+_AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.UndefinedTableError,  # not migrated yet
+    asyncpg.UndefinedColumnError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.SerializationError,
+)
+
+
+class Reader:
+    """Queries of one transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def rows(self, statement: Select[Any]) -> list[Any]:
+        """All rows. The statement has a LIMIT, or its size is that of one task."""
+        text, values = compiled(statement)
+        return await self._connection.fetch(text, *values)
+
+    async def row(self, statement: Select[Any]) -> Any:
+        """The first row, or null."""
+        text, values = compiled(statement)
+        return await self._connection.fetchrow(text, *values)
+
+    async def stream(self, statement: Select[Any], rows_at_once: int) -> AsyncIterator[list[Any]]:
+        """All rows, some at a time, so that other requests get their turn in between."""
+        text, values = compiled(statement)
+        cursor = await self._connection.cursor(text, *values)
+        while rows := await cursor.fetch(rows_at_once):
+            yield rows
+
+
+def compiled(statement: Select[Any]) -> tuple[str, Sequence[Any]]:
+    """A statement as text with ``$1`` ... and its values in order."""
+    result = statement.compile(dialect=_DIALECT)
+    return str(result), [result.params[name] for name in result.positiontup or ()]
+
+
+class Database:
+    """The traces database as a reader of one project at a time sees it."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str, *, connections_max: int, statement_timeout_ms: int) -> "Database":
+        """Open no connection yet, so that the service starts while Postgres is away."""
+        server_settings = {
+            "statement_timeout": str(statement_timeout_ms),
+            "plan_cache_mode": "force_custom_plan",  # a plan for this day and this project, not for the average of all
+            "jit": "off",
+        }
+        return cls(await open_pool(url, application="ams-trace-query", size_max=connections_max, server_settings=server_settings))
+
+    async def check(self) -> None:
+        """A readiness check."""
+        await check_pool(self._pool)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def read(self, project_id: str) -> AsyncIterator[Reader]:
+        """One snapshot of one project's rows. Row-level security shows no others, whatever a WHERE says.
+
+        Raises:
+            QueryTimeoutError: A query took longer than the statement timeout.
+            UnavailableError: Postgres is away, full, or not migrated yet.
+        """
+        if not is_uuid(project_id):
+            raise ValueError("a project id is a UUID")
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise UnavailableError("The database does not answer.") from error
+        try:
+            await connection.execute(_BEGIN.format(project=project_id))
+            yield Reader(connection)
+        except (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError, TimeoutError) as error:
+            raise QueryTimeoutError("Narrow the time range or the query.") from error
+        except _AWAY as error:
+            raise UnavailableError("The database does not answer.") from error
+        finally:
+            await self._pool.release(connection)  # rolls back what is still open

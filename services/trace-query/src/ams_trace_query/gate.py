@@ -1,0 +1,55 @@
+"""Bounds how many heavy queries run at once, so that cheap ones stay fast."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ams_kit.http.problems import UnavailableError
+
+WAIT_SECONDS = 2
+WAITING_PER_SLOT = 4
+RETRY_AFTER_SECONDS = 2
+
+
+class Gate:
+    """Searches and skeletons pass one by one; a few wait shortly, the others are told to come back."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = asyncio.Semaphore(slots)
+        self._waiting = 0
+        self._waiting_max = slots * WAITING_PER_SLOT
+
+    @asynccontextmanager
+    async def enter(self) -> AsyncIterator[None]:
+        """Hold a slot.
+
+        Raises:
+            UnavailableError: None became free in 2 s, or too many wait already.
+        """
+        if self._slots.locked() and self._waiting >= self._waiting_max:
+            raise _busy()
+        self._waiting += 1
+        try:
+            await asyncio.wait_for(self._slots.acquire(), WAIT_SECONDS)
+        except TimeoutError:
+            raise _busy() from None
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+def _busy() -> UnavailableError:
+    return UnavailableError("Too many searches at once.", retry_after_seconds=RETRY_AFTER_SECONDS, code="busy")
+
+
+@asynccontextmanager
+async def pass_if(gate: Gate, heavy: bool) -> AsyncIterator[None]:
+    """Enter the gate for a heavy query; just go on for another."""
+    if not heavy:
+        yield
+        return
+    async with gate.enter():
+        yield

@@ -1,0 +1,61 @@
+"""Keyset cursors: opaque, and good only for the question that they came from.
+
+A cursor is ``base64url(version, mac, values)``; ``values`` are the sort keys of the last row that was shown. The MAC covers
+project, route, filters and sort as well, so a cursor of another project, filter or key is refused, not misread.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ams_kit.http.problems import BadRequestError
+
+VERSION = 1
+CURSOR_CHARS_MAX = 1_024
+_MAC_BYTES = 16
+
+
+class Cursors:
+    """Seals and opens cursors."""
+
+    def __init__(self, secret: str) -> None:
+        """Take a secret that all replicas share. Another one makes old cursors invalid."""
+        self._key = hashlib.blake2b(secret.encode(), digest_size=32, person=b"ams-cursors").digest()
+
+    def seal(self, bound: Sequence[Any], values: Sequence[int | str | None]) -> str:
+        """A cursor after the row with these sort keys.
+
+        Args:
+            bound: What the cursor holds for: project, route, filters, sort.
+            values: JSON scalars.
+        """
+        body = msgspec.json.encode(values)
+        return base64.urlsafe_b64encode(bytes([VERSION]) + self._mac(bound, body) + body).decode().rstrip("=")
+
+    def open(self, cursor: str | None, bound: Sequence[Any]) -> list[Any] | None:
+        """The sort keys of a cursor; null for no cursor.
+
+        Raises:
+            BadRequestError: It was not sealed by us for this question.
+        """
+        if cursor is None:
+            return None
+        refused = BadRequestError("This cursor does not belong to this question; start again without it.", code="bad_cursor")
+        if len(cursor) > CURSOR_CHARS_MAX or not cursor.isascii():
+            raise refused
+        try:
+            data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise refused from error
+        mac, body = data[1 : 1 + _MAC_BYTES], data[1 + _MAC_BYTES :]
+        if data[:1] != bytes([VERSION]) or not hmac.compare_digest(mac, self._mac(bound, body)):
+            raise refused
+        return msgspec.json.decode(body, type=list[Any])
+
+    def _mac(self, bound: Sequence[Any], body: bytes) -> bytes:
+        return hashlib.blake2b(msgspec.json.encode([VERSION, bound]) + b"\0" + body, key=self._key, digest_size=_MAC_BYTES).digest()

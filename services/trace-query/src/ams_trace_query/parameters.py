@@ -1,0 +1,210 @@
+"""Query parameters, read strictly: one declaration both checks what comes and stands in the OpenAPI document.
+
+Litestar would take ``limit=1e3`` for 1000, the last of two equal names, and U+FFFD for bytes that are no UTF-8.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl
+
+from litestar import Request
+from litestar.openapi.spec import Operation, Schema
+from litestar.openapi.spec import Parameter as OpenAPIParameter
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from msgspec import Struct
+
+from ams_kit.http.problems import AmsError, BadRequestError, NotFoundError
+from ams_trace_query.search.parse import QUERY_BYTES_MAX, VALUES_MAX
+
+LIMIT_DEFAULT = 50
+LIMIT_MAX = 500
+RANGE_DAYS_MAX = 90
+QUERY_STRING_BYTES_MAX = 16_384
+TEXT_CHARS_MAX = 4_096
+
+_LIMIT = re.compile(r"[1-9][0-9]{0,2}")
+_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|z|[+-][0-9]{2}:[0-9]{2})?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UriTooLongError(AmsError):
+    """Ask shorter."""
+
+    status, code, title = 414, "uri_too_long", "The address is too long"
+
+
+class Parameter(Struct, frozen=True, kw_only=True):
+    """One query parameter, as it is documented."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+LIMIT = Parameter(
+    name="limit",
+    description="Items at most in one answer.",
+    schema={"type": OpenAPIType.INTEGER, "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+)
+CURSOR = Parameter(
+    name="cursor",
+    description="next_cursor of the answer before, with all other parameters but limit unchanged.",
+    schema={"type": OpenAPIType.STRING, "max_length": 1_024},
+)
+Q = Parameter(
+    name="q",
+    description='A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry.',
+    schema={"type": OpenAPIType.STRING, "max_length": QUERY_BYTES_MAX},
+)
+FROM = Parameter(
+    name="from",
+    description=f"Started at or after this moment (RFC 3339 with a zone). The range has at most {RANGE_DAYS_MAX} days.",
+    schema={"type": OpenAPIType.STRING, "format": OpenAPIFormat.DATE_TIME},
+)
+TO = Parameter(
+    name="to",
+    description="Started before this moment (RFC 3339 with a zone).",
+    schema={"type": OpenAPIType.STRING, "format": OpenAPIFormat.DATE_TIME},
+)
+STATUS = Parameter(
+    name="status",
+    description="Of one of these statuses: running, waiting, ok, error, cancelled, lost; commas between.",
+    schema={"type": OpenAPIType.STRING},
+)
+AGENT = Parameter(name="agent", description="Of this agent.", schema={"type": OpenAPIType.STRING, "max_length": 256})
+STEP_IDS = Parameter(
+    name="step_id",
+    description=f"Only these steps: at most {VALUES_MAX} step ids, commas between. Not together with cursor.",
+    schema={"type": OpenAPIType.STRING},
+)
+
+
+def documented(*parameters: Parameter) -> type[Operation]:
+    """The ``operation_class`` of a route that reads these parameters."""
+    described = [OpenAPIParameter(name=p.name, param_in="query", description=p.description, schema=Schema(**p.schema)) for p in parameters]
+
+    @dataclass
+    class Documented(Operation):
+        def __post_init__(self) -> None:
+            self.parameters = [*(self.parameters or []), *described]
+
+    return Documented
+
+
+class Query(Struct, frozen=True):
+    """The query parameters of one request: known ones, each at most once."""
+
+    values: dict[str, str]
+
+    def text(self, name: str) -> str | None:
+        """A text, null when absent or empty."""
+        return self.values.get(name) or None
+
+    def limit(self) -> int:
+        """How many items are wanted.
+
+        Raises:
+            BadRequestError: Not a whole number from 1 to 500.
+        """
+        text = self.values.get("limit")
+        if text is None:
+            return LIMIT_DEFAULT
+        if not _LIMIT.fullmatch(text) or int(text) > LIMIT_MAX:
+            raise BadRequestError(f"limit is a whole number from 1 to {LIMIT_MAX}.", code="bad_limit")
+        return int(text)
+
+    def words(self, name: str) -> list[str]:
+        """A list with commas between.
+
+        Raises:
+            BadRequestError: More than 200.
+        """
+        words = [word for word in self.values.get(name, "").split(",") if word]
+        if len(words) > VALUES_MAX:
+            raise BadRequestError(f"{name} takes at most {VALUES_MAX} values.", code="too_many_values")
+        return words
+
+    def time_range(self, now: datetime) -> tuple[int | None, int | None]:
+        """``from`` and ``to`` in microseconds UTC.
+
+        Raises:
+            BadRequestError: Not RFC 3339, without a zone, the wrong way round, or too far apart.
+        """
+        start, end = self._time("from"), self._time("to")
+        if start is not None:
+            until = end if end is not None else max(start, (now - _EPOCH) // _MICROSECOND)
+            if until < start:
+                raise BadRequestError("from is after to.", code="empty_range")
+            if until - start > RANGE_DAYS_MAX * 86_400_000_000:
+                raise BadRequestError(f"A time range has at most {RANGE_DAYS_MAX} days.", code="range_too_wide")
+        return start, end
+
+    def _time(self, name: str) -> int | None:
+        text = self.values.get(name)
+        if text is None:
+            return None
+        match = _TIME.fullmatch(text)
+        if match is None:
+            raise BadRequestError(f"{name} is a time such as 2026-11-26T08:00:00Z (write + as %2B).", code="bad_time")
+        date, clock, fraction, zone = match.groups()
+        if zone is None:
+            raise BadRequestError(f"{name} needs a time zone, such as Z or %2B01:00.", code="time_zone_required")
+        try:
+            moment = datetime.fromisoformat(f"{date}T{clock}{zone.upper()}")
+        except ValueError as error:
+            raise BadRequestError(f"{name} is no time that exists.", code="bad_time") from error
+        return (moment - _EPOCH) // _MICROSECOND + int((fraction or ".0")[1:7].ljust(6, "0"))
+
+
+def read_query(request: Request[Any, Any, Any], parameters: Sequence[Parameter]) -> Query:
+    """The query parameters of a request.
+
+    Raises:
+        UriTooLongError: More than 16 KiB.
+        BadRequestError: An unknown or repeated name, bytes that are no UTF-8, a NUL, or a value beyond 4 KiB.
+    """
+    raw: bytes = request.scope["query_string"]
+    if len(raw) > QUERY_STRING_BYTES_MAX:
+        raise UriTooLongError(f"The query string has at most {QUERY_STRING_BYTES_MAX} bytes.")
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
+    except UnicodeDecodeError as error:
+        raise BadRequestError("The query string is not UTF-8.", code="not_utf8") from error
+    except ValueError as error:
+        raise BadRequestError("The query string has too many parameters.", code="unknown_parameter") from error
+    known = {parameter.name for parameter in parameters}
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise BadRequestError(
+                f"There is no parameter {name[:64]!r} here; there are {', '.join(sorted(known)) or 'none'}.", code="unknown_parameter"
+            )
+        if name in values:
+            raise BadRequestError(f"{name} is given twice.", code="duplicate_parameter")
+        if "\0" in value:
+            raise BadRequestError(f"{name} has a NUL character.", code="nul_character")
+        if len(value.encode()) > TEXT_CHARS_MAX:
+            code = "query_too_long" if name == "q" else "too_long"
+            raise BadRequestError(f"{name} has at most {TEXT_CHARS_MAX} bytes.", code=code)
+        values[name] = value
+    return Query(values)
+
+
+def hex_id(text: str, digits: int, what: str) -> str:
+    """An id of a path, in lower case.
+
+    Raises:
+        BadRequestError: It is not that many hex digits, so no such thing can be there.
+    """
+    if not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", text):
+        raise BadRequestError(f"A {what} id is {digits} hex digits.", code=f"bad_{what}_id")
+    return text.lower()
+
+
+def not_found(what: str) -> NotFoundError:
+    """Not there, or not yours: the same answer."""
+    return NotFoundError(f"There is no such {what}.", code=f"{what}_not_found")

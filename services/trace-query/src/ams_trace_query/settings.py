@@ -1,0 +1,35 @@
+"""Settings of trace-query, ``AMS_<FIELD>``."""
+
+from msgspec import Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What the process needs to know.
+
+    Attributes:
+        host: The address to listen on.
+        port: 0 picks a free one.
+        public_url: Where people find the platform: the issuer of tokens.
+        log_level: A name of the standard library's levels.
+        database_url: The traces database, as the role ams_reader.
+        redis_url: Revocations and changes of access.
+        service_secret: Signs what services ask each other, and cursors.
+        identity_url: Internal base address of identity.
+        health_urls: ``name=http://host:port`` with commas between: whose readiness ``/api/health`` tells.
+        database_connections_max: Of this process.
+        statement_timeout_ms: A longer query is answered 504.
+        heavy_queries_max: Searches and skeletons that run at once; others wait shortly, then 503.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    public_url: str
+    log_level: str = "INFO"
+    database_url: str
+    redis_url: str
+    service_secret: str
+    identity_url: str
+    health_urls: str = ""
+    database_connections_max: int = 16
+    statement_timeout_ms: int = 5_000
+    heavy_queries_max: int = 4

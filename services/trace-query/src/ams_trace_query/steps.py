@@ -1,0 +1,237 @@
+"""Steps: windows of one task in chronological order, one with its payloads, and the search across tasks."""
+
+from datetime import date
+from typing import Any
+
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from msgspec import Struct
+from sqlalchemy import Select, literal, select, tuple_
+from sqlalchemy import func as sql
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger, Text
+
+from ams_contracts.claims import Access
+from ams_contracts.documents import Slot
+from ams_contracts.fold import PHASE_ENDED
+from ams_contracts.tables import step_payloads, steps
+from ams_contracts.views import Step
+from ams_kit.http.problems import BadRequestError
+from ams_trace_query.context import context_of
+from ams_trace_query.database import Reader
+from ams_trace_query.gate import pass_if
+from ams_trace_query.openapi import PROBLEMS
+from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, documented, hex_id, not_found, read_query
+from ams_trace_query.rows import STEP_COLUMNS, position_text, step_view
+from ams_trace_query.search.compile import Condition, step_condition
+from ams_trace_query.search.parse import parse
+from ams_trace_query.tasks import find_task
+
+_WINDOW = (STEP_IDS, LIMIT, CURSOR)
+_SEARCH = (Q, FROM, TO, LIMIT, CURSOR)
+_WINDOW_SORT = "started_at_us, seq, step_id"
+_SEARCH_SORT = "started_at_us desc, step_id, task_id"
+_ALWAYS_SHOWN = (Slot.INPUT, Slot.OUTPUT)
+
+NOT_CAPTURED = "not_captured"
+NOT_HERE_YET = "not_here_yet"
+TOO_LARGE = "too_large"
+
+
+class StepWindow(Struct, frozen=True, kw_only=True):
+    """Steps of one task in chronological order; those whose start is not known come last."""
+
+    items: list[Step]
+    next_cursor: str | None
+    position: str | None
+
+
+class StepPage(Struct, frozen=True, kw_only=True):
+    """Steps across tasks, newest first; those whose start is not known come last."""
+
+    items: list[Step]
+    next_cursor: str | None
+
+
+class Payload(Struct, frozen=True, kw_only=True):
+    """An input, an output, a stack or what was left of a span.
+
+    ``bytes`` is the true length; ``truncated`` says that ``text`` is its beginning. When ``text`` is null, ``absent`` says why:
+    not_captured, not_here_yet or too_large.
+    """
+
+    slot: Slot
+    mime: str | None
+    text: str | None
+    bytes: int | None
+    truncated: bool
+    absent: str | None
+
+
+class StepAnswer(Struct, frozen=True, kw_only=True):
+    """One step with its payloads: always input and output, the others when there are any."""
+
+    step: Step
+    payloads: list[Payload]
+
+
+@get("/tasks/{task:str}/steps", operation_class=documented(*_WINDOW), operation_id="listTaskSteps", responses=PROBLEMS)
+async def list_task_steps(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> StepWindow:
+    """Steps of one task in chronological order, or those that are named."""
+    context = context_of(request)
+    query = read_query(request, _WINDOW)
+    task_id = hex_id(task, 32, "task")
+    limit = query.limit()
+    ids = [hex_id(item, 16, "step") for item in query.words("step_id")]
+    if ids and "cursor" in query.values:
+        raise BadRequestError("step_id and cursor do not go together.", code="bad_cursor")
+    bound = (access.project_id, "tasks/steps", task_id, _WINDOW_SORT)
+    after = context.cursors.open(query.values.get("cursor"), bound)
+
+    async with context.database.read(access.project_id) as reader:
+        found = await find_task(reader, access.project_id, task_id, [])
+        mine = (
+            *_of_task(access.project_id, task_id, found["day"]),
+            *((steps.c.step_id == sql.any(literal(ids, ARRAY(Text))),) if ids else ()),
+        )
+        rows = await _window(reader, mine, after, len(ids) + 1 if ids else limit + 1)
+
+    shown = rows if ids else rows[:limit]
+    return StepWindow(
+        items=[step_view(row) for row in shown],
+        next_cursor=context.cursors.seal(bound, _window_key(shown[-1])) if len(rows) > len(shown) else None,
+        position=position_text(found["partition"], found["next_offset"]),
+    )
+
+
+@get("/tasks/{task:str}/steps/{step:str}", operation_class=documented(), operation_id="getStep", responses=PROBLEMS)
+async def get_step(
+    request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str], step: FromPath[str]
+) -> StepAnswer:
+    """One step with its payloads; an absent one says why."""
+    read_query(request, ())
+    task_id, step_id = hex_id(task, 32, "task"), hex_id(step, 16, "step")
+    async with context_of(request).database.read(access.project_id) as reader:
+        found = await find_task(reader, access.project_id, task_id, [])
+        mine = _of_task(access.project_id, task_id, found["day"])
+        row = await reader.row(select(*STEP_COLUMNS).where(*mine, steps.c.step_id == step_id).limit(1))
+        if row is None:
+            raise not_found("step")
+        stored = await reader.rows(_payloads(access.project_id, task_id, step_id, found["day"]))
+    view = step_view(row)
+    return StepAnswer(step=view, payloads=payloads_of(view, row["stamp_phase"] == PHASE_ENDED, {item["slot"]: item for item in stored}))
+
+
+@get("/steps", operation_class=documented(*_SEARCH), operation_id="searchSteps", responses=PROBLEMS)
+async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> StepPage:
+    """Steps across the tasks of a project, newest first."""
+    context = context_of(request)
+    query = read_query(request, _SEARCH)
+    limit = query.limit()
+    start, end = query.time_range(context.now())
+    tree = parse(query.text("q") or "")
+    bound = (access.project_id, "steps", {"q": query.text("q"), "from": start, "to": end}, _SEARCH_SORT)
+    after = context.cursors.open(query.values.get("cursor"), bound)
+    mine = [steps.c.project_id == access.project_id]
+    if (condition := step_condition(tree)) is not None:
+        mine.append(condition)
+
+    async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
+        rows = await _found(reader, mine, start, end, after, limit + 1)
+
+    shown = rows[:limit]
+    return StepPage(
+        items=[step_view(row) for row in shown],
+        next_cursor=context.cursors.seal(bound, _search_key(shown[-1])) if len(rows) > limit else None,
+    )
+
+
+def payloads_of(step: Step, ended: bool, stored: dict[str, Any]) -> list[Payload]:
+    """What is shown of a step's payloads.
+
+    Args:
+        step: It knows what was captured and what was too large.
+        ended: While it is open, its output may still come.
+        stored: Rows of ``step_payloads`` by slot.
+    """
+    slots = [slot for slot in Slot if slot in _ALWAYS_SHOWN or slot in stored or slot in step.captured or slot in step.too_large]
+    return [_payload(slot, step, ended, stored.get(slot)) for slot in slots]
+
+
+def _payload(slot: Slot, step: Step, ended: bool, row: Any) -> Payload:
+    if row is not None:
+        return Payload(slot=slot, mime=row["mime"], text=row["text"], bytes=row["bytes"], truncated=row["truncated"], absent=None)
+    if slot in step.too_large:
+        absent = TOO_LARGE
+    elif slot in step.captured or (slot == Slot.OUTPUT and not ended):
+        absent = NOT_HERE_YET
+    else:
+        absent = NOT_CAPTURED
+    return Payload(slot=slot, mime=None, text=None, bytes=None, truncated=False, absent=absent)
+
+
+def _of_task(project_id: str, task_id: str, day: date) -> tuple[Condition, ...]:
+    # the day lets Postgres look into one partition only
+    return steps.c.project_id == project_id, steps.c.task_id == task_id, steps.c.day == day
+
+
+def _payloads(project_id: str, task_id: str, step_id: str, day: date) -> Select[Any]:
+    table = step_payloads.c
+    return (
+        select(table.slot, table.mime, table.text, table.bytes, table.truncated)
+        .where(table.project_id == project_id, table.task_id == task_id, table.step_id == step_id, table.day == day)
+        .limit(len(Slot))
+    )
+
+
+def _window_key(row: Any) -> tuple[int | None, int, str]:
+    return row["started_at_us"], row["seq"], row["step_id"]
+
+
+def _search_key(row: Any) -> tuple[int | None, str, str]:
+    return row["started_at_us"], row["step_id"], row["task_id"]
+
+
+async def _window(reader: Reader, mine: tuple[Condition, ...], after: list[Any] | None, limit: int) -> list[Any]:
+    """Steps of a task with a start, in order; when those are through, the ones without."""
+    rows: list[Any] = []
+    known = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_not(None))
+    if after is None or after[0] is not None:
+        if after is not None:
+            row_key = tuple_(steps.c.started_at_us, steps.c.seq, steps.c.step_id)
+            known = known.where(row_key > tuple_(literal(after[0], BigInteger), literal(after[1], BigInteger), literal(after[2], Text)))
+        rows = await reader.rows(known.order_by(steps.c.started_at_us, steps.c.seq, steps.c.step_id).limit(limit))
+        after = None
+    if len(rows) < limit:
+        unknown = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_(None))
+        if after is not None:
+            unknown = unknown.where(tuple_(steps.c.seq, steps.c.step_id) > tuple_(literal(after[1], BigInteger), literal(after[2], Text)))
+        rows += await reader.rows(unknown.order_by(steps.c.seq, steps.c.step_id).limit(limit - len(rows)))
+    return rows
+
+
+async def _found(
+    reader: Reader, mine: list[Condition], start: int | None, end: int | None, after: list[Any] | None, limit: int
+) -> list[Any]:
+    """Steps with a start, newest first; when those are through and no time was asked for, the ones without."""
+    rows: list[Any] = []
+    known = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_not(None))
+    if start is not None:
+        known = known.where(steps.c.started_at_us >= literal(start, BigInteger))
+    if end is not None:
+        known = known.where(steps.c.started_at_us < literal(end, BigInteger))
+    tie = tuple_(steps.c.step_id, steps.c.task_id)
+    if after is None or after[0] is not None:
+        if after is not None:
+            at_us = literal(after[0], BigInteger)
+            later = tie > tuple_(literal(after[1], Text), literal(after[2], Text))
+            known = known.where(steps.c.started_at_us <= at_us, (steps.c.started_at_us < at_us) | later)
+        rows = await reader.rows(known.order_by(steps.c.started_at_us.desc(), steps.c.step_id, steps.c.task_id).limit(limit))
+        after = None
+    if len(rows) < limit and start is None and end is None:
+        unknown = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_(None))
+        if after is not None:
+            unknown = unknown.where(tie > tuple_(literal(after[1], Text), literal(after[2], Text)))
+        rows += await reader.rows(unknown.order_by(steps.c.step_id, steps.c.task_id).limit(limit - len(rows)))
+    return rows

@@ -1,0 +1,130 @@
+"""Tasks: the list, newest first, and one with its totals and position."""
+
+from typing import Any
+
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from msgspec import Struct
+from sqlalchemy import Select, literal, select
+from sqlalchemy import func as sql
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger, Text
+
+from ams_contracts.claims import Access
+from ams_contracts.tables import positions, tasks
+from ams_contracts.topics import STEPS
+from ams_contracts.views import Task
+from ams_trace_query.context import context_of
+from ams_trace_query.database import Reader
+from ams_trace_query.gate import pass_if
+from ams_trace_query.openapi import PROBLEMS
+from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, documented, hex_id, not_found, read_query
+from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text, task_view
+from ams_trace_query.search.compile import Condition, task_condition
+from ams_trace_query.search.parse import parse
+
+_LIST = (STATUS, AGENT, Q, FROM, TO, LIMIT, CURSOR)
+_SORT = "sort_at_us desc, task_id"
+
+
+class TaskPage(Struct, frozen=True, kw_only=True):
+    """Tasks, newest first. ``positions``: per partition, up to where the log is in these rows."""
+
+    items: list[Task]
+    next_cursor: str | None
+    positions: dict[str, str]
+
+
+class TaskAnswer(Struct, frozen=True, kw_only=True):
+    """One task. ``position``: up to where the log of its partition is in this answer; follow it live from there."""
+
+    task: Task
+    position: str | None
+
+
+@get("/tasks", operation_class=documented(*_LIST), operation_id="listTasks", responses=PROBLEMS)
+async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> TaskPage:
+    """Tasks of a project, newest first."""
+    context = context_of(request)
+    query = read_query(request, _LIST)
+    limit = query.limit()
+    start, end = query.time_range(context.now())
+    tree = parse(query.text("q") or "")
+    filters = {"status": query.words("status"), "agent": query.text("agent"), "q": query.text("q"), "from": start, "to": end}
+    bound = (access.project_id, "tasks", filters, _SORT)
+    after = context.cursors.open(query.values.get("cursor"), bound)
+    conditions = _conditions(query.words("status"), query.text("agent"), start, end)
+    if (found := task_condition(tree)) is not None:
+        conditions.append(found)
+
+    async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
+        rows = await reader.rows(_page(access.project_id, conditions, after, limit + 1))
+        stored = await reader.rows(_POSITIONS)
+
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return TaskPage(
+        items=[task_view(row) for row in shown],
+        next_cursor=context.cursors.seal(bound, (shown[-1]["sort_at_us"], shown[-1]["task_id"])) if more else None,
+        positions={str(row["partition"]): position_text(row["partition"], row["next_offset"]) or "" for row in stored},
+    )
+
+
+@get("/tasks/{task:str}", operation_class=documented(), operation_id="getTask", responses=PROBLEMS)
+async def get_task(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> TaskAnswer:
+    """One task with its totals, and the position at which they were true."""
+    read_query(request, ())
+    task_id = hex_id(task, 32, "task")
+    async with context_of(request).database.read(access.project_id) as reader:
+        row = await find_task(reader, access.project_id, task_id, TASK_COLUMNS)
+    return TaskAnswer(task=task_view(row), position=position_text(row["partition"], row["next_offset"]))
+
+
+async def find_task(reader: Reader, project_id: str, task_id: str, columns: list[Any]) -> Any:
+    """A task's row: these columns, its day, its partition and the ``next_offset`` of that.
+
+    Raises:
+        NotFoundError: It is not there, or it is another project's.
+    """
+    statement = (
+        select(*columns, tasks.c.day, tasks.c.partition, next_offset_of_task)
+        .where(tasks.c.project_id == project_id, tasks.c.task_id == task_id)
+        .limit(1)
+    )
+    row = await reader.row(statement)
+    if row is None:
+        raise not_found("task")
+    return row
+
+
+_POSITIONS: Select[Any] = (
+    select(positions.c.partition, positions.c.next_offset)
+    .where(positions.c.projection == PROJECTION, positions.c.topic == STEPS.name)
+    .order_by(positions.c.partition)
+    .limit(STEPS.partitions)
+)
+
+
+def _conditions(statuses: list[str], agent: str | None, start: int | None, end: int | None) -> list[Condition]:
+    conditions: list[Condition] = []
+    if len(statuses) == 1:
+        conditions.append(tasks.c.status == statuses[0])
+    elif statuses:
+        conditions.append(tasks.c.status == sql.any(literal(statuses, ARRAY(Text))))
+    if agent is not None:
+        conditions.append(tasks.c.agent == agent)
+    if start is not None:
+        conditions.append(tasks.c.sort_at_us >= literal(start, BigInteger))
+    if end is not None:
+        conditions.append(tasks.c.sort_at_us < literal(end, BigInteger))
+    return conditions
+
+
+def _page(project_id: str, conditions: list[Condition], after: list[Any] | None, limit: int) -> Select[Any]:
+    statement = select(*TASK_COLUMNS).where(tasks.c.project_id == project_id, *conditions)
+    if after is not None:
+        at_us, task_id = literal(after[0], BigInteger), literal(after[1], Text)
+        # the first condition is one that the index can use; the second cuts the ties
+        statement = statement.where(tasks.c.sort_at_us <= at_us, (tasks.c.sort_at_us < at_us) | (tasks.c.task_id > task_id))
+    return statement.order_by(tasks.c.sort_at_us.desc(), tasks.c.task_id).limit(limit)
