@@ -1,0 +1,69 @@
+"""``ams.init``, ``ams.flush``, ``ams.shutdown``: the calls that are about the whole process."""
+
+from collections.abc import Mapping
+from typing import Unpack
+
+from ams.options import Options
+from ams.sending.client import Client, FlushResult, current_client, install
+from ams.settings import read_settings
+from ams.tracing.handles import current_step
+from ams.tracing.runtime import runtime
+
+__all__ = ["current_step", "flush", "init", "shutdown"]
+
+
+def init(
+    api_key: str | None = None,
+    *,
+    endpoint: str | None = None,
+    agent: str | None = None,
+    user_id: str | None = None,
+    environment: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+    join_opentelemetry: bool = True,
+    **options: Unpack[Options],
+) -> bool:
+    """Begin to trace. Starts no thread and opens no connection before the first step.
+
+    Args:
+        api_key: ``ams_...``; else ``AMS_API_KEY``. Without one there is one warning and tracing stays off.
+        endpoint: Where AMS is; else ``AMS_ENDPOINT``, else ``http://localhost:8080``.
+        agent: The agent that tasks are shown under when none introduces itself.
+        user_id: For whom the tasks of this process are, unless they say.
+        environment: prod, staging ...
+        tags: Searchable words of every task.
+        capture_input: False keeps arguments out of AMS, unless a decorator says otherwise.
+        capture_output: The same for results.
+        join_opentelemetry: Take an active recording span as the parent of a step.
+        **options: announce (print the first task's address to stderr) and the limits of ``ams.settings.SdkSettings``.
+
+    Returns:
+        Whether tracing is on.
+    """
+    shutdown(timeout_seconds=2)
+    settings = read_settings(api_key, endpoint, **options)
+    if settings is None:
+        return False
+    runtime.agent = agent
+    runtime.user_id = user_id
+    runtime.environment = environment
+    runtime.tags = {str(key): str(value) for key, value in (tags or {}).items()}
+    runtime.capture_input = capture_input
+    runtime.capture_output = capture_output
+    runtime.join_opentelemetry = join_opentelemetry
+    install(Client(settings), handle_sigterm=settings.handle_sigterm)
+    return True
+
+
+def flush(timeout_seconds: float = 5.0) -> FlushResult:
+    """Wait until everything told so far has arrived at AMS, at most ``timeout_seconds``, and say where it is."""
+    client = current_client()
+    return client.flush(timeout_seconds) if client is not None else FlushResult(0, 0, 0, 0)
+
+
+def shutdown(timeout_seconds: float = 5.0) -> FlushResult:
+    """Flush and stop tracing. The end of the process does this by itself."""
+    client = current_client()
+    return client.shutdown(timeout_seconds) if client is not None else FlushResult(0, 0, 0, 0)

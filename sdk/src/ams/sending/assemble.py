@@ -1,0 +1,264 @@
+"""Records -> encoded events, in the sender's thread alone: it gives every event its number and its id.
+
+``seq`` counts the events of this process in one task from 1, in the order in which they are sent; nothing that was dropped
+has a number, so the numbers have no gap.
+"""
+
+import hashlib
+from time import time_ns
+from typing import Any
+
+import msgspec
+
+from ams.sending.documents import attributes_of, failure_of, preview_of, step_document, task_document, usage_of, word
+from ams.sending.payloads import payload_of
+from ams.tracing.capture import clean
+from ams.tracing.ids import bits, task_hex
+from ams.tracing.records import WAITING, AgentRecord, Note, StepRecord, TaskRecord
+from ams_contracts.documents import Slot, Status, TaskDocument
+from ams_contracts.events import (
+    DELTA_CHARS_MAX,
+    AgentRegistered,
+    Event,
+    LogLine,
+    OpenStep,
+    OutputDelta,
+    PayloadStored,
+    StepEnded,
+    StepProgressed,
+    StepRecorded,
+    StepStarted,
+    TaskEnded,
+    TaskStarted,
+    TaskUpdated,
+)
+
+STEPS_PER_BEAT_MAX = 500
+DELTAS_PER_EVENT_MAX = 100
+_encode = msgspec.json.Encoder().encode
+
+
+class Encoded:
+    """An event ready to go: its task (None for an agent), its id, its bytes."""
+
+    __slots__ = ("data", "event_id", "task_id")
+
+    def __init__(self, task_id: str | None, event_id: str, data: bytes) -> None:
+        self.task_id = task_id
+        self.event_id = event_id
+        self.data = data
+
+
+class Assembler:
+    """Turns what the inlet gives into events. One per process; a forked child has a new one."""
+
+    def __init__(self) -> None:
+        self.instance_id = f"{bits(128):032x}"
+        self.ready: list[Encoded] = []
+        self._prefix = self.instance_id[:16]
+        self._events = 0
+        self._epoch = bits(63)
+        self._open: dict[int, TaskRecord] = {}
+        self._streams: dict[int, tuple[StepRecord, list[str]]] = {}
+
+    def add(self, item: object) -> None:
+        """Take one item of the inlet."""
+        if isinstance(item, StepRecord):
+            self._flush_stream(item)
+            self._add_step(item)
+        elif isinstance(item, Note):
+            self._add_note(item)
+        elif isinstance(item, AgentRecord):
+            self._add_agent(item)
+
+    def finish_round(self) -> list[Encoded]:
+        """The events of what was added since the last time."""
+        for step, _ in list(self._streams.values()):
+            self._flush_stream(step)
+        ready, self.ready = self.ready, []
+        return ready
+
+    def beat(self) -> None:
+        """Say of every open step that it is alive; tell the ends that found the inlet full."""
+        for task in list(self._open.values()):
+            for step in [step for step in task.open_steps.values() if step.over]:
+                self._add_step(step)
+            steps = [self._open_step(step) for step in task.open_steps.values()]
+            for first in range(0, len(steps), STEPS_PER_BEAT_MAX):
+                self._emit(task, StepProgressed, steps=steps[first : first + STEPS_PER_BEAT_MAX])
+
+    def open_records(self) -> list[StepRecord]:
+        """The steps whose start is told and whose end is not, the inner ones first."""
+        return [step for task in self._open.values() for step in reversed(task.open_steps.values())]
+
+    # -- steps and tasks
+
+    def _add_step(self, step: StepRecord) -> None:
+        if step.phase == 2:  # noqa: PLR2004 - told whole at the first sight; this is its second place in the inlet
+            return
+        task = step.task
+        over = step.over
+        if step.phase == 0:
+            self._meet(task, step)
+            if over:
+                seq = self._next_seq(task)
+                self._tell(task, step, seq, StepRecorded)
+            else:
+                step.start_seq = seq = self._next_seq(task)
+                task.open_steps[step.id] = step
+                self._open[task.id] = task
+                self._tell(task, step, seq, StepStarted)
+        elif over:
+            self._tell(task, step, self._next_seq(task), StepEnded)
+            self._forget(task, step)
+        step.phase = 2 if over else 1
+        if over and step.root:
+            self._end_task(task, step)
+
+    def _meet(self, task: TaskRecord, step: StepRecord) -> None:
+        """What a task learns from a step that begins in it."""
+        if task.epoch != self._epoch:  # this process has not spoken of it yet; a fork's parent counts for itself
+            task.epoch, task.seq, task.open_steps, task.waiting = self._epoch, 0, {}, False
+        learned = task.agent is None and step.type == "agent"
+        if learned:
+            task.agent = step.agent or step.name
+        if step.root and task.phase == 0:
+            task.preview = preview_of(step.input)
+            task.phase = 1
+            if not step.over:
+                self._tell_task(task, TaskStarted, task.started_ns // 1000, task_document(task, Status.RUNNING))
+        elif learned and task.phase == 1 and not task.ended:
+            self._update(task)
+
+    def _end_task(self, task: TaskRecord, root: StepRecord) -> None:
+        ended_us = root.started_ns // 1000 + (root.duration_us or 0)
+        task.ended = True
+        document = task_document(task, Status(root.status), ended_us=ended_us, error=failure_of(root))
+        self._tell_task(task, TaskEnded, ended_us, document)
+
+    def _update(self, task: TaskRecord) -> None:
+        self._tell_task(task, TaskUpdated, time_ns() // 1000, task_document(task, Status.WAITING if task.waiting else Status.RUNNING))
+
+    def _tell_task(self, task: TaskRecord, kind: type[TaskStarted | TaskUpdated | TaskEnded], at_us: int, document: TaskDocument) -> None:
+        self._put(task, kind(event_id=self._next_id(), seq=self._next_seq(task), at_us=at_us, task=document))
+
+    def _forget(self, task: TaskRecord, step: StepRecord) -> None:
+        task.open_steps.pop(step.id, None)
+        self._watch_waiting(task)
+        if not task.open_steps:
+            self._open.pop(task.id, None)
+
+    def _tell(self, task: TaskRecord, step: StepRecord, seq: int, kind: type[StepStarted | StepEnded | StepRecorded]) -> None:
+        """One event of a step with its payloads, which follow it under the next numbers."""
+        payloads: list[dict[str, Any]] = []
+        captured: list[Slot] = []
+        previews: dict[str, str | None] = {}
+        ended = kind is not StepStarted
+        slots = [(Slot.INPUT, step.input)]
+        if ended:
+            slots += [(Slot.OUTPUT, step.output), (Slot.ERROR_STACK, step.stack), (Slot.ORIGINAL, attributes_of(step))]
+        for slot, value in slots:
+            if value is None:
+                continue
+            payload = payload_of(value, slot)
+            captured.append(slot)
+            previews[slot] = payload.preview
+            if slot is Slot.INPUT and step.sent_input is value:
+                continue
+            payloads.append(
+                {"slot": slot, "mime": payload.mime, "text": payload.text, "bytes": payload.bytes, "truncated": payload.truncated}
+            )
+        step.sent_input = step.input
+        document = step_document(step, seq=step.start_seq or seq, captured=captured, previews=previews, ended=ended)
+        at_us = _moment_us(step, ended=ended)
+        self._put(task, kind(event_id=self._next_id(), seq=seq, at_us=at_us, step_id=step.step_id, step=document))
+        for payload in payloads:
+            sha256 = hashlib.sha256(payload["text"].encode()).hexdigest()
+            self._emit(task, PayloadStored, at_us=at_us, step_id=step.step_id, sha256=sha256, **payload)
+
+    # -- news of open steps
+
+    def _add_note(self, note: Note) -> None:
+        step = note.step
+        if step.phase == 0:
+            self._add_step(step)  # its own place in the inlet was refused
+        if step.phase != 1:
+            return
+        if note.kind == "delta":
+            self._streams.setdefault(step.id, (step, []))[1].append(note.text)
+            return
+        self._flush_stream(step)
+        if note.kind == "log":
+            line = LogLine(step_id=step.step_id, level=note.level[:256], text=clean(note.text)[:DELTA_CHARS_MAX])
+            self._emit(step.task, StepProgressed, at_us=note.at_ns // 1000, steps=[self._open_step(step)], logs=[line])
+        elif note.kind == "status":
+            self._emit(step.task, StepProgressed, at_us=note.at_ns // 1000, steps=[self._open_step(step)])
+            self._watch_waiting(step.task)
+        elif not step.over:
+            self._tell(step.task, step, self._next_seq(step.task), StepStarted)
+            if step.root:
+                self._update(step.task)
+
+    def _flush_stream(self, step: StepRecord) -> None:
+        """The pieces of a round as few long ones: who watches sees the same, and an event per token would cost 50 times as much."""
+        stream = self._streams.pop(step.id, None)
+        if stream is None or step.phase != 1:
+            return
+        text = clean("".join(stream[1]))
+        deltas: list[OutputDelta] = []
+        for first in range(0, len(text), DELTA_CHARS_MAX):
+            deltas.append(OutputDelta(step_id=step.step_id, index=step.delta_index, text=text[first : first + DELTA_CHARS_MAX]))
+            step.delta_index += 1
+        for first in range(0, len(deltas), DELTAS_PER_EVENT_MAX):
+            self._emit(step.task, StepProgressed, steps=[self._open_step(step)], deltas=deltas[first : first + DELTAS_PER_EVENT_MAX])
+
+    def _watch_waiting(self, task: TaskRecord) -> None:
+        waiting = any(step.status is WAITING for step in task.open_steps.values())
+        if waiting is not task.waiting:
+            task.waiting = waiting
+            if task.phase == 1 and not task.ended:
+                self._update(task)
+
+    @staticmethod
+    def _open_step(step: StepRecord) -> OpenStep:
+        return OpenStep(step_id=step.step_id, status="waiting" if step.status is WAITING else "running", usage=usage_of(step))
+
+    def _add_agent(self, agent: AgentRecord) -> None:
+        event = AgentRegistered(
+            event_id=self._next_id(),
+            seq=0,
+            at_us=time_ns() // 1000,
+            name=word(agent.name) or "agent",
+            version=word(agent.version),
+            framework=word(agent.framework),
+            description=clean(agent.description)[:4_096] if agent.description else None,
+            tools=[clean(str(tool))[:256] for tool in agent.tools[:256]],
+            owner=word(agent.owner),
+            metadata={clean(str(key))[:256]: clean(str(value))[:1_024] for key, value in list(agent.metadata.items())[:256]},
+        )
+        self.ready.append(Encoded(None, event.event_id, _encode(event)))
+
+    # -- numbers and bytes
+
+    def _emit(self, task: TaskRecord, kind: type[Any], *, at_us: int | None = None, **values: Any) -> None:
+        at = at_us if at_us is not None else time_ns() // 1000
+        self._put(task, kind(event_id=self._next_id(), seq=self._next_seq(task), at_us=at, **values))
+
+    def _put(self, task: TaskRecord, event: Event) -> None:
+        self.ready.append(Encoded(task_hex(task.id), event.event_id, _encode(event)))
+
+    @staticmethod
+    def _next_seq(task: TaskRecord) -> int:
+        task.seq += 1
+        return task.seq
+
+    def _next_id(self) -> str:
+        self._events += 1
+        return f"{self._prefix}{self._events:016x}"
+
+
+def _moment_us(step: StepRecord, *, ended: bool) -> int:
+    """When an event of a step happened. A start that is told anew happens now, so that it wins over the first one."""
+    if ended:
+        return step.started_ns // 1000 + (step.duration_us or 0)
+    return step.started_ns // 1000 if step.phase == 0 else time_ns() // 1000

@@ -1,0 +1,224 @@
+"""The one background thread: takes from the inlet, makes events, sends them in order, and tries again until they are taken."""
+
+import contextlib
+import random
+import socket
+import sys
+import threading
+from collections import deque
+from time import monotonic, sleep
+
+import msgspec
+
+from ams.sending.assemble import Assembler, Encoded
+from ams.sending.transport import THREAD_NAME, Delivered, Later, Malformed, Outcome, Refused, TooLarge, Transport
+from ams.settings import SdkSettings
+from ams.tracing.inlet import Inlet
+from ams.tracing.runtime import logger, runtime
+from ams.version import __version__
+from ams_contracts.events import Producer
+from ams_contracts.native import REQUEST_BATCHES_MAX, REQUEST_BYTES_MAX, REQUEST_EVENTS_MAX
+
+ITEMS_AT_ONCE = 100  # then the interpreter is offered to the agent's threads
+_ENVELOPE_BYTES = 1_000  # of one batch, generously
+_random = random.Random()  # noqa: S311 - jitter
+
+
+class Mark:
+    """Put into the inlet by a flush: reached when everything before it is settled."""
+
+    __slots__ = ("reached",)
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+
+
+class Sender:
+    """Runs in a thread of its own. Everything but ``wake``, the counts and ``failing`` belongs to that thread."""
+
+    def __init__(self, settings: SdkSettings, inlet: Inlet, transport: Transport) -> None:
+        self._settings = settings
+        self._inlet = inlet
+        self._transport = transport
+        self._assembler = Assembler()
+        self._pending: deque[Encoded | Mark] = deque()
+        self._pending_bytes = 0
+        self._events_at_once = REQUEST_EVENTS_MAX
+        self._attempts = 0
+        self._not_before = 0.0
+        self._next_beat = monotonic() + settings.heartbeat_seconds
+        self._warned: set[str] = set()
+        self._announced = not settings.announce
+        self._producer = msgspec.json.encode(
+            Producer(sdk="ams-python", version=__version__, instance_id=self._assembler.instance_id, host=socket.gethostname()[:256])
+        )
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._stopping = False
+        self.sent = 0
+        self.rejected = 0
+        self.given_up = 0
+        self.failing: str | None = None
+        self.refused = False
+
+    def start(self) -> None:
+        """Begin to work; called by the first item of the inlet."""
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look now, not at the end of the interval."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread after its current request; nothing more is sent."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=1)
+
+    @property
+    def pending(self) -> int:
+        """Events that are not settled, at least."""
+        return len(self._inlet.items) + len(self._pending)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._wake.wait(self._settings.flush_interval_seconds)
+                self._wake.clear()
+                self._round()
+            except Exception:  # noqa: BLE001 - a guest does not end with a traceback in the agent's terminal
+                runtime.trouble("the sender")
+                sleep(self._settings.backoff_first_seconds)
+        self._transport.close()
+
+    def _round(self) -> None:
+        self._drain()
+        now = monotonic()
+        if now >= self._next_beat:
+            self._next_beat = now + self._settings.heartbeat_seconds
+            if self.failing is None:  # beats that wait for an absent server would only fill the memory
+                self._assembler.beat()
+                self._queue(self._assembler.finish_round())
+        while self._pending and not self._stopping and monotonic() >= self._not_before:
+            self._send_once()
+            self._drain()
+
+    def _drain(self) -> None:
+        """Make events of what waits, as far as the memory goes."""
+        items = self._inlet.items
+        taken = 0
+        while (
+            items and self._pending_bytes < self._settings.waiting_bytes_max and len(self._pending) < 2 * self._settings.waiting_items_max
+        ):
+            item = items.popleft()
+            if isinstance(item, Mark):
+                self._queue(self._assembler.finish_round())
+                self._pending.append(item)
+                continue
+            try:
+                self._assembler.add(item)
+            except Exception:  # noqa: BLE001 - one odd item does not cost its neighbours
+                self.given_up += 1
+                runtime.trouble("a step's event")
+            taken += 1
+            if taken % ITEMS_AT_ONCE == 0:
+                self._queue(self._assembler.finish_round())
+                sleep(0)
+        if not items:
+            self._inlet.waiting_bytes = 0
+        self._queue(self._assembler.finish_round())
+
+    def _queue(self, events: list[Encoded]) -> None:
+        self._pending.extend(events)
+        self._pending_bytes += sum(len(event.data) for event in events)
+
+    def _send_once(self) -> None:
+        while self._pending and isinstance(self._pending[0], Mark):
+            self._pending.popleft().reached.set()  # type: ignore[union-attr]  # it is a Mark
+        chunk = self._next_chunk()
+        if chunk:
+            self._settle(chunk, self._transport.post(self._body(chunk)))
+
+    def _next_chunk(self) -> list[Encoded]:
+        """The oldest events, up to the next mark, within the limits of a request."""
+        chunk: list[Encoded] = []
+        tasks: set[str | None] = set()
+        size = _ENVELOPE_BYTES
+        for event in self._pending:
+            if isinstance(event, Mark) or len(chunk) >= self._events_at_once:
+                break
+            size += len(event.data) + 1 + (_ENVELOPE_BYTES if event.task_id not in tasks else 0)
+            if chunk and (size > REQUEST_BYTES_MAX or (len(tasks) >= REQUEST_BATCHES_MAX and event.task_id not in tasks)):
+                break
+            tasks.add(event.task_id)
+            chunk.append(event)
+        return chunk
+
+    def _body(self, chunk: list[Encoded]) -> bytes:
+        batches: dict[str | None, list[bytes]] = {}
+        for event in chunk:
+            batches.setdefault(event.task_id, []).append(event.data)
+        encoded = [
+            b'{"task_id":%b,"producer":%b,"events":[%b]}'
+            % (b"null" if task is None else b'"%b"' % task.encode(), self._producer, b",".join(events))
+            for task, events in batches.items()
+        ]
+        return b'{"v":1,"batches":[%b]}' % b",".join(encoded)
+
+    def _settle(self, chunk: list[Encoded], outcome: Outcome) -> None:
+        match outcome:
+            case Delivered(answer):
+                self._done(chunk)
+                self.sent += len(chunk) - len(answer.rejected)
+                self.rejected += len(answer.rejected)
+                if answer.rejected:
+                    codes = ", ".join(sorted({event.code for event in answer.rejected}))
+                    self._warn("rejected", f"AMS refused {len(answer.rejected)} events ({codes}); the others were taken.")
+                self._recover(chunk)
+            case TooLarge() if len(chunk) > 1:
+                self._events_at_once = max(1, len(chunk) // 2)
+            case TooLarge() | Malformed():
+                self._done(chunk)
+                self.given_up += len(chunk)
+                self._warn("malformed", f"AMS: {len(chunk)} events were not understood and are given up: {outcome}")
+            case Later(reason, after_seconds):
+                self._back_off(reason, after_seconds)
+                self._warn(
+                    "away",
+                    f"AMS cannot be reached at {self._settings.endpoint} ({reason}). The program goes on; sending is tried again.",
+                    after=3,
+                )
+            case Refused(reason):
+                self.refused = True
+                self._back_off(reason, self._settings.refused_backoff_seconds)
+                self._warn("refused", f"AMS: {reason} Until then nothing is traced.")
+
+    def _done(self, chunk: list[Encoded]) -> None:
+        for event in chunk:
+            self._pending.popleft()
+            self._pending_bytes -= len(event.data)
+
+    def _recover(self, chunk: list[Encoded]) -> None:
+        self._attempts = 0
+        self.failing = None
+        self.refused = False
+        self._warned -= {"away", "refused"}
+        self._events_at_once = min(REQUEST_EVENTS_MAX, self._events_at_once * 2)
+        task_id = next((event.task_id for event in chunk if event.task_id is not None), None)
+        if not self._announced and task_id is not None:
+            self._announced = True
+            with contextlib.suppress(Exception):  # stderr may be closed, or none at all
+                print(f"AMS: {self._settings.endpoint}/t/{task_id}", file=sys.stderr, flush=True)  # noqa: T201 - for the person at the terminal
+
+    def _back_off(self, reason: str, after_seconds: float | None) -> None:
+        self._attempts += 1
+        self.failing = reason
+        limit = min(self._settings.backoff_max_seconds, self._settings.backoff_first_seconds * 2 ** min(self._attempts - 1, 16))
+        self._not_before = monotonic() + (after_seconds if after_seconds is not None else _random.uniform(limit / 2, limit))
+
+    def _warn(self, topic: str, text: str, *, after: int = 0) -> None:
+        if topic not in self._warned and self._attempts >= after:
+            self._warned.add(topic)
+            logger.warning("%s", text)

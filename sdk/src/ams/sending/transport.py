@@ -1,0 +1,168 @@
+"""One request to ``POST /v1/batches``, and what its answer means for the sender."""
+
+import gzip
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+import httpx
+import msgspec
+from opentelemetry import context as otel_context
+from opentelemetry.context import (
+    _SUPPRESS_HTTP_INSTRUMENTATION_KEY,  # pyright: ignore[reportPrivateUsage]  # the exporters of OpenTelemetry do the same
+    _SUPPRESS_INSTRUMENTATION_KEY,  # pyright: ignore[reportPrivateUsage]  # the same
+)
+
+from ams.settings import SdkSettings
+from ams.version import __version__
+from ams_contracts.native import NativeAnswer
+
+THREAD_NAME = "ams-sender"
+PATH = "/v1/batches"
+_GZIP_FROM_BYTES = 1_024
+_RETRY_AFTER_SECONDS_MAX = 60.0
+_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _METHOD_NOT_ALLOWED, _TOO_LARGE = 200, 401, 403, 404, 405, 413
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_answer = msgspec.json.Decoder(NativeAnswer)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Every event of the request is in the log, but those that were rejected."""
+
+    answer: NativeAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing is known to be taken; the same events may be sent again. ``after_seconds`` is what the server asked for."""
+
+    reason: str
+    after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server will not take anything from us as things stand: wrong key, wrong address."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """Something on the way does not take requests of this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """The server does not understand this request; it never will."""
+
+    reason: str
+
+
+Outcome = Delivered | Later | Refused | TooLarge | Malformed
+
+
+class Transport(Protocol):
+    """Sends one request. Never raises, answers within the request's timeout; called by one thread."""
+
+    def post(self, body: bytes) -> Outcome:
+        """Send a NativeRequest in JSON."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class HttpTransport:
+    """Over HTTP, with the connection kept open, proxies and certificates as httpx finds them in the environment."""
+
+    def __init__(self, settings: SdkSettings) -> None:
+        self._url = settings.endpoint + PATH
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(settings.request_timeout_seconds, connect=min(5.0, settings.request_timeout_seconds)),
+            headers={
+                "authorization": f"Bearer {settings.api_key}",
+                "content-type": "application/json",
+                "user-agent": f"ams-tracing/{__version__}",
+            },
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=30),
+        )
+        _hide_own_requests()
+
+    def post(self, body: bytes) -> Outcome:
+        headers: dict[str, str] = {}
+        if len(body) >= _GZIP_FROM_BYTES:
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+            headers["content-encoding"] = "gzip"
+        token = otel_context.attach(_suppressed())
+        try:
+            response = self._client.post(self._url, content=body, headers=headers)
+        except Exception as error:  # noqa: BLE001 - certificates, proxies, name look-up: whatever it is, the agent goes on
+            return Later(f"{type(error).__name__}: {error}"[:200])
+        finally:
+            otel_context.detach(token)
+        return outcome_of(response, self._url)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def outcome_of(response: httpx.Response, url: str) -> Outcome:  # noqa: PLR0911 - a table
+    """What an answer means for the events that were sent."""
+    status = response.status_code
+    if status == _OK:
+        try:
+            return Delivered(_answer.decode(response.content))
+        except msgspec.DecodeError:
+            return Refused(f"{url} answers, but not as AMS does. Is AMS_ENDPOINT right?")
+    if status in _RETRIED:
+        return Later(f"HTTP {status}", _retry_after_seconds(response.headers.get("retry-after")))
+    if status in {_UNAUTHORIZED, _FORBIDDEN}:
+        return Refused(f"{url} does not accept the API key (HTTP {status}). Make a new key in the explorer and set AMS_API_KEY.")
+    if status == _TOO_LARGE:
+        return TooLarge()
+    if status in {_NOT_FOUND, _METHOD_NOT_ALLOWED} or response.is_redirect:
+        return Refused(
+            f"{url} is no address of AMS (HTTP {status}). Set AMS_ENDPOINT to where the explorer opens, like http://localhost:8080."
+        )
+    return Malformed(f"HTTP {status} {response.text[:200]}")
+
+
+def _retry_after_seconds(header: str | None) -> float | None:
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), _RETRY_AFTER_SECONDS_MAX)
+
+
+def _suppressed() -> otel_context.Context:
+    """A context in which instrumentations of httpx look away: our requests are no steps of the agent."""
+    return otel_context.Context({_SUPPRESS_INSTRUMENTATION_KEY: True, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True})
+
+
+class _NotOurs(logging.Filter):
+    """Keeps our requests out of the agent's log: httpx writes a line for each, 20 a second."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.threadName != THREAD_NAME
+
+
+_hidden = threading.Event()
+
+
+def _hide_own_requests() -> None:
+    if not _hidden.is_set():
+        _hidden.set()
+        for name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy"):
+            logging.getLogger(name).addFilter(_NotOurs())

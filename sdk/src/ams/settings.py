@@ -1,0 +1,56 @@
+"""What ``ams.init`` was told, by arguments first and by ``AMS_ENDPOINT`` and ``AMS_API_KEY`` second."""
+
+import os
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from ams.tracing.runtime import logger
+
+ENDPOINT_DEFAULT = "http://localhost:8080"
+KNOWN_NAMES = frozenset({"AMS_ENDPOINT", "AMS_API_KEY"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkSettings:
+    """How the SDK sends. The limits keep the agent's memory: beyond them news are dropped and counted."""
+
+    api_key: str
+    endpoint: str = ENDPOINT_DEFAULT
+    announce: bool = True
+    flush_interval_seconds: float = 0.05
+    heartbeat_seconds: float = 5.0  # a step is given up after 30 s of silence
+    exit_seconds: float = 3.0
+    waiting_items_max: int = 50_000
+    waiting_bytes_max: int = 32 * 1024 * 1024
+    request_timeout_seconds: float = 10.0  # intake answers within 4 s or with 503
+    backoff_first_seconds: float = 0.2
+    backoff_max_seconds: float = 10.0
+    refused_backoff_seconds: float = 30.0
+    handle_sigterm: bool = True
+
+
+def read_settings(api_key: str | None, endpoint: str | None, **options: object) -> SdkSettings | None:
+    """Settings, or None when tracing stays off; then one warning says why."""
+    key = (api_key if api_key is not None else os.environ.get("AMS_API_KEY", "")).strip()
+    base = (endpoint if endpoint is not None else os.environ.get("AMS_ENDPOINT", "")).strip().rstrip("/") or ENDPOINT_DEFAULT
+    if not key:
+        logger.warning(
+            "AMS: no API key, so nothing is traced. Set AMS_API_KEY (or call ams.init(api_key=...)); a key is made at %s under API keys.",
+            base,
+        )
+        return None
+    if not _is_url(base):
+        logger.warning("AMS: %r is no address of a server, so nothing is traced. AMS_ENDPOINT looks like %s.", base, ENDPOINT_DEFAULT)
+        return None
+    if not (key.isascii() and key.isprintable()):
+        logger.warning("AMS: the API key holds characters that no key has, so nothing is traced. Copy it again.")
+        return None
+    return replace(SdkSettings(api_key=key, endpoint=base), **options)  # type: ignore[arg-type]  # names and types are checked by ams.init
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False

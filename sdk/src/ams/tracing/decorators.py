@@ -1,0 +1,256 @@
+"""Calls of a function as steps: plain, async, generators of both kinds."""
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Any, TypeVar, cast
+
+from ams.tracing.capture import capture
+from ams.tracing.context import attach, get_current
+from ams.tracing.records import Note, StepRecord
+from ams.tracing.runtime import logger, runtime
+from ams.tracing.wishes import Arguments, Wish
+
+F = TypeVar("F", bound=Callable[..., Any])
+Begin = Callable[[tuple[Any, ...], dict[str, Any]], StepRecord | None]
+
+CHUNKS_KEPT_MAX = 1_000
+_LAZY = frozenset({GeneratorType, AsyncGeneratorType, CoroutineType})
+
+
+def decorate(function: F, wish: Wish) -> F:
+    """``function``, every call of which is a step. Exceptions pass untouched; with tracing off nothing else happens."""
+    if isinstance(function, staticmethod | classmethod):
+        return cast("F", type(function)(decorate(function.__func__, wish)))
+    if isinstance(function, type) or not callable(function):
+        logger.warning("AMS: %r is not a function, so its calls are not traced. Decorate its methods.", function)
+        return cast("F", function)
+    begin = _beginning(function, wish)
+    if inspect.isasyncgenfunction(function):
+        return cast("F", _async_generator(function, lambda args, kwargs: _Stream(begin(args, kwargs), wish)))
+    if inspect.isgeneratorfunction(function):
+        return cast("F", _generator(function, wish, begin))
+    if inspect.iscoroutinefunction(function):
+        return cast("F", _coroutine(function, wish, begin))
+    return cast("F", _plain(function, wish, begin))
+
+
+def _beginning(function: Callable[..., Any], wish: Wish) -> Begin:
+    name = wish.name or getattr(function, "__name__", None) or type(function).__name__
+    step_type = wish.type
+    arguments = Arguments(function, is_llm=step_type == "llm")
+
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> StepRecord | None:
+        inlet = runtime.inlet
+        if inlet is None:
+            return None
+        try:
+            record = StepRecord(name, step_type)
+            if not wish.plain:
+                wish.apply(record)
+            if (args or kwargs) and wish.wants_input:
+                arguments.take(record, args, kwargs)
+            record.open(inlet, wish.task(record))
+        except Exception:  # noqa: BLE001 - a guest does not raise
+            runtime.trouble("the start of a step")
+            return None
+        return record
+
+    return begin
+
+
+def _end(record: StepRecord, wish: Wish, result: object) -> None:
+    try:
+        if record.output is None and result is not None and record.pieces is None and wish.wants_output:
+            record.output = result if result.__class__ is str and len(result) < CHUNKS_KEPT_MAX else capture(result)  # type: ignore[arg-type,assignment]  # its class was checked
+        record.finish("ok" if record.error_type is None and record.error_message is None else "error")
+    except Exception:  # noqa: BLE001 - a guest does not raise
+        runtime.trouble("the end of a step")
+
+
+def _fail(record: StepRecord, error: BaseException) -> None:
+    try:
+        record.fail(error)
+    except Exception:  # noqa: BLE001 - a guest does not raise
+        runtime.trouble("the failure of a step")
+
+
+def _plain(function: Callable[..., Any], wish: Wish, begin: Begin) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def step(*args: Any, **kwargs: Any) -> Any:
+        record = begin(args, kwargs)
+        if record is None:
+            return function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            _fail(record, error)
+            raise
+        if result.__class__ in _LAZY:
+            return _follow(record, wish, result)
+        _end(record, wish, result)
+        return result
+
+    return step
+
+
+def _coroutine(function: Callable[..., Any], wish: Wish, begin: Begin) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def step(*args: Any, **kwargs: Any) -> Any:
+        record = begin(args, kwargs)
+        if record is None:
+            return await function(*args, **kwargs)
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            _fail(record, error)
+            raise
+        _end(record, wish, result)
+        return result
+
+    return step
+
+
+class _Stream:
+    """A step that lives through the pauses of a generator. The generator's own context is current only while its body runs."""
+
+    __slots__ = ("_inner", "_others", "_outer", "_record", "_wish")
+
+    def __init__(self, record: StepRecord | None, wish: Wish) -> None:
+        self._record = record
+        self._wish = wish
+        self._others: list[object] = []
+        self._inner = self._outer = get_current()
+        if record is not None and record.previous is not None:
+            attach(record.previous)
+
+    def enter(self) -> None:
+        if self._record is not None:
+            self._outer = get_current()
+            attach(self._inner)
+
+    def leave(self) -> None:
+        if self._record is not None:
+            self._inner = get_current()
+            attach(self._outer)
+
+    def take(self, item: object) -> None:
+        """An item went by: text is shown at once and joined, other things are kept as a list."""
+        record = self._record
+        if record is None or not self._wish.wants_output:
+            return
+        if isinstance(item, str):
+            record.say(item)
+            record.inlet.put(Note("delta", record, item), len(item))
+        elif len(self._others) < CHUNKS_KEPT_MAX:
+            self._others.append(item)
+
+    def end(self, result: object = None) -> None:
+        if self._record is not None:
+            _end(self._record, self._wish, result if result is not None else self._others or None)
+
+    def fail(self, error: BaseException) -> None:
+        if self._record is not None:
+            _fail(self._record, error)
+
+
+def _generator(function: Callable[..., Any], wish: Wish, begin: Begin) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def step(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        stream = _Stream(begin(args, kwargs), wish)
+        return (yield from _drive(stream, function(*args, **kwargs)))
+
+    return step
+
+
+def _drive(stream: _Stream, made: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    sent: object = None
+    thrown: BaseException | None = None
+    try:
+        while True:
+            stream.enter()
+            try:
+                item = made.send(sent) if thrown is None else made.throw(thrown)
+            except StopIteration as stop:
+                result: object = stop.value
+                break
+            finally:
+                stream.leave()
+            sent = thrown = None
+            stream.take(item)
+            try:
+                sent = yield item
+            except GeneratorExit:
+                made.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - the consumer throws it in, the generator shall have it
+                thrown = error
+    except BaseException as error:
+        stream.fail(error)
+        raise
+    stream.end(result)
+    return result
+
+
+def _async_generator(function: Callable[..., Any], make_stream: Callable[[tuple[Any, ...], dict[str, Any]], _Stream]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def step(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        stream = make_stream(args, kwargs)
+        made: AsyncGenerator[Any, Any] = function(*args, **kwargs)
+        sent: object = None
+        thrown: BaseException | None = None
+        try:
+            while True:
+                stream.enter()
+                try:
+                    item = await (made.asend(sent) if thrown is None else made.athrow(thrown))
+                except StopAsyncIteration:
+                    break
+                finally:
+                    stream.leave()
+                sent = thrown = None
+                stream.take(item)
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await made.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - the consumer throws it in, the generator shall have it
+                    thrown = error
+        except BaseException as error:
+            stream.fail(error)
+            raise
+        stream.end()
+
+    return step
+
+
+def _follow(record: StepRecord, wish: Wish, result: Any) -> Any:
+    """A plain function answered with something that still has to run: the step ends when that does."""
+    stream = _Stream(record, wish)
+    if isinstance(result, GeneratorType):
+        return _drive(stream, result)
+    if isinstance(result, AsyncGeneratorType):
+        return _async_generator(_giver(result), lambda _args, _kwargs: stream)()
+    return _await(stream, result)
+
+
+def _giver(made: AsyncGenerator[Any, Any]) -> Callable[[], AsyncGenerator[Any, Any]]:
+    def give() -> AsyncGenerator[Any, Any]:
+        return made
+
+    return give
+
+
+async def _await(stream: _Stream, made: Any) -> Any:
+    stream.enter()
+    try:
+        result = await made
+    except BaseException as error:
+        stream.fail(error)
+        raise
+    finally:
+        stream.leave()
+    stream.end(result)
+    return result

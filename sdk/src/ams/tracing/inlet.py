@@ -1,0 +1,59 @@
+"""Between the agent's threads and the sender: a bounded queue that never blocks and never raises."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+
+class Inlet:
+    """What the agent's threads said and the sender has not taken yet.
+
+    ``deque.append`` and ``popleft`` are atomic, so no lock is held in the agent's thread: a lock there could be taken in the
+    middle of a signal handler, or be held by another thread at a fork. ``waiting_bytes`` is therefore an estimate.
+    """
+
+    __slots__ = ("_start", "bytes_max", "items", "items_max", "lost", "waiting_bytes")
+
+    def __init__(self, *, items_max: int, bytes_max: int, start: Callable[[], None] | None = None) -> None:
+        self.items: deque[Any] = deque()
+        self.items_max = items_max
+        self.bytes_max = bytes_max
+        self.waiting_bytes = 0
+        self.lost = 0
+        self._start = start
+
+    def put(self, item: object, size: int = 0) -> bool:
+        """Hand an item to the sender.
+
+        Args:
+            item: A record or a note about one.
+            size: Bytes that it keeps in memory, about.
+
+        Returns:
+            False when there is no room. The caller decides whether that is a loss.
+        """
+        items = self.items
+        if len(items) >= self.items_max or self.waiting_bytes > self.bytes_max:
+            return False
+        self.waiting_bytes += size
+        items.append(item)
+        if self._start is not None:
+            self._begin()
+        return True
+
+    def put_anyway(self, item: object) -> None:
+        """Hand over what must not be refused and is rare: the mark of a flush."""
+        self.items.append(item)
+        if self._start is not None:
+            self._begin()
+
+    def close(self) -> None:
+        """Take nothing any more and forget what is here: in a forked child all this belongs to the parent."""
+        self.items_max = -1
+        self.items.clear()
+        self._start = None
+
+    def _begin(self) -> None:
+        start, self._start = self._start, None
+        if start is not None:
+            start()

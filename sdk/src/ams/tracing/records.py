@@ -1,0 +1,300 @@
+"""A task and a step while they run: the hot path. Everything here runs in the agent's thread, so it is short and never raises.
+
+A record is put into the inlet when it starts and again when it ends. The sender, which takes them out, sees from the record
+itself how far it is: when it is over at the first sight, one event tells all of it.
+"""
+
+import asyncio
+import traceback
+from collections import OrderedDict
+from time import perf_counter_ns, time_ns
+from typing import Any
+
+from opentelemetry.trace import Span
+
+from ams.tracing.capture import Captured, capture, clean
+from ams.tracing.context import SPAN_KEY, STEP_KEY, Context, StepSpan, attach, get_current, within
+from ams.tracing.ids import new_step_id, new_task_id, step_hex, task_hex
+from ams.tracing.inlet import Inlet
+from ams.tracing.runtime import PAYLOAD_BYTES_MAX, runtime
+
+STACK_CHARS_MAX = 65_536
+JOINED_TRACES_MAX = 4_096
+CANCELLED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
+
+RUNNING = "running"
+WAITING = "waiting"
+
+
+class TaskRecord:
+    """A task: what its document says, and what the sender must remember of it."""
+
+    __slots__ = (
+        "agent", "conversation_id", "dropped", "ended", "environment", "epoch", "id", "kind", "name", "open_steps", "parent_task_id",
+        "phase", "preview", "seq", "started_ns", "tags", "user_id", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, name: str) -> None:
+        self.id = new_task_id()
+        self.name = name
+        self.kind = "task"
+        self.agent = runtime.agent
+        self.environment = runtime.environment
+        self.user_id = runtime.user_id
+        self.conversation_id: str | None = None
+        self.tags = runtime.tags
+        self.parent_task_id: int | None = None
+        self.started_ns = 0
+        self.dropped = 0
+        # the sender's
+        self.preview: str | None = None
+        self.phase = 0
+        self.seq = 0
+        self.epoch = 0
+        self.ended = False
+        self.waiting = False
+        self.open_steps: dict[int, StepRecord] = {}
+
+    @property
+    def task_id(self) -> str:
+        return task_hex(self.id)
+
+
+class StepRecord:
+    """A step. ``status`` is set last, so that who sees it ended sees everything."""
+
+    __slots__ = (
+        "agent",
+        "attributes",
+        "context",
+        "cost_usd",
+        "delta_index",
+        "details",
+        "duration_us",
+        "error_message",
+        "error_type",
+        "first_output_us",
+        "id",
+        "inlet",
+        "input",
+        "model",
+        "name",
+        "output",
+        "parent",
+        "parent_id",
+        "phase",
+        "pieces",
+        "pieces_chars",
+        "previous",
+        "refused",
+        "root",
+        "seen_error",
+        "sent_input",
+        "stack",
+        "start_seq",
+        "started_mono_ns",
+        "started_ns",
+        "status",
+        "task",
+        "type",
+        "usage",
+    )  # fmt: skip
+
+    task: TaskRecord
+    inlet: Inlet
+    context: Context | None
+    previous: Context | None
+
+    def __init__(self, name: str, step_type: str) -> None:
+        self.name = name
+        self.type = step_type
+        self.status = RUNNING
+        self.id = 0
+        self.parent: StepRecord | None = None
+        self.parent_id: int | None = None
+        self.agent: str | None = None
+        self.root = False
+        self.refused = False
+        self.model: str | None = None
+        self.input: Captured | None = None
+        self.output: Captured | None = None
+        self.usage: dict[str, int] | None = None
+        self.details: dict[str, Any] | None = None
+        self.attributes: dict[str, Captured] | None = None
+        self.cost_usd: float | None = None
+        self.pieces: list[str] | None = None
+        self.pieces_chars = 0
+        self.first_output_us: int | None = None
+        self.error_type: str | None = None
+        self.error_message: str | None = None
+        self.stack: str | None = None
+        self.seen_error = 0
+        self.duration_us: int | None = None
+        # the sender's
+        self.phase = 0
+        self.start_seq = 0
+        self.sent_input: Captured | None = None
+        self.delta_index = 0
+
+    @property
+    def step_id(self) -> str:
+        return step_hex(self.id)
+
+    @property
+    def over(self) -> bool:
+        return self.status is not RUNNING and self.status is not WAITING
+
+    def open(self, inlet: Inlet, task: TaskRecord | None = None) -> None:
+        """Begin now, inside of what is current; with ``task`` as its root."""
+        context = get_current()
+        self.previous = context
+        span = context.get(SPAN_KEY)
+        self.started_ns = time_ns()
+        self.started_mono_ns = perf_counter_ns()
+        self.id = new_step_id()
+        if span.__class__ is StepSpan and task is None:
+            parent: StepRecord = span.record  # type: ignore[union-attr]  # its class was checked
+            self.parent = parent
+            self.parent_id = parent.id
+            self.task = parent.task
+            if self.agent is None:
+                self.agent = parent.agent
+        else:
+            self._find_place(context, span, task)
+        self.context = inner = within(self, context)
+        attach(inner)
+        self.inlet = inlet
+        if not inlet.put(self, len(self.input) if self.input is not None else 0):
+            self.refused = True
+
+    def _find_place(self, context: Context, span: object, task: TaskRecord | None) -> None:
+        """The rarer places: a new task, or beneath a span of OpenTelemetry."""
+        parent: StepRecord | None = context.get(STEP_KEY)  # type: ignore[assignment]  # only `within` writes that key
+        recording = span if isinstance(span, Span) and span.is_recording() and runtime.join_opentelemetry else None
+        if task is None and parent is not None:
+            self.parent, self.task = parent, parent.task
+            self.agent = self.agent or parent.agent
+            inside = recording is not None and recording.get_span_context().trace_id == parent.task.id
+            self.parent_id = recording.get_span_context().span_id if recording is not None and inside else parent.id
+            return
+        self.root = True
+        if recording is not None and parent is None:
+            where = recording.get_span_context()
+            self.task = _task_of_trace(where.trace_id, task, self)
+            self.parent_id = where.span_id if self.task.id == where.trace_id else None
+        else:
+            self.task = task if task is not None else TaskRecord(self.name)
+            self.task.parent_task_id = parent.task.id if parent is not None else None
+            self.task.started_ns = self.started_ns
+        self.agent = self.agent or self.task.agent
+
+    def finish(self, status: str = "ok") -> None:
+        """End now. The second time it does nothing."""
+        if self.status is not RUNNING and self.status is not WAITING:
+            return
+        self.duration_us = (perf_counter_ns() - self.started_mono_ns) // 1000
+        if self.pieces is not None and self.output is None:
+            self.output = capture("".join(self.pieces))
+        self.status = status
+        # no token is reset: a generator may be closed in another context than it began in
+        if self.context is not None and get_current() is self.context and self.previous is not None:
+            attach(self.previous)
+        self.context = self.previous = None
+        if not self.inlet.put(self, len(self.output) if self.output is not None else 0) and self.refused:
+            # a refused end alone is no loss: the sender knows the step and finds it over at the next heartbeat
+            self.inlet.lost += 1
+            self.task.dropped += 1
+
+    def fail(self, error: BaseException) -> None:
+        """End now, because of an exception."""
+        if isinstance(error, CANCELLED):
+            self.error_type = type(error).__name__
+            self.finish("cancelled")
+            return
+        if isinstance(error, SystemExit) and not error.code:
+            self.finish()
+            return
+        self.tell_error(error)
+        self.finish("error")
+
+    def tell_error(self, error: BaseException) -> None:
+        """Remember what went wrong. The stack is kept by the innermost step only: the ones around it saw the same one."""
+        try:
+            self.error_type = type(error).__qualname__
+            self.error_message = clean(str(error))[:4096]
+            if self.seen_error != id(error):
+                own_frame = error.__traceback__
+                shown = own_frame.tb_next if own_frame is not None and own_frame.tb_next is not None else own_frame
+                self.stack = clean("".join(traceback.format_exception(type(error), error, shown, limit=-100)))[-STACK_CHARS_MAX:]
+            if self.parent is not None:
+                self.parent.seen_error = id(error)
+        except Exception:  # noqa: BLE001 - a user's exception may have a __str__ that raises
+            runtime.trouble("an exception's text")
+
+    def say(self, piece: str) -> None:
+        """Keep a piece of streamed output, to be the output at the end."""
+        if self.pieces is None:
+            self.pieces = []
+            self.first_output_us = (perf_counter_ns() - self.started_mono_ns) // 1000
+        if self.pieces_chars < PAYLOAD_BYTES_MAX:
+            self.pieces.append(piece)
+            self.pieces_chars += len(piece)
+
+
+_traces: "OrderedDict[int, TaskRecord]" = OrderedDict()
+
+
+def _task_of_trace(trace_id: int, task: TaskRecord | None, step: StepRecord) -> TaskRecord:
+    """The task of an OpenTelemetry trace that we are inside of. A second explicit task in one trace gets an id of its own."""
+    known = _traces.get(trace_id)
+    if known is not None and task is None:
+        return known
+    if known is not None and task is not None:
+        task.parent_task_id = trace_id
+        task.started_ns = step.started_ns
+        return task
+    record = task if task is not None else TaskRecord(step.name)
+    record.id = trace_id
+    record.started_ns = step.started_ns
+    _traces[trace_id] = record
+    while len(_traces) > JOINED_TRACES_MAX:
+        _traces.popitem(last=False)
+    return record
+
+
+class Note:
+    """News of an open step, in its place among the others: ``kind`` is ``document``, ``status``, ``delta`` or ``log``."""
+
+    __slots__ = ("at_ns", "kind", "level", "step", "text")
+
+    def __init__(self, kind: str, step: StepRecord, text: str = "", level: str = "info") -> None:
+        self.kind = kind
+        self.step = step
+        self.text = text
+        self.level = level
+        self.at_ns = time_ns()
+
+
+class AgentRecord:
+    """An agent introduced itself."""
+
+    __slots__ = ("description", "framework", "metadata", "name", "owner", "tools", "version")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: str | None,
+        description: str | None,
+        framework: str | None,
+        owner: str | None,
+        tools: list[str],
+        metadata: dict[str, str],
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.description = description
+        self.framework = framework
+        self.owner = owner
+        self.tools = tools
+        self.metadata = metadata

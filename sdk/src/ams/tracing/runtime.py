@@ -1,0 +1,35 @@
+"""What ``ams.init`` decided, as the hot path reads it. ``inlet`` is None while tracing is off."""
+
+import logging
+from dataclasses import dataclass, field
+
+from ams.tracing.inlet import Inlet
+
+logger = logging.getLogger("ams")
+
+PAYLOAD_BYTES_MAX = 1_000_000  # as text; escaped in JSON it still fits the contract's 1 MiB in all but odd cases, which the assembler cuts
+
+
+@dataclass(slots=True)
+class Runtime:
+    """One per process. A forked child gets a new inlet; steps of the parent keep the old one and are ignored."""
+
+    inlet: Inlet | None = None
+    agent: str | None = None
+    environment: str | None = None
+    user_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    capture_input: bool = True
+    capture_output: bool = True
+    join_opentelemetry: bool = True
+    agents: set[str] = field(default_factory=set[str])
+    troubled: bool = False
+
+    def trouble(self, where: str) -> None:
+        """Our own code failed. The agent must not notice more than one warning."""
+        if not self.troubled:
+            self.troubled = True
+            logger.warning("AMS could not trace something in %s; the program goes on. This is a bug of ams-tracing.", where, exc_info=True)  # noqa: LOG014 - called from handlers only
+
+
+runtime = Runtime()

@@ -1,0 +1,134 @@
+"""What a decorator or a ``with`` asks for: the same wish serves every call."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ams.tracing.capture import capture
+from ams.tracing.records import AgentRecord, StepRecord, TaskRecord
+from ams.tracing.runtime import PAYLOAD_BYTES_MAX, runtime
+from ams_contracts.documents import StepType
+
+TYPES = frozenset(StepType)
+
+
+class Wish:
+    """How a step shall be called, typed and captured."""
+
+    __slots__ = ("about", "agent", "capture_input", "capture_output", "details", "input", "model", "name", "plain", "registration", "type")
+
+    def __init__(
+        self,
+        name: str | None,
+        step_type: str,
+        *,
+        model: str | None = None,
+        agent: str | None = None,
+        input: object = None,  # noqa: A002 - the contract's word
+        capture_input: bool | None = None,
+        capture_output: bool | None = None,
+        registration: AgentRecord | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.type = str(step_type) if step_type in TYPES else str(StepType.SPAN)
+        self.details: dict[str, object] | None = None if step_type in TYPES else {"type_raw": str(step_type)}
+        self.model = model
+        self.agent = agent
+        self.input = input
+        self.capture_input = capture_input
+        self.capture_output = capture_output
+        self.registration = registration
+        self.about = about  # of the task that it opens; None: no task of its own
+        self.plain = self.details is None and model is None and agent is None and input is None and registration is None
+
+    def apply(self, record: StepRecord) -> None:
+        """Write it into a step that is about to begin."""
+        if self.plain:
+            return
+        record.model = self.model
+        record.agent = self.agent
+        if self.details is not None:
+            record.details = dict(self.details)
+        if self.input is not None and self.wants_input:
+            record.input = capture(self.input)
+        if self.registration is not None:
+            register(self.registration)
+
+    def task(self, record: StepRecord) -> TaskRecord | None:
+        """The task that begins with this step, if it is to begin one."""
+        if self.about is None:
+            return None
+        task = TaskRecord(record.name)
+        describe(task, self.about)
+        return task
+
+    @property
+    def wants_input(self) -> bool:
+        return runtime.capture_input if self.capture_input is None else self.capture_input
+
+    @property
+    def wants_output(self) -> bool:
+        return runtime.capture_output if self.capture_output is None else self.capture_output
+
+
+def describe(task: TaskRecord, about: Mapping[str, object]) -> None:
+    """Write into a task what the agent's code says of it."""
+    for name, value in about.items():
+        if name == "tags" and isinstance(value, Mapping):
+            task.tags = {**task.tags, **{str(key): str(item) for key, item in value.items()}}
+        elif value is not None and name != "tags":
+            setattr(task, name, str(value))
+
+
+def register(agent: AgentRecord) -> None:
+    """Introduce an agent, once per process."""
+    if runtime.inlet is not None and agent.name not in runtime.agents:
+        runtime.agents.add(agent.name)
+        runtime.inlet.put(agent)
+
+
+class Arguments:
+    """The arguments of one function by their names, without ``self`` and ``cls``."""
+
+    __slots__ = ("_first", "_is_llm", "_names", "_rest")
+
+    def __init__(self, function: Callable[..., Any], *, is_llm: bool) -> None:
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):  # some functions of C
+            parameters = []
+        names = [p.name for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+        self._first = 1 if names[:1] in (["self"], ["cls"]) else 0
+        self._names = tuple(names[self._first :])
+        self._rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
+        self._is_llm = is_llm
+
+    def take(self, record: StepRecord, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Make them the input of a step."""
+        if self._first:
+            args = args[1:]
+        values: dict[str, Any] = dict(zip(self._names, args, strict=False))
+        if len(args) > len(self._names):
+            values[self._rest] = args[len(self._names) :]
+        if kwargs:
+            values.update(kwargs)
+        if not values:
+            return
+        for name, value in values.items():
+            if (value.__class__ is str or value.__class__ is bytes) and len(value) > PAYLOAD_BYTES_MAX:
+                values[name] = value[: PAYLOAD_BYTES_MAX + 1]  # encoding 100 MB would hold the agent up; the rest is cut anyway
+        if self._is_llm and isinstance(values.get("messages"), list):
+            self._take_conversation(record, values)
+        else:
+            record.input = capture(values)
+
+    @staticmethod
+    def _take_conversation(record: StepRecord, values: dict[str, Any]) -> None:
+        record.input = capture(values.pop("messages"))
+        details = dict(record.details or {})
+        if isinstance(values.get("model"), str):
+            details["model_requested"] = values.pop("model")
+        if values:
+            details["parameters"] = capture(values)
+        record.details = details
