@@ -122,7 +122,7 @@ def current_client() -> Client | None:
     return _current
 
 
-def install(client: Client, *, handle_sigterm: bool) -> None:
+def install(client: Client | None, *, handle_sigterm: bool) -> None:
     """Make it the client of this process, and see it through forks, exit and SIGTERM."""
     global _current  # noqa: PLW0603 - one per process, as ams.init promises
     _current = client
