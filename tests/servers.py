@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ams_local.process import die_with_parent
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.waiting_utils import wait_for_logs
+
+from ams_local.process import die_with_parent
 
 HOST_VARIABLE = "AMS_TEST_SERVER_HOST"
 VARIABLES = {"postgres": "AMS_TEST_POSTGRES_URL", "redis": "AMS_TEST_REDIS_URL", "kafka": "AMS_TEST_KAFKA"}
@@ -46,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: die_with_parent(signal.SIGTERM),
+        preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # noqa: PLW1509  pytest has no other thread yet
     )
 
 

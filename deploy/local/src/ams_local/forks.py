@@ -42,7 +42,7 @@ class Zygote:
     def begin(self) -> None:
         """Start it; the import goes on while the caller does something else."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003  positional only
         with self._log.open("ab") as output:
             child = subprocess.Popen(  # noqa: S603  our own module
                 [sys.executable, "-m", "ams_local.zygote", str(theirs.fileno())],

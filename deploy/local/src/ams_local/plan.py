@@ -131,6 +131,7 @@ def jobs_of_database(where: Surroundings) -> list[Job]:
 
 
 def job_of_log(where: Surroundings) -> Job:
+    """Topics, from the one declaration of them."""
     return Job(
         name="topics",
         target="ams_kit.bus.__main__:main",
@@ -143,7 +144,8 @@ def services(where: Surroundings) -> list[Service]:
     """The five processes that make AMS."""
     health = ",".join(f"{name}={where.internal_url(port)}" for name, port in ASKED_FOR_HEALTH.items())
 
-    def service(name: str, package: str, command: str, port: str, needs: tuple[str, ...], environ: Mapping[str, str]) -> Service:
+    def service(name: str, command: tuple[str, str], port: str, needs: tuple[str, ...], environ: Mapping[str, str]) -> Service:
+        package, argument = command
         everyone = {
             "AMS_HOST": LOOPBACK,
             "AMS_PORT": str(where.ports[port]),
@@ -157,7 +159,7 @@ def services(where: Surroundings) -> list[Service]:
         return Service(
             name=name,
             target=f"{package}.__main__:main",
-            argv=(command,),
+            argv=(argument,),
             environ={**everyone, **environ},
             port=where.ports[port],
             needs=needs,
@@ -169,14 +171,13 @@ def services(where: Surroundings) -> list[Service]:
     return [
         service(
             "identity",
-            "ams_identity",
-            "serve",
+            ("ams_identity", "serve"),
             "identity",
             (TABLES, TOPICS),
             {**identity_database, "AMS_SECRET_KEY": where.secrets.secret_key},
         ),
-        service("intake", "ams_trace_ingest", "intake", "intake", (TABLES, TOPICS), writer),
-        service("projector", "ams_trace_ingest", "projector", "projector", (TABLES, TOPICS), writer),
-        service("trace-query", "ams_trace_query", "serve", "query", (TABLES,), {**reader, "AMS_HEALTH_URLS": health}),
-        service("live-gateway", "ams_live_gateway", "serve", "live", (TOPICS,), {}),
+        service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), writer),
+        service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), writer),
+        service("trace-query", ("ams_trace_query", "serve"), "query", (TABLES,), {**reader, "AMS_HEALTH_URLS": health}),
+        service("live-gateway", ("ams_live_gateway", "serve"), "live", (TOPICS,), {}),
     ]

@@ -136,16 +136,20 @@ class Supervisor:
         self._stop.set()
 
     async def _start(self) -> None:
-        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
-            try:
-                self._begin_servers()
-                self._begin_services()
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._make_tables())
-                    group.create_task(self._make_topics())
-                    group.create_task(self._report_and_wait())
-            except* (StartError, ServerError) as errors:
-                raise StartError(str(errors.exceptions[0])) from errors
+        self._begin_servers()
+        self._begin_services()
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_SECONDS), asyncio.TaskGroup() as group:
+                group.create_task(self._make_tables())
+                group.create_task(self._make_topics())
+                group.create_task(self._report_and_wait())
+        except* (StartError, ServerError) as errors:
+            raise StartError(str(errors.exceptions[0])) from errors
+        except* TimeoutError as errors:
+            waiting = [name for name, one in self._supervised.items() if not one.ready.is_set()]
+            raise StartError(
+                f"not ready after {READY_TIMEOUT_SECONDS:.0f} s: {', '.join(waiting)}; their logs are in {self._data.logs}"
+            ) from errors
         self._status.ready = True
         self._write_status()
         link = await self._start_demo() if self._demo else ""

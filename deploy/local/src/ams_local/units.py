@@ -148,7 +148,7 @@ class Supervised:
         await self._ended
 
     async def _until_ready(self) -> None:
-        while self.unit.answers is not None and not await self.unit.answers():
+        while self.unit.answers is not None and not await self.unit.answers():  # noqa: ASYNC110  another process; it tells nobody
             await asyncio.sleep(PROBE_INTERVAL_SECONDS)
 
     async def stop(self, timeout_seconds: float) -> None:

