@@ -216,7 +216,7 @@ def _decode(decoder: Any, body: bytes) -> tuple[Any, bool]:
 
 
 class _Surrogates:
-    """Replaces ``\\ud800`` to ``\\udfff`` in JSON text by U+FFFD where they are not a pair."""
+    r"""Replaces ``\ud800`` to ``\\udfff`` in JSON text by U+FFFD where they are not a pair."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body

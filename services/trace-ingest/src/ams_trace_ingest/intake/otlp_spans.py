@@ -20,6 +20,8 @@ _encode = msgspec.json.Encoder().encode
 _HEX = frozenset("0123456789abcdef")
 NO_TRACE_ID = "0" * 32
 NO_SPAN_ID = "0" * 16
+RESOURCE_BYTES_REPEATED = 16_384  # with every span; a larger resource is whole with its first span only
+RESOURCE_VALUE_BYTES_REPEATED = 1_024
 REASONS_MAX = 5  # said in an answer; the rest is a number
 
 
@@ -68,7 +70,12 @@ def make_resource(attributes: dict[str, Any]) -> Resource:
     """A resource with its JSON."""
     attributes = bound_keys(attributes, Dropped)
     bound_size(attributes, [], Dropped)
-    return Resource(attributes, _encode({"attributes": attributes}))
+    encoded = _encode({"attributes": attributes})
+    if len(encoded) <= RESOURCE_BYTES_REPEATED:
+        return Resource(attributes, encoded, encoded)
+    small = {key: value for key, value in attributes.items() if len(_encode(value)) <= RESOURCE_VALUE_BYTES_REPEATED}
+    again = _encode({"attributes": small, "left_out": len(attributes) - len(small)})
+    return Resource(attributes, encoded, again if len(again) <= RESOURCE_BYTES_REPEATED else _encode({"attributes": {}, "left_out": len(attributes)}))
 
 
 def make_scope(name: str, version: str, schema_url: str, attributes: dict[str, Any]) -> Scope:

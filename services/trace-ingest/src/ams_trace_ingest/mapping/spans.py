@@ -6,10 +6,17 @@ from msgspec import Struct
 
 
 class Resource(Struct, gc=False):
-    """Who emitted. Shared by all its spans, so ``encoded`` (its JSON) is made once."""
+    """Who emitted. Shared by all its spans, so its JSON is made once.
+
+    Attributes:
+        attributes: Plain values.
+        encoded: Its JSON, for the span that is mapped next.
+        encoded_again: The same for all spans after the first: without what is large, else 1 MiB of resource times 10,000 spans.
+    """
 
     attributes: dict[str, Any]
     encoded: bytes
+    encoded_again: bytes
 
 
 class Scope(Struct, gc=False):

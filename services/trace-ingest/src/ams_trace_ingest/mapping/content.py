@@ -1,0 +1,246 @@
+"""What went into a step and what came out: the ladders of ``mapping.md`` for ``input`` and ``output``.
+
+Conversations become messages (``docs/messages.md``) where the attribute promises one, and on model calls wherever one is found; everything
+else stays the text that came. For model calls messages beat ``input.value``; for all other steps ``input.value`` comes first.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ams_contracts.documents import BILLABLE_TYPES, StepType
+from ams_trace_ingest.mapping.convert import Convert, load, present, word
+from ams_trace_ingest.mapping.messages import Message, messages_of, system_message
+from ams_trace_ingest.mapping.parts import parsed
+from ams_trace_ingest.mapping.rules import UNRANKED, Field, Found, Group, Ladder, Prefix
+from ams_trace_ingest.mapping.spans import Span
+from ams_trace_ingest.mapping.vendors import adk, events, flat, vercel
+from ams_trace_ingest.mapping.words import one_line, words_of, words_of_input, words_of_output, words_of_text
+
+MESSAGES = "application/vnd.ams.messages+json"
+JSON = "application/json"
+TEXT = "text/plain"
+_encode = msgspec.json.Encoder().encode
+
+
+def _unless_schema(value: Any) -> Any:
+    """``tool.parameters`` is the arguments for some and the tool's schema for others."""
+    loaded = parsed(value)
+    if not isinstance(loaded, dict) or "properties" in loaded or not loaded:
+        return None
+    if all(isinstance(item, dict) and "type" in item for item in loaded.values()):
+        return None
+    return value
+
+
+def _at(*keys: str, convert: Convert = present) -> tuple[tuple[str, Convert], ...]:
+    return tuple((key, convert) for key in keys)
+
+
+_INPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
+    *_at("langfuse.observation.input", "gen_ai.input.messages", "gen_ai.tool.call.arguments", "gen_ai.retrieval.query.text", "gen_ai.memory.query.text"),
+    None,  # span events
+    *_at("gcp.vertex.agent.llm_request", convert=adk.request),
+    *_at("gcp.vertex.agent.tool_call_args"),
+    None,  # llm.input_messages.N.*
+    None,  # gen_ai.prompt.N.*
+    *_at("mlflow.spanInputs", "traceloop.entity.input", "ai.prompt.messages", "ai.prompt", "ai.toolCall.args"),
+    None,  # input.value
+    *_at("tool.parameters", convert=_unless_schema),
+    *_at("tool_arguments", "pydantic_ai.all_messages", "prompt", "input", "gen_ai.task.input", "gen_ai.prompt", "ai.value", "ai.values"),
+)
+_OUTPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
+    *_at("langfuse.observation.output", "gen_ai.output.messages", "gen_ai.tool.call.result", "gen_ai.retrieval.documents"),
+    None,  # span events
+    *_at("gcp.vertex.agent.llm_response", "gcp.vertex.agent.tool_response", convert=adk.request),
+    None,  # llm.output_messages.N.*
+    None,  # gen_ai.completion.N.*
+    *_at("mlflow.spanOutputs", "traceloop.entity.output"),
+    None,  # ai.response.text, .toolCalls
+    *_at("ai.response.object", "ai.toolCall.result"),
+    None,  # output.value
+    *_at("tool_response", "final_result", "output", "gen_ai.task.output", "gen_ai.completion"),
+)
+_EVENTS_IN, _FLAT_IN, _PROMPTS_IN, _VALUE_IN = (rank for rank, step in enumerate(_INPUT_STEPS) if step is None)
+_EVENTS_OUT, _FLAT_OUT, _COMPLETIONS_OUT, _VERCEL_OUT, _VALUE_OUT = (rank for rank, step in enumerate(_OUTPUT_STEPS) if step is None)
+
+LADDERS = (
+    Ladder(Field.INPUT, _INPUT_STEPS),
+    Ladder(Field.INPUT_VALUE, _at("input.value")),
+    Ladder(Field.INPUT_MIME, _at("input.mime_type", convert=word)),
+    Ladder(Field.SYSTEM, _at("gen_ai.system_instructions")),
+    Ladder(Field.OUTPUT, _OUTPUT_STEPS),
+    Ladder(Field.OUTPUT_VALUE, _at("output.value")),
+    Ladder(Field.OUTPUT_MIME, _at("output.mime_type", convert=word)),
+    Ladder(Field.RESPONSE_TEXT, _at("ai.response.text")),
+    Ladder(Field.RESPONSE_TOOL_CALLS, _at("ai.response.toolCalls")),
+    Ladder(Field.RESPONSE_REASONING, _at("ai.response.reasoning")),
+)
+PREFIXES = (
+    Prefix("llm.input_messages.", group=Group.INPUT_MESSAGES),
+    Prefix("llm.output_messages.", group=Group.OUTPUT_MESSAGES),
+    Prefix("gen_ai.prompt.", group=Group.PROMPTS),
+    Prefix("gen_ai.completion.", group=Group.COMPLETIONS),
+    Prefix("retrieval.documents.", group=Group.DOCUMENTS),
+    Prefix("reranker.output_documents.", group=Group.DOCUMENTS),
+    Prefix("reranker.input_documents.", group=Group.INPUT_DOCUMENTS),
+    Prefix("embedding.embeddings.", group=Group.EMBEDDINGS),
+)
+
+_CONVERSATIONS = frozenset({"gen_ai.input.messages", "gen_ai.output.messages", "pydantic_ai.all_messages", "ai.prompt.messages", "ai.prompt", "gcp.vertex.agent.llm_request", "gcp.vertex.agent.llm_response"})
+
+
+class Content(Struct, gc=False):
+    """One side of a step.
+
+    Attributes:
+        mime: ``MESSAGES``, ``JSON`` or ``TEXT``.
+        text: The payload.
+        preview: Words of it, at most 512 characters.
+        keys: The attributes that are whole in it.
+        cut_from: The true length in bytes when intake had cut it, else 0.
+    """
+
+    mime: str
+    text: str
+    preview: str
+    keys: list[str]
+    cut_from: int = 0
+
+
+class _Side(Struct, gc=False, frozen=True):
+    """The fields and ranks of input or output."""
+
+    field: Field
+    value: Field
+    mime: Field
+    words: Callable[[list[Message]], str]
+    value_rank: int
+
+
+_IN = _Side(Field.INPUT, Field.INPUT_VALUE, Field.INPUT_MIME, words_of_input, _VALUE_IN)
+_OUT = _Side(Field.OUTPUT, Field.OUTPUT_VALUE, Field.OUTPUT_MIME, words_of_output, _VALUE_OUT)
+
+
+def content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content | None, Content | None]:
+    """Input and output of a step."""
+    groups = found.groups
+    spoken = events.conversation_of(span.events) if span.events else None
+    said = found.values[Field.RESPONSE_TEXT] is not None or found.values[Field.RESPONSE_TOOL_CALLS] is not None
+    if groups is None and spoken is None and not said and found.values[Field.SYSTEM] is None:
+        return _attribute(found, span, step_type, _IN), _attribute(found, span, step_type, _OUT)
+    return _input(found, span, step_type, spoken), _output(found, span, step_type, spoken)
+
+
+def _value_first(found: Found, step_type: StepType, side: _Side) -> bool:
+    return found.values[side.value] is not None and step_type not in BILLABLE_TYPES
+
+
+def _input(found: Found, span: Span, step_type: StepType, spoken: events.Conversation | None) -> Content | None:
+    rank = _rank(found, step_type, _IN)
+    if rank > _EVENTS_IN and spoken is not None and (spoken.input or spoken.system):
+        return _messages(spoken.asked or spoken.system, _IN, [])
+    if rank > _FLAT_IN:
+        entries = found.group(Group.INPUT_MESSAGES)
+        messages = flat.openinference_messages(entries) if entries else []
+        if messages:
+            return _messages(messages, _IN, [key for _, _, key in entries])
+    if rank > _PROMPTS_IN:
+        entries = found.group(Group.PROMPTS)
+        messages = flat.openllmetry_messages(entries, "user") if entries else []
+        if messages:
+            return _messages(messages, _IN, [key for _, _, key in entries])
+    content = _attribute(found, span, step_type, _IN)
+    if content is not None:
+        return content
+    for group, reader in ((Group.EMBEDDINGS, flat.embedded_texts), (Group.INPUT_DOCUMENTS, flat.documents)):
+        entries = found.group(group)
+        values = reader(entries) if entries else None
+        if values:
+            return Content(JSON, _encode(values).decode(), words_of(values), [])
+    system = system_message(parsed(found.values[Field.SYSTEM]))
+    return None if system is None else _messages([system], _IN, _keys(found, Field.SYSTEM))
+
+
+def _output(found: Found, span: Span, step_type: StepType, spoken: events.Conversation | None) -> Content | None:
+    rank = _rank(found, step_type, _OUT)
+    if rank > _EVENTS_OUT and spoken is not None and spoken.output:
+        return _messages(spoken.output, _OUT, [])
+    if rank > _FLAT_OUT:
+        entries = found.group(Group.OUTPUT_MESSAGES)
+        messages = flat.openinference_messages(entries) if entries else []
+        if messages:
+            return _messages(messages, _OUT, [key for _, _, key in entries])
+    if rank > _COMPLETIONS_OUT:
+        entries = found.group(Group.COMPLETIONS)
+        messages = flat.openllmetry_messages(entries, "assistant") if entries else []
+        if messages:
+            return _messages(messages, _OUT, [key for _, _, key in entries])
+    if rank > _VERCEL_OUT:
+        values = found.values
+        answer = vercel.answer(values[Field.RESPONSE_TEXT], values[Field.RESPONSE_TOOL_CALLS], values[Field.RESPONSE_REASONING])
+        if answer is not None:
+            return _messages(answer, _OUT, _keys(found, Field.RESPONSE_TEXT, Field.RESPONSE_TOOL_CALLS, Field.RESPONSE_REASONING))
+    entries = found.group(Group.DOCUMENTS)
+    values_ = flat.documents(entries) if entries else []
+    if values_ and found.ranks[Field.OUTPUT] > _EVENTS_OUT:
+        return Content(JSON, _encode(values_).decode(), words_of(values_), [key for _, _, key in entries])
+    return _attribute(found, span, step_type, _OUT)
+
+
+def _rank(found: Found, step_type: StepType, side: _Side) -> int:
+    """The rank of the best attribute: -1 when ``input.value`` comes first."""
+    if _value_first(found, step_type, side):
+        return -1
+    return min(found.ranks[side.field], side.value_rank if found.values[side.value] is not None else UNRANKED)
+
+
+def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Content | None:
+    """The content of the best single attribute."""
+    field = side.field
+    if found.values[side.value] is not None and (step_type not in BILLABLE_TYPES or found.ranks[field] > side.value_rank):
+        field = side.value
+    value = found.values[field]
+    if value is None:
+        return None
+    key = str(found.keys[field])
+    keys = [key]
+    plain = False
+    if field is side.value:
+        mime = found.values[side.mime]
+        plain = mime == TEXT
+        keys += _keys(found, side.mime)
+    cut_from = 0 if span.dropped is None else span.dropped.cut.get(key, 0)
+    if value.__class__ is str:
+        first = value[:1]
+        if cut_from:
+            return Content(TEXT, value, words_of_text(value), [], cut_from)
+        if plain or not (first == "{" or first == "[" or first == '"'):  # noqa: PLR1714  the hot path: no set is built
+            return Content(TEXT, value, one_line(value), keys)
+        loaded = load(value)
+        if loaded is None:
+            return Content(TEXT, value, words_of_text(value), keys)
+    else:
+        loaded = value
+    if key in _CONVERSATIONS or step_type in BILLABLE_TYPES:
+        messages = messages_of(loaded)
+        if messages:
+            if side is _IN and found.values[Field.SYSTEM] is not None and messages[0]["role"] != "system":
+                system = system_message(parsed(found.values[Field.SYSTEM]))
+                if system is not None:
+                    messages = [system, *messages]
+                    keys += _keys(found, Field.SYSTEM)
+            return _messages(messages, side, keys)
+    if loaded.__class__ is str:  # a JSON string: MLflow quotes every value
+        return Content(TEXT, loaded, words_of_text(loaded), keys)
+    return Content(JSON, value if value.__class__ is str else _encode(value).decode(), words_of(loaded), keys)
+
+
+def _messages(messages: list[Message], side: _Side, keys: list[str]) -> Content:
+    return Content(MESSAGES, _encode(messages).decode(), side.words(messages), keys)
+
+
+def _keys(found: Found, *fields: Field) -> list[str]:
+    return [key for field in fields if (key := found.keys[field]) is not None]

@@ -1,0 +1,121 @@
+"""Attribute values to what a field holds. Each returns ``None`` for a value that says nothing, so that the next of a ladder is asked."""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+WORD_CHARS_MAX = 256
+NAME_CHARS_MAX = 1_024
+TOKENS_MAX = 10**15
+DURATION_US_MAX = 10**15  # 31 years
+_SECONDS_US = 1_000_000
+_MILLIS_US = 1_000
+Convert = Callable[[Any], Any]
+_decode = msgspec.json.Decoder().decode
+
+
+def load(text: str) -> Any:
+    """JSON, or ``None`` when it is not."""
+    try:
+        return _decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def present(value: Any) -> Any:
+    """Anything but an empty string, list or map."""
+    return value if value or value is False or value == 0 else None
+
+
+def word(value: Any) -> str | None:
+    """A short string; numbers become one."""
+    if value.__class__ is str:
+        return (value if len(value) <= WORD_CHARS_MAX else value[:WORD_CHARS_MAX]) or None
+    if value is None or value.__class__ is bool or isinstance(value, list | dict):
+        return None
+    return str(value)[:WORD_CHARS_MAX]
+
+
+def name(value: Any) -> str | None:
+    """A longer string."""
+    return value[:NAME_CHARS_MAX] or None if value.__class__ is str else None
+
+
+def json_word(value: Any) -> str | None:
+    """A short string that may be written as JSON: ``"\\"TOOL\\""`` (MLflow, Langfuse)."""
+    if value.__class__ is str and value[:1] == '"':
+        value = load(value)
+    return word(value)
+
+
+def json_map(value: Any) -> dict[str, Any] | None:
+    """A map, as it is or written as JSON."""
+    if value.__class__ is str and value[:1] == "{":
+        value = load(value)
+    return value or None if isinstance(value, dict) else None
+
+
+def tokens(value: Any) -> int | None:
+    """A count of tokens: a whole number from 0, also as a float or in a string."""
+    if value.__class__ is not int:
+        if value.__class__ is str and len(value) <= len(str(TOKENS_MAX)) and value.isascii() and value.isdigit():
+            value = int(value)
+        elif value.__class__ is float and value.is_integer():
+            value = int(value)
+        else:
+            return None
+    return value if 0 <= value <= TOKENS_MAX else None
+
+
+def number(value: Any) -> float | None:
+    """A finite number, also in a string."""
+    if value.__class__ is bool or value is None or isinstance(value, list | dict):
+        return None
+    try:
+        result = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def decimal(value: Any) -> Decimal | None:
+    """A finite decimal, also in a string. Floats by their shortest form: 0.1 is 0.1."""
+    if value.__class__ is bool or value is None or isinstance(value, list | dict):
+        return None
+    try:
+        result = Decimal(str(value)[:64])
+    except InvalidOperation:
+        return None
+    return result if result.is_finite() else None
+
+
+def _duration_us(value: float | None, unit_us: int) -> int | None:
+    if value is None or value <= 0 or value * unit_us > DURATION_US_MAX:
+        return None
+    return round(value * unit_us)
+
+
+def seconds_us(value: Any) -> int | None:
+    """Seconds to microseconds; 0 and less say nothing."""
+    return _duration_us(number(value), _SECONDS_US)
+
+
+def millis_us(value: Any) -> int | None:
+    """Milliseconds to microseconds; 0 and less say nothing."""
+    return _duration_us(number(value), _MILLIS_US)
+
+
+def moment_us(value: Any) -> int | None:
+    """An ISO 8601 time with its zone, maybe JSON-quoted, to microseconds since the epoch."""
+    text = json_word(value)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else round(moment.timestamp() * _SECONDS_US)

@@ -1,0 +1,65 @@
+"""A cost that the span itself reports, in nano-USD. What it does not report is computed by ``pricing``."""
+
+from decimal import Decimal
+from typing import Any
+
+from ams_contracts.documents import Usage
+from ams_trace_ingest.mapping.convert import decimal, json_map
+from ams_trace_ingest.mapping.rules import Field, Found, Ladder
+
+NANO = 1_000_000_000
+USD_END = Decimal(1_000_000_000)  # a step that cost a thousand million is a mistake
+
+LADDERS = (
+    Ladder(Field.COST_MAP, (("langfuse.observation.cost_details", json_map),)),
+    Ladder(Field.COST_TOTAL, (("llm.cost.total", decimal),)),
+    Ladder(Field.COST_PROMPT, (("llm.cost.prompt", decimal),)),
+    Ladder(Field.COST_COMPLETION, (("llm.cost.completion", decimal),)),
+    Ladder(Field.COST_LATER_MAP, (("mlflow.llm.cost", json_map),)),
+    Ladder(Field.COST_PLAIN, (("gen_ai.usage.cost", decimal), ("operation.cost", decimal))),
+)
+
+_FIELDS = (Field.COST_MAP, Field.COST_TOTAL, Field.COST_PROMPT, Field.COST_COMPLETION, Field.COST_LATER_MAP, Field.COST_PLAIN)
+
+
+class InvalidCostError(ValueError):
+    """The reported cost is negative or absurd: null and a flag."""
+
+
+def reported_cost(found: Found, usage: Usage | None) -> int | None:
+    """The reported cost in nano-USD, or ``None``. All-zero with tokens used is no report (Langfuse's SDK sends it for unknown models).
+
+    Raises:
+        InvalidCostError: Out of range.
+    """
+    values = found.values
+    if not any(values[field] is not None for field in _FIELDS):
+        return None
+    usd = _first(values)
+    if usd is None or (usd == 0 and usage is not None and bool(usage.input or usage.output)):
+        return None
+    if not 0 <= usd < USD_END:
+        raise InvalidCostError
+    return int((usd * NANO).to_integral_value())
+
+
+def _first(values: list[Any]) -> Decimal | None:
+    total = _from_map(values[Field.COST_MAP])
+    if total is None:
+        total = values[Field.COST_TOTAL]
+    if total is None and (values[Field.COST_PROMPT] is not None or values[Field.COST_COMPLETION] is not None):
+        total = (values[Field.COST_PROMPT] or Decimal(0)) + (values[Field.COST_COMPLETION] or Decimal(0))
+    if total is None:
+        total = _from_map(values[Field.COST_LATER_MAP])
+    return values[Field.COST_PLAIN] if total is None else total
+
+
+def _from_map(costs: dict[str, Any] | None) -> Decimal | None:
+    if costs is None:
+        return None
+    for key in ("total", "total_cost"):
+        total = decimal(costs.get(key))
+        if total is not None:
+            return total
+    parts = [part for part in map(decimal, costs.values()) if part is not None]
+    return sum(parts, Decimal(0)) if parts else None

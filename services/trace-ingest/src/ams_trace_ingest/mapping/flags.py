@@ -1,0 +1,13 @@
+"""The marks of a step: what a reader should know before trusting it."""
+
+TRUNCATED_BY_CLIENT = "truncated_by_client"  # the exporter dropped attributes, events or links, and said so
+TRUNCATED = "truncated"  # intake cut values, or dropped what was over a cap
+REPLACED_CHARACTERS = "replaced_characters"  # NUL or lone surrogates became U+FFFD
+CLOCK_SKEW = "clock_skew"  # ended before it started
+NO_START = "no_start"
+ODD_TIME = "odd_time"  # before 2000, or more than a day ahead of the receipt
+SELF_PARENT = "self_parent"
+BAD_PARENT = "bad_parent"  # a parent id that is none
+REMOTE_PARENT = "remote_parent"  # the parent ran in another process
+BAD_USAGE = "bad_usage"  # token counts that are no counts
+BAD_COST = "bad_cost"

@@ -1,0 +1,206 @@
+"""Conversations in one form, whatever dialect they came in: ``[{role, content: [part], name?, finish_reason?}]`` (``docs/messages.md``)."""
+
+from typing import Any
+
+from ams_trace_ingest.mapping.parts import Part, call_part, part_of, parts_of, result_part, text_part, unwrapped
+
+Message = dict[str, Any]
+
+_ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "aimessage": "assistant", "aimessagechunk": "assistant", "humanmessage": "user", "function": "tool", "bot": "assistant"}
+_LANGCHAIN = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "tool", "AIMessageChunk": "assistant", "chat": "user"}
+_LANGCHAIN_CLASSES = {"HumanMessage": "user", "AIMessage": "assistant", "AIMessageChunk": "assistant", "SystemMessage": "system", "ToolMessage": "tool", "FunctionMessage": "tool"}
+_RESPONSE_ITEMS = {"function_call": "assistant", "reasoning": "assistant", "function_call_output": "tool"}
+_SPEAKING = ("content", "parts", "tool_calls", "function_call", "reasoning_content")
+
+
+def messages_of(value: Any) -> list[Message] | None:
+    """The conversation that a JSON value is, or ``None`` when it is none."""
+    if isinstance(value, list):
+        return _from_list(value)
+    if not isinstance(value, dict):
+        return None
+    if _is_message(value):
+        message = message_of(value)
+        return None if message is None else [message]
+    for reader in (_from_chat, _from_gemini, _from_choices, _from_generations, _from_responses):
+        messages = reader(value)
+        if messages:
+            return messages
+    return None
+
+
+def message_of(value: dict[str, Any]) -> Message | None:
+    """One message."""
+    if "lc" in value and isinstance(value.get("kwargs"), dict):
+        identifier = value.get("id")
+        kind = str(identifier[-1]) if isinstance(identifier, list) and identifier else ""
+        return _compose(_LANGCHAIN_CLASSES.get(kind, "assistant"), value["kwargs"])
+    kind = value.get("type")
+    if isinstance(value.get("data"), dict) and "role" not in value and isinstance(kind, str):
+        return _compose(_LANGCHAIN.get(kind, kind), value["data"])
+    if "role" in value:
+        return _compose(_role(value["role"]), value)
+    if kind in _RESPONSE_ITEMS:
+        part = part_of(value)
+        return None if part is None else {"role": _RESPONSE_ITEMS[str(kind)], "content": [part]}
+    if isinstance(kind, str) and kind in _LANGCHAIN:
+        return _compose(_LANGCHAIN[kind], value)
+    return None
+
+
+def system_message(instructions: Any) -> Message | None:
+    """System instructions (words, parts, or a list of either) as the first message."""
+    content = parts_of(instructions)
+    return {"role": "system", "content": content} if content else None
+
+
+def _role(value: Any) -> str:
+    role = value if isinstance(value, str) else "user"
+    return _ROLES.get(role.lower(), role)
+
+
+def _compose(role: str, value: dict[str, Any]) -> Message:
+    content: list[Part] = []
+    reasoning = value.get("reasoning_content") or value.get("reasoning")
+    if isinstance(reasoning, str) and reasoning:
+        content.append({"type": "reasoning", "text": reasoning})
+    raw = value.get("parts")
+    if not isinstance(raw, list):
+        raw = value.get("content")
+    call_id = value.get("tool_call_id") or value.get("toolCallId")
+    if role == "tool" and not _holds_results(raw):
+        part: Part = {"type": "tool_result", "id": call_id if isinstance(call_id, str) else value["id"] if isinstance(value.get("id"), str) else None}
+        if isinstance(value.get("name"), str):
+            part["name"] = value["name"]
+        content.append({**part, "result": unwrapped(raw)})
+    else:
+        content += parts_of(raw)
+    content += _calls(value, content)
+    if isinstance(value.get("refusal"), str):
+        content.append(text_part(value["refusal"]))
+    message: Message = {"role": role, "content": content}
+    if role != "tool" and isinstance(value.get("name"), str):
+        message["name"] = value["name"]
+    finish = value.get("finish_reason")
+    if isinstance(finish, str) and finish:
+        message["finish_reason"] = finish
+    return message
+
+
+def _holds_results(raw: Any) -> bool:
+    return isinstance(raw, list) and any(isinstance(item, dict) and (item.get("type") not in {None, "text"} or "toolResult" in item or "function_response" in item) for item in raw)
+
+
+def _calls(value: dict[str, Any], content: list[Part]) -> list[Part]:
+    calls = value.get("tool_calls")
+    if not isinstance(calls, list):
+        extra = value.get("additional_kwargs")
+        calls = extra.get("tool_calls") if isinstance(extra, dict) else None
+    found = [call_part(call) for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    single = value.get("function_call")
+    if not found and isinstance(single, dict):
+        found = [call_part(single)]
+    # Anthropic through LangChain says its calls twice: as parts and as `tool_calls`
+    known = {part.get("id") for part in content if part.get("type") == "tool_call"}
+    return [call for call in found if call["id"] is None or call["id"] not in known]
+
+
+def _is_message(value: dict[str, Any]) -> bool:
+    if "role" in value:
+        return any(key in value for key in _SPEAKING)
+    if "lc" in value:
+        return isinstance(value.get("kwargs"), dict) and "content" in value["kwargs"]
+    kind = value.get("type")
+    if kind in _LANGCHAIN:
+        return "content" in value or isinstance(value.get("data"), dict)
+    return kind in _RESPONSE_ITEMS
+
+
+def _from_list(value: list[Any]) -> list[Message] | None:
+    if not value:
+        return None
+    if len(value) == 1 and isinstance(value[0], list):  # LangChain: a batch of one conversation
+        return _from_list(value[0])
+    if not all(isinstance(item, dict) and _is_message(item) for item in value):
+        return None
+    return [message for message in map(message_of, value) if message is not None]
+
+
+def _with_system(instructions: Any, messages: list[Message] | None) -> list[Message] | None:
+    system = system_message(instructions) if messages is not None else None
+    return messages if system is None or messages is None else [system, *messages]
+
+
+def _from_chat(value: dict[str, Any]) -> list[Message] | None:
+    messages = value.get("messages")
+    if isinstance(messages, list):
+        return _with_system(value.get("system"), _from_list(messages))
+    prompt = value.get("prompt")
+    if isinstance(prompt, str) and set(value) <= {"prompt", "system"}:
+        return _with_system(value.get("system"), [{"role": "user", "content": parts_of(prompt)}])
+    return None
+
+
+def _from_gemini(value: dict[str, Any]) -> list[Message] | None:
+    contents = value.get("contents")
+    if isinstance(contents, list):
+        config = value.get("config")
+        instructions = config.get("system_instruction") if isinstance(config, dict) else value.get("system_instruction")
+        if isinstance(instructions, dict):
+            instructions = instructions.get("parts", instructions)
+        return _with_system(instructions, _from_list(contents))
+    content = value.get("content")
+    if isinstance(content, dict) and isinstance(content.get("parts"), list):
+        finish = value.get("finish_reason")
+        return [_compose(_role(content.get("role") or "model"), {**content, "finish_reason": finish.lower() if isinstance(finish, str) else None})]
+    candidates = value.get("candidates")
+    if isinstance(candidates, list) and candidates:
+        return [message for item in candidates if isinstance(item, dict) for message in _from_gemini(item) or ()]
+    return None
+
+
+def _from_choices(value: dict[str, Any]) -> list[Message] | None:
+    choices = value.get("choices")
+    if not isinstance(choices, list):
+        return None
+    found: list[Message] = []
+    for choice in choices:
+        if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
+            found.append(_compose(_role(choice["message"].get("role") or "assistant"), {**choice["message"], "finish_reason": choice.get("finish_reason")}))
+        elif isinstance(choice, dict) and isinstance(choice.get("text"), str):
+            found.append({"role": "assistant", "content": parts_of(choice["text"])})
+    return found
+
+
+def _from_generations(value: dict[str, Any]) -> list[Message] | None:
+    generations = value.get("generations")
+    if not isinstance(generations, list):
+        return None
+    flat = [item for group in generations for item in (group if isinstance(group, list) else [group]) if isinstance(item, dict)]
+    found: list[Message] = []
+    for item in flat:
+        message = item.get("message")
+        composed = message_of(message) if isinstance(message, dict) and _is_message(message) else None
+        if composed is None and isinstance(item.get("text"), str):
+            composed = {"role": "assistant", "content": parts_of(item["text"])}
+        if composed is not None:
+            found.append(composed)
+    return found
+
+
+def _from_responses(value: dict[str, Any]) -> list[Message] | None:
+    """OpenAI's responses API: ``input`` (words or items) with ``instructions``, and ``output`` items."""
+    items = value.get("output")
+    if isinstance(items, list) and items:
+        return _from_list(items)
+    items = value.get("input")
+    if isinstance(items, list) and items:
+        return _with_system(value.get("instructions"), _from_list(items))
+    if isinstance(items, str) and "instructions" in value:
+        return _with_system(value.get("instructions"), [{"role": "user", "content": parts_of(items)}])
+    return None
+
+
+def tool_message(result: Any, call_id: str | None, name: str | None) -> Message:
+    """A tool's answer as a message."""
+    return {"role": "tool", "content": [result_part({"id": call_id, "name": name, "result": result})]}

@@ -1,0 +1,148 @@
+"""Which model of which provider, with which parameters, and what it answered by."""
+
+from typing import Any
+
+import msgspec
+
+from ams_trace_ingest.mapping.convert import Convert, json_map, load, present, word
+from ams_trace_ingest.mapping.rules import Field, Found, Group, Ladder, Prefix
+from ams_trace_ingest.mapping.spans import Span
+
+PARAMETERS_CHARS_MAX = 4_096
+FINISH_REASONS_MAX = 16
+_encode = msgspec.json.Encoder().encode
+
+_PROVIDERS = {
+    "az.ai.openai": "azure.ai.openai",
+    "azure_openai": "azure.ai.openai",
+    "azure": "azure.ai.openai",
+    "vertex_ai": "gcp.vertex_ai",
+    "vertexai": "gcp.vertex_ai",
+    "google_vertexai": "gcp.vertex_ai",
+    "gemini": "gcp.gemini",
+    "google_genai": "gcp.gemini",
+    "google": "gcp.gemini",
+    "bedrock": "aws.bedrock",
+    "amazon_bedrock": "aws.bedrock",
+    "amazon-bedrock": "aws.bedrock",
+    "aws": "aws.bedrock",
+    "mistral": "mistral_ai",
+    "mistralai": "mistral_ai",
+    "xai": "x_ai",
+}
+_ENDPOINTS = frozenset({"openai", "anthropic", "google", "mistral", "cohere", "groq", "xai", "deepseek", "amazon-bedrock", "azure", "togetherai", "fireworks"})
+
+
+def provider(value: Any) -> str | None:
+    """A provider by OpenTelemetry's name for it: ``OpenAI`` and Vercel's ``openai.responses`` are ``openai``."""
+    text = word(value)
+    if text is None:
+        return None
+    text = text.lower()
+    first = text.partition(".")[0]
+    if first in _ENDPOINTS and not text.startswith("azure.ai."):
+        text = first
+    return _PROVIDERS.get(text, text)
+
+
+def _finish(value: Any) -> list[str] | None:
+    if isinstance(value, str) and value[:1] == "[":
+        value = load(value) or value
+    items = value if isinstance(value, list) else [value]
+    return [text for text in map(word, items[:FINISH_REASONS_MAX]) if text] or None
+
+
+def _steps(*keys: str, convert: Convert = word) -> tuple[tuple[str, Convert], ...]:
+    return tuple((key, convert) for key in keys)
+
+
+LADDERS = (
+    Ladder(Field.PROVIDER, _steps("gen_ai.provider.name", "llm.provider", "gen_ai.system", "llm.system", "mlflow.llm.provider", "ai.model.provider", convert=provider)),
+    Ladder(Field.MODEL_REQUESTED, _steps("gen_ai.request.model", "llm.request.model_name", "ai.model.id")),
+    Ladder(
+        Field.MODEL,
+        (
+            ("langfuse.observation.model.name", word),
+            ("gen_ai.response.model", word),
+            ("llm.response.model_name", word),
+            ("ai.response.model", word),
+            ("mlflow.llm.model", lambda value: word(load(value) if isinstance(value, str) and value[:1] == '"' else value)),
+            ("llm.model_name", word),
+            ("embedding.model_name", word),
+        ),
+    ),
+    Ladder(Field.PARAMETERS, _steps("langfuse.observation.model.parameters", convert=present)),
+    Ladder(Field.INVOCATION, _steps("llm.invocation_parameters", convert=lambda value: None if value == "{}" else present(value))),
+    Ladder(Field.LATER_PARAMETERS, _steps("model_request_parameters", convert=present)),
+    Ladder(Field.RESPONSE_ID, _steps("gen_ai.response.id", "ai.response.id")),
+    Ladder(Field.FINISH, _steps("gen_ai.response.finish_reasons", "llm.finish_reason", "ai.response.finishReason", "gen_ai.completion.0.finish_reason", convert=_finish)),
+)
+PREFIXES = (Prefix("gen_ai.request.", group=Group.REQUEST),)
+
+_FINISH_WORDS = {"tool_call": "tool_calls", "tool-calls": "tool_calls", "tool_use": "tool_calls", "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
+
+
+def requested_model(found: Found) -> str | None:
+    """What was asked for; ``llm.invocation_parameters`` knows it when nothing else does."""
+    model = found.values[Field.MODEL_REQUESTED]
+    if model is not None or found.values[Field.INVOCATION] is None:
+        return model
+    invocation = json_map(found.values[Field.INVOCATION])
+    return None if invocation is None else word(invocation.get("model"))
+
+
+def finish_reasons(found: Found) -> list[str]:
+    """Why the model stopped, in one set of words. What came stays in the slot ``original``."""
+    return [_FINISH_WORDS.get(text.lower(), text) for text in found.values[Field.FINISH] or ()]
+
+
+def parameters(found: Found) -> tuple[str | None, list[str]]:
+    """The request's parameters as JSON, and the attributes that are whole in it."""
+    for field in (Field.PARAMETERS, Field.INVOCATION):
+        if found.values[field] is not None:
+            return _bounded(found.values[field], [str(found.keys[field])])
+    requested = found.group(Group.REQUEST)
+    if requested:
+        return _bounded({".".join(map(str, path)): value for path, value, _ in requested}, [key for _, _, key in requested])
+    if found.values[Field.LATER_PARAMETERS] is not None:
+        return _bounded(found.values[Field.LATER_PARAMETERS], [str(found.keys[Field.LATER_PARAMETERS])])
+    return None, []
+
+
+def _bounded(value: Any, keys: list[str]) -> tuple[str | None, list[str]]:
+    text = value if isinstance(value, str) else _encode(value).decode()
+    if len(text) <= PARAMETERS_CHARS_MAX:
+        return text, keys
+    full = json_map(value)
+    if full is None:
+        return None, []
+    # tools and schemas are what is large; the numbers are what is asked for
+    kept = {key: item for key, item in full.items() if not isinstance(item, list | dict) and len(str(item)) < WORTH_CHARS_MAX}
+    text = _encode(kept).decode()
+    return (text if kept and len(text) <= PARAMETERS_CHARS_MAX else None), []
+
+
+WORTH_CHARS_MAX = 200
+_RESPONSE_MODEL_PATHS = ("generations", 0, 0, "message", "kwargs", "response_metadata", "id")
+
+
+def response_id(found: Found, span: Span) -> str | None:
+    """The provider's id of the answer: what tells two views of one call apart from two calls (rule R3)."""
+    own = found.values[Field.RESPONSE_ID]
+    if own is not None:
+        return own
+    output = span.attributes.get("output.value")
+    if not isinstance(output, str) or output[:1] != "{":
+        return None
+    value = load(output)
+    if not isinstance(value, dict):
+        return None
+    direct = word(value.get("id"))
+    if direct is not None:
+        return direct
+    for part in _RESPONSE_MODEL_PATHS:
+        if isinstance(part, int):
+            value = value[part] if isinstance(value, list) and len(value) > part else None
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
+    return word(value)

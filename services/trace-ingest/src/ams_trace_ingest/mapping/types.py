@@ -1,0 +1,171 @@
+"""What kind of work a step is: the ladder of ``mapping.md`` for ``type``.
+
+OpenInference beats gen_ai, because its AGENT and CHAIN refine what an operation name says. The span *kind* (CLIENT, INTERNAL) never decides.
+"""
+
+from typing import Any
+
+from ams_contracts.documents import StepType
+from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_word, word
+from ams_trace_ingest.mapping.rules import Field, Found, Ladder, Prefix
+from ams_trace_ingest.mapping.spans import Span
+from ams_trace_ingest.mapping.vendors import adk, livekit
+
+_OURS = {member.value: member for member in StepType}
+_OPENINFERENCE = {
+    "LLM": StepType.LLM,
+    "TOOL": StepType.TOOL,
+    "CHAIN": StepType.WORKFLOW,
+    "AGENT": StepType.AGENT,
+    "RETRIEVER": StepType.RETRIEVAL,
+    "RERANKER": StepType.RERANK,
+    "EMBEDDING": StepType.EMBEDDING,
+    "GUARDRAIL": StepType.GUARDRAIL,
+    "EVALUATOR": StepType.EVALUATOR,
+    "PROMPT": StepType.SPAN,
+}
+_LANGFUSE = {
+    "span": StepType.SPAN,
+    "generation": StepType.LLM,
+    "event": StepType.LOG,
+    "agent": StepType.AGENT,
+    "tool": StepType.TOOL,
+    "chain": StepType.WORKFLOW,
+    "retriever": StepType.RETRIEVAL,
+    "evaluator": StepType.EVALUATOR,
+    "embedding": StepType.EMBEDDING,
+    "guardrail": StepType.GUARDRAIL,
+}
+_OPERATIONS = {
+    "chat": StepType.LLM,
+    "generate_content": StepType.LLM,
+    "text_completion": StepType.LLM,
+    "embeddings": StepType.EMBEDDING,
+    "retrieval": StepType.RETRIEVAL,
+    "create_agent": StepType.AGENT,
+    "invoke_agent": StepType.AGENT,
+    "execute_tool": StepType.TOOL,
+    "invoke_workflow": StepType.WORKFLOW,
+    "plan": StepType.WORKFLOW,
+    "search_memory": StepType.MEMORY,
+    "create_memory": StepType.MEMORY,
+    "update_memory": StepType.MEMORY,
+    "upsert_memory": StepType.MEMORY,
+    "delete_memory": StepType.MEMORY,
+    "create_memory_store": StepType.MEMORY,
+    "delete_memory_store": StepType.MEMORY,
+}
+_MLFLOW = {
+    **_OPENINFERENCE,
+    "CHAT_MODEL": StepType.LLM,
+    "PARSER": StepType.SPAN,
+    "MEMORY": StepType.MEMORY,
+    "WORKFLOW": StepType.WORKFLOW,
+    "TASK": StepType.WORKFLOW,
+}
+_TRACELOOP = {"workflow": StepType.WORKFLOW, "task": StepType.WORKFLOW, "agent": StepType.AGENT, "tool": StepType.TOOL}
+_REQUEST_TYPES = {"chat": StepType.LLM, "completion": StepType.LLM, "embedding": StepType.EMBEDDING, "rerank": StepType.RERANK}
+_GENKIT = {
+    "model": StepType.LLM,
+    "tool": StepType.TOOL,
+    "flow": StepType.WORKFLOW,
+    "retriever": StepType.RETRIEVAL,
+    "embedder": StepType.EMBEDDING,
+    "reranker": StepType.RERANK,
+    "evaluator": StepType.EVALUATOR,
+    "prompt": StepType.SPAN,
+}
+
+Decision = tuple[StepType, str]
+
+
+def _by(table: dict[str, StepType], key: str, *, upper: bool = False, quoted: bool = False) -> tuple[str, Convert]:
+    def convert(value: Any) -> Decision | None:
+        text = json_word(value) if quoted else word(value)
+        if text is None:
+            return None
+        decided = table.get(text.upper() if upper else text.lower())
+        return None if decided is None else (decided, f"{key}={text}"[:WORD_CHARS_MAX])
+
+    return key, convert
+
+
+def _always(decided: StepType, key: str) -> tuple[str, Convert]:
+    return key, lambda value: (decided, key) if word(value) is not None else None
+
+
+def _mcp(value: Any) -> Decision | None:
+    method = word(value)
+    return None if method is None else (StepType.TOOL if method == "tools/call" else StepType.SPAN, f"mcp.method.name={method}"[:WORD_CHARS_MAX])
+
+
+def _vercel(value: Any) -> Decision | None:
+    operation = word(value)
+    if operation is None:
+        return None
+    _, inner, does = operation.rpartition(".do")
+    if inner:
+        decided = StepType.EMBEDDING if does.startswith("Embed") else StepType.RERANK if does.startswith("Rerank") else StepType.LLM
+    else:
+        decided = StepType.TOOL if operation == "ai.toolCall" else StepType.WORKFLOW
+    return decided, f"ai.operationId={operation}"[:WORD_CHARS_MAX]
+
+
+def _log(value: Any) -> Decision | None:
+    return (StepType.LOG, "logfire.span_type=log") if value == "log" else None
+
+
+_STEPS: tuple[tuple[str, Convert] | None, ...] = (
+    _by(_OURS, "ams.step.type"),
+    _by(_LANGFUSE, "langfuse.observation.type", quoted=True),
+    _by(_OPENINFERENCE, "openinference.span.kind", upper=True),
+    _by(_OPERATIONS, "gen_ai.operation.name"),
+    ("mcp.method.name", _mcp),
+    _by(_MLFLOW, "mlflow.spanType", upper=True, quoted=True),
+    _by(_TRACELOOP, "traceloop.span.kind"),
+    _by(_REQUEST_TYPES, "llm.request.type"),
+    ("ai.operationId", _vercel),
+    _by(_GENKIT, "genkit:metadata:subtype"),
+    None,  # gen_ai.handoff.*
+    _always(StepType.TOOL, "gen_ai.tool.name"),
+    _always(StepType.TOOL, "gen_ai.tool.call.id"),
+    None,  # the span's name, by scope
+    _always(StepType.WORKFLOW, "event_loop.cycle_id"),
+    None,  # any model attribute
+    None,  # messaging.*, http.*, db.*
+    ("logfire.span_type", _log),
+)
+_HANDOFF_RANK, _NAME_RANK, _MODEL_RANK, _PROTOCOL_RANK = (rank for rank, step in enumerate(_STEPS) if step is None)
+
+LADDERS = (Ladder(Field.TYPE, _STEPS),)
+
+
+def _handoff(_: Any) -> Decision:
+    return StepType.HANDOFF, "gen_ai.handoff"
+
+
+def _protocol(_: Any) -> Decision:
+    return StepType.SPAN, "protocol"
+
+
+PREFIXES = (
+    Prefix("gen_ai.handoff.", field=Field.TYPE, rank=_HANDOFF_RANK, convert=_handoff),
+    Prefix("messaging.", field=Field.TYPE, rank=_PROTOCOL_RANK, convert=_protocol),
+    Prefix("http.", field=Field.TYPE, rank=_PROTOCOL_RANK, convert=_protocol),
+    Prefix("db.", field=Field.TYPE, rank=_PROTOCOL_RANK, convert=_protocol),
+)
+
+
+def type_of(found: Found, span: Span, scope_name: str) -> Decision:
+    """The step's type, and what decided (``type_raw``: ``key=value``; empty when nothing did)."""
+    rank = found.ranks[Field.TYPE]
+    if rank < _NAME_RANK:
+        return found.values[Field.TYPE]
+    by_name = adk.type_by_name(span.name) if scope_name == adk.SCOPE else livekit.type_by_name(span.name) if scope_name == livekit.SCOPE else None
+    if by_name is not None:
+        return by_name, f"{scope_name}:{span.name}"[:WORD_CHARS_MAX]
+    if rank > _MODEL_RANK:
+        for field in (Field.MODEL_REQUESTED, Field.MODEL):
+            if found.values[field] is not None:
+                return StepType.LLM, str(found.keys[field])
+    return found.values[Field.TYPE] or (StepType.SPAN, "")

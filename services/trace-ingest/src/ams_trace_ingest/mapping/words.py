@@ -1,0 +1,127 @@
+"""Previews: at most 512 characters of words on one line. JSON is never shown where words are known."""
+
+import re
+from typing import Any
+
+from ams_trace_ingest.mapping.convert import load
+from ams_trace_ingest.mapping.messages import Message, messages_of
+
+PREVIEW_CHARS_MAX = 512
+_LOOK_CHARS = 4 * PREVIEW_CHARS_MAX  # white space is joined, so look at more than is kept
+_ITEMS_MAX = 32
+_DEPTH_MAX = 8
+_TELLING = ("task", "question", "prompt", "user_input", "query_text", "content", "text", "answer", "final_answer", "page_content", "message", "output_text")
+_WRAPPING = ("kwargs", "args", "inputs", "outputs", "data", "documents", "generations")
+_SPOKEN = re.compile(r'"(?:content|text|task|question|prompt|output)"\s*:\s*"((?:[^"\\]|\\.){1,2000})')
+_ESCAPED = {"\\n": " ", "\\t": " ", '\\"': '"', "\\\\": "\\"}
+
+
+def one_line(text: str) -> str:
+    """The beginning of a text on one line."""
+    if len(text) > _LOOK_CHARS:
+        text = text[:_LOOK_CHARS]
+    return " ".join(text.split())[:PREVIEW_CHARS_MAX]
+
+
+def words_of_text(text: str) -> str:
+    """The preview of a text that may be JSON."""
+    first = text[:1]
+    if first in {"{", "["} and text:
+        value = load(text)
+        return _salvaged(text) if value is None else words_of(value)
+    if first == '"':
+        value = load(text)
+        return one_line(value if isinstance(value, str) else text)
+    return one_line(text)
+
+
+def words_of(value: Any) -> str:
+    """The preview of any JSON value."""
+    messages = messages_of(value)
+    if messages:
+        return words_of_input(messages) or words_of_output(messages)
+    return one_line(_words(value, 0))
+
+
+def words_of_input(messages: list[Message]) -> str:
+    """What was asked: the first user's words, else the first words of any."""
+    for message in messages:
+        if message["role"] == "user":
+            words = _message(message)
+            if words:
+                return words
+    return next(filter(None, map(_message, messages)), "")
+
+
+def words_of_output(messages: list[Message]) -> str:
+    """What was answered: the last message's words."""
+    return next(filter(None, map(_message, reversed(messages))), "")
+
+
+def _message(message: Message) -> str:
+    spoken: list[str] = []
+    done: list[str] = []
+    for part in message["content"]:
+        kind = part.get("type")
+        if kind == "text":
+            text = part.get("text")
+            spoken.append(_words(load(text), 0) or text if isinstance(text, str) and text[:1] in {"{", "["} else str(text))
+        elif kind == "tool_call":
+            done.append(f"{part.get('name')}({_words(part.get('arguments'), 1)})")
+        elif kind == "tool_result":
+            done.append(_words(part.get("result"), 1))
+        elif kind == "media":
+            done.append(f"[{part.get('mime')}]")
+        elif kind != "reasoning":
+            done.append(_words({key: item for key, item in part.items() if key != "type"}, 1))
+    return one_line(" ".join(filter(None, spoken or done)))
+
+
+def _words(value: Any, depth: int) -> str:  # noqa: PLR0911  one return a kind of value
+    if isinstance(value, str):
+        if value[:1] in {"{", "["} and depth < _DEPTH_MAX:
+            inner = load(value)
+            return value[:_LOOK_CHARS] if inner is None else _words(inner, depth + 1)
+        return value[:_LOOK_CHARS]
+    if value is None or value is False or depth >= _DEPTH_MAX:
+        return ""
+    if value is True:
+        return "true"
+    if isinstance(value, list):
+        return _joined([_words(item, depth + 1) for item in value[:_ITEMS_MAX]], ", ")
+    if not isinstance(value, dict):
+        return str(value)
+    messages = messages_of(value)
+    if messages:
+        return words_of_input(messages)
+    return _map_words(value, depth)
+
+
+def _map_words(value: dict[str, Any], depth: int) -> str:
+    for key in _TELLING:
+        item = value.get(key)
+        if isinstance(item, str) and item:
+            return _words(item, depth + 1)
+    unwrapped = [_words(value[key], depth + 1) for key in _WRAPPING if isinstance(value.get(key), list | dict)]
+    if any(unwrapped):
+        return _joined(unwrapped, " ")
+    entries = [(key, _words(item, depth + 1)) for key, item in list(value.items())[:_ITEMS_MAX]]
+    entries = [(key, words) for key, words in entries if words]
+    if len(entries) == 1 and depth == 0:
+        return entries[0][1]
+    return _joined([f"{key}={words}" for key, words in entries], " ")
+
+
+def _joined(pieces: list[str], separator: str) -> str:
+    return separator.join(filter(None, pieces))
+
+
+def _salvaged(text: str) -> str:
+    """Words of something that begins like JSON and is none: cut JSON, or plain words in brackets."""
+    match = _SPOKEN.search(text[: 8 * _LOOK_CHARS])
+    if match is None:
+        return one_line(text)
+    spoken = match[1]
+    for escaped, plain in _ESCAPED.items():
+        spoken = spoken.replace(escaped, plain)
+    return one_line(spoken)

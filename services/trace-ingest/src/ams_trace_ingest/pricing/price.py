@@ -1,0 +1,195 @@
+"""What a call cost: unit prices times tokens, in whole nano-USD. Pure; knows no catalog (``pricing.catalog`` is one).
+
+The catalog is asked for the model that answered, then for it without a trailing date, then for the model that was asked for, then for
+both without ``ft:`` and ``vendor/``. What is not found is unknown: ``None``, never 0.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from msgspec import Struct
+
+from ams_contracts.documents import Usage
+
+PICO_PER_NANO = 1_000
+ANSWERS_MAX = 10_000  # cached; model names come from outside
+_DATED = re.compile(r"-20\d\d-?[01]\d-?[0-3]\d\Z", re.ASCII)
+_LOCAL = frozenset({"ollama", "vllm", "llamacpp", "llama.cpp", "lmstudio", "lm_studio", "huggingface_local", "test", "fake"})
+
+
+class Tier(Struct, frozen=True):
+    """From more than ``above`` input tokens on, every token of the unit costs this."""
+
+    above: int
+    pico: int
+
+
+class UnitPrice(Struct, frozen=True):
+    """Pico-USD for one token (0.15 USD a million = 150,000)."""
+
+    pico: int
+    tiers: tuple[Tier, ...] = ()
+
+    def at(self, input_tokens: int) -> int:
+        for tier in reversed(self.tiers):
+            if input_tokens > tier.above:
+                return tier.pico
+        return self.pico
+
+
+class UnitPrices(Struct, frozen=True, kw_only=True):
+    """A model's prices. A part without a price of its own is billed as what it is part of."""
+
+    input: UnitPrice | None = None
+    output: UnitPrice | None = None
+    cache_read: UnitPrice | None = None
+    cache_write: UnitPrice | None = None
+    cache_write_1h: UnitPrice | None = None
+    input_audio: UnitPrice | None = None
+    input_image: UnitPrice | None = None
+    input_video: UnitPrice | None = None
+    output_audio: UnitPrice | None = None
+    output_reasoning: UnitPrice | None = None
+    request_pico: int = 0
+
+
+class Override(Struct, frozen=True):
+    """A price that a project sets itself; it beats the catalog.
+
+    Attributes:
+        model: The model's name, or its beginning followed by ``*``; any case.
+        prices: In pico-USD a token.
+        provider: Only for this provider; ``None`` for any.
+    """
+
+    model: str
+    prices: UnitPrices
+    provider: str | None = None
+
+    def matches(self, provider: str | None, model: str) -> bool:
+        if self.provider is not None and self.provider != provider:
+            return False
+        wanted = self.model.lower()
+        return model.lower().startswith(wanted[:-1]) if wanted.endswith("*") else model.lower() == wanted
+
+
+class Catalog(Protocol):
+    """Public list prices."""
+
+    def find(self, provider: str | None, model: str, at_us: int) -> UnitPrices | None:
+        """The prices of a model at a moment.
+
+        Args:
+            provider: OpenTelemetry's name; ``None``: any that has the model.
+            model: As the provider calls it.
+            at_us: Prices change by date, some by the hour.
+
+        Returns:
+            ``None`` when provider or model are not in the catalog.
+        """
+        ...
+
+    def knows(self, provider: str) -> bool:
+        """Whether the catalog has this provider."""
+        ...
+
+
+class Prices:
+    """Prices of calls: overrides first, then the catalog."""
+
+    def __init__(self, catalog: Catalog, overrides: Iterable[Override] = ()) -> None:
+        self._catalog = catalog
+        self._overrides = tuple(overrides)
+        self._routes: dict[tuple[str | None, str | None, str | None], tuple[tuple[str | None, str], ...]] = {}
+
+    def with_overrides(self, overrides: Iterable[Override]) -> "Prices":
+        """The same catalog with a project's own prices."""
+        return Prices(self._catalog, overrides)
+
+    def price(self, *, provider: str | None, model: str | None, requested: str | None, at_us: int, usage: Usage) -> int | None:
+        """Nano-USD, or ``None`` when no price is known or nothing was used.
+
+        Args:
+            provider: OpenTelemetry's name.
+            model: What answered.
+            requested: What was asked for.
+            at_us: When the call began.
+            usage: Tokens.
+        """
+        if not (usage.input or usage.output) or (model is None and requested is None):
+            return None
+        key = (provider, model, requested)
+        routes = self._routes.get(key)
+        if routes is None:
+            if len(self._routes) >= ANSWERS_MAX:
+                self._routes.clear()
+            routes = self._routes[key] = tuple(self._candidates(*key))
+        for candidate_provider, candidate in routes:
+            prices = self._override(candidate_provider, candidate) or self._catalog.find(candidate_provider, candidate, at_us)
+            if prices is not None:
+                return cost_nusd(prices, usage)
+        return None
+
+    def _override(self, provider: str | None, model: str) -> UnitPrices | None:
+        return next((override.prices for override in self._overrides if override.matches(provider, model)), None)
+
+    def _candidates(self, provider: str | None, model: str | None, requested: str | None) -> Iterator[tuple[str | None, str]]:
+        # a framework's name where the provider's should be (`langchain`, `strands-agents`) says nothing; a local server costs nothing known
+        if provider is not None and provider not in _LOCAL and not self._catalog.knows(provider):
+            where: str | None = None
+        else:
+            where = provider
+        names = [name for name in (model, requested) if name]
+        for name in names:
+            yield where, name
+            if _DATED.search(name):
+                yield where, _DATED.sub("", name)
+        for name in names:
+            bare = name.removeprefix("ft:").partition(":")[0] if name.startswith("ft:") else name
+            vendor, slash, rest = bare.partition("/")
+            if slash:
+                yield (vendor if self._catalog.knows(vendor) else where), rest
+            elif bare != name:
+                yield where, bare
+                yield where, _DATED.sub("", bare)
+
+
+def cost_nusd(prices: UnitPrices, usage: Usage) -> int | None:
+    """Tokens times prices, in nano-USD, half to even. ``None`` when the model has no token price."""
+    if prices.input is None and prices.output is None:
+        return None
+    tokens_in = usage.input or 0
+    pico, rest = prices.request_pico, tokens_in
+    # reported parts may exceed the whole; the whole is what is billed
+    write_1h = min(usage.cache_write_1h or 0, usage.cache_write or 0) if prices.cache_write_1h is not None else 0
+    for price, count in (
+        (prices.cache_read, usage.cache_read),
+        (prices.cache_write_1h, write_1h),
+        (prices.cache_write, (usage.cache_write or 0) - write_1h),
+        (prices.input_audio, usage.audio_input),
+        (prices.input_image, usage.image_input),
+        (prices.input_video, usage.video_input),
+    ):
+        if price is not None and count:
+            taken = min(count, rest)
+            rest -= taken
+            pico += taken * price.at(tokens_in)
+    if prices.input is not None:
+        pico += rest * prices.input.at(tokens_in)
+    rest = usage.output or 0
+    for price, count in ((prices.output_audio, usage.audio_output), (prices.output_reasoning, usage.reasoning)):
+        if price is not None and count:
+            taken = min(count, rest)
+            rest -= taken
+            pico += taken * price.at(tokens_in)
+    if prices.output is not None:
+        pico += rest * prices.output.at(tokens_in)
+    return _half_even(pico, PICO_PER_NANO)
+
+
+def _half_even(value: int, unit: int) -> int:
+    whole, rest = divmod(value, unit)
+    if 2 * rest > unit or (2 * rest == unit and whole % 2):
+        whole += 1
+    return whole
