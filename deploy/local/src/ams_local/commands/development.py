@@ -68,11 +68,9 @@ def _tool(name: str, *arguments: str) -> list[str]:
     return [str(BIN / name), *arguments]
 
 
-def _install_web() -> list[Step]:
-    """The tools of ``web/`` come from npm; fetched when they are not there."""
-    if (WEB / "node_modules" / "@biomejs").exists() and (WEB / "node_modules" / "typescript").exists():
-        return []
-    return [Step(name="npm packages", argv=_npm("ci", "--no-audit", "--no-fund"), cwd=WEB)]
+def _install_web() -> Step:
+    """The tools of ``web/`` come from npm; nothing happens when they are there."""
+    return Step(name="npm packages", argv=[sys.executable, str(WEB / "hatch_build.py"), "--development"])
 
 
 def _migrations() -> list[str]:
@@ -92,7 +90,7 @@ def lint() -> None:
     if migrations := _migrations():
         steps.append(Step(name="squawk", argv=_tool("squawk", *migrations)))
     if (WEB / "package.json").exists():
-        steps += [*_install_web(), Step(name="biome and tsc", argv=_npm("run", "--silent", "lint"), cwd=WEB)]
+        steps += [_install_web(), Step(name="biome and tsc", argv=_npm("run", "--silent", "lint"), cwd=WEB)]
     sys.exit(_run(steps))
 
 
@@ -104,7 +102,7 @@ def fmt() -> None:
         Step(name="ruff format", argv=_tool("ruff", "format", "--quiet", *CHECKED)),
     ]
     if (WEB / "package.json").exists():
-        steps += [*_install_web(), Step(name="biome", argv=_npm("run", "--silent", "fmt"), cwd=WEB)]
+        steps += [_install_web(), Step(name="biome", argv=_npm("run", "--silent", "fmt"), cwd=WEB)]
     sys.exit(_run(steps))
 
 
@@ -114,7 +112,7 @@ def test(arguments: tuple[str, ...]) -> None:
     """Run all tests, or those that pytest's ARGUMENTS name. Ends with pytest's summary line."""
     web_code = 0
     if not arguments and (WEB / "package.json").exists():
-        web_code = _run([*_install_web(), Step(name="vitest", argv=_npm("run", "--silent", "test"), cwd=WEB)])
+        web_code = _run([_install_web(), Step(name="vitest", argv=_npm("run", "--silent", "test"), cwd=WEB)])
     workers = (
         []
         if any(one.startswith(("-n", "--numprocesses", "--pdb")) for one in arguments)
