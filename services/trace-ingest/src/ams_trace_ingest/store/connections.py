@@ -1,8 +1,11 @@
 """The writer's connections, and the generation of tables that a transaction works on."""
 
-import asyncpg
-from ams_contracts.tables import step_payloads, steps, tasks
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import asyncpg
+
+from ams_contracts.tables import step_payloads, steps, tasks
 from ams_kit.db import open_pool
 from ams_trace_ingest.store.columns import staging_ddl
 
@@ -38,6 +41,22 @@ async def set_generation(connection: Connection) -> str:
     if name is None:
         raise NotMigratedError
     return name
+
+
+async def copy_rows(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]], columns: Sequence[str]) -> None:
+    """COPY rows into a table, in binary.
+
+    Raises:
+        UnencodableError: A value fits no column of its type; the driver's encoder raises bare TypeError, ValueError and the like.
+    """
+    try:
+        await connection.copy_records_to_table(table, records=rows, columns=list(columns))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UnencodableError(f"{type(error).__name__}: {error}") from error
+
+
+class UnencodableError(Exception):
+    """A row that the driver cannot write: a data error."""
 
 
 class NotMigratedError(Exception):

@@ -55,7 +55,9 @@ async def insert(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     await connection.executemany(_INSERT, rows)
 
 
-async def page(connection: Connection, *, project_id: str | None, limit: int, before: tuple[int, str, int, int, int] | None = None) -> list[DeadLetter]:
+async def page(
+    connection: Connection, *, project_id: str | None, limit: int, before: tuple[int, str, int, int, int] | None = None
+) -> list[DeadLetter]:
     """The newest first.
 
     Args:
@@ -78,7 +80,9 @@ async def page(connection: Connection, *, project_id: str | None, limit: int, be
 
 async def one(connection: Connection, *, topic: str, partition: int, offset: int, index: int) -> DeadLetter | None:
     """The one at a place, if it is there."""
-    row = await connection.fetchrow(f'{_SELECT} WHERE topic = $1 AND "partition" = $2 AND "offset" = $3 AND "index" = $4', topic, partition, offset, index)
+    row = await connection.fetchrow(
+        f'{_SELECT} WHERE topic = $1 AND "partition" = $2 AND "offset" = $3 AND "index" = $4', topic, partition, offset, index
+    )
     return None if row is None else _letter(row)
 
 

@@ -1,0 +1,1 @@
+"""Log -> rows, one transaction a batch: position, rows, totals and dead letters together, or nothing."""

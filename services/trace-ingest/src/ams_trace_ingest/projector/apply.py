@@ -1,0 +1,251 @@
+"""The steps projection: records of one partition -> steps, tasks, totals, producers, agents, claims and dead letters."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from ams_trace_ingest.projector.derive import root_rank, show_document, show_root, show_status
+from ams_trace_ingest.projector.failpoints import failpoint
+from ams_trace_ingest.projector.reading import Buried, ReaderBase, StepsReader
+from ams_trace_ingest.projector.rules import Rules, candidates
+from ams_trace_ingest.projector.totals import add_totals
+from ams_trace_ingest.projector.transaction import TransactionalProjection
+from ams_trace_ingest.projector.working import StepWork, TaskWork, Work
+from ams_trace_ingest.store import agents, claims, days, payloads, producers, steps, tasks
+from ams_trace_ingest.store.agents import AgentKey
+from ams_trace_ingest.store.claims import ClaimKey
+from ams_trace_ingest.store.connections import Connection
+from ams_trace_ingest.store.tasks import TaskKey, TaskRow
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
+DAY_US = 86_400_000_000
+
+
+class TasksListener(Protocol):
+    """Is told after each commit. Must return at once and never raise."""
+
+    def changed(self, rows: list[TaskRow]) -> None:
+        """These tasks are new or changed."""
+        ...
+
+    def deleted(self, keys: list[TaskKey]) -> None:
+        """These are gone."""
+        ...
+
+
+class StepsProjection(TransactionalProjection):
+    """The steps topic."""
+
+    projection = "steps"
+
+    def __init__(self, *args: Any, listener: TasksListener | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._listener = listener
+        self._agents_seen: dict[tuple[str, AgentKey], int] = {}
+
+    def reader(self, *, buried: Buried, events_max: int | None) -> StepsReader:
+        return StepsReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
+
+    async def write(self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str) -> Callable[[], None]:
+        work = reader.work
+        gone: dict[ClaimKey, set[str]] = {}
+        deleted: list[TaskKey] = []
+        rows: list[TaskRow] = []
+        if work.tasks:
+            made, held = await self._begin(connection, work)
+            deleted = [key for key, task in work.tasks.items() if task.deleted_by is not None]
+            for key in deleted:
+                await _delete(connection, work.tasks[key], gone)
+                work.ignored["deleted"] += work.tasks.pop(key).events - 1
+            failpoint("after_deletions")
+            await _join_steps(connection, work.tasks)
+            failpoint("after_steps")
+            delivered = await _deliveries(connection, work)
+            await Rules(connection, work.tasks, made, held).settle(gone)
+            failpoint("after_rules")
+            rows = await _write_steps_and_tasks(connection, work, partition)
+            await producers.merge(connection, delivered)
+            failpoint("after_producers")
+        agents_seen = await self._write_agents(connection, work, generation)
+        failpoint("after_agents")
+
+        def committed() -> None:
+            self._agents_seen.update(agents_seen)
+            if self._listener is not None:
+                self._listener.changed(rows)
+                self._listener.deleted(deleted)
+
+        return committed
+
+    async def _begin(
+        self, connection: Connection, work: Work
+    ) -> tuple[dict[ClaimKey, list[claims.Claim]], dict[ClaimKey, list[claims.Claim]]]:
+        """Take all locks in the order that every writer keeps: days, response ids, tasks; each sorted."""
+        if work.deletes:
+            await days.exclude_writers(connection)
+        found = await days.claim(connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in work.tasks.items()})
+        failpoint("after_days")
+        work.ignore_deleted(found.deleted)
+        made = candidates(task for task in work.tasks.values() if task.deleted_by is None)
+        held = await claims.lock(connection, made)
+        failpoint("after_claims")
+        stored = await tasks.lock(connection, [key for key in work.tasks if key not in found.new])
+        failpoint("after_tasks")
+        for key, task in work.tasks.items():
+            task.day = found.day[key]
+            task.row = stored.get(key)
+        return made, held
+
+    async def _write_agents(self, connection: Connection, work: Work, generation: str) -> dict[tuple[str, AgentKey], int]:
+        """Last, for many partitions share these rows; and only when the minute is a new one."""
+        if work.registrations:
+            await agents.register(connection, work.registrations, work.agents_seen)
+        seen = {key: at_us for key, at_us in work.agents_seen.items() if self._agents_seen.get((generation, key), -1) < at_us}
+        if seen:
+            await agents.see(connection, seen)
+        return {(generation, key): at_us for key, at_us in seen.items()}
+
+
+async def _delete(connection: Connection, task: TaskWork, gone: dict[ClaimKey, set[str]]) -> None:
+    project_id, task_id = task.key
+    if task.day is not None:
+        for response_id in await steps.delete(connection, project_id, task_id, task.day):
+            gone.setdefault((project_id, response_id), set()).add(task_id)
+        await payloads.delete(connection, project_id, task_id, task.day)
+    await tasks.delete(connection, task.key)
+    await producers.delete(connection, task.key)
+    await days.remember_deleted(connection, task.key, task.deleted_by or "", task.deleted_at_us)
+
+
+async def _join_steps(connection: Connection, works: dict[TaskKey, TaskWork]) -> None:
+    """Take into account what is stored of the steps that the batch speaks of, and of the root where that may be another one now."""
+    places: list[steps.StepPlace] = []
+    for key, task in works.items():
+        if task.row is not None and task.day is not None:
+            ids = set(task.steps)
+            if task.row.root_step_id is not None and any(_parentless(step) for step in task.steps.values()):
+                ids.add(task.row.root_step_id)
+            places += [(*key, step_id, task.day) for step_id in ids]
+    for stored in await steps.load(connection, places):
+        task = works[stored.project_id, stored.task_id]
+        step = task.steps.get(stored.step_id)
+        if step is None:
+            task.steps[stored.step_id] = StepWork.of(stored)
+            continue
+        said, known = step.state, stored.state
+        if said.stamp is not None and said.stamp == known.stamp and said.stamp.seq == 0:
+            if said.document == known.document:
+                task.duplicates += 1
+            else:
+                task.conflicts += 1
+        step.join(stored)
+
+
+def _parentless(step: StepWork) -> bool:
+    return step.state.document is not None and step.state.document.parent_step_id is None
+
+
+async def _deliveries(connection: Connection, work: Work) -> dict[producers.ProducerKey, producers.Delivered]:
+    """What each producer delivered; and the account of the batch's duplicates."""
+    delivered = {(*key, instance_id): sent for key, task in work.tasks.items() for instance_id, sent in task.producers.items()}
+    stored = await producers.load(connection, [key for key in delivered if work.tasks[key[0], key[1]].row is not None])
+    for key, sent in delivered.items():
+        new = set(sent.seqs)
+        if key in stored:
+            new = {seq for seq in new if not any(lower <= seq < upper for lower, upper in stored[key])}
+        sent.duplicates = len(sent.seqs) - len(new)
+        work.tasks[key[0], key[1]].duplicates += sent.duplicates
+    for task in work.tasks.values():
+        work.duplicates += task.duplicates
+        if task.conflicts:
+            work.ignored["conflict"] += task.conflicts
+        if task.scores:
+            work.ignored["scores"] += task.scores
+    return delivered
+
+
+async def _write_steps_and_tasks(connection: Connection, work: Work, partition: int) -> list[TaskRow]:
+    failpoint("before_copy")
+    step_rows = [
+        steps.row_of(
+            (*key, step.step_id),
+            task.day,
+            (step.first_offset, step.end_offset, step.seen_at_us),
+            step.state,
+            step.counted,
+            shadowed=step.shadowed,
+            wrapper=step.wrapper,
+        )
+        for key, task in work.tasks.items()
+        if task.day is not None
+        for step in task.steps.values()
+        if step.changed
+    ]
+    if step_rows:
+        await steps.write(connection, step_rows)
+    failpoint("after_copy")
+    rows = [await _task_row(connection, task, partition) for task in work.tasks.values()]
+    await tasks.write(connection, rows)
+    failpoint("after_task_rows")
+    return rows
+
+
+async def _task_row(connection: Connection, task: TaskWork, partition: int) -> TaskRow:
+    row = task.row if task.row is not None else _new_row(task, partition)
+    if task.events:
+        row.last_offset = task.last_offset
+        row.seen_at_us = max(row.seen_at_us, task.seen_at_us)
+        row.heartbeats = row.heartbeats or task.heartbeats
+        row.last_event_at_us = max(row.last_event_at_us, task.last_event_at_us)
+        stamp = task.state.stamp
+        known = row.state
+        if stamp is not None and (known.stamp is None or stamp > known.stamp):
+            known = task.state
+            show_document(row, known)
+        await _choose_root(connection, task, row)
+        add_totals(row, task)
+        show_status(row, known)
+    else:
+        add_totals(row, task)
+    return row
+
+
+async def _choose_root(connection: Connection, task: TaskWork, row: TaskRow) -> None:
+    """The earliest parentless step. Nothing to do unless one of them, or the one so far, changed."""
+    root = task.steps.get(row.root_step_id) if row.root_step_id is not None else None
+    known = [step for step in task.steps.values() if _parentless(step)]
+    if not any(step.changed for step in known) and (root is None or not root.changed):
+        return
+    if root is not None and _sank(root) and task.day is not None:  # a row that is not loaded may be the earliest now
+        earliest = await steps.earliest_root(connection, row.project_id, row.task_id, task.day)
+        known = [] if earliest is None else [task.steps.setdefault(earliest.step_id, StepWork.of(earliest))]
+    ranked = sorted((root_rank(step.step_id, step.state.document), step.step_id) for step in known if step.state.document is not None)
+    if not ranked:
+        row.root_step_id = None
+        return
+    best = task.steps[ranked[0][1]]
+    if best.state.document is not None:
+        show_root(row, best.step_id, best.state.document, best.state.status)
+
+
+def _sank(root: StepWork) -> bool:
+    """Whether the root so far has a parent now, or starts later than it did."""
+    before = root.stored.state.document if root.stored is not None else None
+    now = root.state.document
+    return (
+        before is not None
+        and now is not None
+        and (now.parent_step_id is not None or root_rank(root.step_id, before) < root_rank(root.step_id, now))
+    )
+
+
+def _new_row(task: TaskWork, partition: int) -> TaskRow:
+    project_id, task_id = task.key
+    return TaskRow(
+        project_id=project_id, task_id=task_id, day=task.day or EPOCH, partition=partition, first_offset=task.first_offset, last_offset=task.last_offset,
+        seen_at_us=task.seen_at_us, heartbeats=False, document=None, stamp_phase=None, stamp_at_us=None, stamp_seq=None, stamp_event_id=None,
+        root_step_id=None, name="", kind="task", agent=None, status="running", started_at_us=None, ended_at_us=None, duration_us=None,
+        conversation_id=None, user_id=None, environment=None, tags="{}", parent_task_id=None, preview=None, error_type=None, error_message=None, flags=[],
+        steps=0, errors=0, running_steps=0, waiting_steps=0, lost_steps=0, input_tokens=0, output_tokens=0, cost_nusd=0, priced_steps=0, unpriced_steps=0,
+        last_event_at_us=0, sort_at_us=task.first_seen_us,
+    )  # fmt: skip

@@ -1,0 +1,71 @@
+"""What a task shows, from its own events or from its steps. Pure."""
+
+from ams_contracts.codec import encode
+from ams_contracts.documents import Status, StepDocument
+from ams_contracts.fold import PHASE_ENDED, TaskState
+from ams_trace_ingest.store.tasks import TaskRow
+
+FLAG_NO_ROOT = "no_root"
+OPEN = frozenset({Status.RUNNING, Status.WAITING, Status.LOST})
+
+
+def root_rank(step_id: str, document: StepDocument) -> tuple[bool, int, int, str]:
+    """Among the parentless steps the lowest one is the root; one without a start comes last."""
+    return (document.started_at_us is None, document.started_at_us or 0, document.seq, step_id)
+
+
+def show_document(row: TaskRow, state: TaskState) -> None:
+    """A task that has told of itself is shown as it says. The status comes after the totals: ``show_status``."""
+    row.hold(state)
+    document = state.document
+    if document is None:
+        return
+    error = document.error
+    row.name, row.kind, row.agent = document.name, document.kind, document.agent
+    row.started_at_us, row.ended_at_us, row.duration_us = document.started_at_us, document.ended_at_us, document.duration_us
+    row.conversation_id, row.user_id, row.environment = document.conversation_id, document.user_id, document.environment
+    row.tags = encode(document.tags).decode()
+    row.parent_task_id, row.preview = document.parent_task_id, document.preview
+    row.error_type, row.error_message = (None, None) if error is None else (error.type, error.message)
+    row.flags = list(document.flags)
+    row.status = document.status
+    if document.started_at_us is not None:
+        row.sort_at_us = document.started_at_us
+
+
+def show_root(row: TaskRow, step_id: str, document: StepDocument, status: Status) -> None:
+    """A task known by its steps alone is shown as its earliest parentless one."""
+    row.root_step_id = step_id
+    if row.document is not None:
+        return
+    error = document.error
+    row.name, row.agent, row.status = document.name, document.agent, status
+    row.started_at_us, row.ended_at_us, row.duration_us = document.started_at_us, document.ended_at_us, document.duration_us
+    row.conversation_id, row.user_id, row.environment = document.conversation_id, document.user_id, document.environment
+    row.tags = encode(document.tags).decode()
+    row.preview = document.preview_input or document.preview_output
+    row.error_type, row.error_message = (None, None) if error is None else (error.type, error.message)
+    row.flags = [flag for flag in row.flags if flag != FLAG_NO_ROOT]
+    if document.started_at_us is not None:
+        row.sort_at_us = document.started_at_us
+
+
+def show_status(row: TaskRow, state: TaskState) -> None:
+    """The status of an open task follows its open steps: waiting before running before lost."""
+    if state.stamp is not None and state.document is not None:
+        if state.stamp.phase == PHASE_ENDED or state.document.status not in OPEN:
+            return
+        base = state.document.status
+    elif row.root_step_id is None:  # its root may still come; the sweep gives up on it after a while
+        row.flags = [flag for flag in row.flags if flag != FLAG_NO_ROOT]
+        base = Status.RUNNING
+    elif row.status not in OPEN:
+        return
+    else:
+        base = Status.RUNNING
+    if row.waiting_steps:
+        row.status = Status.WAITING
+    elif row.running_steps or not row.lost_steps:
+        row.status = Status.WAITING if base == Status.WAITING else Status.RUNNING
+    else:
+        row.status = Status.LOST

@@ -1,0 +1,95 @@
+"""What Postgres or a person could not take, made harmless and flagged. Pure."""
+
+import re
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ams_contracts.documents import StepDocument, TaskDocument
+
+DURATION_MAX_US = 10**15  # 31 years
+COST_MAX_NUSD = 10**15  # a million dollars for one step
+ATTEMPTS_MAX = 1_000_000
+FLAGS_MAX = 32
+
+FLAG_TEXT_REPLACED = "text_replaced"
+FLAG_DURATION = "duration_out_of_range"
+FLAG_COST = "cost_out_of_range"
+FLAG_ATTEMPTS = "attempts_out_of_range"
+FLAG_PARENT_SELF = "parent_self"
+
+# an escape, whole; pairs of surrogates are one
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_BAD_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
+_SUSPICIOUS = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+
+class _Events(Struct):
+    events: list[Raw]
+
+
+_events = msgspec.json.Decoder(_Events)
+
+
+def mend(value: bytes) -> tuple[bytes, frozenset[int]]:
+    """Escaped NULs and lone surrogates as U+FFFD.
+
+    Args:
+        value: A record's JSON.
+
+    Returns:
+        The value, and the places of the events that are not as they were sent.
+    """
+    if _SUSPICIOUS.search(value) is None:
+        return value, frozenset()
+    mended = _mend(value)
+    if mended == value:
+        return value, frozenset()
+    try:
+        events = _events.decode(value).events
+    except (msgspec.DecodeError, RecursionError):
+        return mended, frozenset()
+    return mended, frozenset(index for index, event in enumerate(events) if _mend(bytes(event)) != bytes(event))
+
+
+def _mend(value: bytes) -> bytes:
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if _BAD_ESCAPE.fullmatch(found[0]) else found[0], value)
+
+
+def checked_step(document: StepDocument, step_id: str, *, replaced: bool) -> StepDocument:
+    """A document whose numbers are in range: what was not is null (or the nearest) and flagged."""
+    flags: list[str] = [FLAG_TEXT_REPLACED] if replaced else []
+    changes: dict[str, object] = {}
+    for name in ("duration_us", "ttft_us"):
+        value = getattr(document, name)
+        if value is not None and not 0 <= value <= DURATION_MAX_US:
+            changes[name] = None
+            flags.append(FLAG_DURATION)
+    if document.cost_nusd is not None and not 0 <= document.cost_nusd <= COST_MAX_NUSD:
+        changes["cost_nusd"] = None
+        flags.append(FLAG_COST)
+    if not 1 <= document.attempts <= ATTEMPTS_MAX:
+        changes["attempts"] = min(max(document.attempts, 1), ATTEMPTS_MAX)
+        flags.append(FLAG_ATTEMPTS)
+    if document.parent_step_id == step_id:
+        changes["parent_step_id"] = None
+        flags.append(FLAG_PARENT_SELF)
+    if not flags:
+        return document
+    return msgspec.structs.replace(document, **changes, flags=_with(document.flags, flags))
+
+
+def checked_task(document: TaskDocument, *, replaced: bool) -> TaskDocument:
+    """The same for a task."""
+    flags: list[str] = [FLAG_TEXT_REPLACED] if replaced else []
+    changes: dict[str, object] = {}
+    if document.duration_us is not None and not 0 <= document.duration_us <= DURATION_MAX_US:
+        changes["duration_us"] = None
+        flags.append(FLAG_DURATION)
+    if not flags:
+        return document
+    return msgspec.structs.replace(document, **changes, flags=_with(document.flags, flags))
+
+
+def _with(flags: list[str], more: list[str]) -> list[str]:
+    return [*flags, *(flag for flag in dict.fromkeys(more) if flag not in flags)][-FLAGS_MAX:]

@@ -1,0 +1,112 @@
+"""The payloads projection: inputs, outputs, stacks and what is left of a span -> rows, apart from the steps and in its own time."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from ams_contracts.codec import encode
+from ams_contracts.documents import Slot
+from ams_contracts.events import Batch, PayloadStored
+from ams_kit.bus import LogRecord
+from ams_trace_ingest.projector.apply import DAY_US, EPOCH
+from ams_trace_ingest.projector.failpoints import failpoint
+from ams_trace_ingest.projector.reading import NOT_ZERO, Buried, ReaderBase
+from ams_trace_ingest.projector.transaction import TransactionalProjection
+from ams_trace_ingest.store import days, payloads, producers
+from ams_trace_ingest.store.connections import Connection
+from ams_trace_ingest.store.tasks import TaskKey
+
+PlaceKey = tuple[str, str, Slot]
+"""Task's key apart: step and slot."""
+
+_original = msgspec.json.Decoder(dict[str, Raw])
+_attributes = msgspec.json.Decoder(dict[str, Raw])
+_words = msgspec.json.Decoder(list[str])
+
+
+class PayloadsReader(ReaderBase):
+    """The payloads topic: the newest payload of each slot."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.newest: dict[tuple[TaskKey, str, Slot], PayloadStored] = {}
+
+    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
+        if not isinstance(event, PayloadStored):
+            return "wrong_topic"
+        if batch.task_id is None:
+            return "no_task"
+        if NOT_ZERO.search(event.step_id) is None:
+            return "nil_id"
+        work = self.task_work(record, batch)
+        work.events += 1
+        if event.seq:
+            self.deliver(work, batch, event.seq)
+        key = (work.key, event.step_id, event.slot)
+        known = self.newest.get(key)
+        if known is None or (event.at_us, event.seq, event.event_id) > (known.at_us, known.seq, known.event_id):
+            self.newest[key] = event
+        elif event.event_id == known.event_id:
+            work.duplicates += 1
+        return None
+
+
+class PayloadsProjection(TransactionalProjection):
+    """The payloads topic."""
+
+    projection = "payloads"
+
+    def reader(self, *, buried: Buried, events_max: int | None) -> PayloadsReader:
+        return PayloadsReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
+
+    async def write(self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str) -> Callable[[], None]:  # noqa: ARG002  the frame's signature
+        work = reader.work
+        if work.tasks and isinstance(reader, PayloadsReader):
+            await days.share_deletions(connection)
+            found = await days.claim(connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in work.tasks.items()})
+            failpoint("after_days")
+            work.ignore_deleted(found.deleted)
+            rows = [_row(task, step_id, event, found) for (task, step_id, _), event in reader.newest.items() if task in work.tasks]
+            failpoint("before_copy")
+            if rows:
+                await payloads.write(connection, rows)
+            failpoint("after_copy")
+            work.duplicates += sum(task.duplicates for task in work.tasks.values())
+            delivered = {(*key, instance_id): sent for key, task in work.tasks.items() for instance_id, sent in task.producers.items()}
+            await producers.merge(connection, delivered)
+            failpoint("after_producers")
+        return lambda: None
+
+
+def _row(task: TaskKey, step_id: str, event: PayloadStored, found: days.Days) -> tuple[Any, ...]:
+    text = leftover(event.text) if event.slot == Slot.ORIGINAL else event.text
+    return (
+        *task,
+        step_id,
+        event.slot,
+        found.day[task],
+        event.at_us,
+        event.seq,
+        event.event_id,
+        event.mime,
+        text,
+        event.bytes,
+        event.truncated,
+    )
+
+
+def leftover(text: str) -> str:
+    """What the mapping did not consume: the table keeps that, the log keeps all (so that another mapping can be tried on it)."""
+    try:
+        original = _original.decode(text)
+        consumed = set(_words.decode(original.pop("consumed", Raw(b"[]"))))
+        attributes = _attributes.decode(original.get("attributes", Raw(b"{}")))
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return text  # cut, or another shape: better whole than lost
+    if not consumed:
+        return text
+    original["attributes"] = Raw(encode({key: value for key, value in attributes.items() if key not in consumed}))
+    return encode(original).decode()

@@ -1,0 +1,196 @@
+"""One transaction a batch, and the search for what Postgres refuses."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import asyncpg
+
+from ams_contracts.codec import MalformedError, decode_batch
+from ams_contracts.ids import INT64_MAX
+from ams_kit.bus import LogRecord, Stored
+from ams_kit.telemetry.metrics import EVENTS_DEAD, EVENTS_DUPLICATE, EVENTS_IGNORED, EVENTS_PROJECTED, PROJECT_SECONDS
+from ams_trace_ingest.projector.failpoints import failpoint
+from ams_trace_ingest.projector.normalise import mend
+from ams_trace_ingest.projector.reading import Buried, ReaderBase
+from ams_trace_ingest.projector.working import Work
+from ams_trace_ingest.store import dead_letters, positions
+from ams_trace_ingest.store.connections import Connection, UnencodableError, set_generation
+
+DATA_ERROR_CLASSES = frozenset({"21", "22", "23", "54"})
+TIMEOUT_STATES = frozenset({"57014", "25P04", "25P03"})  # cancelled, transaction timeout, idle in transaction
+ACQUIRE_TIMEOUT_SECONDS = 5
+RECORDS_UNLIMITED = INT64_MAX
+
+
+class _TrialOverError(Exception):
+    """Raised to roll a trial back."""
+
+
+class TransactionalProjection:
+    """The frame of both projections; a subclass reads records into work, and writes work.
+
+    It is an ``ams_kit.bus.Projection``: effect and position are one transaction, and its lock on the position row makes this the only
+    writer of the partition.
+    """
+
+    projection: str
+    """Its name in ``positions``, dead letters and metrics."""
+
+    def __init__(self, pool: asyncpg.Pool, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1_000) -> None:
+        """``now_us`` is the clock that stands in for a broker's time that is missing or wild."""
+        self._pool = pool
+        self._now_us = now_us
+        self._records_max: dict[int, int] = {}
+
+    def reader(self, *, buried: Buried, events_max: int | None) -> ReaderBase:
+        """A reader of this projection's topic."""
+        raise NotImplementedError
+
+    async def write(self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str) -> Callable[[], None]:
+        """Write what the reader has read, within the transaction that holds the position.
+
+        Returns:
+            What to do once it is committed.
+        """
+        raise NotImplementedError
+
+    async def stored(self, topic: str, partitions: Sequence[int]) -> dict[int, Stored]:
+        async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection, connection.transaction():
+            await set_generation(connection)
+            return await positions.load(connection, self.projection, topic, partitions)
+
+    async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+        fresh = [record for record in records if record.offset >= expected]
+        position = expected
+        records_max = self._records_max.get(partition, RECORDS_UNLIMITED)
+        while fresh:
+            chunk, fresh = fresh[:records_max], fresh[records_max:]
+            try:
+                position = await self._apply(topic, partition, chunk, position)
+            except (TimeoutError, asyncpg.PostgresError) as error:
+                if _is_timeout(error):  # a batch that always times out would come back for ever
+                    self._records_max[partition] = max(1, min(records_max, len(chunk)) // 2)
+                raise
+        self._records_max.pop(partition, None)
+        return position
+
+    async def _apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+        try:
+            return await self._transact(topic, partition, records, expected, {})
+        except (asyncpg.PostgresError, UnencodableError) as error:
+            if not is_data_error(error):
+                raise
+            if len(records) == 1:
+                buried = await self._find_bad(topic, partition, records[0], expected, error)
+                return await self._transact(topic, partition, records, expected, buried)
+        middle = len(records) // 2
+        position = await self._apply(topic, partition, records[:middle], expected)
+        return await self._apply(topic, partition, records[middle:], position)
+
+    async def _find_bad(
+        self, topic: str, partition: int, record: LogRecord, expected: int, error: Exception
+    ) -> dict[tuple[int, int], tuple[str, str]]:
+        """The events of one record that cannot be written, given the others: the last of the shortest beginnings that fail."""
+        indexes = _readable(record)
+        buried: dict[tuple[int, int], tuple[str, str]] = {}
+        refusal: Exception | None = error
+        while refusal is not None:
+            alive = [index for index in indexes if (record.offset, index) not in buried]
+            passing, failing = 0, len(alive)
+            if failing == 0:
+                raise refusal  # nothing of the record is left, so it is not the data
+            while failing - passing > 1:
+                middle = (passing + failing) // 2
+                trial = await self._try(topic, partition, record, expected, buried, middle)
+                if trial is None:
+                    passing = middle
+                else:
+                    failing, refusal = middle, trial
+            buried[record.offset, alive[failing - 1]] = (_reason(refusal), str(refusal))
+            refusal = await self._try(topic, partition, record, expected, buried, None)
+        return buried
+
+    async def _try(
+        self, topic: str, partition: int, record: LogRecord, expected: int, buried: Buried, events_max: int | None
+    ) -> Exception | None:
+        try:
+            await self._transact(topic, partition, [record], expected, buried, events_max=events_max, trial=True)
+        except (asyncpg.PostgresError, UnencodableError) as error:
+            if not is_data_error(error):
+                raise
+            return error
+        except _TrialOverError:
+            pass
+        return None
+
+    async def _transact(
+        self,
+        topic: str,
+        partition: int,
+        records: list[LogRecord],
+        expected: int,
+        buried: Buried,
+        *,
+        events_max: int | None = None,
+        trial: bool = False,
+    ) -> int:
+        started = time.perf_counter()
+        last = records[-1]
+        reader = self.reader(buried=buried, events_max=events_max)
+        work = reader.read(records)
+        failpoint("before_begin")
+        async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
+            async with connection.transaction():
+                generation = await set_generation(connection)
+                await positions.lock(connection, self.projection, topic, partition, expected)
+                failpoint("after_lock")
+                committed = await self.write(connection, reader, partition=partition, generation=generation)
+                if work.letters:
+                    await dead_letters.insert(connection, work.letters)
+                    failpoint("after_letters")
+                await positions.move(connection, self.projection, topic, partition, Stored(last.offset + 1, last.timestamp_ms))
+                failpoint("after_move")
+                if trial:
+                    raise _TrialOverError
+            failpoint("after_commit")
+        committed()
+        self._count(work)
+        PROJECT_SECONDS.labels(self.projection).observe(time.perf_counter() - started)
+        return last.offset + 1
+
+    def _count(self, work: Work) -> None:
+        dead = len(work.letters)
+        ignored = sum(work.ignored.values())
+        for letter in work.letters:
+            EVENTS_DEAD.labels(self.projection, letter.reason).inc()
+        for reason, count in work.ignored.items():
+            EVENTS_IGNORED.labels(self.projection, reason).inc(count)
+        if work.duplicates:
+            EVENTS_DUPLICATE.labels(self.projection).inc(work.duplicates)
+        EVENTS_PROJECTED.labels(self.projection).inc(max(0, work.events - work.duplicates - ignored - dead))
+
+
+def is_data_error(error: Exception) -> bool:
+    """Whether the data is at fault: then trying again cannot help, and everything else can."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (getattr(error, "sqlstate", None) or "")[:2] in DATA_ERROR_CLASSES
+    return isinstance(error, UnencodableError)
+
+
+def _is_timeout(error: Exception) -> bool:
+    return isinstance(error, (TimeoutError, asyncio.TimeoutError)) or getattr(error, "sqlstate", None) in TIMEOUT_STATES
+
+
+def _reason(error: Exception) -> str:
+    state = getattr(error, "sqlstate", None)
+    return f"postgres_{state}" if state else "unencodable"
+
+
+def _readable(record: LogRecord) -> list[int]:
+    if record.value is None:
+        return []
+    try:
+        return decode_batch(mend(record.value)[0]).indexes
+    except MalformedError:
+        return []

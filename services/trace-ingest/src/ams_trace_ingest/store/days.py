@@ -1,0 +1,77 @@
+"""The day of a task: which partition its rows lie in. Claimed once by whichever projection meets the task first."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from ams_trace_ingest.store.connections import Connection
+from ams_trace_ingest.store.tasks import TaskKey
+
+_KNOWN = """
+SELECT wanted.project_id, wanted.task_id, d.day, x.task_id IS NOT NULL
+FROM unnest($1::text[], $2::text[]) AS wanted (project_id, task_id)
+LEFT JOIN task_days d ON d.project_id = wanted.project_id AND d.task_id = wanted.task_id
+LEFT JOIN deleted_tasks x ON x.project_id = wanted.project_id AND x.task_id = wanted.task_id
+WHERE d.day IS NOT NULL OR x.task_id IS NOT NULL
+"""
+_CLAIM = """
+INSERT INTO task_days (project_id, task_id, day) SELECT * FROM unnest($1::text[], $2::text[], $3::date[])
+ON CONFLICT DO NOTHING RETURNING project_id, task_id
+"""
+_SHARE = "LOCK TABLE deleted_tasks IN ROW EXCLUSIVE MODE"
+_EXCLUDE = "LOCK TABLE deleted_tasks IN SHARE ROW EXCLUSIVE MODE"
+_REMEMBER = "INSERT INTO deleted_tasks (project_id, task_id, deleted_by, at_us) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
+
+
+class Days:
+    """What was found of the tasks of a batch."""
+
+    def __init__(self) -> None:
+        self.day: dict[TaskKey, date] = {}
+        self.new: set[TaskKey] = set()  # claimed by this transaction: no projection has met them before
+        self.deleted: set[TaskKey] = set()
+
+
+async def claim(connection: Connection, first_days: Mapping[TaskKey, date]) -> Days:
+    """The days of tasks, claimed where nobody has; and which of them were deleted.
+
+    Args:
+        connection: In a transaction.
+        first_days: Per task the day of its first record in this batch.
+    """
+    found = Days()
+    if not first_days:
+        return found
+    await _look(connection, list(first_days), found)
+    missing = sorted(key for key in first_days if key not in found.day and key not in found.deleted)
+    if missing:
+        claimed = await connection.fetch(
+            _CLAIM, [key[0] for key in missing], [key[1] for key in missing], [first_days[key] for key in missing]
+        )
+        found.new = {(row[0], row[1]) for row in claimed}
+        found.day.update((key, first_days[key]) for key in found.new)
+        if len(found.new) < len(missing):  # the other projection was faster, just now
+            await _look(connection, [key for key in missing if key not in found.new], found)
+    return found
+
+
+async def _look(connection: Connection, keys: list[TaskKey], found: Days) -> None:
+    for project_id, task_id, day, deleted in await connection.fetch(_KNOWN, [key[0] for key in keys], [key[1] for key in keys]):
+        if day is not None:
+            found.day[project_id, task_id] = day
+        if deleted:
+            found.deleted.add((project_id, task_id))
+
+
+async def share_deletions(connection: Connection) -> None:
+    """Let no task be deleted until this transaction ends, so that no row comes after a deletion."""
+    await connection.execute(_SHARE)
+
+
+async def exclude_writers(connection: Connection) -> None:
+    """Wait for the payload projection's transactions under way, and keep new ones waiting: a deletion begins."""
+    await connection.execute(_EXCLUDE)
+
+
+async def remember_deleted(connection: Connection, key: TaskKey, by: str, at_us: int) -> None:
+    """Later events of the task are ignored."""
+    await connection.execute(_REMEMBER, *key, by, at_us)

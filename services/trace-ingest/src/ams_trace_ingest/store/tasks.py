@@ -1,0 +1,152 @@
+"""Tasks as rows and back."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ams_contracts.codec import encode
+from ams_contracts.documents import Failure, Status, TaskDocument
+from ams_contracts.fold import Stamp, TaskState
+from ams_contracts.tables import tasks
+from ams_contracts.views import Task, usd
+from ams_trace_ingest.store.columns import names, quoted, upsert
+from ams_trace_ingest.store.connections import Connection, copy_rows
+
+COLUMNS = names(tasks)
+_UPSERT = upsert(tasks)
+_SELECT = f"SELECT {', '.join(f't.{quoted(name)}' for name in COLUMNS)}"
+_LOCK = f"""{_SELECT} FROM unnest($1::text[], $2::text[]) AS wanted (project_id, task_id)
+JOIN tasks t ON t.project_id = wanted.project_id AND t.task_id = wanted.task_id
+ORDER BY t.project_id, t.task_id FOR UPDATE OF t"""
+_DELETE = "DELETE FROM tasks WHERE project_id = $1 AND task_id = $2"
+
+_tags = msgspec.json.Decoder(dict[str, str])
+_document = msgspec.json.Decoder(TaskDocument)
+
+TaskKey = tuple[str, str]
+"""Project and task."""
+
+
+class TaskRow(Struct, kw_only=False, gc=False):
+    """A row; the fields are the columns, in their order. What they mean stands in ``ams_contracts.tables``."""
+
+    project_id: str
+    task_id: str
+    day: date
+    partition: int
+    first_offset: int
+    last_offset: int
+    seen_at_us: int
+    heartbeats: bool
+    document: str | None
+    stamp_phase: int | None
+    stamp_at_us: int | None
+    stamp_seq: int | None
+    stamp_event_id: str | None
+    root_step_id: str | None
+    name: str
+    kind: str
+    agent: str | None
+    status: str
+    started_at_us: int | None
+    ended_at_us: int | None
+    duration_us: int | None
+    conversation_id: str | None
+    user_id: str | None
+    environment: str | None
+    tags: str
+    parent_task_id: str | None
+    preview: str | None
+    error_type: str | None
+    error_message: str | None
+    flags: list[str]
+    steps: int
+    errors: int
+    running_steps: int
+    waiting_steps: int
+    lost_steps: int
+    input_tokens: int
+    output_tokens: int
+    cost_nusd: int
+    priced_steps: int
+    unpriced_steps: int
+    last_event_at_us: int
+    sort_at_us: int
+
+    @property
+    def key(self) -> TaskKey:
+        return (self.project_id, self.task_id)
+
+    @property
+    def state(self) -> TaskState:
+        """The register of the task's own events."""
+        if self.document is None or self.stamp_phase is None:
+            return TaskState()
+        stamp = Stamp(self.stamp_phase, self.stamp_at_us or 0, self.stamp_seq or 0, self.stamp_event_id or "")
+        return TaskState(document=_document.decode(self.document), stamp=stamp)
+
+    def hold(self, state: TaskState) -> None:
+        """Put the register into its columns."""
+        if state.document is not None and state.stamp is not None:
+            self.document = encode(state.document).decode()
+            self.stamp_phase, self.stamp_at_us, self.stamp_seq, self.stamp_event_id = msgspec.structs.astuple(state.stamp)
+
+
+def view_of(row: TaskRow) -> Task:
+    """The row as people and programs see it."""
+    failed = row.error_type is not None or row.error_message is not None
+    return Task(
+        task_id=row.task_id,
+        name=row.name,
+        kind=row.kind,
+        agent=row.agent,
+        status=Status(row.status),
+        started_at_us=row.started_at_us,
+        ended_at_us=row.ended_at_us,
+        duration_us=row.duration_us,
+        steps=row.steps,
+        errors=row.errors,
+        running_steps=row.running_steps,
+        waiting_steps=row.waiting_steps,
+        lost_steps=row.lost_steps,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cost_usd=usd(row.cost_nusd) if row.priced_steps else None,
+        unpriced_steps=row.unpriced_steps,
+        conversation_id=row.conversation_id,
+        user_id=row.user_id,
+        environment=row.environment,
+        tags=_tags.decode(row.tags),
+        parent_task_id=row.parent_task_id,
+        preview=row.preview,
+        error=Failure(type=row.error_type, message=row.error_message) if failed else None,
+        last_event_at_us=row.last_event_at_us,
+        flags=row.flags,
+    )
+
+
+def task_row(record: Any) -> TaskRow:
+    """An asyncpg record of all columns, in order."""
+    return TaskRow(*record.values())
+
+
+async def lock(connection: Connection, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
+    """The rows of these tasks, as many as there are, held until the transaction ends; taken in order of their keys."""
+    if not keys:
+        return {}
+    rows = [task_row(record) for record in await connection.fetch(_LOCK, [key[0] for key in keys], [key[1] for key in keys])]
+    return {row.key: row for row in rows}
+
+
+async def write(connection: Connection, rows: Sequence[TaskRow]) -> None:
+    """Insert rows, or replace those that are there (and locked)."""
+    await copy_rows(connection, "tasks_staging", [msgspec.structs.astuple(row) for row in rows], COLUMNS)
+    await connection.execute(_UPSERT)
+
+
+async def delete(connection: Connection, key: TaskKey) -> None:
+    """Delete a task's row."""
+    await connection.execute(_DELETE, *key)

@@ -1,0 +1,122 @@
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from ams_contracts.topics import STEPS
+from ams_kit.bus import LogRecord
+from ams_trace_ingest.migrations.upgrade import upgrade
+from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.store.connections import open_writer
+
+TABLES = (
+    "positions",
+    "task_days",
+    "tasks",
+    "steps",
+    "step_payloads",
+    "task_producers",
+    "agents",
+    "response_claims",
+    "deleted_tasks",
+    "dead_letters",
+)
+
+
+@pytest.fixture(scope="session")
+def traces_template(postgres_admin_url: str) -> Iterator[str]:
+    """The URL of a migrated database of this run."""
+    name = f"projector_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+    url = f"{postgres_admin_url.rsplit('/', 1)[0]}/{name}"
+
+    async def make() -> None:
+        connection = await asyncpg.connect(postgres_admin_url)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+        await upgrade(url)
+
+    async def drop() -> None:
+        connection = await asyncpg.connect(postgres_admin_url)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.close()
+
+    asyncio.run(make())
+    yield url
+    asyncio.run(drop())
+
+
+@pytest_asyncio.fixture
+async def traces_url(traces_template: str) -> str:
+    """The same with all tables empty."""
+    connection = await asyncpg.connect(traces_template)
+    await connection.execute(f"TRUNCATE {', '.join(f'g1.{table}' for table in TABLES)}")
+    await connection.close()
+    return traces_template
+
+
+class Store:
+    """What the tables hold."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    async def rows(self, table: str, *, without: Sequence[str] = ()) -> list[dict[str, Any]]:
+        found = [
+            {key: value for key, value in dict(row).items() if key not in without}
+            for row in await self.connection.fetch(f"SELECT * FROM g1.{table}")
+        ]
+        return sorted(found, key=repr)
+
+    async def task(self, task: str) -> dict[str, Any]:
+        row = await self.connection.fetchrow("SELECT * FROM g1.tasks WHERE task_id = $1", task)
+        assert row is not None
+        return dict(row)
+
+    async def step(self, step: str) -> dict[str, Any]:
+        row = await self.connection.fetchrow("SELECT * FROM g1.steps WHERE step_id = $1", step)
+        assert row is not None
+        return dict(row)
+
+    async def empty(self) -> None:
+        await self.connection.execute(f"TRUNCATE {', '.join(f'g1.{table}' for table in TABLES)}")
+
+    async def everything(self) -> dict[str, list[dict[str, Any]]]:
+        return {table: await self.rows(table) for table in TABLES}
+
+
+@pytest_asyncio.fixture
+async def store(traces_url: str) -> AsyncIterator[Store]:
+    connection = await asyncpg.connect(traces_url)
+    yield Store(connection)
+    await connection.close()
+
+
+@pytest_asyncio.fixture
+async def pool(traces_url: str) -> AsyncIterator[asyncpg.Pool]:
+    pool = await open_writer(traces_url, application="test", size_max=4)
+    yield pool
+    await pool.close()
+
+
+class Projector:
+    """Applies records in order, each call where the one before ended."""
+
+    def __init__(self, projection: StepsProjection) -> None:
+        self.projection = projection
+        self.position: dict[int, int] = {}
+
+    async def apply(self, records: Sequence[LogRecord], *, expected: int | None = None) -> int:
+        partition = records[0].partition
+        at = self.position.get(partition, 0) if expected is None else expected
+        self.position[partition] = await self.projection.apply(STEPS.name, partition, list(records), at)
+        return self.position[partition]
+
+
+@pytest_asyncio.fixture
+async def projector(pool: asyncpg.Pool) -> Projector:
+    return Projector(StepsProjection(pool))
