@@ -1,6 +1,5 @@
 """All of it in one object, for ``app.state.auth``."""
 
-from collections.abc import Awaitable, Callable
 from typing import Self
 
 import httpx
@@ -9,10 +8,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from ams_contracts.claims import Access
-from ams_kit.auth.access import AccessClient, AccessSource
+from ams_kit.auth.access import AccessClient
 from ams_kit.auth.api_keys import KeyClient
 from ams_kit.auth.changes import Changes
-from ams_kit.auth.jwks import JwksKeys, KeySource
+from ams_kit.auth.jwks import JwksKeys
 from ams_kit.auth.revocation import RevocationList
 from ams_kit.auth.verifier import Verifier
 
@@ -44,29 +43,20 @@ class AuthKit:
         service_secret: Of the tokens between services.
     """
 
-    def __init__(
-        self,
-        *,
-        redis: Redis,
-        key_source: KeySource,
-        access_source: AccessSource,
-        keys: KeyClient,
-        changes: Changes,
-        service_secret: str,
-        public_url: str,
-        on_close: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, http: httpx.AsyncClient, redis: Redis, *, service_secret: str, public_url: str, service: str) -> None:
         self.redis = redis
-        self.keys = keys
-        self.changes = changes
         self.service_secret = service_secret
+        self.keys = KeyClient(http)
+        self.changes = Changes(redis)
         self.revocations = RevocationList(redis)
-        self.verifier = Verifier(key_source, self.revocations, issuer=public_url.rstrip("/"))
-        self._access_source = access_source
-        self._on_close = on_close
-        changes.subscribe(self.revocations.hear)
-        changes.on_gap(self.revocations.refresh_soon)
-        changes.start()
+        self.verifier = Verifier(JwksKeys(http), self.revocations, issuer=public_url.rstrip("/"))
+        self._http = http
+        self._access = AccessClient(http, service_secret, service)
+        for hear in (self.revocations.hear, self._access.hear, self.keys.hear):
+            self.changes.subscribe(hear)
+        for gap in (self.revocations.refresh_soon, self._access.forget, self.keys.doubt):
+            self.changes.on_gap(gap)
+        self.changes.start()
         self.revocations.start()
 
     @classmethod
@@ -80,32 +70,10 @@ class AuthKit:
             public_url: ``AMS_PUBLIC_URL``: the issuer of tokens.
             service: Name of this service in the tokens that it shows to others.
         """
-        redis = open_redis(redis_url)
         http = httpx.AsyncClient(
             base_url=identity_url, timeout=IDENTITY_TIMEOUT_SECONDS, trust_env=False, limits=httpx.Limits(max_connections=32)
         )
-        changes = Changes(redis)
-        access = AccessClient(http, service_secret, service)
-        keys = KeyClient(http)
-        for hear in (access.hear, keys.hear):
-            changes.subscribe(hear)
-        changes.on_gap(access.forget)
-        changes.on_gap(keys.doubt)
-
-        async def close() -> None:
-            await http.aclose()
-            await redis.aclose()
-
-        return cls(
-            redis=redis,
-            key_source=JwksKeys(http),
-            access_source=access,
-            keys=keys,
-            changes=changes,
-            service_secret=service_secret,
-            public_url=public_url,
-            on_close=close,
-        )
+        return cls(http, open_redis(redis_url), service_secret=service_secret, public_url=public_url, service=service)
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
         """What a user is in a project; ``None`` when they are nothing there.
@@ -113,10 +81,11 @@ class AuthKit:
         Raises:
             UnavailableError: Nobody can say right now.
         """
-        return await self._access_source.access(user_id, project_id)
+        return await self._access.access(user_id, project_id)
 
     async def close(self) -> None:
         """Stop listening and close the clients."""
         await self.changes.close()
         await self.revocations.close()
-        await self._on_close()
+        await self._http.aclose()
+        await self.redis.aclose()

@@ -47,7 +47,8 @@ async def read_json(
     check_content_headers(request)
     data = await _read(request, bytes_max, seconds_max)
     try:
-        decode(_anything, data, bytes_max=bytes_max)  # what cannot be decoded at all, garbage at its end included, comes before what means nothing
+        # first whether it is JSON at all, garbage at its end included; then whether it means something
+        decode(_anything, data, bytes_max=bytes_max)
         return decode(decoder, data, bytes_max=bytes_max)
     except MalformedError as error:
         code = _NOT_DECODED.get(error.code)
@@ -99,7 +100,8 @@ def documented(body: type[msgspec.Struct]) -> type[Operation]:
 
     class DocumentedOperation(Operation):
         def __init__(self, **fields: Any) -> None:
-            super().__init__(**{**fields, "request_body": request_body})
+            super().__init__(**fields)
+            self.request_body = request_body
 
     return DocumentedOperation
 

@@ -1,0 +1,32 @@
+"""``ams-identity serve | migrate``."""
+
+import os
+import sys
+
+from ams_identity.app import SERVICE, make_app
+from ams_identity.migrations.run import migrate
+from ams_identity.settings import MigrateSettings, Settings
+from ams_kit.service import read_settings, run
+from ams_kit.telemetry.logs import configure_logging
+
+USAGE = "usage: ams-identity serve | migrate\n"
+EXIT_USAGE = 2
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Serve, or bring the database to the newest revision."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments == ["serve"]:
+        settings = read_settings(Settings, os.environ, SERVICE)
+        run(SERVICE, lambda: make_app(settings), host=settings.host, port=settings.port, log_level=settings.log_level)
+    elif arguments == ["migrate"]:
+        settings = read_settings(MigrateSettings, os.environ, SERVICE)
+        configure_logging(SERVICE, settings.log_level)
+        migrate(settings.database_url)
+    else:
+        sys.stderr.write(USAGE)
+        raise SystemExit(EXIT_USAGE)
+
+
+if __name__ == "__main__":
+    main()

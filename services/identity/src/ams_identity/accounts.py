@@ -1,0 +1,212 @@
+"""Accounts: register, who am I, another password, and closing one."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from litestar import Request, get, post
+from msgspec import Struct
+
+from ams_contracts.claims import Role
+from ams_contracts.identity_events import AccessChanged, ProjectCreated, SessionRevoked, UserDisabled, UserRegistered
+from ams_identity import names, revocation
+from ams_identity.audit import Action, record
+from ams_identity.identity import BODY_BYTES_MAX, Identity, identity_of
+from ams_identity.ids import uuid7
+from ams_identity.outbox import microseconds, new_event_id, put
+from ams_identity.store import Executor, members, projects, revocations, sessions, users
+from ams_identity.store.users import User
+from ams_identity.throttle import client_address, counter_of
+from ams_kit.auth import principal_of
+from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.problems import ConflictError, InvalidError, UnauthenticatedError
+
+
+class RegisterBody(Struct, frozen=True):
+    """A new account."""
+
+    username: str
+    email: str
+    password: str
+
+
+class PasswordBody(Struct, frozen=True):
+    """Another password. ``password`` is the one that holds now."""
+
+    password: str
+    new_password: str
+
+
+class UserView(Struct, frozen=True, kw_only=True):
+    """A person, as they see themselves."""
+
+    user_id: str
+    username: str
+    email: str
+    created_at: datetime
+
+
+class Registered(Struct, frozen=True):
+    """The answer to a registration."""
+
+    user: UserView
+
+
+_register = msgspec.json.Decoder(RegisterBody)
+_password = msgspec.json.Decoder(PasswordBody)
+
+
+def view_of(user: User) -> UserView:
+    """What may be shown of a user to themselves."""
+    return UserView(user_id=user.user_id, username=user.username, email=user.email, created_at=user.created_at)
+
+
+@post(["/api/auth/register", "/api/register"], opt={"public": True}, security=[{}], operation_class=documented(RegisterBody))
+async def register(request: Request[Any, Any, Any]) -> Registered:
+    """Make an account, with a first project of its own."""
+    identity = identity_of(request)
+    body = await read_json(request, _register, bytes_max=BODY_BYTES_MAX)
+    username, email = names.check_username(body.username), names.check_email(body.email)
+    names.check_password(body.password, chars_min=identity.policy.password_chars_min, username=username, email=email)
+    await identity.throttle.take([(f"register:{counter_of(client_address(request))}", identity.policy.registers_per_minute)])
+
+    async def still_free() -> None:
+        _refuse_taken(await users.taken(identity.pool, username.lower(), email.lower()))
+
+    await still_free()  # of fifty at once, those who come too late cost no hash
+    password_hash = await identity.passwords.hash(body.password, gate=still_free)
+    user = User(
+        user_id=uuid7(identity.now_s()),
+        username=username,
+        email=email,
+        password_hash=password_hash,
+        created_at=identity.now(),
+        disabled_at=None,
+    )
+    async with identity.pool.acquire() as connection, connection.transaction():
+        if not await users.insert(connection, user):
+            _refuse_taken(await users.taken(connection, username.lower(), email.lower()) or "username")
+        await add_account(connection, request, user)
+    identity.outbox.wake()
+    return Registered(view_of(user))
+
+
+def _refuse_taken(what: str | None) -> None:
+    if what is not None:
+        raise ConflictError(f"This {what} has an account already.", code=f"{what}_taken")
+
+
+async def add_account(database: Executor, request: Request[Any, Any, Any], user: User) -> str:
+    """What belongs to a new user's row: the first project, audit, events. Returns the project's id."""
+    at = user.created_at
+    event = UserRegistered(event_id=new_event_id(), at_us=microseconds(at), user_id=user.user_id, username=user.username)
+    await put(database, user.user_id, event, at)
+    await record(database, request, Action.REGISTERED, at, user_id=user.user_id)
+    return await add_project(database, request, user.user_id, f"{user.username}'s project", at)
+
+
+async def add_project(database: Executor, request: Request[Any, Any, Any], user_id: str, name: str, at: datetime) -> str:
+    """A new project and its first owner. Returns its id."""
+    project_id = uuid7(at.timestamp())
+    await projects.insert(database, project_id, name, user_id, at)
+    await members.insert(database, project_id, user_id, Role.OWNER, at)
+    created = ProjectCreated(event_id=new_event_id(), at_us=microseconds(at), project_id=project_id, name=name, user_id=user_id)
+    await put(database, project_id, created, at)
+    owner = AccessChanged(event_id=new_event_id(), at_us=microseconds(at), project_id=project_id, user_id=user_id, role=Role.OWNER)
+    await put(database, project_id, owner, at)
+    await record(database, request, Action.PROJECT_CREATED, at, user_id=user_id, project_id=project_id)
+    return project_id
+
+
+@get(["/api/users/me", "/api/me"])
+async def me(request: Request[Any, Any, Any]) -> UserView:
+    """Who the token belongs to."""
+    return view_of(await user_of(request))
+
+
+async def user_of(request: Request[Any, Any, Any]) -> User:
+    """The account of the person who asks.
+
+    Raises:
+        UnauthenticatedError: There is none any more.
+    """
+    user = await users.by_id(identity_of(request).pool, principal_of(request).user_id)
+    if user is None or user.disabled_at is not None:
+        raise UnauthenticatedError("Sign in again.", code="session_ended")
+    return user
+
+
+@post("/api/users/me/password", status_code=204, operation_class=documented(PasswordBody))
+async def change_password(request: Request[Any, Any, Any]) -> None:
+    """Choose another password. Every other session of the account ends."""
+    identity, principal = identity_of(request), principal_of(request)
+    body = await read_json(request, _password, bytes_max=BODY_BYTES_MAX)
+    user = await user_of(request)
+    names.check_password(body.new_password, chars_min=identity.policy.password_chars_min, username=user.username, email=user.email)
+    limits = [(f"password:{user.user_id}", identity.policy.login_failures_per_minute)]
+    if not await identity.passwords.matches(user.password_hash, body.password, gate=lambda: identity.throttle.look(limits)):
+        await identity.throttle.take(limits)
+        raise InvalidError("This is not the password that holds now.", code="wrong_password")
+    password_hash = await identity.passwords.hash(body.new_password)
+    at = identity.now()
+    async with identity.pool.acquire() as connection, connection.transaction():
+        if not await users.set_password(connection, user.user_id, password_hash, user.password_hash or ""):
+            raise ConflictError("The password was changed elsewhere at the same moment.", code="password_changed")
+        ended = await sessions.end_all(connection, user.user_id, at, "password", keep=principal.session_id)
+        voided = [revocation.of_session(user.user_id, session_id, at) for session_id in ended]
+        for item in voided:
+            await revocations.insert(connection, item)
+            event = SessionRevoked(
+                event_id=new_event_id(), at_us=microseconds(at), user_id=user.user_id, session_id=item.session_id or "", reason="password"
+            )
+            await put(connection, user.user_id, event, at)
+        await record(connection, request, Action.PASSWORD_CHANGED, at, user_id=user.user_id)
+    identity.outbox.wake()
+    await identity.revoker.push(voided)
+
+
+async def disable(identity: Identity, request: Request[Any, Any, Any], user_id: str) -> bool:
+    """Close an account to its owner; every token of it is void at once. False when there is no such open account."""
+    at = identity.now()
+    voided = revocation.of_user(user_id, at)
+    async with identity.pool.acquire() as connection, connection.transaction():
+        if not await users.disable(connection, user_id, at):
+            return False
+        await sessions.end_all(connection, user_id, at, "disabled")
+        await revocations.insert(connection, voided)
+        await put(connection, user_id, UserDisabled(event_id=new_event_id(), at_us=microseconds(at), user_id=user_id), at)
+        await record(connection, request, Action.DISABLED, at, subject=user_id)
+    identity.outbox.wake()
+    await identity.revoker.push([voided])
+    return True
+
+
+async def ensure_local(identity: Identity, request: Request[Any, Any, Any], username: str) -> tuple[str, str]:
+    """An account of this machine's own, without a password, with a first project. Returns the ids of user and project."""
+    user = await _local_user(identity, request, username)
+    owned = await projects.of_user(identity.pool, user.user_id, after=None, limit=1)
+    if owned:
+        return user.user_id, owned[0].project_id
+    async with identity.pool.acquire() as connection, connection.transaction():
+        return user.user_id, await add_project(connection, request, user.user_id, f"{user.username}'s project", identity.now())
+
+
+async def _local_user(identity: Identity, request: Request[Any, Any, Any], username: str) -> User:
+    known = await users.by_username(identity.pool, username.lower())
+    if known is not None:
+        return known
+    email = f"{username.lower()}@localhost"
+    user = User(
+        user_id=uuid7(identity.now_s()), username=username, email=email, password_hash=None, created_at=identity.now(), disabled_at=None
+    )
+    async with identity.pool.acquire() as connection, connection.transaction():
+        if await users.insert(connection, user):
+            await add_account(connection, request, user)
+    identity.outbox.wake()
+    known = await users.by_username(identity.pool, username.lower())
+    if known is None:
+        raise ConflictError("Somebody has that address.", code="email_taken")
+    return known
+
+
+ROUTES = [register, me, change_password]

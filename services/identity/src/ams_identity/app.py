@@ -1,0 +1,207 @@
+"""The composition root: the only place that builds identity's clients and opens connections."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import structlog
+from litestar import Litestar, Request, Response, Router, get
+from litestar.di import Provide
+from redis.exceptions import RedisError
+
+from ams_identity import accounts, codes, keys, projects, sessions
+from ams_identity.identity import Identity, Policy, identity_of
+from ams_identity.internal import internal_routes
+from ams_identity.local_auth import LocalAuth
+from ams_identity.outbox import Outbox
+from ams_identity.passwords import Passwords
+from ams_identity.revocation import Revoker
+from ams_identity.settings import Settings
+from ams_identity.signing import SigningKeys, WrongSecretError
+from ams_identity.store import sessions as session_rows
+from ams_identity.store import signin_codes
+from ams_identity.throttle import Throttle
+from ams_identity.tokens import derive_key
+from ams_kit.auth import AuthMiddleware, open_redis, provide_access
+from ams_kit.auth.jwks import JWKS_PATH, Jwks
+from ams_kit.bus import Log
+from ams_kit.db import check_pool, open_pool
+from ams_kit.http.app import make_application
+from ams_kit.http.problems import Problem, UnavailableError, answer_ams_error
+
+SERVICE = "identity"
+POOL_SIZE = 10
+LOAD_PAUSE_SECONDS = 1
+TIDY_SECONDS = 3_600
+KEPT_AFTER_EXPIRY = timedelta(days=7)  # for whoever looks into what happened
+JWKS_MAX_AGE_SECONDS = 60
+
+# the database or Redis does not answer: 503 and not 500, whichever route met it first
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    OSError,
+    TimeoutError,
+    RedisError,
+)
+
+logger = structlog.get_logger(__name__)
+
+
+def cookie_is_secure(public_url: str) -> bool:
+    """Whether the refresh cookie is ``Secure``: always, except when the public URL is http on loopback."""
+    parts = urlsplit(public_url)
+    host = parts.hostname or ""
+    try:
+        loopback = ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost" or host.endswith(".localhost")
+    return not (parts.scheme == "http" and loopback)
+
+
+@get(JWKS_PATH, opt={"public": True}, security=[{}])
+async def jwks(request: Request[Any, Any, Any]) -> Response[Jwks]:
+    """The public keys of access tokens."""
+    published = identity_of(request).signing.jwks()
+    if not published:
+        raise UnavailableError("The keys are not there yet.")
+    return Response(Jwks(published), headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}"})
+
+
+def _answer_away(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    logger.warning("a server is away", path=request.url.path, error_type=type(error).__name__)
+    return answer_ams_error(request, UnavailableError("A server that this needs is away. Try again."))
+
+
+def make_app(settings: Settings, *, now_s: Callable[[], float] = time.time) -> Litestar:
+    """The application.
+
+    Args:
+        settings: Of this process.
+        now_s: The clock, seconds since the epoch.
+    """
+    public_url = settings.public_url.rstrip("/")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            pool = await open_pool(settings.database_url, application="ams-identity", size_max=POOL_SIZE)
+            stack.callback(pool.terminate)
+            redis = open_redis(settings.redis_url)
+            stack.push_async_callback(redis.aclose)
+            signing = SigningKeys(pool, settings.secret_key)
+            revoker = Revoker(pool, redis, now_s=now_s)
+            stack.push_async_callback(revoker.close)
+            outbox = Outbox(pool, lambda: Log.open(settings.kafka_bootstrap, "ams-identity"))
+            stack.push_async_callback(outbox.close)
+            passwords = Passwords()
+            stack.callback(passwords.close)
+            auth = LocalAuth(redis, signing, projects.ProjectAccess(pool), service_secret=settings.service_secret, issuer=public_url)
+            stack.push_async_callback(auth.close)
+            identity = Identity(
+                pool=pool,
+                passwords=passwords,
+                signing=signing,
+                revoker=revoker,
+                outbox=outbox,
+                throttle=Throttle(redis),
+                policy=Policy(
+                    issuer=public_url,
+                    cookie_secure=cookie_is_secure(public_url),
+                    password_chars_min=settings.password_chars_min,
+                    login_failures_per_minute=settings.login_failures_per_minute,
+                    registers_per_minute=settings.registers_per_minute,
+                ),
+                refresh_key=derive_key(settings.secret_key, "refresh"),
+                now_s=now_s,
+            )
+            app.state.auth, app.state.identity, app.state.redis = auth, identity, redis
+            background = [] if await _load_keys(signing) else [asyncio.create_task(_keep_loading(signing), name="signing-keys")]
+            background.append(asyncio.create_task(_keep_tidy(identity), name="tidy"))
+            for task in background:
+                stack.push_async_callback(_stop, task)
+            revoker.start()
+            outbox.start()
+            yield
+
+    async def check_postgres() -> None:
+        await check_pool(app.state.identity.pool)
+
+    async def check_redis() -> None:
+        await app.state.redis.ping()
+
+    async def check_keys() -> None:
+        if not app.state.identity.signing.jwks():
+            raise UnavailableError
+
+    app = make_application(
+        title="AMS identity",
+        openapi_path="/api/auth/openapi",
+        route_handlers=[
+            Router(
+                "/",
+                route_handlers=[
+                    jwks,
+                    *accounts.ROUTES,
+                    *sessions.ROUTES,
+                    *codes.ROUTES,
+                    internal_routes(),
+                    Router("/", route_handlers=[*projects.ROUTES, *keys.ROUTES]),
+                ],
+                exception_handlers=dict.fromkeys(AWAY, _answer_away),
+            )
+        ],
+        checks={"postgres": check_postgres, "redis": check_redis, "keys": check_keys},
+        dependencies={"access": Provide(provide_access)},
+        middleware=[AuthMiddleware()],
+        lifespan=[lifespan],
+    )
+    return app
+
+
+async def _load_keys(signing: SigningKeys) -> bool:
+    """Read the signing keys. False when the database is away.
+
+    Raises:
+        WrongSecretError: This process can never sign.
+    """
+    try:
+        await signing.load()
+    except WrongSecretError as error:
+        logger.error(str(error))  # noqa: TRY400  the sentence is all that helps
+        raise
+    except (*AWAY, asyncpg.PostgresError) as error:
+        logger.warning("signing keys not read", error_type=type(error).__name__)
+        return False
+    return True
+
+
+async def _keep_loading(signing: SigningKeys) -> None:
+    while not await _load_keys(signing):  # noqa: ASYNC110  nothing tells when a database is back
+        await asyncio.sleep(LOAD_PAUSE_SECONDS)
+
+
+async def _keep_tidy(identity: Identity) -> None:
+    """Forget hourly what expired a week ago."""
+    while True:
+        try:
+            before = identity.now() - KEPT_AFTER_EXPIRY
+            await session_rows.delete_expired(identity.pool, before)
+            await signin_codes.delete_expired(identity.pool, before)
+        except (*AWAY, asyncpg.PostgresError) as error:
+            logger.warning("not tidied", error_type=type(error).__name__)
+        await asyncio.sleep(TIDY_SECONDS)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

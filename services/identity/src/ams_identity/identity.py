@@ -1,0 +1,49 @@
+"""What every route of identity works with: built once by ``app.py``, found in ``app.state.identity``."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+from litestar import Request
+from msgspec import Struct
+
+from ams_identity.outbox import Outbox
+from ams_identity.passwords import Passwords
+from ams_identity.revocation import Revoker
+from ams_identity.signing import SigningKeys
+from ams_identity.throttle import Throttle
+
+BODY_BYTES_MAX = 4_096
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """The decisions that settings make. ``cookie_secure``: see ``app.cookie_is_secure``."""
+
+    issuer: str
+    cookie_secure: bool
+    password_chars_min: int
+    login_failures_per_minute: int
+    registers_per_minute: int
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """The parts. ``refresh_key`` derives refresh tokens; ``now_s`` is the clock."""
+
+    pool: asyncpg.Pool
+    passwords: Passwords
+    signing: SigningKeys
+    revoker: Revoker
+    outbox: Outbox
+    throttle: Throttle
+    policy: Policy
+    refresh_key: bytes
+    now_s: Callable[[], float]
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.now_s(), UTC)
+
+
+def identity_of(request: Request[Any, Any, Any]) -> Identity:
+    """The parts, for a route."""
+    return request.app.state.identity

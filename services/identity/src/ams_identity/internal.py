@@ -1,0 +1,106 @@
+"""Routes for the other services and for ``ams up``: never routed to the outside, and closed to everyone without a service token."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Router, get, post
+from litestar.params import FromPath
+from msgspec import Struct
+
+from ams_contracts.claims import Access
+from ams_identity import names
+from ams_identity.accounts import disable, ensure_local
+from ams_identity.codes import create_code
+from ams_identity.identity import BODY_BYTES_MAX, identity_of
+from ams_identity.keys import CreatedKey, KeyBody, add_key
+from ams_identity.store import projects
+from ams_kit.auth import internal_only, is_uuid
+from ams_kit.http.json_body import read_json
+from ams_kit.http.problems import NotFoundError
+
+AUDIENCE = "identity"
+
+
+class AccountBody(Struct, frozen=True):
+    """An account of this machine's own."""
+
+    username: str
+
+
+class Account(Struct, frozen=True):
+    """It, and its first project."""
+
+    user_id: str
+    project_id: str
+
+
+class CodeBody(Struct, frozen=True):
+    """Whom a code shall sign in."""
+
+    user_id: str
+
+
+class Code(Struct, frozen=True):
+    """Good for ten minutes and one use."""
+
+    code: str
+
+
+_account = msgspec.json.Decoder(AccountBody)
+_code = msgspec.json.Decoder(CodeBody)
+_key = msgspec.json.Decoder(KeyBody)
+
+
+@get("/access")
+async def access(request: Request[Any, Any, Any]) -> Access:
+    """What a user is in a project (``?user_id=&project_id=``)."""
+    query = request.query_params
+    found = await request.app.state.auth.access(query.get("user_id", ""), query.get("project_id", ""))
+    if found is None:
+        raise NotFoundError("They are nothing there.", code="no_access")
+    return found
+
+
+@post("/accounts", status_code=200)
+async def ensure_account(request: Request[Any, Any, Any]) -> Account:
+    """Make sure that an account exists. It has no password: it signs in by code."""
+    body = await read_json(request, _account, bytes_max=BODY_BYTES_MAX)
+    user_id, project_id = await ensure_local(identity_of(request), request, names.check_username(body.username))
+    return Account(user_id, project_id)
+
+
+@post("/accounts/{user:str}/disable", status_code=204)
+async def disable_account(request: Request[Any, Any, Any], user: FromPath[str]) -> None:
+    """Close an account to its owner. Twice is fine."""
+    if is_uuid(user):
+        await disable(identity_of(request), request, user)
+
+
+@post("/signin-codes")
+async def signin_code(request: Request[Any, Any, Any]) -> Code:
+    """A code for a link that signs in once."""
+    body = await read_json(request, _code, bytes_max=BODY_BYTES_MAX)
+    if not is_uuid(body.user_id):
+        raise NotFoundError("There is no such account.")
+    return Code(await create_code(identity_of(request), request, body.user_id))
+
+
+@post("/projects/{project:str}/keys")
+async def project_key(request: Request[Any, Any, Any], project: FromPath[str]) -> CreatedKey:
+    """A new API key."""
+    body = await read_json(request, _key, bytes_max=BODY_BYTES_MAX)
+    identity = identity_of(request)
+    if not is_uuid(project) or not await projects.exists(identity.pool, project):
+        raise NotFoundError("There is no such project.", code="project_not_found")
+    return await add_key(identity, request, project, None, body)
+
+
+def internal_routes() -> Router:
+    """All of them, behind the guard."""
+    return Router(
+        "/internal",
+        route_handlers=[access, ensure_account, disable_account, signin_code, project_key],
+        guards=[internal_only(AUDIENCE)],
+        opt={"public": True},
+        include_in_schema=False,
+    )

@@ -1,0 +1,206 @@
+"""API keys: made, shown once, listed, revoked, and exchanged for what they open."""
+
+import hashlib
+import hmac
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from msgspec import Meta, Struct
+
+from ams_contracts.claims import Access, IdentityChanged, KeyGrant, Role, Scope
+from ams_contracts.identity_events import KeyCreated, KeyRevoked
+from ams_identity import names
+from ams_identity.audit import Action, record
+from ams_identity.identity import BODY_BYTES_MAX, Identity, identity_of
+from ams_identity.ids import random_text
+from ams_identity.outbox import microseconds, new_event_id, put
+from ams_identity.paging import cursor_after, page_of
+from ams_identity.sessions import NO_STORE
+from ams_identity.store import api_keys
+from ams_identity.store.api_keys import ApiKey
+from ams_identity.tokens import ACCESS_SECONDS, INGEST_AUDIENCE
+from ams_kit.auth import require_role
+from ams_kit.auth.api_keys import ID_CHARS, SECRET_CHARS, format_key, parse_key
+from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.problems import ConflictError, InvalidError, NotFoundError, UnauthenticatedError
+
+KEYS_MAX = 200  # of one project
+JTI_CHARS = 22
+KEY_ID_PATTERN = rf"[0-9A-Za-z]{{{ID_CHARS}}}"
+
+
+class KeyBody(Struct, frozen=True):
+    """A new key. Without ``expires_at`` it lives until it is revoked."""
+
+    name: str
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=8)] = msgspec.field(default_factory=lambda: [Scope.INGEST])
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class TokenBody(Struct, frozen=True):
+    """A key that is to be exchanged."""
+
+    api_key: str
+
+
+class KeyView(Struct, frozen=True, kw_only=True):
+    """A key without its secret. ``prefix`` is how it begins, to recognise it by."""
+
+    key_id: str
+    name: str
+    prefix: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    scopes: list[Scope]
+
+
+class CreatedKey(KeyView, frozen=True, kw_only=True):
+    """A new key. ``key`` is shown this once."""
+
+    key: str
+
+
+class KeyList(Struct, frozen=True):
+    """The keys that are not revoked."""
+
+    items: list[KeyView]
+    next_cursor: str | None
+
+
+_key = msgspec.json.Decoder(KeyBody)
+_token = msgspec.json.Decoder(TokenBody)
+
+
+def _fields(key: ApiKey) -> dict[str, Any]:
+    return {
+        "key_id": key.key_id,
+        "name": key.name,
+        "prefix": f"ams_{key.key_id}",
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
+        "scopes": key.scopes,
+    }
+
+
+@post("/api/projects/{project:str}/keys", operation_class=documented(KeyBody))
+async def create_key(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Response[CreatedKey]:
+    """A new key of a project. Members and owners."""
+    require_role(access, Role.MEMBER)
+    body = await read_json(request, _key, bytes_max=BODY_BYTES_MAX)
+    created = await add_key(identity_of(request), request, access.project_id, access.user_id, body)
+    return Response(created, headers=NO_STORE)
+
+
+async def add_key(identity: Identity, request: Request[Any, Any, Any], project_id: str, user_id: str | None, body: KeyBody) -> CreatedKey:
+    """Make a key.
+
+    Raises:
+        InvalidError: The name or the time of expiry means nothing.
+        ConflictError: The project has as many keys as it may.
+    """
+    name, at = names.check_name(body.name, "key"), identity.now()
+    if body.expires_at is not None and body.expires_at <= at:
+        raise InvalidError("expires_at is over already.", code="expired")
+    key_id, secret = random_text(ID_CHARS), random_text(SECRET_CHARS)
+    key = ApiKey(
+        project_id=project_id,
+        key_id=key_id,
+        name=name,
+        secret_hash=_hash(secret),
+        scopes=list(dict.fromkeys(body.scopes)),
+        created_by=user_id,
+        created_at=at,
+        expires_at=body.expires_at,
+    )
+    async with identity.pool.acquire() as connection, connection.transaction():
+        if await api_keys.count(connection, project_id) >= KEYS_MAX:
+            raise ConflictError(f"A project has at most {KEYS_MAX} keys. Revoke one first.", code="too_many_keys")
+        await api_keys.insert(connection, key)
+        event = KeyCreated(
+            event_id=new_event_id(), at_us=microseconds(at), project_id=project_id, key_id=key_id, scopes=key.scopes, user_id=user_id
+        )
+        await put(connection, key_id, event, at)
+        await record(connection, request, Action.KEY_CREATED, at, user_id=user_id, project_id=project_id, subject=key_id)
+    identity.outbox.wake()
+    return CreatedKey(**_fields(key), key=format_key(key_id, secret))
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+@get("/api/projects/{project:str}/keys")
+async def list_keys(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> KeyList:
+    """The keys of a project (``limit``, ``cursor``). Members and owners."""
+    require_role(access, Role.MEMBER)
+    page = page_of(request, KEY_ID_PATTERN)
+    found = await api_keys.of_project(identity_of(request).pool, access.project_id, after=page.after, limit=page.limit + 1)
+    return KeyList([KeyView(**_fields(key)) for key in found[: page.limit]], cursor_after([key.key_id for key in found], page.limit))
+
+
+@delete("/api/projects/{project:str}/keys/{key:str}")
+async def revoke_key(request: Request[Any, Any, Any], key: FromPath[str], access: NamedDependency[Access]) -> None:
+    """Revoke a key: it opens nothing any more, at once. Members and owners."""
+    require_role(access, Role.MEMBER)
+    identity = identity_of(request)
+    at = identity.now()
+    async with identity.pool.acquire() as connection, connection.transaction():
+        if "\0" in key or not await api_keys.revoke(connection, access.project_id, key, at):
+            raise NotFoundError("This project has no such key.", code="key_not_found")
+        event = KeyRevoked(
+            event_id=new_event_id(), at_us=microseconds(at), project_id=access.project_id, key_id=key, user_id=access.user_id
+        )
+        await put(connection, key, event, at)
+        await record(connection, request, Action.KEY_REVOKED, at, user_id=access.user_id, project_id=access.project_id, subject=key)
+    identity.outbox.wake()
+    await identity.revoker.announce(IdentityChanged(kind="key.revoked", key_id=key, project_id=access.project_id))
+
+
+@post("/api/auth/token", status_code=200, opt={"public": True}, security=[{}], operation_class=documented(TokenBody))
+async def exchange_key(request: Request[Any, Any, Any]) -> Response[KeyGrant]:
+    """What a key opens, for ten minutes."""
+    identity = identity_of(request)
+    body = await read_json(request, _token, bytes_max=BODY_BYTES_MAX)
+    refused = UnauthenticatedError("This API key is not valid.", code="invalid_api_key")
+    parsed = parse_key(body.api_key)
+    if parsed is None:
+        raise refused
+    key_id, secret = parsed
+    at = identity.now()
+    key = await api_keys.by_id(identity.pool, key_id)
+    if key is None or not hmac.compare_digest(key.secret_hash, _hash(secret)) or not usable(key, at):
+        raise refused
+    await api_keys.touch(identity.pool, key.project_id, key_id, at)
+    seconds = ACCESS_SECONDS if key.expires_at is None else min(ACCESS_SECONDS, max(1, int((key.expires_at - at).total_seconds())))
+    return Response(_grant(identity, key, seconds), headers=NO_STORE)
+
+
+def usable(key: ApiKey, at: datetime) -> bool:
+    """Whether a key opens anything at that time."""
+    return key.revoked_at is None and (key.expires_at is None or at < key.expires_at)
+
+
+def _grant(identity: Identity, key: ApiKey, seconds: int) -> KeyGrant:
+    now = int(identity.now_s())
+    token = identity.signing.sign(
+        {
+            "iss": identity.policy.issuer,
+            "aud": INGEST_AUDIENCE,
+            "sub": key.key_id,
+            "project_id": key.project_id,
+            "scope": " ".join(key.scopes),
+            "jti": random_text(JTI_CHARS),
+            "iat": now,
+            "exp": now + seconds,
+        }
+    )
+    return KeyGrant(access_token=token, expires_in=seconds, project_id=key.project_id, key_id=key.key_id, scopes=key.scopes)
+
+
+ROUTES = [create_key, list_keys, revoke_key, exchange_key]

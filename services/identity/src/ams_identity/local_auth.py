@@ -1,0 +1,30 @@
+"""Identity asks itself: the same verifier, guard and dependencies as in every service, over its own keys and tables."""
+
+from redis.asyncio import Redis
+
+from ams_contracts.claims import Access
+from ams_kit.auth import AccessSource, Changes, Verifier
+from ams_kit.auth.jwks import KeySource
+from ams_kit.auth.revocation import RevocationList
+
+
+class LocalAuth:
+    """What ``AuthMiddleware``, ``provide_access`` and ``internal_only`` use of ``app.state.auth``."""
+
+    def __init__(self, redis: Redis, keys: KeySource, access: AccessSource, *, service_secret: str, issuer: str) -> None:
+        self.service_secret = service_secret
+        self._access = access
+        self._changes = Changes(redis)
+        self._revocations = RevocationList(redis)
+        self.verifier = Verifier(keys, self._revocations, issuer=issuer)
+        self._changes.subscribe(self._revocations.hear)
+        self._changes.on_gap(self._revocations.refresh_soon)
+        self._changes.start()
+        self._revocations.start()
+
+    async def access(self, user_id: str, project_id: str) -> Access | None:
+        return await self._access.access(user_id, project_id)
+
+    async def close(self) -> None:
+        await self._changes.close()
+        await self._revocations.close()

@@ -1,0 +1,34 @@
+"""``ams-identity migrate``: bring the database to the newest revision. Costs one connection when it is there already."""
+
+import asyncio
+import importlib
+
+import asyncpg
+
+from ams_identity.migrations import HEAD
+
+CONNECT_SECONDS = 10
+UPGRADE_MODULE = (
+    "ams_identity.migrations.upgrade"  # loads alembic and SQLAlchemy (0.5 s), which a start that has nothing to migrate need not pay
+)
+
+
+async def revision_of(database_url: str) -> str | None:
+    """The revision of a database, ``None`` for an empty one."""
+    connection = await asyncpg.connect(database_url, timeout=CONNECT_SECONDS)
+    try:
+        if await connection.fetchval("select to_regclass('alembic_version')") is None:
+            return None
+        return await connection.fetchval("select version_num from alembic_version")
+    finally:
+        await connection.close()
+
+
+def migrate(database_url: str) -> None:
+    """Bring a database to the newest revision. Several processes may call it at once: they wait for each other.
+
+    Args:
+        database_url: ``postgresql://...`` of a role that owns the database.
+    """
+    if asyncio.run(revision_of(database_url)) != HEAD:
+        importlib.import_module(UPGRADE_MODULE).upgrade(database_url)

@@ -1,0 +1,115 @@
+"""Rules of usernames, email addresses, passwords and names. Pure."""
+
+import re
+import unicodedata
+
+from ams_kit.http.problems import InvalidError
+
+USERNAME_CHARS_MAX = 64
+EMAIL_CHARS_MAX = 254
+PASSWORD_CHARS_MAX = 1_024
+NAME_CHARS_MAX = 100
+
+# one name has one spelling: no look-alikes, no invisible letters, nothing that means something in a path, a header or a page
+_USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# the pattern of HTML's <input type=email>, so that the form and the service agree
+_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
+
+_WALKS = (
+    "qwertyuiopasdfghjklzxcvbnm",
+    "qwertzuiopasdfghjklyxcvbnm",
+    "azertyuiopqsdfghjklmwxcvbn",
+    "abcdefghijklmnopqrstuvwxyz",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
+    "01234567890123456789",
+    "1234567890qwertyuiop",
+)
+_COMMON = frozenset(
+    {
+        "password1234", "password12345", "password123456", "password123!", "passw0rd1234", "administrator", "administrator1", "qwerty123456", "qwertyqwerty1",
+        "letmein12345", "letmein123456", "welcome12345", "welcome123456", "iloveyou1234", "changeme1234", "changeme12345", "trustno1trustno1", "1q2w3e4r5t6y7u8i",
+        "1q2w3e4r5t6y", "1qazxsw23edc", "q1w2e3r4t5y6", "abcdefg12345", "abc123456789", "123456789abc", "a123456789012", "unknownunknown",
+        "monkey123456", "dragon123456", "football1234", "baseball1234", "superman1234", "princess1234", "sunshine1234", "master123456", "p@ssw0rd1234", "p@ssword1234",
+        "mypassword123", "mypassword1234", "secret123456", "default12345", "test12345678", "testtest1234", "admin1234567", "admin12345678", "adminadmin12", "root12345678",
+    }
+)  # fmt: skip
+
+
+def check_username(username: str) -> str:
+    """A username as it may be registered.
+
+    Raises:
+        InvalidError: not_ascii | invalid_username.
+    """
+    if not username.isascii():
+        raise InvalidError("A username is made of plain letters and digits.", code="not_ascii")
+    if len(username) > USERNAME_CHARS_MAX or _USERNAME.fullmatch(username) is None:
+        raise InvalidError(
+            f"A username has 1 to {USERNAME_CHARS_MAX} letters, digits, dots, hyphens and underscores, and begins with a letter or digit.",
+            code="invalid_username",
+        )
+    return username
+
+
+def check_email(email: str) -> str:
+    """An email address as it may be registered.
+
+    Raises:
+        InvalidError: not_ascii | invalid_email.
+    """
+    if not email.isascii():
+        raise InvalidError("Write the address in plain letters (punycode for other domains).", code="not_ascii")
+    if len(email) > EMAIL_CHARS_MAX or _EMAIL.fullmatch(email) is None:
+        raise InvalidError("This is not an email address.", code="invalid_email")
+    return email
+
+
+def check_password(password: str, *, chars_min: int, username: str, email: str) -> str:
+    """A password as it may be chosen; kept as it is, spaces at its ends included.
+
+    Raises:
+        InvalidError: too_short | too_long | control_characters | blocklisted.
+    """
+    if len(password) < chars_min:
+        raise InvalidError(f"A password has at least {chars_min} characters.", code="too_short")
+    if len(password) > PASSWORD_CHARS_MAX:
+        raise InvalidError(f"A password has at most {PASSWORD_CHARS_MAX} characters.", code="too_long")
+    if _has_control_characters(password):
+        raise InvalidError("A password has no control characters.", code="control_characters")
+    if is_common(password) or password.lower() in {username.lower(), email.lower()}:
+        raise InvalidError("This password is among the first that anyone would try.", code="blocklisted")
+    return password
+
+
+def is_common(password: str) -> bool:
+    """Whether a password is a known one, a short piece said again and again, or a walk over the keyboard or the alphabet."""
+    text = password.lower()
+    if text in _COMMON:
+        return True
+    if any(text in walk or text[::-1] in walk for walk in _WALKS):
+        return True
+    return text.isascii() and any(_repeats(text, period) for period in range(1, len(text) // 2 + 1))
+
+
+def _repeats(text: str, period: int) -> bool:
+    return all(text[place] == text[place - period] for place in range(period, len(text)))
+
+
+def check_name(name: str, what: str) -> str:
+    """A name that people give to a thing, e.g. ``what`` = "project".
+
+    Raises:
+        InvalidError: invalid_name.
+    """
+    if not name.strip() or len(name) > NAME_CHARS_MAX or _has_control_characters(name) or name != name.strip():
+        raise InvalidError(
+            f"The name of a {what} has 1 to {NAME_CHARS_MAX} characters, none of them invisible at its ends.", code="invalid_name"
+        )
+    return name
+
+
+def _has_control_characters(text: str) -> bool:
+    """Control characters, lone surrogates, and the marks that turn the direction of what follows."""
+    return any(unicodedata.category(char) in {"Cc", "Cs"} or "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069" for char in text)

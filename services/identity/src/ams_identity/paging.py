@@ -1,0 +1,68 @@
+"""Pages of lists: ``?limit=1..500&cursor=``, read strictly. A cursor is the id of the last item."""
+
+import re
+from typing import Any
+
+from litestar import Request
+from litestar.openapi.spec import OpenAPIType, Parameter, Schema
+from msgspec import Struct
+
+from ams_kit.auth.encoding import decode_base64url, encode_base64url
+from ams_kit.http.problems import BadRequestError
+
+LIMIT_DEFAULT = 50
+LIMIT_MAX = 500
+_LIMIT = re.compile(r"[1-9][0-9]{0,2}")
+
+
+class Page(Struct, frozen=True):
+    """Which part of a list. ``after``: id of the last item that the caller has."""
+
+    limit: int
+    after: str | None
+
+
+def page_of(request: Request[Any, Any, Any], id_pattern: str) -> Page:
+    """The page that a request asks for.
+
+    Raises:
+        BadRequestError: unknown_parameter | duplicate_parameter | invalid_limit | invalid_cursor.
+    """
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in {"limit", "cursor"}:
+            raise BadRequestError("There is no such parameter here.", code="unknown_parameter")
+        if name in given:
+            raise BadRequestError(f"Send {name} once.", code="duplicate_parameter")
+        given[name] = value
+    limit = given.get("limit", str(LIMIT_DEFAULT))
+    if _LIMIT.fullmatch(limit) is None or int(limit) > LIMIT_MAX:
+        raise BadRequestError(f"limit is a number from 1 to {LIMIT_MAX}.", code="invalid_limit")
+    cursor = given.get("cursor")
+    return Page(int(limit), None if cursor is None else _after(cursor, id_pattern))
+
+
+def _after(cursor: str, id_pattern: str) -> str:
+    try:
+        after = decode_base64url(cursor).decode()
+    except ValueError as error:
+        raise BadRequestError("This cursor is not one of ours.", code="invalid_cursor") from error
+    if re.fullmatch(id_pattern, after) is None:
+        raise BadRequestError("This cursor is not one of ours.", code="invalid_cursor")
+    return after
+
+
+def cursor_after(ids: list[str], limit: int) -> str | None:
+    """The cursor of the next page, given the ids of one more item than the page holds."""
+    return encode_base64url(ids[limit - 1].encode()) if len(ids) > limit else None
+
+
+PAGE_PARAMETERS = [
+    Parameter(
+        name="limit",
+        param_in="query",
+        required=False,
+        schema=Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=LIMIT_MAX, default=LIMIT_DEFAULT),
+    ),
+    Parameter(name="cursor", param_in="query", required=False, schema=Schema(type=OpenAPIType.STRING)),
+]

@@ -1,0 +1,150 @@
+"""Who revokes: first Postgres (the truth, in the caller's transaction), then Redis (what every service asks), then the channel.
+
+A revocation counts as done when Redis has it: a caller whose ``push`` fails answers 503, and the keeper pushes it as soon as Redis is back.
+The keeper also watches the list's epoch and the server's run id: when either changed, Redis has lost its memory (or the last second of it), and
+everything is written again from Postgres.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+import asyncpg
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ams_contracts import codec
+from ams_contracts.claims import IDENTITY_CHANNEL, IdentityChanged
+from ams_identity.store import revocations
+from ams_identity.store.revocations import Revocation
+from ams_identity.tokens import ACCESS_SECONDS
+from ams_kit.auth.revocation import EPOCH_FIELD, REVOCATIONS_KEY, UNTIL_FOREVER_S
+from ams_kit.auth.tokens import LEEWAY_SECONDS
+from ams_kit.http.problems import UnavailableError
+
+WATCH_SECONDS = 0.5
+UNPUSHED_SECONDS = 5
+TIDY_SECONDS = 60
+MARGIN_SECONDS = 60  # clocks of machines differ; a revocation outlives the last token by this
+
+logger = structlog.get_logger(__name__)
+
+
+def of_token(user_id: str, session_id: str, jti: str, expires_at_s: int) -> Revocation:
+    """Void one access token."""
+    until = expires_at_s + LEEWAY_SECONDS + MARGIN_SECONDS
+    return Revocation(field=f"jti:{jti}", until_s=UNTIL_FOREVER_S, expires_at_s=until, user_id=user_id, session_id=session_id, jti=jti)
+
+
+def of_session(user_id: str, session_id: str, at: datetime) -> Revocation:
+    """Void every access token of a session."""
+    return Revocation(
+        field=f"sid:{session_id}", until_s=UNTIL_FOREVER_S, expires_at_s=_last_expiry(at), user_id=user_id, session_id=session_id
+    )
+
+
+def of_user(user_id: str, at: datetime) -> Revocation:
+    """Void every access token of a user that was issued until now."""
+    return Revocation(field=f"user:{user_id}", until_s=int(at.timestamp()) + 1, expires_at_s=_last_expiry(at), user_id=user_id)
+
+
+def _last_expiry(at: datetime) -> int:
+    return int(at.timestamp()) + ACCESS_SECONDS + LEEWAY_SECONDS + MARGIN_SECONDS
+
+
+def _fields(items: Sequence[Revocation]) -> dict[str, str]:
+    return {item.field: f"{item.until_s}:{item.expires_at_s}" for item in items}
+
+
+def _changed(item: Revocation) -> bytes:
+    return codec.encode(IdentityChanged(kind="session.revoked", user_id=item.user_id, session_id=item.session_id, jti=item.jti))
+
+
+class Revoker:
+    """Writes the list that ``ams_kit.auth.revocation`` reads."""
+
+    def __init__(self, pool: asyncpg.Pool, redis: Redis, *, now_s: Callable[[], float]) -> None:
+        self._pool = pool
+        self._redis = redis
+        self._now_s = now_s
+        self._run_id: str | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._keep(), name="revocation-keeper")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def push(self, items: Sequence[Revocation]) -> None:
+        """Tell Redis and the channel about revocations that are committed.
+
+        Raises:
+            UnavailableError: Redis is away. They will be pushed when it is back; until then nobody may be told that it is done.
+        """
+        if not items:
+            return
+        try:
+            await self._write(items)
+        except (RedisError, OSError) as error:
+            raise UnavailableError("The session is over, but not every service knows yet. Try again.", code="revocation_pending") from error
+        await revocations.mark_pushed(self._pool, [item.field for item in items])
+
+    async def announce(self, changed: IdentityChanged) -> None:
+        """Tell every cache what is no longer true. When Redis is away they learn it by their own deadlines (5 s, 30 s)."""
+        try:
+            await self._redis.publish(IDENTITY_CHANNEL, codec.encode(changed))
+        except (RedisError, OSError) as error:
+            logger.warning("change not announced", kind=changed.kind, error_type=type(error).__name__)
+
+    async def restore(self) -> None:
+        """Write the whole list again. The epoch comes last, in the same transaction."""
+        items = await revocations.live(self._pool, int(self._now_s()))
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hset(REVOCATIONS_KEY, mapping={**_fields(items), EPOCH_FIELD: secrets.token_hex(8)})
+        await pipeline.execute()
+        logger.info("revocation list restored", revocations=len(items))
+
+    async def _write(self, items: Sequence[Revocation]) -> None:
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hset(REVOCATIONS_KEY, mapping=cast("dict[Any, Any]", _fields(items)))
+        for item in items:
+            pipeline.publish(IDENTITY_CHANNEL, _changed(item))
+        await pipeline.execute()
+
+    async def _keep(self) -> None:
+        unpushed_at = tidied_at = 0.0
+        while True:
+            now = time.monotonic()
+            try:
+                await self._watch()
+                if now - unpushed_at >= UNPUSHED_SECONDS:
+                    await self.push(await revocations.unpushed(self._pool))
+                    unpushed_at = now
+                if now - tidied_at >= TIDY_SECONDS:
+                    await self._tidy()
+                    tidied_at = now
+            except (RedisError, OSError, UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                self._run_id, unpushed_at = None, 0.0
+                logger.warning("revocations not kept", error_type=type(error).__name__)
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _watch(self) -> None:
+        run_id = (await self._redis.info("server"))["run_id"]
+        epoch: Any = await self._redis.hget(REVOCATIONS_KEY, EPOCH_FIELD)  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async
+        if epoch is None or run_id != self._run_id:
+            await self.restore()
+            self._run_id = run_id
+
+    async def _tidy(self) -> None:
+        fields = await revocations.delete_expired(self._pool, int(self._now_s()))
+        if fields:
+            await self._redis.hdel(REVOCATIONS_KEY, *fields)  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async

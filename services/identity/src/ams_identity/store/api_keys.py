@@ -1,0 +1,87 @@
+"""Table ``api_keys``. The secret is there as a SHA-256: it has 190 bits of chance, so a slow hash would add nothing."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from ams_contracts.claims import Scope
+from ams_identity.store import Executor
+
+LAST_USED_STEP = "1 minute"  # last_used_at is for people; one write a minute and key is enough
+
+
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """A key of a project."""
+
+    project_id: str
+    key_id: str
+    name: str
+    secret_hash: bytes
+    scopes: list[Scope]
+    created_by: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+_COLUMNS = "project_id, key_id, name, secret_hash, scopes, created_by, created_at, expires_at, last_used_at, revoked_at"
+
+
+def _key(row: Any) -> ApiKey:
+    created_by = row["created_by"]
+    values: dict[str, Any] = {
+        **dict(row),
+        "project_id": str(row["project_id"]),
+        "created_by": str(created_by) if created_by else None,
+        "scopes": [Scope(s) for s in row["scopes"]],
+    }
+    return ApiKey(**values)
+
+
+async def insert(database: Executor, key: ApiKey) -> None:
+    """Add a key."""
+    await database.execute(
+        """
+        insert into api_keys (project_id, key_id, name, secret_hash, scopes, created_by, created_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        """,
+        key.project_id,
+        key.key_id,
+        key.name,
+        key.secret_hash,
+        [scope.value for scope in key.scopes],
+        key.created_by,
+        key.created_at,
+        key.expires_at,
+    )
+
+
+async def by_id(database: Executor, key_id: str) -> ApiKey | None:
+    """A key by its public half, of whichever project: the key is what tells the project."""
+    row = await database.fetchrow(f"select {_COLUMNS} from api_keys where key_id = $1", key_id)  # noqa: S608  a constant list of columns
+    return None if row is None else _key(row)
+
+
+async def of_project(database: Executor, project_id: str, *, after: str | None, limit: int) -> list[ApiKey]:
+    """The keys of a project that are not revoked, in the order of their ids."""
+    sql = f"select {_COLUMNS} from api_keys where project_id = $1 and revoked_at is null and ($2::text is null or key_id > $2) order by key_id limit $3"  # noqa: S608  a constant list of columns
+    return [_key(row) for row in await database.fetch(sql, project_id, after, limit)]
+
+
+async def count(database: Executor, project_id: str) -> int:
+    """How many keys of a project are not revoked."""
+    return int(await database.fetchval("select count(*) from api_keys where project_id = $1 and revoked_at is null", project_id) or 0)
+
+
+async def touch(database: Executor, project_id: str, key_id: str, at: datetime) -> None:
+    """Remember that a key was used, to the minute."""
+    sql = f"update api_keys set last_used_at = $3 where project_id = $1 and key_id = $2 and (last_used_at is null or last_used_at < $3::timestamptz - interval '{LAST_USED_STEP}')"  # noqa: S608  a constant
+    await database.execute(sql, project_id, key_id, at)
+
+
+async def revoke(database: Executor, project_id: str, key_id: str, at: datetime) -> bool:
+    """Revoke a key. False when the project has no such key, or not any more."""
+    sql = "update api_keys set revoked_at = $3 where project_id = $1 and key_id = $2 and revoked_at is null returning 1"
+    return await database.fetchval(sql, project_id, key_id, at) is not None

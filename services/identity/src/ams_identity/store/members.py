@@ -1,0 +1,69 @@
+"""Table ``members``: who is what in which project."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from ams_contracts.claims import Role
+from ams_identity.store import Executor
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """A person in a project."""
+
+    user_id: str
+    username: str
+    role: Role
+    created_at: datetime
+
+
+async def insert(database: Executor, project_id: str, user_id: str, role: Role, at: datetime) -> bool:
+    """Add a member. False when they are one already."""
+    sql = "insert into members (project_id, user_id, role, created_at) values ($1, $2, $3, $4) on conflict do nothing returning 1"
+    return await database.fetchval(sql, project_id, user_id, role.value, at) is not None
+
+
+async def role_of(database: Executor, project_id: str, user_id: str) -> Role | None:
+    """What an account that is open is in a project; ``None`` when nothing."""
+    role = await database.fetchval(
+        """
+        select m.role from members m join users u using (user_id)
+        where m.project_id = $1 and m.user_id = $2 and u.disabled_at is null
+        """,
+        project_id,
+        user_id,
+    )
+    return None if role is None else Role(role)
+
+
+async def of_project(database: Executor, project_id: str, *, after: str | None, limit: int) -> list[Member]:
+    """A project's members, in the order in which their accounts were made."""
+    rows = await database.fetch(
+        """
+        select m.user_id, u.username, m.role, m.created_at
+        from members m join users u using (user_id)
+        where m.project_id = $1 and ($2::uuid is null or m.user_id > $2)
+        order by m.user_id limit $3
+        """,
+        project_id,
+        after,
+        limit,
+    )
+    return [
+        Member(user_id=str(row["user_id"]), username=row["username"], role=Role(row["role"]), created_at=row["created_at"]) for row in rows
+    ]
+
+
+async def owners(database: Executor, project_id: str) -> int:
+    """How many owners a project has."""
+    return int(await database.fetchval("select count(*) from members where project_id = $1 and role = 'owner'", project_id) or 0)
+
+
+async def set_role(database: Executor, project_id: str, user_id: str, role: Role) -> None:
+    """Make a member something else."""
+    await database.execute("update members set role = $3 where project_id = $1 and user_id = $2", project_id, user_id, role.value)
+
+
+async def delete(database: Executor, project_id: str, user_id: str) -> None:
+    """Take a member out."""
+    await database.execute("delete from members where project_id = $1 and user_id = $2", project_id, user_id)

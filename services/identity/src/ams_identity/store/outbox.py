@@ -1,0 +1,38 @@
+"""Table ``outbox``: events that were committed with what they tell of, and are on their way to the log."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from ams_identity.store import Executor
+
+LOCK = 0x616D735F6F62  # "ams_ob": one publisher at a time keeps the order
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """An event on its way."""
+
+    outbox_id: int
+    key: bytes
+    value: bytes
+
+
+async def insert(database: Executor, key: bytes, value: bytes, at: datetime) -> None:
+    """Add an event."""
+    await database.execute("insert into outbox (key, value, created_at) values ($1, $2, $3)", key, value, at)
+
+
+async def lock(database: Executor) -> bool:
+    """Become the publisher until the transaction ends. False when another process is."""
+    return bool(await database.fetchval("select pg_try_advisory_xact_lock($1)", LOCK))
+
+
+async def oldest(database: Executor, limit: int) -> list[Waiting]:
+    """The events that have waited longest."""
+    rows = await database.fetch("select outbox_id, key, value from outbox order by outbox_id limit $1", limit)
+    return [Waiting(**dict(row)) for row in rows]
+
+
+async def delete(database: Executor, outbox_ids: list[int]) -> None:
+    """Forget events that the log has."""
+    await database.execute("delete from outbox where outbox_id = any($1::bigint[])", outbox_ids)

@@ -1,0 +1,70 @@
+"""Table ``revocations``: the truth about revoked tokens. ``pushed`` says whether Redis was told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from ams_identity.store import Executor
+
+
+class Revocation(Struct, frozen=True, kw_only=True):
+    """Tokens of ``field`` (``jti:..``, ``sid:..``, ``user:..``) issued before ``until_s`` are void; nobody needs to know after ``expires_at_s``."""
+
+    field: str
+    until_s: int
+    expires_at_s: int
+    user_id: str
+    session_id: str | None = None
+    jti: str | None = None
+
+
+def _revocation(row: Any) -> Revocation:
+    session_id = row["session_id"]
+    values: dict[str, Any] = {**dict(row), "user_id": str(row["user_id"]), "session_id": str(session_id) if session_id else None}
+    return Revocation(**values)
+
+
+async def insert(database: Executor, revocation: Revocation) -> None:
+    """Add a revocation; of two for one subject the wider one holds."""
+    await database.execute(
+        """
+        insert into revocations (field, until_s, expires_at_s, user_id, session_id, jti)
+        values ($1, $2, $3, $4, $5, $6)
+        on conflict (field) do update
+        set until_s = greatest(revocations.until_s, excluded.until_s), expires_at_s = greatest(revocations.expires_at_s, excluded.expires_at_s), pushed = false
+        """,
+        revocation.field,
+        revocation.until_s,
+        revocation.expires_at_s,
+        revocation.user_id,
+        revocation.session_id,
+        revocation.jti,
+    )
+
+
+async def live(database: Executor, now_s: int) -> list[Revocation]:
+    """Every revocation that still matters. Bounded by the tokens' lifetime, not by a limit: leaving one out would let a revoked token in."""
+    rows = await database.fetch(
+        "select field, until_s, expires_at_s, user_id, session_id, jti from revocations where expires_at_s > $1", now_s
+    )
+    return [_revocation(row) for row in rows]
+
+
+async def unpushed(database: Executor) -> list[Revocation]:
+    """Those that Redis may not know."""
+    rows = await database.fetch(
+        "select field, until_s, expires_at_s, user_id, session_id, jti from revocations where not pushed order by field limit 1000"
+    )
+    return [_revocation(row) for row in rows]
+
+
+async def mark_pushed(database: Executor, fields: Sequence[str]) -> None:
+    """Redis knows these."""
+    await database.execute("update revocations set pushed = true where field = any($1::text[])", list(fields))
+
+
+async def delete_expired(database: Executor, now_s: int) -> list[str]:
+    """Forget those that no longer matter. Returns their fields."""
+    rows = await database.fetch("delete from revocations where expires_at_s <= $1 returning field", now_s)
+    return [row["field"] for row in rows]

@@ -1,0 +1,96 @@
+"""Table ``sessions``: one row a sign-in; its refresh token is derived from salt and generation, so none is stored."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from ams_identity.store import Executor
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """A sign-in. ``generation`` counts its refresh tokens; only the newest one is good."""
+
+    session_id: str
+    user_id: str
+    salt: bytes
+    generation: int
+    created_at: datetime
+    rotated_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+
+
+def _session(row: Any) -> Session | None:
+    if row is None:
+        return None
+    values: dict[str, Any] = {**dict(row), "session_id": str(row["session_id"]), "user_id": str(row["user_id"])}
+    return Session(**values)
+
+
+async def insert(database: Executor, session: Session) -> None:
+    """Add a session."""
+    await database.execute(
+        """
+        insert into sessions (session_id, user_id, salt, generation, created_at, rotated_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7)
+        """,
+        session.session_id,
+        session.user_id,
+        session.salt,
+        session.generation,
+        session.created_at,
+        session.rotated_at,
+        session.expires_at,
+    )
+
+
+async def lock(database: Executor, session_id: str) -> Session | None:
+    """Read a session for a decision about it; others wait until the transaction ends."""
+    return _session(
+        await database.fetchrow(
+            """
+            select session_id, user_id, salt, generation, created_at, rotated_at, expires_at, ended_at
+            from sessions where session_id = $1 for update
+            """,
+            session_id,
+        )
+    )
+
+
+async def rotate(database: Executor, session_id: str, generation: int, at: datetime, expires_at: datetime) -> None:
+    """Use up a refresh token: this generation follows."""
+    await database.execute(
+        "update sessions set generation = $2, rotated_at = $3, expires_at = $4 where session_id = $1",
+        session_id,
+        generation,
+        at,
+        expires_at,
+    )
+
+
+async def end(database: Executor, session_id: str, at: datetime, reason: str) -> bool:
+    """End a session. False when it has ended before."""
+    sql = "update sessions set ended_at = $2, end_reason = $3 where session_id = $1 and ended_at is null returning 1"
+    return await database.fetchval(sql, session_id, at, reason) is not None
+
+
+async def end_all(database: Executor, user_id: str, at: datetime, reason: str, *, keep: str | None = None) -> list[str]:
+    """End a user's sessions, all but one. Returns their ids."""
+    rows = await database.fetch(
+        """
+        update sessions set ended_at = $2, end_reason = $3
+        where user_id = $1 and ended_at is null and ($4::uuid is null or session_id <> $4)
+        returning session_id
+        """,
+        user_id,
+        at,
+        reason,
+        keep,
+    )
+    return [str(row["session_id"]) for row in rows]
+
+
+async def delete_expired(database: Executor, before: datetime) -> None:
+    """Forget sessions that nobody could use any more at that time."""
+    await database.execute("delete from sessions where expires_at < $1", before)

@@ -1,0 +1,27 @@
+"""Table ``signin_codes``: codes that sign in once. Stored as SHA-256."""
+
+from datetime import datetime
+
+from ams_identity.store import Executor
+
+
+async def insert(database: Executor, code_hash: bytes, user_id: str, at: datetime, expires_at: datetime) -> None:
+    """Add a code."""
+    await database.execute(
+        "insert into signin_codes (code_hash, user_id, created_at, expires_at) values ($1, $2, $3, $4)", code_hash, user_id, at, expires_at
+    )
+
+
+async def use(database: Executor, code_hash: bytes, at: datetime) -> str | None:
+    """Use a code up. Returns whose it is; ``None`` when there is no such code, or it is over, or was used."""
+    user_id = await database.fetchval(
+        "update signin_codes set used_at = $2 where code_hash = $1 and used_at is null and expires_at > $2 returning user_id",
+        code_hash,
+        at,
+    )
+    return None if user_id is None else str(user_id)
+
+
+async def delete_expired(database: Executor, before: datetime) -> None:
+    """Forget codes that nobody could use any more at that time."""
+    await database.execute("delete from signin_codes where expires_at < $1", before)

@@ -1,0 +1,93 @@
+"""How often somebody may try: counters in Redis, one command each, so that many processes count as one."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any, cast
+
+from litestar import Request
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ams_kit.http.problems import TooManyError, UnavailableError
+
+WINDOW_SECONDS = 60
+IPV6_PREFIX = 64  # a household has this many bits of addresses
+
+# KEYS: counters; ARGV: limits, the same number of them, then the window in seconds. Counts when no limit is reached; answers 0, or the seconds to wait.
+_TAKE = """
+for i, key in ipairs(KEYS) do
+  if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[i]) then return math.max(redis.call('TTL', key), 1) end
+end
+for _, key in ipairs(KEYS) do
+  if redis.call('INCR', key) == 1 then redis.call('EXPIRE', key, ARGV[#ARGV]) end
+end
+return 0
+"""
+# the same without counting
+_LOOK = """
+for i, key in ipairs(KEYS) do
+  if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[i]) then return math.max(redis.call('TTL', key), 1) end
+end
+return 0
+"""
+
+Address = IPv4Address | IPv6Address
+
+
+def client_address(request: Request[Any, Any, Any]) -> Address | None:
+    """Who asks. Only a gateway on this machine is believed about others: the last address that it appended."""
+    peer = _address(request.client.host if request.client else "")
+    if peer is None or not peer.is_loopback:
+        return peer
+    forwarded = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"x-forwarded-for"]
+    if not forwarded:
+        return peer
+    return _address(forwarded[-1].rpartition(",")[2].strip()) or peer
+
+
+def _address(text: str) -> Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
+def counter_of(address: Address | None) -> str:
+    """The name under which an address is counted."""
+    return str(IPv6Network((address, IPV6_PREFIX), strict=False)) if isinstance(address, IPv6Address) else str(address)
+
+
+class Throttle:
+    """Limits per minute. A limit is a pair of a counter's name and how many it allows."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._take = redis.register_script(_TAKE)
+        self._look = redis.register_script(_LOOK)
+
+    async def take(self, limits: Sequence[tuple[str, int]]) -> None:
+        """Count one more try.
+
+        Raises:
+            TooManyError: A limit is reached; nothing was counted.
+            UnavailableError: Redis is away: nobody can say.
+        """
+        await self._run(self._take, limits)
+
+    async def look(self, limits: Sequence[tuple[str, int]]) -> None:
+        """See whether a try would be allowed.
+
+        Raises:
+            TooManyError: A limit is reached.
+            UnavailableError: Redis is away: nobody can say.
+        """
+        await self._run(self._look, limits)
+
+    async def _run(self, script: Any, limits: Sequence[tuple[str, int]]) -> None:
+        keys = [f"ams:throttle:{name}" for name, _ in limits]
+        try:
+            wait = cast("int", await script(keys=keys, args=[*(limit for _, limit in limits), WINDOW_SECONDS]))
+        except (RedisError, OSError) as error:
+            raise UnavailableError("Nobody can count tries right now.") from error
+        if wait:
+            raise TooManyError("Too many tries. Wait a little.", retry_after_seconds=wait)
