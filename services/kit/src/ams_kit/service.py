@@ -1,5 +1,6 @@
 """How a service process runs: uvicorn on one address, clean on SIGTERM, one sentence and exit code 2 for a wrong setting."""
 
+import asyncio
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -34,7 +35,15 @@ def read_settings(settings: type[S], environ: Mapping[str, str], service: str) -
         raise SystemExit(2) from None
 
 
-def run(service: str, make_app: Callable[[], Litestar], *, host: str, port: int, log_level: str = "INFO") -> None:
+def run(
+    service: str,
+    make_app: Callable[[], Litestar],
+    *,
+    host: str,
+    port: int,
+    log_level: str = "INFO",
+    websocket_protocol: type[asyncio.Protocol] | None = None,
+) -> None:
     """Serve an application until SIGTERM or SIGINT.
 
     Args:
@@ -43,6 +52,7 @@ def run(service: str, make_app: Callable[[], Litestar], *, host: str, port: int,
         host: The address to bind.
         port: 0 picks a free one.
         log_level: A name of the standard library's levels.
+        websocket_protocol: uvicorn's own (``websockets-sansio``) or a subclass of it.
     """
     configure_logging(service, log_level)
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -56,7 +66,7 @@ def run(service: str, make_app: Callable[[], Litestar], *, host: str, port: int,
         make_app(),
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        ws=websocket_protocol or "websockets-sansio",
         ws_max_size=WS_MESSAGE_BYTES_MAX,
         ws_per_message_deflate=False,
         access_log=False,

@@ -1,6 +1,7 @@
 """The log: Kafka through FastStream and aiokafka, and the only place that imports them."""
 
 from ams_kit.bus.alarms import Alarm, AlarmKind, OnAlarm
+from ams_kit.bus.catch_up import CatchUp, Stretch, TooFarBackError
 from ams_kit.bus.cluster import ping
 from ams_kit.bus.consumer import Consumer, Lag
 from ams_kit.bus.errors import LogUnavailableError, PositionMovedError, RecordTooLargeError
@@ -13,6 +14,7 @@ from ams_kit.bus.topics import create_topics
 __all__ = [
     "Alarm",
     "AlarmKind",
+    "CatchUp",
     "Consumer",
     "Lag",
     "Log",
@@ -24,7 +26,9 @@ __all__ = [
     "Record",
     "RecordTooLargeError",
     "Stored",
+    "Stretch",
     "Tail",
+    "TooFarBackError",
     "create_topics",
     "partition_of",
     "ping",

@@ -75,32 +75,20 @@ def log_record(record: Any) -> LogRecord:
 class Tail:
     """Follows the end of topics. Every record once and in order per partition, over reconnections, except after ``on_reset``."""
 
-    def __init__(
-        self,
-        bootstrap: str,
-        topics: Sequence[Topic],
-        on_records: OnRecords,
-        *,
-        back_seconds: float = 0,
-        on_reset: OnReset | None = None,
-        on_sight: OnSight | None = None,
-    ) -> None:
+    def __init__(self, bootstrap: str, topics: Sequence[Topic], *, back_seconds: float = 0) -> None:
         """Connects nothing yet.
 
         Args:
             bootstrap: ``host:port``, several by commas.
             topics: What to read; all partitions of each.
-            on_records: Called with each partition's records.
             back_seconds: How far before now to begin.
-            on_reset: Called before the first records of a partition, and when its log was cut or made anew.
-            on_sight: Called with False when the broker does not answer, with True when the tail has caught up again.
         """
         self._bootstrap = bootstrap
         self._topics = {topic.name: topic for topic in topics}
-        self._on_records = on_records
-        self._on_reset = on_reset
-        self._on_sight = on_sight
         self._back_seconds = back_seconds
+        self._on_records: OnRecords | None = None
+        self._on_reset: OnReset | None = None
+        self._on_sight: OnSight | None = None
         self._next: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._counts: dict[str, int] = {}
@@ -109,8 +97,15 @@ class Tail:
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to read in the background. Returns at once, broker or not."""
+    async def start(self, on_records: OnRecords, *, on_reset: OnReset | None = None, on_sight: OnSight | None = None) -> None:
+        """Begin to read in the background. Returns at once, broker or not.
+
+        Args:
+            on_records: Called with each partition's records.
+            on_reset: Called before the first records of a partition, and when its log was cut or made anew.
+            on_sight: Called with False when the broker does not answer, with True when the tail has caught up (again).
+        """
+        self._on_records, self._on_reset, self._on_sight = on_records, on_reset, on_sight
         self._task = asyncio.create_task(self._run(), name="ams-tail")
 
     async def stop(self) -> None:
@@ -131,6 +126,11 @@ class Tail:
         """
         if not self._ready.is_set():
             raise LogUnavailableError("The tail has not caught up yet.")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has caught up once."""
+        return self._ready.is_set()
 
     @property
     def sees(self) -> bool:
@@ -185,7 +185,6 @@ class Tail:
             async with deadline(START_TIMEOUT_SECONDS, "answer"):
                 await consumer.start()
             partitions = [TopicPartition(name, number) for name, count in self._counts.items() for number in range(count)]
-            consumer.assign(partitions)
             await self._position(consumer, partitions)
             self._consumer = consumer
             async with asyncio.TaskGroup() as group:
@@ -203,6 +202,7 @@ class Tail:
         since_ms = int((time.time() - self._back_seconds) * 1000)
         async with deadline(START_TIMEOUT_SECONDS, "find a time"):
             found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms)) if self._back_seconds else {}
+        consumer.assign(partitions)  # no await from here to the last seek: a partition without a position would be an error of the client
         for tp in partitions:
             wanted = self._next.get(tp)
             if wanted is None or not starts[tp] <= wanted <= self._ends[tp]:
@@ -234,7 +234,7 @@ class Tail:
                     self._reset(tp, start)
                 continue
             for tp, records in got.items():
-                if records:
+                if records and self._on_records is not None:
                     self._on_records([log_record(record) for record in records])
                     self._next[tp] = records[-1].offset + 1
             if not self._sees or not self._ready.is_set():

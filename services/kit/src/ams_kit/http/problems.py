@@ -72,6 +72,18 @@ class RequestTimeoutError(AmsError):
     status, code, title = 408, "request_timeout", "The request did not arrive in time"
 
 
+class MethodNotAllowedError(AmsError):
+    """Ask in another way."""
+
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class MisdirectedError(AmsError):
+    """Asked under a name that is not served here."""
+
+    status, code, title = 421, "misdirected", "Not served here"
+
+
 class ConflictError(AmsError):
     """Somebody was faster, or the name is taken."""
 

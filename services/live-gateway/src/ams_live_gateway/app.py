@@ -1,0 +1,107 @@
+"""The live gateway put together: the tail of the log, the ring, the subscriptions, the websocket route and the tickets for it."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from litestar import Litestar, Request, asgi, post
+from litestar.datastructures import State
+from litestar.types import Receive, Scope, Send
+from msgspec import Meta, Struct
+
+from ams_contracts.topics import STEPS, TASKS
+from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of
+from ams_kit.bus import CatchUp, Tail
+from ams_kit.http.app import make_application
+from ams_kit.http.problems import NotFoundError
+from ams_live_gateway.endpoint import Endpoint
+from ams_live_gateway.ring import Ring
+from ams_live_gateway.settings import Settings
+from ams_live_gateway.subscriptions import Hub
+from ams_live_gateway.tickets import TICKET_SECONDS, Grant, Tickets
+from ams_live_gateway.watch import Watch
+
+OpenAuth = Callable[[Settings], AuthKit]
+
+
+class TicketRequest(Struct, frozen=True, kw_only=True):
+    """For which project."""
+
+    project_id: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Ticket(Struct, frozen=True, kw_only=True):
+    """Good for one handshake (or one ``renew``) within ``expires_in`` seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+def open_auth(settings: Settings) -> AuthKit:
+    """The real one: asks identity and Redis."""
+    return AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="live-gateway")
+
+
+@post("/api/live/tickets", summary="Get a ticket for the websocket")
+async def issue_ticket(request: Request[None, None, State], data: TicketRequest) -> Ticket:
+    """A ticket for the project, bound to the token that asks. A project that is not yours is not found."""
+    auth: AuthKit = request.app.state.auth
+    claims = await auth.verifier.claims(bearer_of(request.scope))  # the middleware has checked it; the socket needs its times, too
+    if await auth.access(claims.sub, data.project_id) is None:
+        raise NotFoundError
+    tickets: Tickets = request.app.state.tickets
+    return Ticket(ticket=await tickets.issue(Grant(data.project_id, claims)), expires_in=TICKET_SECONDS)
+
+
+@asgi("/api/live", opt={"public": True}, copy_scope=False)
+async def live(scope: Scope, receive: Receive, send: Send) -> None:
+    """The websocket. It asks for a ticket by itself."""
+    endpoint: Endpoint = scope["litestar_app"].state.endpoint
+    await endpoint(scope, receive, send)
+
+
+def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth) -> Litestar:
+    """The application. Nothing is connected before its lifespan begins, which waits for no server."""
+    parts = State()
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        auth = make_auth(settings)
+        ring = Ring(settings.live_ring_bytes, settings.live_ring_seconds)
+        catch_up = CatchUp(settings.kafka_bootstrap, STEPS)
+        tail = Tail(settings.kafka_bootstrap, (STEPS, TASKS), back_seconds=settings.live_ring_seconds)
+        hub = Hub(ring, tail, catch_up, catch_up_records_max=settings.live_catch_up_records)
+        watch = Watch(hub, auth)
+        tickets = Tickets(auth.redis)
+        app.state.auth, app.state.tickets, parts.tail = auth, tickets, tail
+        app.state.hub = hub
+        app.state.endpoint = Endpoint(
+            hub,
+            tickets,
+            auth,
+            public_url=settings.public_url,
+            sockets_per_user=settings.live_sockets_per_user,
+            is_ready=lambda: tail.is_ready,
+            is_stale=lambda: not tail.sees,
+        )
+        watch.start()
+        await tail.start(hub.on_records, on_reset=hub.on_reset, on_sight=hub.on_sight)
+        try:
+            yield
+        finally:
+            await tail.stop()
+            await watch.stop()
+            await catch_up.stop()
+            await auth.close()
+
+    async def log_is_read() -> None:
+        await parts.tail.check()
+
+    return make_application(
+        title="AMS live gateway",
+        openapi_path="/api/live/openapi",
+        route_handlers=[issue_ticket, live],
+        checks={"log": log_is_read},
+        middleware=[AuthMiddleware()],
+        lifespan=[lifespan],
+    )

@@ -1,0 +1,256 @@
+"""``/api/live``: the handshake, and what a client may say afterwards. Refusals are real HTTP answers, so that a browser's log shows why."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from litestar.types import Receive, Scope, Send
+
+from ams_contracts.codec import MalformedError, decode
+from ams_contracts.frames import (
+    CLOSE_BAD_MESSAGE,
+    CLOSE_FORBIDDEN,
+    CLOSE_TOO_MANY,
+    CLOSE_UNAUTHENTICATED,
+    SUBPROTOCOL,
+    TICKET_PREFIX,
+    ClientMessage,
+    Refused,
+    Renew,
+    Renewed,
+    Stale,
+    Subscribe,
+    Unsubscribe,
+    Unsubscribed,
+)
+from ams_kit.auth import AuthKit
+from ams_kit.http.problems import (
+    PROBLEM_MEDIA_TYPE,
+    AmsError,
+    BadRequestError,
+    ForbiddenError,
+    MethodNotAllowedError,
+    MisdirectedError,
+    Problem,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from ams_kit.telemetry.metrics import LIVE_SOCKETS
+from ams_live_gateway.protocol import WIRE, Wire
+from ams_live_gateway.sockets import Socket
+from ams_live_gateway.subscriptions import BadCursorError, Hub
+from ams_live_gateway.tickets import Grant, Tickets
+
+SUBSCRIPTIONS_MAX = 50
+MESSAGE_BYTES_MAX = 16 * 1024
+DEPTH_MAX = 32
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+UNSUPPORTED_DATA, POLICY_VIOLATION = 1003, 1008
+END = "websocket.disconnect"
+
+logger = structlog.get_logger(__name__)
+_any = msgspec.json.Decoder(Any)
+
+
+def same_place(authority: str, public_authority: str) -> bool:
+    """Whether two ``host[:port]`` are the same place. Exact, but that the names of loopback with one port are one."""
+    if authority == public_authority:
+        return True
+    (host, _, port), (public_host, _, public_port) = authority.rpartition(":"), public_authority.rpartition(":")
+    return port == public_port and host in LOOPBACK and public_host in LOOPBACK
+
+
+class Endpoint:
+    """The websocket route of one process."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        tickets: Tickets,
+        auth: AuthKit,
+        *,
+        public_url: str,
+        sockets_per_user: int,
+        is_ready: Callable[[], bool],
+        is_stale: Callable[[], bool],
+    ) -> None:
+        self._hub = hub
+        self._tickets = tickets
+        self._auth = auth
+        self._public = urlsplit(public_url)
+        self._sockets_per_user = sockets_per_user
+        self._is_ready = is_ready
+        self._is_stale = is_stale
+        self._per_user: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        scope["query_string"] = b""  # nobody is to put a token there; who does, does not find it in a log
+        wire = (scope.get("extensions") or {}).get(WIRE)
+        try:
+            if not isinstance(wire, Wire):
+                raise MethodNotAllowedError("This is a websocket: send an upgrade.", headers={"Allow": "GET", "Upgrade": "websocket"})
+            grant = await self._admit(scope)
+        except AmsError as error:
+            await _refuse(scope["type"], send, error)
+            return
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
+        user_id = grant.claims.sub
+        if self._per_user[user_id] >= self._sockets_per_user:
+            wire.close(CLOSE_TOO_MANY, "too many sockets")
+            return
+        await self._serve(Socket(wire, grant), receive)
+
+    # -- handshake -------------------------------------------------------------------------------------------------
+
+    async def _admit(self, scope: Scope) -> Grant:
+        headers = scope["headers"]
+        self._check_place(headers)
+        protocols: list[str] = list(scope.get("subprotocols", ()))  # type: ignore[call-overload]
+        tickets = [name.removeprefix(TICKET_PREFIX) for name in protocols if name.startswith(TICKET_PREFIX)]
+        if len(tickets) != 1:
+            raise UnauthenticatedError("Offer the subprotocols ams.v1 and ticket.<ticket>.")
+        if SUBPROTOCOL not in protocols:
+            raise BadRequestError("Offer the subprotocol ams.v1.", code="unknown_subprotocol")
+        if not self._is_ready():
+            raise UnavailableError("Not caught up with the log yet.")
+        grant = await self._tickets.redeem(tickets[0])
+        if grant is None:
+            raise UnauthenticatedError("The ticket is unknown, used or too old.", code="bad_ticket")
+        await self._check_grant(grant)
+        return grant
+
+    def _check_place(self, headers: Any) -> None:
+        """Browsers say from which page a socket is opened; others do not, and have a ticket all the same."""
+        origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
+        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+        if len(hosts) != 1 or not (same_place(hosts[0], self._public.netloc) or hosts[0].rpartition(":")[0] in LOOPBACK):
+            raise MisdirectedError("This host is not served here.")
+        for origin in origins:
+            scheme, separator, authority = origin.partition("://")
+            if len(origins) != 1 or not separator or scheme != self._public.scheme or not same_place(authority, self._public.netloc):
+                raise ForbiddenError("Sockets are opened from our own pages only.", code="foreign_origin")
+
+    async def _check_grant(self, grant: Grant) -> None:
+        if grant.claims.exp <= time.time():
+            raise UnauthenticatedError("The token has expired.", code="token_expired")
+        await self._auth.revocations.check(grant.claims)
+        if await self._auth.access(grant.claims.sub, grant.project_id) is None:
+            raise ForbiddenError("The project is not open to you any more.")
+
+    # -- open ------------------------------------------------------------------------------------------------------
+
+    async def _serve(self, socket: Socket, receive: Receive) -> None:
+        user_id = socket.grant.claims.sub
+        self._per_user[user_id] += 1
+        self._hub.sockets.add(socket)
+        LIVE_SOCKETS.inc()
+        if self._is_stale():
+            socket.say(Stale(stale=True))
+        try:
+            while (event := await receive())["type"] != END:
+                text = event.get("text")
+                if not isinstance(text, str):
+                    socket.close(UNSUPPORTED_DATA, "text only")
+                elif not socket.may_speak(time.monotonic()):
+                    socket.close(POLICY_VIOLATION, "too many messages")
+                else:
+                    await self._hear(socket, text.encode())
+        finally:
+            self._per_user[user_id] -= 1
+            if not self._per_user[user_id]:
+                del self._per_user[user_id]
+            LIVE_SOCKETS.dec()
+            self._hub.forget(socket)
+
+    async def _hear(self, socket: Socket, data: bytes) -> None:
+        try:
+            said = decode(_any, data, bytes_max=MESSAGE_BYTES_MAX)
+        except MalformedError:
+            socket.close(CLOSE_BAD_MESSAGE, "not JSON")
+            return
+        if _depth(said) > DEPTH_MAX:
+            socket.close(CLOSE_BAD_MESSAGE, "too deep")
+            return
+        request_id = said.get("id") if isinstance(said, dict) else None
+        if not isinstance(request_id, str):
+            request_id = None
+        try:
+            message: ClientMessage = msgspec.convert(said, ClientMessage)  # pyright: ignore[reportAssignmentType,reportUnknownVariableType]  a union is no type to it
+        except msgspec.ValidationError as error:
+            socket.say(Refused(code=_code_of(str(error)), id=request_id, detail=str(error)[:200]))
+            return
+        if not socket.is_new(message.id):
+            socket.say(Refused(code="duplicate_id", id=message.id))
+            return
+        match message:
+            case Subscribe():
+                await self._subscribe(socket, message)
+            case Unsubscribe():
+                self._hub.unfollow(socket, message.sub)
+                socket.say(Unsubscribed(id=message.id, sub=message.sub))
+            case Renew():
+                await self._renew(socket, message)
+
+    async def _subscribe(self, socket: Socket, message: Subscribe) -> None:
+        if (message.task_id is None) != message.list:
+            socket.say(Refused(code="invalid", id=message.id, detail="name a task_id, or list"))
+        elif len(socket.subs) >= SUBSCRIPTIONS_MAX:
+            socket.say(Refused(code="too_many_subscriptions", id=message.id, detail=f"at most {SUBSCRIPTIONS_MAX}"))
+        elif message.task_id is None:
+            self._hub.follow_list(socket, message.id)
+        else:
+            try:
+                await self._hub.follow(socket, message.id, message.task_id, message.after)
+            except BadCursorError:
+                socket.say(Refused(code="bad_cursor", id=message.id, detail="fetch the task anew and subscribe after its position"))
+
+    async def _renew(self, socket: Socket, message: Renew) -> None:
+        try:
+            grant = await self._tickets.redeem(message.ticket)
+        except UnavailableError:
+            socket.say(Refused(code="unavailable", id=message.id))
+            return
+        if grant is None or grant.claims.exp <= time.time() or self._auth.revocations.known_revoked(grant.claims):
+            socket.close(CLOSE_UNAUTHENTICATED, "bad ticket")
+        elif grant.claims.sub != socket.grant.claims.sub or grant.project_id != socket.grant.project_id:
+            socket.close(CLOSE_FORBIDDEN, "somebody else's ticket")
+        else:
+            socket.grant = grant
+            socket.say(Renewed(id=message.id, expires_at_us=grant.claims.exp * 1_000_000))
+
+
+def _depth(value: object) -> int:
+    """How deep lists and dicts are nested, without recursion."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [
+            inner for outer in level if isinstance(outer, (dict, list)) for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return depth
+
+
+def _code_of(reason: str) -> Literal["bad_cursor", "unknown_op", "invalid"]:
+    if reason.endswith("$.after`"):
+        return "bad_cursor"
+    if reason.endswith("$.op`"):
+        return "unknown_op"
+    return "invalid"
+
+
+async def _refuse(kind: str, send: Send, error: AmsError) -> None:
+    problem = Problem(title=error.title, status=error.status, code=error.code, detail=error.detail)
+    headers = [
+        (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
+        *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
+    ]
+    prefix = "websocket.http" if kind == "websocket" else "http"
+    logger.info("handshake refused", status=error.status, code=error.code)
+    await send({"type": f"{prefix}.response.start", "status": error.status, "headers": headers})  # type: ignore[typeddict-item]
+    await send({"type": f"{prefix}.response.body", "body": msgspec.json.encode(problem), "more_body": False})  # type: ignore[typeddict-item]

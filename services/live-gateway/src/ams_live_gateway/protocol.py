@@ -1,0 +1,99 @@
+"""uvicorn's websocket protocol with what a gateway to many sockets needs: bytes written as they are, a limit on pings, and a hard end.
+
+A server's websocket frames are not masked, so one frame's bytes serve every socket: no encoding, no task switch and no copy per socket.
+"""
+
+import socket as sockets
+import time
+from asyncio.transports import BaseTransport
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+WIRE = "ams.wire"
+PINGS_PER_SECOND_MAX = 20
+SEND_BUFFER_BYTES = 256 * 1024  # of the kernel: it would grow to megabytes, in which a client that does not read hides
+CLOSE_TIMEOUT_SECONDS = 5.0
+POLICY_VIOLATION = 1008
+
+
+class Wire:
+    """The sending end of an open socket. Found in the ASGI scope's extensions under ``WIRE``."""
+
+    def __init__(self, protocol: "LiveProtocol") -> None:
+        self._protocol = protocol
+        self.on_writable: Callable[[], None] | None = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client keeps up. What is written while it does not piles up in memory."""
+        return self._protocol.writable.is_set() and self.is_open
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has closed it yet."""
+        protocol = self._protocol
+        return protocol.handshake_complete and not protocol.close_sent and not protocol.disconnected and not protocol.transport.is_closing()
+
+    def write(self, message: bytes) -> None:
+        """Write a framed message."""
+        if self.is_open:
+            self._protocol.transport.write(message)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Say goodbye behind what was written. A client that has not answered after 5 s is cut off."""
+        protocol = self._protocol
+        if not self.is_open:
+            return
+        protocol.stop_keepalive()
+        protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        protocol.conn.send_close(code, reason)
+        protocol.transport.write(b"".join(protocol.conn.data_to_send()))
+        protocol.close_sent = True
+        if protocol.read_paused:
+            protocol.read_paused = False
+            protocol.transport.resume_reading()
+        protocol.close_timer = protocol.loop.call_later(CLOSE_TIMEOUT_SECONDS, protocol.transport.abort)
+
+
+class LiveProtocol(WebSocketsSansIOProtocol):
+    """See the module."""
+
+    wire: Wire | None = None
+    _pings = 0
+    _pings_since = 0.0
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Bound what the kernel buffers for a client that does not read."""
+        super().connection_made(transport)
+        raw = transport.get_extra_info("socket")
+        if isinstance(raw, sockets.socket) or hasattr(raw, "setsockopt"):
+            raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+    def handle_connect(self, event: Request) -> None:
+        """Put the wire into the scope, before the application's task runs."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:  # noqa: PLR2004  Switching Protocols: only then there is a scope
+            self.wire = Wire(self)
+            extensions: dict[str, Any] = self.scope.get("extensions") or {}
+            extensions[WIRE] = self.wire
+
+    def handle_ping(self) -> None:
+        """Answer pings, but not any number of them: the library answers each by itself."""
+        now = time.monotonic()
+        if now - self._pings_since > 1:
+            self._pings, self._pings_since = 0, now
+        self._pings += 1
+        if self._pings > PINGS_PER_SECOND_MAX and not self.close_sent:
+            self.conn.fail(POLICY_VIOLATION, "too many pings")
+            self.handle_parser_exception()
+            return
+        super().handle_ping()
+
+    def resume_writing(self) -> None:
+        """Tell the socket that its client keeps up again."""
+        super().resume_writing()
+        if self.wire is not None and self.wire.on_writable is not None:
+            self.wire.on_writable()

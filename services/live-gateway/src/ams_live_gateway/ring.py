@@ -1,0 +1,102 @@
+"""The last minutes of the log, by task: what a client that comes back is given at once. Pure: time comes in as an argument."""
+
+from collections import OrderedDict, deque
+
+from msgspec import Struct
+
+ENTRY_OVERHEAD_BYTES = 400  # measured: entry, deque slots and the bytes objects' headers
+KEYS_REMEMBERED_MAX = 50_000
+
+
+class Entry(Struct):
+    """A record of a task.
+
+    Attributes:
+        prev: Position after the same key's record before this one, ``None`` when the ring knows none.
+        value: As read. ``None`` once the frame is made of it.
+        frame: The frame's bytes, made when somebody first needs them and shared by all; empty when the value is no JSON.
+        timestamp_ms: The broker's clock.
+    """
+
+    partition: int
+    offset: int
+    key: bytes
+    prev: int | None
+    value: bytes | None
+    size: int
+    timestamp_ms: int
+    frame: bytes | None = None
+
+
+class Ring:
+    """Records of all partitions, bounded by age and bytes; the oldest leave first.
+
+    For each partition it covers a stretch without holes: from ``start`` to what was added last.
+    """
+
+    def __init__(self, bytes_max: int, seconds_max: float) -> None:
+        self._bytes_max = bytes_max
+        self._ms_max = int(seconds_max * 1000)
+        self._entries: deque[Entry] = deque()
+        self._by_key: dict[bytes, deque[Entry]] = {}
+        self._last: OrderedDict[bytes, int] = OrderedDict()
+        self._starts: dict[int, int] = {}
+        self.size = 0
+
+    def reset(self, partition: int, offset: int) -> None:
+        """Forget a partition and begin it anew at an offset."""
+        gone = [entry for entry in self._entries if entry.partition == partition]
+        if gone:
+            self._entries = deque(entry for entry in self._entries if entry.partition != partition)
+            for entry in gone:
+                self._forget(entry)
+            for key in {entry.key for entry in gone}:
+                self._last.pop(key, None)
+        self._starts[partition] = offset
+
+    def add(self, partition: int, offset: int, key: bytes, value: bytes, timestamp_ms: int) -> Entry:
+        """Take the next record of a partition."""
+        entry = Entry(partition, offset, key, self._last.get(key), value, len(value) + len(key) + ENTRY_OVERHEAD_BYTES, timestamp_ms)
+        self._last[key] = offset + 1
+        self._last.move_to_end(key)
+        if len(self._last) > KEYS_REMEMBERED_MAX:
+            self._last.popitem(last=False)
+        self._entries.append(entry)
+        self._by_key.setdefault(key, deque()).append(entry)
+        self.size += entry.size
+        while self.size > self._bytes_max and len(self._entries) > 1:
+            self._evict_oldest()
+        return entry
+
+    def expire(self, now_ms: int) -> None:
+        """Let go what is too old."""
+        while self._entries and now_ms - self._entries[0].timestamp_ms > self._ms_max:
+            self._evict_oldest()
+
+    def start(self, partition: int) -> int | None:
+        """The offset from which on the ring has every record of a partition; ``None`` when it does not know the partition."""
+        return self._starts.get(partition)
+
+    def covers(self, partition: int, offset: int) -> bool:
+        """Whether every record from this offset on is here."""
+        start = self._starts.get(partition)
+        return start is not None and offset >= start
+
+    def since(self, key: bytes, offset: int) -> list[Entry]:
+        """A key's records from this offset on, oldest first."""
+        entries = self._by_key.get(key)
+        if not entries or entries[-1].offset < offset:
+            return []
+        return [entry for entry in entries if entry.offset >= offset]
+
+    def _evict_oldest(self) -> None:
+        entry = self._entries.popleft()
+        self._starts[entry.partition] = entry.offset + 1
+        self._forget(entry)
+
+    def _forget(self, entry: Entry) -> None:
+        self.size -= entry.size
+        same = self._by_key[entry.key]
+        same.popleft()  # entries leave in their order: it is the first one
+        if not same:
+            del self._by_key[entry.key]

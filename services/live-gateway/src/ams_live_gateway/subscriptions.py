@@ -1,0 +1,328 @@
+"""Who follows what, and how a follower gets every record of its task once: from the log, from the ring, then live.
+
+A subscription remembers the offset up to which it was sent everything. Live, it is in ``_followers`` and takes shared messages. Whenever it
+cannot (it begins far back, or its socket does not keep up), it leaves and is brought up at its own pace, then comes back. Both happen on one
+event loop without an await between the look into the ring and the joining, so nothing falls between.
+"""
+
+import asyncio
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+
+import structlog
+
+from ams_contracts.frames import CLOSE_SLOW, Reset, Stale, Subscribed
+from ams_contracts.positions import Position
+from ams_contracts.topics import STEPS, TASKS, task_key
+from ams_kit.bus import CatchUp, LogRecord, LogUnavailableError, Tail, TooFarBackError, partition_of
+from ams_kit.telemetry.metrics import LIVE_FRAMES
+from ams_live_gateway.encoding import MESSAGE_BYTES_MAX, frame_of, messages_of, position_text, task_frame, task_sub
+from ams_live_gateway.ring import Entry, Ring
+from ams_live_gateway.sockets import Socket
+
+BATCH_SECONDS = 0.05
+RECENT_SECONDS = 15.0  # of the list: what changes between a client's fetch and its subscription
+RECENT_TASKS_MAX = 500
+RETRY_SECONDS = 1.0
+LIST = "list"
+_TASK_KEY = re.compile(rb"^[^:]+:[0-9a-f]{32}$")
+
+logger = structlog.get_logger(__name__)
+
+
+class BadCursorError(Exception):
+    """The position is not one of this task in this log."""
+
+
+class Subscription:
+    """One socket following one task. Everything before ``next_offset`` was sent, or is older than was asked for."""
+
+    def __init__(self, socket: Socket, sub: str, key: bytes, partition: int, next_offset: int) -> None:
+        self.socket = socket
+        self.sub = sub
+        self.key = key
+        self.partition = partition
+        self.next_offset = next_offset
+        self.prev: int | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class Hub:
+    """All subscriptions of the process."""
+
+    def __init__(self, ring: Ring, tail: Tail, catch_up: CatchUp, *, catch_up_records_max: int) -> None:
+        self._ring = ring
+        self._tail = tail
+        self._catch_up = catch_up
+        self._catch_up_records_max = catch_up_records_max
+        self._followers: defaultdict[bytes, set[Subscription]] = defaultdict(set)
+        self._lists: defaultdict[str, set[Socket]] = defaultdict(set)
+        self._recent: defaultdict[str, dict[str, tuple[float, bytes]]] = defaultdict(dict)
+        self._pending: dict[bytes, list[Entry]] = {}
+        self._pending_lists: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
+        self._flush_handle: asyncio.Handle | None = None
+        self._flushed_at = 0.0
+        self.sockets: set[Socket] = set()
+
+    # -- from the log ----------------------------------------------------------------------------------------------
+
+    def on_records(self, records: list[LogRecord]) -> None:
+        """Records of one partition, from the tail."""
+        if records[0].topic == TASKS.name:
+            self._tasks_changed(records)
+        else:
+            for record in records:
+                key = record.key
+                if key is None or record.value is None or not _TASK_KEY.match(key):
+                    continue  # agents, and what strangers wrote
+                entry = self._ring.add(record.partition, record.offset, key, record.value, record.timestamp_ms)
+                if key in self._followers:
+                    self._pending.setdefault(key, []).append(entry)
+            self._ring.expire(int(time.time() * 1000))
+        if (self._pending or self._pending_lists) and self._flush_handle is None:
+            self._flush_soon()
+
+    def on_reset(self, topic: str, partition: int, offset: int) -> None:
+        """The tail begins a partition, or begins it anew: positions from before mean nothing any more."""
+        if topic != STEPS.name:
+            return
+        self._ring.reset(partition, offset)
+        for subscription in [one for followers in self._followers.values() for one in followers if one.partition == partition]:
+            self._send_away(subscription)
+
+    def on_sight(self, sees: bool) -> None:
+        """The log is out of sight, or back: sockets stay, and say so."""
+        for socket in list(self.sockets):
+            socket.say(Stale(stale=not sees))
+
+    def _flush_soon(self) -> None:
+        """At once when idle, so that a lone record does not wait; at most every 50 ms under load."""
+        loop = asyncio.get_running_loop()
+        wait = self._flushed_at + BATCH_SECONDS - loop.time()
+        self._flush_handle = loop.call_later(wait, self._flush) if wait > 0 else loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_handle = None
+        self._flushed_at = asyncio.get_running_loop().time()
+        pending, self._pending = self._pending, {}
+        for key, entries in pending.items():
+            self._flush_task(key, entries)
+        lists, self._pending_lists = self._pending_lists, defaultdict(dict)
+        for project_id, frames in lists.items():
+            self._flush_list(project_id, frames)
+
+    def _flush_task(self, key: bytes, entries: list[Entry]) -> None:
+        followers = self._followers.get(key)
+        if not followers:
+            return
+        shared = list(messages_of(map(frame_of, entries)))
+        size = sum(len(message) for message, _ in shared)
+        first, after = entries[0].offset, entries[-1].offset + 1
+        sent = 0
+        for one in list(followers):
+            if one.next_offset <= first:
+                messages = shared
+            else:  # it was brought up to somewhere among these while they waited
+                messages = list(messages_of(frame_of(entry) for entry in entries if entry.offset >= one.next_offset))
+            if not one.socket.has_room(len(messages), size):
+                self._leave(one)
+                self._bring_up(one)
+                continue
+            for message, frames in messages:
+                one.socket.write(message)
+                sent += frames
+            one.next_offset = max(one.next_offset, after)
+        LIVE_FRAMES.labels("task").inc(sent)
+
+    # -- a task ----------------------------------------------------------------------------------------------------
+
+    async def follow(self, socket: Socket, request_id: str, task_id: str, after: str | None) -> None:
+        """Subscribe a socket to a task. A second time changes nothing. The socket hears ``Subscribed`` first.
+
+        Args:
+            socket: Whose.
+            request_id: Of the answer.
+            task_id: One that does not exist (yet), or is somebody else's, is silent.
+            after: A position as text; ``None`` means now.
+
+        Raises:
+            BadCursorError: ``after`` is no position of this task's partition, or lies beyond the end of the log.
+        """
+        key = task_key(socket.grant.project_id, task_id)
+        partition = partition_of(key, self._tail.partitions(STEPS.name))
+        offset = self._tail.next_offset(STEPS.name, partition) if after is None else await self._offset_of(after, partition)
+        sub = task_sub(task_id)
+        known = socket.subs.get(sub)
+        if isinstance(known, Subscription):
+            socket.say(Subscribed(id=request_id, sub=sub, position=position_text(partition, known.next_offset)))
+            return
+        if not socket.wire.is_open:  # it went while the end of the log was asked for
+            return
+        one = Subscription(socket, sub, key, partition, offset)
+        socket.subs[sub] = one
+        socket.say(Subscribed(id=request_id, sub=sub, position=position_text(partition, offset)))
+        self._bring_up(one)
+
+    async def _offset_of(self, after: str, partition: int) -> int:
+        try:
+            position = Position.parse(after)
+        except ValueError as error:
+            raise BadCursorError from error
+        if position.version != STEPS.version or position.partition != partition:
+            raise BadCursorError
+        if position.offset > self._tail.next_offset(STEPS.name, partition):
+            try:
+                if position.offset > await self._tail.end_offset(STEPS.name, partition):
+                    raise BadCursorError
+            except LogUnavailableError:
+                pass  # nobody can say now; what comes before it is left out
+        return position.offset
+
+    def unfollow(self, socket: Socket, sub: str) -> None:
+        """Stop following. An unknown subscription is fine."""
+        if sub == LIST:
+            self._lists_drop(socket)
+        one = socket.subs.pop(sub, None)
+        if isinstance(one, Subscription):
+            self._leave(one)
+            if one.task is not None:
+                one.task.cancel()
+
+    def forget(self, socket: Socket) -> None:
+        """A socket is gone."""
+        for sub in list(socket.subs):
+            self.unfollow(socket, sub)
+        self.sockets.discard(socket)
+
+    def _leave(self, one: Subscription) -> None:
+        followers = self._followers.get(one.key)
+        if followers is not None:
+            followers.discard(one)
+            if not followers:
+                del self._followers[one.key]
+
+    def _send_away(self, one: Subscription) -> None:
+        """The stretch is gone: the client fetches anew and subscribes after that."""
+        end = self._tail.next_offset(STEPS.name, one.partition)
+        one.socket.say(Reset(sub=one.sub, position=position_text(one.partition, end)))
+        self.unfollow(one.socket, one.sub)
+
+    def _bring_up(self, one: Subscription) -> None:
+        """Go on from ``next_offset``: at once when the ring has it all and it is little, else step by step."""
+        if not self._join_from_ring(one):
+            one.task = asyncio.create_task(self._walk_up(one), name="ams-live-replay")
+
+    async def _walk_up(self, one: Subscription) -> None:
+        while await one.socket.drained():
+            start = self._ring.start(one.partition)
+            if start is None:  # the tail has not come to this partition yet
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if self._ring.covers(one.partition, one.next_offset):
+                if self._join_from_ring(one):
+                    return
+                continue
+            if start - one.next_offset > self._catch_up_records_max:
+                one.task = None
+                self._send_away(one)
+                return
+            try:
+                stretch = await self._catch_up.read(one.partition, one.key, one.next_offset, start)
+            except TooFarBackError:
+                one.task = None
+                self._send_away(one)
+                return
+            except LogUnavailableError:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._send_entries(one, [_entry(record) for record in stretch.records if record.value is not None])
+            one.next_offset = max(one.next_offset, stretch.next_offset)
+
+    def _join_from_ring(self, one: Subscription) -> bool:
+        """Send what the ring has, some 256 KiB at most. True when that was all: from here on it is live."""
+        if not self._ring.covers(one.partition, one.next_offset):
+            return False
+        entries = self._ring.since(one.key, one.next_offset)
+        size = 0
+        for count, entry in enumerate(entries):
+            size += entry.size
+            if size > MESSAGE_BYTES_MAX and count:
+                self._send_entries(one, entries[:count])
+                return False
+        self._send_entries(one, entries)
+        self._followers[one.key].add(one)
+        one.task = None
+        return True
+
+    def _send_entries(self, one: Subscription, entries: list[Entry]) -> None:
+        for entry in entries:
+            if entry.prev is None and entry.frame is None:
+                entry.prev = one.prev
+            one.prev = entry.offset + 1
+        sent = 0
+        for message, frames in messages_of(map(frame_of, entries)):
+            one.socket.write(message)
+            sent += frames
+        if entries:
+            one.next_offset = max(one.next_offset, entries[-1].offset + 1)
+            LIVE_FRAMES.labels("replay").inc(sent)
+
+    # -- the list --------------------------------------------------------------------------------------------------
+
+    def follow_list(self, socket: Socket, request_id: str) -> None:
+        """Subscribe a socket to its project's tasks, from now on; the changes of the last seconds come first."""
+        project_id = socket.grant.project_id
+        socket.say(Subscribed(id=request_id, sub=LIST))
+        if LIST in socket.subs:
+            return
+        socket.subs[LIST] = LIST
+        self._lists[project_id].add(socket)
+        since = time.monotonic() - RECENT_SECONDS
+        for message, _ in messages_of(frame for at, frame in self._recent.get(project_id, {}).values() if at >= since):
+            socket.write(message)
+
+    def _lists_drop(self, socket: Socket) -> None:
+        project_id = socket.grant.project_id
+        sockets = self._lists.get(project_id)
+        if sockets is not None:
+            sockets.discard(socket)
+            if not sockets:
+                del self._lists[project_id]
+
+    def _tasks_changed(self, records: Iterable[LogRecord]) -> None:
+        now = time.monotonic()
+        for record in records:
+            if record.key is None or not _TASK_KEY.match(record.key):
+                continue
+            project_id, _, task_id = record.key.decode("latin-1").partition(":")
+            frame = task_frame(task_id, record.value)
+            recent = self._recent[project_id]
+            recent.pop(task_id, None)
+            recent[task_id] = (now, frame)
+            while len(recent) > RECENT_TASKS_MAX or next(iter(recent.values()))[0] < now - RECENT_SECONDS:
+                del recent[next(iter(recent))]
+            if project_id in self._lists:
+                self._pending_lists[project_id][task_id] = frame
+
+    def expire(self) -> None:
+        """Let go of changes that nobody will ask for any more."""
+        since = time.monotonic() - RECENT_SECONDS
+        for project_id in [project_id for project_id, recent in self._recent.items() if not any(at >= since for at, _ in recent.values())]:
+            del self._recent[project_id]
+
+    def _flush_list(self, project_id: str, frames: dict[str, bytes]) -> None:
+        messages = list(messages_of(frames.values()))
+        size = sum(len(message) for message, _ in messages)
+        for socket in list(self._lists.get(project_id, ())):
+            if not socket.has_room(len(messages), size):
+                socket.close(CLOSE_SLOW, "too slow")
+                continue
+            for message, count in messages:
+                socket.write(message)
+                LIVE_FRAMES.labels("list").inc(count)
+
+
+def _entry(record: LogRecord) -> Entry:
+    return Entry(record.partition, record.offset, record.key or b"", None, record.value, len(record.value or b""), record.timestamp_ms)

@@ -1,0 +1,69 @@
+"""Tickets: how a browser, which cannot send headers with a websocket, shows who it is. One use, 30 s, bound to user, project and token."""
+
+import hashlib
+import secrets
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ams_contracts.claims import AccessClaims
+from ams_kit.http.problems import UnavailableError
+
+TICKET_SECONDS = 30
+TICKET_CHARS_MAX = 128
+KEY_PREFIX = "ams:live:ticket:"
+
+
+class Grant(Struct, frozen=True):
+    """What a ticket opens: one project, for the token's owner, as long as the token lives."""
+
+    project_id: str
+    claims: AccessClaims
+
+
+_grant = msgspec.json.Decoder(Grant)
+
+
+class Tickets:
+    """Tickets in Redis. Only their hashes are there, so that whoever reads Redis cannot use them."""
+
+    def __init__(self, redis: Redis, *, key_prefix: str = KEY_PREFIX) -> None:
+        self._redis = redis
+        self._key_prefix = key_prefix
+
+    async def issue(self, grant: Grant) -> str:
+        """A new ticket.
+
+        Raises:
+            UnavailableError: Redis is away.
+        """
+        ticket = secrets.token_urlsafe(24)
+        try:
+            await self._redis.set(self._key(ticket), msgspec.json.encode(grant), ex=TICKET_SECONDS)
+        except (RedisError, OSError) as error:
+            raise UnavailableError("No ticket can be given right now.") from error
+        return ticket
+
+    async def redeem(self, ticket: str) -> Grant | None:
+        """What a ticket opens, once. ``None`` when it is unknown, used or too old.
+
+        Raises:
+            UnavailableError: Redis is away.
+        """
+        if not ticket or len(ticket) > TICKET_CHARS_MAX or not ticket.isascii():
+            return None
+        try:
+            value = await self._redis.getdel(self._key(ticket))
+        except (RedisError, OSError) as error:
+            raise UnavailableError("No ticket can be looked at right now.") from error
+        if value is None:
+            return None
+        try:
+            return _grant.decode(value)
+        except msgspec.MsgspecError:
+            return None
+
+    def _key(self, ticket: str) -> str:
+        return self._key_prefix + hashlib.sha256(ticket.encode()).hexdigest()

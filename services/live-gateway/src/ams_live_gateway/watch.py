@@ -1,0 +1,89 @@
+"""Who may stay: sockets are closed when their token ends or is revoked, when access is lost, and when the project is gone."""
+
+import asyncio
+import time
+
+import structlog
+
+from ams_contracts.claims import IdentityChanged
+from ams_contracts.frames import CLOSE_FORBIDDEN, CLOSE_NOT_FOUND, CLOSE_UNAUTHENTICATED
+from ams_kit.auth import AuthKit
+from ams_kit.http.problems import AmsError
+from ams_live_gateway.sockets import Socket
+from ams_live_gateway.subscriptions import Hub
+
+SWEEP_SECONDS = 0.5
+
+logger = structlog.get_logger(__name__)
+
+
+class Watch:
+    """Looks at all sockets twice a second, by what this process knows; hears identity's channel, and asks anew when it may have missed something."""
+
+    def __init__(self, hub: Hub, auth: AuthKit) -> None:
+        self._hub = hub
+        self._auth = auth
+        self._doubt = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        auth.changes.subscribe(self.hear)
+        auth.changes.on_gap(self._doubt.set)
+
+    def start(self) -> None:
+        """Begin to look, in the background."""
+        self._tasks = [asyncio.create_task(self._sweep(), name="ams-live-sweep"), asyncio.create_task(self._ask(), name="ams-live-access")]
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def hear(self, changed: IdentityChanged) -> None:
+        """A message of identity's channel. The list of revocations has heard it before us."""
+        if changed.kind == "project.deleted":
+            for socket in self._of_project(changed.project_id):
+                socket.close(CLOSE_NOT_FOUND, "the project was deleted")
+        elif changed.kind == "access.changed":
+            self._doubt.set()
+        self.look(time.time())
+
+    def look(self, now_s: float) -> None:
+        """Close whose token is over or revoked.
+
+        Args:
+            now_s: Seconds since the epoch.
+        """
+        for socket in list(self._hub.sockets):
+            claims = socket.grant.claims
+            if claims.exp <= now_s:
+                socket.close(CLOSE_UNAUTHENTICATED, "the token has expired")
+            elif self._auth.revocations.known_revoked(claims):
+                socket.close(CLOSE_UNAUTHENTICATED, "the session was ended")
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.look(time.time())
+            self._hub.expire()
+
+    async def _ask(self) -> None:
+        """Whether each user still may, asked once per user and project, when there is reason to doubt it."""
+        while True:
+            await self._doubt.wait()
+            self._doubt.clear()
+            asked: dict[tuple[str, str], bool] = {}
+            for socket in list(self._hub.sockets):
+                who = (socket.grant.claims.sub, socket.grant.project_id)
+                try:
+                    if who not in asked:
+                        asked[who] = await self._auth.access(*who) is not None
+                except AmsError:
+                    logger.info("access is not known right now")
+                    await asyncio.sleep(SWEEP_SECONDS)
+                    self._doubt.set()
+                    break
+                if not asked[who]:
+                    socket.close(CLOSE_FORBIDDEN, "the project is not open to you any more")
+
+    def _of_project(self, project_id: str | None) -> list[Socket]:
+        return [socket for socket in self._hub.sockets if socket.grant.project_id == project_id]
