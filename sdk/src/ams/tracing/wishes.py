@@ -108,16 +108,22 @@ class Arguments:
         """Make them the input of a step."""
         if self._first:
             args = args[1:]
-        values: dict[str, Any] = dict(zip(self._names, args, strict=False))
-        if len(args) > len(self._names):
-            values[self._rest] = args[len(self._names) :]
+        names = self._names
+        values: dict[str, Any]
+        if len(args) == 1 and names:  # the usual call, without the cost of zip
+            values = {names[0]: args[0]}
+        else:
+            values = dict(zip(names, args, strict=False))
+            if len(args) > len(names):
+                values[self._rest] = args[len(names) :]
         if kwargs:
             values.update(kwargs)
         if not values:
             return
-        for name, value in values.items():
-            if (value.__class__ is str or value.__class__ is bytes) and len(value) > PAYLOAD_BYTES_MAX:
-                values[name] = value[: PAYLOAD_BYTES_MAX + 1]  # encoding 100 MB would hold the agent up; the rest is cut anyway
+        for value in values.values():
+            if value.__class__ is str and len(value) > PAYLOAD_BYTES_MAX:
+                values = {name: _shortened(item) for name, item in values.items()}
+                break
         if self._is_llm and isinstance(values.get("messages"), list):
             self._take_conversation(record, values)
         else:
@@ -132,3 +138,8 @@ class Arguments:
         if values:
             details["parameters"] = capture(values)
         record.details = details
+
+
+def _shortened(value: object) -> object:
+    """Encoding 100 MB would hold the agent up; all but the beginning is cut anyway."""
+    return value[: PAYLOAD_BYTES_MAX + 1] if isinstance(value, str) else value
