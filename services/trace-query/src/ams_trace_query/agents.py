@@ -6,12 +6,13 @@ import msgspec
 from litestar import Request, get
 from litestar.di import NamedDependency
 from msgspec import Struct
-from sqlalchemy import Select, literal, select
+from sqlalchemy import literal, select
 from sqlalchemy.types import BigInteger, Text
 
 from ams_contracts.claims import Access
 from ams_contracts.tables import agents
 from ams_trace_query.context import context_of
+from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import CURSOR, LIMIT, documented, read_query
 
@@ -59,7 +60,7 @@ async def list_agents(request: Request[Any, Any, Any], access: NamedDependency[A
     )
 
 
-def _page(project_id: str, after: list[Any] | None, limit: int) -> Select[Any]:
+def _page(project_id: str, after: list[Any] | None, limit: int) -> Statement:
     table = agents.c
     statement = select(
         *(table.name, table.version, table.framework, table.description, table.tools, table.owner),

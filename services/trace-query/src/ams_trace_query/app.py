@@ -1,6 +1,6 @@
 """The composition root of trace-query."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +33,7 @@ def _utc_now() -> datetime:
 
 
 def _answer_query_error(request: Request[Any, Any, Any], error: QueryError) -> Response[Problem]:
-    more = {"suggestion": error.suggestion} if error.suggestion else {}
+    more: dict[str, Any] = {"suggestion": error.suggestion} if error.suggestion else {}
     return answer_ams_error(request, BadRequestError(error.detail, code=error.code, column=error.column, **more))
 
 
@@ -51,7 +51,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         return AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service=SERVICE)
 
     @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         database = await Database.open(
             settings.database_url,
             connections_max=settings.database_connections_max,

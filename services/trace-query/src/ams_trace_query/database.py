@@ -1,6 +1,6 @@
 """Reading the traces database: one project, one snapshot, the current generation, and errors sorted by what the caller does."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from ams_kit.db import check_pool, open_pool
 from ams_kit.http.problems import QueryTimeoutError, UnavailableError
 
 ACQUIRE_SECONDS = 2
+Statement = Select[*tuple[Any, ...]]
 _DIALECT = dialect.dialect()
 
 # One round trip. The project stands in it as text because only the simple protocol takes several statements; it is a checked UUID.
@@ -40,17 +41,17 @@ class Reader:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    async def rows(self, statement: Select[Any]) -> list[Any]:
+    async def rows(self, statement: Statement) -> list[Any]:
         """All rows. The statement has a LIMIT, or its size is that of one task."""
         text, values = compiled(statement)
         return await self._connection.fetch(text, *values)
 
-    async def row(self, statement: Select[Any]) -> Any:
+    async def row(self, statement: Statement) -> Any:
         """The first row, or null."""
         text, values = compiled(statement)
         return await self._connection.fetchrow(text, *values)
 
-    async def stream(self, statement: Select[Any], rows_at_once: int) -> AsyncIterator[list[Any]]:
+    async def stream(self, statement: Statement, rows_at_once: int) -> AsyncIterator[list[Any]]:
         """All rows, some at a time, so that other requests get their turn in between."""
         text, values = compiled(statement)
         cursor = await self._connection.cursor(text, *values)
@@ -58,7 +59,7 @@ class Reader:
             yield rows
 
 
-def compiled(statement: Select[Any]) -> tuple[str, Sequence[Any]]:
+def compiled(statement: Statement) -> tuple[str, Sequence[Any]]:
     """A statement as text with ``$1`` ... and its values in order."""
     result = statement.compile(dialect=_DIALECT)
     return str(result), [result.params[name] for name in result.positiontup or ()]
@@ -88,7 +89,7 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def read(self, project_id: str) -> AsyncIterator[Reader]:
+    async def read(self, project_id: str) -> AsyncGenerator[Reader]:
         """One snapshot of one project's rows. Row-level security shows no others, whatever a WHERE says.
 
         Raises:
@@ -104,9 +105,10 @@ class Database:
         try:
             await connection.execute(_BEGIN.format(project=project_id))
             yield Reader(connection)
+            await connection.execute("COMMIT")
         except (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError, TimeoutError) as error:
             raise QueryTimeoutError("Narrow the time range or the query.") from error
         except _AWAY as error:
             raise UnavailableError("The database does not answer.") from error
         finally:
-            await self._pool.release(connection)  # rolls back what is still open
+            await self._pool.release(connection)  # rolls back what an error left open

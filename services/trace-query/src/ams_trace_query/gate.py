@@ -1,7 +1,7 @@
 """Bounds how many heavy queries run at once, so that cheap ones stay fast."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from ams_kit.http.problems import UnavailableError
@@ -20,7 +20,7 @@ class Gate:
         self._waiting_max = slots * WAITING_PER_SLOT
 
     @asynccontextmanager
-    async def enter(self) -> AsyncIterator[None]:
+    async def enter(self) -> AsyncGenerator[None]:
         """Hold a slot.
 
         Raises:
@@ -46,7 +46,7 @@ def _busy() -> UnavailableError:
 
 
 @asynccontextmanager
-async def pass_if(gate: Gate, heavy: bool) -> AsyncIterator[None]:
+async def pass_if(gate: Gate, heavy: bool) -> AsyncGenerator[None]:
     """Enter the gate for a heavy query; just go on for another."""
     if not heavy:
         yield

@@ -11,14 +11,15 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
-from sqlalchemy import Select, literal, select
 from sqlalchemy import func as sql
-from sqlalchemy.types import BigInteger
+from sqlalchemy import literal, select
+from sqlalchemy.types import BigInteger, Integer
 
 from ams_contracts.claims import Access
 from ams_contracts.tables import steps, tasks
 from ams_kit.http.problems import TooLargeError
 from ams_trace_query.context import context_of
+from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import documented, hex_id, read_query
 from ams_trace_query.rows import position_text
@@ -134,7 +135,7 @@ _PLAIN = (
 _CODED = ("type", "status", "name", "agent", "model")
 
 
-def _chunks(project_id: str, task_id: str, day: date, base_us: int) -> Select[Any]:
+def _chunks(project_id: str, task_id: str, day: date, base_us: int) -> Statement:
     table = steps.c
     base = literal(base_us, BigInteger)
     order = (table.started_at_us, table.seq, table.step_id)
@@ -153,13 +154,13 @@ def _chunks(project_id: str, task_id: str, day: date, base_us: int) -> Select[An
             table.input_tokens,
             table.output_tokens,
             table.cost_nusd,
-            counted.cast(steps.c.stamp_phase.type).label("counted"),
+            counted.cast(Integer).label("counted"),
             table.seq,
             sql.coalesce(table.stamp_phase, 1).label("phase"),
             (sql.coalesce(table.stamp_at_us, table.progress_at_us) - base).label("at"),
             table.first_offset,
             table.end_offset,
-            ((sql.row_number().over(order_by=order) - 1) / STEPS_PER_CHUNK).label("chunk"),
+            ((sql.row_number().over(order_by=order) - 1) // STEPS_PER_CHUNK).label("chunk"),
         )
         .where(table.project_id == project_id, table.task_id == task_id, table.day == day)
         .subquery()

@@ -7,8 +7,8 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
-from sqlalchemy import Select, literal, select, tuple_
 from sqlalchemy import func as sql
+from sqlalchemy import literal, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text
 
@@ -19,7 +19,7 @@ from ams_contracts.tables import step_payloads, steps
 from ams_contracts.views import Step
 from ams_kit.http.problems import BadRequestError
 from ams_trace_query.context import context_of
-from ams_trace_query.database import Reader
+from ams_trace_query.database import Reader, Statement
 from ams_trace_query.gate import pass_if
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, documented, hex_id, not_found, read_query
@@ -138,7 +138,7 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
         mine.append(condition)
 
     async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
-        rows = await _found(reader, mine, start, end, after, limit + 1)
+        rows = await _found(reader, mine, _started(start, end), after, limit + 1)
 
     shown = rows[:limit]
     return StepPage(
@@ -176,7 +176,7 @@ def _of_task(project_id: str, task_id: str, day: date) -> tuple[Condition, ...]:
     return steps.c.project_id == project_id, steps.c.task_id == task_id, steps.c.day == day
 
 
-def _payloads(project_id: str, task_id: str, step_id: str, day: date) -> Select[Any]:
+def _payloads(project_id: str, task_id: str, step_id: str, day: date) -> Statement:
     table = step_payloads.c
     return (
         select(table.slot, table.mime, table.text, table.bytes, table.truncated)
@@ -211,16 +211,19 @@ async def _window(reader: Reader, mine: tuple[Condition, ...], after: list[Any] 
     return rows
 
 
-async def _found(
-    reader: Reader, mine: list[Condition], start: int | None, end: int | None, after: list[Any] | None, limit: int
-) -> list[Any]:
+def _started(start: int | None, end: int | None) -> list[Condition]:
+    conditions: list[Condition] = []
+    if start is not None:
+        conditions.append(steps.c.started_at_us >= literal(start, BigInteger))
+    if end is not None:
+        conditions.append(steps.c.started_at_us < literal(end, BigInteger))
+    return conditions
+
+
+async def _found(reader: Reader, mine: list[Condition], within: list[Condition], after: list[Any] | None, limit: int) -> list[Any]:
     """Steps with a start, newest first; when those are through and no time was asked for, the ones without."""
     rows: list[Any] = []
-    known = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_not(None))
-    if start is not None:
-        known = known.where(steps.c.started_at_us >= literal(start, BigInteger))
-    if end is not None:
-        known = known.where(steps.c.started_at_us < literal(end, BigInteger))
+    known = select(*STEP_COLUMNS).where(*mine, *within, steps.c.started_at_us.is_not(None))
     tie = tuple_(steps.c.step_id, steps.c.task_id)
     if after is None or after[0] is not None:
         if after is not None:
@@ -229,7 +232,7 @@ async def _found(
             known = known.where(steps.c.started_at_us <= at_us, (steps.c.started_at_us < at_us) | later)
         rows = await reader.rows(known.order_by(steps.c.started_at_us.desc(), steps.c.step_id, steps.c.task_id).limit(limit))
         after = None
-    if len(rows) < limit and start is None and end is None:
+    if len(rows) < limit and not within:
         unknown = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_(None))
         if after is not None:
             unknown = unknown.where(tie > tuple_(literal(after[1], Text), literal(after[2], Text)))

@@ -6,8 +6,8 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
-from sqlalchemy import Select, literal, select
 from sqlalchemy import func as sql
+from sqlalchemy import literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text
 
@@ -16,7 +16,7 @@ from ams_contracts.tables import positions, tasks
 from ams_contracts.topics import STEPS
 from ams_contracts.views import Task
 from ams_trace_query.context import context_of
-from ams_trace_query.database import Reader
+from ams_trace_query.database import Reader, Statement
 from ams_trace_query.gate import pass_if
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, documented, hex_id, not_found, read_query
@@ -98,7 +98,7 @@ async def find_task(reader: Reader, project_id: str, task_id: str, columns: list
     return row
 
 
-_POSITIONS: Select[Any] = (
+_POSITIONS: Statement = (
     select(positions.c.partition, positions.c.next_offset)
     .where(positions.c.projection == PROJECTION, positions.c.topic == STEPS.name)
     .order_by(positions.c.partition)
@@ -121,7 +121,7 @@ def _conditions(statuses: list[str], agent: str | None, start: int | None, end: 
     return conditions
 
 
-def _page(project_id: str, conditions: list[Condition], after: list[Any] | None, limit: int) -> Select[Any]:
+def _page(project_id: str, conditions: list[Condition], after: list[Any] | None, limit: int) -> Statement:
     statement = select(*TASK_COLUMNS).where(tasks.c.project_id == project_id, *conditions)
     if after is not None:
         at_us, task_id = literal(after[0], BigInteger), literal(after[1], Text)

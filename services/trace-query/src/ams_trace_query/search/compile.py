@@ -82,7 +82,7 @@ def _field(clause: Clause, fields: Mapping[str, Field], elsewhere: Mapping[str, 
 
 
 def like_pattern(value: Value) -> str:
-    """A LIKE pattern (escape ``\\``) that matches the value as written; unquoted, ``*`` is any text."""
+    """A LIKE pattern, with the backslash as escape, that matches the value as written; unquoted, ``*`` is any text."""
     escaped = _LIKE_SPECIAL.sub(r"\\\1", value.text)
     return escaped if value.quoted else escaped.replace("*", "%")
 

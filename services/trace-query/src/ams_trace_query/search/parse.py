@@ -126,11 +126,7 @@ def _joined(node: Node, parts: tuple[_Part, ...]) -> _Part:
 
 
 def _unescaped(text: str) -> str:
-    result: list[str] = []
-    characters = iter(text)
-    for character in characters:
-        result.append(next(characters, "\\") if character == "\\" else character)
-    return "".join(result)
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
 def _quoted(token: Token) -> Value:

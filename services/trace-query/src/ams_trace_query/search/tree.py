@@ -46,14 +46,20 @@ class Words(Struct, frozen=True):
 
 
 class Not(Struct, frozen=True):
+    """What this does not hold for."""
+
     node: "Node"
 
 
 class And(Struct, frozen=True):
+    """All of them."""
+
     nodes: tuple["Node", ...]
 
 
 class Or(Struct, frozen=True):
+    """Any of them."""
+
     nodes: tuple["Node", ...]
 
 

@@ -1,0 +1,262 @@
+"""A migrated database, rows in it, and the application in front of it as the role ams_reader."""
+
+import asyncio
+import secrets
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from ams_contracts.claims import Access, Role
+from ams_contracts.tables import agents, positions, step_payloads, steps, tasks
+from ams_kit.auth import Principal
+from ams_kit.http.problems import UnauthenticatedError
+from ams_trace_query.app import make_app
+from ams_trace_query.settings import Settings
+
+T0 = 1_782_000_000_000_000  # 2026-06-21T00:00:00Z
+DAY = date(2026, 6, 21)
+NOW = datetime(2026, 6, 21, 12, tzinfo=UTC)
+MIGRATE = "import asyncio, sys; from ams_trace_ingest.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
+
+
+@pytest.fixture(scope="session")
+def traces_url(postgres_admin_url: str) -> Iterator[str]:
+    """A database of our own with the real migrations, as its owner."""
+    name = f"query_test_{secrets.token_hex(6)}"
+    url = f"{postgres_admin_url.rsplit('/', 1)[0]}/{name}"
+
+    async def execute(statement: str) -> None:
+        connection = await asyncpg.connect(postgres_admin_url)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(execute(f"CREATE DATABASE {name}"))
+    # services never import each other; this is how a deployment does it
+    subprocess.run([sys.executable, "-c", MIGRATE, url], check=True, timeout=60)
+    yield url
+    asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def as_reader(url: str) -> str:
+    """The same database as the role ams_reader, to which row-level security applies."""
+    return f"{url}?role=ams_reader"
+
+
+def row_defaults() -> dict[str, dict[str, Any]]:
+    """What a row has that a test does not care for."""
+    return {
+        "tasks": {
+            "day": DAY,
+            "partition": 7,
+            "first_offset": 1,
+            "last_offset": 2,
+            "name": "trip",
+            "kind": "task",
+            "status": "ok",
+            "tags": {},
+            "flags": [],
+            "steps": 0,
+            "errors": 0,
+            "running_steps": 0,
+            "waiting_steps": 0,
+            "lost_steps": 0,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "cost_nusd": 0,
+            "priced_steps": 0,
+            "unpriced_steps": 0,
+            "last_event_at_us": T0,
+            "sort_at_us": T0,
+            "started_at_us": T0,
+            "seen_at_us": T0,
+            "heartbeats": False,
+        },
+        "steps": {
+            "day": DAY,
+            "first_offset": 1,
+            "end_offset": 2,
+            "type": "llm",
+            "name": "draft",
+            "status": "ok",
+            "document_status": "ok",
+            "stamp_phase": 2,
+            "stamp_at_us": T0 + 500,
+            "stamp_seq": 2,
+            "stamp_event_id": "e" * 32,
+            "started_at_us": T0,
+            "seq": 1,
+            "cost_source": "unknown",
+            "flags": [],
+            "rest": {},
+            "counted_input": 0,
+            "counted_output": 0,
+            "seen_at_us": T0,
+            "usage_shadowed": False,
+            "usage_wrapper": False,
+        },
+        "step_payloads": {
+            "day": DAY,
+            "at_us": T0,
+            "seq": 1,
+            "event_id": "f" * 32,
+            "mime": "text/plain",
+            "bytes": 5,
+            "truncated": False,
+        },
+        "agents": {"tools": [], "metadata": {}, "last_seen_at_us": T0},
+        "positions": {"topic": "ams.steps.v1", "last_timestamp_ms": T0 // 1_000},
+    }
+
+
+class Store:
+    """Puts rows into the tables as the projector would, for one project of its own."""
+
+    def __init__(self, connection: asyncpg.Connection, project_id: str) -> None:
+        self._connection = connection
+        self.project_id = project_id
+        self._steps = 0
+
+    async def insert(self, table: Any, **values: Any) -> None:
+        row = {**row_defaults()[table.name], **values}
+        columns = ", ".join(f'"{name}"' for name in row)
+        marks = ", ".join(f"${index}" for index in range(1, len(row) + 1))
+        encoded = [msgspec.json.encode(value).decode() if isinstance(value, dict) else value for value in row.values()]
+        await self._connection.execute(f"INSERT INTO g1.{table.name} ({columns}) VALUES ({marks})", *encoded)
+
+    async def task(self, **values: Any) -> str:
+        """A task; its id."""
+        task_id = values.pop("task_id", None) or secrets.token_hex(16)
+        at = values.get("started_at_us", T0)
+        await self.insert(tasks, project_id=self.project_id, task_id=task_id, **{"sort_at_us": at, **values})
+        return task_id
+
+    async def step(self, task_id: str, **values: Any) -> str:
+        """A step of it; its id."""
+        self._steps += 1
+        step_id = values.pop("step_id", None) or f"{self._steps:016x}"
+        await self.insert(steps, project_id=self.project_id, task_id=task_id, step_id=step_id, **values)
+        return step_id
+
+    async def payload(self, task_id: str, step_id: str, slot: str, text: str, **values: Any) -> None:
+        await self.insert(step_payloads, project_id=self.project_id, task_id=task_id, step_id=step_id, slot=slot, text=text, **values)
+
+    async def agent(self, name: str, **values: Any) -> None:
+        await self.insert(agents, project_id=self.project_id, name=name, **values)
+
+    async def position(self, partition: int, next_offset: int, projection: str = "steps") -> None:
+        await self._connection.execute("DELETE FROM g1.positions WHERE projection = $1 AND partition = $2", projection, partition)
+        await self.insert(positions, partition=partition, next_offset=next_offset, projection=projection)
+
+    async def execute(self, statement: str, *values: Any) -> None:
+        await self._connection.execute(statement, *values)
+
+
+@pytest.fixture
+async def store(traces_url: str) -> AsyncIterator[Store]:
+    """Rows of the project that ``client`` may see."""
+    connection = await asyncpg.connect(traces_url)
+    yield Store(connection, str(uuid.uuid4()))
+    await connection.close()
+
+
+@pytest.fixture
+async def foreign(traces_url: str) -> AsyncIterator[Store]:
+    """Rows of a project that is somebody else's."""
+    connection = await asyncpg.connect(traces_url)
+    yield Store(connection, str(uuid.uuid4()))
+    await connection.close()
+
+
+class KnownPeople:
+    """An auth kit that knows its people beforehand: a token is the user's name."""
+
+    def __init__(self, members: dict[str, set[str]]) -> None:
+        self.verifier = self
+        self._members = members
+
+    async def verify(self, token: str) -> Principal:
+        if token not in self._members:
+            raise UnauthenticatedError
+        return Principal(token, "session", "jti", 2**40)
+
+    async def access(self, user_id: str, project_id: str) -> Access | None:
+        if project_id not in self._members[user_id]:
+            return None
+        return Access(user_id=user_id, project_id=project_id, role=Role.VIEWER)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def make_query_app(traces_url: str, store: Store, foreign: Store) -> Callable[..., Litestar]:
+    """Builds the application; keyword arguments change settings."""
+
+    def make(**changes: Any) -> Litestar:
+        settings = {
+            "public_url": "http://localhost:8080",
+            "database_url": as_reader(traces_url),
+            "redis_url": "redis://localhost",
+            "service_secret": "a secret of tests",
+            "identity_url": "http://localhost",
+            "database_connections_max": 4,
+        }
+        people = KnownPeople({"ada": {store.project_id}, "eve": {foreign.project_id}, "both": {store.project_id, foreign.project_id}})
+        return make_app(Settings(**{**settings, **changes}), open_auth=lambda: people, now=lambda: NOW)  # type: ignore[arg-type]  # the same methods
+
+    return make
+
+
+@pytest.fixture
+async def http(make_query_app: Callable[..., Litestar]) -> AsyncIterator[AsyncTestClient[Litestar]]:
+    """A client without a sign-in."""
+    async with AsyncTestClient(make_query_app()) as client:
+        yield client
+
+
+class Project:
+    """Asks as a member of the project of ``store``."""
+
+    def __init__(self, client: AsyncTestClient[Litestar], project_id: str, user: str = "ada") -> None:
+        self._client = client
+        self._project_id = project_id
+        self._headers = {"Authorization": f"Bearer {user}"}
+
+    async def answer(self, path: str) -> Any:
+        """The raw response to a GET below the project; ``path`` is sent as it is."""
+        return await self._client.get(f"/api/traces/{self._project_id}/{path}", headers=self._headers)
+
+    async def get(self, path: str, **parameters: Any) -> Any:
+        """The body of a 200."""
+        response = await self._client.get(f"/api/traces/{self._project_id}/{path}", headers=self._headers, params=parameters)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def problem(self, path: str, **parameters: Any) -> dict[str, Any]:
+        """The body of what is not a 200: always a problem document."""
+        response = await self._client.get(f"/api/traces/{self._project_id}/{path}", headers=self._headers, params=parameters)
+        assert response.headers["content-type"] == "application/problem+json"
+        body = response.json()
+        assert body["status"] == response.status_code
+        return body
+
+
+@pytest.fixture
+def ada(http: AsyncTestClient[Litestar], store: Store) -> Project:
+    """A member of the project."""
+    return Project(http, store.project_id)
+
+
+@pytest.fixture
+def eve(http: AsyncTestClient[Litestar], store: Store) -> Project:
+    """Asks for the project of ``store``, and is a member of another one only."""
+    return Project(http, store.project_id, "eve")

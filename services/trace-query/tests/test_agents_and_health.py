@@ -1,0 +1,66 @@
+"""Agents of a project, and which services are ready."""
+
+import httpx
+import pytest
+
+from ams_trace_query.health import HealthProbe, parse_health_urls
+
+T0 = 1_782_000_000_000_000
+
+
+async def test_agents_are_listed_in_pages_those_seen_last_first(ada, store) -> None:
+    await store.agent("critic", last_seen_at_us=T0 + 1)
+    await store.agent("planner", last_seen_at_us=T0 + 9, version="2.1", tools=["search"], metadata={"repo": "x"}, registered_at_us=T0)
+    await store.agent("alpha", last_seen_at_us=T0 + 1)
+
+    first = await ada.get("agents", limit="2")
+    second = await ada.get("agents", limit="2", cursor=first["next_cursor"])
+
+    assert [item["name"] for item in first["items"] + second["items"]] == ["planner", "alpha", "critic"]
+    assert second["next_cursor"] is None
+    assert (first["items"][0]["tools"], first["items"][0]["metadata"]) == (["search"], {"repo": "x"})
+    assert first["items"][1]["registered_at_us"] is None
+
+
+async def test_health_tells_which_services_are_ready_and_asks_at_most_every_two_seconds() -> None:
+    asked: list[str] = []
+    clock = [0.0]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        if request.url.host == "gone":
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200 if request.url.host == "fine" else 503)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        urls = parse_health_urls("identity=http://fine:1, intake=http://ill:2/,projector=http://gone:3")
+        probe = HealthProbe(http, urls, monotonic=lambda: clock[0])
+        health = await probe.health()
+        clock[0] = 1.9
+        await probe.health()
+
+        assert len(asked) == 3
+        assert health.status == "degraded"
+        assert health.services == {"identity": "ok", "intake": "down", "projector": "down"}
+
+        clock[0] = 2.0
+        await probe.health()
+        assert len(asked) == 6
+
+
+async def test_health_needs_no_sign_in(http) -> None:
+    response = await http.get("/api/health")
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "services": {}})
+
+
+@pytest.mark.parametrize("text", ["identity", "=http://x", "identity=ftp://x", "identity=127.0.0.1:1"])
+def test_a_wrong_list_of_addresses_is_refused_at_start(text: str) -> None:
+    with pytest.raises(ValueError, match="AMS_HEALTH_URLS"):
+        parse_health_urls(text)
+
+
+async def test_the_process_routes_answer(http) -> None:
+    assert (await http.get("/livez")).json() == {"status": "ok"}
+    assert (await http.get("/readyz")).json()["checks"] == {"postgres": "ok"}
+    assert (await http.get("/metrics")).status_code == 200

@@ -1,0 +1,55 @@
+"""Who may not see: nobody without a sign-in, and no stranger, on any route."""
+
+import pytest
+
+ROUTES = ["tasks", "tasks/{task}", "tasks/{task}/skeleton", "tasks/{task}/steps", "tasks/{task}/steps/{step}", "steps", "agents"]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_another_persons_project_is_not_found(eve, store, route: str) -> None:
+    task_id = await store.task()
+    step_id = await store.step(task_id)
+
+    problem = await eve.problem(route.format(task=task_id, step=step_id))
+
+    assert (problem["status"], problem["code"]) == (404, "project_not_found")
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if "{" in route])
+async def test_q31_a_task_of_another_project_is_not_found_in_mine(ada, foreign, route: str) -> None:
+    task_id = await foreign.task()
+    step_id = await foreign.step(task_id)
+
+    problem = await ada.problem(route.format(task=task_id, step=step_id))
+
+    assert (problem["status"], problem["code"]) == (404, "task_not_found")
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route])
+async def test_lists_show_nothing_of_another_project(ada, foreign, route: str) -> None:
+    task_id = await foreign.task()
+    await foreign.step(task_id)
+    await foreign.agent("planner")
+
+    assert (await ada.get(route))["items"] == []
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_without_a_sign_in_nothing_is_shown(http, store, route: str) -> None:
+    response = await http.get(f"/api/traces/{store.project_id}/{route.format(task='a' * 32, step='a' * 16)}")
+
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("project", ["x", "1' OR '1'='1", "00000000-0000-0000-0000-000000000000", "../../etc/passwd", "%00", "é"])
+async def test_what_is_no_project_is_not_found(http, project: str) -> None:
+    response = await http.get(f"/api/traces/{project.replace('/', '%2F')}/tasks", headers={"Authorization": "Bearer ada"})
+
+    assert response.status_code == 404
+
+
+async def test_an_api_key_does_not_open_this(http, store) -> None:
+    response = await http.get(f"/api/traces/{store.project_id}/tasks", headers={"Authorization": "Bearer ams_abc_def"})
+
+    assert response.status_code == 403
