@@ -1,5 +1,6 @@
 """The composition root: the only place that builds clients and opens connections."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,10 @@ from ams_kit.bus import Log
 from ams_kit.http.app import make_application
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.http import take_batches
+from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_traces
 from ams_trace_ingest.intake.publish import Intake
+from ams_trace_ingest.pricing.catalog import GenaiPrices
+from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.settings import IntakeSettings
 
 
@@ -23,7 +27,9 @@ def make_intake(settings: IntakeSettings) -> Litestar:
         auth = AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="trace-ingest")
         log = await Log.open(settings.kafka_bootstrap, "intake")
         app.state.auth = auth
-        app.state.intake = Intake(auth=auth, log=log, budget=ByteBudget(settings.intake_bytes_max))
+        app.state.intake = Intake(
+            auth=auth, log=log, budget=ByteBudget(settings.intake_bytes_max), prices=Prices(GenaiPrices()), decoding=asyncio.Semaphore(1)
+        )
         try:
             yield
         finally:
@@ -36,7 +42,7 @@ def make_intake(settings: IntakeSettings) -> Litestar:
     app = make_application(
         title="AMS intake",
         openapi_path="/api/ingest/openapi",
-        route_handlers=[take_batches],
+        route_handlers=[take_batches, take_traces, ignore_metrics],
         checks={"log": log_answers},
         lifespan=[parts],
         middleware=[AuthMiddleware()],

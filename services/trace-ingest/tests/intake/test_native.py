@@ -6,7 +6,18 @@ from ams_contracts.codec import decode_batch
 from ams_contracts.events import StepStarted
 from ams_kit.http.problems import BadRequestError, InvalidError, TooLargeError, UnsupportedError
 from ams_trace_ingest.intake.native import NativeRecords, read_native
+from ams_trace_ingest.pricing.price import Prices
 
+
+class NoCatalog:
+    def find(self, provider: str | None, model: str, at_us: int) -> None:
+        return None
+
+    def knows(self, provider: str) -> bool:
+        return False
+
+
+NO_PRICES = Prices(NoCatalog())
 PROJECT = "01890000-0000-7000-8000-000000000000"
 TASK = "a" * 32
 
@@ -35,7 +46,7 @@ def a_request(*events: object, task_id: str | None = TASK) -> bytes:
 
 
 def read(data: bytes) -> NativeRecords:
-    return read_native(data, project_id=PROJECT, key_id="k1", price=lambda step: step)
+    return read_native(data, project_id=PROJECT, key_id="k1", prices=NO_PRICES)
 
 
 def test_steps_and_payloads_travel_apart_under_the_task_key() -> None:

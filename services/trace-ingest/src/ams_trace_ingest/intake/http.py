@@ -11,7 +11,6 @@ from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.keys import grant_of
 from ams_trace_ingest.intake.native import read_native
 from ams_trace_ingest.intake.publish import Intake, publish, refused
-from ams_trace_ingest.pricing.price import price_step
 
 
 @post("/v1/batches", status_code=200, opt={"public": True}, request_max_body_size=None, summary="Take events from an SDK")
@@ -23,7 +22,7 @@ async def take_batches(request: Request[Any, Any, Any], state: State) -> NativeA
         raise UnsupportedError("use Content-Type application/json")
     with intake.budget.lease() as lease:
         data = await read_body(request, lease, sent_bytes_max=REQUEST_BYTES_MAX, inflated_bytes_max=REQUEST_BYTES_MAX)
-        taken = read_native(data, project_id=grant.project_id, key_id=grant.key_id, price=price_step)
+        taken = read_native(data, project_id=grant.project_id, key_id=grant.key_id, prices=intake.prices)
         for item in taken.rejected:
             refused("native", item.code)
         await publish(intake, lease, taken.payloads, taken.steps, source="native", events=taken.accepted)

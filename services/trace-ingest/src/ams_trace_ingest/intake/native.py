@@ -1,13 +1,13 @@
 """``POST /v1/batches``: a request of the SDK -> records for the log. One bad event does not cost its neighbours."""
 
 import re
-from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ams_contracts.codec import MalformedError, decode, decode_event, encode
-from ams_contracts.documents import StepDocument
+from ams_contracts.documents import BILLABLE_TYPES, CostSource, StepDocument
 from ams_contracts.events import (
     AgentRegistered,
     Event,
@@ -22,7 +22,8 @@ from ams_contracts.native import REQUEST_BYTES_MAX, REQUEST_EVENTS_MAX, RawNativ
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
 from ams_kit.http.problems import BadRequestError, InvalidError, TooLargeError, UnsupportedError
-from ams_trace_ingest.intake.records import PAYLOADS_RECORD_BYTES_MAX, STEPS_RECORD_BYTES_MAX, pack, pack_agent
+from ams_trace_ingest.intake.records import STEPS_RECORD_BYTES_MAX, pack, pack_agent
+from ams_trace_ingest.pricing.price import Prices
 
 ENVELOPE_BYTES_MAX = 4_096  # of a record, beside its events
 NUL_ESCAPE = b"\\u0000"
@@ -31,9 +32,6 @@ FLAG_NUL_REPLACED = "nul_replaced"
 
 _ESCAPES = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-
-Price = Callable[[StepDocument], StepDocument]
-"""Fills in the cost of a finished step that names its model and tokens and no cost."""
 
 _request = msgspec.json.Decoder(RawNativeRequest)
 _version = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -48,7 +46,7 @@ class NativeRecords(Struct, frozen=True):
     rejected: list[RejectedEvent]
 
 
-def read_native(data: bytes, *, project_id: str, key_id: str, price: Price) -> NativeRecords:
+def read_native(data: bytes, *, project_id: str, key_id: str, prices: Prices) -> NativeRecords:
     """Decode, check and pack a request.
 
     Raises:
@@ -61,8 +59,8 @@ def read_native(data: bytes, *, project_id: str, key_id: str, price: Price) -> N
     if sum(len(batch.events) for batch in request.batches) > REQUEST_EVENTS_MAX:
         raise TooLargeError(f"at most {REQUEST_EVENTS_MAX} events a request", code="too_many_events")
     result = NativeRecords([], [], 0, [])
-    accepted = sum(_read_batch(batch, result, project_id, key_id, price) for batch in request.batches)
-    return msgspec.structs.replace(result, accepted=accepted)
+    accepted = sum(_read_batch(batch, result, project_id, key_id, prices) for batch in request.batches)
+    return replace(result, accepted=accepted)
 
 
 def _decode_request(data: bytes) -> RawNativeRequest:
@@ -85,7 +83,7 @@ def _without_lone_surrogates(data: bytes) -> bytes:
     return _ESCAPES.sub(lambda found: b"\\ufffd" if _LONE_SURROGATE.fullmatch(found[0]) else found[0], data)
 
 
-def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, key_id: str, price: Price) -> int:
+def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, key_id: str, prices: Prices) -> int:
     steps: list[bytes] = []
     payloads: list[bytes] = []
     accepted = 0
@@ -100,7 +98,7 @@ def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, k
         if refusal:
             result.rejected.append(RejectedEvent(event_id=event.event_id, code=refusal))
             continue
-        finished = _finish(event, data, price)
+        finished = _finish(event, data, prices)
         accepted += 1
         if isinstance(event, AgentRegistered):
             result.steps.append(pack_agent(project_id, event.name, batch.producer, finished, key_id=key_id))
@@ -122,19 +120,22 @@ def _refusal(event: Event, batch: RawNativeBatch, size: int) -> str | None:
         return "task_id_missing"
     if batch.task_id == "0" * 32:
         return "task_id_invalid"
-    record_bytes_max = PAYLOADS_RECORD_BYTES_MAX if isinstance(event, PayloadStored) else STEPS_RECORD_BYTES_MAX
+    record_bytes_max = PAYLOADS.record_bytes_max if isinstance(event, PayloadStored) else STEPS_RECORD_BYTES_MAX
     return "too_large" if size > record_bytes_max - ENVELOPE_BYTES_MAX else None
 
 
-def _finish(event: Event, data: bytes, price: Price) -> bytes:
+def _finish(event: Event, data: bytes, prices: Prices) -> bytes:
     """The event's bytes: as they came, unless something has to be replaced or priced."""
     if NUL_ESCAPE in data:
         event = _without_nul(event)
         data = encode(event)
     if isinstance(event, StepEnded | StepRecorded):
-        priced = price(event.step)
-        if priced is not event.step:
-            return encode(msgspec.structs.replace(event, step=priced))
+        step = event.step
+        if step.cost_nusd is None and step.usage is not None and step.type in BILLABLE_TYPES:
+            at_us = step.started_at_us or event.at_us
+            nusd = prices.price(provider=step.provider, model=step.model, requested=step.model_requested, at_us=at_us, usage=step.usage)
+            if nusd is not None:
+                return encode(replace(event, step=replace(step, cost_nusd=nusd, cost_source=CostSource.COMPUTED)))
     return data
 
 
@@ -143,8 +144,8 @@ def _without_nul(event: Event) -> Event:
     cleaned: StepsTopicEvent | PayloadStored = msgspec.convert(_clean(msgspec.to_builtins(event)), Event)
     document = getattr(cleaned, "step", None)
     if isinstance(document, StepDocument):
-        flagged = msgspec.structs.replace(document, flags=[*document.flags[:31], FLAG_NUL_REPLACED])
-        return msgspec.structs.replace(cleaned, step=flagged)
+        flagged = replace(document, flags=[*document.flags[:31], FLAG_NUL_REPLACED])
+        return replace(cleaned, step=flagged)
     return cleaned
 
 

@@ -3,6 +3,7 @@
 Clients retry 429, 502, 503 and 504 and nothing else, so what may be sent again is 503 with ``Retry-After``, never 500.
 """
 
+import asyncio
 import time
 from typing import Any
 
@@ -21,17 +22,18 @@ from ams_trace_ingest.intake.otlp import (
     MalformedOtlpError,
     Signal,
     TooManySpansError,
-    decode_logs,
+    TracesRequest,
     decode_traces,
     encode_answer,
     encode_error,
     encoding_of,
 )
 from ams_trace_ingest.intake.publish import Intake, publish, refused
-from ams_trace_ingest.intake.spans import pack_logs, pack_spans
+from ams_trace_ingest.intake.spans import PackedSpans, pack_spans
 
 SENT_BYTES_MAX = 16 * 1024 * 1024
 INFLATED_BYTES_MAX = 64 * 1024 * 1024
+INLINE_BYTES_MAX = 256 * 1024  # some 200 spans, 8 ms
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -63,34 +65,16 @@ async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
     grant, encoding = await _open(request, intake)
     with intake.budget.lease() as lease:
         body = await _body(request, lease)
-        try:
-            decoded = decode_traces(body, encoding)
-        except MalformedOtlpError as error:
-            raise BadRequestError(str(error), code="malformed_otlp") from error
-        except TooManySpansError as error:
-            raise TooLargeError(str(error), code="too_many_spans") from error
+        if len(body) > INLINE_BYTES_MAX:  # beside the event loop, so that small requests and health checks are answered meanwhile
+            async with intake.decoding:
+                decoded, packed = await asyncio.to_thread(_read_spans, body, encoding, grant, intake)
+        else:
+            decoded, packed = _read_spans(body, encoding, grant, intake)
         if decoded.rejected:
             refused("otlp", "bad_span", decoded.rejected)
-        packed = await pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=time.time_ns() // 1_000)
         del body
         await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
     return _answer(Signal.TRACES, encoding, rejected=decoded.rejected, message=decoded.message)
-
-
-@post("/v1/logs", summary="Take OpenTelemetry log records", **_OPTIONS)
-async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
-    """``ExportLogsServiceRequest``: GenAI events are joined to their steps, other records are counted as ignored."""
-    intake: Intake = state.intake
-    grant, encoding = await _open(request, intake)
-    with intake.budget.lease() as lease:
-        body = await _body(request, lease)
-        try:
-            records = decode_logs(body, encoding)
-        except MalformedOtlpError as error:
-            raise BadRequestError(str(error), code="malformed_otlp") from error
-        packed = pack_logs(records, project_id=grant.project_id, key_id=grant.key_id, received_at_us=time.time_ns() // 1_000)
-        await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
-    return _answer(Signal.LOGS, encoding)
 
 
 @post("/v1/metrics", summary="Ignore OpenTelemetry metrics", **_OPTIONS)
@@ -102,6 +86,18 @@ async def ignore_metrics(request: AnyRequest, state: State) -> Response[bytes]:
         await read_body(request, lease, sent_bytes_max=SENT_BYTES_MAX, inflated_bytes_max=INFLATED_BYTES_MAX)
     EVENTS_IGNORED.labels("intake", "otlp_metrics").inc()
     return _answer(Signal.METRICS, encoding)
+
+
+def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake) -> tuple[TracesRequest, PackedSpans]:
+    try:
+        decoded = decode_traces(body, encoding)
+    except MalformedOtlpError as error:
+        raise BadRequestError(str(error), code="malformed_otlp") from error
+    except TooManySpansError as error:
+        raise TooLargeError(str(error), code="too_many_spans") from error
+    received_at_us = time.time_ns() // 1_000
+    packed = pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices)
+    return decoded, packed
 
 
 async def _open(request: AnyRequest, intake: Intake) -> tuple[KeyGrant, Encoding]:

@@ -1,5 +1,6 @@
 """What every route of intake stands on: who may, how much at once, and 200 only after the log."""
 
+import asyncio
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -8,6 +9,7 @@ from ams_kit.auth import AuthKit
 from ams_kit.bus import Log, Record
 from ams_kit.telemetry.metrics import EVENTS_ACCEPTED, EVENTS_REFUSED
 from ams_trace_ingest.intake.budget import ByteBudget, Lease
+from ams_trace_ingest.pricing.price import Prices
 
 PUBLISH_TIMEOUT_SECONDS = 4  # an OTLP client waits 10 s in all
 
@@ -18,6 +20,8 @@ class Intake(Struct, frozen=True):
     auth: AuthKit
     log: Log
     budget: ByteBudget
+    prices: Prices
+    decoding: asyncio.Semaphore  # one large request is decoded at a time, beside the event loop
 
 
 async def publish(intake: Intake, lease: Lease, payloads: Sequence[Record], steps: Sequence[Record], *, source: str, events: int) -> None:
