@@ -6,10 +6,11 @@ from typing import Annotated
 
 from litestar import Litestar, Request, asgi, post
 from litestar.datastructures import State
+from litestar.params import JSONBody
 from litestar.types import Receive, Scope, Send
 from msgspec import Meta, Struct
 
-from ams_contracts.topics import STEPS, TASKS
+from ams_contracts.topics import STEPS, TASKS, Topic
 from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of
 from ams_kit.bus import CatchUp, Tail
 from ams_kit.http.app import make_application
@@ -43,7 +44,7 @@ def open_auth(settings: Settings) -> AuthKit:
 
 
 @post("/api/live/tickets", summary="Get a ticket for the websocket")
-async def issue_ticket(request: Request[None, None, State], data: TicketRequest) -> Ticket:
+async def issue_ticket(request: Request[None, None, State], data: JSONBody[TicketRequest]) -> Ticket:
     """A ticket for the project, bound to the token that asks. A project that is not yours is not found."""
     auth: AuthKit = request.app.state.auth
     claims = await auth.verifier.claims(bearer_of(request.scope))  # the middleware has checked it; the socket needs its times, too
@@ -60,17 +61,24 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
     await endpoint(scope, receive, send)
 
 
-def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth) -> Litestar:
-    """The application. Nothing is connected before its lifespan begins, which waits for no server."""
+def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topic = STEPS, tasks: Topic = TASKS) -> Litestar:
+    """The application. Nothing is connected before its lifespan begins, which waits for no server.
+
+    Args:
+        settings: Of the process.
+        make_auth: Opens what knows who asks and what they may.
+        steps: The topic of batches.
+        tasks: The topic of task rows.
+    """
     parts = State()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         auth = make_auth(settings)
         ring = Ring(settings.live_ring_bytes, settings.live_ring_seconds)
-        catch_up = CatchUp(settings.kafka_bootstrap, STEPS)
-        tail = Tail(settings.kafka_bootstrap, (STEPS, TASKS), back_seconds=settings.live_ring_seconds)
-        hub = Hub(ring, tail, catch_up, catch_up_records_max=settings.live_catch_up_records)
+        catch_up = CatchUp(settings.kafka_bootstrap, steps)
+        tail = Tail(settings.kafka_bootstrap, (steps, tasks), back_seconds=settings.live_ring_seconds)
+        hub = Hub(ring, tail, catch_up, steps=steps, tasks=tasks, catch_up_records_max=settings.live_catch_up_records)
         watch = Watch(hub, auth)
         tickets = Tickets(auth.redis)
         app.state.auth, app.state.tickets, parts.tail = auth, tickets, tail

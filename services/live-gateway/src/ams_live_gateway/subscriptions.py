@@ -15,7 +15,7 @@ import structlog
 
 from ams_contracts.frames import CLOSE_SLOW, Reset, Stale, Subscribed
 from ams_contracts.positions import Position
-from ams_contracts.topics import STEPS, TASKS, task_key
+from ams_contracts.topics import Topic, task_key
 from ams_kit.bus import CatchUp, LogRecord, LogUnavailableError, Tail, TooFarBackError, partition_of
 from ams_kit.telemetry.metrics import LIVE_FRAMES
 from ams_live_gateway.encoding import MESSAGE_BYTES_MAX, frame_of, messages_of, position_text, task_frame, task_sub
@@ -52,10 +52,12 @@ class Subscription:
 class Hub:
     """All subscriptions of the process."""
 
-    def __init__(self, ring: Ring, tail: Tail, catch_up: CatchUp, *, catch_up_records_max: int) -> None:
+    def __init__(self, ring: Ring, tail: Tail, catch_up: CatchUp, *, steps: Topic, tasks: Topic, catch_up_records_max: int) -> None:
         self._ring = ring
         self._tail = tail
         self._catch_up = catch_up
+        self._steps = steps
+        self._tasks = tasks
         self._catch_up_records_max = catch_up_records_max
         self._followers: defaultdict[bytes, set[Subscription]] = defaultdict(set)
         self._lists: defaultdict[str, set[Socket]] = defaultdict(set)
@@ -70,7 +72,7 @@ class Hub:
 
     def on_records(self, records: list[LogRecord]) -> None:
         """Records of one partition, from the tail."""
-        if records[0].topic == TASKS.name:
+        if records[0].topic == self._tasks.name:
             self._tasks_changed(records)
         else:
             for record in records:
@@ -86,7 +88,7 @@ class Hub:
 
     def on_reset(self, topic: str, partition: int, offset: int) -> None:
         """The tail begins a partition, or begins it anew: positions from before mean nothing any more."""
-        if topic != STEPS.name:
+        if topic != self._steps.name:
             return
         self._ring.reset(partition, offset)
         for subscription in [one for followers in self._followers.values() for one in followers if one.partition == partition]:
@@ -151,8 +153,8 @@ class Hub:
             BadCursorError: ``after`` is no position of this task's partition, or lies beyond the end of the log.
         """
         key = task_key(socket.grant.project_id, task_id)
-        partition = partition_of(key, self._tail.partitions(STEPS.name))
-        offset = self._tail.next_offset(STEPS.name, partition) if after is None else await self._offset_of(after, partition)
+        partition = partition_of(key, self._tail.partitions(self._steps.name))
+        offset = self._tail.next_offset(self._steps.name, partition) if after is None else await self._offset_of(after, partition)
         sub = task_sub(task_id)
         known = socket.subs.get(sub)
         if isinstance(known, Subscription):
@@ -170,11 +172,11 @@ class Hub:
             position = Position.parse(after)
         except ValueError as error:
             raise BadCursorError from error
-        if position.version != STEPS.version or position.partition != partition:
+        if position.version != self._steps.version or position.partition != partition:
             raise BadCursorError
-        if position.offset > self._tail.next_offset(STEPS.name, partition):
+        if position.offset > self._tail.next_offset(self._steps.name, partition):
             try:
-                if position.offset > await self._tail.end_offset(STEPS.name, partition):
+                if position.offset > await self._tail.end_offset(self._steps.name, partition):
                     raise BadCursorError
             except LogUnavailableError:
                 pass  # nobody can say now; what comes before it is left out
@@ -205,7 +207,7 @@ class Hub:
 
     def _send_away(self, one: Subscription) -> None:
         """The stretch is gone: the client fetches anew and subscribes after that."""
-        end = self._tail.next_offset(STEPS.name, one.partition)
+        end = self._tail.next_offset(self._steps.name, one.partition)
         one.socket.say(Reset(sub=one.sub, position=position_text(one.partition, end)))
         self.unfollow(one.socket, one.sub)
 
