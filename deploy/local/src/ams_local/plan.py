@@ -18,6 +18,8 @@ HEAVY_MODULES = [
     "redis.asyncio",
     "alembic.command",
     "faststream.kafka",
+    "ams_trace_ingest.app",  # its commands import what they need only when they run
+    "ams_trace_ingest.projector.consume",
 ]
 PORT_NAMES = ["postgres", "valkey", "kafka", "kafka_controller", "identity", "intake", "projector", "query", "live"]
 
@@ -177,7 +179,7 @@ def services(where: Surroundings) -> list[Service]:
             {**identity_database, "AMS_SECRET_KEY": where.secrets.secret_key},
         ),
         service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), writer),
-        service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), writer),
+        service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), {**writer, "AMS_PROJECTOR_INSTANCE": "0"}),
         service("trace-query", ("ams_trace_query", "serve"), "query", (TABLES,), {**reader, "AMS_HEALTH_URLS": health}),
         service("live-gateway", ("ams_live_gateway", "serve"), "live", (TOPICS,), {}),
     ]

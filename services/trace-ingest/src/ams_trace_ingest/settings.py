@@ -29,3 +29,50 @@ class IntakeSettings(Struct, frozen=True, kw_only=True):
     identity_url: str
     log_level: str = "INFO"
     intake_bytes_max: int = 96 * 1024 * 1024
+
+
+class ProjectorSettings(Struct, frozen=True, kw_only=True):
+    """Settings of the process that turns the log into rows.
+
+    Attributes:
+        host: The address to listen on, for health and metrics.
+        port: The port; 0 picks a free one.
+        kafka_bootstrap: ``host:port`` of the log.
+        database_url: The traces database, role ``ams_writer``.
+        log_level: A name of the standard library's levels.
+        projector_instance: A name that no other running projector has and that a restart keeps (a StatefulSet's ordinal): it takes its
+            partitions up at once instead of after the session. Empty where there is none.
+        database_connections_max: Of this process.
+        records_max: Records of one transaction.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    kafka_bootstrap: str
+    database_url: str
+    log_level: str = "INFO"
+    projector_instance: str = ""
+    database_connections_max: int = 6
+    records_max: int = 2_000
+
+
+class MigrateSettings(Struct, frozen=True, kw_only=True):
+    """Settings of the migration.
+
+    Attributes:
+        database_url: The traces database, as its owner.
+    """
+
+    database_url: str
+
+
+class DeadSettings(Struct, frozen=True, kw_only=True):
+    """Settings of the dead letters' commands.
+
+    Attributes:
+        database_url: The traces database, role ``ams_writer``.
+        kafka_bootstrap: Needed to replay.
+    """
+
+    database_url: str
+    kafka_bootstrap: str = ""

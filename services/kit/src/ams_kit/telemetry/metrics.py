@@ -11,11 +11,19 @@ EVENTS_DEAD = Counter("ams_events_dead_total", "Events that became dead letters,
 LAG_RECORDS = Gauge("ams_lag_records", "Records between a projection's position and the end of the log.", ["projection", "partition"])
 LAG_SECONDS = Gauge("ams_lag_seconds", "Age of the oldest record that a projection has not applied.", ["projection", "partition"])
 LOG_PUBLISHED = Counter("ams_log_published_total", "Records that the log has acknowledged.")
-LOG_PUBLISH_FAILED = Counter("ams_log_publish_failed_total", "Records whose publishing ended without an acknowledgement; they may be in the log all the same.")
+LOG_PUBLISH_FAILED = Counter(
+    "ams_log_publish_failed_total", "Records whose publishing ended without an acknowledgement; they may be in the log all the same."
+)
 LOG_ALARM = Gauge("ams_log_alarm", "1 while an alarm about the log stands.", ["projection", "kind", "partition"])
-LOG_RECORDS_LOST = Counter("ams_log_records_lost_total", "Records that the log deleted before they were applied (an upper bound).", ["projection"])
-CONSUMER_EVENTS = Counter("ams_consumer_events_total", "What a consumer went through: batch, gap, moved, retry, positioned.", ["projection", "kind"])
+LOG_RECORDS_LOST = Counter(
+    "ams_log_records_lost_total", "Records that the log deleted before they were applied (an upper bound).", ["projection"]
+)
+CONSUMER_EVENTS = Counter(
+    "ams_consumer_events_total", "What a consumer went through: batch, gap, moved, retry, positioned.", ["projection", "kind"]
+)
 PROJECT_SECONDS = Histogram("ams_project_seconds", "Time of one projected batch of records.", ["projection"])
+TASK_HINTS_LOST = Counter("ams_task_hints_lost_total", "Changes of tasks that live lists were not told of; they are told again.")
+STEPS_LOST = Counter("ams_steps_lost_total", "Steps that were declared lost for want of a heartbeat.")
 LIVE_SOCKETS = Gauge("ams_live_sockets", "Open live sockets.")
 LIVE_FRAMES = Counter("ams_live_frames_total", "Frames handed to sockets.", ["kind"])
 LIVE_CLOSED = Counter("ams_live_closed_total", "Sockets that the gateway closed, by close code.", ["code"])

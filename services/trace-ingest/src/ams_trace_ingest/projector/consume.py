@@ -1,0 +1,78 @@
+"""The projector process: one consumer a topic, the sweeps, and an application that has nothing to tell but its health."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+
+from ams_contracts.topics import PAYLOADS, STEPS
+from ams_kit.bus import Consumer, Log
+from ams_kit.db import check_pool
+from ams_kit.http.app import make_application
+from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.feed import TaskFeed
+from ams_trace_ingest.projector.payloads import PayloadsProjection
+from ams_trace_ingest.projector.sweeps import Sweeper
+from ams_trace_ingest.settings import ProjectorSettings
+from ams_trace_ingest.store.connections import open_writer
+
+
+def make_projector(settings: ProjectorSettings) -> Litestar:
+    """The application that turns the log into rows: two consumers, the sweeps, and nothing to ask but its health."""
+
+    @asynccontextmanager
+    async def parts(app: Litestar) -> AsyncIterator[None]:
+        pool = await open_writer(settings.database_url, application="projector", size_max=settings.database_connections_max)
+        log = await Log.open(settings.kafka_bootstrap, "projector")
+        feed = TaskFeed(log)
+        instance = settings.projector_instance or None
+        steps = Consumer(
+            settings.kafka_bootstrap,
+            StepsProjection.projection,
+            STEPS,
+            StepsProjection(pool, listener=feed),
+            instance_id=instance,
+            records_max=settings.records_max,
+        )
+        payloads = Consumer(
+            settings.kafka_bootstrap,
+            PayloadsProjection.projection,
+            PAYLOADS,
+            PayloadsProjection(pool),
+            instance_id=instance,
+            records_max=settings.records_max,
+        )
+        sweeper = Sweeper(pool, log, feed, lambda: {partition: lag.records for partition, lag in steps.lag().items()})
+        app.state.pool, app.state.steps, app.state.payloads = pool, steps, payloads
+        await steps.start()
+        await payloads.start()
+        tasks = [asyncio.create_task(feed.run()), asyncio.create_task(sweeper.run())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(steps.stop(), payloads.stop(), *tasks, return_exceptions=True)
+            await log.close()
+            pool.terminate()
+
+    async def steps_are_read() -> None:
+        await app.state.steps.check()
+
+    async def payloads_are_read() -> None:
+        await app.state.payloads.check()
+
+    async def tables_answer() -> None:
+        await check_pool(app.state.pool)
+
+    app = make_application(
+        title="AMS projector",
+        openapi_path="/internal/openapi",
+        route_handlers=[],
+        checks={"steps": steps_are_read, "payloads": payloads_are_read, "postgres": tables_answer},
+        lifespan=[parts],
+        state=State(),
+    )
+    return app
