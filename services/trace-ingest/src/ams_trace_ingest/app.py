@@ -19,22 +19,27 @@ from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.settings import IntakeSettings
 
 
-def make_intake(settings: IntakeSettings) -> Litestar:
-    """The application that takes telemetry."""
+def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Litestar:
+    """The application that takes telemetry.
+
+    Args:
+        settings: Of the process.
+        auth: Who asks and what they may; by default built from the settings and closed with the application.
+    """
 
     @asynccontextmanager
     async def parts(app: Litestar) -> AsyncIterator[None]:
-        auth = AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="trace-ingest")
+        known = auth or AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="trace-ingest")
         log = await Log.open(settings.kafka_bootstrap, "intake")
-        app.state.auth = auth
+        app.state.auth = known
         app.state.intake = Intake(
-            auth=auth, log=log, budget=ByteBudget(settings.intake_bytes_max), prices=Prices(GenaiPrices()), decoding=asyncio.Semaphore(1)
+            auth=known, log=log, budget=ByteBudget(settings.intake_bytes_max), prices=Prices(GenaiPrices()), decoding=asyncio.Semaphore(1)
         )
         try:
             yield
         finally:
             await log.close()
-            await auth.close()
+            await known.close()
 
     async def log_answers() -> None:
         await app.state.intake.log.check()
