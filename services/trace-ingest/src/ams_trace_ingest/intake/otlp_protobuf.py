@@ -20,6 +20,7 @@ from ams_trace_ingest.intake.otlp_values import (
     DEPTH_MAX,
     EVENTS_MAX,
     LINKS_MAX,
+    SAFE_CHARS,
     MalformedOtlpError,
     Notes,
     as_text,
@@ -139,14 +140,18 @@ def _attributes(pairs: Iterable[Any], notes: Notes) -> dict[str, Any]:
         value = pair.value
         text = value.string_value
         if text:  # most are; asking which field is set costs as much again
-            attributes[key] = clean(text, key, notes) if len(text) > 262_144 or "\0" in text else text  # noqa: PLR2004  needs_cleaning, without the call
+            attributes[key] = clean(text, key, notes) if len(text) > SAFE_CHARS or "\0" in text else text
         else:
-            attributes[key] = _value(value, key, notes, 1)
+            which = value.WhichOneof("value")
+            attributes[key] = value.int_value if which == "int_value" else _read(value, which, key, notes, 1)
     return attributes
 
 
 def _value(value: Any, key: str, notes: Notes, depth: int) -> Any:
-    which = value.WhichOneof("value")
+    return _read(value, value.WhichOneof("value"), key, notes, depth)
+
+
+def _read(value: Any, which: str | None, key: str, notes: Notes, depth: int) -> Any:
     return None if which is None else _READERS[which](getattr(value, which), key, notes, depth)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from ams_trace_ingest.intake.otlp_values import (
+    ATTRIBUTES_MAX,
     LINKS_MAX,
     SPAN_BYTES_MAX,
     SPANS_MAX,
@@ -75,7 +76,9 @@ def make_resource(attributes: dict[str, Any]) -> Resource:
         return Resource(attributes, encoded, encoded)
     small = {key: value for key, value in attributes.items() if len(_encode(value)) <= RESOURCE_VALUE_BYTES_REPEATED}
     again = _encode({"attributes": small, "left_out": len(attributes) - len(small)})
-    return Resource(attributes, encoded, again if len(again) <= RESOURCE_BYTES_REPEATED else _encode({"attributes": {}, "left_out": len(attributes)}))
+    return Resource(
+        attributes, encoded, again if len(again) <= RESOURCE_BYTES_REPEATED else _encode({"attributes": {}, "left_out": len(attributes)})
+    )
 
 
 def make_scope(name: str, version: str, schema_url: str, attributes: dict[str, Any]) -> Scope:
@@ -103,7 +106,7 @@ def make_dropped(notes: Notes, client: tuple[int, int, int], lost: tuple[int, in
 def id_problem(name: str, value: str, digits: int) -> str | None:
     """Why an id cannot be taken, or ``None``."""
     if len(value) == digits and _HEX.issuperset(value):
-        return f"{name} is all zero" if value.count("0") == digits else None
+        return None if value.strip("0") else f"{name} is all zero"
     return f"{name} must be {digits} hexadecimal digits ({digits // 2} bytes), not all zero"
 
 
@@ -123,15 +126,28 @@ def checked_span(span: Span, scoped: Scoped) -> None:
     if parent is not None and (parent == NO_SPAN_ID or id_problem("parentSpanId", parent, 16) is not None):
         span.bad_parent = parent != NO_SPAN_ID
         span.parent_span_id = None
-    lost = _Lost(span)
-    span.attributes = bound_keys(span.attributes, lost)
+    attributes = span.attributes
+    if len(attributes) > ATTRIBUTES_MAX or not _GOOD_KEYS.issuperset(attributes):
+        span.attributes = _checked_keys(attributes, span)
     if reader.sizes_matter:
+        lost = _Lost(span)
         span.events = bound_size(span.attributes, span.events, lost)
         if len(span.links) == LINKS_MAX and len(_encode(span.links)) > SPAN_BYTES_MAX:
             lost().links += len(span.links)
             span.links = []
     reader.spans += 1
     scoped.spans.append(span)
+
+
+_GOOD_KEYS: set[str] = set()
+GOOD_KEYS_MAX = 20_000  # the same keys come again and again; remembering them makes the check one look-up each
+
+
+def _checked_keys(attributes: dict[str, Any], span: Span) -> dict[str, Any]:
+    checked = bound_keys(attributes, _Lost(span))
+    if len(_GOOD_KEYS) + len(checked) < GOOD_KEYS_MAX:
+        _GOOD_KEYS.update(checked)
+    return checked
 
 
 class _Lost:

@@ -21,7 +21,7 @@ DEPTH_MAX = 32
 SHRUNK_BYTES = 65_536  # what is left of the largest values of a span that is over its cap
 TIME_NS_END = 2**63  # the year 2262: no clock says so, and no signed column holds it
 
-_VALUE_CHARS_SAFE = VALUE_BYTES_MAX // 4  # no need to measure: UTF-8 has at most four bytes a character
+SAFE_CHARS = VALUE_BYTES_MAX // 4  # no need to measure: UTF-8 has at most four bytes a character
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _encode = msgspec.json.Encoder().encode
 
@@ -54,7 +54,7 @@ def clean(text: str, key: str, notes: Notes) -> str:
     if "\0" in text:
         text = text.replace("\0", REPLACEMENT)
         notes.replaced = True
-    if len(text) > _VALUE_CHARS_SAFE:
+    if len(text) > SAFE_CHARS:
         size = len(text.encode())
         if size > VALUE_BYTES_MAX:
             notes.cut[key] = max(size, notes.cut.get(key, 0))
@@ -64,7 +64,7 @@ def clean(text: str, key: str, notes: Notes) -> str:
 
 def needs_cleaning(text: str) -> bool:
     """Whether ``clean`` has anything to do; cheap."""
-    return len(text) > _VALUE_CHARS_SAFE or "\0" in text
+    return len(text) > SAFE_CHARS or "\0" in text
 
 
 def number(value: float) -> float | str:

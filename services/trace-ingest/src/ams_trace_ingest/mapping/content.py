@@ -22,6 +22,7 @@ from ams_trace_ingest.mapping.words import one_line, words_of, words_of_input, w
 MESSAGES = "application/vnd.ams.messages+json"
 JSON = "application/json"
 TEXT = "text/plain"
+_JSON_BEGINS = frozenset({"{", "[", '"'})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,7 +41,13 @@ def _at(*keys: str, convert: Convert = present) -> tuple[tuple[str, Convert], ..
 
 
 _INPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
-    *_at("langfuse.observation.input", "gen_ai.input.messages", "gen_ai.tool.call.arguments", "gen_ai.retrieval.query.text", "gen_ai.memory.query.text"),
+    *_at(
+        "langfuse.observation.input",
+        "gen_ai.input.messages",
+        "gen_ai.tool.call.arguments",
+        "gen_ai.retrieval.query.text",
+        "gen_ai.memory.query.text",
+    ),
     None,  # span events
     *_at("gcp.vertex.agent.llm_request", convert=adk.request),
     *_at("gcp.vertex.agent.tool_call_args"),
@@ -89,7 +96,17 @@ PREFIXES = (
     Prefix("embedding.embeddings.", group=Group.EMBEDDINGS),
 )
 
-_CONVERSATIONS = frozenset({"gen_ai.input.messages", "gen_ai.output.messages", "pydantic_ai.all_messages", "ai.prompt.messages", "ai.prompt", "gcp.vertex.agent.llm_request", "gcp.vertex.agent.llm_response"})
+_CONVERSATIONS = frozenset(
+    {
+        "gen_ai.input.messages",
+        "gen_ai.output.messages",
+        "pydantic_ai.all_messages",
+        "ai.prompt.messages",
+        "ai.prompt",
+        "gcp.vertex.agent.llm_request",
+        "gcp.vertex.agent.llm_response",
+    }
+)
 
 
 class Content(Struct, gc=False):
@@ -113,9 +130,9 @@ class Content(Struct, gc=False):
 class _Side(Struct, gc=False, frozen=True):
     """The fields and ranks of input or output."""
 
-    field: Field
-    value: Field
-    mime: Field
+    field: int
+    value: int
+    mime: int
     words: Callable[[list[Message]], str]
     value_rank: int
 
@@ -205,42 +222,39 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
     value = found.values[field]
     if value is None:
         return None
-    key = str(found.keys[field])
-    keys = [key]
-    plain = False
-    if field is side.value:
-        mime = found.values[side.mime]
-        plain = mime == TEXT
-        keys += _keys(found, side.mime)
-    cut_from = 0 if span.dropped is None else span.dropped.cut.get(key, 0)
+    keys = _keys(found, field, side.mime) if field == side.value else _keys(found, field)
+    cut_from = 0 if span.dropped is None else span.dropped.cut.get(keys[0], 0)
+    if cut_from:  # what is cut is no JSON any more, and not consumed
+        text = value if isinstance(value, str) else _encode(value).decode()
+        return Content(TEXT, text, words_of_text(text), [], cut_from)
     if value.__class__ is str:
-        first = value[:1]
-        if cut_from:
-            return Content(TEXT, value, words_of_text(value), [], cut_from)
-        if plain or not (first == "{" or first == "[" or first == '"'):  # noqa: PLR1714  the hot path: no set is built
+        if value[:1] not in _JSON_BEGINS or (field == side.value and found.values[side.mime] == TEXT):
             return Content(TEXT, value, one_line(value), keys)
         loaded = load(value)
-        if loaded is None:
-            return Content(TEXT, value, words_of_text(value), keys)
     else:
         loaded = value
-    if key in _CONVERSATIONS or step_type in BILLABLE_TYPES:
+    if loaded is None or loaded.__class__ is str:  # begins like JSON and is none; or a JSON string: MLflow quotes every value
+        text = value if loaded is None else loaded
+        return Content(TEXT, text, words_of_text(text), keys)
+    if keys[0] in _CONVERSATIONS or step_type in BILLABLE_TYPES:
         messages = messages_of(loaded)
         if messages:
-            if side is _IN and found.values[Field.SYSTEM] is not None and messages[0]["role"] != "system":
-                system = system_message(parsed(found.values[Field.SYSTEM]))
-                if system is not None:
-                    messages = [system, *messages]
-                    keys += _keys(found, Field.SYSTEM)
-            return _messages(messages, side, keys)
-    if loaded.__class__ is str:  # a JSON string: MLflow quotes every value
-        return Content(TEXT, loaded, words_of_text(loaded), keys)
+            return _conversation(found, messages, side, keys)
     return Content(JSON, value if value.__class__ is str else _encode(value).decode(), words_of(loaded), keys)
+
+
+def _conversation(found: Found, messages: list[Message], side: _Side, keys: list[str]) -> Content:
+    """Messages, after the system's instructions when those came apart."""
+    if side is _IN and found.values[Field.SYSTEM] is not None and messages[0]["role"] != "system":
+        system = system_message(parsed(found.values[Field.SYSTEM]))
+        if system is not None:
+            return _messages([system, *messages], side, [*keys, *_keys(found, Field.SYSTEM)])
+    return _messages(messages, side, keys)
 
 
 def _messages(messages: list[Message], side: _Side, keys: list[str]) -> Content:
     return Content(MESSAGES, _encode(messages).decode(), side.words(messages), keys)
 
 
-def _keys(found: Found, *fields: Field) -> list[str]:
+def _keys(found: Found, *fields: int) -> list[str]:
     return [key for field in fields if (key := found.keys[field]) is not None]

@@ -46,7 +46,7 @@ def name(value: Any) -> str | None:
 
 
 def json_word(value: Any) -> str | None:
-    """A short string that may be written as JSON: ``"\\"TOOL\\""`` (MLflow, Langfuse)."""
+    """A short string that may be written as JSON, in quotes of its own (MLflow, Langfuse)."""
     if value.__class__ is str and value[:1] == '"':
         value = load(value)
     return word(value)
@@ -62,9 +62,9 @@ def json_map(value: Any) -> dict[str, Any] | None:
 def tokens(value: Any) -> int | None:
     """A count of tokens: a whole number from 0, also as a float or in a string."""
     if value.__class__ is not int:
-        if value.__class__ is str and len(value) <= len(str(TOKENS_MAX)) and value.isascii() and value.isdigit():
-            value = int(value)
-        elif value.__class__ is float and value.is_integer():
+        if (value.__class__ is str and len(value) <= len(str(TOKENS_MAX)) and value.isascii() and value.isdigit()) or (
+            value.__class__ is float and value.is_integer()
+        ):
             value = int(value)
         else:
             return None

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from ams_contracts.documents import Usage
+from ams_trace_ingest.mapping import flags
 from ams_trace_ingest.mapping.convert import decimal, json_map
 from ams_trace_ingest.mapping.rules import Field, Found, Ladder
 
@@ -22,24 +23,20 @@ LADDERS = (
 _FIELDS = (Field.COST_MAP, Field.COST_TOTAL, Field.COST_PROMPT, Field.COST_COMPLETION, Field.COST_LATER_MAP, Field.COST_PLAIN)
 
 
-class InvalidCostError(ValueError):
-    """The reported cost is negative or absurd: null and a flag."""
+def reported_cost(found: Found, usage: Usage | None, marks: list[str]) -> int | None:
+    """The reported cost in nano-USD, or ``None``; one out of range is marked.
 
-
-def reported_cost(found: Found, usage: Usage | None) -> int | None:
-    """The reported cost in nano-USD, or ``None``. All-zero with tokens used is no report (Langfuse's SDK sends it for unknown models).
-
-    Raises:
-        InvalidCostError: Out of range.
+    All-zero is no report unless no token was used: Langfuse's SDK sends it for models that it does not know, and for calls that failed.
     """
     values = found.values
     if not any(values[field] is not None for field in _FIELDS):
         return None
     usd = _first(values)
-    if usd is None or (usd == 0 and usage is not None and bool(usage.input or usage.output)):
+    if usd is None or (usd == 0 and (usage is None or bool(usage.input or usage.output))):
         return None
     if not 0 <= usd < USD_END:
-        raise InvalidCostError
+        marks.append(flags.BAD_COST)
+        return None
     return int((usd * NANO).to_integral_value())
 
 

@@ -9,7 +9,18 @@ from ams_trace_ingest.mapping.spans import Span, SpanEvent
 
 MESSAGE_CHARS_MAX = 4_096
 _ERROR = 2
-_CANCELLED = frozenset({"CancelledError", "KeyboardInterrupt", "TaskCanceledException", "OperationCanceledException", "CancellationException", "AbortError", "cancelled", "canceled"})
+_CANCELLED = frozenset(
+    {
+        "CancelledError",
+        "KeyboardInterrupt",
+        "TaskCanceledException",
+        "OperationCanceledException",
+        "CancellationException",
+        "AbortError",
+        "cancelled",
+        "canceled",
+    }
+)
 _NO_TYPE = "_OTHER"  # OpenTelemetry's word for "has none"
 
 LADDERS = (

@@ -65,7 +65,8 @@ LADDERS = (
     Ladder(Field.TAG_MAP, _steps("metadata", convert=json_map)),
 )
 PREFIXES = tuple(
-    Prefix(prefix, group=Group.TAGS) for prefix in ("ams.tag.", "langfuse.trace.metadata.", "langfuse.observation.metadata.", "ai.telemetry.metadata.", "mlflow.traceTag.")
+    Prefix(prefix, group=Group.TAGS)
+    for prefix in ("ams.tag.", "langfuse.trace.metadata.", "langfuse.observation.metadata.", "ai.telemetry.metadata.", "mlflow.traceTag.")
 )
 
 
@@ -106,6 +107,8 @@ def environment_of(found: Found, resource: Resource) -> str | None:
 
 def tags_of(found: Found) -> dict[str, str]:
     """Tags and metadata as words. A tag of a list is ``env:prod`` (a key and a word), or a key alone (``true``)."""
+    if found.groups is None and found.values[Field.TAG_LIST] is None and found.values[Field.TAG_MAP] is None:
+        return {}
     tags: dict[str, str] = {}
     for item in found.values[Field.TAG_LIST] or ():
         text = word(item)

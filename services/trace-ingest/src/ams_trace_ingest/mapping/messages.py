@@ -6,9 +6,33 @@ from ams_trace_ingest.mapping.parts import Part, call_part, part_of, parts_of, r
 
 Message = dict[str, Any]
 
-_ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "aimessage": "assistant", "aimessagechunk": "assistant", "humanmessage": "user", "function": "tool", "bot": "assistant"}
-_LANGCHAIN = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool", "function": "tool", "AIMessageChunk": "assistant", "chat": "user"}
-_LANGCHAIN_CLASSES = {"HumanMessage": "user", "AIMessage": "assistant", "AIMessageChunk": "assistant", "SystemMessage": "system", "ToolMessage": "tool", "FunctionMessage": "tool"}
+_ROLES = {
+    "human": "user",
+    "ai": "assistant",
+    "model": "assistant",
+    "aimessage": "assistant",
+    "aimessagechunk": "assistant",
+    "humanmessage": "user",
+    "function": "tool",
+    "bot": "assistant",
+}
+_LANGCHAIN = {
+    "human": "user",
+    "ai": "assistant",
+    "system": "system",
+    "tool": "tool",
+    "function": "tool",
+    "AIMessageChunk": "assistant",
+    "chat": "user",
+}
+_LANGCHAIN_CLASSES = {
+    "HumanMessage": "user",
+    "AIMessage": "assistant",
+    "AIMessageChunk": "assistant",
+    "SystemMessage": "system",
+    "ToolMessage": "tool",
+    "FunctionMessage": "tool",
+}
 _RESPONSE_ITEMS = {"function_call": "assistant", "reasoning": "assistant", "function_call_output": "tool"}
 _SPEAKING = ("content", "parts", "tool_calls", "function_call", "reasoning_content")
 
@@ -69,7 +93,10 @@ def _compose(role: str, value: dict[str, Any]) -> Message:
         raw = value.get("content")
     call_id = value.get("tool_call_id") or value.get("toolCallId")
     if role == "tool" and not _holds_results(raw):
-        part: Part = {"type": "tool_result", "id": call_id if isinstance(call_id, str) else value["id"] if isinstance(value.get("id"), str) else None}
+        part: Part = {
+            "type": "tool_result",
+            "id": call_id if isinstance(call_id, str) else value["id"] if isinstance(value.get("id"), str) else None,
+        }
         if isinstance(value.get("name"), str):
             part["name"] = value["name"]
         content.append({**part, "result": unwrapped(raw)})
@@ -88,7 +115,10 @@ def _compose(role: str, value: dict[str, Any]) -> Message:
 
 
 def _holds_results(raw: Any) -> bool:
-    return isinstance(raw, list) and any(isinstance(item, dict) and (item.get("type") not in {None, "text"} or "toolResult" in item or "function_response" in item) for item in raw)
+    return isinstance(raw, list) and any(
+        isinstance(item, dict) and (item.get("type") not in {None, "text"} or "toolResult" in item or "function_response" in item)
+        for item in raw
+    )
 
 
 def _calls(value: dict[str, Any], content: list[Part]) -> list[Part]:
@@ -152,7 +182,11 @@ def _from_gemini(value: dict[str, Any]) -> list[Message] | None:
     content = value.get("content")
     if isinstance(content, dict) and isinstance(content.get("parts"), list):
         finish = value.get("finish_reason")
-        return [_compose(_role(content.get("role") or "model"), {**content, "finish_reason": finish.lower() if isinstance(finish, str) else None})]
+        return [
+            _compose(
+                _role(content.get("role") or "model"), {**content, "finish_reason": finish.lower() if isinstance(finish, str) else None}
+            )
+        ]
     candidates = value.get("candidates")
     if isinstance(candidates, list) and candidates:
         return [message for item in candidates if isinstance(item, dict) for message in _from_gemini(item) or ()]
@@ -166,7 +200,11 @@ def _from_choices(value: dict[str, Any]) -> list[Message] | None:
     found: list[Message] = []
     for choice in choices:
         if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
-            found.append(_compose(_role(choice["message"].get("role") or "assistant"), {**choice["message"], "finish_reason": choice.get("finish_reason")}))
+            found.append(
+                _compose(
+                    _role(choice["message"].get("role") or "assistant"), {**choice["message"], "finish_reason": choice.get("finish_reason")}
+                )
+            )
         elif isinstance(choice, dict) and isinstance(choice.get("text"), str):
             found.append({"role": "assistant", "content": parts_of(choice["text"])})
     return found

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ams_trace_ingest.mapping.convert import Convert, json_map, load, present, word
+from ams_trace_ingest.mapping.convert import Convert, json_map, json_word, load, present, word
 from ams_trace_ingest.mapping.rules import Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.spans import Span
 
@@ -30,7 +30,9 @@ _PROVIDERS = {
     "mistralai": "mistral_ai",
     "xai": "x_ai",
 }
-_ENDPOINTS = frozenset({"openai", "anthropic", "google", "mistral", "cohere", "groq", "xai", "deepseek", "amazon-bedrock", "azure", "togetherai", "fireworks"})
+_ENDPOINTS = frozenset(
+    {"openai", "anthropic", "google", "mistral", "cohere", "groq", "xai", "deepseek", "amazon-bedrock", "azure", "togetherai", "fireworks"}
+)
 
 
 def provider(value: Any) -> str | None:
@@ -49,7 +51,16 @@ def _finish(value: Any) -> list[str] | None:
     if isinstance(value, str) and value[:1] == "[":
         value = load(value) or value
     items = value if isinstance(value, list) else [value]
-    return [text for text in map(word, items[:FINISH_REASONS_MAX]) if text] or None
+    texts: list[str] = []
+    for item in items[:FINISH_REASONS_MAX]:
+        text = word(item)
+        if text is not None:
+            texts.append(text)
+    return texts or None
+
+
+def _not_empty_map(value: Any) -> Any:
+    return None if value == "{}" else present(value)
 
 
 def _steps(*keys: str, convert: Convert = word) -> tuple[tuple[str, Convert], ...]:
@@ -57,7 +68,18 @@ def _steps(*keys: str, convert: Convert = word) -> tuple[tuple[str, Convert], ..
 
 
 LADDERS = (
-    Ladder(Field.PROVIDER, _steps("gen_ai.provider.name", "llm.provider", "gen_ai.system", "llm.system", "mlflow.llm.provider", "ai.model.provider", convert=provider)),
+    Ladder(
+        Field.PROVIDER,
+        _steps(
+            "gen_ai.provider.name",
+            "llm.provider",
+            "gen_ai.system",
+            "llm.system",
+            "mlflow.llm.provider",
+            "ai.model.provider",
+            convert=provider,
+        ),
+    ),
     Ladder(Field.MODEL_REQUESTED, _steps("gen_ai.request.model", "llm.request.model_name", "ai.model.id")),
     Ladder(
         Field.MODEL,
@@ -66,20 +88,36 @@ LADDERS = (
             ("gen_ai.response.model", word),
             ("llm.response.model_name", word),
             ("ai.response.model", word),
-            ("mlflow.llm.model", lambda value: word(load(value) if isinstance(value, str) and value[:1] == '"' else value)),
+            ("mlflow.llm.model", json_word),
             ("llm.model_name", word),
             ("embedding.model_name", word),
         ),
     ),
     Ladder(Field.PARAMETERS, _steps("langfuse.observation.model.parameters", convert=present)),
-    Ladder(Field.INVOCATION, _steps("llm.invocation_parameters", convert=lambda value: None if value == "{}" else present(value))),
+    Ladder(Field.INVOCATION, _steps("llm.invocation_parameters", convert=_not_empty_map)),
     Ladder(Field.LATER_PARAMETERS, _steps("model_request_parameters", convert=present)),
     Ladder(Field.RESPONSE_ID, _steps("gen_ai.response.id", "ai.response.id")),
-    Ladder(Field.FINISH, _steps("gen_ai.response.finish_reasons", "llm.finish_reason", "ai.response.finishReason", "gen_ai.completion.0.finish_reason", convert=_finish)),
+    Ladder(
+        Field.FINISH,
+        _steps(
+            "gen_ai.response.finish_reasons",
+            "llm.finish_reason",
+            "ai.response.finishReason",
+            "gen_ai.completion.0.finish_reason",
+            convert=_finish,
+        ),
+    ),
 )
 PREFIXES = (Prefix("gen_ai.request.", group=Group.REQUEST),)
 
-_FINISH_WORDS = {"tool_call": "tool_calls", "tool-calls": "tool_calls", "tool_use": "tool_calls", "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
+_FINISH_WORDS = {
+    "tool_call": "tool_calls",
+    "tool-calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+}
 
 
 def requested_model(found: Found) -> str | None:
@@ -93,7 +131,8 @@ def requested_model(found: Found) -> str | None:
 
 def finish_reasons(found: Found) -> list[str]:
     """Why the model stopped, in one set of words. What came stays in the slot ``original``."""
-    return [_FINISH_WORDS.get(text.lower(), text) for text in found.values[Field.FINISH] or ()]
+    reasons: list[str] = found.values[Field.FINISH] or []
+    return [_FINISH_WORDS.get(text.lower(), text) for text in reasons]
 
 
 def parameters(found: Found) -> tuple[str | None, list[str]]:

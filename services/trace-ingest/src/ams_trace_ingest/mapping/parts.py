@@ -3,6 +3,7 @@
 Dialects: OpenTelemetry GenAI ``parts``, OpenAI chat and responses, Anthropic, Gemini, Bedrock and Strands, the Vercel AI SDK, LangChain.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from ams_trace_ingest.mapping.convert import load
@@ -12,8 +13,20 @@ Part = dict[str, Any]
 _TEXT = frozenset({"text", "input_text", "output_text"})
 _REASONING = frozenset({"reasoning", "thinking", "redacted_thinking"})
 _CALLS = frozenset({"tool_call", "tool_use", "function_call", "tool-call", "server_tool_use", "server_tool_call"})
-_RESULTS = frozenset({"tool_call_response", "tool_result", "function_call_output", "tool-result", "tool_response", "web_search_tool_result", "server_tool_call_response"})
-_MEDIA = frozenset({"image", "image_url", "input_image", "audio", "input_audio", "file", "input_file", "blob", "uri", "media", "document", "video"})
+_RESULTS = frozenset(
+    {
+        "tool_call_response",
+        "tool_result",
+        "function_call_output",
+        "tool-result",
+        "tool_response",
+        "web_search_tool_result",
+        "server_tool_call_response",
+    }
+)
+_MEDIA = frozenset(
+    {"image", "image_url", "input_image", "audio", "input_audio", "file", "input_file", "blob", "uri", "media", "document", "video"}
+)
 _BASE64_BYTES = 3 / 4
 
 
@@ -30,6 +43,7 @@ def parts_of(content: Any) -> list[Part]:
 
 
 def text_part(text: str) -> Part:
+    """Words."""
     return {"type": "text", "text": text}
 
 
@@ -42,18 +56,8 @@ def part_of(value: Any) -> Part | None:
     kind = value.get("type")
     if not isinstance(kind, str):
         return _untyped(value)
-    kind = kind.lower()
-    if kind in _TEXT:
-        return _text(value)
-    if kind in _REASONING:
-        return {"type": "reasoning", "text": _words(value, ("content", "thinking", "text", "reasoning", "summary"))}
-    if kind in _CALLS:
-        return call_part(value)
-    if kind in _RESULTS:
-        return result_part(value)
-    if kind in _MEDIA:
-        return _media(value, kind)
-    return value
+    reader = _READERS.get(kind.lower())
+    return value if reader is None else reader(value)
 
 
 def call_part(value: dict[str, Any]) -> Part:
@@ -71,7 +75,10 @@ def call_part(value: dict[str, Any]) -> Part:
 
 def result_part(value: dict[str, Any]) -> Part:
     """A tool's answer."""
-    part: Part = {"type": "tool_result", "id": _identifier(_first(value, ("id", "tool_use_id", "call_id", "toolCallId", "tool_call_id", "toolUseId")))}
+    part: Part = {
+        "type": "tool_result",
+        "id": _identifier(_first(value, ("id", "tool_use_id", "call_id", "toolCallId", "tool_call_id", "toolUseId"))),
+    }
     name = _first(value, ("name", "toolName", "tool_name"))
     if isinstance(name, str):
         part["name"] = name
@@ -123,13 +130,22 @@ def _text(value: dict[str, Any]) -> Part | None:
         text = value.get("content")
     if isinstance(text, dict):  # {"text": {"value": ...}}
         text = text.get("value")
-    return text_part(text) if isinstance(text, str) else {**value} if text is not None else None
+    if not isinstance(text, str):
+        return None if text is None else value
+    return text_part(text) if text else None
 
 
-def _media(value: dict[str, Any], kind: str) -> Part:
-    inner: Any = next((value[key] for key in ("image_url", "source", "input_audio", "image", "file") if isinstance(value.get(key), dict)), value)
-    mime = _first(inner, ("mime_type", "media_type", "mimeType", "mediaType")) or _first(value, ("mime_type", "media_type", "mimeType", "mediaType"))
-    link = _first(inner, ("url", "uri", "file_uri", "fileUri")) or next((value[key] for key in ("image_url", "image", "url") if isinstance(value.get(key), str)), None)
+def _media(value: dict[str, Any], kind: str = "") -> Part:
+    kind = kind or str(value["type"])
+    inner: Any = next(
+        (value[key] for key in ("image_url", "source", "input_audio", "image", "file") if isinstance(value.get(key), dict)), value
+    )
+    mime = _first(inner, ("mime_type", "media_type", "mimeType", "mediaType")) or _first(
+        value, ("mime_type", "media_type", "mimeType", "mediaType")
+    )
+    link = _first(inner, ("url", "uri", "file_uri", "fileUri")) or next(
+        (value[key] for key in ("image_url", "image", "url") if isinstance(value.get(key), str)), None
+    )
     data = _first(inner, ("data", "bytes", "content", "file_data"))
     if isinstance(link, str) and link.startswith("data:"):
         head, _, data = link.partition(",")
@@ -160,3 +176,16 @@ def _words(value: dict[str, Any], keys: tuple[str, ...]) -> str:
     if isinstance(found, list):
         return "\n".join(str(item.get("text", "")) if isinstance(item, dict) else str(item) for item in found)
     return found if isinstance(found, str) else ""
+
+
+def _reasoning(value: dict[str, Any]) -> Part:
+    return {"type": "reasoning", "text": _words(value, ("content", "thinking", "text", "reasoning", "summary"))}
+
+
+_READERS: dict[str, Callable[[dict[str, Any]], Part | None]] = {
+    **dict.fromkeys(_TEXT, _text),
+    **dict.fromkeys(_REASONING, _reasoning),
+    **dict.fromkeys(_CALLS, call_part),
+    **dict.fromkeys(_RESULTS, result_part),
+    **dict.fromkeys(_MEDIA, _media),
+}

@@ -10,7 +10,11 @@ from ams_contracts.events import PAYLOAD_CHARS_MAX, PayloadStored, StepRecorded,
 ENCODED_BYTES_MAX = 1_500_000  # of `text` as JSON; a record may have 2 MiB, envelope included
 SAFE_CHARS = ENCODED_BYTES_MAX // 6  # no character needs more than six bytes in JSON
 _encode = msgspec.json.Encoder().encode
-_SLOT_BITS = {Slot.INPUT: 1, Slot.OUTPUT: 2, Slot.ORIGINAL: 3, Slot.ERROR_STACK: 4}
+_DIGITS = "0123456789abcdef"
+_FLIPPED = {
+    slot: {digit: _DIGITS[int(digit, 16) ^ bits] for digit in _DIGITS}
+    for bits, slot in enumerate((Slot.INPUT, Slot.OUTPUT, Slot.ORIGINAL, Slot.ERROR_STACK), start=1)
+}
 
 
 def payload(event: StepRecorded | StepStarted, slot: Slot, mime: str, text: str, *, cut_from: int = 0) -> PayloadStored:
@@ -23,31 +27,34 @@ def payload(event: StepRecorded | StepStarted, slot: Slot, mime: str, text: str,
         text: Cut here at a code point when it is too long for a record.
         cut_from: The true length in bytes when it was cut before; else 0.
     """
+    return payload_of(payload_id(event.event_id, slot), event.at_us, event.step_id, slot, mime, text, cut_from=cut_from)
+
+
+def payload_of(event_id: str, at_us: int, step_id: str, slot: Slot, mime: str, text: str, *, cut_from: int = 0) -> PayloadStored:
+    """A payload with an id of its own; otherwise as ``payload``."""
     encoded = text.encode()
-    size = cut_from or len(encoded)
-    kept = _fitting(text)
+    kept = text if len(text) <= SAFE_CHARS else _fitting(text)
     return PayloadStored(
-        event_id=payload_id(event.event_id, slot),
+        event_id=event_id,
         seq=0,
-        at_us=event.at_us,
-        step_id=event.step_id,
+        at_us=at_us,
+        step_id=step_id,
         slot=slot,
         mime=mime,
         text=kept,
-        bytes=size,
-        sha256=hashlib.sha256(encoded).hexdigest(),
-        truncated=bool(cut_from) or len(kept) != len(text),
+        bytes=cut_from or len(encoded),
+        # the original is told apart by its event id, which is a hash of it
+        sha256=None if slot is Slot.ORIGINAL else hashlib.sha256(encoded).hexdigest(),
+        truncated=cut_from != 0 or len(kept) != len(text),
     )
 
 
 def payload_id(event_id: str, slot: Slot) -> str:
     """The step event's id with other last bits: never that of the step or of another slot."""
-    return f"{event_id[:31]}{int(event_id[31], 16) ^ _SLOT_BITS[slot]:x}"
+    return event_id[:31] + _FLIPPED[slot][event_id[31]]
 
 
 def _fitting(text: str) -> str:
-    if len(text) <= SAFE_CHARS:
-        return text
     text = text[:PAYLOAD_CHARS_MAX]
     while len(_encode(text)) > ENCODED_BYTES_MAX:
         text = text[: len(text) * 3 // 4]

@@ -96,7 +96,11 @@ def _always(decided: StepType, key: str) -> tuple[str, Convert]:
 
 def _mcp(value: Any) -> Decision | None:
     method = word(value)
-    return None if method is None else (StepType.TOOL if method == "tools/call" else StepType.SPAN, f"mcp.method.name={method}"[:WORD_CHARS_MAX])
+    return (
+        None
+        if method is None
+        else (StepType.TOOL if method == "tools/call" else StepType.SPAN, f"mcp.method.name={method}"[:WORD_CHARS_MAX])
+    )
 
 
 def _vercel(value: Any) -> Decision | None:
@@ -161,7 +165,9 @@ def type_of(found: Found, span: Span, scope_name: str) -> Decision:
     rank = found.ranks[Field.TYPE]
     if rank < _NAME_RANK:
         return found.values[Field.TYPE]
-    by_name = adk.type_by_name(span.name) if scope_name == adk.SCOPE else livekit.type_by_name(span.name) if scope_name == livekit.SCOPE else None
+    by_name = (
+        adk.type_by_name(span.name) if scope_name == adk.SCOPE else livekit.type_by_name(span.name) if scope_name == livekit.SCOPE else None
+    )
     if by_name is not None:
         return by_name, f"{scope_name}:{span.name}"[:WORD_CHARS_MAX]
     if rank > _MODEL_RANK:

@@ -3,11 +3,12 @@
 from typing import Any
 
 from ams_contracts.documents import Usage
+from ams_trace_ingest.mapping import flags
 from ams_trace_ingest.mapping.convert import Convert, json_map, tokens
 from ams_trace_ingest.mapping.rules import Field, Found, Ladder
 
 
-def _ladder(field: Field, *keys: str) -> Ladder:
+def _ladder(field: int, *keys: str) -> Ladder:
     return Ladder(field, tuple((key, tokens) for key in keys))
 
 
@@ -70,11 +71,24 @@ LADDERS = (
         "ai.usage.reasoningTokens",
         "gen_ai.aggregated_usage.details.reasoning_tokens",
     ),
-    _ladder(Field.AUDIO_INPUT, "gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio", "gen_ai.usage.details.input_audio_tokens"),
-    _ladder(Field.AUDIO_OUTPUT, "gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio", "gen_ai.usage.details.audio_tokens"),
+    _ladder(
+        Field.AUDIO_INPUT,
+        "gen_ai.usage.audio.input_tokens",
+        "llm.token_count.prompt_details.audio",
+        "gen_ai.usage.details.input_audio_tokens",
+    ),
+    _ladder(
+        Field.AUDIO_OUTPUT,
+        "gen_ai.usage.audio.output_tokens",
+        "llm.token_count.completion_details.audio",
+        "gen_ai.usage.details.audio_tokens",
+    ),
     _ladder(Field.IMAGE_INPUT, "gen_ai.usage.image.input_tokens"),
     _ladder(Field.VIDEO_INPUT, "gen_ai.usage.video.input_tokens"),
-    Ladder(Field.BAD_USAGE, _checked("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "llm.token_count.prompt", "llm.token_count.completion")),
+    Ladder(
+        Field.BAD_USAGE,
+        _checked("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "llm.token_count.prompt", "llm.token_count.completion"),
+    ),
 )
 
 _FROM_MAP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
@@ -105,7 +119,7 @@ _FROM_MAP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("audio_input", (("input_audio_tokens",), ("prompt_tokens_details", "audio_tokens"))),
     ("audio_output", (("output_audio_tokens",), ("completion_tokens_details", "audio_tokens"))),
 )
-_FIELDS: tuple[tuple[str, Field], ...] = (
+_FIELDS: tuple[tuple[str, int], ...] = (
     ("input", Field.INPUT_TOKENS),
     ("output", Field.OUTPUT_TOKENS),
     ("cache_read", Field.CACHE_READ),
@@ -119,9 +133,11 @@ _FIELDS: tuple[tuple[str, Field], ...] = (
 )
 
 
-def usage_of(found: Found) -> Usage | None:
-    """What the span says it used, or ``None`` when it says nothing."""
+def usage_of(found: Found, marks: list[str]) -> Usage | None:
+    """What the span says it used, or ``None`` when it says nothing. Counts that are none are marked."""
     values = found.values
+    if values[Field.BAD_USAGE] is not None:
+        marks.append(flags.BAD_USAGE)
     if values[Field.USAGE_MAP] is None and values[Field.INPUT_TOKENS] is None and values[Field.OUTPUT_TOKENS] is None:
         return None
     counts: dict[str, int] = {} if values[Field.USAGE_MAP] is None else _from_map(values[Field.USAGE_MAP])

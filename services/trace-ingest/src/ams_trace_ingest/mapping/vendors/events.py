@@ -10,7 +10,12 @@ from ams_trace_ingest.mapping.parts import parsed
 from ams_trace_ingest.mapping.spans import SpanEvent
 
 DETAILS = "gen_ai.client.inference.operation.details"
-_LEGACY = {"gen_ai.system.message": "system", "gen_ai.user.message": "user", "gen_ai.assistant.message": "assistant", "gen_ai.tool.message": "tool"}
+_LEGACY = {
+    "gen_ai.system.message": "system",
+    "gen_ai.user.message": "user",
+    "gen_ai.assistant.message": "assistant",
+    "gen_ai.tool.message": "tool",
+}
 _CHOICE = "gen_ai.choice"
 _PROMPT = "gen_ai.content.prompt"
 _COMPLETION = "gen_ai.content.completion"
@@ -51,7 +56,9 @@ def add(result: Conversation, name: str, attributes: dict[str, Any]) -> None:
     elif name == _PROMPT:
         result.input += messages_of(parsed(attributes.get("gen_ai.prompt"))) or _plain("user", attributes.get("gen_ai.prompt"))
     elif name == _COMPLETION:
-        result.output += messages_of(parsed(attributes.get("gen_ai.completion"))) or _plain("assistant", attributes.get("gen_ai.completion"))
+        result.output += messages_of(parsed(attributes.get("gen_ai.completion"))) or _plain(
+            "assistant", attributes.get("gen_ai.completion")
+        )
     else:
         message = _legacy(_LEGACY[name], attributes)
         if message is not None:

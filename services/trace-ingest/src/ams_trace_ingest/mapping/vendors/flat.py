@@ -11,15 +11,25 @@ Entries = list[tuple[Path, Any, str]]
 
 def openinference_messages(entries: Entries) -> list[Message]:
     """``N.message.role``, ``.content``, ``.contents.M.message_content.*``, ``.tool_calls.K.tool_call.*``."""
-    return [_openinference(node["message"]) for node in listed(nested(entries)) if isinstance(node, dict) and isinstance(node.get("message"), dict)]
+    return [
+        _openinference(node["message"])
+        for node in listed(nested(entries))
+        if isinstance(node, dict) and isinstance(node.get("message"), dict)
+    ]
 
 
 def _openinference(node: dict[str | int, Any]) -> Message:
     message: dict[str, Any] = {key: value for key, value in node.items() if isinstance(key, str) and not isinstance(value, dict)}
-    contents = [item["message_content"] for item in listed(node.get("contents")) if isinstance(item, dict) and isinstance(item.get("message_content"), dict)]
+    contents = [
+        item["message_content"]
+        for item in listed(node.get("contents"))
+        if isinstance(item, dict) and isinstance(item.get("message_content"), dict)
+    ]
     if contents:
         message["content"] = [_openinference_part(content) for content in contents]
-    calls = [item["tool_call"] for item in listed(node.get("tool_calls")) if isinstance(item, dict) and isinstance(item.get("tool_call"), dict)]
+    calls = [
+        item["tool_call"] for item in listed(node.get("tool_calls")) if isinstance(item, dict) and isinstance(item.get("tool_call"), dict)
+    ]
     if calls:
         message["tool_calls"] = calls
     elif isinstance(message.get("function_call_name"), str):
@@ -47,7 +57,10 @@ def openllmetry_messages(entries: Entries, role: str) -> list[Message]:
     for node in listed(nested(entries)):
         if not isinstance(node, dict):
             continue
-        message: dict[str, Any] = {"role": role, **{key: value for key, value in node.items() if isinstance(key, str) and not isinstance(value, dict)}}
+        message: dict[str, Any] = {
+            "role": role,
+            **{key: value for key, value in node.items() if isinstance(key, str) and not isinstance(value, dict)},
+        }
         content = message.get("content")
         if isinstance(content, str) and content[:2] == "[{":
             message["content"] = load(content) or content
