@@ -6,17 +6,23 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.di import Provide
 
-from ams_kit.auth import AuthKit, AuthMiddleware
+from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
 from ams_kit.bus import Log
 from ams_kit.http.app import make_application
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.http import take_batches
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_traces
+from ams_trace_ingest.intake.people import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.publish import Intake
 from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.settings import IntakeSettings
+from ams_trace_ingest.store.connections import open_writer
+
+DATABASE_CONNECTIONS_MAX = 4
+ROUTES = [take_batches, take_traces, ignore_metrics, delete_task, list_dead_letters, show_dead_letter, replay_dead_letter]
 
 
 def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Litestar:
@@ -29,16 +35,25 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
 
     @asynccontextmanager
     async def parts(app: Litestar) -> AsyncIterator[None]:
-        known = auth or AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="trace-ingest")
+        known = auth or AuthKit.open(
+            settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="trace-ingest"
+        )
         log = await Log.open(settings.kafka_bootstrap, "intake")
+        pool = await open_writer(settings.database_url, application="intake", size_max=DATABASE_CONNECTIONS_MAX)
         app.state.auth = known
         app.state.intake = Intake(
-            auth=known, log=log, budget=ByteBudget(settings.intake_bytes_max), prices=Prices(GenaiPrices()), decoding=asyncio.Semaphore(1)
+            auth=known,
+            log=log,
+            pool=pool,
+            budget=ByteBudget(settings.intake_bytes_max),
+            prices=Prices(GenaiPrices()),
+            decoding=asyncio.Semaphore(1),
         )
         try:
             yield
         finally:
             await log.close()
+            pool.terminate()
             await known.close()
 
     async def log_answers() -> None:
@@ -47,10 +62,11 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
     app = make_application(
         title="AMS intake",
         openapi_path="/api/ingest/openapi",
-        route_handlers=[take_batches, take_traces, ignore_metrics],
+        route_handlers=ROUTES,
         checks={"log": log_answers},
         lifespan=[parts],
         middleware=[AuthMiddleware()],
+        dependencies={"access": Provide(provide_access)},
         state=State(),
     )
     return app

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import asyncpg
 from msgspec import Struct
 
 from ams_kit.auth import AuthKit
@@ -21,6 +22,7 @@ class Intake(Struct, frozen=True):
     log: Log
     budget: ByteBudget
     prices: Prices
+    pool: asyncpg.Pool  # for people, as ams_writer; agents need no database
     decoding: asyncio.Semaphore  # one large request is decoded at a time, beside the event loop
 
 

@@ -147,6 +147,11 @@ async def write(connection: Connection, rows: Sequence[TaskRow]) -> None:
     await connection.execute(_UPSERT)
 
 
+async def exists(connection: Connection, project_id: str, task_id: str) -> bool:
+    """Whether the task has a row."""
+    return await connection.fetchval("SELECT EXISTS (SELECT FROM tasks WHERE project_id = $1 AND task_id = $2)", project_id, task_id)
+
+
 async def delete(connection: Connection, key: TaskKey) -> None:
     """Delete a task's row."""
     await connection.execute(_DELETE, *key)

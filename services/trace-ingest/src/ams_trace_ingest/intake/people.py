@@ -1,0 +1,180 @@
+"""What people write: delete a task, look at dead letters and replay them. Answered when it can be read."""
+
+import asyncio
+import base64
+import secrets
+import time
+from typing import Annotated, Any
+
+import asyncpg
+from litestar import Request, delete, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Struct
+
+from ams_contracts.claims import Access, Role
+from ams_contracts.codec import encode
+from ams_contracts.events import Producer, TaskDeleted
+from ams_contracts.positions import Position
+from ams_contracts.topics import STEPS
+from ams_kit.auth import principal_of, require_role
+from ams_kit.http.problems import BadRequestError, ConflictError, NotFoundError, UnavailableError
+from ams_trace_ingest.dead import NoSuchLetterError, parse_place, place_of, replay
+from ams_trace_ingest.intake.publish import Intake
+from ams_trace_ingest.intake.records import pack
+from ams_trace_ingest.store import dead_letters, positions, tasks
+from ams_trace_ingest.store.connections import set_generation
+from ams_trace_ingest.store.dead_letters import DeadLetter
+
+VISIBLE_TIMEOUT_SECONDS = 5
+VISIBLE_POLL_SECONDS = 0.02
+TEXT_BYTES_MAX = 65_536
+PEOPLE = Producer(sdk="ams-people", instance_id="intake")
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class DeadLetterItem(Struct, frozen=True, kw_only=True):
+    """A dead letter in a list. ``place`` names it: topic, partition, offset, index of the event (-1: the whole record)."""
+
+    place: str
+    projection: str
+    task_id: str | None
+    reason: str
+    detail: str
+    bytes: int
+    at_us: int
+    replayed_at_us: int | None
+
+
+class DeadLetterPage(Struct, frozen=True, kw_only=True):
+    """Dead letters of a project, the newest first."""
+
+    items: list[DeadLetterItem]
+    next_cursor: str | None
+
+
+class DeadLetterWhole(Struct, frozen=True, kw_only=True):
+    """One dead letter with its first 64 KiB: as text, and as base64 when it is no UTF-8."""
+
+    letter: DeadLetterItem
+    text: str | None
+    base64: str | None
+
+
+@delete("/api/ingest/{project:str}/tasks/{task:str}", status_code=204, summary="Delete a task")
+async def delete_task(request: AnyRequest, state: State, access: NamedDependency[Access], task: FromPath[str]) -> None:
+    """Its rows go at once, later events of it are ignored; the log's bytes leave with the log's retention. Needs the role member."""
+    require_role(access, Role.MEMBER)
+    intake: Intake = state.intake
+    async with intake.pool.acquire(timeout=VISIBLE_TIMEOUT_SECONDS) as connection, connection.transaction():
+        await set_generation(connection)
+        if not await tasks.exists(connection, access.project_id, task):
+            raise NotFoundError("There is no such task.", code="task_not_found")
+    now_us = time.time_ns() // 1_000
+    event = TaskDeleted(event_id=secrets.token_hex(16), seq=0, at_us=now_us, by=principal_of(request).user_id)
+    records = pack(STEPS, access.project_id, task, PEOPLE, [encode(event)], key_id="")
+    (position,) = await intake.log.publish(records)
+    await _visible(intake.pool, position)
+
+
+@get("/api/ingest/{project:str}/dead-letters", summary="List what could not be stored")
+async def list_dead_letters(
+    state: State,
+    access: NamedDependency[Access],
+    limit: FromQuery[Annotated[int, QueryParameter(ge=1, le=500)]] = 50,
+    cursor: FromQuery[str | None] = None,
+) -> DeadLetterPage:
+    """Events of this project that no table could take, with reason and place."""
+    intake: Intake = state.intake
+    async with intake.pool.acquire(timeout=VISIBLE_TIMEOUT_SECONDS) as connection, connection.transaction():
+        await set_generation(connection)
+        letters = await dead_letters.page(connection, project_id=access.project_id, limit=limit + 1, before=_before(cursor))
+    more = len(letters) > limit
+    return DeadLetterPage(items=[_item(letter) for letter in letters[:limit]], next_cursor=_cursor(letters[limit - 1]) if more else None)
+
+
+@get("/api/ingest/{project:str}/dead-letters/{place:path}", summary="Show a dead letter")
+async def show_dead_letter(state: State, access: NamedDependency[Access], place: FromPath[str]) -> DeadLetterWhole:
+    """Reason, place and bytes."""
+    intake: Intake = state.intake
+    letter = await _find(intake.pool, access, place)
+    head = letter.bytes[:TEXT_BYTES_MAX]
+    try:
+        return DeadLetterWhole(letter=_item(letter), text=head.decode(), base64=None)
+    except UnicodeDecodeError:
+        return DeadLetterWhole(letter=_item(letter), text=None, base64=base64.b64encode(head).decode())
+
+
+@post("/api/ingest/{project:str}/dead-letters/{place:path}", status_code=202, summary="Replay a dead letter")
+async def replay_dead_letter(state: State, access: NamedDependency[Access], place: FromPath[str]) -> DeadLetterItem:
+    """Publish it again. What still cannot be stored becomes a dead letter anew. Needs the role member."""
+    require_role(access, Role.MEMBER)
+    intake: Intake = state.intake
+    letter = await _find(intake.pool, access, place)
+    try:
+        await replay(intake.pool, intake.log, [letter], time.time_ns() // 1_000)
+    except NoSuchLetterError as error:
+        raise ConflictError(str(error), code="not_replayable") from error
+    return _item(await _find(intake.pool, access, place))
+
+
+async def _find(pool: asyncpg.Pool, access: Access, place: str) -> DeadLetter:
+    missing = NotFoundError("There is no such dead letter.", code="dead_letter_not_found")
+    try:
+        topic, partition, offset, index = parse_place(place.strip("/"))
+    except NoSuchLetterError as error:
+        raise missing from error
+    async with pool.acquire(timeout=VISIBLE_TIMEOUT_SECONDS) as connection, connection.transaction():
+        await set_generation(connection)
+        letter = await dead_letters.one(connection, topic=topic, partition=partition, offset=offset, index=index)
+    if letter is None or letter.project_id != access.project_id:
+        raise missing
+    return letter
+
+
+async def _visible(pool: asyncpg.Pool, position: Position) -> None:
+    """Wait until the steps projection has passed a position.
+
+    Raises:
+        UnavailableError: Not in time. What was written stays written.
+    """
+    try:
+        async with asyncio.timeout(VISIBLE_TIMEOUT_SECONDS):
+            while True:
+                async with pool.acquire() as connection, connection.transaction():
+                    await set_generation(connection)
+                    stored = await positions.load(connection, "steps", STEPS.name, [position.partition])
+                if position.partition in stored and stored[position.partition].next_offset >= position.offset:
+                    return
+                await asyncio.sleep(VISIBLE_POLL_SECONDS)
+    except TimeoutError as error:
+        raise UnavailableError("It is written, and not yet visible: the projector is behind.", code="not_yet_visible") from error
+
+
+def _item(letter: DeadLetter) -> DeadLetterItem:
+    return DeadLetterItem(
+        place=place_of(letter),
+        projection=letter.projection,
+        task_id=letter.task_id,
+        reason=letter.reason,
+        detail=letter.detail,
+        bytes=len(letter.bytes),
+        at_us=letter.at_us,
+        replayed_at_us=letter.replayed_at_us,
+    )
+
+
+def _cursor(letter: DeadLetter) -> str:
+    return f"{letter.at_us}/{place_of(letter)}"
+
+
+def _before(cursor: str | None) -> tuple[int, str, int, int, int] | None:
+    if cursor is None:
+        return None
+    at_us, _, place = cursor.partition("/")
+    try:
+        return int(at_us), *parse_place(place)
+    except (ValueError, NoSuchLetterError) as error:
+        raise BadRequestError("This cursor does not come from here; start again without it.", code="bad_cursor") from error
