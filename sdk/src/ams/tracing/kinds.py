@@ -28,7 +28,6 @@ class Kind:
     def __call__(
         self,
         name: str | None = None,
-        /,
         *,
         input: object = None,
         model: str | None = None,
@@ -36,7 +35,7 @@ class Kind:
         capture_input: bool | None = None,
         capture_output: bool | None = None,
     ) -> Step: ...
-    def __call__(self, name: Any = None, /, **options: Any) -> Any:
+    def __call__(self, name: Any = None, **options: Any) -> Any:
         """A step to enter or to decorate with.
 
         Args:
@@ -60,7 +59,6 @@ class StepKind:
     def __call__(
         self,
         name: str | None = None,
-        /,
         *,
         type: str = "span",
         input: object = None,
@@ -69,7 +67,7 @@ class StepKind:
         capture_input: bool | None = None,
         capture_output: bool | None = None,
     ) -> Step: ...
-    def __call__(self, name: Any = None, /, *, type: str = "span", **options: Any) -> Any:  # noqa: A002 - the contract's word
+    def __call__(self, name: Any = None, *, type: str = "span", **options: Any) -> Any:  # noqa: A002 - the contract's word
         """A step to enter or to decorate with; see ``Kind``. ``type`` is one of the contract's step types; another word is kept as ``type_raw``."""
         return Kind(type)(name, **options)
 
@@ -85,7 +83,6 @@ class AgentKind:
     def __call__(
         self,
         name: str | None = None,
-        /,
         *,
         version: str | None = None,
         description: str | None = None,
@@ -101,7 +98,6 @@ class AgentKind:
     def __call__(
         self,
         name: Any = None,
-        /,
         *,
         version: str | None = None,
         description: str | None = None,
@@ -169,7 +165,6 @@ class TaskKind:
     def __call__(
         self,
         name: str | None = None,
-        /,
         *,
         agent: str | None = None,
         kind: str | None = None,
@@ -185,7 +180,6 @@ class TaskKind:
     def __call__(
         self,
         name: Any = None,
-        /,
         *,
         agent: str | None = None,
         kind: str | None = None,
