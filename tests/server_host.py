@@ -1,4 +1,4 @@
-"""``python server_host.py SOCKET``: starts Postgres, Valkey and Kafka for a test run, each when it is first asked for.
+"""``python -m tests.server_host SOCKET``: starts Postgres, Valkey and Kafka for a test run, each when it is first asked for.
 
 One per run: pytest's first process starts it, every xdist worker asks it. It ends with that process, however that ends, and takes the
 servers and their data along.

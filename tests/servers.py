@@ -43,7 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     address = Path(tempfile.mkdtemp(prefix="ams-test-")) / "host"
     os.environ[HOST_VARIABLE] = str(address)
     config.stash[host_key] = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("server_host.py")), str(address)],
+        [sys.executable, "-m", "tests.server_host", str(address)],
+        cwd=Path(__file__).parents[1],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,

@@ -86,7 +86,7 @@ class DataDir:
             DataError: Another process owns it, it was written by a newer version, or it cannot be written.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DataError(f"the data directory {self.root} cannot be used: {error.strerror}") from error

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -79,11 +80,11 @@ def load(modules: list[str]) -> dict[str, str]:
     return missing
 
 
-def _become(request: Fork, barrier: int) -> None:
+def _become(request: Fork, between: int) -> None:
     """In the new process: wait until the supervisor is the parent, take the environment, run."""
     os.setsid()
-    os.read(barrier, 1)  # ends when the process between us and the supervisor has ended
-    os.close(barrier)
+    while os.getppid() == between:  # for microseconds: it ends at once, and only then are we the supervisor's
+        time.sleep(0.001)
     die_with_parent(signal.SIGKILL)
     if os.getppid() != request.supervisor:
         os._exit(1)
@@ -107,21 +108,20 @@ def fork(request: Fork, channel: socket.socket) -> int:
     Returns:
         Its process id.
     """
-    barrier, held = os.pipe()
     told, teller = os.pipe()
     between = os.fork()
     if between == 0:
+        middle = os.getpid()
         child = os.fork()
         if child != 0:
             os.write(teller, str(child).encode())
             os._exit(0)
-        os.close(held)
         os.close(told)
         os.close(teller)
         channel.close()
         code = 0
         try:
-            _become(request, barrier)
+            _become(request, middle)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
             if isinstance(end.code, str):
@@ -132,8 +132,7 @@ def fork(request: Fork, channel: socket.socket) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    for descriptor in (barrier, held, teller):
-        os.close(descriptor)
+    os.close(teller)
     os.waitpid(between, 0)
     with os.fdopen(told, "rb") as file:
         return int(file.read())

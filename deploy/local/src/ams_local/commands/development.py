@@ -116,7 +116,7 @@ def test(arguments: tuple[str, ...]) -> None:
     workers = (
         []
         if any(one.startswith(("-n", "--numprocesses", "--pdb")) for one in arguments)
-        else ["-n", str(min(os.cpu_count() or 1, TEST_WORKERS_MAX)), "--dist=worksteal"]
+        else ["-n", str(min(os.cpu_count() or 1, TEST_WORKERS_MAX)), "--dist=loadgroup"]
     )
     code = subprocess.run(_tool("pytest", *workers, *arguments), cwd=ROOT, env=_environment(), check=False).returncode  # noqa: S603  our own tool
     sys.exit(code or web_code)

@@ -49,9 +49,13 @@ CADDYFILE = """\
 
 (problems) {{
 	handle_errors {{
-		header Content-Type application/problem+json
-		header Retry-After 1
+		header {{
+			-Server
+			Content-Type application/problem+json
+			X-Content-Type-Options nosniff
+		}}
 		@away expression {{err.status_code}} in [502, 503, 504]
+		header @away Retry-After 1
 		respond @away `{{"title":"Unavailable right now","status":503,"code":"unavailable","detail":"A part of AMS is starting or away."}}` 503
 		@none expression {{err.status_code}} == 404
 		respond @none `{{"title":"Not found","status":404,"code":"not_found"}}` 404
@@ -62,7 +66,9 @@ CADDYFILE = """\
 http://:{port} {{
 	bind {hosts}
 	header {{
+		defer
 		-Server
+		-Via
 		X-Content-Type-Options nosniff
 		Referrer-Policy same-origin
 		X-Frame-Options DENY
@@ -118,7 +124,11 @@ http://:{port} {{
 OTLP_SITE = """
 http://:{otlp_port} {{
 	bind {hosts}
-	header -Server
+	header {{
+		defer
+		-Server
+		-Via
+	}}
 	import problems
 	handle /v1/* {{
 		import service {intake}

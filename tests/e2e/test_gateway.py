@@ -1,0 +1,81 @@
+"""What the gateway routes, refuses and adds."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from tests.installation import Platform
+
+pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
+
+
+@pytest.mark.parametrize("path", ["/internal/access", "/metrics", "/livez", "/readyz", "/api/nothing", "/.well-known/else"])
+def test_what_is_internal_is_not_routed(platform: Platform, path: str) -> None:
+    status, headers, body = platform.get(path)
+
+    assert status == 404
+    assert headers["Content-Type"] == "application/problem+json"
+    assert json.loads(body)["code"] == "not_found"
+
+
+def test_every_service_is_reached_by_its_prefix(platform: Platform) -> None:
+    key = platform.key()
+
+    answers = {
+        path: platform.get(path)[0]
+        for path in ("/api/users/me", "/api/projects", "/api/me", "/api/traces/p/tasks", "/api/ingest/p/tasks/t")
+    }
+
+    assert set(answers.values()) <= {401, 405}, answers
+    assert platform.get("/.well-known/jwks.json")[0] == 200
+    assert platform.get("/api/health")[0] == 200
+    assert platform.get("/v1/traces", Authorization=f"Bearer {key}")[0] == 405
+    assert platform.get("/api/live")[0] in {400, 401, 403, 404, 405, 426}
+
+
+def test_the_explorer_is_served_for_every_address_of_its_own(platform: Platform) -> None:
+    status, headers, body = platform.get("/p/some/task/address")
+
+    assert status == 200
+    assert b"<div id=" in body
+    assert headers["Cache-Control"] == "no-cache"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_hashed_files_are_kept_for_ever_and_missing_ones_are_not(platform: Platform) -> None:
+    page = platform.get("/")[2].decode()
+    script = page.split('src="', 1)[1].split('"', 1)[0]
+
+    found = platform.get(script, **{"Accept-Encoding": "gzip"})
+    missing = platform.get("/assets/never-built.js")
+
+    assert "immutable" in found[1]["Cache-Control"]
+    assert found[1]["Content-Encoding"] == "gzip"
+    assert missing[0] == 404
+    assert "immutable" not in missing[1].get("Cache-Control", "")
+
+
+def test_a_huge_header_is_refused(platform: Platform) -> None:
+    assert platform.get("/api/health", **{"X-Huge": "x" * 60_000})[0] == 431
+
+
+def test_the_sdk_that_it_serves_needs_nothing_of_ours(platform: Platform, tmp_path: Path) -> None:
+    page = platform.get("/sdk/")[2].decode()
+    name = page.split('href="', 1)[1].split('"', 1)[0]
+    wheel = tmp_path / name
+    wheel.write_bytes(platform.get(f"/sdk/{name}")[2])
+
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+        metadata = next(archive.read(one).decode() for one in archive.namelist() if one.endswith("METADATA"))
+    program = (
+        f"import sys; sys.path[:0] = [{str(tmp_path / 'site')!r}]; import ams, ams_contracts; print(ams.__file__, ams_contracts.__file__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "ams-contracts" not in metadata
+    assert done.stdout.count(str(tmp_path)) == 2
