@@ -30,8 +30,9 @@ from ams_local.zygote import Fork
 READY_TIMEOUT_SECONDS = 90.0
 JOB_TIMEOUT_SECONDS = 60.0
 JOB_ATTEMPTS = 3
-SERVICES_STOP_SECONDS = 5.5  # they close their requests within 4 s
-SERVERS_STOP_SECONDS = 3.5  # Kafka takes 1.6 to 2.5 s; with the services' it stays below 10 s
+DEMO_STOP_SECONDS = 1.0
+SERVICES_STOP_SECONDS = 5.0  # they close their requests within 4 s
+SERVERS_STOP_SECONDS = 3.2  # Kafka takes 1.6 to 2.5 s; with the services' it stays below 10 s
 LOGS_BOUNDED_EVERY_SECONDS = 10.0
 
 Say = Callable[[str], None]
@@ -153,12 +154,10 @@ class Supervisor:
         self._status.ready = True
         self._write_status()
         link = await self._start_demo() if self._demo else ""
-        self._say(f"{time.monotonic() - self._began:5.1f} s  everything is ready")
-        if link:
-            self._say("the demo agent works; this link signs you in, once:")
         self._say(
-            f"AMS is at {link or self._where.public_url}  (Ctrl-C stops it; `ams logs` shows what it says, `ams key` makes an API key)"
+            f"{time.monotonic() - self._began:5.1f} s  everything is ready; Ctrl-C stops it, `ams logs` shows what it says, `ams key` makes an API key"
         )
+        self._say(f"AMS is at {self._where.public_url}" + (f"  and this link signs you in, once: {link}" if link else ""))
 
     def _begin_servers(self) -> None:
         servers = self._servers
@@ -273,6 +272,8 @@ class Supervisor:
     async def _stop_all(self) -> None:
         self._say("stopping ...")
         began = time.monotonic()
+        if (demo := self._supervised.pop("demo", None)) is not None:
+            await demo.stop(DEMO_STOP_SECONDS)  # first: it sends what it still has
         servers = {"postgres", "valkey", "kafka"}
         await asyncio.gather(*(one.stop(SERVICES_STOP_SECONDS) for name, one in self._supervised.items() if name not in servers))
         self._zygote.close()
