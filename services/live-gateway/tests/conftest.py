@@ -17,6 +17,9 @@ import msgspec
 import pytest
 import uvicorn
 import websockets
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from websockets.asyncio.client import ClientConnection
+
 from ams_contracts.claims import AUDIENCE, Access, AccessClaims, IdentityChanged, Role
 from ams_contracts.topics import Topic, task_key
 from ams_kit.auth import AuthKit, open_redis
@@ -27,8 +30,6 @@ from ams_live_gateway.app import make_app
 from ams_live_gateway.protocol import LiveProtocol
 from ams_live_gateway.settings import Settings
 from ams_live_gateway.tickets import Grant, Tickets
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from websockets.asyncio.client import ClientConnection
 
 PUBLIC_URL = "http://localhost:8080"
 TIMEOUT_SECONDS = 15
@@ -117,7 +118,11 @@ class Live:
 
     def _auth(self, settings: Settings) -> AuthKit:
         return AuthKit(
-            self.identity.client(), open_redis(settings.redis_url), service_secret=settings.service_secret, public_url=settings.public_url, service="live-gateway"
+            self.identity.client(),
+            open_redis(settings.redis_url),
+            service_secret=settings.service_secret,
+            public_url=settings.public_url,
+            service="live-gateway",
         )
 
     async def start(self) -> None:
@@ -125,7 +130,13 @@ class Live:
         self.port = listener.getsockname()[1]
         self.app = make_app(self.settings, make_auth=self._auth, steps=self.steps, tasks=self.tasks)
         config = uvicorn.Config(
-            self.app, ws=LiveProtocol, ws_max_size=16_384, ws_per_message_deflate=False, log_config=None, access_log=False, timeout_graceful_shutdown=1
+            self.app,
+            ws=LiveProtocol,
+            ws_max_size=16_384,
+            ws_per_message_deflate=False,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
         )
         self.server = uvicorn.Server(config)
         self._serving = asyncio.create_task(self.server.serve(sockets=[listener]))
@@ -144,12 +155,23 @@ class Live:
             await self._serving
             self.server = None
 
+    async def restart(self) -> None:
+        """Another process in the same place."""
+        await self.stop()
+        await self.start()
+
     # -- people ----------------------------------------------------------------------------------------------------
 
     def claims(self, user_id: str, *, seconds: float = 600) -> AccessClaims:
         now = int(time.time())
         return AccessClaims(
-            iss=PUBLIC_URL, aud=AUDIENCE, sub=user_id, sid=str(uuid.uuid4()), jti=secrets.token_hex(8), iat=now, exp=int(time.time() + seconds)
+            iss=PUBLIC_URL,
+            aud=AUDIENCE,
+            sub=user_id,
+            sid=str(uuid.uuid4()),
+            jti=secrets.token_hex(8),
+            iat=now,
+            exp=int(time.time() + seconds),
         )
 
     async def ticket(self, project_id: str, *, user_id: str | None = None, claims: AccessClaims | None = None) -> str:
@@ -158,7 +180,9 @@ class Live:
         return await self.tickets.issue(Grant(project_id, claims))
 
     @asynccontextmanager
-    async def client(self, project_id: str, *, ticket: str | None = None, claims: AccessClaims | None = None, **options: Any) -> AsyncIterator[Client]:
+    async def client(
+        self, project_id: str, *, ticket: str | None = None, claims: AccessClaims | None = None, **options: Any
+    ) -> AsyncIterator[Client]:
         ticket = ticket or await self.ticket(project_id, claims=claims)
         options.setdefault("subprotocols", ["ams.v1", f"ticket.{ticket}"])
         async with websockets.connect(f"ws://127.0.0.1:{self.port}/api/live", compression=None, close_timeout=1, **options) as connection:
@@ -203,7 +227,13 @@ def live_settings(redis_url: str, kafka_bootstrap: str, worker_id: str) -> Setti
     """A Redis database of our own: the list of revocations has one name."""
     base = redis_url.rpartition("/")[0] if redis_url.count("/") > 2 else redis_url
     number = 8 + (int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0) % 8
-    return Settings(public_url=PUBLIC_URL, kafka_bootstrap=kafka_bootstrap, redis_url=f"{base}/{number}", identity_url="http://127.0.0.1:1", service_secret="s" * 32)
+    return Settings(
+        public_url=PUBLIC_URL,
+        kafka_bootstrap=kafka_bootstrap,
+        redis_url=f"{base}/{number}",
+        identity_url="http://127.0.0.1:1",
+        service_secret="s" * 32,
+    )
 
 
 @pytest.fixture
@@ -212,10 +242,14 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def live(live_settings: Settings) -> AsyncGenerator[Live]:
-    """A running gateway with topics of its own."""
+async def live(live_settings: Settings, request: pytest.FixtureRequest) -> AsyncGenerator[Live]:
+    """A running gateway with topics of its own. ``@pytest.mark.parametrize("live", [{setting: value}], indirect=True)`` changes settings."""
+    live_settings = msgspec.structs.replace(live_settings, **getattr(request, "param", {}))
     name = f"live-{secrets.token_hex(6)}"
-    steps, tasks = Topic(name=f"{name}.steps", version=1, partitions=2), Topic(name=f"{name}.tasks", version=1, partitions=2, compacted=True)
+    steps, tasks = (
+        Topic(name=f"{name}.steps", version=1, partitions=2),
+        Topic(name=f"{name}.tasks", version=1, partitions=2, compacted=True),
+    )
     await create_topics(live_settings.kafka_bootstrap, topics=[steps, tasks])
     log = await Log.open(live_settings.kafka_bootstrap, "live-tests")
     gateway = Live(live_settings, steps, tasks, log)

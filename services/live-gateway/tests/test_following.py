@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from ams_contracts.topics import task_key
 from ams_kit.bus import Record
 
@@ -147,7 +148,10 @@ async def test_the_list_shows_changed_and_deleted_tasks_of_its_project_alone(liv
         assert [frame["change"] for frame in client.frames if frame["op"] == "task"] == [{"n": 1}, None]
 
 
-@pytest.mark.parametrize("after", ["x", "1.0", "-1", "1.5", "9223372036854775808", "1.0.-1", "2.0.0", "1.7.0", "1.0.9223372036854775807", "01.0.0", 1, 1.5, -1, [], {}])
+@pytest.mark.parametrize(
+    "after",
+    ["x", "1.0", "-1", "1.5", "9223372036854775808", "1.0.-1", "2.0.0", "1.7.0", "1.0.9223372036854775807", "01.0.0", 1, 1.5, -1, [], {}],
+)
 async def test_a_cursor_that_is_none_of_this_task_is_a_bad_cursor(live, project_id: str, after: object) -> None:
     async with live.client(project_id) as client:
         request = await client.say(op="subscribe", task_id=secrets.token_hex(16), after=after)

@@ -14,8 +14,9 @@ from websockets.http11 import Request
 
 WIRE = "ams.wire"
 PINGS_PER_SECOND_MAX = 20
-SEND_BUFFER_BYTES = 256 * 1024  # of the kernel: it would grow to megabytes, in which a client that does not read hides
-CLOSE_TIMEOUT_SECONDS = 5.0
+SEND_BUFFER_BYTES = 64 * 1024  # of the kernel: it would grow to megabytes, in which a client that does not read hides
+WRITE_BUFFER_BYTES = 32 * 1024  # above it we queue, where it can be dropped when the client is given up
+CLOSE_TIMEOUT_SECONDS = 10.0
 POLICY_VIOLATION = 1008
 
 
@@ -43,7 +44,7 @@ class Wire:
             self._protocol.transport.write(message)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Say goodbye behind what was written. A client that has not answered after 5 s is cut off."""
+        """Say goodbye behind what was written. A client that has not answered after 10 s is cut off."""
         protocol = self._protocol
         if not self.is_open:
             return
@@ -69,8 +70,9 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         """Bound what the kernel buffers for a client that does not read."""
         super().connection_made(transport)
         raw = transport.get_extra_info("socket")
-        if isinstance(raw, sockets.socket) or hasattr(raw, "setsockopt"):
+        if raw is not None:
             raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     def handle_connect(self, event: Request) -> None:
         """Put the wire into the scope, before the application's task runs."""

@@ -41,7 +41,7 @@ class Socket:
 
     def has_room(self, messages: int, size: int) -> bool:
         """Whether so much may be queued behind what the client has not taken yet."""
-        return not self._queue or (len(self._queue) + messages <= QUEUE_MESSAGES_MAX and self._queued_bytes + size <= QUEUE_BYTES_MAX)
+        return len(self._queue) + messages <= QUEUE_MESSAGES_MAX and self._queued_bytes + size <= QUEUE_BYTES_MAX
 
     def write(self, message: bytes) -> None:
         """Send a framed message, now or when the client keeps up again."""

@@ -218,6 +218,8 @@ class Tail:
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         while True:
+            if not self._sees or not self._ready.is_set():
+                await self._caught_up(consumer)
             try:
                 got = await consumer.getmany(timeout_ms=FETCH_WAIT_MS, max_records=RECORDS_MAX)
             except OffsetOutOfRangeError as error:
@@ -237,8 +239,6 @@ class Tail:
                 if records and self._on_records is not None:
                     self._on_records([log_record(record) for record in records])
                     self._next[tp] = records[-1].offset + 1
-            if not self._sees or not self._ready.is_set():
-                await self._caught_up(consumer)
 
     async def _caught_up(self, consumer: AIOKafkaConsumer) -> None:
         """Seen again (or ready) once every partition is where its end was when the session began or was last looked at."""

@@ -1,0 +1,254 @@
+"""Tickets, origins, revocation, limits: who may open a socket, and how long it stays."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import websockets
+
+from ams_contracts.claims import IdentityChanged, Role
+from ams_kit.auth.revocation import REVOCATIONS_KEY
+
+
+async def refusal(live, project_id: str, **options: Any) -> tuple[int, str]:
+    """The HTTP answer to a handshake."""
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        async with live.client(project_id, **options):
+            pass
+    response = caught.value.response
+    assert response.headers["content-type"] == "application/problem+json"
+    return response.status_code, msgspec.json.decode(response.body)["code"]
+
+
+async def test_a_ticket_opens_one_socket(live, project_id: str) -> None:
+    ticket = await live.ticket(project_id)
+    async with live.client(project_id, ticket=ticket) as client:
+        assert client.connection.subprotocol == "ams.v1"
+        assert "sec-websocket-extensions" not in client.connection.response.headers
+
+    assert await refusal(live, project_id, ticket=ticket) == (401, "bad_ticket")
+
+
+async def test_without_a_ticket_there_is_no_socket(live, project_id: str) -> None:
+    assert await refusal(live, project_id, subprotocols=["ams.v1"]) == (401, "unauthenticated")
+    assert await refusal(live, project_id, subprotocols=["ticket.x"]) == (400, "unknown_subprotocol")
+    assert await refusal(live, project_id, subprotocols=["ams.v1", "ticket.unknown"]) == (401, "bad_ticket")
+    assert await refusal(live, project_id, subprotocols=["ams.v1", "ticket." + "x" * 200]) == (401, "bad_ticket")
+
+
+async def test_a_token_in_the_address_opens_nothing(live) -> None:
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        async with websockets.connect(f"ws://127.0.0.1:{live.port}/api/live?access_token=secret", subprotocols=["ams.v1"]):
+            pass
+    assert caught.value.response.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil",
+        "http://localhost.evil.com:8080",
+        "http://localhost:8081",
+        "http://LOCALHOST:8080",
+        "https://localhost:8080",
+        "http://localhost",
+        "null",
+        "localhost:8080",
+        "",
+    ],
+)
+async def test_other_origins_are_refused(live, project_id: str, origin: str) -> None:
+    assert await refusal(live, project_id, additional_headers={"Origin": origin}) == (403, "foreign_origin")
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:8080", "http://127.0.0.1:8080"])
+async def test_our_own_origin_is_welcome_by_every_name_of_loopback(live, project_id: str, origin: str) -> None:
+    async with live.client(project_id, additional_headers={"Origin": origin}) as client:
+        assert (await client.subscribe("a" * 32))["op"] == "subscribed"
+
+
+async def test_a_spoofed_host_is_misdirected(live) -> None:
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(
+            f"http://127.0.0.1:{live.port}/api/live",
+            headers={
+                "Host": "evil.example:8080", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+                "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol": "ams.v1, ticket.x",
+            },
+        )  # fmt: skip
+    assert (answer.status_code, answer.json()["code"]) == (421, "misdirected")
+
+
+async def test_what_is_no_websocket_is_refused(live) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}") as http:
+        assert (await http.get("/api/live")).status_code == 405
+        assert (await http.post("/api/live")).status_code == 405
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        assert (await http.get("/api/live", headers=upgrade)).status_code == 400
+
+
+async def test_tickets_are_given_for_projects_that_are_yours(live, project_id: str) -> None:
+    claims = live.claims(str(uuid.uuid4()))
+    headers = {"Authorization": f"Bearer {live.identity.token(claims)}"}
+    live.identity.roles[claims.sub, project_id] = Role.VIEWER
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}", headers=headers) as http:
+        given = await http.post("/api/live/tickets", json={"project_id": project_id})
+        foreign = await http.post("/api/live/tickets", json={"project_id": str(uuid.uuid4())})
+        nobody = await http.post("/api/live/tickets", json={"project_id": project_id}, headers={"Authorization": "Bearer x"})
+
+    assert given.status_code == 201
+    assert given.json()["expires_in"] == 30
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "not_found")
+    assert nobody.status_code == 401
+    async with live.client(project_id, ticket=given.json()["ticket"]) as client:
+        assert (await client.subscribe("a" * 32))["op"] == "subscribed"
+
+
+async def test_a_ticket_of_a_revoked_session_opens_nothing(live, project_id: str) -> None:
+    claims = live.claims(str(uuid.uuid4()))
+    ticket = await live.ticket(project_id, claims=claims)
+    await live.redis.hset(REVOCATIONS_KEY, f"sid:{claims.sid}", "99999999999:0")
+
+    assert await refusal(live, project_id, ticket=ticket) == (401, "session_ended")
+
+
+async def test_a_socket_closes_within_a_second_of_its_tokens_end(live, project_id: str) -> None:
+    claims = live.claims(str(uuid.uuid4()), seconds=2)
+    async with live.client(project_id, claims=claims) as client:
+        assert await client.closed() == 4401
+        assert abs(time.time() - claims.exp) < 1
+
+
+async def test_a_renewed_socket_outlives_its_first_token(live, project_id: str) -> None:
+    first = live.claims(str(uuid.uuid4()), seconds=2)
+    second = live.claims(first.sub)
+    async with live.client(project_id, claims=first) as client:
+        await client.say(op="renew", ticket=await live.ticket(project_id, claims=second))
+
+        assert (await client.answer("renewed"))["expires_at_us"] == second.exp * 1_000_000
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0, first.exp - time.time()) + 1.2):
+                await client.closed()
+        assert client.connection.close_code is None
+
+
+async def test_another_users_ticket_does_not_renew(live, project_id: str) -> None:
+    async with live.client(project_id) as client:
+        await client.say(op="renew", ticket=await live.ticket(project_id))
+        assert await client.closed() == 4403
+
+
+async def test_a_used_ticket_does_not_renew(live, project_id: str) -> None:
+    claims = live.claims(str(uuid.uuid4()))
+    ticket = await live.ticket(project_id, claims=claims)
+    async with live.client(project_id, ticket=ticket) as client:
+        await client.say(op="renew", ticket=ticket)
+        assert await client.closed() == 4401
+
+
+async def test_a_logout_closes_the_sockets_of_its_session_alone(live, project_id: str) -> None:
+    claims = live.claims(str(uuid.uuid4()))
+    async with live.client(project_id, claims=claims) as gone, live.client(project_id) as stays:
+        await live.tell(IdentityChanged(kind="session.revoked", session_id=claims.sid, jti=claims.jti))
+        assert await gone.closed() == 4401
+        assert (await stays.subscribe("a" * 32))["op"] == "subscribed"
+
+
+async def test_a_logout_that_was_not_heard_closes_within_five_seconds(live, project_id: str) -> None:
+    claims = live.claims(str(uuid.uuid4()))
+    async with live.client(project_id, claims=claims) as client:
+        started_at = time.monotonic()
+        await live.redis.hset(REVOCATIONS_KEY, f"jti:{claims.jti}", "99999999999:0")
+        assert await client.closed() == 4401
+        assert time.monotonic() - started_at < 6
+
+
+async def test_lost_access_and_a_deleted_project_close(live, project_id: str) -> None:
+    claims = live.claims(str(uuid.uuid4()))
+    async with live.client(project_id, claims=claims) as put_out, live.client(project_id) as other:
+        live.identity.roles.pop((claims.sub, project_id))
+        await live.tell(IdentityChanged(kind="access.changed", user_id=claims.sub, project_id=project_id))
+        assert await put_out.closed() == 4403
+
+        await live.tell(IdentityChanged(kind="project.deleted", project_id=project_id))
+        assert await other.closed() == 4404
+
+
+@pytest.mark.parametrize("live", [{"live_sockets_per_user": 2}], indirect=True)
+async def test_one_user_has_so_many_sockets(live, project_id: str) -> None:
+    user_id = str(uuid.uuid4())
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(live.client(project_id, claims=live.claims(user_id)))
+        third = await stack.enter_async_context(live.client(project_id, claims=live.claims(user_id)))
+        assert await third.closed() == 4429
+    async with live.client(project_id, claims=live.claims(user_id)) as again:
+        assert (await again.subscribe("a" * 32))["op"] == "subscribed"
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("x", 4400),
+        ("[" * 1000 + "]" * 1000, 4400),
+        ("[" * 5000, 4400),
+        ('{"op":"subscribe","id":"1","task_id":' + "[" * 40 + "]" * 40 + "}", 4400),
+        ("x" * 16_385, 1009),
+        (b"binary", 1003),
+    ],
+)
+async def test_messages_that_end_the_conversation(live, project_id: str, message: str | bytes, code: int) -> None:
+    async with live.client(project_id) as client:
+        await client.connection.send(message)
+        assert await client.closed() == code
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"op": "dance", "id": "1"}, "unknown_op"),
+        ({"id": "1"}, "invalid"),
+        ({"op": "subscribe", "id": "1"}, "invalid"),
+        ({"op": "subscribe", "id": "1", "list": True, "task_id": "a" * 32}, "invalid"),
+        ({"op": "subscribe", "id": "1", "task_id": "../../etc"}, "invalid"),
+        ({"op": "subscribe", "id": "1", "task_id": 7}, "invalid"),
+        ([], "invalid"),
+        (7, "invalid"),
+    ],
+)
+async def test_messages_that_are_refused_leave_the_socket_open(live, project_id: str, message: object, code: str) -> None:
+    async with live.client(project_id) as client:
+        await client.connection.send(msgspec.json.encode(message).decode())
+        assert (await client.answer("error"))["code"] == code
+        assert (await client.subscribe("a" * 32))["op"] in {"subscribed", "error"}
+
+
+async def test_ids_are_used_once_and_subscriptions_are_counted(live, project_id: str) -> None:
+    async with live.client(project_id) as client:
+        await client.subscribe("a" * 32)
+        client.ids -= 1
+        again = await client.say(op="subscribe", task_id="b" * 32)
+        errors = await client.hear(lambda frame: frame["op"] == "error" and frame["id"] == again)
+        assert errors[0]["code"] == "duplicate_id"
+
+        for number in range(1, 50):
+            await client.subscribe(f"{number:032x}")
+        assert (await client.subscribe("c" * 32))["code"] == "too_many_subscriptions"
+
+
+async def test_floods_of_messages_and_of_pings_end(live, project_id: str) -> None:
+    async with live.client(project_id) as client:
+        with contextlib.suppress(websockets.ConnectionClosed):
+            for _ in range(300):
+                await client.say(op="unsubscribe", sub="x")
+        assert await client.closed() == 1008
+    async with live.client(project_id) as client:
+        with contextlib.suppress(websockets.ConnectionClosed):
+            for _ in range(100):
+                await client.connection.ping()
+        assert await client.closed() == 1008
