@@ -1,0 +1,52 @@
+/** REST with the bearer token of the session: refreshes once on 401, turns every failure into an `ApiError`. */
+import { ApiError, networkError, problemOf } from './problems';
+import { type SessionStore, session } from './session';
+
+export interface RequestOptions {
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  body?: unknown;
+  signal?: AbortSignal;
+  query?: Record<string, string | number | null | undefined>;
+}
+
+export async function request<T>(path: string, options: RequestOptions = {}, store: SessionStore = session): Promise<T> {
+  const token = await store.token();
+  if (token === null) throw new ApiError(401, 'unauthenticated', 'You are signed out.');
+  let response = await send(path, options, token);
+  if (response.status === 401) {
+    const fresh = await store.refreshAfter(token);
+    if (fresh === null) throw await problemOf(response);
+    response = await send(path, options, fresh);
+  }
+  if (!response.ok) throw await problemOf(response);
+  const date = Date.parse(response.headers.get('date') ?? '');
+  // the header has whole seconds: only a difference that matters counts as one
+  if (Number.isFinite(date)) store.clockSkewMs = Math.abs(date - Date.now()) > 2_500 ? date - Date.now() : 0;
+  return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+}
+
+export function withQuery(path: string, query: RequestOptions['query']): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== null && value !== undefined && value !== '') params.set(name, String(value));
+  }
+  const text = params.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+async function send(path: string, options: RequestOptions, token: string): Promise<Response> {
+  const headers: Record<string, string> = { authorization: `Bearer ${token}`, accept: 'application/json' };
+  if (options.body !== undefined) headers['content-type'] = 'application/json';
+  try {
+    return await fetch(withQuery(path, options.query), {
+      method: options.method ?? 'GET',
+      credentials: 'same-origin',
+      headers,
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw networkError();
+  }
+}

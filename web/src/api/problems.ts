@@ -1,0 +1,77 @@
+/** What went wrong, in the platform's words (`application/problem+json`) or the network's. */
+export class ApiError extends Error {
+  constructor(
+    /** HTTP status; 0 when nothing answered */
+    readonly status: number,
+    /** stable word of the platform: `not_found`, `unauthenticated` ... */
+    readonly code: string,
+    message: string,
+    readonly requestId: string | null = null,
+    /** fields that were refused, with the reason of each */
+    readonly fields: Readonly<Record<string, string>> = {},
+    readonly retryAfterSeconds: number | null = null,
+    /** where a query is wrong (column from 1) and what was perhaps meant */
+    readonly hint: { column: number | null; suggestion: string | null } = { column: null, suggestion: null },
+  ) {
+    super(message);
+    this.name = 'ApiError';
+  }
+
+  /** Whether asking again may help without anyone changing anything. */
+  get transient(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+interface ProblemBody {
+  code?: string;
+  title?: string;
+  detail?: string;
+  request_id?: string;
+  column?: number;
+  suggestion?: string;
+  errors?: { field?: string; key?: string; path?: string; message?: string; detail?: string }[];
+}
+
+export async function problemOf(response: Response): Promise<ApiError> {
+  let body: ProblemBody = {};
+  try {
+    body = (await response.json()) as ProblemBody;
+  } catch {
+    // a proxy in between answered with something else: the status has to do
+  }
+  const fields: Record<string, string> = {};
+  for (const error of Array.isArray(body.errors) ? body.errors : []) {
+    const name = error.field ?? error.key ?? error.path;
+    if (name) fields[name.split('.').at(-1) ?? name] = error.message ?? error.detail ?? 'is not valid';
+  }
+  const retry = Number(response.headers.get('retry-after'));
+  return new ApiError(
+    response.status,
+    body.code ?? `http_${response.status}`,
+    body.detail || body.title || sentenceFor(response.status),
+    body.request_id ?? response.headers.get('x-request-id'),
+    fields,
+    Number.isFinite(retry) && retry > 0 ? retry : null,
+    { column: body.column ?? null, suggestion: body.suggestion ?? null },
+  );
+}
+
+export function networkError(): ApiError {
+  return new ApiError(0, 'network', 'The platform did not answer. Is it running, and is this machine online?');
+}
+
+/** Anything thrown, as one kind. */
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  return new ApiError(0, 'unexpected', error instanceof Error ? error.message : String(error));
+}
+
+function sentenceFor(status: number): string {
+  if (status === 401) return 'You are not signed in.';
+  if (status === 403) return 'Your role in this project does not allow that.';
+  if (status === 404) return 'Not found, or not yours to see.';
+  if (status === 429) return 'Too many requests; wait a moment.';
+  if (status === 502 || status === 503 || status === 504) return 'A service is starting or not reachable just now.';
+  return `The platform answered ${status}.`;
+}

@@ -1,0 +1,163 @@
+/**
+ * Who is signed in. The access token lives in memory only; the refresh cookie (HttpOnly) brings a new one silently. Refresh
+ * tokens rotate and reuse ends the session, so only one tab may refresh at a time: a lock that all tabs share.
+ */
+import { asApiError, networkError, problemOf } from './problems';
+import type { Session, User } from './types';
+
+/** A new token this long before the old one ends: more than a slow network, less than half of its 10 minutes. */
+const RENEW_BEFORE_MS = 90_000;
+const LOCK = 'ams.refresh';
+
+export type Identity =
+  | { state: 'unknown' }
+  | { state: 'out' }
+  | { state: 'in'; user: User; token: string; expiresAtMs: number };
+
+export interface SessionPorts {
+  fetch: typeof fetch;
+  now: () => number;
+  setTimer: (run: () => void, ms: number) => unknown;
+  clearTimer: (timer: unknown) => void;
+  /** Runs one at a time over all tabs of this origin. */
+  exclusive: <T>(run: () => Promise<T>) => Promise<T>;
+}
+
+export class SessionStore {
+  private identity: Identity = { state: 'unknown' };
+  private readonly listeners = new Set<() => void>();
+  private pending: Promise<Identity> | null = null;
+  private timer: unknown = null;
+  /** milliseconds to add to this machine's clock to get the server's */
+  clockSkewMs = 0;
+
+  constructor(private readonly ports: SessionPorts) {}
+
+  readonly get = (): Identity => this.identity;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  /** A token that is good for the next seconds, refreshed when it is not; null when signed out. */
+  async token(): Promise<string | null> {
+    const { identity } = this;
+    if (identity.state === 'in' && identity.expiresAtMs - this.ports.now() > 5_000) return identity.token;
+    if (identity.state === 'out') return null;
+    const fresh = await this.refresh();
+    return fresh.state === 'in' ? fresh.token : null;
+  }
+
+  /**
+   * Ask for a new token by cookie; callers at the same time share one request.
+   *
+   * @throws ApiError when nothing can be said about the session (network, 5xx). A refusal is an answer: `out`.
+   */
+  refresh(): Promise<Identity> {
+    this.pending ??= this.ports
+      .exclusive(() => this.exchange('/api/auth/refresh', undefined))
+      .catch((error: unknown) => {
+        const problem = asApiError(error);
+        if (problem.transient) throw problem;
+        return this.set({ state: 'out' });
+      })
+      .finally(() => {
+        this.pending = null;
+      });
+    return this.pending;
+  }
+
+  /** After a 401: another caller may have refreshed meanwhile, then its token is the answer. */
+  async refreshAfter(refused: string): Promise<string | null> {
+    const { identity } = this;
+    if (identity.state === 'in' && identity.token !== refused) return identity.token;
+    const fresh = await this.refresh();
+    return fresh.state === 'in' ? fresh.token : null;
+  }
+
+  login(login: string, password: string): Promise<Identity> {
+    return this.exchange('/api/auth/login', { login, password });
+  }
+
+  redeem(code: string): Promise<Identity> {
+    return this.exchange('/api/auth/redeem', { code });
+  }
+
+  async register(username: string, email: string, password: string): Promise<Identity> {
+    await this.post('/api/auth/register', { username, email, password });
+    return this.login(username, password);
+  }
+
+  async logout(): Promise<void> {
+    const { identity } = this;
+    try {
+      if (identity.state === 'in') await this.post('/api/auth/logout', {}, identity.token);
+    } catch {
+      // the token may be over already; this tab forgets it either way
+    }
+    this.set({ state: 'out' });
+  }
+
+  private async exchange(path: string, body: object | undefined): Promise<Identity> {
+    const answer = (await (await this.post(path, body)).json()) as Session;
+    return this.set({
+      state: 'in',
+      user: answer.user,
+      token: answer.access_token,
+      expiresAtMs: this.ports.now() + answer.expires_in * 1_000,
+    });
+  }
+
+  private async post(path: string, body: object | undefined, token?: string): Promise<Response> {
+    const headers: Record<string, string> = {};
+    if (body) headers['content-type'] = 'application/json';
+    if (token) headers.authorization = `Bearer ${token}`;
+    let response: Response;
+    try {
+      response = await this.ports.fetch(path, {
+        method: 'POST',
+        credentials: 'same-origin',
+        headers,
+        ...(body ? { body: JSON.stringify(body) } : {}),
+      });
+    } catch {
+      throw networkError();
+    }
+    if (!response.ok) throw await problemOf(response);
+    return response;
+  }
+
+  private set(identity: Identity): Identity {
+    this.identity = identity;
+    this.ports.clearTimer(this.timer);
+    if (identity.state === 'in') this.schedule(identity.expiresAtMs - RENEW_BEFORE_MS - this.ports.now());
+    for (const listener of this.listeners) listener();
+    return identity;
+  }
+
+  /** Renew ahead of the end; while the platform is away, try again until the token is over. */
+  private schedule(ms: number): void {
+    this.timer = this.ports.setTimer(
+      () => {
+        this.refresh().catch(() => this.schedule(5_000));
+      },
+      Math.max(1_000, ms),
+    );
+  }
+}
+
+export function browserPorts(): SessionPorts {
+  return {
+    fetch: (...args) => fetch(...args),
+    now: Date.now,
+    setTimer: (run, ms) => setTimeout(run, ms),
+    clearTimer: (timer) => clearTimeout(timer as number | undefined),
+    // without locks (http on a foreign host is no secure context) a rotated token is still accepted once by its grace time
+    exclusive: async (run) => (navigator.locks ? await navigator.locks.request(LOCK, run) : run()),
+  };
+}
+
+export const session = new SessionStore(browserPorts());
+
+

@@ -1,0 +1,62 @@
+import { QueryClientProvider } from '@tanstack/react-query';
+import { useEffect, useSyncExternalStore } from 'react';
+import { queryClient } from '../api/queries';
+import { session } from '../api/session';
+import { Register, SignIn } from '../routes/account';
+import { Home } from '../routes/home';
+import { NotFound } from '../routes/not-found';
+import { ProjectPages } from '../routes/project';
+import { TaskAddress } from '../routes/task-address';
+import { Sprite } from '../ui/Icon';
+import { ErrorBoundary } from './ErrorBoundary';
+import { matchPath, navigate, usePath } from './router';
+
+export function App() {
+  return (
+    <QueryClientProvider client={queryClient}>
+      <Sprite />
+      <ErrorBoundary>
+        <Pages />
+      </ErrorBoundary>
+      <div id="toast" role="status" aria-live="polite" />
+    </QueryClientProvider>
+  );
+}
+
+function Pages() {
+  const path = usePath();
+  const identity = useSyncExternalStore(session.subscribe, session.get);
+  const open = path === '/signin' || path === '/register';
+  useEffect(() => {
+    if (identity.state === 'unknown' && !open) ask();
+    if (identity.state === 'out' && !open) {
+      queryClient.clear();
+      const next = location.pathname + location.search;
+      navigate(next === '/' ? '/signin' : `/signin?next=${encodeURIComponent(next)}`, { replace: true });
+    }
+  }, [identity.state, open]);
+
+  if (path === '/signin') return <SignIn />;
+  if (path === '/register') return <Register />;
+  if (identity.state !== 'in') return <Waiting />;
+
+  if (path === '/') return <Home />;
+  const short = matchPath('/t/:task', path);
+  if (short?.task) return <TaskAddress task={short.task} />;
+  if (path.startsWith('/projects/')) return <ProjectPages path={path} />;
+  return <NotFound what="page" />;
+}
+
+/** The first question of a page: does the cookie still open a session? Asked again while the platform is away. */
+function ask(): void {
+  session.refresh().catch(() => setTimeout(ask, 2_000));
+}
+
+function Waiting() {
+  return (
+    <main className="waiting" aria-busy="true">
+      <div className="loading-bar" />
+      <p className="visually-hidden">Opening your session</p>
+    </main>
+  );
+}

@@ -1,0 +1,90 @@
+import { useEffect, useRef } from 'react';
+import { Icon } from '../ui/Icon';
+import { usePreference } from './preferences';
+
+const GROUPS: readonly (readonly [string, readonly (readonly [string, readonly string[]])[]])[] = [
+  [
+    'Everywhere',
+    [
+      ['This help', ['?']],
+      ['Query line', ['/']],
+      ['Absolute or relative times', ['T']],
+      ['Back, one layer', ['Esc']],
+    ],
+  ],
+  [
+    'Lists and trees',
+    [
+      ['Next, previous row', ['j', 'k']],
+      ['Open', ['Enter']],
+      ['First, last row', ['Home', 'End']],
+    ],
+  ],
+  [
+    'A task',
+    [
+      ['Fold, or to the parent', ['←']],
+      ['Unfold, or to the first child', ['→']],
+      ['Unfold everything beneath', ['Shift', '→']],
+      ['Unfold to depth', ['1', '–', '9']],
+      ['Next, previous error', ['e', 'E']],
+      ['Next, previous hit', ['n', 'N']],
+      ['Zoom to the step, to all', ['z', '0']],
+      ['Follow what is running', ['f']],
+      ['Copy the address', ['c']],
+      ['Tree or log', ['v']],
+      ['Detail pane', ['\\']],
+      ['Previous, next task', ['[', ']']],
+    ],
+  ],
+];
+
+export function Help({ onClose }: { onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [shortcuts, setShortcuts] = usePreference('shortcuts', 'on');
+  useEffect(() => {
+    const element = dialog.current;
+    if (element && !element.open) element.showModal();
+  }, []);
+  return (
+    <dialog ref={dialog} className="dialog" onClose={onClose} aria-labelledby="help-title">
+      <div className="dialog-head">
+        <h2 id="help-title">Keyboard</h2>
+        <button
+          type="button"
+          className="button plain square"
+          aria-label="Close"
+          onClick={() => dialog.current?.close()}
+        >
+          <Icon name="close" />
+        </button>
+      </div>
+      <div className="help-columns">
+        {GROUPS.map(([title, rows]) => (
+          <section key={title}>
+            <h3>{title}</h3>
+            {rows.map(([what, keys]) => (
+              <div key={what} className="help-row">
+                <span>{what}</span>
+                <span>
+                  {keys.map((key) => (key === '–' ? <span key={key}>–</span> : <kbd key={key}>{key}</kbd>))}
+                </span>
+              </div>
+            ))}
+          </section>
+        ))}
+        <section>
+          <h3>Setting</h3>
+          <label className="help-row">
+            <span>Single-key shortcuts</span>
+            <input
+              type="checkbox"
+              checked={shortcuts === 'on'}
+              onChange={(event) => setShortcuts(event.target.checked ? 'on' : 'off')}
+            />
+          </label>
+        </section>
+      </div>
+    </dialog>
+  );
+}

@@ -1,0 +1,216 @@
+import { useQuery } from '@tanstack/react-query';
+import { type ReactNode, useState, useSyncExternalStore } from 'react';
+import { createProject, projectsQuery, queryClient } from '../api/queries';
+import { session } from '../api/session';
+import { Menu, toast } from '../ui/controls';
+import { zoneId, zoneName } from '../ui/format';
+import { Icon } from '../ui/Icon';
+import { Help } from './Help';
+import { useKeys } from './keys';
+import { Logo } from './Logo';
+import { applyTheme, usePreference } from './preferences';
+import { Link, navigate } from './router';
+
+const PAGES = [
+  ['tasks', 'Tasks'],
+  ['agents', 'Agents'],
+  ['keys', 'API keys'],
+] as const;
+
+interface ShellProps {
+  project: string;
+  page: string;
+  children: ReactNode;
+}
+
+/** The frame of a project's pages: top bar, help, theme; the page fills the rest. */
+export function Shell({ project, page, children }: ShellProps) {
+  const [help, setHelp] = useState(false);
+  const [times, setTimes] = usePreference('times', 'relative');
+  useKeys({
+    '?': () => setHelp(true),
+    T: () => {
+      const next = times === 'relative' ? 'absolute' : 'relative';
+      setTimes(next);
+      toast(next === 'relative' ? 'Relative times' : `Absolute times, ${zoneName()}`);
+    },
+  });
+  return (
+    <div className="shell">
+      <a className="skip" href="#content">
+        Skip to content
+      </a>
+      <header className="topbar">
+        <Link to={`/projects/${project}/tasks`} className="brand" aria-label="AMS, to the tasks">
+          <Logo size={22} />
+          <span>AMS</span>
+        </Link>
+        <span className="topbar-slash" aria-hidden="true">
+          /
+        </span>
+        <ProjectMenu project={project} />
+        <nav aria-label="Project">
+          {PAGES.map(([name, label]) => (
+            <Link
+              key={name}
+              to={`/projects/${project}/${name}`}
+              className="nav-link"
+              aria-current={name === page ? 'page' : undefined}
+            >
+              {label}
+            </Link>
+          ))}
+        </nav>
+        <div className="topbar-space" />
+        <span className="zone" title={`Times are local: ${zoneId()}. T switches to clock times.`}>
+          {zoneName()}
+        </span>
+        <ThemeMenu />
+        <button
+          type="button"
+          className="button plain square"
+          onClick={() => setHelp(true)}
+          aria-label="Keyboard shortcuts"
+          title="Keyboard shortcuts (?)"
+        >
+          <Icon name="help" />
+        </button>
+        <AccountMenu />
+      </header>
+      <main id="content" tabIndex={-1} style={{ outline: 'none' }}>
+        {children}
+      </main>
+      {help ? <Help onClose={() => setHelp(false)} /> : null}
+    </div>
+  );
+}
+
+function ProjectMenu({ project }: { project: string }) {
+  const projects = useQuery(projectsQuery);
+  const items = projects.data?.items ?? [];
+  const current = items.find((item) => item.project_id === project);
+  const [name, setName] = useState<string | null>(null);
+  const create = async (close: () => void) => {
+    const wanted = name?.trim();
+    if (!wanted) return;
+    const made = await createProject(wanted);
+    await queryClient.invalidateQueries(projectsQuery);
+    setName(null);
+    close();
+    navigate(`/projects/${made.project_id}/tasks`);
+  };
+  return (
+    <Menu
+      name="Switch project"
+      label={
+        <>
+          <span className="cut" style={{ maxWidth: 200 }}>
+            {current?.name ?? 'Project'}
+          </span>
+          <Icon name="down" />
+        </>
+      }
+    >
+      {(close) => (
+        <>
+          {items.map((item) => (
+            <Link
+              key={item.project_id}
+              to={`/projects/${item.project_id}/tasks`}
+              className="menu-item"
+              aria-current={item.project_id === project ? 'true' : undefined}
+              onClick={close}
+            >
+              <span className="cut" style={{ flex: 1 }}>
+                {item.name}
+              </span>
+              <span className="faint">{item.role}</span>
+            </Link>
+          ))}
+          <div className="menu-rule" />
+          {name === null ? (
+            <button type="button" className="menu-item" onClick={() => setName('')}>
+              <Icon name="plus" /> New project
+            </button>
+          ) : (
+            <form
+              style={{ display: 'flex', gap: 4, padding: 4 }}
+              onSubmit={(event) => {
+                event.preventDefault();
+                create(close).catch(() => toast('That did not work'));
+              }}
+            >
+              <input
+                className="input"
+                aria-label="Name of the new project"
+                placeholder="Name"
+                maxLength={100}
+                // biome-ignore lint/a11y/noAutofocus: it appears because the person asked for it
+                autoFocus
+                value={name}
+                onChange={(event) => setName(event.target.value)}
+              />
+              <button type="submit" className="button primary" style={{ height: 32 }}>
+                Make
+              </button>
+            </form>
+          )}
+        </>
+      )}
+    </Menu>
+  );
+}
+
+const THEMES = [
+  ['system', 'System', 'screen'],
+  ['light', 'Light', 'sun'],
+  ['dark', 'Dark', 'moon'],
+] as const;
+
+function ThemeMenu() {
+  const [theme, setTheme] = usePreference('theme', 'system');
+  const icon = THEMES.find(([name]) => name === theme)?.[2] ?? 'screen';
+  return (
+    <Menu name="Theme" className="button plain square" align="end" label={<Icon name={icon} />}>
+      {(close) =>
+        THEMES.map(([name, label, picture]) => (
+          <button
+            key={name}
+            type="button"
+            className="menu-item"
+            aria-current={name === theme}
+            onClick={() => {
+              setTheme(name);
+              applyTheme(name);
+              close();
+            }}
+          >
+            <Icon name={picture} /> {label}
+          </button>
+        ))
+      }
+    </Menu>
+  );
+}
+
+function AccountMenu() {
+  const identity = useSyncExternalStore(session.subscribe, session.get);
+  if (identity.state !== 'in') return null;
+  return (
+    <Menu name="Account" className="button plain square" align="end" label={<Icon name="user" />}>
+      {() => (
+        <>
+          <p className="menu-note">
+            Signed in as <strong>{identity.user.username}</strong>
+            <br />
+            {identity.user.email}
+          </p>
+          <div className="menu-rule" />
+          <button type="button" className="menu-item" onClick={() => void session.logout()}>
+            Sign out
+          </button>
+        </>
+      )}
+    </Menu>
+  );
+}

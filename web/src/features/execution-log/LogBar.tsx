@@ -1,0 +1,126 @@
+import { CopyButton, Segmented } from '../../ui/controls';
+import { exact, plural } from '../../ui/format';
+import { Icon } from '../../ui/Icon';
+import type { Mode } from './ExecutionLogViewer';
+import type { StepTable } from './table';
+
+const MODES = [
+  { value: 'tree', label: 'Tree', icon: 'tree' },
+  { value: 'log', label: 'Log', icon: 'list' },
+] as const;
+
+interface LogBarProps {
+  table: StepTable;
+  mode: Mode;
+  onMode: (mode: Mode) => void;
+  filterText: string;
+  onFilter: (text: string) => void;
+  mistake: string | null;
+  hits: number | null;
+  query: React.RefObject<HTMLInputElement | null>;
+  open: number;
+  following: boolean;
+  onFollow: (following: boolean) => void;
+  zoomed: boolean;
+  onZoomOut: () => void;
+  onFoldAll: () => void;
+  onUnfoldAll: () => void;
+}
+
+/** The line above the steps: how they are shown, which, and the way through them. */
+export function LogBar(props: LogBarProps) {
+  const { mode, filterText, mistake, hits } = props;
+  return (
+    <div className="log-bar" role="toolbar" aria-label="Steps">
+      <Segmented label="Show steps as" value={mode} options={MODES} onChange={props.onMode} small />
+      <search className="query-box">
+        <Icon name="search" />
+        <input
+          ref={props.query}
+          className="input"
+          type="text"
+          value={filterText}
+          onChange={(event) => props.onFilter(event.target.value)}
+          onKeyDown={(event) => {
+            if (event.key === 'Escape') {
+              if (filterText) props.onFilter('');
+              else event.currentTarget.blur();
+              event.stopPropagation();
+            }
+            if (event.key === 'Enter') {
+              event.currentTarget.blur();
+              document.querySelector<HTMLElement>('.step-grid')?.focus();
+            }
+          }}
+          aria-label="Filter steps"
+          aria-invalid={mistake ? true : undefined}
+          title={mistake ?? undefined}
+          placeholder="Filter: words, type:llm, latency:>2s"
+          spellCheck={false}
+          autoComplete="off"
+        />
+        {filterText ? (
+          <button
+            type="button"
+            className="button plain small square clear"
+            aria-label="Clear the filter"
+            onClick={() => props.onFilter('')}
+          >
+            <Icon name="close" />
+          </button>
+        ) : (
+          <kbd aria-hidden="true">/</kbd>
+        )}
+      </search>
+      {mistake ? (
+        <span className="hits" role="alert" style={{ color: 'var(--error)' }}>
+          {mistake}
+        </span>
+      ) : hits !== null ? (
+        <span className="hits" role="status">
+          {exact(hits)} of {plural(props.table.size, 'step')}
+        </span>
+      ) : null}
+      <span style={{ flex: 1 }} />
+      {props.zoomed ? (
+        <button type="button" className="button small" onClick={props.onZoomOut} title="Show all of the time (0)">
+          <Icon name="zoom" /> All
+        </button>
+      ) : null}
+      {mode === 'tree' ? (
+        <>
+          <button
+            type="button"
+            className="button plain small square"
+            onClick={props.onUnfoldAll}
+            aria-label="Unfold all"
+            title="Unfold all (9)"
+          >
+            <Icon name="unfold" />
+          </button>
+          <button
+            type="button"
+            className="button plain small square"
+            onClick={props.onFoldAll}
+            aria-label="Fold all"
+            title="Fold all (1)"
+          >
+            <Icon name="fold" />
+          </button>
+        </>
+      ) : null}
+      {props.open > 0 ? (
+        <button
+          type="button"
+          className="button small"
+          aria-pressed={props.following}
+          onClick={() => props.onFollow(!props.following)}
+          title="Keep the newest step in sight (f)"
+        >
+          <Icon name="follow" /> Follow
+        </button>
+      ) : null}
+      <CopyButton text={() => location.href} what="the address of this view" icon="link" />
+    </div>
+  );
+}

@@ -1,0 +1,212 @@
+import { memo } from 'react';
+import { STATUSES, STEP_TYPES } from '../../api/types';
+import { useNowUs } from '../../ui/clock';
+import { Ticking } from '../../ui/controls';
+import { clock, cost, count, duration, exact, offset } from '../../ui/format';
+import { Icon, StatusMark, TypeTile } from '../../ui/Icon';
+import { Guides } from './Guides';
+import { LEVELS_MAX } from './guides';
+import type { StepTable } from './table';
+
+/** After this long without a beat an open step says so; beats come every 5 s. */
+export const SILENT_US = 15_000_000;
+
+export interface TraceStepProps {
+  table: StepTable;
+  row: number;
+  /** the row's own version: what it shows comes from the table */
+  version: number;
+  index: number;
+  top: number;
+  depth: number;
+  /** letters of the lines at the left; null in the log, which has none */
+  guides: string | null;
+  children: number;
+  unfolded: boolean;
+  hidden: number;
+  errorsInside: number;
+  position: number;
+  siblings: number;
+  selected: boolean;
+  hit: 'hit' | 'dim' | null;
+  fresh: boolean;
+  orphan: boolean;
+  /** bar in the waterfall, percent of its width; null where there is none to draw */
+  barLeft: number | null;
+  barWidth: number | null;
+  barPaint: string | null;
+  /** words of the step in the log, which has no bars */
+  words: string | null;
+  absoluteTimes: boolean;
+  onSelect: (row: number) => void;
+  onFold: (row: number, deep: boolean) => void;
+}
+
+/**
+ * One step as a row: type, name, status, latency, tokens, cost, and its place in time. Opens to the detail beside it.
+ * Draws again only when its own properties change.
+ */
+export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
+  const { table, row, depth, guides, selected, unfolded } = props;
+  const type = STEP_TYPES[table.type[row] as number] ?? 'span';
+  const status = STATUSES[table.status[row] as number] ?? 'ok';
+  const open = table.open(row);
+  const name = table.names.at(table.name[row]) || 'unnamed';
+  const model = table.models.at(table.model[row]);
+  const id = table.ids[row] as string;
+  const classes = ['step', props.fresh ? 'fresh' : '', props.hit ?? '', guides === null ? 'in-log' : ''].join(' ');
+
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the treegrid answers the keys for its rows
+    <div
+      id={`step-${id}`}
+      className={classes}
+      role="row"
+      aria-rowindex={props.index + 2}
+      aria-level={guides === null ? undefined : depth + 1}
+      aria-posinset={guides === null ? undefined : props.position}
+      aria-setsize={guides === null ? undefined : props.siblings}
+      aria-expanded={guides !== null && props.children > 0 ? unfolded : undefined}
+      aria-selected={selected}
+      data-type={type}
+      data-status={status}
+      style={{ transform: `translateY(${props.top}px)` }}
+      onClick={() => props.onSelect(row)}
+    >
+      <span className="step-main" role="gridcell">
+        {guides === null ? (
+          <LogTime table={table} row={row} absolute={props.absoluteTimes} />
+        ) : (
+          <>
+            <Guides letters={guides} depth={depth} orphan={props.orphan} leaf={props.children === 0} />
+            {depth >= LEVELS_MAX ? <span className="deeper">+{depth - LEVELS_MAX + 1}</span> : null}
+            {props.children > 0 ? (
+              <button
+                type="button"
+                className="twist"
+                tabIndex={-1}
+                aria-label={`${unfolded ? 'Fold' : 'Unfold'} ${name}`}
+                onClick={(event) => {
+                  event.stopPropagation();
+                  props.onFold(row, event.shiftKey || event.altKey);
+                }}
+              >
+                <Icon name="chevron" className={unfolded ? 'turned' : ''} />
+              </button>
+            ) : (
+              <span className="twist" />
+            )}
+          </>
+        )}
+        <TypeTile type={type} />
+        <span className="step-name cut" title={name}>
+          {name}
+        </span>
+        <StatusMark status={status} />
+        {!unfolded && props.hidden > 0 ? <Hidden count={props.hidden} errors={props.errorsInside} /> : null}
+        {props.orphan ? <span className="note">parent not received</span> : null}
+        {open ? (
+          <Silence heardUs={table.lastHeardUs(row)} />
+        ) : (
+          <span className="step-model cut" title={model}>
+            {model}
+          </span>
+        )}
+      </span>
+      <span className="num step-duration" role="gridcell">
+        <Latency table={table} row={row} open={open} />
+      </span>
+      <span className="num step-tokens" role="gridcell" title={tokensTitle(table, row)}>
+        {count(sum(table.input[row] as number, table.output[row] as number))}
+      </span>
+      <span className="num step-cost" role="gridcell" title={costTitle(table, row)}>
+        {cost(nullable(table.cost[row] as number))}
+      </span>
+      {props.words === null ? (
+        <span className="step-lane" role="gridcell" aria-label={laneLabel(table, row)}>
+          {props.barLeft === null ? null : (
+            <i
+              className={open ? 'bar open' : 'bar'}
+              style={
+                open
+                  ? { left: `${props.barLeft}%`, width: `max(2px, calc(var(--now) - ${props.barLeft}%))` }
+                  : {
+                      left: `${props.barLeft}%`,
+                      width: `${props.barWidth ?? 0}%`,
+                      ...(props.barPaint ? { background: props.barPaint } : {}),
+                    }
+              }
+            />
+          )}
+        </span>
+      ) : (
+        <span className="step-words cut" role="gridcell">
+          {props.words}
+        </span>
+      )}
+    </div>
+  );
+});
+
+function Latency({ table, row, open }: { table: StepTable; row: number; open: boolean }) {
+  const start = table.start[row] as number;
+  if (open && !Number.isNaN(start)) return <Ticking sinceUs={table.baseUs + start} />;
+  return <>{duration(nullable(table.duration[row] as number))}</>;
+}
+
+function LogTime({ table, row, absolute }: { table: StepTable; row: number; absolute: boolean }) {
+  const start = table.start[row] as number;
+  if (Number.isNaN(start)) return <span className="log-time" title="start not known" />;
+  return <span className="log-time tnum">{absolute ? clock(table.baseUs + start) : offset(start)}</span>;
+}
+
+function Hidden({ count: hidden, errors }: { count: number; errors: number }) {
+  return (
+    <span className="hidden-count" title={`${exact(hidden)} steps folded${errors ? `, ${exact(errors)} failed` : ''}`}>
+      +{exact(hidden)}
+      {errors > 0 ? <b>!</b> : null}
+    </span>
+  );
+}
+
+/** `no event for 40 s` when an open step went quiet. */
+export function Silence({ heardUs }: { heardUs: number }) {
+  const now = useNowUs(1_000);
+  const silence = now - heardUs;
+  if (silence < SILENT_US) return null;
+  return (
+    <span className="note" title="The agent sends a sign of life every few seconds while a step is open. None came.">
+      no event for {duration(Math.floor(silence / 1e6) * 1e6).replace('.0', '')}
+    </span>
+  );
+}
+
+function nullable(value: number): number | null {
+  return Number.isNaN(value) ? null : value;
+}
+
+function sum(input: number, output: number): number | null {
+  if (Number.isNaN(input) && Number.isNaN(output)) return null;
+  return (Number.isNaN(input) ? 0 : input) + (Number.isNaN(output) ? 0 : output);
+}
+
+function tokensTitle(table: StepTable, row: number): string | undefined {
+  const input = nullable(table.input[row] as number);
+  const output = nullable(table.output[row] as number);
+  if (input === null && output === null) return undefined;
+  const parts = [input === null ? 'input not known' : `${exact(input)} in`];
+  parts.push(output === null ? 'output not known' : `${exact(output)} out`);
+  if (!table.counted[row]) parts.push('counted elsewhere in the total');
+  return parts.join(', ');
+}
+
+function costTitle(table: StepTable, row: number): string | undefined {
+  const value = table.cost[row] as number;
+  if (!Number.isNaN(value)) return `$${(value / 1e9).toFixed(9).replace(/\.?0+$/, '')}`;
+  return table.counted[row] ? 'Cost not known: no price for this model' : undefined;
+}
+
+function laneLabel(table: StepTable, row: number): string {
+  const start = table.start[row] as number;
+  return Number.isNaN(start) ? 'start not known' : `starts at ${offset(start)}`;
+}

@@ -1,0 +1,148 @@
+/** The small query of a task page, answered in the browser: `type:llm status:error model:gpt-* latency:>2s -tool text`. */
+import { STATUSES, STEP_TYPES } from '../../api/types';
+import type { StepTable } from './table';
+import type { Words } from './words';
+
+type Test = (row: number) => boolean;
+
+export interface Filter {
+  /** null when the text asks for nothing */
+  test: ((table: StepTable) => Test) | null;
+  /** a sentence when a clause is not understood */
+  mistake: string | null;
+}
+
+const UNITS: Record<string, number> = { us: 1, ms: 1e3, s: 1e6, m: 60e6, h: 3_600e6, '': 1e6 };
+const COMPARISON = /^(>=|<=|>|<|=)?([\d.]+)(us|ms|s|m|h)?$/;
+
+export function parseFilter(text: string): Filter {
+  const clauses: ((table: StepTable) => Test)[] = [];
+  let mistake: string | null = null;
+  for (const raw of text.match(/-?(?:\w+:)?(?:"[^"]*"?|\S+)/g) ?? []) {
+    const negated = raw.startsWith('-') && raw.length > 1;
+    const clause = negated ? raw.slice(1) : raw;
+    const made = clauseOf(clause);
+    if (typeof made === 'string') mistake ??= made;
+    else
+      clauses.push((table) => {
+        const test = made(table);
+        return negated ? (row) => !test(row) : test;
+      });
+  }
+  if (clauses.length === 0) return { test: null, mistake };
+  return {
+    mistake,
+    test: (table) => {
+      const tests = clauses.map((clause) => clause(table));
+      return (row) => tests.every((test) => test(row));
+    },
+  };
+}
+
+function clauseOf(clause: string): ((table: StepTable) => Test) | string {
+  const match = /^(\w+):(.*)$/.exec(clause);
+  const value = unquote(match ? (match[2] ?? '') : clause);
+  switch (match?.[1]) {
+    case undefined:
+      return (table) => textTest(table, value);
+    case 'type':
+      return oneOf(STEP_TYPES, value, 'type', (table) => table.type);
+    case 'status':
+      return oneOf(STATUSES, value, 'status', (table) => table.status);
+    case 'name':
+    case 'tool':
+      return (table) => wordTest(table.names, table.name, value);
+    case 'agent':
+      return (table) => wordTest(table.agents, table.agent, value);
+    case 'model':
+      return (table) => wordTest(table.models, table.model, value);
+    case 'latency':
+    case 'duration':
+      return compared(value, (table) => (row) => table.duration[row] as number, true);
+    case 'cost':
+      return compared(value, (table) => (row) => (table.cost[row] as number) / 1e9, false);
+    case 'tokens':
+      return compared(
+        value,
+        (table) => (row) => (table.input[row] as number) + (table.output[row] as number),
+        false,
+      );
+    default:
+      return `unknown word "${match?.[1]}": try type, status, name, agent, model, latency, cost, tokens`;
+  }
+}
+
+function oneOf(
+  words: readonly string[],
+  value: string,
+  field: string,
+  column: (table: StepTable) => Uint8Array,
+): ((table: StepTable) => Test) | string {
+  const wanted = new Set(value.split(',').map((word) => words.indexOf(word)));
+  if (wanted.has(-1)) return `${field} is one of ${words.join(', ')}`;
+  return (table) => {
+    const values = column(table);
+    return (row) => wanted.has(values[row] as number);
+  };
+}
+
+/** Words are matched once per word of the dictionary, not once per step. */
+function wordTest(words: Words, column: Int32Array, pattern: string): Test {
+  const test = wildcard(pattern);
+  const hits = words.list.map(test);
+  return (row) => hits[column[row] as number] ?? false;
+}
+
+function textTest(table: StepTable, text: string): Test {
+  const tests = [
+    wordTest(table.names, table.name, `*${text}*`),
+    wordTest(table.models, table.model, `*${text}*`),
+    wordTest(table.agents, table.agent, `*${text}*`),
+  ];
+  const lower = text.toLowerCase();
+  const types = STEP_TYPES.map((type) => type === lower);
+  return (row) => tests.some((test) => test(row)) || (types[table.type[row] as number] ?? false) || table.ids[row] === lower;
+}
+
+function wildcard(pattern: string): (word: string) => boolean {
+  const lower = pattern.toLowerCase();
+  if (!lower.includes('*')) return (word) => word.toLowerCase() === lower;
+  const pieces = lower.split('*');
+  return (word) => {
+    const text = word.toLowerCase();
+    const first = pieces[0] ?? '';
+    const last = pieces.at(-1) ?? '';
+    if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
+    let at = first.length;
+    for (const piece of pieces.slice(1, -1)) {
+      at = text.indexOf(piece, at);
+      if (at < 0) return false;
+      at += piece.length;
+    }
+    return at <= text.length - last.length;
+  };
+}
+
+function compared(
+  value: string,
+  number: (table: StepTable) => (row: number) => number,
+  time: boolean,
+): ((table: StepTable) => Test) | string {
+  const match = COMPARISON.exec(value);
+  if (!match || (match[3] && !time)) return `cannot compare with "${value}": try >${time ? '2s' : '0.01'}`;
+  const limit = Number(match[2]) * (time ? (UNITS[match[3] ?? ''] ?? 1e6) : 1);
+  const operator = match[1] ?? '=';
+  return (table) => {
+    const of = number(table);
+    // an unknown number compares as false either way
+    if (operator === '>') return (row) => of(row) > limit;
+    if (operator === '>=') return (row) => of(row) >= limit;
+    if (operator === '<') return (row) => of(row) < limit;
+    if (operator === '<=') return (row) => of(row) <= limit;
+    return (row) => of(row) === limit;
+  };
+}
+
+function unquote(text: string): string {
+  return text.startsWith('"') ? text.slice(1).replace(/"$/, '') : text;
+}

@@ -1,0 +1,226 @@
+/**
+ * One task on the screen: fetched once as columns, then kept true by frames. Views subscribe to `version`; changes are told at
+ * most once per animation frame, and ten times a second when the task is very large.
+ */
+import { request } from '../../api/http';
+import type { Frame, LiveClient, Subscription } from '../../api/live';
+import { type ApiError, asApiError } from '../../api/problems';
+import { session } from '../../api/session';
+import type { LogEvent, Skeleton, StepEvent, Task, TaskAnswer } from '../../api/types';
+import { EMPTY_STEP, EMPTY_TASK, ended, fold, foldTask, type StepState, stepIdsOf, type TaskState } from '../../fold/fold';
+import { Streams } from './streams';
+import { StepTable } from './table';
+import { layOut, type Tree } from './tree';
+
+/** Documents of steps that changed while the page is open, newest kept: the detail shows them before REST knows them. */
+const DOCUMENTS_MAX = 2_000;
+const LARGE = 20_000;
+const TASK_REFRESH_MS = 1_000;
+const NOT_HERE_YET_MS = 1_500;
+const NOT_HERE_YET_TRIES = 40;
+
+export type Phase = 'loading' | 'awaited' | 'ready' | 'failed' | 'deleted';
+
+export class LiveTask {
+  phase: Phase = 'loading';
+  error: ApiError | null = null;
+  task: Task | null = null;
+  table: StepTable | null = null;
+  tree: Tree | null = null;
+  own: TaskState = EMPTY_TASK;
+  /** events folded since the page was opened */
+  events = 0;
+  /** the newest event's own time: after a while without one the page says that the agent went silent */
+  heardUs = 0;
+  readonly streams = new Streams();
+
+  private version = 0;
+  private readonly listeners = new Set<() => void>();
+  private readonly states = new Map<string, StepState>();
+  private subscription: Subscription | null = null;
+  private scheduled: unknown = null;
+  private taskTimer: unknown = null;
+  private retryTimer: unknown = null;
+  private stopped = false;
+  private loading = false;
+  private tries = 0;
+
+  constructor(
+    private readonly projectId: string,
+    private readonly taskId: string,
+    private readonly live: LiveClient,
+  ) {}
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly getVersion = (): number => this.version;
+
+  /** What frames said of a step since the page was opened; null when nothing. */
+  stateOf(stepId: string): StepState | null {
+    return this.states.get(stepId) ?? null;
+  }
+
+  start(): void {
+    this.stopped = false;
+    void this.load();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.subscription?.stop();
+    this.subscription = null;
+    for (const timer of [this.taskTimer, this.retryTimer, this.scheduled]) clearTimeout(timer as number | undefined);
+    this.taskTimer = null;
+    this.scheduled = null;
+  }
+
+  readonly reload = (): void => {
+    this.tries = 0;
+    void this.load();
+  };
+
+  private async load(): Promise<void> {
+    if (this.loading) return;
+    this.loading = true;
+    try {
+      const base = `/api/traces/${this.projectId}/tasks/${this.taskId}`;
+      const [answer, skeleton] = await Promise.all([request<TaskAnswer>(base), request<Skeleton>(`${base}/skeleton`)]);
+      if (this.stopped) return;
+      this.task = answer.task;
+      this.table = new StepTable(skeleton);
+      this.table.fetchedHeardUs = answer.task.last_event_at_us;
+      this.heardUs = Math.max(this.heardUs, answer.task.last_event_at_us);
+      this.states.clear();
+      this.error = null;
+      this.phase = 'ready';
+      this.tries = 0;
+      this.follow(skeleton.position);
+      this.tell();
+    } catch (thrown) {
+      if (!this.stopped) this.fail(asApiError(thrown));
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  private fail(error: ApiError): void {
+    // a task's address is known to its agent before its first event has arrived here
+    const awaited = error.status === 404 && this.tries < NOT_HERE_YET_TRIES;
+    this.error = error;
+    if (this.table === null) this.phase = awaited ? 'awaited' : 'failed';
+    if (awaited || error.transient) {
+      this.tries++;
+      this.retryTimer = setTimeout(() => void this.load(), awaited ? NOT_HERE_YET_MS : Math.min(15_000, 1_000 * this.tries));
+    }
+    this.tell();
+  }
+
+  private follow(position: string | null): void {
+    if (this.subscription) {
+      this.subscription.resume(position);
+      return;
+    }
+    this.subscription = this.live.followTask(this.taskId, position, {
+      onFrames: (frames) => this.take(frames),
+      onLost: () => void this.load(),
+    });
+  }
+
+  private take(frames: Frame[]): void {
+    for (const frame of frames) for (const event of frame.batch.events) this.apply(event);
+    this.refreshTaskSoon();
+    this.changed();
+  }
+
+  private apply(event: LogEvent): void {
+    this.events++;
+    if (event.at_us > this.heardUs) this.heardUs = event.at_us;
+    switch (event.kind) {
+      case 'step.started':
+      case 'step.ended':
+      case 'step.recorded':
+        this.table?.applyDocument(event);
+        this.remember(event);
+        if (event.kind !== 'step.started') this.streams.finish(event.step_id);
+        break;
+      case 'step.progressed':
+        this.table?.applyProgress(event);
+        this.remember(event);
+        this.streams.take(event);
+        break;
+      case 'step.lost':
+        this.table?.applyProgress(event);
+        this.remember(event);
+        break;
+      case 'task.started':
+      case 'task.updated':
+      case 'task.ended':
+        this.own = foldTask(this.own, event);
+        break;
+      case 'task.deleted':
+        this.phase = 'deleted';
+        break;
+      default:
+        break;
+    }
+  }
+
+  private remember(event: StepEvent): void {
+    for (const id of stepIdsOf(event)) {
+      const before = this.states.get(id) ?? EMPTY_STEP;
+      const after = fold(before, event, id);
+      if (after === before) continue;
+      this.states.delete(id);
+      this.states.set(id, after);
+    }
+    if (this.states.size <= DOCUMENTS_MAX) return;
+    for (const [id, state] of this.states) {
+      if (this.states.size <= DOCUMENTS_MAX) break;
+      if (ended(state)) this.states.delete(id);
+    }
+  }
+
+  /** Totals are the server's (roll-up rules need the whole tree): asked for at most once a second. */
+  private refreshTaskSoon(): void {
+    this.taskTimer ??= setTimeout(() => {
+      this.taskTimer = null;
+      request<TaskAnswer>(`/api/traces/${this.projectId}/tasks/${this.taskId}`)
+        .then((answer) => {
+          if (this.stopped) return;
+          const running = answer.task.status === 'running' || answer.task.status === 'waiting';
+          const behind = this.own.document !== null && this.own.stamp?.[0] === 2 && running;
+          this.task = answer.task;
+          this.changed();
+          // the projector has not caught up with the end that a frame told
+          if (behind) this.refreshTaskSoon();
+        })
+        .catch(() => {
+          // the next frame asks again; the connection's state is shown by the pill
+        });
+    }, TASK_REFRESH_MS);
+  }
+
+  private changed(): void {
+    if (this.scheduled !== null) return;
+    const wait = (this.table?.size ?? 0) > LARGE ? 100 : 16;
+    this.scheduled = setTimeout(() => {
+      this.scheduled = null;
+      this.tell();
+    }, wait);
+  }
+
+  private tell(): void {
+    if (this.table) this.tree = layOut(this.table);
+    this.version++;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+/** The moment by the server's clock, microseconds UTC. */
+export function nowUs(): number {
+  return (Date.now() + session.clockSkewMs) * 1_000;
+}
+

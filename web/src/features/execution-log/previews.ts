@@ -1,0 +1,71 @@
+/** The words of steps for the log: asked for in windows as rows come into sight, and taken from frames where these said more. */
+import { useEffect, useMemo, useState } from 'react';
+import { request } from '../../api/http';
+import type { Page, Step } from '../../api/types';
+import { ended } from '../../fold/fold';
+import type { LiveTask } from './live-task';
+
+const BATCH = 100;
+const KEPT = 20_000;
+
+class Previews {
+  private readonly words = new Map<string, string>();
+  private readonly asked = new Set<string>();
+
+  constructor(
+    private readonly address: string,
+    private readonly live: LiveTask,
+  ) {}
+
+  of(id: string): string {
+    const state = this.live.stateOf(id);
+    const document = state?.document;
+    if (document && state && (ended(state) || !this.words.has(id))) {
+      return document.error?.message ?? document.preview_output ?? document.preview_input ?? '';
+    }
+    return this.words.get(id) ?? '';
+  }
+
+  async want(ids: string[]): Promise<boolean> {
+    const missing = ids.filter((id) => !this.words.has(id) && !this.asked.has(id)).slice(0, BATCH);
+    if (missing.length === 0) return false;
+    for (const id of missing) this.asked.add(id);
+    try {
+      const page = await request<Page<Step>>(this.address, { query: { step_id: missing.join(','), limit: BATCH } });
+      if (this.words.size > KEPT) this.words.clear();
+      for (const step of page.items) {
+        this.words.set(step.step_id, step.error?.message ?? step.preview_output ?? step.preview_input ?? '');
+      }
+      return true;
+    } catch {
+      // words are an extra: the rows stand without them, and scrolling back asks again
+      return false;
+    } finally {
+      for (const id of missing) this.asked.delete(id);
+    }
+  }
+}
+
+/** `null` when the words are not shown; else a function from step id to its words. */
+export function usePreviews(
+  shown: boolean,
+  project: string,
+  task: string,
+  live: LiveTask,
+  ids: string[],
+): ((id: string) => string) | null {
+  const previews = useMemo(
+    () => new Previews(`/api/traces/${project}/tasks/${task}/steps`, live),
+    [project, task, live],
+  );
+  const [, redraw] = useState(0);
+  const key = shown ? ids.join(',') : '';
+  useEffect(() => {
+    if (key === '') return;
+    const timer = setTimeout(() => {
+      void previews.want(key.split(',')).then((got) => got && redraw((n) => n + 1));
+    }, 80);
+    return () => clearTimeout(timer);
+  }, [key, previews]);
+  return shown ? (id) => previews.of(id) : null;
+}

@@ -1,0 +1,404 @@
+/**
+ * All steps of one task as columns: typed arrays, one string per id and no object per step, so that 100,000 steps are a few
+ * megabytes and a live event is a few writes. The fold's rules (src/fold) hold here too; only their storage differs.
+ */
+import {
+  STATUSES,
+  STEP_TYPES,
+  type Skeleton,
+  type Stamp,
+  type StepDocument,
+  type StepDocumentEvent,
+  type StepLost,
+  type StepProgressed,
+  type Usage,
+} from '../../api/types';
+import { PHASE_ENDED, progressOf, stampOf } from '../../fold/fold';
+import { Words } from './words';
+
+export const ROOT = -1;
+export const PARENT_UNKNOWN = -2;
+export const NONE = -1;
+
+export const STATUS = Object.fromEntries(STATUSES.map((name, index) => [name, index])) as Record<
+  (typeof STATUSES)[number],
+  number
+>;
+const TYPE_SPAN = STEP_TYPES.indexOf('span');
+const NO_STATUS = 255;
+/** The types whose usage is summed (roll-up rule R1); the server refines it for steps that repeat a child's usage. */
+const BILLABLE = new Set(['llm', 'embedding', 'rerank']);
+
+interface WaitingProgress {
+  stamp: Stamp;
+  event: StepProgressed | StepLost;
+}
+
+export class StepTable {
+  size = 0;
+  /** counts every change; views ask again when it moved */
+  version = 0;
+  readonly baseUs: number;
+  readonly ids: string[] = [];
+  readonly names = new Words();
+  readonly agents = new Words();
+  readonly models = new Words();
+  /** row index of the parent, ROOT or PARENT_UNKNOWN */
+  parent = new Int32Array(0);
+  type = new Uint8Array(0);
+  status = new Uint8Array(0);
+  name = new Int32Array(0);
+  agent = new Int32Array(0);
+  model = new Int32Array(0);
+  /** microseconds since `baseUs`; NaN unknown */
+  start = new Float64Array(0);
+  duration = new Float64Array(0);
+  input = new Float64Array(0);
+  output = new Float64Array(0);
+  /** nano-USD; NaN unknown */
+  cost = new Float64Array(0);
+  counted = new Uint8Array(0);
+  seq = new Float64Array(0);
+  /** how often a row changed: what a drawn row compares */
+  rowVersion = new Uint32Array(0);
+  /** the task's newest event when this was fetched: open steps of then were alive at that moment as far as is known */
+  fetchedHeardUs = 0;
+  /** rows by (start, seq, id) */
+  chronological = new Int32Array(0);
+
+  private phase = new Uint8Array(0);
+  /** the document's stamp: at_us since `baseUs`, seq and event id (unknown for rows that came over REST) */
+  private stampAt = new Float64Array(0);
+  private stampSeq = new Float64Array(0);
+  private readonly stampEvent: (string | undefined)[] = [];
+  private progressStatus = new Uint8Array(0);
+  private progressAt = new Float64Array(0);
+  private progressSeq = new Float64Array(0);
+  private readonly rows = new Map<string, number>();
+  private readonly orphans = new Map<string, number[]>();
+  private readonly early = new Map<string, WaitingProgress>();
+  private counts = new Int32Array(STATUSES.length);
+
+  constructor(skeleton: Skeleton) {
+    this.baseUs = skeleton.base_us;
+    const { columns } = skeleton;
+    const n = columns.step_id.length;
+    this.reserve(n);
+    this.size = n;
+    const types = skeleton.types.map((word) => Math.max(0, typeIndex(word)));
+    const statuses = skeleton.statuses.map((word) => STATUS[word as keyof typeof STATUS] ?? STATUS.ok);
+    const names = skeleton.names.map((word) => this.names.index(word));
+    const agents = skeleton.agents.map((word) => this.agents.index(word));
+    const models = skeleton.models.map((word) => this.models.index(word));
+    for (let row = 0; row < n; row++) {
+      const id = columns.step_id[row] as string;
+      this.ids.push(id);
+      this.rows.set(id, row);
+      this.parent[row] = columns.parent[row] as number;
+      this.type[row] = types[columns.type[row] as number] ?? TYPE_SPAN;
+      this.status[row] = statuses[columns.status[row] as number] ?? STATUS.ok;
+      this.name[row] = names[columns.name[row] as number] ?? NONE;
+      this.agent[row] = agents[columns.agent[row] as number] ?? NONE;
+      this.model[row] = models[columns.model[row] as number] ?? NONE;
+      this.start[row] = columns.start[row] ?? Number.NaN;
+      this.duration[row] = columns.duration[row] ?? Number.NaN;
+      this.input[row] = columns.input_tokens[row] ?? Number.NaN;
+      this.output[row] = columns.output_tokens[row] ?? Number.NaN;
+      this.cost[row] = columns.cost_nusd[row] ?? Number.NaN;
+      this.counted[row] = columns.counted[row] ?? 0;
+      this.seq[row] = columns.seq[row] ?? 0;
+      this.phase[row] = columns.phase[row] ?? 0;
+      this.stampAt[row] = columns.at[row] ?? 0;
+      this.stampSeq[row] = Number.NaN;
+      this.progressStatus[row] = NO_STATUS;
+      this.progressAt[row] = Number.NaN;
+      this.progressSeq[row] = Number.NaN;
+      this.chronological[row] = row;
+      this.counts[this.status[row] as number] = (this.counts[this.status[row] as number] ?? 0) + 1;
+    }
+    for (const [row, parentId] of Object.entries(skeleton.missing_parents ?? {})) this.wait(parentId, Number(row));
+  }
+
+  rowOf(stepId: string): number {
+    return this.rows.get(stepId) ?? NONE;
+  }
+
+  /** How many steps have this status now. */
+  countOf(status: keyof typeof STATUS): number {
+    return this.counts[STATUS[status]] ?? 0;
+  }
+
+  ended(row: number): boolean {
+    return this.phase[row] === PHASE_ENDED;
+  }
+
+  open(row: number): boolean {
+    const status = this.status[row];
+    return status === STATUS.running || status === STATUS.waiting;
+  }
+
+  /** When this step was last heard of, microseconds UTC; its start when nothing came since. */
+  lastHeardUs(row: number): number {
+    const at = this.stampAt[row] as number;
+    const beat = this.progressAt[row] as number;
+    const told = this.baseUs + (Number.isNaN(beat) ? at : Math.max(at, beat));
+    return Number.isNaN(beat) && Number.isNaN(this.stampSeq[row] as number) ? Math.max(told, this.fetchedHeardUs) : told;
+  }
+
+  /** Microseconds since `baseUs` at which the step was over; NaN while it is open or unknown. */
+  endOf(row: number): number {
+    return (this.start[row] as number) + (this.duration[row] as number);
+  }
+
+  /** Fold a started, ended or recorded step. Returns its row; NONE when the event changed nothing. */
+  applyDocument(event: StepDocumentEvent): number {
+    const stamp = stampOf(event);
+    let row = this.rowOf(event.step_id);
+    if (row === NONE) row = this.add(event.step_id);
+    else if (!this.outranks(row, stamp)) return NONE;
+    this.phase[row] = stamp[0];
+    this.stampAt[row] = stamp[1] - this.baseUs;
+    this.stampSeq[row] = stamp[2];
+    this.stampEvent[row] = stamp[3];
+    this.write(row, event.step);
+    const early = this.early.get(event.step_id);
+    if (early) {
+      this.early.delete(event.step_id);
+      this.progress(row, early.event, early.stamp);
+    }
+    this.touch(row);
+    return row;
+  }
+
+  /** Fold a heartbeat, a wait or a loss. Returns whether a row changed in a way that shows. */
+  applyProgress(event: StepProgressed | StepLost): boolean {
+    const stamp = stampOf(event);
+    const ids = event.kind === 'step.lost' ? [event.step_id] : (event.steps ?? []).map((step) => step.step_id);
+    let shows = false;
+    for (const id of ids) {
+      const row = this.rowOf(id);
+      if (row === NONE) this.early.set(id, { stamp, event });
+      else if (this.progress(row, event, stamp)) shows = true;
+    }
+    if (shows) this.version++;
+    return shows;
+  }
+
+  private progress(row: number, event: StepProgressed | StepLost, stamp: Stamp): boolean {
+    const at = stamp[1] - this.baseUs;
+    const before = this.progressAt[row] as number;
+    if (at < before || (at === before && stamp[2] <= (this.progressSeq[row] as number))) return false;
+    const progress = progressOf(event, this.ids[row] as string);
+    const status = STATUS[progress.status];
+    this.progressAt[row] = event.kind === 'step.lost' ? progress.at_us - this.baseUs : at;
+    this.progressSeq[row] = stamp[2];
+    this.progressStatus[row] = status;
+    if (this.phase[row] === PHASE_ENDED) return false;
+    let shows = this.setStatus(row, status);
+    if (progress.usage) shows = this.setUsage(row, progress.usage) || shows;
+    if (shows) this.rowVersion[row] = (this.rowVersion[row] as number) + 1;
+    return shows;
+  }
+
+  private write(row: number, step: StepDocument): void {
+    this.type[row] = Math.max(0, typeIndex(step.type));
+    this.name[row] = this.names.index(step.name);
+    this.agent[row] = step.agent ? this.agents.index(step.agent) : NONE;
+    const model = step.model ?? step.model_requested;
+    this.model[row] = model ? this.models.index(model) : NONE;
+    const start = step.started_at_us == null ? Number.NaN : step.started_at_us - this.baseUs;
+    const seq = step.seq ?? 0;
+    if (!Object.is(start, this.start[row]) || seq !== this.seq[row]) {
+      this.start[row] = start;
+      this.seq[row] = seq;
+      this.place(row);
+    }
+    this.duration[row] = durationOf(step);
+    this.input[row] = Number.NaN;
+    this.output[row] = Number.NaN;
+    if (step.usage) this.setUsage(row, step.usage);
+    this.cost[row] = step.cost_nusd ?? Number.NaN;
+    if (BILLABLE.has(step.type)) this.counted[row] = 1;
+    this.hang(row, step.parent_step_id ?? null);
+    const ended = this.phase[row] === PHASE_ENDED;
+    const progress = this.progressStatus[row] as number;
+    this.setStatus(row, ended || progress === NO_STATUS ? STATUS[step.status] : progress);
+  }
+
+  private setStatus(row: number, status: number): boolean {
+    const before = this.status[row] as number;
+    if (before === status) return false;
+    this.counts[before] = (this.counts[before] as number) - 1;
+    this.counts[status] = (this.counts[status] as number) + 1;
+    this.status[row] = status;
+    return true;
+  }
+
+  private setUsage(row: number, usage: Usage): boolean {
+    const input = usage.input ?? Number.NaN;
+    const output = usage.output ?? Number.NaN;
+    if (Object.is(input, this.input[row]) && Object.is(output, this.output[row])) return false;
+    this.input[row] = input;
+    this.output[row] = output;
+    return true;
+  }
+
+  private hang(row: number, parentId: string | null): void {
+    let parent = ROOT;
+    if (parentId !== null) {
+      parent = this.rowOf(parentId);
+      if (parent === row) parent = ROOT;
+      else if (parent === NONE) {
+        parent = PARENT_UNKNOWN;
+        this.wait(parentId, row);
+      }
+    }
+    this.parent[row] = parent;
+  }
+
+  private wait(parentId: string, row: number): void {
+    const waiting = this.orphans.get(parentId);
+    if (waiting) waiting.push(row);
+    else this.orphans.set(parentId, [row]);
+  }
+
+  /** The document's stamp of a row against an event's. What REST did not tell (seq, id) counts as lower: at worst one repeat. */
+  private outranks(row: number, stamp: Stamp): boolean {
+    const phase = stamp[0] - (this.phase[row] as number);
+    if (phase !== 0) return phase > 0;
+    const at = stamp[1] - this.baseUs - (this.stampAt[row] as number);
+    if (at !== 0) return at > 0;
+    const seq = this.stampSeq[row] as number;
+    if (Number.isNaN(seq)) return true;
+    return stamp[2] !== seq ? stamp[2] > seq : stamp[3] > (this.stampEvent[row] ?? '');
+  }
+
+  private add(id: string): number {
+    if (this.size === this.parent.length) this.reserve(Math.max(1_024, this.size * 2));
+    const row = this.size++;
+    this.ids.push(id);
+    this.rows.set(id, row);
+    this.parent[row] = ROOT;
+    this.type[row] = TYPE_SPAN;
+    this.status[row] = STATUS.running;
+    this.counts[STATUS.running] = (this.counts[STATUS.running] as number) + 1;
+    this.name[row] = NONE;
+    this.agent[row] = NONE;
+    this.model[row] = NONE;
+    for (const column of [this.start, this.duration, this.input, this.output, this.cost, this.progressAt]) {
+      column[row] = Number.NaN;
+    }
+    this.stampSeq[row] = Number.NaN;
+    this.progressSeq[row] = Number.NaN;
+    this.progressStatus[row] = NO_STATUS;
+    this.chronological[row] = row;
+    for (const child of this.orphans.get(id) ?? []) if (child !== row) this.parent[child] = row;
+    this.orphans.delete(id);
+    return row;
+  }
+
+  /** Move a row to its place in time. New rows are late, so the walk from the end is short. */
+  private place(row: number): void {
+    const order = this.chronological;
+    let at = this.size - 1;
+    while (at >= 0 && order[at] !== row) at--;
+    let to = at;
+    while (to > 0 && this.compare(order[to - 1] as number, row) > 0) to--;
+    while (to < this.size - 1 && this.compare(order[to + 1] as number, row) < 0) to++;
+    if (to < at) order.copyWithin(to + 1, to, at);
+    else if (to > at) order.copyWithin(at, at + 1, to + 1);
+    order[to] = row;
+  }
+
+  private compare(a: number, b: number): number {
+    const left = this.start[a] as number;
+    const right = this.start[b] as number;
+    // an unknown start comes last, as in the service's order
+    if (left !== right && !(Number.isNaN(left) && Number.isNaN(right))) {
+      return Number.isNaN(left) ? 1 : Number.isNaN(right) ? -1 : left - right;
+    }
+    const seq = (this.seq[a] as number) - (this.seq[b] as number);
+    if (seq !== 0) return seq;
+    return (this.ids[a] as string) < (this.ids[b] as string) ? -1 : 1;
+  }
+
+  private touch(row: number): void {
+    this.rowVersion[row] = (this.rowVersion[row] as number) + 1;
+    this.version++;
+  }
+
+  private reserve(capacity: number): void {
+    const int = (old: Int32Array<ArrayBuffer>) => grown(new Int32Array(capacity), old);
+    const byte = (old: Uint8Array<ArrayBuffer>) => grown(new Uint8Array(capacity), old);
+    const real = (old: Float64Array<ArrayBuffer>) => grown(new Float64Array(capacity), old);
+    this.parent = int(this.parent);
+    this.name = int(this.name);
+    this.agent = int(this.agent);
+    this.model = int(this.model);
+    this.chronological = int(this.chronological);
+    this.type = byte(this.type);
+    this.status = byte(this.status);
+    this.counted = byte(this.counted);
+    this.phase = byte(this.phase);
+    this.progressStatus = byte(this.progressStatus);
+    this.start = real(this.start);
+    this.duration = real(this.duration);
+    this.input = real(this.input);
+    this.output = real(this.output);
+    this.cost = real(this.cost);
+    this.seq = real(this.seq);
+    this.stampAt = real(this.stampAt);
+    this.stampSeq = real(this.stampSeq);
+    this.progressAt = real(this.progressAt);
+    this.progressSeq = real(this.progressSeq);
+    this.rowVersion = grown(new Uint32Array(capacity), this.rowVersion);
+  }
+}
+
+export function emptySkeleton(taskId: string, baseUs: number): Skeleton {
+  return {
+    task_id: taskId,
+    position: null,
+    base_us: baseUs,
+    types: [],
+    statuses: [],
+    names: [],
+    agents: [],
+    models: [],
+    columns: {
+      step_id: [],
+      parent: [],
+      type: [],
+      status: [],
+      name: [],
+      agent: [],
+      model: [],
+      start: [],
+      duration: [],
+      input_tokens: [],
+      output_tokens: [],
+      cost_nusd: [],
+      counted: [],
+      seq: [],
+      phase: [],
+      at: [],
+    },
+  };
+}
+
+function typeIndex(word: string): number {
+  const index = (STEP_TYPES as readonly string[]).indexOf(word);
+  // a type of a newer platform is shown as a plain span
+  return index < 0 ? TYPE_SPAN : index;
+}
+
+function durationOf(step: StepDocument): number {
+  if (step.duration_us != null) return step.duration_us;
+  if (step.started_at_us != null && step.ended_at_us != null) return step.ended_at_us - step.started_at_us;
+  return Number.NaN;
+}
+
+function grown<T extends { set: (old: T) => void }>(fresh: T, old: T): T {
+  fresh.set(old);
+  return fresh;
+}

@@ -1,0 +1,97 @@
+import { useState } from 'react';
+import { type ApiError, asApiError } from '../../api/problems';
+import { createKey } from '../../api/queries';
+import { CopyButton, ErrorStrip } from '../../ui/controls';
+import { SDK_EXAMPLE, otelLines, sdkLines } from './lines';
+import './getting-started.css';
+
+/** What a project without tasks shows: the lines that send the first one, with the reader's own key once it is made. */
+export function GettingStarted({ project }: { project: string }) {
+  const [key, setKey] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<ApiError | null>(null);
+  const origin = location.origin;
+
+  const make = async () => {
+    setBusy(true);
+    setError(null);
+    try {
+      setKey((await createKey(project, 'first key')).key);
+    } catch (thrown) {
+      setError(asApiError(thrown));
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  return (
+    <div className="start">
+      <div className="start-inner">
+        <div className="start-head">
+          <h1>Send the first task</h1>
+          <span className="listening" role="status">
+            <span className="live-dot" aria-hidden="true" /> listening…
+          </span>
+        </div>
+        <p className="quiet">The first event shows here by itself. Two ways, both with the same key:</p>
+        {error ? <ErrorStrip error={error} doing="The key" onRetry={make} /> : null}
+        <div className="key-call">
+          {key === null ? (
+            <>
+              <p>Make an API key, and the lines below have it filled in.</p>
+              <button type="button" className="button primary" onClick={make} disabled={busy}>
+                Make a key
+              </button>
+            </>
+          ) : (
+            <>
+              <p>
+                This is your key. It is shown once, here: <code>{key}</code>
+              </p>
+              <CopyButton text={key} what="the key" label="Copy" />
+            </>
+          )}
+        </div>
+        <Lines title="Python" note="decorators; steps show as they start" text={sdkLines(origin, key)} secret={key} />
+        <Lines title="agent.py" note="try it" text={SDK_EXAMPLE} secret={null} />
+        <Lines
+          title="OpenTelemetry"
+          note="any instrumentation, no code change"
+          text={otelLines(origin, key)}
+          secret={key}
+        />
+      </div>
+    </div>
+  );
+}
+
+interface LinesProps {
+  title: string;
+  note: string;
+  text: string;
+  secret: string | null;
+}
+
+function Lines({ title, note, text, secret }: LinesProps) {
+  const mark = secret ?? '<your key>';
+  const pieces = text.split(mark);
+  return (
+    <section className="lines">
+      <div className="lines-head">
+        <h2>
+          {title} <small>{note}</small>
+        </h2>
+        <CopyButton text={text} what={`the lines for ${title}`} label="Copy" />
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it */}
+      <pre tabIndex={0}>
+        {pieces.map((piece, index) => (
+          <span key={index}>
+            {index > 0 ? <span className={secret ? 'secret' : 'hole'}>{mark}</span> : null}
+            {piece}
+          </span>
+        ))}
+      </pre>
+    </section>
+  );
+}

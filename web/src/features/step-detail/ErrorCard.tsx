@@ -1,0 +1,47 @@
+import { useMemo, useState } from 'react';
+import type { Failure } from '../../api/types';
+import { CopyButton } from '../../ui/controls';
+import { plural } from '../../ui/format';
+import { Icon } from '../../ui/Icon';
+import { groupStack, type StackGroup } from './stack';
+
+interface ErrorCardProps {
+  error: Failure;
+  stack: string | null;
+}
+
+/** What failed, first and whole: type, message, and the stack with its lines; frames of libraries are folded. */
+export function ErrorCard({ error, stack }: ErrorCardProps) {
+  const groups = useMemo(() => (stack ? groupStack(stack) : []), [stack]);
+  return (
+    <section className="error-card" aria-label="Error">
+      <header>
+        <svg className="icon mark" data-status="error" aria-hidden="true">
+          <use href="#i-status-error" />
+        </svg>
+        <span className="error-type mono">{error.type || 'Error'}</span>
+        <CopyButton text={[error.type, error.message, stack].filter(Boolean).join('\n')} what="the error" />
+      </header>
+      {error.message ? <p className="error-message">{error.message}</p> : null}
+      {groups.length > 0 ? (
+        <div className="stack">
+          {groups.map((group, index) => (
+            <Frames key={index} group={group} />
+          ))}
+        </div>
+      ) : null}
+    </section>
+  );
+}
+
+function Frames({ group }: { group: StackGroup }) {
+  const [shown, setShown] = useState(!group.library);
+  if (!shown) {
+    return (
+      <button type="button" className="library" onClick={() => setShown(true)}>
+        <Icon name="chevron" /> {plural(group.frames, 'library frame')}
+      </button>
+    );
+  }
+  return <pre className={group.library ? 'faint' : ''}>{group.lines.join('\n')}</pre>;
+}

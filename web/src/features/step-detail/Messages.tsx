@@ -1,0 +1,141 @@
+import { useState } from 'react';
+import { CopyButton } from '../../ui/controls';
+import { bytes, plural } from '../../ui/format';
+import { Icon } from '../../ui/Icon';
+import { JsonView } from './Json';
+import { argumentsLine, isObject, type Json, type Message, type Part, sizeOf, wordsOf } from './messages';
+import { LongText } from './Text';
+
+/** Of a long history the last ones are what the model answered to. */
+const SHOWN = 5;
+
+interface MessagesProps {
+  messages: Message[];
+  markdown: boolean;
+}
+
+export function Messages({ messages, markdown }: MessagesProps) {
+  const [all, setAll] = useState(false);
+  const hidden = all || messages.length <= SHOWN + 2 ? 0 : messages.length - SHOWN;
+  return (
+    <div className="messages">
+      {messages.slice(hidden > 0 ? 0 : 0, hidden > 0 ? 1 : 0).map((message, index) => (
+        <Card key={index} message={message} markdown={markdown} />
+      ))}
+      {hidden > 1 ? (
+        <button type="button" className="button small earlier" onClick={() => setAll(true)}>
+          <Icon name="unfold" /> {plural(hidden - 1, 'earlier message')}
+        </button>
+      ) : null}
+      {messages.slice(hidden).map((message, index) => (
+        <Card key={hidden + index} message={message} markdown={markdown} />
+      ))}
+    </div>
+  );
+}
+
+function roleKind(role: string): string {
+  if (role === 'system' || role === 'developer') return 'system';
+  return role === 'user' || role === 'assistant' || role === 'tool' ? role : 'other';
+}
+
+function Card({ message, markdown }: { message: Message; markdown: boolean }) {
+  const kind = roleKind(message.role);
+  const words = wordsOf(message);
+  const long = words.length > 200 || words.split('\n').length > 2;
+  const [folded, setFolded] = useState(kind === 'system' && long);
+  return (
+    <article className="message" data-role={kind}>
+      <header>
+        <span className="role">{message.role}</span>
+        {message.name ? <span className="quiet">{message.name}</span> : null}
+        {message.finish && message.finish !== 'stop' ? <span className="chip">{message.finish}</span> : null}
+        <span className="size tnum">{bytes(sizeOf(message))}</span>
+        <CopyButton text={words} what={`the ${message.role} message`} />
+      </header>
+      {folded ? (
+        <>
+          <div className="words clamped">{words}</div>
+          <button type="button" className="button small plain more" onClick={() => setFolded(false)}>
+            Show all
+          </button>
+        </>
+      ) : (
+        message.parts.map((part, index) => <PartView key={index} part={part} markdown={markdown} />)
+      )}
+      {message.parts.length === 0 ? <p className="faint">no content</p> : null}
+    </article>
+  );
+}
+
+function PartView({ part, markdown }: { part: Part; markdown: boolean }) {
+  switch (part.kind) {
+    case 'text':
+      return <LongText text={part.text} markdown={markdown} />;
+    case 'reasoning':
+      return <Reasoning text={part.text} />;
+    case 'call':
+      return <Call part={part} />;
+    case 'result':
+      return (
+        <div className="call">
+          <p className="call-head">
+            <Icon name="tool" /> <b>{part.name ?? 'result'}</b>
+          </p>
+          <Value value={part.result} />
+        </div>
+      );
+    case 'media':
+      return (
+        <p className="media">
+          <span className="chip">{part.mime}</span>
+          {part.bytes === null ? null : <span className="quiet">{bytes(part.bytes)}</span>}
+          {part.uri ? (
+            <>
+              <code className="cut">{part.uri.slice(0, 200)}</code>
+              <CopyButton text={part.uri} what="the address" />
+            </>
+          ) : (
+            <span className="faint">not captured</span>
+          )}
+        </p>
+      );
+    default:
+      return <JsonView value={part.value} />;
+  }
+}
+
+function Reasoning({ text }: { text: string }) {
+  if (!text) return <p className="faint">Reasoning, hidden by the provider</p>;
+  return (
+    <details className="reasoning">
+      <summary>Reasoning · {bytes(text.length)}</summary>
+      <LongText text={text} />
+    </details>
+  );
+}
+
+/** A call and what it answered, together. */
+function Call({ part }: { part: Extract<Part, { kind: 'call' }> }) {
+  const flat = argumentsLine(part.arguments, 90);
+  const short = !flat.endsWith('…') && flat.length < 90;
+  const failed = isObject(part.result) && ('error' in part.result || part.result.is_error === true);
+  return (
+    <div className={failed ? 'call failed' : 'call'}>
+      <p className="call-head">
+        <Icon name="tool" /> <b>{part.name}</b> {short ? <span className="quiet cut">{flat}</span> : null}
+        {part.id ? <span className="call-id cut">{part.id}</span> : null}
+      </p>
+      {short ? null : <Value value={part.arguments} />}
+      {part.answered && part.result !== undefined ? (
+        <div className="call-result">
+          <Value value={part.result} />
+        </div>
+      ) : null}
+    </div>
+  );
+}
+
+function Value({ value }: { value: Json }) {
+  return typeof value === 'string' ? <LongText text={value} mono /> : <JsonView value={value} />;
+}

@@ -1,0 +1,123 @@
+import { useMemo } from 'react';
+import type { Absence, Payload } from '../../api/types';
+import { usePreference } from '../../app/preferences';
+import { CopyButton, Segmented } from '../../ui/controls';
+import { bytes } from '../../ui/format';
+import { JsonView } from './Json';
+import { Messages } from './Messages';
+import { type Json, type Message, parseMessages } from './messages';
+import { Section } from './Section';
+import { LongText } from './Text';
+
+export const MESSAGES_MIME = 'application/vnd.ams.messages+json';
+
+type Form = 'text' | 'markdown' | 'json';
+
+type Content =
+  | { kind: 'messages'; messages: Message[] }
+  | { kind: 'json'; value: Json }
+  | { kind: 'text'; text: string };
+
+const FORMS = [
+  { value: 'text', label: 'Text' },
+  { value: 'markdown', label: 'Markdown' },
+  { value: 'json', label: 'Raw' },
+] as const;
+
+interface PayloadViewProps {
+  title: string;
+  payload: Payload | null;
+  /** what to say when there is no text, in the words of this slot */
+  running: boolean;
+  memory: string;
+}
+
+export function PayloadView({ title, payload, running, memory }: PayloadViewProps) {
+  const [form, setForm] = usePreference('payload.form', 'markdown');
+  const text = payload?.text ?? null;
+  const mime = payload?.mime ?? '';
+  const truncated = payload?.truncated ?? false;
+  const content = useMemo(() => (text === null ? null : read(text, mime, truncated)), [text, mime, truncated]);
+  return (
+    <Section
+      title={title}
+      memory={memory}
+      summary={payload && text !== null ? summaryOf(payload, content) : null}
+      actions={
+        text === null ? null : (
+          <>
+            <Segmented
+              label={`${title} as`}
+              value={form as Form}
+              options={content?.kind === 'json' ? FORMS.filter(({ value }) => value !== 'markdown') : FORMS}
+              onChange={setForm}
+              small
+            />
+            <CopyButton text={text} what={`the ${title.toLowerCase()}`} />
+          </>
+        )
+      }
+    >
+      {text === null || content === null ? (
+        <p className="absent">{absenceSentence(payload?.absent ?? 'not_here_yet', title.toLowerCase(), running)}</p>
+      ) : form === 'json' ? (
+        <pre className="code-block">
+          <LongText text={content.kind === 'text' ? text : indented(text)} mono />
+        </pre>
+      ) : content.kind === 'messages' ? (
+        <Messages messages={content.messages} markdown={form === 'markdown'} />
+      ) : content.kind === 'json' ? (
+        <JsonView value={content.value} />
+      ) : (
+        <div className="plain">
+          <LongText text={content.text} markdown={form === 'markdown' && mime !== 'application/json'} />
+        </div>
+      )}
+      {truncated && payload ? (
+        <p className="cut-note">
+          Only the beginning was kept: {bytes(new Blob([text ?? '']).size)} of {bytes(payload.bytes)}.
+        </p>
+      ) : null}
+    </Section>
+  );
+}
+
+function read(text: string, mime: string, truncated: boolean): Content {
+  if (!truncated && mime === MESSAGES_MIME) {
+    const messages = parseMessages(text);
+    if (messages) return { kind: 'messages', messages };
+  }
+  if (!truncated && mime.endsWith('json')) {
+    try {
+      const value = JSON.parse(text) as Json;
+      if (typeof value !== 'string') return { kind: 'json', value };
+      return { kind: 'text', text: value };
+    } catch {
+      // not what its mime says: its words are still worth reading
+    }
+  }
+  return { kind: 'text', text };
+}
+
+function summaryOf(payload: Payload, content: Content | null): string {
+  const parts = [bytes(payload.bytes)];
+  if (content?.kind === 'messages') parts.unshift(`${content.messages.length} messages`);
+  if (payload.truncated) parts.push('cut');
+  return parts.join(' · ');
+}
+
+function indented(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
+export function absenceSentence(absent: Absence, what: string, running: boolean): string {
+  if (absent === 'too_large') return `Too large: the ${what} was left out where it was made, for its size.`;
+  if (absent === 'not_captured') {
+    return running ? `No ${what} yet.` : `Not captured: the agent did not send the ${what} of this step.`;
+  }
+  return running ? `No ${what} yet: the step is still running.` : `Not here yet: the ${what} travels apart and follows in a moment.`;
+}

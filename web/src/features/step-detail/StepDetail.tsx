@@ -1,0 +1,365 @@
+import { useQuery } from '@tanstack/react-query';
+import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
+import { asApiError } from '../../api/problems';
+import { queryClient, stepQuery } from '../../api/queries';
+import type { Payload, Slot, Status, Step, StepDocument } from '../../api/types';
+import { compareStamps, ended, type StepState, statusOf, usageOf } from '../../fold/fold';
+import { CopyButton, CopyId, ErrorStrip, Ticking } from '../../ui/controls';
+import { clock, cost, duration, exact, moment, nusd, offset } from '../../ui/format';
+import { Icon, StatusPill, TypeTile } from '../../ui/Icon';
+import type { LiveTask } from '../execution-log/live-task';
+import { NONE, type StepTable } from '../execution-log/table';
+import { Silence } from '../execution-log/TraceStep';
+import type { Tree } from '../execution-log/tree';
+import { ownTime } from '../execution-log/waterfall';
+import { Original } from './Attributes';
+import { ErrorCard } from './ErrorCard';
+import { Markdown } from './Markdown';
+import { JsonView } from './Json';
+import { isObject, type Json } from './messages';
+import { PayloadView } from './PayloadView';
+import { Section } from './Section';
+import './step-detail.css';
+
+const POLL_MS = 1_000;
+
+interface StepDetailProps {
+  project: string;
+  task: string;
+  stepId: string;
+  live: LiveTask;
+  table: StepTable;
+  tree: Tree;
+  version: number;
+  onClose: () => void;
+  onSelect: (stepId: string) => void;
+}
+
+/** One step opened: its error first, then what it gave, what it got, and the rest. */
+export function StepDetail(props: StepDetailProps) {
+  const { project, task, stepId, live, table, tree } = props;
+  const query = stepQuery(project, task, stepId);
+  const answer = useQuery({
+    ...query,
+    // payloads travel apart from steps: ask again until those that were announced are here
+    refetchInterval: ({ state }) => {
+      const late = state.data?.payloads.some((payload) => payload.absent === 'not_here_yet');
+      const over = state.data ? state.data.step.ended_at_us !== null || state.data.step.status !== 'running' : false;
+      return late && over && state.dataUpdateCount < 40 ? POLL_MS : false;
+    },
+    retry: (failures, error) => {
+      const problem = asApiError(error);
+      // a frame may be faster than the tables behind REST
+      return (problem.status === 404 && live.stateOf(stepId) !== null && failures < 10) || (problem.transient && failures < 3);
+    },
+    retryDelay: 400,
+  });
+  const state = live.stateOf(stepId);
+  const stamp = state?.stamp ?? null;
+  const known = answer.data?.step.stamps.document ?? null;
+  const newer = stamp !== null && (known === null || compareStamps(stamp, known) > 0);
+  const asked = useRef<unknown>(null);
+  useEffect(() => {
+    if (!newer || asked.current === stamp || answer.isFetching) return;
+    asked.current = stamp;
+    // the projector needs some milliseconds more than the live way
+    const timer = setTimeout(() => void queryClient.invalidateQueries({ queryKey: query.queryKey }), 250);
+    return () => clearTimeout(timer);
+  }, [newer, stamp, answer.isFetching, query.queryKey]);
+
+  const step = useMemo(() => merged(task, stepId, answer.data?.step ?? null, state), [task, stepId, answer.data, state]);
+  const top = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    void stepId;
+    top.current?.scrollTo({ top: 0 });
+  }, [stepId]);
+
+  const payloads = answer.data?.payloads;
+  const slot = (name: Slot): Payload | null => payloads?.find((payload) => payload.slot === name) ?? null;
+  const row = table.rowOf(stepId);
+  const open = step?.status === 'running' || step?.status === 'waiting';
+  const original = slot('original')?.text ?? null;
+  const loading = answer.isPending && !answer.error;
+
+  return (
+    <div className="detail" ref={top} id="detail" tabIndex={-1}>
+      {answer.isFetching && !answer.data ? <div className="loading-bar" /> : null}
+      {step ? (
+        <>
+          <Head step={step} {...props} />
+          <Facts step={step} table={table} tree={tree} row={row} />
+          {open && row !== NONE ? (
+            <div className="silence">
+              <Silence heardUs={Math.max(table.lastHeardUs(row), step.progress?.at_us ?? 0)} />
+            </div>
+          ) : null}
+          {step.error && step.status === 'error' ? (
+            <ErrorCard error={step.error} stack={slot('error_stack')?.text ?? null} />
+          ) : null}
+          {answer.error && !newer ? (
+            <ErrorStrip error={asApiError(answer.error)} doing="This step" onRetry={() => answer.refetch()} />
+          ) : null}
+          <StreamView live={live} stepId={stepId} covered={slot('output')?.text != null} />
+          {loading ? (
+            <Ghost />
+          ) : (
+            <>
+              <PayloadView title="Output" payload={slot('output')} running={open} memory={`${step.type}.output`} />
+              <PayloadView title="Input" payload={slot('input')} running={open} memory={`${step.type}.input`} />
+            </>
+          )}
+          {step.parameters ? <Parameters text={step.parameters} memory={step.type} /> : null}
+          {original ? <Original text={original} memory={step.type} /> : null}
+          <Section title="Raw" memory={`${step.type}.raw`} startsFolded>
+            <JsonView value={step as unknown as Json} depth={1} />
+          </Section>
+        </>
+      ) : answer.error ? (
+        <ErrorStrip error={asApiError(answer.error)} doing="This step" onRetry={() => answer.refetch()} />
+      ) : (
+        <Ghost />
+      )}
+    </div>
+  );
+}
+
+function Ghost() {
+  return (
+    <div className="detail-ghost" aria-hidden="true">
+      <div className="ghost" style={{ height: 20, width: '40%' }} />
+      <div className="ghost" style={{ height: 96 }} />
+      <div className="ghost" style={{ height: 20, width: '30%' }} />
+      <div className="ghost" style={{ height: 96 }} />
+    </div>
+  );
+}
+
+function Head({ step, table, tree, stepId, onClose, onSelect }: StepDetailProps & { step: Step }) {
+  const row = table.rowOf(stepId);
+  const up = row === NONE ? NONE : (tree.above[row] as number);
+  return (
+    <header className="detail-head">
+      <TypeTile type={step.type} large />
+      <h2 className="cut" title={step.name}>
+        {step.name}
+      </h2>
+      <StatusPill status={step.status} />
+      <span style={{ flex: 1 }} />
+      {up === NONE ? null : (
+        <button
+          type="button"
+          className="button plain small square"
+          aria-label="To the parent step"
+          title={`To the parent: ${table.names.at(table.name[up])}`}
+          onClick={() => onSelect(table.ids[up] as string)}
+        >
+          <Icon name="up" />
+        </button>
+      )}
+      <CopyButton text={() => location.href} what="the address of this step" icon="link" />
+      <button
+        type="button"
+        className="button plain small square"
+        aria-label="Close the step"
+        title="Close (Esc)"
+        onClick={onClose}
+      >
+        <Icon name="close" />
+      </button>
+    </header>
+  );
+}
+
+interface FactsProps {
+  step: Step;
+  table: StepTable;
+  tree: Tree;
+  row: number;
+}
+
+function Facts({ step, table, tree, row }: FactsProps) {
+  const { usage } = step;
+  const open = step.status === 'running' || step.status === 'waiting';
+  const own = row === NONE ? Number.NaN : ownTime(table, tree, row);
+  const nano = nusd(step.cost_usd);
+  const asked = step.model_requested && step.model && step.model_requested !== step.model ? step.model_requested : null;
+  return (
+    <dl className="facts">
+      <Fact name="Started" title={step.started_at_us === null ? 'not known' : moment(step.started_at_us)}>
+        {step.started_at_us === null ? (
+          <span className="faint">not known</span>
+        ) : (
+          <>
+            {clock(step.started_at_us)}{' '}
+            <span className="faint">{offset(step.started_at_us - table.baseUs)}</span>
+          </>
+        )}
+      </Fact>
+      <Fact name="Duration">
+        {open && step.started_at_us !== null ? <Ticking sinceUs={step.started_at_us} /> : duration(step.duration_us)}
+        {!open && !Number.isNaN(own) && step.duration_us !== null && own < step.duration_us ? (
+          <span className="faint"> · {duration(own)} own</span>
+        ) : null}
+      </Fact>
+      {step.ttft_us !== null ? <Fact name="First token">{duration(step.ttft_us)}</Fact> : null}
+      {usage && (usage.input != null || usage.output != null) ? (
+        <Fact name="Tokens" title={usageTitle(usage)}>
+          {usage.input == null ? '' : `${exact(usage.input)} in`}
+          {usage.cache_read ? <span className="faint"> ({exact(usage.cache_read)} cached)</span> : null}
+          {usage.output == null ? '' : ` · ${exact(usage.output)} out`}
+          {usage.reasoning ? <span className="faint"> ({exact(usage.reasoning)} reasoning)</span> : null}
+        </Fact>
+      ) : null}
+      {nano !== null ? (
+        <Fact name="Cost" title={`$${step.cost_usd}`}>
+          {cost(nano)} <span className="faint">{step.cost_source}</span>
+        </Fact>
+      ) : step.type === 'llm' || step.type === 'embedding' || step.type === 'rerank' ? (
+        <Fact name="Cost" title="There is no price for this model, and none was reported">
+          <span className="faint">{open ? '' : 'not known'}</span>
+        </Fact>
+      ) : null}
+      {step.model ?? step.model_requested ? (
+        <Fact name="Model">
+          {asked ? <span className="faint">{asked} → </span> : null}
+          {step.model ?? step.model_requested}
+          {step.provider ? <span className="faint"> · {step.provider}</span> : null}
+        </Fact>
+      ) : null}
+      {step.agent ? <Fact name="Agent">{step.agent}</Fact> : null}
+      {step.tool_name && step.tool_name !== step.name ? <Fact name="Tool">{step.tool_name}</Fact> : null}
+      {step.attempts > 1 ? <Fact name="Attempts">{exact(step.attempts)}</Fact> : null}
+      {step.finish_reasons.length > 0 ? <Fact name="Finish">{step.finish_reasons.join(', ')}</Fact> : null}
+      {step.flags.length > 0 ? <Fact name="Flags">{step.flags.join(', ').replaceAll('_', ' ')}</Fact> : null}
+      <Fact name="Step">
+        <CopyId id={step.step_id} what="the step’s id" shown={16} />
+      </Fact>
+    </dl>
+  );
+}
+
+function Fact({ name, title, children }: { name: string; title?: string; children: React.ReactNode }) {
+  return (
+    <div title={title}>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function usageTitle(usage: NonNullable<Step['usage']>): string {
+  return Object.entries(usage)
+    .filter(([, value]) => value != null)
+    .map(([name, value]) => `${name.replaceAll('_', ' ')}: ${exact(value as number)}`)
+    .join('\n');
+}
+
+function Parameters({ text, memory }: { text: string; memory: string }) {
+  const value = useMemo(() => {
+    try {
+      return JSON.parse(text) as Json;
+    } catch {
+      return null;
+    }
+  }, [text]);
+  const line = isObject(value)
+    ? Object.entries(value)
+        .map(([name, inner]) => `${name} ${typeof inner === 'object' ? '…' : String(inner)}`)
+        .join(' · ')
+    : text;
+  return (
+    <Section title="Parameters" memory={`${memory}.parameters`} startsFolded summary={line}>
+      {value === null ? <pre className="code-block">{text}</pre> : <JsonView value={value} />}
+    </Section>
+  );
+}
+
+/** Output as it is being written, and what the step logged. Only this part draws again for each piece. */
+function StreamView({ live, stepId, covered }: { live: LiveTask; stepId: string; covered: boolean }) {
+  useSyncExternalStore(
+    (listener) => live.streams.subscribe(stepId, listener),
+    () => live.streams.versionOf(stepId),
+  );
+  const stream = live.streams.of(stepId);
+  if (!stream) return null;
+  const writing = stream.text !== '' && !covered;
+  return (
+    <>
+      {writing ? (
+        <section className="detail-section">
+          <div className="section-head">
+            <h3 className="stream-title">{stream.finished ? 'Output' : 'Output, being written'}</h3>
+          </div>
+          <div className={stream.finished ? 'stream' : 'stream writing'} aria-live="off">
+            {stream.cut ? <p className="faint">… the beginning came before this page was open</p> : null}
+            <Markdown text={stream.text} />
+          </div>
+        </section>
+      ) : null}
+      {stream.lines.length > 0 ? (
+        <Section title="Log" memory="log-lines" summary={exact(stream.lines.length)}>
+          <ol className="log-lines">
+            {stream.lines.map((line, index) => (
+              <li key={index} data-level={line.level ?? 'info'}>
+                <span className="faint tnum">{clock(line.at_us)}</span> {line.text}
+              </li>
+            ))}
+          </ol>
+        </Section>
+      ) : null}
+    </>
+  );
+}
+
+/** The step as REST told it, with what frames said since. */
+function merged(taskId: string, stepId: string, rest: Step | null, state: StepState | null): Step | null {
+  if (!state) return rest;
+  const known = rest?.stamps.document ?? null;
+  const document = state.stamp && (known === null || compareStamps(state.stamp, known) > 0) ? state.document : null;
+  const base = document ? fromDocument(taskId, stepId, document, rest) : rest;
+  if (!base) return null;
+  const over = document ? ended(state) : (known?.[0] ?? 0) === 2;
+  if (over || !state.progress) return base;
+  const status: Status = document || !rest?.progress || state.progress.at_us >= rest.progress.at_us ? statusOf(state) : base.status;
+  return { ...base, status, usage: base.usage ?? usageOf(state), progress: state.progress };
+}
+
+function fromDocument(taskId: string, stepId: string, document: StepDocument, rest: Step | null): Step {
+  return {
+    task_id: taskId,
+    step_id: stepId,
+    parent_step_id: document.parent_step_id ?? null,
+    type: document.type,
+    type_raw: document.type_raw ?? null,
+    name: document.name,
+    span_name: document.span_name ?? null,
+    status: document.status,
+    agent: document.agent ?? null,
+    provider: document.provider ?? null,
+    model_requested: document.model_requested ?? null,
+    model: document.model ?? null,
+    started_at_us: document.started_at_us ?? null,
+    ended_at_us: document.ended_at_us ?? null,
+    duration_us: document.duration_us ?? null,
+    ttft_us: document.ttft_us ?? null,
+    seq: document.seq ?? 0,
+    usage: document.usage ?? null,
+    counted: rest?.counted ?? true,
+    cost_usd: document.cost_nusd == null ? null : (document.cost_nusd / 1e9).toFixed(9).replace(/\.?0+$/, ''),
+    cost_source: document.cost_source ?? 'unknown',
+    response_id: document.response_id ?? null,
+    finish_reasons: document.finish_reasons ?? [],
+    parameters: document.parameters ?? null,
+    tool_name: document.tool_name ?? null,
+    tool_call_id: document.tool_call_id ?? null,
+    error: document.error ?? null,
+    attempts: document.attempts ?? 1,
+    preview_input: document.preview_input ?? null,
+    preview_output: document.preview_output ?? null,
+    captured: document.captured ?? [],
+    too_large: document.too_large ?? [],
+    flags: document.flags ?? [],
+    progress: rest?.progress ?? null,
+    stamps: rest?.stamps ?? {},
+  };
+}

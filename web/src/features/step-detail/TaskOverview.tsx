@@ -1,0 +1,224 @@
+import { useMemo } from 'react';
+import { STEP_TYPES, type Task } from '../../api/types';
+import { Link } from '../../app/router';
+import { CopyId, When } from '../../ui/controls';
+import { cost, count, duration, exact, moment } from '../../ui/format';
+import { StatusMark, TypeTile } from '../../ui/Icon';
+import { STATUS, type StepTable } from '../execution-log/table';
+import type { Tree } from '../execution-log/tree';
+import { ownTime } from '../execution-log/waterfall';
+import { ErrorCard } from './ErrorCard';
+
+const LISTED = 8;
+
+interface OverviewProps {
+  project: string;
+  task: Task;
+  table: StepTable;
+  tree: Tree;
+  version: number;
+  onSelect: (stepId: string) => void;
+}
+
+/** What stands beside the steps while none is open: what the task is, where it failed or waits, and what it spent its time on. */
+export function TaskOverview({ project, task, table, tree, version, onSelect }: OverviewProps) {
+  const sums = useMemo(() => {
+    void version;
+    return sumByType(table, tree);
+  }, [table, tree, version]);
+  const notable = useMemo(() => {
+    void version;
+    return notableRows(table, tree);
+  }, [table, tree, version]);
+  return (
+    <div className="detail" id="detail" tabIndex={-1}>
+      <div className="overview">
+        <section>
+          <h2>Task</h2>
+          <dl className="facts">
+            <Fact name="Started" title={task.started_at_us === null ? undefined : moment(task.started_at_us)}>
+              <When us={task.started_at_us} />
+            </Fact>
+            {task.agent ? <Fact name="Agent">{task.agent}</Fact> : null}
+            {task.conversation_id ? (
+              <Fact name="Conversation">
+                <CopyId id={task.conversation_id} what="the conversation’s id" shown={18} />
+              </Fact>
+            ) : null}
+            {task.user_id ? <Fact name="User">{task.user_id}</Fact> : null}
+            {task.environment ? <Fact name="Environment">{task.environment}</Fact> : null}
+            {task.parent_task_id ? (
+              <Fact name="Part of">
+                <Link to={`/projects/${project}/tasks/${task.parent_task_id}`}>{task.parent_task_id.slice(0, 8)}</Link>
+              </Fact>
+            ) : null}
+            <Fact name="Task">
+              <CopyId id={task.task_id} what="the task’s id" shown={12} />
+            </Fact>
+            {Object.keys(task.tags).length > 0 ? (
+              <Fact name="Tags">
+                {Object.entries(task.tags).map(([name, value]) => (
+                  <span key={name} className="chip" style={{ marginRight: 4 }}>
+                    {value ? `${name}: ${value}` : name}
+                  </span>
+                ))}
+              </Fact>
+            ) : null}
+            {task.flags.length > 0 ? <Fact name="Flags">{task.flags.join(', ').replaceAll('_', ' ')}</Fact> : null}
+          </dl>
+        </section>
+        {task.preview ? (
+          <section>
+            <h2>Asked</h2>
+            <p className="words">{task.preview}</p>
+          </section>
+        ) : null}
+      </div>
+      {task.error && task.status === 'error' ? <ErrorCard error={task.error} stack={null} /> : null}
+      <div className="overview" style={{ paddingTop: 4 }}>
+        <Rows title="Waiting for a person" rows={notable.waiting} table={table} onSelect={onSelect} />
+        <Rows title="Failed" rows={notable.failed} table={table} onSelect={onSelect} />
+        <Rows title="Running" rows={notable.running} table={table} onSelect={onSelect} />
+        {sums.length > 0 ? (
+          <section>
+            <h2>By type</h2>
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Type</th>
+                  <th scope="col" className="num">
+                    Steps
+                  </th>
+                  <th scope="col" className="num">
+                    Own time
+                  </th>
+                  <th scope="col" className="num">
+                    Tokens
+                  </th>
+                  <th scope="col" className="num">
+                    Cost
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {sums.map((sum) => (
+                  <tr key={sum.type}>
+                    <td>
+                      <span>
+                        <TypeTile type={sum.type} /> {sum.type}
+                      </span>
+                    </td>
+                    <td className="num">{exact(sum.steps)}</td>
+                    <td className="num">{duration(sum.ownUs)}</td>
+                    <td className="num">{sum.tokens > 0 ? count(sum.tokens) : ''}</td>
+                    <td className="num" title={sum.cost === null ? 'not known' : undefined}>
+                      {cost(sum.cost)}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </section>
+        ) : null}
+        <Rows title="Slowest by own time" rows={notable.slow} table={table} tree={tree} onSelect={onSelect} />
+      </div>
+    </div>
+  );
+}
+
+function Fact({ name, title, children }: { name: string; title?: string | undefined; children: React.ReactNode }) {
+  return (
+    <div title={title}>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+interface RowsProps {
+  title: string;
+  rows: number[];
+  table: StepTable;
+  /** given: own time is shown, not the whole duration */
+  tree?: Tree;
+  onSelect: (stepId: string) => void;
+}
+
+function Rows({ title, rows, table, tree, onSelect }: RowsProps) {
+  if (rows.length === 0) return null;
+  return (
+    <section>
+      <h2>
+        {title} {rows.length >= LISTED ? '' : <span className="faint">{rows.length}</span>}
+      </h2>
+      {rows.slice(0, LISTED).map((row) => {
+        const us = tree ? ownTime(table, tree, row) : (table.duration[row] as number);
+        return (
+          <button key={row} type="button" className="step-link" onClick={() => onSelect(table.ids[row] as string)}>
+            <TypeTile type={STEP_TYPES[table.type[row] as number] ?? 'span'} />
+            <span className="cut">{table.names.at(table.name[row])}</span>
+            <span className="faint cut">{table.agents.at(table.agent[row])}</span>
+            <span className="num">{Number.isNaN(us) ? '' : duration(us)}</span>
+            {table.status[row] === STATUS.error ? <StatusMark status="error" /> : null}
+          </button>
+        );
+      })}
+    </section>
+  );
+}
+
+interface TypeSum {
+  type: (typeof STEP_TYPES)[number];
+  steps: number;
+  ownUs: number;
+  tokens: number;
+  cost: number | null;
+}
+
+function sumByType(table: StepTable, tree: Tree): TypeSum[] {
+  const sums = new Map<number, TypeSum>();
+  for (let row = 0; row < table.size; row++) {
+    const index = table.type[row] as number;
+    let sum = sums.get(index);
+    if (!sum) {
+      sum = { type: STEP_TYPES[index] ?? 'span', steps: 0, ownUs: 0, tokens: 0, cost: null };
+      sums.set(index, sum);
+    }
+    sum.steps++;
+    const own = ownTime(table, tree, row);
+    if (!Number.isNaN(own)) sum.ownUs += own;
+    if (!table.counted[row]) continue;
+    const input = table.input[row] as number;
+    const output = table.output[row] as number;
+    sum.tokens += (Number.isNaN(input) ? 0 : input) + (Number.isNaN(output) ? 0 : output);
+    const price = table.cost[row] as number;
+    if (!Number.isNaN(price)) sum.cost = (sum.cost ?? 0) + price;
+  }
+  return [...sums.values()].sort((a, b) => b.ownUs - a.ownUs);
+}
+
+function notableRows(table: StepTable, tree: Tree) {
+  const failed: number[] = [];
+  const waiting: number[] = [];
+  const running: number[] = [];
+  const slow: [number, number][] = [];
+  let least = 0;
+  for (let i = 0; i < table.size; i++) {
+    const row = table.chronological[i] as number;
+    const status = table.status[row];
+    const leaf = (tree.children[row] as number) === 0;
+    if (status === STATUS.error && tree.errorsInside[row] === 0 && failed.length < LISTED) failed.push(row);
+    if (status === STATUS.waiting && waiting.length < LISTED) waiting.push(row);
+    if (status === STATUS.running && leaf && running.length < LISTED) running.push(row);
+    const own = leaf ? (table.duration[row] as number) : ownTime(table, tree, row);
+    if (Number.isNaN(own) || (slow.length >= 5 && own <= least)) continue;
+    slow.push([own, row]);
+    if (slow.length > 5) {
+      slow.sort((a, b) => b[0] - a[0]);
+      slow.length = 5;
+      least = slow[4]?.[0] ?? 0;
+    }
+  }
+  slow.sort((a, b) => b[0] - a[0]);
+  return { failed, waiting, running, slow: table.size > 4 ? slow.map(([, row]) => row) : [] };
+}

@@ -1,0 +1,38 @@
+import { useState } from 'react';
+import { bytes } from '../../ui/format';
+import { Markdown } from './Markdown';
+
+const LINES_MAX = 200;
+const CHARS_MAX = 20_000;
+
+interface LongTextProps {
+  text: string;
+  markdown?: boolean;
+  mono?: boolean;
+}
+
+/** Words as they are; of a long text the first 200 lines until all of it is asked for. */
+export function LongText({ text, markdown = false, mono = false }: LongTextProps) {
+  const [all, setAll] = useState(false);
+  const cut = all ? text : beginning(text);
+  return (
+    <>
+      {markdown ? <Markdown text={cut} /> : <div className={mono ? 'words mono' : 'words'}>{cut}</div>}
+      {cut.length < text.length ? (
+        <button type="button" className="button small more" onClick={() => setAll(true)}>
+          Show all ({bytes(text.length)})
+        </button>
+      ) : null}
+    </>
+  );
+}
+
+function beginning(text: string): string {
+  if (text.length <= CHARS_MAX) return text;
+  let at = -1;
+  for (let line = 0; line < LINES_MAX; line++) {
+    at = text.indexOf('\n', at + 1);
+    if (at < 0 || at > CHARS_MAX) return text.slice(0, CHARS_MAX);
+  }
+  return text.slice(0, at);
+}

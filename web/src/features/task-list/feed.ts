@@ -1,0 +1,229 @@
+/**
+ * The tasks of a project as they are on the screen: pages by cursor, kept true by the live list. News of a known task changes
+ * its row in place; a new task goes on top, or waits while the reader is further down, so that no row moves under the pointer.
+ */
+import type { TaskNews } from '../../api/live';
+import { type ApiError, asApiError } from '../../api/problems';
+import type { Page, Status, Task } from '../../api/types';
+import { isBefore } from '../../fold/position';
+
+export interface TaskFilter {
+  q: string;
+  status: string;
+  agent: string;
+  from: string;
+  to: string;
+}
+
+export const PAGE_SIZE = 100;
+
+export class TaskFeed {
+  /** in order of the list: newest first */
+  tasks: Task[] = [];
+  /** new tasks that wait for the reader to come up */
+  waiting: Task[] = [];
+  loading = true;
+  loadingMore = false;
+  error: ApiError | null = null;
+  complete = false;
+  /** longest duration shown: what the bars are scaled to */
+  longestUs = 0;
+
+  private cursor: string | null = null;
+  private version = 0;
+  private readonly listeners = new Set<() => void>();
+  private readonly positions = new Map<string, string>();
+  private readonly fresh = new Set<string>();
+  private scheduled: unknown = null;
+  private refreshTimer: unknown = null;
+  private held = false;
+  private stopped = false;
+  private round = 0;
+
+  constructor(
+    private readonly fetchPage: (cursor: string | null) => Promise<Page<Task>>,
+    private readonly filter: TaskFilter,
+    private readonly nowMs: () => number = Date.now,
+  ) {}
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly getVersion = (): number => this.version;
+
+  start(): void {
+    this.stopped = false;
+    void this.refresh();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.scheduled as number | undefined);
+    clearTimeout(this.refreshTimer as number | undefined);
+    this.scheduled = null;
+    this.refreshTimer = null;
+  }
+
+  /** A task that came while the page was open: its row fades in. */
+  isFresh(taskId: string): boolean {
+    return this.fresh.has(taskId);
+  }
+
+  /** Fetch the first page anew; what was loaded beyond it stays. */
+  readonly refresh = async (): Promise<void> => {
+    const round = ++this.round;
+    this.loading = true;
+    this.changed();
+    try {
+      const page = await this.fetchPage(null);
+      if (this.stopped || round !== this.round) return;
+      const known = new Set(page.items.map((task) => task.task_id));
+      const last = page.items.at(-1);
+      // rows of older pages stay; rows of this stretch that the answer lacks are gone
+      const older =
+        page.next_cursor === null || !last
+          ? []
+          : this.tasks.filter((task) => !known.has(task.task_id) && sortKey(task) < sortKey(last));
+      if (older.length === 0) {
+        this.cursor = page.next_cursor;
+        this.complete = page.next_cursor === null;
+      }
+      this.tasks = [...page.items, ...older];
+      this.waiting = [];
+      this.error = null;
+    } catch (thrown) {
+      if (round === this.round) this.error = asApiError(thrown);
+    } finally {
+      if (round === this.round) {
+        this.loading = false;
+        this.tell();
+      }
+    }
+  };
+
+  readonly more = async (): Promise<void> => {
+    if (this.loadingMore || this.loading || this.complete || this.cursor === null) return;
+    this.loadingMore = true;
+    this.changed();
+    try {
+      const page = await this.fetchPage(this.cursor);
+      if (this.stopped) return;
+      const known = new Set(this.tasks.map((task) => task.task_id));
+      this.tasks = [...this.tasks, ...page.items.filter((task) => !known.has(task.task_id))];
+      this.cursor = page.next_cursor;
+      this.complete = page.next_cursor === null;
+      this.error = null;
+    } catch (thrown) {
+      this.error = asApiError(thrown);
+    } finally {
+      this.loadingMore = false;
+      this.tell();
+    }
+  };
+
+  /** The reader is not at the top: new tasks wait. */
+  hold(held: boolean): void {
+    this.held = held;
+    if (!held && this.waiting.length > 0) this.release();
+  }
+
+  readonly release = (): void => {
+    this.tasks = [...this.waiting, ...this.tasks];
+    this.waiting = [];
+    this.tell();
+  };
+
+  take(news: TaskNews[]): void {
+    let unsure = false;
+    for (const { task_id, change } of news) {
+      if (change === null) {
+        this.remove(task_id);
+        continue;
+      }
+      const before = this.positions.get(task_id);
+      if (before && isBefore(change.position, before)) continue;
+      this.positions.set(task_id, change.position);
+      if (this.replace(change.task)) continue;
+      if (this.undecidable()) unsure = true;
+      else if (this.matches(change.task)) this.insert(change.task);
+    }
+    if (unsure) this.refreshSoon();
+    this.changed();
+  }
+
+  private replace(task: Task): boolean {
+    for (const list of [this.tasks, this.waiting]) {
+      const at = list.findIndex((known) => known.task_id === task.task_id);
+      if (at < 0) continue;
+      if (this.undecidable() || this.matches(task)) list[at] = task;
+      else list.splice(at, 1);
+      return true;
+    }
+    return false;
+  }
+
+  private insert(task: Task): void {
+    this.fresh.add(task.task_id);
+    const list = this.held ? this.waiting : this.tasks;
+    const key = sortKey(task);
+    let at = list.findIndex((known) => sortKey(known) < key);
+    if (at < 0) {
+      // older than all that is loaded: it comes with its page
+      if (!this.complete && list === this.tasks && list.length > 0) return;
+      at = list.length;
+    }
+    list.splice(at, 0, task);
+  }
+
+  private remove(taskId: string): void {
+    this.tasks = this.tasks.filter((task) => task.task_id !== taskId);
+    this.waiting = this.waiting.filter((task) => task.task_id !== taskId);
+  }
+
+  /** Text and time clauses are the server's to judge. */
+  private undecidable(): boolean {
+    return this.filter.q !== '' || this.filter.from !== '' || this.filter.to !== '';
+  }
+
+  private matches(task: Task): boolean {
+    const { status, agent } = this.filter;
+    return (status === '' || status.split(',').includes(task.status satisfies Status)) && (agent === '' || task.agent === agent);
+  }
+
+  private refreshSoon(): void {
+    this.refreshTimer ??= setTimeout(() => {
+      this.refreshTimer = null;
+      void this.refresh();
+    }, 2_000);
+  }
+
+  private changed(): void {
+    if (this.scheduled !== null) return;
+    this.scheduled = setTimeout(() => {
+      this.scheduled = null;
+      this.tell();
+    }, 100);
+  }
+
+  private tell(): void {
+    this.longestUs = longest(this.tasks, this.nowMs() * 1_000);
+    this.version++;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+function sortKey(task: Task): number {
+  return task.started_at_us ?? task.last_event_at_us;
+}
+
+function longest(tasks: Task[], nowUs: number): number {
+  let most = 0;
+  for (const task of tasks) {
+    const us = task.duration_us ?? (task.started_at_us === null ? 0 : nowUs - task.started_at_us);
+    if (us > most) most = us;
+  }
+  // in steps of a fifth, so that a running task does not draw every row anew each second
+  return most > 0 ? 2 ** (Math.ceil(Math.log2(most) * 4) / 4) : 0;
+}

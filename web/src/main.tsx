@@ -1,0 +1,13 @@
+import '@fontsource-variable/inter/wght.css';
+import '@fontsource-variable/jetbrains-mono/wght.css';
+import './app/tokens.css';
+import './app/base.css';
+import './ui/ui.css';
+import './app/shell.css';
+import { createRoot } from 'react-dom/client';
+import { App } from './app/App';
+import { applyTheme, preference } from './app/preferences';
+
+applyTheme(preference('theme', 'system'));
+const place = document.getElementById('root');
+if (place) createRoot(place).render(<App />);

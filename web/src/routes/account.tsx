@@ -1,0 +1,239 @@
+import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react';
+import { type ApiError, asApiError } from '../api/problems';
+import { session } from '../api/session';
+import { Link, navigate, useQuery } from '../app/router';
+import { Logo } from '../app/Logo';
+
+type Fields = Record<string, string>;
+
+/** Where to go after signing in: an address of this site only. */
+function nextAddress(query: URLSearchParams): string {
+  const next = query.get('next') ?? '/';
+  return next.startsWith('/') && !next.startsWith('//') && !next.startsWith('/\\') ? next : '/';
+}
+
+export function SignIn() {
+  const query = useQuery();
+  const code = query.get('code');
+  const next = nextAddress(query);
+  const [error, setError] = useState<ApiError | null>(null);
+  const [busy, setBusy] = useState(code !== null);
+  const redeemed = useRef<string | null>(null);
+
+  useEffect(() => {
+    // a code works once: not a second time when the effect runs again
+    if (code === null || redeemed.current === code) return;
+    redeemed.current = code;
+    session
+      .redeem(code)
+      .then(() => navigate(next, { replace: true }))
+      .catch((thrown: unknown) => {
+        // the link was used before: whoever is signed in already just goes on
+        session
+          .refresh()
+          .then((identity) => {
+            if (identity.state === 'in') navigate(next, { replace: true });
+            else {
+              setBusy(false);
+              setError(asApiError(thrown));
+              navigate('/signin', { replace: true });
+            }
+          })
+          .catch((second: unknown) => {
+            setBusy(false);
+            setError(asApiError(second));
+          });
+      });
+  }, [code, next]);
+
+  const submit = async (fields: Fields) => {
+    setBusy(true);
+    setError(null);
+    try {
+      await session.login(fields.login ?? '', fields.password ?? '');
+      navigate(next, { replace: true });
+    } catch (thrown) {
+      setError(asApiError(thrown));
+      setBusy(false);
+    }
+  };
+
+  return (
+    <AccountCard title="Sign in" error={error} sentence={signInSentence(error, code)}>
+      <Form
+        busy={busy}
+        action={busy && code ? 'Signing in…' : 'Sign in'}
+        onSubmit={submit}
+        fields={[
+          { name: 'login', label: 'Username or email', autoComplete: 'username' },
+          { name: 'password', label: 'Password', type: 'password', autoComplete: 'current-password' },
+        ]}
+        errors={error?.fields ?? {}}
+      />
+      <p className="quiet">
+        No account yet? <Link to={`/register${location.search}`}>Register</Link>
+      </p>
+    </AccountCard>
+  );
+}
+
+export function Register() {
+  const query = useQuery();
+  const next = nextAddress(query);
+  const [error, setError] = useState<ApiError | null>(null);
+  const [busy, setBusy] = useState(false);
+
+  const submit = async (fields: Fields) => {
+    setBusy(true);
+    setError(null);
+    try {
+      await session.register(fields.username ?? '', fields.email ?? '', fields.password ?? '');
+      navigate(next, { replace: true });
+    } catch (thrown) {
+      setError(asApiError(thrown));
+      setBusy(false);
+    }
+  };
+
+  return (
+    <AccountCard title="Make an account" error={error} sentence={registerSentence(error)}>
+      <Form
+        busy={busy}
+        action="Register"
+        onSubmit={submit}
+        fields={[
+          { name: 'username', label: 'Username', autoComplete: 'username' },
+          { name: 'email', label: 'Email', type: 'email', autoComplete: 'email' },
+          {
+            name: 'password',
+            label: 'Password',
+            type: 'password',
+            autoComplete: 'new-password',
+            hint: 'At least 8 characters',
+          },
+        ]}
+        errors={error?.fields ?? {}}
+      />
+      <p className="quiet">
+        You have one? <Link to={`/signin${location.search}`}>Sign in</Link>
+      </p>
+    </AccountCard>
+  );
+}
+
+function signInSentence(error: ApiError | null, code: string | null): string | null {
+  if (!error) return null;
+  if (code && error.status >= 400 && error.status < 500) {
+    return 'This sign-in link was used or has expired. Ask for a new one, or sign in here.';
+  }
+  if (error.status === 401) return 'Username or password is wrong.';
+  if (error.status === 429) return `Too many tries. ${waitSentence(error)}`;
+  return error.message;
+}
+
+function registerSentence(error: ApiError | null): string | null {
+  if (!error) return null;
+  if (error.status === 429) return `Too many tries. ${waitSentence(error)}`;
+  return error.message;
+}
+
+function waitSentence(error: ApiError): string {
+  return error.retryAfterSeconds ? `Try again in ${error.retryAfterSeconds} s.` : 'Try again in a minute.';
+}
+
+interface CardProps {
+  title: string;
+  error: ApiError | null;
+  sentence: string | null;
+  children: ReactNode;
+}
+
+function AccountCard({ title, error, sentence, children }: CardProps) {
+  useEffect(() => {
+    document.title = `${title} · AMS`;
+  }, [title]);
+  return (
+    <main className="account">
+      <div className="account-card">
+        <div className="account-brand">
+          <Logo size={28} />
+          <span>AMS</span>
+        </div>
+        <h1>{title}</h1>
+        {sentence ? (
+          <div className="strip" role="alert">
+            <p>
+              {sentence}
+              {error?.requestId ? <span className="meta"> {error.requestId}</span> : null}
+            </p>
+          </div>
+        ) : null}
+        {children}
+      </div>
+    </main>
+  );
+}
+
+interface Field {
+  name: string;
+  label: string;
+  type?: string;
+  autoComplete: string;
+  hint?: string;
+}
+
+interface FormProps {
+  fields: Field[];
+  errors: Readonly<Record<string, string>>;
+  action: string;
+  busy: boolean;
+  onSubmit: (fields: Fields) => void;
+}
+
+function Form({ fields, errors, action, busy, onSubmit }: FormProps) {
+  const [missing, setMissing] = useState<string[]>([]);
+  const form = useRef<HTMLFormElement>(null);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (!form.current || busy) return;
+    const data = new FormData(form.current);
+    const values = Object.fromEntries(fields.map(({ name }) => [name, String(data.get(name) ?? '')]));
+    const empty = fields.filter(({ name }) => !values[name]?.trim()).map(({ name }) => name);
+    setMissing(empty);
+    if (empty.length > 0) form.current.querySelector<HTMLInputElement>(`[name=${empty[0]}]`)?.focus();
+    else onSubmit(values);
+  };
+  return (
+    <form ref={form} onSubmit={submit} noValidate>
+      {fields.map((field, index) => {
+        const error = missing.includes(field.name) ? 'is needed' : errors[field.name];
+        const note = error ? `${field.label} ${error}` : field.hint;
+        return (
+          <label key={field.name} className="field">
+            <span>{field.label}</span>
+            <input
+              className="input"
+              name={field.name}
+              type={field.type ?? 'text'}
+              autoComplete={field.autoComplete}
+              autoCapitalize="none"
+              spellCheck={false}
+              // biome-ignore lint/a11y/noAutofocus: the page is this form and nothing else
+              autoFocus={index === 0}
+              aria-invalid={error ? true : undefined}
+              aria-describedby={note ? `${field.name}-note` : undefined}
+            />
+            {note ? (
+              <small id={`${field.name}-note`} className={error ? 'field-error' : 'faint'}>
+                {note}
+              </small>
+            ) : null}
+          </label>
+        );
+      })}
+      <button type="submit" className="button primary wide" disabled={busy}>
+        {action}
+      </button>
+    </form>
+  );
+}

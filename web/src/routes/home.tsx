@@ -1,0 +1,40 @@
+import { useQuery } from '@tanstack/react-query';
+import { useEffect } from 'react';
+import { asApiError } from '../api/problems';
+import { createProject, projectsQuery, queryClient } from '../api/queries';
+import { preference } from '../app/preferences';
+import { navigate } from '../app/router';
+import { ErrorStrip } from '../ui/controls';
+
+/** `/`: the project of last time, or the first. */
+export function Home() {
+  const projects = useQuery(projectsQuery);
+  const items = projects.data?.items;
+  useEffect(() => {
+    if (!items) return;
+    const last = preference('project', '');
+    const project = items.find((item) => item.project_id === last) ?? items[0];
+    if (project) navigate(`/projects/${project.project_id}/tasks`, { replace: true });
+  }, [items]);
+  if (projects.error) {
+    return <ErrorStrip error={asApiError(projects.error)} doing="Your projects" onRetry={() => projects.refetch()} />;
+  }
+  if (items?.length === 0) {
+    const create = async () => {
+      await createProject('My project');
+      await queryClient.invalidateQueries(projectsQuery);
+    };
+    return (
+      <main className="plain-page">
+        <h1>You have no project yet</h1>
+        <p className="quiet">A project holds tasks and the keys that agents send them with.</p>
+        <p>
+          <button type="button" className="button primary" onClick={create}>
+            Make one
+          </button>
+        </p>
+      </main>
+    );
+  }
+  return <div className="loading-bar" />;
+}

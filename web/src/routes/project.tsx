@@ -1,0 +1,51 @@
+import { useQuery } from '@tanstack/react-query';
+import { lazy, Suspense, useEffect } from 'react';
+import { projectsQuery } from '../api/queries';
+import { LiveProvider } from '../app/live';
+import { setPreference } from '../app/preferences';
+import { matchPath, navigate } from '../app/router';
+import { Shell } from '../app/Shell';
+import { NotFound } from './not-found';
+import { TaskPage } from './task';
+import { TasksPage } from './tasks';
+
+const KeysPage = lazy(() => import('./keys').then((module) => ({ default: module.KeysPage })));
+const AgentsPage = lazy(() => import('./agents').then((module) => ({ default: module.AgentsPage })));
+
+/** Everything under `/projects/{project}`. */
+export function ProjectPages({ path }: { path: string }) {
+  const project = matchPath('/projects/:project', path.split('/').slice(0, 3).join('/'))?.project ?? '';
+  const bare = matchPath('/projects/:project', path) !== null;
+  const task = matchPath('/projects/:project/tasks/:task', path)?.task;
+  const page = path.split('/')[3] ?? 'tasks';
+  const projects = useQuery(projectsQuery);
+  const known = projects.data?.items.some((item) => item.project_id === project);
+
+  useEffect(() => {
+    if (known) setPreference('project', project);
+  }, [known, project]);
+  useEffect(() => {
+    if (bare) navigate(`/projects/${project}/tasks`, { replace: true });
+  }, [bare, project]);
+
+  if (known === false) return <NotFound what="project" />;
+  return (
+    <LiveProvider key={project} project={project}>
+      <Shell project={project} page={page}>
+        <Suspense fallback={<div className="loading-bar" />}>
+          {task ? (
+            <TaskPage key={task} project={project} task={task} />
+          ) : page === 'tasks' ? (
+            <TasksPage project={project} />
+          ) : page === 'agents' ? (
+            <AgentsPage project={project} />
+          ) : page === 'keys' ? (
+            <KeysPage project={project} />
+          ) : bare ? null : (
+            <NotFound what="page" />
+          )}
+        </Suspense>
+      </Shell>
+    </LiveProvider>
+  );
+}

@@ -1,0 +1,58 @@
+import { useQuery } from '@tanstack/react-query';
+import { useEffect } from 'react';
+import { request } from '../api/http';
+import { asApiError } from '../api/problems';
+import { projectsQuery } from '../api/queries';
+import type { Project, TaskAnswer } from '../api/types';
+import { preference } from '../app/preferences';
+import { navigate } from '../app/router';
+import { ErrorStrip } from '../ui/controls';
+import { NotFound } from './not-found';
+
+/** How long a task may take to arrive after its agent printed its address. */
+const PATIENCE_MS = 30_000;
+
+/** `/t/{task}`: an address that an agent can print without knowing projects; it leads to the task in the right one. */
+export function TaskAddress({ task }: { task: string }) {
+  const projects = useQuery(projectsQuery);
+  const found = useQuery({
+    queryKey: ['task-address', task],
+    enabled: projects.data !== undefined,
+    queryFn: () => find(projects.data?.items ?? [], task),
+    retry: false,
+    refetchInterval: (query) => (query.state.data === null && patient() ? 1_500 : false),
+  });
+  const project = found.data;
+  useEffect(() => {
+    if (project) navigate(`/projects/${project}/tasks/${task}${location.search}`, { replace: true });
+  }, [project, task]);
+  const error = projects.error ?? found.error;
+  if (error) return <ErrorStrip error={asApiError(error)} doing="Finding the task" onRetry={() => found.refetch()} />;
+  if (project === null && !patient()) return <NotFound what="task" />;
+  return (
+    <main className="plain-page">
+      <div className="loading-bar" />
+      {project === null ? <p className="quiet">Waiting for the first event of task {task.slice(0, 8)}…</p> : null}
+    </main>
+  );
+}
+
+const opened = Date.now();
+
+function patient(): boolean {
+  return Date.now() - opened < PATIENCE_MS;
+}
+
+async function find(projects: Project[], task: string): Promise<string | null> {
+  const last = preference('project', '');
+  const order = [...projects].sort((a, b) => Number(b.project_id === last) - Number(a.project_id === last));
+  for (const project of order) {
+    try {
+      await request<TaskAnswer>(`/api/traces/${project.project_id}/tasks/${task}`);
+      return project.project_id;
+    } catch (error) {
+      if (asApiError(error).status !== 404) throw error;
+    }
+  }
+  return null;
+}

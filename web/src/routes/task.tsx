@@ -1,0 +1,269 @@
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import type { Status, Task } from '../api/types';
+import { useKeys } from '../app/keys';
+import { LivePill, useLive } from '../app/live';
+import { usePreference } from '../app/preferences';
+import { Link, navigate, useQuery, withParams } from '../app/router';
+import { ExecutionLogViewer, type Mode } from '../features/execution-log/ExecutionLogViewer';
+import { LiveTask } from '../features/execution-log/live-task';
+import type { StepTable } from '../features/execution-log/table';
+import { Silence } from '../features/execution-log/TraceStep';
+import { StepDetail } from '../features/step-detail/StepDetail';
+import { TaskOverview } from '../features/step-detail/TaskOverview';
+import '../features/task-list/task-list.css';
+import { CopyId, ErrorStrip, Ticking } from '../ui/controls';
+import { cost, count, duration, exact, nusd, plural } from '../ui/format';
+import { Icon, StatusPill } from '../ui/Icon';
+import { Splitter } from '../ui/Splitter';
+import { NotFound } from './not-found';
+import './task.css';
+
+const DETAIL_SHARE = 0.38;
+const DETAIL_MIN = 420;
+
+interface TaskPageProps {
+  project: string;
+  task: string;
+}
+
+function useLiveTask(project: string, task: string): [LiveTask, number] {
+  const client = useLive();
+  const live = useMemo(() => new LiveTask(project, task, client), [project, task, client]);
+  useEffect(() => {
+    live.start();
+    return () => live.stop();
+  }, [live]);
+  return [live, useSyncExternalStore(live.subscribe, live.getVersion)];
+}
+
+/** `/projects/{project}/tasks/{task}?step=`: the steps, and beside them the one that is open. */
+export function TaskPage({ project, task }: TaskPageProps) {
+  const [live, version] = useLiveTask(project, task);
+  const query = useQuery();
+  const step = query.get('step');
+  const mode: Mode = query.get('view') === 'log' ? 'log' : 'tree';
+  const filterText = query.get('find') ?? '';
+  const [pane, setPane] = usePreference('detail.pane', 'open');
+  const [size, setSize] = usePreference('detail.size', '');
+  const width = useWindowWidth();
+
+  const select = useCallback((id: string | null) => navigate(withParams({ step: id }), { replace: true }), []);
+  const setMode = useCallback((next: Mode) => navigate(withParams({ view: next === 'log' ? 'log' : null }), { replace: true }), []);
+  const setFilter = useCallback((text: string) => navigate(withParams({ find: text }), { replace: true }), []);
+
+  const name = live.own.document?.name ?? live.task?.name;
+  useEffect(() => {
+    document.title = name ? `${name} · AMS` : 'Task · AMS';
+  }, [name]);
+
+  useKeys({
+    Escape: () => {
+      if (filterText) setFilter('');
+      else if (step) select(null);
+      else navigate(`/projects/${project}/tasks`);
+    },
+    Enter: (event) => {
+      const { target } = event;
+      if (target instanceof HTMLElement && /^(A|BUTTON|SUMMARY)$/.test(target.tagName)) target.click();
+      else document.getElementById('detail')?.focus();
+    },
+    '\\': () => setPane(pane === 'open' ? 'closed' : 'open'),
+  });
+
+  const { table, tree } = live;
+  if (live.phase === 'failed' && live.error?.status === 404) return <NotFound what="task" />;
+  if (live.phase === 'deleted') return <Deleted project={project} />;
+  if (!table || !tree || !live.task) {
+    return live.phase === 'failed' && live.error ? (
+      <ErrorStrip error={live.error} doing="This task" onRetry={live.reload} />
+    ) : (
+      <Awaited waiting={live.phase === 'awaited'} task={task} />
+    );
+  }
+
+  const detailWidth = Number(size) || Math.max(DETAIL_MIN, Math.round(width * DETAIL_SHARE));
+  const shown = pane === 'open' || (step !== null && width <= 1100);
+  return (
+    <div className="task-page">
+      <TaskBar project={project} live={live} task={live.task} table={table} />
+      {live.error ? <ErrorStrip error={live.error} doing="Fetching this task anew" onRetry={live.reload} /> : null}
+      <div className="panes">
+        <ExecutionLogViewer
+          project={project}
+          task={task}
+          live={live}
+          table={table}
+          tree={tree}
+          version={version}
+          selectedId={step}
+          onSelect={select}
+          mode={mode}
+          onMode={setMode}
+          filterText={filterText}
+          onFilter={setFilter}
+        />
+        {shown ? (
+          <>
+            <Splitter
+              label="Width of the detail"
+              value={detailWidth}
+              min={320}
+              max={Math.max(DETAIL_MIN, width - 380)}
+              reverse
+              onChange={(next) => setSize(String(Math.round(next)))}
+              onReset={() => setSize('')}
+            />
+            <aside
+              className={step ? 'detail-pane' : 'detail-pane no-selection'}
+              style={{ width: detailWidth }}
+              aria-label={step ? 'Step' : 'Task'}
+            >
+              {step ? (
+                <StepDetail
+                  key={step}
+                  project={project}
+                  task={task}
+                  stepId={step}
+                  live={live}
+                  table={table}
+                  tree={tree}
+                  version={version}
+                  onClose={() => select(null)}
+                  onSelect={select}
+                />
+              ) : (
+                <TaskOverview
+                  project={project}
+                  task={live.task}
+                  table={table}
+                  tree={tree}
+                  version={version}
+                  onSelect={select}
+                />
+              )}
+            </aside>
+          </>
+        ) : null}
+      </div>
+    </div>
+  );
+}
+
+interface TaskBarProps {
+  project: string;
+  live: LiveTask;
+  task: Task;
+  table: StepTable;
+}
+
+/** The head: what the task is, how it stands, its totals, and how fresh all that is. */
+function TaskBar({ project, live, task, table }: TaskBarProps) {
+  const own = live.own.document;
+  const status: Status = own?.status ?? task.status;
+  const startedAtUs = own?.started_at_us ?? task.started_at_us;
+  const open = status === 'running' || status === 'waiting';
+  const errors = Math.max(table.countOf('error'), live.events > 0 ? 0 : task.errors);
+  const waiting = table.countOf('waiting');
+  const note = status === 'ok' && errors > 0 ? `${plural(errors, 'error')} inside` : undefined;
+  const nano = nusd(task.cost_usd);
+  return (
+    <header className="task-bar">
+      <Link
+        to={`/projects/${project}/tasks`}
+        className="button plain square"
+        aria-label="Back to the tasks"
+        title="Tasks (Esc)"
+      >
+        <Icon name="back" />
+      </Link>
+      <h1 className="cut" title={own?.name ?? task.name}>
+        {own?.name ?? (task.name || 'unnamed task')}
+      </h1>
+      <StatusPill status={status === 'running' && waiting > 0 ? 'waiting' : status} note={note} />
+      {open ? <Silence heardUs={live.heardUs} /> : null}
+      <dl className="task-facts">
+        <div>
+          <dt>{open ? 'so far' : ''}</dt>
+          <dd>
+            {open && startedAtUs !== null ? (
+              <Ticking sinceUs={startedAtUs} />
+            ) : (
+              duration(own?.duration_us ?? task.duration_us)
+            )}
+          </dd>
+        </div>
+        <div>
+          <dt>{table.size === 1 ? 'step' : 'steps'}</dt>
+          <dd>{exact(table.size)}</dd>
+        </div>
+        {errors > 0 ? (
+          <div>
+            <dt>{errors === 1 ? 'error' : 'errors'}</dt>
+            <dd className="bad">{exact(errors)}</dd>
+          </div>
+        ) : null}
+        {task.input_tokens + task.output_tokens > 0 ? (
+          <div title={`${exact(task.input_tokens)} tokens in, ${exact(task.output_tokens)} out`}>
+            <dt>tokens</dt>
+            <dd>
+              {count(task.input_tokens)} <span className="faint">in</span> {count(task.output_tokens)}{' '}
+              <span className="faint">out</span>
+            </dd>
+          </div>
+        ) : null}
+        {nano === null ? null : (
+          <div
+            title={
+              task.unpriced_steps > 0
+                ? `$${task.cost_usd}, without ${plural(task.unpriced_steps, 'step')} of unknown price`
+                : `$${task.cost_usd}`
+            }
+          >
+            <dt>{task.unpriced_steps > 0 ? 'at least' : 'cost'}</dt>
+            <dd>{cost(nano)}</dd>
+          </div>
+        )}
+      </dl>
+      <span style={{ flex: 1 }} />
+      <CopyId id={task.task_id} what="the task’s id" />
+      <LivePill />
+    </header>
+  );
+}
+
+function Awaited({ waiting, task }: { waiting: boolean; task: string }) {
+  return (
+    <div className="awaited" aria-busy="true">
+      <div className="loading-bar" />
+      {waiting ? (
+        <p className="listening" role="status">
+          <span className="live-dot" aria-hidden="true" /> Waiting for the first event of task {task.slice(0, 8)}…
+        </p>
+      ) : null}
+    </div>
+  );
+}
+
+function Deleted({ project }: { project: string }) {
+  return (
+    <div className="plain-page">
+      <h1>This task was deleted</h1>
+      <p className="quiet">Someone deleted it a moment ago, while this page was open.</p>
+      <p>
+        <Link className="button" to={`/projects/${project}/tasks`}>
+          To the tasks
+        </Link>
+      </p>
+    </div>
+  );
+}
+
+function useWindowWidth(): number {
+  const [width, setWidth] = useState(window.innerWidth);
+  useEffect(() => {
+    const measure = () => setWidth(window.innerWidth);
+    window.addEventListener('resize', measure);
+    return () => window.removeEventListener('resize', measure);
+  }, []);
+  return width;
+}

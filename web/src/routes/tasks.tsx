@@ -1,0 +1,268 @@
+import { useQuery as useServer } from '@tanstack/react-query';
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
+import { request } from '../api/http';
+import { agentsQuery } from '../api/queries';
+import { type Page, STATUSES, type Task } from '../api/types';
+import { useKeys } from '../app/keys';
+import { LivePill, useLive } from '../app/live';
+import { navigate, useQuery, withParams } from '../app/router';
+import { GettingStarted } from '../features/getting-started/GettingStarted';
+import { PAGE_SIZE, type TaskFilter, TaskFeed } from '../features/task-list/feed';
+import { TaskList } from '../features/task-list/TaskList';
+import '../features/task-list/task-list.css';
+import { ErrorStrip, Menu } from '../ui/controls';
+import { Icon, StatusMark } from '../ui/Icon';
+
+function useFeed(project: string, filter: TaskFilter): TaskFeed {
+  const live = useLive();
+  const { q, status, agent, from, to } = filter;
+  const feed = useMemo(
+    () =>
+      new TaskFeed(
+        (cursor) =>
+          request<Page<Task>>(`/api/traces/${project}/tasks`, {
+            query: { q, status, agent, from, to, limit: PAGE_SIZE, cursor },
+          }),
+        { q, status, agent, from, to },
+      ),
+    [project, q, status, agent, from, to],
+  );
+  useEffect(() => {
+    feed.start();
+    const following = live.followList({
+      onTasks: (news) => feed.take(news),
+      onLost: () => void feed.refresh(),
+    });
+    return () => {
+      following.stop();
+      feed.stop();
+    };
+  }, [feed, live]);
+  useSyncExternalStore(feed.subscribe, feed.getVersion);
+  return feed;
+}
+
+/** `/projects/{project}/tasks`: the filter is the address. */
+export function TasksPage({ project }: { project: string }) {
+  const query = useQuery();
+  const filter: TaskFilter = {
+    q: query.get('q') ?? '',
+    status: query.get('status') ?? '',
+    agent: query.get('agent') ?? '',
+    from: query.get('from') ?? '',
+    to: query.get('to') ?? '',
+  };
+  const feed = useFeed(project, filter);
+  const filtered = Object.values(filter).some(Boolean);
+  const empty = feed.tasks.length === 0 && !feed.loading && !feed.error;
+
+  useEffect(() => {
+    document.title = 'Tasks · AMS';
+  }, []);
+
+  return (
+    <div className="tasks">
+      <h1 className="visually-hidden">Tasks</h1>
+      {empty && !filtered ? null : <QueryLine project={project} filter={filter} />}
+      {feed.error && filter.q && feed.error.status === 400 ? (
+        <p className="query-note" role="alert">
+          {feed.error.message}
+          {feed.error.hint.column ? ` (column ${feed.error.hint.column})` : ''}
+          {feed.error.hint.suggestion ? (
+            <>
+              {' '}
+              Did you mean <code>{feed.error.hint.suggestion}</code>?
+            </>
+          ) : null}
+        </p>
+      ) : feed.error ? (
+        <ErrorStrip error={feed.error} doing="The tasks" onRetry={feed.refresh} />
+      ) : null}
+      {feed.loading && feed.tasks.length > 0 ? <div className="loading-bar" /> : null}
+      {empty ? (
+        filtered ? (
+          <NoHits filter={filter} />
+        ) : (
+          <GettingStarted project={project} />
+        )
+      ) : feed.loading && feed.tasks.length === 0 ? (
+        <Ghosts />
+      ) : (
+        <TaskList project={project} feed={feed} />
+      )}
+      {feed.waiting.length > 0 ? (
+        <button
+          type="button"
+          className="new-pill"
+          onClick={() => {
+            feed.release();
+            document.querySelector('.task-grid')?.scrollTo({ top: 0 });
+          }}
+        >
+          {feed.waiting.length} new
+        </button>
+      ) : null}
+    </div>
+  );
+}
+
+function QueryLine({ project, filter }: { project: string; filter: TaskFilter }) {
+  const [text, setText] = useState(filter.q);
+  const input = useRef<HTMLInputElement>(null);
+  const agents = useServer(agentsQuery(project));
+
+  // the address changes from elsewhere too (back, a removed clause)
+  useEffect(() => setText(filter.q), [filter.q]);
+  useEffect(() => {
+    if (text === filter.q) return;
+    const timer = setTimeout(() => navigate(withParams({ q: text.trim() }), { replace: true }), 300);
+    return () => clearTimeout(timer);
+  }, [text, filter.q]);
+  useKeys({ '/': () => input.current?.focus() });
+
+  return (
+    <search className="query-line">
+      <div className="query-box">
+        <Icon name="search" />
+        <input
+          ref={input}
+          className="input"
+          type="text"
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter') navigate(withParams({ q: text.trim() }));
+            if (event.key === 'Escape') event.currentTarget.blur();
+          }}
+          aria-label="Query"
+          placeholder="Words, or status:error agent:planner latency:>2s cost:>0.01"
+          spellCheck={false}
+          autoComplete="off"
+        />
+        {text ? (
+          <button
+            type="button"
+            className="button plain small square clear"
+            aria-label="Clear the query"
+            onClick={() => setText('')}
+          >
+            <Icon name="close" />
+          </button>
+        ) : (
+          <kbd aria-hidden="true">/</kbd>
+        )}
+      </div>
+      <Menu
+        name="Filter by status"
+        className="button"
+        align="end"
+        label={
+          <>
+            {filter.status || 'Any status'}
+            <Icon name="down" />
+          </>
+        }
+      >
+        {(close) =>
+          ['', ...STATUSES].map((status) => (
+            <button
+              key={status}
+              type="button"
+              className="menu-item"
+              aria-current={status === filter.status}
+              onClick={() => {
+                navigate(withParams({ status }));
+                close();
+              }}
+            >
+              <span style={{ width: 14 }}>
+                {status ? <StatusMark status={status as (typeof STATUSES)[number]} /> : null}
+              </span>
+              {status || 'Any status'}
+            </button>
+          ))
+        }
+      </Menu>
+      <Menu
+        name="Filter by agent"
+        className="button"
+        align="end"
+        label={
+          <>
+            <span className="cut" style={{ maxWidth: 140 }}>
+              {filter.agent || 'Any agent'}
+            </span>
+            <Icon name="down" />
+          </>
+        }
+      >
+        {(close) =>
+          ['', ...(agents.data?.items.map((agent) => agent.name) ?? [])].map((agent) => (
+            <button
+              key={agent}
+              type="button"
+              className="menu-item"
+              aria-current={agent === filter.agent}
+              onClick={() => {
+                navigate(withParams({ agent }));
+                close();
+              }}
+            >
+              {agent || 'Any agent'}
+            </button>
+          ))
+        }
+      </Menu>
+      <LivePill />
+    </search>
+  );
+}
+
+function NoHits({ filter }: { filter: TaskFilter }) {
+  const clauses: [string, string, string][] = Object.entries(filter).flatMap(([name, value]) => {
+    if (!value) return [];
+    if (name !== 'q') return [[name, `${name}:${value}`, ''] as [string, string, string]];
+    const words: string[] = value.match(/-?(?:\w+(?:\.\w+)?:)?(?:"[^"]*"?|\([^)]*\)?|\S+)/g) ?? [];
+    return words.map(
+      (word, index) => ['q', word, words.filter((_, at) => at !== index).join(' ')] as [string, string, string],
+    );
+  });
+  return (
+    <div className="no-hits">
+      <h2>No task fits</h2>
+      <p className="quiet">Take a clause away:</p>
+      <div className="clauses">
+        {clauses.map(([name, word, rest], index) => (
+          <span key={`${word}-${index}`} className="chip">
+            {word}
+            <button
+              type="button"
+              aria-label={`Remove ${word}`}
+              onClick={() => navigate(withParams({ [name]: rest || null }))}
+            >
+              <Icon name="close" />
+            </button>
+          </span>
+        ))}
+      </div>
+      <button
+        type="button"
+        className="button"
+        onClick={() => navigate(withParams({ q: null, status: null, agent: null, from: null, to: null }))}
+      >
+        Show all tasks
+      </button>
+    </div>
+  );
+}
+
+/** Rows of the true height while there is nothing old to keep. */
+function Ghosts() {
+  return (
+    <div style={{ padding: '40px 16px', display: 'grid', gap: 14 }} aria-hidden="true">
+      {Array.from({ length: 14 }, (_, index) => (
+        <div key={index} className="ghost" style={{ height: 18, width: `${92 - ((index * 37) % 40)}%` }} />
+      ))}
+    </div>
+  );
+}
