@@ -43,7 +43,7 @@ async def article(topic: Topic, luck: Luck, chance: random.Random) -> None:
 async def question(asked: Question, chance: random.Random) -> None:
     """One customer's question as a task."""
     with ams.task(
-        "Answer a customer", kind="support", user_id=asked.customer, conversation_id=f"chat-{asked.customer}", tags={"channel": "chat"}
+        f"Answer {asked.customer.title()}", kind="support", user_id=asked.customer, conversation_id=f"chat-{asked.customer}", tags={"channel": "chat"}
     ) as task:
         task.input = asked.text
         task.output = await Helpdesk(asked, chance).answer(asked.text)

@@ -19,6 +19,11 @@ CHUNKS_KEPT_MAX = 1_000
 _LAZY = frozenset({GeneratorType, AsyncGeneratorType, CoroutineType})
 
 
+def is_function(target: object) -> bool:
+    """Whether a decorator was put on it without parentheses."""
+    return callable(target) or isinstance(target, staticmethod | classmethod)
+
+
 def decorate(function: F, wish: Wish) -> F:
     """``function``, every call of which is a step. Exceptions pass untouched; with tracing off nothing else happens."""
     if isinstance(function, staticmethod | classmethod):

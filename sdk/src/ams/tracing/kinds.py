@@ -5,6 +5,7 @@ from contextvars import copy_context
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, overload
 
+from ams.tracing.decorators import is_function
 from ams.tracing.handles import Step, Task
 from ams.tracing.records import AgentRecord
 from ams.tracing.wishes import Wish
@@ -43,7 +44,7 @@ class Kind:
             **options: input (what goes in), model (the model asked), agent (whose step it is, else that of the step around it),
                 capture_input and capture_output (False keeps arguments or the result out of AMS).
         """
-        if callable(name):
+        if is_function(name):
             return Step(Wish(None, self._type))(name)
         return Step(Wish(name if name is None else str(name), self._type, **options))
 
@@ -132,7 +133,7 @@ class AgentKind:
             )
             return AgentStep(Wish(called, "agent", agent=called, registration=about, **options))
 
-        if callable(name):
+        if is_function(name):
             return introduced(_name_of(name), description or _first_line(name))(name)
         if name is None:
             return AgentStep(
@@ -211,7 +212,7 @@ class TaskKind:
             "environment": environment,
             "tags": dict(tags) if tags else None,
         }
-        if callable(name):
+        if is_function(name):
             return Task(Wish(None, type, about=about, **options))(name)
         return Task(Wish(name if name is None else str(name), type, about=about, **options))
 

@@ -1,0 +1,169 @@
+"""A tiny intake of its own over real HTTP, and an SDK that sends to it."""
+
+import gzip
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
+from typing import TypeVar
+
+import msgspec
+import pytest
+
+import ams
+from ams.tracing.runtime import runtime
+from ams_contracts import codec
+from ams_contracts.documents import StepDocument, TaskDocument
+from ams_contracts.events import Event, PayloadStored, StepEnded, StepRecorded, StepStarted, TaskEnded, TaskStarted, TaskUpdated
+from ams_contracts.native import NativeBatch, NativeRequest
+
+E = TypeVar("E")
+WAIT_SECONDS = 10.0
+_decoder = msgspec.json.Decoder(NativeRequest)
+
+
+class Answer(msgspec.Struct):
+    """What the intake shall answer instead of taking the request."""
+
+    status: int
+    headers: dict[str, str] = {}
+    body: bytes = b"{}"
+
+
+class FakeIntake:
+    """Keeps the port's promise: 200 means taken; whatever else means that nothing was."""
+
+    def __init__(self) -> None:
+        self.requests: list[NativeRequest] = []
+        self.sizes: list[int] = []
+        self.keys: set[str | None] = set()
+        self.refusals: deque[Answer] = deque()
+        self.rejects: Callable[[Event], str | None] = lambda _: None
+        self.seen = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.changed = threading.Condition()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self.gate.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def take(self, body: bytes, key: str | None) -> Answer:
+        self.gate.wait(WAIT_SECONDS)
+        request = codec.decode(_decoder, body, bytes_max=4 * 1024 * 1024)
+        with self.changed:
+            self.seen += 1
+            self.keys.add(key)
+            self.changed.notify_all()
+            if self.refusals:
+                return self.refusals.popleft()
+            rejected = [
+                {"event_id": event.event_id, "code": code}
+                for batch in request.batches
+                for event in batch.events
+                if (code := self.rejects(event))
+            ]
+            self.requests.append(request)
+            self.sizes.append(len(body))
+            accepted = sum(len(batch.events) for batch in request.batches) - len(rejected)
+            return Answer(200, {}, msgspec.json.encode({"accepted": accepted, "rejected": rejected}))
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        intake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                answer = intake.take(body, self.headers.get("authorization")) if self.path == "/v1/batches" else Answer(404)
+                self.send_response(answer.status)
+                for name, value in {**answer.headers, "content-length": str(len(answer.body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+        return Handler
+
+    # -- questions; each takes what is there now
+
+    def batches(self) -> list[NativeBatch]:
+        with self.changed:
+            return [batch for request in self.requests for batch in request.batches]
+
+    def events(self) -> list[Event]:
+        return [event for batch in self.batches() for event in batch.events]
+
+    def of(self, *kinds: type[E]) -> list[E]:
+        return [event for event in self.events() if isinstance(event, kinds)]
+
+    def steps(self) -> dict[str, StepDocument]:
+        """The last document of every step, by name."""
+        return {event.step.name: event.step for event in self.of(StepStarted, StepEnded, StepRecorded)}
+
+    def step_ids(self) -> dict[str, str]:
+        return {event.step.name: event.step_id for event in self.of(StepStarted, StepEnded, StepRecorded)}
+
+    def tasks(self) -> dict[str | None, TaskDocument]:
+        """The last document of every task, by id."""
+        return {
+            batch.task_id: event.task
+            for batch in self.batches()
+            for event in batch.events
+            if isinstance(event, TaskStarted | TaskUpdated | TaskEnded)
+        }
+
+    def payload(self, step_name: str, slot: str) -> PayloadStored:
+        step_id = self.step_ids()[step_name]
+        return next(event for event in reversed(self.of(PayloadStored)) if event.step_id == step_id and event.slot == slot)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Until ``condition`` holds; it is asked after every request."""
+        deadline = monotonic() + WAIT_SECONDS
+        with self.changed:
+            while not condition():
+                assert self.changed.wait(max(0.0, deadline - monotonic())), "waited in vain"
+
+
+@pytest.fixture
+def intake() -> Generator[FakeIntake]:
+    server = FakeIntake()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def tracing(intake: FakeIntake) -> Generator[FakeIntake]:
+    """Tracing is on and goes to ``intake``, fast."""
+    ams.init(
+        "ams_test", endpoint=intake.url, flush_interval_seconds=0.01, backoff_first_seconds=0.02, backoff_max_seconds=0.1, announce=False
+    )
+    yield intake
+    intake.gate.set()
+    ams.shutdown(timeout_seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_trouble(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Whatever a test does, our own code must not have failed in silence."""
+    for name in ("AMS_API_KEY", "AMS_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    runtime.troubled = False
+    with caplog.at_level(logging.WARNING, logger="ams"):
+        yield
+    assert not runtime.troubled, caplog.text
