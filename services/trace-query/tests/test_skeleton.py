@@ -111,7 +111,17 @@ async def test_q60_a_circle_of_parents_is_cut(ada, store) -> None:
 
 @pytest.mark.parametrize(
     ("parents", "closing"),
-    [([], []), ([-1, 0, 1], []), ([0], [0]), ([1, 0], [0]), ([1, 2, 0], [0]), ([1, -1], []), ([2, 0, 1, 2, 4], [0, 4]), ([3, 0, 1, -1], []), ([1, 2, 1], [1])],
+    [
+        ([], []),
+        ([-1, 0, 1], []),
+        ([0], [0]),
+        ([1, 0], [0]),
+        ([1, 2, 0], [0]),
+        ([1, -1], []),
+        ([2, 0, 1, 2, 4], [0, 4]),
+        ([3, 0, 1, -1], []),
+        ([1, 2, 1], [1]),
+    ],
 )
 def test_one_row_of_every_circle_is_named(parents: list[int], closing: list[int]) -> None:
     assert rows_that_close_a_circle(parents) == closing

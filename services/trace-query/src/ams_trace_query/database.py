@@ -13,6 +13,7 @@ from ams_kit.db import check_pool, open_pool
 from ams_kit.http.problems import QueryTimeoutError, UnavailableError
 
 ACQUIRE_SECONDS = 2
+BEGIN_ATTEMPTS = 3
 Statement = Select[*tuple[Any, ...]]
 _DIALECT = dialect.dialect()
 
@@ -21,17 +22,20 @@ _BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT set_config('ams.project_id', '{project}', true),
        set_config('search_path', (SELECT quote_ident(name) FROM public.generations WHERE current), true)"""
 
-_AWAY = (
+_CUT = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the end of a connection was read in the middle of something else
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+)
+_NOT_READY = (
+    asyncpg.InsufficientResourcesError,
+    asyncpg.SerializationError,
     asyncpg.UndefinedTableError,  # not migrated yet
     asyncpg.UndefinedColumnError,
     asyncpg.InvalidSchemaNameError,
-    asyncpg.SerializationError,
 )
 
 
@@ -78,6 +82,7 @@ class Database:
             "statement_timeout": str(statement_timeout_ms),
             "plan_cache_mode": "force_custom_plan",  # a plan for this day and this project, not for the average of all
             "jit": "off",
+            "work_mem": "32MB",  # a skeleton of 100,000 steps sorts 25 MB, and should not do so on disk
         }
         return cls(await open_pool(url, application="ams-trace-query", size_max=connections_max, server_settings=server_settings))
 
@@ -98,17 +103,35 @@ class Database:
         """
         if not is_uuid(project_id):
             raise ValueError("a project id is a UUID")
+        connection = await self._begun(_BEGIN.format(project=project_id))
         try:
-            connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise UnavailableError("The database does not answer.") from error
-        try:
-            await connection.execute(_BEGIN.format(project=project_id))
             yield Reader(connection)
             await connection.execute("COMMIT")
         except (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError, TimeoutError) as error:
             raise QueryTimeoutError("Narrow the time range or the query.") from error
-        except _AWAY as error:
+        except (*_CUT, *_NOT_READY) as error:
             raise UnavailableError("The database does not answer.") from error
         finally:
             await self._pool.release(connection)  # rolls back what an error left open
+
+    async def _begun(self, begin: str) -> Any:
+        """A connection with an open transaction. One that was cut while it lay in the pool is replaced: nothing was asked of it yet."""
+        for attempt in range(BEGIN_ATTEMPTS):
+            try:
+                connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                raise UnavailableError("The database does not answer.") from error
+            try:
+                await connection.execute(begin)
+            except (*_CUT, *_NOT_READY, TimeoutError) as error:
+                if isinstance(error, _CUT):
+                    connection.terminate()
+                await self._pool.release(connection)
+                if attempt == BEGIN_ATTEMPTS - 1 or not isinstance(error, _CUT):
+                    raise UnavailableError("The database does not answer.") from error
+            except BaseException:
+                await self._pool.release(connection)
+                raise
+            else:
+                return connection
+        raise AssertionError("the last attempt returns or raises")

@@ -12,11 +12,15 @@ RETRY_AFTER_SECONDS = 2
 
 
 class Gate:
-    """Searches and skeletons pass one by one; a few wait shortly, the others are told to come back."""
+    """Searches and skeletons pass, some at a time; a few wait shortly, the others are told to come back.
+
+    Attributes:
+        waiting: How many do.
+    """
 
     def __init__(self, slots: int) -> None:
         self._slots = asyncio.Semaphore(slots)
-        self._waiting = 0
+        self.waiting = 0
         self._waiting_max = slots * WAITING_PER_SLOT
 
     @asynccontextmanager
@@ -26,15 +30,15 @@ class Gate:
         Raises:
             UnavailableError: None became free in 2 s, or too many wait already.
         """
-        if self._slots.locked() and self._waiting >= self._waiting_max:
+        if self._slots.locked() and self.waiting >= self._waiting_max:
             raise _busy()
-        self._waiting += 1
+        self.waiting += 1
         try:
             await asyncio.wait_for(self._slots.acquire(), WAIT_SECONDS)
         except TimeoutError:
             raise _busy() from None
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
         try:
             yield
         finally:

@@ -1,0 +1,185 @@
+"""What is answered when the database is away, slow or not made yet, and when too many ask at once."""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+import time
+
+import asyncpg
+import httpx
+import pytest
+from litestar.testing import AsyncTestClient
+
+from ams_kit.http.problems import UnavailableError
+from ams_trace_query import gate as gates
+from ams_trace_query.gate import Gate
+
+HEADERS = {"Authorization": "Bearer ada"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://nobody:x@127.0.0.1:1/nothing", "postgresql://nobody:x@unknown.invalid/nothing"],
+)
+async def test_without_a_database_the_answer_is_503_and_the_service_is_not_ready(make_query_app, store, url: str) -> None:
+    async with AsyncTestClient(make_query_app(database_url=url)) as client:
+        response = await client.get(f"/api/traces/{store.project_id}/tasks", headers=HEADERS)
+
+        assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+        assert response.headers["retry-after"]
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_before_the_migrations_the_answer_is_503(make_query_app, postgres_admin_url: str, store) -> None:
+    async with AsyncTestClient(make_query_app(database_url=postgres_admin_url)) as client:  # a database without our tables
+        response = await client.get(f"/api/traces/{store.project_id}/tasks", headers=HEADERS)
+
+    assert response.status_code == 503
+
+
+async def test_it_comes_back_after_its_connections_were_cut(ada, store, traces_url: str) -> None:
+    task_id = await store.task()
+    await ada.get("tasks")
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ams-trace-query' AND datname = current_database()"
+    )
+    await store.execute(cut)
+
+    statuses = [(await ada.answer("tasks")).status_code for _ in range(3)]
+
+    assert statuses == [200, 200, 200]
+    assert (await ada.get("tasks"))["items"][0]["task_id"] == task_id
+
+
+async def test_q68_a_query_that_takes_too_long_is_answered_504(make_query_app, store, traces_url: str) -> None:
+    await store.task()
+    locker = await asyncpg.connect(traces_url)
+    async with AsyncTestClient(make_query_app(statement_timeout_ms=200)) as client:
+        async with locker.transaction():
+            await locker.execute("LOCK TABLE g1.agents IN ACCESS EXCLUSIVE MODE")  # a query that waits is as slow as one that works
+
+            response = await client.get(f"/api/traces/{store.project_id}/agents", headers=HEADERS)
+
+        assert (response.status_code, response.json()["code"]) == (504, "query_timeout")
+        assert (await client.get(f"/api/traces/{store.project_id}/agents", headers=HEADERS)).status_code == 200
+    await locker.close()
+
+
+async def test_the_current_generation_is_read_and_a_swap_is_one_row(ada, store) -> None:
+    await store.task(name="of g1")
+    generation = f"g{secrets.randbelow(10**9) + 2}"
+    await store.execute(f"CREATE SCHEMA {generation}")
+    try:
+        await store.execute(f"CREATE TABLE {generation}.tasks (LIKE g1.tasks); CREATE TABLE {generation}.positions (LIKE g1.positions)")
+        await store.execute(
+            f"GRANT USAGE ON SCHEMA {generation} TO ams_reader; GRANT SELECT ON ALL TABLES IN SCHEMA {generation} TO ams_reader"
+        )
+        await store.execute("INSERT INTO public.generations VALUES ($1, false, 2, 1)", generation)
+        before = await ada.get("tasks")
+        await store.execute("UPDATE public.generations SET current = false WHERE current")
+        await store.execute("UPDATE public.generations SET current = true WHERE name = $1", generation)
+
+        after = await ada.get("tasks")
+    finally:
+        await store.execute("DELETE FROM public.generations WHERE name <> 'g1'")
+        await store.execute("UPDATE public.generations SET current = true WHERE name = 'g1'")
+        await store.execute(f"DROP SCHEMA {generation} CASCADE")
+
+    assert [item["name"] for item in before["items"]] == ["of g1"]
+    assert after["items"] == []
+
+
+async def test_q66_many_heavy_queries_at_once_leave_cheap_ones_fast(make_query_app, store) -> None:
+    await store.task()
+    async with AsyncTestClient(make_query_app(heavy_queries_max=2)) as client:
+        base = f"/api/traces/{store.project_id}"
+        await client.get(f"{base}/tasks", headers=HEADERS)
+
+        heavy = [asyncio.create_task(client.get(f"{base}/steps", params={"q": "refund"}, headers=HEADERS)) for _ in range(100)]
+        started = time.perf_counter()
+        cheap = await client.get("/livez")
+        elapsed = time.perf_counter() - started
+        answers = await asyncio.gather(*heavy)
+
+    assert cheap.status_code == 200
+    assert elapsed < 2
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert all(answer.json()["code"] == "busy" and answer.headers["retry-after"] for answer in refused)
+
+
+async def test_a_gate_lets_some_wait_and_refuses_the_others() -> None:
+    gate = Gate(1)
+    release = asyncio.Event()
+    entered = asyncio.Event()
+
+    async def hold() -> None:
+        async with gate.enter():
+            entered.set()
+            await release.wait()
+
+    holder = asyncio.create_task(hold())
+    await entered.wait()
+    waiters = [asyncio.create_task(hold()) for _ in range(gates.WAITING_PER_SLOT)]
+    await asyncio.wait_for(_until(lambda: gate.waiting == gates.WAITING_PER_SLOT), 5)
+
+    with pytest.raises(UnavailableError):
+        async with gate.enter():
+            pass
+    release.set()
+    await asyncio.gather(holder, *waiters)
+    async with gate.enter():
+        pass
+
+
+async def _until(condition) -> None:
+    while not condition():  # noqa: ASYNC110  a counter has no event
+        await asyncio.sleep(0)
+
+
+async def test_a_gate_that_stays_shut_refuses_after_its_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "WAIT_SECONDS", 0.01)
+    gate = Gate(1)
+
+    async with gate.enter():
+        with pytest.raises(UnavailableError):
+            async with gate.enter():
+                pass
+
+
+def test_the_process_serves_stops_on_sigterm_and_names_a_missing_setting(traces_url: str, redis_url: str) -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
+    missing = subprocess.run(
+        [sys.executable, "-m", "ams_trace_query", "serve"], env=environ, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert missing.returncode == 2
+    assert "missing setting" in missing.stderr
+    assert missing.stderr.count("\n") == 1
+
+    settings = {
+        "AMS_DATABASE_URL": traces_url,
+        "AMS_REDIS_URL": redis_url,
+        "AMS_SERVICE_SECRET": "s" * 32,
+        "AMS_PUBLIC_URL": "http://localhost",
+        "AMS_IDENTITY_URL": "http://127.0.0.1:1",
+        "AMS_HEALTH_URLS": "identity=http://127.0.0.1:1",
+        "AMS_KAFKA_BOOTSTRAP": "x:1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ams_trace_query", "serve"], env={**environ, **settings}, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        port = next(int(line.split('"port":')[1].split(",")[0].strip("} \n")) for line in process.stderr if '"listening"' in line)
+        base = f"http://127.0.0.1:{port}"
+        with httpx.Client(transport=httpx.HTTPTransport(retries=20), trust_env=False) as client:
+            assert client.get(f"{base}/livez").status_code == 200
+            assert client.get(f"{base}/api/health").json() == {"status": "degraded", "services": {"identity": "down"}}
+            assert client.get(f"{base}/api/traces/openapi/openapi.json").json()["info"]["title"] == "AMS trace-query"
+            assert client.get(f"{base}/api/traces/0198f3aa-0000-7000-8000-0000000000aa/tasks").status_code == 401
+            assert client.get(f"{base}/nothing").headers["content-type"] == "application/problem+json"
+    finally:
+        process.terminate()
+        assert process.wait(10) in {0, -15}
