@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from ams_trace_ingest.projector.derive import root_rank, show_document, show_root, show_status
+from ams_trace_ingest.projector.derive import root_rank, show_document, show_no_root, show_root, show_status
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.reading import Buried, ReaderBase, StepsReader
 from ams_trace_ingest.projector.rules import Rules, candidates
@@ -214,18 +214,23 @@ async def _choose_root(connection: Connection, task: TaskWork, row: TaskRow) -> 
     """The earliest parentless step. Nothing to do unless one of them, or the one so far, changed."""
     root = task.steps.get(row.root_step_id) if row.root_step_id is not None else None
     known = [step for step in task.steps.values() if _parentless(step)]
-    if not any(step.changed for step in known) and (root is None or not root.changed):
+    if not any(_redocumented(step) for step in known) and (root is None or not root.changed):
         return
     if root is not None and _sank(root) and task.day is not None:  # a row that is not loaded may be the earliest now
         earliest = await steps.earliest_root(connection, row.project_id, row.task_id, task.day)
         known = [] if earliest is None else [task.steps.setdefault(earliest.step_id, StepWork.of(earliest))]
     ranked = sorted((root_rank(step.step_id, step.state.document), step.step_id) for step in known if step.state.document is not None)
     if not ranked:
-        row.root_step_id = None
+        show_no_root(row)
         return
     best = task.steps[ranked[0][1]]
     if best.state.document is not None:
         show_root(row, best.step_id, best.state.document, best.state.status)
+
+
+def _redocumented(step: StepWork) -> bool:
+    """Whether the batch brought the document that counts: only then ``_join_steps`` has loaded the root beside it."""
+    return step.stored is None or step.stored.state.stamp != step.state.stamp
 
 
 def _sank(root: StepWork) -> bool:

@@ -50,6 +50,17 @@ def show_root(row: TaskRow, step_id: str, document: StepDocument, status: Status
         row.sort_at_us = document.started_at_us
 
 
+def show_no_root(row: TaskRow) -> None:
+    """The step that was the root has a parent now, and no other is without one: as if none had come."""
+    row.root_step_id = None
+    if row.document is not None:
+        return
+    row.name, row.agent, row.status = "", None, Status.RUNNING
+    row.started_at_us = row.ended_at_us = row.duration_us = None
+    row.conversation_id = row.user_id = row.environment = row.preview = row.error_type = row.error_message = None
+    row.tags = "{}"
+
+
 def show_status(row: TaskRow, state: TaskState) -> None:
     """The status of an open task follows its open steps: waiting before running before lost."""
     if state.stamp is not None and state.document is not None:

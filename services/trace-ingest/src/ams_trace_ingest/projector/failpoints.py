@@ -1,4 +1,7 @@
-"""Places where a test kills the process, by name. Nothing unless ``AMS_TEST_FAILPOINT`` is set when the process starts."""
+"""Places where a test kills the process, by name. Nothing unless ``AMS_TEST_FAILPOINT`` is set when the process starts.
+
+``after_copy`` dies at the first passage, ``after_copy:3`` at the third.
+"""
 
 import os
 import signal
@@ -9,10 +12,13 @@ NAMES = (
     "after_task_rows", "after_producers", "after_agents", "after_letters", "after_move", "after_commit",
 )  # fmt: skip
 
-_armed = os.environ.get(ENVIRONMENT)
+_armed, _, _passes = os.environ.get(ENVIRONMENT, "").partition(":")
+_left = [int(_passes or 1)]
 
 
 def failpoint(name: str) -> None:
     """Die here, at once and without a word, when a test asked for it."""
-    if _armed is not None and _armed == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _armed and _armed == name:
+        _left[0] -= 1
+        if _left[0] <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)

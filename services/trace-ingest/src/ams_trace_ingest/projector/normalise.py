@@ -5,6 +5,8 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
+from ams_trace_ingest.mapping import flags as flags_of
+
 from ams_contracts.documents import StepDocument, TaskDocument
 
 DURATION_MAX_US = 10**15  # 31 years
@@ -12,11 +14,8 @@ COST_MAX_NUSD = 10**15  # a million dollars for one step
 ATTEMPTS_MAX = 1_000_000
 FLAGS_MAX = 32
 
-FLAG_TEXT_REPLACED = "text_replaced"
-FLAG_DURATION = "duration_out_of_range"
-FLAG_COST = "cost_out_of_range"
-FLAG_ATTEMPTS = "attempts_out_of_range"
-FLAG_PARENT_SELF = "parent_self"
+FLAG_DURATION = "bad_duration"
+FLAG_ATTEMPTS = "bad_attempts"
 
 # an escape, whole; pairs of surrogates are one
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -46,19 +45,27 @@ def mend(value: bytes) -> tuple[bytes, frozenset[int]]:
     if mended == value:
         return value, frozenset()
     try:
-        events = _events.decode(value).events
+        events = [bytes(event) for event in _events.decode(mended).events]
     except (msgspec.DecodeError, RecursionError):
         return mended, frozenset()
-    return mended, frozenset(index for index, event in enumerate(events) if _mend(bytes(event)) != bytes(event))
+    changed: set[int] = set()
+    at = 0
+    for index, event in enumerate(events):
+        at = mended.index(event, at)
+        if value[at : at + len(event)] != event:
+            changed.add(index)
+        at += len(event)
+    return mended, frozenset(changed)
 
 
 def _mend(value: bytes) -> bytes:
+    """The replacement is as long as what it replaces, so every place stays where it was."""
     return _ESCAPE.sub(lambda found: b"\\ufffd" if _BAD_ESCAPE.fullmatch(found[0]) else found[0], value)
 
 
 def checked_step(document: StepDocument, step_id: str, *, replaced: bool) -> StepDocument:
     """A document whose numbers are in range: what was not is null (or the nearest) and flagged."""
-    flags: list[str] = [FLAG_TEXT_REPLACED] if replaced else []
+    flags: list[str] = [flags_of.REPLACED_CHARACTERS] if replaced else []
     changes: dict[str, object] = {}
     for name in ("duration_us", "ttft_us"):
         value = getattr(document, name)
@@ -67,13 +74,13 @@ def checked_step(document: StepDocument, step_id: str, *, replaced: bool) -> Ste
             flags.append(FLAG_DURATION)
     if document.cost_nusd is not None and not 0 <= document.cost_nusd <= COST_MAX_NUSD:
         changes["cost_nusd"] = None
-        flags.append(FLAG_COST)
+        flags.append(flags_of.BAD_COST)
     if not 1 <= document.attempts <= ATTEMPTS_MAX:
         changes["attempts"] = min(max(document.attempts, 1), ATTEMPTS_MAX)
         flags.append(FLAG_ATTEMPTS)
     if document.parent_step_id == step_id:
         changes["parent_step_id"] = None
-        flags.append(FLAG_PARENT_SELF)
+        flags.append(flags_of.SELF_PARENT)
     if not flags:
         return document
     return msgspec.structs.replace(document, **changes, flags=_with(document.flags, flags))
@@ -81,7 +88,7 @@ def checked_step(document: StepDocument, step_id: str, *, replaced: bool) -> Ste
 
 def checked_task(document: TaskDocument, *, replaced: bool) -> TaskDocument:
     """The same for a task."""
-    flags: list[str] = [FLAG_TEXT_REPLACED] if replaced else []
+    flags: list[str] = [flags_of.REPLACED_CHARACTERS] if replaced else []
     changes: dict[str, object] = {}
     if document.duration_us is not None and not 0 <= document.duration_us <= DURATION_MAX_US:
         changes["duration_us"] = None

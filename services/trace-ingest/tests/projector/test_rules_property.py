@@ -1,0 +1,200 @@
+"""Whatever the order and the batches, the tables hold what the pure rules say of all events together."""
+
+import random
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+import pytest
+
+from ams_contracts.documents import Status, StepType, Usage
+from ams_contracts.events import Batch
+from ams_contracts.fold import EMPTY_STEP, StepState, fold, step_ids_of
+from ams_trace_ingest.projector.working import contribution, node
+from ams_trace_ingest.rollup import Claim, Counted, Tree, count, overlapping_claims, shadowed_steps
+from tests.builders import (
+    BASE_MS,
+    BASE_US,
+    NATIVE,
+    OTLP,
+    PROJECT,
+    batch,
+    beat,
+    document,
+    ended,
+    record,
+    recorded,
+    started,
+    step_id,
+    task_id,
+)
+
+TYPES = [StepType.LLM, StepType.LLM, StepType.LLM, StepType.SPAN, StepType.AGENT, StepType.TOOL, StepType.EMBEDDING]
+PLACE_COLUMNS = ("first_offset", "end_offset", "last_offset", "seen_at_us", "sort_at_us", "partition", "day")
+
+
+def a_document(chance: random.Random, step: int, steps: int) -> Any:
+    kind = chance.choice(TYPES)
+    tokens = chance.choice([0, 10, 100, 1000])
+    start = BASE_US + chance.randrange(6) * 10
+    return document(
+        type=kind,
+        name=f"s{step}",
+        status=chance.choice([Status.OK, Status.OK, Status.ERROR]),
+        parent_step_id=chance.choice([None, *[chance.randrange(1, steps + 2) for _ in range(4)]]),
+        started_at_us=chance.choice([start, start, start, None]),
+        ended_at_us=start + chance.randrange(30),
+        usage=chance.choice([None, Usage(input=tokens, output=tokens // 2)]),
+        cost_nusd=chance.choice([None, tokens * 7]),
+        response_id=chance.choice([None, "r1", "r2", "r3"]),
+        model=chance.choice(["m", "m", "n"]),
+    )
+
+
+def a_history(chance: random.Random) -> list[Batch]:
+    """Batches of three tasks: starts, beats, ends, whole steps, repetitions."""
+    batches: list[Batch] = []
+    for task in (1, 2, 3):
+        steps = chance.randrange(1, 9)
+        seq = 0
+        for step in range(1, steps + 1):
+            doc = a_document(chance, step, steps)
+            if chance.random() < 0.5:
+                batches.append(batch(task, recorded(step, doc, at_us=BASE_US + step), producer=OTLP))
+                if chance.random() < 0.3:  # told again, later and otherwise
+                    batches.append(batch(task, recorded(step, a_document(chance, step, steps), at_us=BASE_US + 50 + step), producer=OTLP))
+            else:
+                seq += 3
+                open_document = msgspec.structs.replace(a_document(chance, step, steps), status=Status.RUNNING, usage=None, cost_nusd=None)
+                batches.append(batch(task, started(step, open_document, seq=seq), producer=NATIVE))
+                if chance.random() < 0.6:
+                    status = chance.choice(["running", "waiting"])
+                    batches.append(
+                        batch(
+                            task,
+                            beat(step, chance.randrange(1, steps + 3), seq=seq + 1, at_us=BASE_US + seq, status=status),
+                            producer=NATIVE,
+                        )
+                    )
+                if chance.random() < 0.7:
+                    batches.append(batch(task, ended(step, doc, seq=seq + 2), producer=NATIVE))
+    return batches + [b for b in batches if chance.random() < 0.2]
+
+
+def by_the_rules(batches: list[Batch]) -> tuple[dict[tuple[str, str], tuple[StepState, Counted, bool]], dict[str, tuple[int, ...]]]:
+    """Steps and totals by the pure functions alone, from all events at once."""
+    states: dict[tuple[str, str], StepState] = defaultdict(lambda: EMPTY_STEP)
+    for item in batches:
+        for event in item.events:
+            for step in step_ids_of(event):
+                states[item.task_id or "", step] = fold(states[item.task_id or "", step], event, step)
+    wrappers: set[tuple[str, str]] = set()
+    claims: list[Claim] = []
+    for task in {key[0] for key in states}:
+        nodes = {step: found for (owner, step), state in states.items() if owner == task and (found := node(step, state)) is not None}
+        shadowed = shadowed_steps(Tree(nodes.values()))
+        wrappers |= {(task, step) for step in shadowed}
+        for step, found in nodes.items():
+            doc = states[task, step].document
+            if found.billable and found.response_id and step not in shadowed and doc is not None:
+                claims.append(
+                    Claim(
+                        task_id=task,
+                        step_id=step,
+                        response_id=found.response_id,
+                        model=doc.model,
+                        started_at_us=doc.started_at_us,
+                        ended_at_us=doc.ended_at_us,
+                    )
+                )
+    shadows = wrappers | overlapping_claims(claims)
+    steps: dict[tuple[str, str], tuple[StepState, Counted, bool]] = {}
+    totals: dict[str, tuple[int, ...]] = {}
+    for key, state in states.items():
+        found = node(key[1], state)
+        counted = Counted(0, 0, None, unpriced=False) if found is None else count(found, shadowed=key in shadows)
+        steps[key] = (state, counted, key in shadows)
+        totals[key[0]] = tuple(map(sum, zip(totals.get(key[0], (0,) * 10), contribution(state.status, counted), strict=True)))
+    return steps, totals
+
+
+TOTALS = (
+    "steps",
+    "errors",
+    "running_steps",
+    "waiting_steps",
+    "lost_steps",
+    "input_tokens",
+    "output_tokens",
+    "cost_nusd",
+    "priced_steps",
+    "unpriced_steps",
+)
+
+
+async def play(projector, batches: list[Batch], chance: random.Random) -> None:
+    offsets = {0: 0, 1: 0}
+    queue = list(batches)
+    while queue:
+        taken, queue = queue[: (size := chance.randrange(1, 8))], queue[size:]
+        for partition in (0, 1):  # tasks 1 and 3 share a partition
+            mine = (
+                [item for item in taken if item.task_id == task_id(2)]
+                if partition
+                else [item for item in taken if item.task_id != task_id(2)]
+            )
+            if mine:
+                first = offsets[partition]
+                offsets[partition] += len(mine)
+                await projector.apply(
+                    [record(first + i, item, partition=partition, timestamp_ms=BASE_MS + first + i) for i, item in enumerate(mine)]
+                )
+
+
+@pytest.mark.parametrize("seed", range(24))
+async def test_any_order_and_any_batches_give_what_the_rules_say(projector, store, seed: int) -> None:
+    chance = random.Random(seed)
+    history = a_history(chance)
+    expected_steps, expected_totals = by_the_rules(history)
+    first: dict[str, list[dict[str, Any]]] | None = None
+
+    for _ in range(3):
+        await store.empty()
+        projector.position.clear()
+        shuffled = chance.sample(history, len(history))
+        await play(projector, shuffled, chance)
+
+        rows = {(row["task_id"], row["step_id"]): row for row in await store.rows("steps")}
+        assert rows.keys() == expected_steps.keys()
+        for key, (state, counted, shadowed) in expected_steps.items():
+            row = rows[key]
+            got = (row["status"], row["counted_input"], row["counted_output"], row["counted_nusd"], row["usage_shadowed"])
+            assert got == (state.status, counted.input_tokens, counted.output_tokens, counted.cost_nusd, shadowed), key
+        assert {row["task_id"]: tuple(row[name] for name in TOTALS) for row in await store.rows("tasks")} == expected_totals
+        claimed = {(row["project_id"], row["response_id"]): row["claims"] for row in await store.rows("response_claims")}
+        assert all(key[0] == PROJECT for key in claimed)
+
+        everything = {table: await store.rows(table, without=PLACE_COLUMNS) for table in ("tasks", "steps", "agents")}
+        if first is not None:
+            for table, now in everything.items():
+                assert [{key: (a[key], b[key]) for key in a if a[key] != b[key]} for a, b in zip(first[table], now, strict=True)] == [
+                    {}
+                ] * len(now)
+        first = everything
+
+
+async def test_a_chain_that_comes_from_the_leaf_up_counts_once(projector, store) -> None:
+    """Wrappers of one call, each around the one before, with plain spans between: only the innermost counts."""
+    usage = Usage(input=10, output=1)
+    chain = [(9, StepType.LLM, 8), (8, StepType.SPAN, 7), (7, StepType.LLM, 6), (6, StepType.SPAN, 5), (5, StepType.LLM, None)]
+    for offset, (step, kind, parent) in enumerate(chain):
+        doc = document(type=kind, parent_step_id=parent, usage=usage if kind == StepType.LLM else None)
+        await projector.apply([record(offset, batch(1, recorded(step, doc)))])
+
+    rows = {row["step_id"]: row for row in await store.rows("steps")}
+    assert [(rows[step_id(step)]["usage_shadowed"], rows[step_id(step)]["counted_input"]) for step in (9, 7, 5)] == [
+        (False, 10),
+        (True, 0),
+        (True, 0),
+    ]
+    assert (await store.task(task_id(1)))["input_tokens"] == 10

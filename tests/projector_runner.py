@@ -1,0 +1,46 @@
+"""Runs the steps projection over a fixed history, from wherever the database says it stands. Killed by tests at failpoints."""
+
+import asyncio
+import random
+import sys
+
+from ams_contracts.events import AgentRegistered, TaskDeleted
+from ams_contracts.topics import STEPS
+from ams_kit.bus import LogRecord
+from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.store.connections import open_writer
+from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, recorded, records, started
+
+CHUNK = 12
+
+
+def history() -> list[LogRecord]:
+    """Something of everything, always the same."""
+    values = [
+        batch(None, AgentRegistered(event_id="a" * 32, seq=0, at_us=BASE_US, name="planner", version="1")),
+        *(batch(n % 5, recorded(n, llm(n, parent_step_id=max(1, n // 2), agent="planner", response_id=f"r{n % 5}"))) for n in range(1, 25)),
+        *(batch(8, started(n, document(parent_step_id=n - 1 or None), seq=3 * n), producer=NATIVE) for n in range(1, 10)),
+        *(batch(8, beat(n, seq=3 * n + 1, at_us=BASE_US + n), producer=NATIVE) for n in range(1, 10)),
+        *(batch(8, ended(n, document(parent_step_id=n - 1 or None), seq=3 * n + 2), producer=NATIVE) for n in range(1, 7)),
+        batch(4, TaskDeleted(event_id="d" * 32, seq=0, at_us=BASE_US, by="ann")),
+        b"nonsense",
+        b"more nonsense",
+    ]
+    random.Random(7).shuffle(values)
+    return records(*values)
+
+
+async def run(url: str) -> None:
+    """To the end."""
+    pool = await open_writer(url, application="runner", size_max=1)
+    projection = StepsProjection(pool)
+    stored = await projection.stored(STEPS.name, [0])
+    position = stored[0].next_offset if stored else 0
+    log = history()
+    while position < len(log):
+        position = await projection.apply(STEPS.name, 0, log[position : position + CHUNK], position)
+    await pool.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(run(sys.argv[1]))
