@@ -43,6 +43,7 @@ def init(
         Whether tracing is on.
     """
     shutdown(timeout_seconds=2)
+    install(None, handle_sigterm=False)
     settings = read_settings(api_key, endpoint, **options)
     if settings is None:
         return False
