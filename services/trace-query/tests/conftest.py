@@ -1,15 +1,18 @@
 """A migrated database, rows in it, and the application in front of it as the role ams_reader."""
 
 import asyncio
+import re
 import secrets
 import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 
 import asyncpg
+import jsonschema
 import msgspec
 import pytest
 from litestar import Litestar
@@ -19,6 +22,7 @@ from ams_contracts.claims import Access, Role
 from ams_contracts.tables import agents, positions, step_payloads, steps, tasks
 from ams_kit.auth import Principal
 from ams_kit.http.problems import UnauthenticatedError
+from ams_trace_query.__main__ import openapi_text
 from ams_trace_query.app import make_app
 from ams_trace_query.settings import Settings
 
@@ -223,6 +227,22 @@ async def http(make_query_app: Callable[..., Litestar]) -> AsyncIterator[AsyncTe
         yield client
 
 
+@cache
+def _documented() -> dict[str, Any]:
+    return msgspec.json.decode(openapi_text())
+
+
+def validator_of(path: str) -> jsonschema.Draft202012Validator:
+    """Validates the 200 of a route below a project."""
+    document = _documented()
+    for template, item in document["paths"].items():
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template.removeprefix("/api/traces/{project}/")))
+        if re.fullmatch(pattern, path):
+            schema = item["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+            return jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+    raise LookupError(path)
+
+
 class Project:
     """Asks as a member of the project of ``store``."""
 
@@ -239,7 +259,9 @@ class Project:
         """The body of a 200."""
         response = await self._client.get(f"/api/traces/{self._project_id}/{path}", headers=self._headers, params=parameters)
         assert response.status_code == 200, response.text
-        return response.json()
+        body = response.json()
+        validator_of(path).validate(body)  # every answer in these tests holds what the OpenAPI document says
+        return body
 
     async def problem(self, path: str, **parameters: Any) -> dict[str, Any]:
         """The body of what is not a 200: always a problem document."""
