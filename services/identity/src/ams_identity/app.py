@@ -104,7 +104,9 @@ def make_app(settings: Settings, *, now_s: Callable[[], float] = time.time) -> L
             stack.push_async_callback(outbox.close)
             passwords = Passwords()
             stack.callback(passwords.close)
-            auth = LocalAuth(redis, signing, projects.ProjectAccess(pool), service_secret=settings.service_secret, issuer=public_url)
+            auth = LocalAuth(
+                redis, signing, projects.ProjectAccess(pool), service_secret=settings.service_secret, issuer=public_url, now_s=now_s
+            )
             stack.push_async_callback(auth.close)
             identity = Identity(
                 pool=pool,

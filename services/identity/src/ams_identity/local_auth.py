@@ -1,5 +1,7 @@
 """Identity asks itself: the same verifier, guard and dependencies as in every service, over its own keys and tables."""
 
+from collections.abc import Callable
+
 from redis.asyncio import Redis
 
 from ams_contracts.claims import Access
@@ -11,20 +13,22 @@ from ams_kit.auth.revocation import RevocationList
 class LocalAuth:
     """What ``AuthMiddleware``, ``provide_access`` and ``internal_only`` use of ``app.state.auth``."""
 
-    def __init__(self, redis: Redis, keys: KeySource, access: AccessSource, *, service_secret: str, issuer: str) -> None:
+    def __init__(
+        self, redis: Redis, keys: KeySource, access: AccessSource, *, service_secret: str, issuer: str, now_s: Callable[[], float]
+    ) -> None:
         self.service_secret = service_secret
         self._access = access
         self._changes = Changes(redis)
-        self._revocations = RevocationList(redis)
-        self.verifier = Verifier(keys, self._revocations, issuer=issuer)
-        self._changes.subscribe(self._revocations.hear)
-        self._changes.on_gap(self._revocations.refresh_soon)
+        self.revocations = RevocationList(redis)
+        self.verifier = Verifier(keys, self.revocations, issuer=issuer, now_s=now_s)
+        self._changes.subscribe(self.revocations.hear)
+        self._changes.on_gap(self.revocations.refresh_soon)
         self._changes.start()
-        self._revocations.start()
+        self.revocations.start()
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
         return await self._access.access(user_id, project_id)
 
     async def close(self) -> None:
         await self._changes.close()
-        await self._revocations.close()
+        await self.revocations.close()

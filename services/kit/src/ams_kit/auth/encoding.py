@@ -1,7 +1,6 @@
 """Base64url without padding, strict."""
 
 import base64
-import binascii
 
 
 def encode_base64url(data: bytes) -> str:
@@ -17,7 +16,7 @@ def decode_base64url(text: str) -> bytes:
     """
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ValueError("not base64url") from error
     if encode_base64url(data) != text:
         raise ValueError("not base64url")

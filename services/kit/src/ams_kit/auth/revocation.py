@@ -67,6 +67,11 @@ class RevocationList:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    @property
+    def replica_age_seconds(self) -> float:
+        """How old the local copy is; very old when there is none yet."""
+        return self._monotonic() - self._replica_at
+
     async def check(self, claims: AccessClaims) -> None:
         """Let a token pass that is not revoked.
 
@@ -77,7 +82,7 @@ class RevocationList:
         names = fields_of(claims)
         known = await self._ask(names)
         if known is None:
-            if self._monotonic() - self._replica_at > REPLICA_SECONDS:
+            if self.replica_age_seconds > REPLICA_SECONDS:
                 raise UnavailableError("Nobody can say right now whether this session was ended.", code="revocation_unknown")
             known = self._replica
         if any(revoked_by(known.get(name), claims.iat) or revoked_by(self._heard.get(name), claims.iat) for name in names):
@@ -120,9 +125,9 @@ class RevocationList:
 
     async def _keep_replica(self) -> None:
         while True:
-            await self.refresh()
+            pause = REPLICA_REFRESH_SECONDS if await self.refresh() else ASK_AGAIN_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), REPLICA_REFRESH_SECONDS)
+                await asyncio.wait_for(self._wanted.wait(), pause)
             self._wanted.clear()
 
     async def refresh(self) -> bool:

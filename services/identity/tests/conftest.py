@@ -1,0 +1,145 @@
+"""Identity over real HTTP, on a database and a Valkey of this run's own. Kafka is away: identity works without it."""
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from services.identity.tests.people import NO_KAFKA, PASSWORD, SERVICE_SECRET, Clock, Person, Server
+
+from ams_identity.app import make_app
+from ams_identity.migrations.run import migrate
+from ams_identity.settings import Settings
+from ams_kit.auth import service_token
+from ams_kit.testing.serving import serving
+from ams_kit.testing.valkey import OwnValkey
+
+_addresses = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[OwnValkey]:
+    server = OwnValkey()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres_admin_url: str) -> Iterator[str]:
+    name = f"ams_identity_test_{secrets.token_hex(6)}"
+
+    async def run(sql: str) -> None:
+        connection = await asyncpg.connect(postgres_admin_url)
+        await connection.execute(sql)
+        await connection.close()
+
+    asyncio.run(run(f"create database {name}"))
+    url = f"{postgres_admin_url.rpartition('/')[0]}/{name}"
+    migrate(url)
+    yield url
+    asyncio.run(run(f"drop database {name} with (force)"))
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, valkey: OwnValkey) -> Settings:
+    return Settings(
+        public_url="http://localhost:8080",
+        database_url=database_url,
+        redis_url=valkey.url,
+        kafka_bootstrap=NO_KAFKA,
+        service_secret=SERVICE_SECRET,
+        secret_key="the secret of this run",
+    )
+
+
+@pytest.fixture(scope="session")
+def server(settings: Settings) -> Iterator[Server]:
+    clock = Clock()
+    app = make_app(settings, now_s=clock)
+    with serving(app) as url:
+        server = Server(url, app, clock, settings)
+        _wait_until_ready(url)
+        yield server
+
+
+def _wait_until_ready(url: str) -> None:
+    deadline = time.monotonic() + 20
+    while httpx.get(f"{url}/readyz").status_code != 200:
+        assert time.monotonic() < deadline, "identity is not ready"
+
+
+@pytest.fixture
+def new_client(server: Server) -> Iterator[Callable[[], httpx.Client]]:
+    """Makes clients that each come from an address of their own, as the gateway would say."""
+    clients: list[httpx.Client] = []
+
+    def make() -> httpx.Client:
+        number = next(_addresses)
+        address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        clients.append(httpx.Client(base_url=server.url, headers={"X-Forwarded-For": address}, timeout=30))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def client(new_client: Callable[[], httpx.Client]) -> httpx.Client:
+    return new_client()
+
+
+@pytest.fixture
+def new_person(new_client: Callable[[], httpx.Client]) -> Callable[[], Person]:
+    def make() -> Person:
+        client = new_client()
+        username = f"p{secrets.token_hex(6)}"
+        email = f"{username}@example.com"
+        user = (
+            client.post("/api/auth/register", json={"username": username, "email": email, "password": PASSWORD})
+            .raise_for_status()
+            .json()["user"]
+        )
+        token = client.post("/api/auth/login", json={"login": username, "password": PASSWORD}).raise_for_status().json()["access_token"]
+        project = client.get("/api/projects", headers={"Authorization": f"Bearer {token}"}).raise_for_status().json()["items"][0]
+        return Person(client, username, email, user["user_id"], token, project["project_id"])
+
+    return make
+
+
+@pytest.fixture
+def person(new_person: Callable[[], Person]) -> Person:
+    return new_person()
+
+
+@pytest.fixture
+def stranger(new_person: Callable[[], Person]) -> Person:
+    return new_person()
+
+
+@pytest.fixture
+def service_headers() -> dict[str, str]:
+    return {"Authorization": f"Bearer {service_token(SERVICE_SECRET, 'identity', 'test')}"}
+
+
+@pytest.fixture
+def sql(server: Server) -> Callable[..., Any]:
+    """Runs one statement on the server's database and answers its rows."""
+
+    def run(statement: str, *values: Any) -> list[Any]:
+        async def work() -> list[Any]:
+            connection = await asyncpg.connect(server.settings.database_url)
+            try:
+                return await connection.fetch(statement, *values)
+            finally:
+                await connection.close()
+
+        return asyncio.run(work())
+
+    return run

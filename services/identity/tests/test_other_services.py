@@ -1,0 +1,117 @@
+"""Another service with the kit's wall in front of it, beside the real identity."""
+
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from litestar import Litestar, Request, get
+from litestar.di import NamedDependency, Provide
+from services.identity.tests.people import SERVICE_SECRET, Person, Server
+
+from ams_contracts.claims import Access, KeyGrant, Role
+from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of, principal_of, provide_access, require_role
+from ams_kit.http.app import make_application
+from ams_kit.testing.serving import serving
+
+
+@get("/who")
+async def who(request: Request[Any, Any, Any]) -> str:
+    return principal_of(request).user_id
+
+
+@get("/in/{project:str}")
+async def inside(access: NamedDependency[Access]) -> Role:
+    return access.role
+
+
+@get("/write/{project:str}")
+async def write(access: NamedDependency[Access]) -> Role:
+    require_role(access, Role.MEMBER)
+    return access.role
+
+
+@get("/intake", opt={"public": True})
+async def intake(request: Request[Any, Any, Any]) -> KeyGrant:
+    return await request.app.state.auth.keys.grant(bearer_of(request.scope))
+
+
+@pytest.fixture(scope="module")
+def other(server: Server) -> Iterator[httpx.Client]:
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        app.state.auth = AuthKit.open(server.url, server.settings.redis_url, SERVICE_SECRET, server.settings.public_url, service="other")
+        yield
+        await app.state.auth.close()
+
+    app = make_application(
+        title="Other",
+        openapi_path="/openapi",
+        route_handlers=[who, inside, write, intake],
+        checks={},
+        middleware=[AuthMiddleware()],
+        dependencies={"access": Provide(provide_access)},
+        lifespan=[lifespan],
+    )
+    with serving(app) as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+def becomes(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def test_a_token_of_identity_is_believed_elsewhere(other: httpx.Client, person: Person) -> None:
+    assert other.get("/who", headers=person.headers).text == person.user_id
+    assert other.get("/who").status_code == 401
+    assert other.get("/nowhere").status_code == 404
+    assert other.get("/openapi").status_code == 200
+
+
+def test_a90_a_revoked_token_is_refused_elsewhere_at_once(other: httpx.Client, person: Person) -> None:
+    assert other.get("/who", headers=person.headers).status_code == 200
+
+    person.post("/api/auth/logout")
+
+    assert other.get("/who", headers=person.headers).status_code == 401
+
+
+def test_somebody_elses_project_is_not_there_elsewhere(other: httpx.Client, person: Person, stranger: Person) -> None:
+    assert other.get(f"/in/{person.project_id}", headers=person.headers).text == "owner"
+
+    answers = [
+        other.get(f"/in/{project}", headers=stranger.headers)
+        for project in (person.project_id, "nonsense", "00000000-0000-7000-8000-000000000000")
+    ]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.text for answer in answers}) == 1
+
+
+def test_a_change_of_members_is_true_elsewhere_within_a_second(other: httpx.Client, person: Person, stranger: Person) -> None:
+    members = f"/api/projects/{person.project_id}/members"
+    assert other.get(f"/in/{person.project_id}", headers=stranger.headers).status_code == 404
+    person.post(members, {"username": stranger.username, "role": "viewer"})
+    assert other.get(f"/in/{person.project_id}", headers=stranger.headers).status_code == 200
+    assert other.get(f"/write/{person.project_id}", headers=stranger.headers).status_code == 403
+
+    person.patch(f"{members}/{stranger.user_id}", {"role": "member"})
+    assert becomes(lambda: other.get(f"/write/{person.project_id}", headers=stranger.headers).status_code == 200, 1)
+    person.delete(f"{members}/{stranger.user_id}")
+    assert becomes(lambda: other.get(f"/in/{person.project_id}", headers=stranger.headers).status_code == 404, 1)
+
+
+def test_a_new_key_works_at_once_and_a_revoked_one_ends_within_a_second(other: httpx.Client, person: Person) -> None:
+    created = person.post(f"/api/projects/{person.project_id}/keys", {"name": "k"}).json()
+    headers = {"Authorization": f"Bearer {created['key']}"}
+
+    assert other.get("/intake", headers=headers).json()["project_id"] == person.project_id
+    assert other.get("/who", headers=headers).status_code == 403
+    person.delete(f"/api/projects/{person.project_id}/keys/{created['key_id']}")
+
+    assert becomes(lambda: other.get("/intake", headers=headers).status_code == 401, 1)

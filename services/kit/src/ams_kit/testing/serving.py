@@ -1,0 +1,35 @@
+"""Serve an application over real HTTP, in a thread of the test's own process."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Generator
+
+import uvicorn
+from litestar import Litestar
+
+START_SECONDS = 20
+
+
+@contextlib.contextmanager
+def serving(app: Litestar) -> Generator[str]:
+    """An application that answers on a free port of loopback, with the settings of ``ams_kit.service.run``.
+
+    Yields:
+        Its base URL. The application is started and ready; it is stopped when the block ends.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, http="httptools", loop="uvloop", access_log=False, server_header=False, proxy_headers=False, log_config=None
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="serving", daemon=True)
+    listener.listen(2_048)  # clients that come before the server is ready wait here
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(START_SECONDS)
+        listener.close()

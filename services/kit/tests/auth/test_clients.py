@@ -1,0 +1,304 @@
+"""The clients of identity: keys, access, JWKS; each against a fake identity over httpx's own transport."""
+
+import asyncio
+from collections.abc import Callable
+
+import httpx
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ams_contracts.claims import Access, IdentityChanged, KeyGrant, Role, Scope
+from ams_kit.auth.access import AccessClient, require_role
+from ams_kit.auth.api_keys import KeyClient, checksum, format_key, parse_key
+from ams_kit.auth.jwks import Jwks, JwksKeys, jwk_of
+from ams_kit.auth.service_tokens import verify_service_token
+from ams_kit.http.problems import ForbiddenError, UnauthenticatedError, UnavailableError
+
+KEY = format_key("0123456789abcdef", "s" * 32)
+OTHER_KEY = format_key("fedcba9876543210", "s" * 32)
+PROJECT = "01a21694-ccfc-72a0-9dd1-6f0b8afdfd54"
+USER = "01a21694-ccfc-729b-875e-0134125cd00e"
+
+
+class FakeIdentity:
+    """Answers as identity does; ``away`` makes it not answer."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.away = False
+        self.revoked: set[str] = set()
+        self.role: Role | None = Role.MEMBER
+        self.keys = {"k1": Ed25519PrivateKey.generate().public_key()}
+        self.held: asyncio.Event | None = None
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self.answer), base_url="http://identity")
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if self.away:
+            raise httpx.ConnectError("away")
+        answer = self.respond(request)
+        if self.held is not None:
+            await self.held.wait()
+        return answer
+
+    def respond(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/.well-known/jwks.json":
+            return httpx.Response(200, content=msgspec.json.encode(Jwks([jwk_of(kid, key) for kid, key in self.keys.items()])))
+        if request.url.path == "/internal/access":
+            verify_service_token(request.headers["authorization"].removeprefix("Bearer "), "secret", "identity")
+            access = None if self.role is None else Access(user_id=USER, project_id=PROJECT, role=self.role)
+            return httpx.Response(404) if access is None else httpx.Response(200, content=msgspec.json.encode(access))
+        parsed = parse_key(msgspec.json.decode(request.content)["api_key"])
+        if parsed is None or parsed[0] in self.revoked:
+            return httpx.Response(401)
+        grant = KeyGrant(access_token="t", expires_in=600, project_id=PROJECT, key_id=parsed[0], scopes=[Scope.INGEST])
+        return httpx.Response(200, content=msgspec.json.encode(grant))
+
+
+class Clock:
+    """Monotonic seconds that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def identity() -> FakeIdentity:
+    return FakeIdentity()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def keys(identity: FakeIdentity, clock: Clock) -> KeyClient:
+    return KeyClient(identity.client(), monotonic=clock)
+
+
+@pytest.fixture
+def access(identity: FakeIdentity, clock: Clock) -> AccessClient:
+    return AccessClient(identity.client(), "secret", "test", monotonic=clock)
+
+
+def test_a_key_carries_its_checksum() -> None:
+    assert parse_key(KEY) == ("0123456789abcdef", "s" * 32)
+    assert len(checksum("")) == 6
+    for wrong in (KEY[:-1], KEY + "0", KEY.replace("s", "t", 1), KEY.upper(), "ams_", "", KEY + "\n", "é" * 62):
+        assert parse_key(wrong) is None
+
+
+async def test_a_grant_is_remembered_for_thirty_seconds(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+    for _ in range(3):
+        assert (await keys.grant(KEY)).project_id == PROJECT
+    assert len(identity.requests) == 1
+
+    clock.now += 30
+    await keys.grant(KEY)
+    assert len(identity.requests) == 2
+
+
+async def test_what_has_not_the_form_of_a_key_is_refused_without_asking(identity: FakeIdentity, keys: KeyClient) -> None:
+    with pytest.raises(UnauthenticatedError):
+        await keys.grant("ams_nonsense")
+    assert identity.requests == []
+
+
+async def test_a_refusal_is_remembered_for_a_second(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+    identity.revoked.add("0123456789abcdef")
+    for _ in range(3):
+        with pytest.raises(UnauthenticatedError):
+            await keys.grant(KEY)
+    assert len(identity.requests) == 1
+
+    identity.revoked.clear()
+    clock.now += 1
+    assert await keys.grant(KEY)
+
+
+async def test_a_hundred_callers_ask_once(identity: FakeIdentity, keys: KeyClient) -> None:
+    await asyncio.gather(*(keys.grant(KEY) for _ in range(100)))
+
+    assert len(identity.requests) == 1
+
+
+async def test_a_revoked_key_is_dropped_at_once(identity: FakeIdentity, keys: KeyClient) -> None:
+    await keys.grant(KEY)
+    await keys.grant(OTHER_KEY)
+    identity.revoked.add("0123456789abcdef")
+
+    keys.hear(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
+
+    with pytest.raises(UnauthenticatedError):
+        await keys.grant(KEY)
+    assert await keys.grant(OTHER_KEY)
+    assert len(identity.requests) == 3
+
+
+async def test_a_key_that_is_revoked_while_identity_answers_is_not_remembered(identity: FakeIdentity, keys: KeyClient) -> None:
+    identity.held = asyncio.Event()
+    asking = asyncio.create_task(keys.grant(KEY))
+    await _until(lambda: bool(identity.requests))
+
+    keys.hear(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
+    identity.held.set()
+
+    with pytest.raises(UnauthenticatedError):
+        await asking
+
+
+async def test_a_grant_stays_good_for_ten_minutes_while_identity_is_away(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+    await keys.grant(KEY)
+    identity.away = True
+    clock.now += 599
+    assert await keys.grant(KEY)
+    with pytest.raises(UnavailableError):
+        await keys.grant(OTHER_KEY)
+
+    clock.now += 2
+    with pytest.raises(UnavailableError):
+        await keys.grant(KEY)
+    clock.now += 2
+    identity.away = False
+    assert await keys.grant(KEY)
+
+
+async def test_a_revoked_key_is_not_good_while_identity_is_away(identity: FakeIdentity, keys: KeyClient) -> None:
+    await keys.grant(KEY)
+    identity.away = True
+
+    keys.hear(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
+
+    with pytest.raises(UnavailableError):
+        await keys.grant(KEY)
+
+
+async def test_an_identity_that_is_away_is_asked_once_a_second(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+    await keys.grant(KEY)
+    identity.away = True
+    clock.now += 31
+
+    for _ in range(50):
+        await keys.grant(KEY)
+
+    assert len(identity.requests) == 2
+
+
+async def test_after_a_gap_in_the_channel_every_key_is_asked_again(identity: FakeIdentity, keys: KeyClient) -> None:
+    await keys.grant(KEY)
+    identity.revoked.add("0123456789abcdef")
+
+    keys.doubt()
+
+    with pytest.raises(UnauthenticatedError):
+        await keys.grant(KEY)
+
+
+async def test_access_is_remembered_for_five_seconds_and_its_absence_not_at_all(
+    identity: FakeIdentity, clock: Clock, access: AccessClient
+) -> None:
+    identity.role = None
+    assert await access.access(USER, PROJECT) is None
+    identity.role = Role.VIEWER
+    for _ in range(3):
+        found = await access.access(USER, PROJECT)
+        assert found is not None
+        assert found.role is Role.VIEWER
+    assert len(identity.requests) == 2
+
+    clock.now += 5
+    identity.role = None
+    assert await access.access(USER, PROJECT) is None
+
+
+async def test_access_is_forgotten_when_identity_says_so(identity: FakeIdentity, access: AccessClient) -> None:
+    await access.access(USER, PROJECT)
+    identity.role = None
+    access.hear(IdentityChanged(kind="access.changed", user_id="somebody else", project_id=PROJECT))
+    assert await access.access(USER, PROJECT) is not None
+
+    access.hear(IdentityChanged(kind="access.changed", user_id=USER, project_id=PROJECT))
+
+    assert await access.access(USER, PROJECT) is None
+
+
+async def test_access_that_changes_while_identity_answers_is_not_remembered(identity: FakeIdentity, access: AccessClient) -> None:
+    identity.held = asyncio.Event()
+    asking = asyncio.create_task(access.access(USER, PROJECT))
+    await _until(lambda: bool(identity.requests))
+    identity.role = None
+
+    access.hear(IdentityChanged(kind="access.changed", user_id=USER, project_id=PROJECT))
+    identity.held.set()
+    await asking
+
+    assert await access.access(USER, PROJECT) is None
+
+
+async def test_nobody_may_while_identity_is_away(identity: FakeIdentity, access: AccessClient) -> None:
+    identity.away = True
+
+    with pytest.raises(UnavailableError):
+        await access.access(USER, PROJECT)
+
+
+def test_roles_have_an_order() -> None:
+    member = Access(user_id=USER, project_id=PROJECT, role=Role.MEMBER)
+
+    require_role(member, Role.VIEWER)
+    require_role(member, Role.MEMBER)
+    with pytest.raises(ForbiddenError):
+        require_role(member, Role.OWNER)
+
+
+async def test_a76_a_thousand_unknown_kids_make_one_fetch(identity: FakeIdentity, clock: Clock) -> None:
+    keys = JwksKeys(identity.client(), monotonic=clock)
+    assert await keys.key("k1") is not None
+
+    for number in range(1_000):
+        assert await keys.key(f"unknown-{number}") is None
+    assert len(identity.requests) == 1
+
+    clock.now += 10
+    await asyncio.gather(*(keys.key(f"unknown-{number}") for number in range(1_000)))
+    assert len(identity.requests) == 2
+
+
+async def test_a_new_key_is_found_after_ten_seconds_and_a_withdrawn_one_forgotten_after_five_minutes(
+    identity: FakeIdentity, clock: Clock
+) -> None:
+    keys = JwksKeys(identity.client(), monotonic=clock)
+    await keys.key("k1")
+    identity.keys = {"k2": Ed25519PrivateKey.generate().public_key()}
+    assert await keys.key("k1") is not None
+
+    clock.now += 300
+    assert await keys.key("k2") is not None
+    assert await keys.key("k1") is None
+
+
+async def test_keys_are_known_while_identity_is_away(identity: FakeIdentity, clock: Clock) -> None:
+    keys = JwksKeys(identity.client(), monotonic=clock)
+    identity.away = True
+    with pytest.raises(UnavailableError):
+        await keys.key("k1")
+
+    identity.away = False
+    clock.now += 1
+    assert await keys.key("k1") is not None
+    identity.away = True
+    clock.now += 3_600
+    assert await keys.key("k1") is not None
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  another task makes it true
+            await asyncio.sleep(0)

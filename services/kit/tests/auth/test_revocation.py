@@ -1,0 +1,170 @@
+"""The list of revoked tokens, on a real Valkey that goes away, freezes and forgets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from ams_contracts.claims import AUDIENCE, IDENTITY_CHANNEL, AccessClaims, IdentityChanged
+from ams_contracts.codec import encode
+from ams_kit.auth import open_redis
+from ams_kit.auth.changes import Changes
+from ams_kit.auth.revocation import EPOCH_FIELD, REPLICA_SECONDS, REVOCATIONS_KEY, RevocationList
+from ams_kit.http.problems import UnauthenticatedError, UnavailableError
+from ams_kit.testing.valkey import OwnValkey
+
+CLAIMS = AccessClaims(iss="i", aud=AUDIENCE, sub="u1", sid="s1", jti="j1", iat=1_000, exp=1_600)
+
+
+class Clock:
+    """Monotonic seconds that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def valkey() -> Iterator[OwnValkey]:
+    server = OwnValkey()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def revocations(valkey: OwnValkey, clock: Clock) -> AsyncIterator[RevocationList]:
+    redis = open_redis(valkey.url)
+    await redis.hset(REVOCATIONS_KEY, EPOCH_FIELD, "e1")
+    yield RevocationList(redis, monotonic=clock, now_s=lambda: 1_000)
+    await redis.aclose()
+
+
+async def write(valkey: OwnValkey, **fields: str) -> None:
+    redis = open_redis(valkey.url)
+    await redis.hset(REVOCATIONS_KEY, mapping={name.replace("_", ":"): value for name, value in fields.items()})
+    await redis.aclose()
+
+
+async def is_revoked(revocations: RevocationList) -> bool:
+    try:
+        await revocations.check(CLAIMS)
+    except UnauthenticatedError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "revoked"),
+    [
+        ("jti_j1", "99999999999:0", True),
+        ("sid_s1", "99999999999:0", True),
+        ("user_u1", "1001:0", True),
+        ("user_u1", "1000:0", False),
+        ("jti_j2", "99999999999:0", False),
+        ("jti_j1", "nonsense", True),
+        ("jti_j1", "", True),
+    ],
+)
+async def test_a_token_is_revoked_by_itself_its_session_or_its_user(
+    valkey: OwnValkey, revocations: RevocationList, field: str, value: str, revoked: bool
+) -> None:
+    assert not await is_revoked(revocations)
+
+    await write(valkey, **{field: value})
+
+    assert await is_revoked(revocations) is revoked
+
+
+async def test_without_redis_the_replica_answers_for_thirty_seconds(valkey: OwnValkey, revocations: RevocationList, clock: Clock) -> None:
+    await write(valkey, jti_j9="99999999999:0")
+    assert await revocations.refresh()
+    valkey.stop()
+
+    clock.now += REPLICA_SECONDS
+    assert not await is_revoked(revocations)
+    with pytest.raises(UnauthenticatedError):
+        await revocations.check(AccessClaims(iss="i", aud=AUDIENCE, sub="u", sid="s", jti="j9", iat=1_000, exp=1_600))
+    assert not await revocations.refresh()
+
+    clock.now += 1
+    with pytest.raises(UnavailableError):
+        await revocations.check(CLAIMS)
+
+
+async def test_what_the_channel_said_holds_while_redis_is_away(valkey: OwnValkey, revocations: RevocationList) -> None:
+    await revocations.refresh()
+    valkey.stop()
+
+    revocations.hear(IdentityChanged(kind="session.revoked", user_id="u1", session_id="s1"))
+
+    assert await is_revoked(revocations)
+
+
+async def test_a_disabled_user_is_heard_of_too(valkey: OwnValkey, revocations: RevocationList) -> None:
+    await revocations.refresh()
+    valkey.stop()
+
+    revocations.hear(IdentityChanged(kind="session.revoked", user_id="u1"))
+
+    assert await is_revoked(revocations)
+
+
+async def test_a_redis_that_lost_its_memory_proves_nothing(valkey: OwnValkey, revocations: RevocationList, clock: Clock) -> None:
+    await write(valkey, jti_j1="99999999999:0")
+    await revocations.refresh()
+    valkey.stop()
+    valkey.start()
+
+    assert await is_revoked(revocations)  # by the replica
+    assert not await revocations.refresh()
+    clock.now += REPLICA_SECONDS + 1
+    with pytest.raises(UnavailableError):
+        await revocations.check(CLAIMS)
+
+
+async def test_a_service_that_starts_before_identity_lets_nobody_in(valkey: OwnValkey, clock: Clock) -> None:
+    redis = open_redis(valkey.url)
+
+    with pytest.raises(UnavailableError):
+        await RevocationList(redis, monotonic=clock).check(CLAIMS)
+
+    await redis.aclose()
+
+
+async def test_changes_are_heard_again_after_the_channel_was_lost(valkey: OwnValkey) -> None:
+    redis = open_redis(valkey.url)
+    heard: list[IdentityChanged] = []
+    gaps: list[None] = []
+    changes = Changes(redis)
+    changes.subscribe(lambda _: 1 / 0)  # one that fails does not keep the others from hearing
+    changes.subscribe(heard.append)
+    changes.on_gap(lambda: gaps.append(None))
+    changes.start()
+    await _until(lambda: len(gaps) == 1)
+    valkey.stop()
+    await _until(lambda: not changes.connected.is_set())
+    valkey.start()
+    await _until(lambda: len(gaps) == 2)
+
+    await redis.publish(IDENTITY_CHANNEL, encode(IdentityChanged(kind="key.revoked", key_id="k")))
+    await _until(lambda: len(heard) == 1)
+    await redis.publish(IDENTITY_CHANNEL, b'{"kind":"from.the.future"}')
+    await _until(lambda: len(gaps) == 3)
+
+    assert heard[0].key_id == "k"
+    await changes.close()
+    await redis.aclose()
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110  another task makes it true
+            await asyncio.sleep(0.01)

@@ -1,0 +1,33 @@
+"""How services prove who they are."""
+
+import time
+
+import jwt
+import pytest
+
+from ams_kit.auth.service_tokens import service_token, verify_service_token
+from ams_kit.http.problems import UnauthenticatedError
+
+SECRET = "shared"
+
+
+def test_a_service_is_known_by_its_token() -> None:
+    assert verify_service_token(service_token(SECRET, "identity", "trace-query"), SECRET, "identity") == "trace-query"
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        (service_token("other", "identity", "x"), "another secret"),
+        (service_token(SECRET, "trace-query", "x"), "another target"),
+        (service_token(SECRET, "identity", "x", now_s=time.time() - 75), "too old"),
+        (service_token(SECRET, "identity", "x", now_s=time.time() + 75), "from the future"),
+        (jwt.encode({"iss": "x", "aud": "identity", "iat": 1, "exp": 9_999_999_999}, "k" * 32), "another key"),
+        ("", "empty"),
+        ("a.b.c", "nonsense"),
+        ("x" * 10_000, "too long"),
+    ],
+)
+def test_what_is_no_service_token_is_refused(token: str, why: str) -> None:
+    with pytest.raises(UnauthenticatedError):
+        verify_service_token(token, SECRET, "identity")
