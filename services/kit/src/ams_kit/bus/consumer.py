@@ -242,14 +242,14 @@ class Consumer:
             self._watchdog.blind()
             self._lag = {}
             return
-        before = {tp: standing.next_offset for tp, standing in self._driver.standings.items()}
+        before = dict(self._driver.last_known)
         ends = await end_offsets(consumer, consumer.assignment())
         progress: dict[int, Progress] = {}
         for tp, end in ends.items():
-            if not self._driver.owns(tp):
+            if not self._driver.owns(tp) or tp not in self._driver.last_known:
                 continue
             standing = self._driver.standings.get(tp)
-            next_offset = standing.next_offset if standing else before.get(tp, 0)
+            next_offset = self._driver.last_known[tp]
             if standing and next_offset < end and before.get(tp) == next_offset:
                 next_offset = await self._after_markers(tp, next_offset)
             progress[tp.partition] = Progress(next_offset, end, self._driver.excused(tp, time.monotonic()))
@@ -277,8 +277,8 @@ class Consumer:
         records = max(0, records)
         if not records:
             self._no_lag_at[partition] = now
-        since = max(last_timestamp_ms / 1000, self._no_lag_at.get(partition, 0.0))
-        seconds = now - since if records and since else 0.0
+        since = max(last_timestamp_ms / 1000, self._no_lag_at.setdefault(partition, now))
+        seconds = now - since if records else 0.0
         self._lag[partition] = Lag(records, seconds)
         LAG_RECORDS.labels(self._group, str(partition)).set(records)
         LAG_SECONDS.labels(self._group, str(partition)).set(seconds)

@@ -80,6 +80,7 @@ class Driver(ConsumerRebalanceListener):
         self._revoking = False
         self.subscriber: BatchSubscriber | None = None
         self.standings: dict[TopicPartition, Standing] = {}
+        self.last_known: dict[TopicPartition, int] = {}  # next offsets, kept while a position has to be found again
         self.setbacks: dict[TopicPartition, Setback] = {}
         self.halted: set[TopicPartition] = set()
 
@@ -99,6 +100,7 @@ class Driver(ConsumerRebalanceListener):
         except TimeoutError:
             logger.warning("revoked while a transaction was in flight", group=self._group)
         self.standings.clear()
+        self.last_known.clear()
         self.setbacks.clear()
         self.halted.clear()
 
@@ -136,6 +138,7 @@ class Driver(ConsumerRebalanceListener):
                 continue
             fence = stored[tp].next_offset if tp in stored else 0
             self.standings[tp] = Standing(fence, decision.offset, stored[tp].last_timestamp_ms if tp in stored else 0)
+            self.last_known[tp] = decision.offset
             consumer.seek(tp, decision.offset)
             if tp in self.halted:
                 self.halted.discard(tp)
@@ -196,6 +199,7 @@ class Driver(ConsumerRebalanceListener):
         self._count("batch")
         if self.owns(tp):
             self.standings[tp] = Standing(position, batch[-1].offset + 1, batch[-1].timestamp)
+            self.last_known[tp] = batch[-1].offset + 1
 
     async def _mind_the_gap(self, tp: TopicPartition, standing: Standing) -> None:
         """Markers and compaction leave gaps, and so does retention, of which the client says nothing: only the log's start tells."""

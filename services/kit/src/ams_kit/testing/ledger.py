@@ -1,0 +1,79 @@
+"""A projection that keeps the port's promise with nothing but SQLite: rows and position in one transaction, durable over ``kill -9``."""
+
+import sqlite3
+from pathlib import Path
+
+from ams_kit.bus import LogRecord, PositionMovedError, Stored
+
+SCHEMA = """
+create table if not exists positions(topic text, partition int, next_offset int not null, last_timestamp_ms int not null, primary key(topic, partition));
+create table if not exists entries(topic text, partition int, offset int, key blob, value blob);
+"""
+
+
+class Ledger:
+    """Every record that was applied, once per application: a record applied twice is there twice."""
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        """Open or make it.
+
+        Args:
+            path: A file that several processes may open.
+        """
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+        self._connection.execute("pragma journal_mode=wal")
+        self._connection.executescript(SCHEMA)
+        self.away: Exception | None = None
+        """While set, every call raises it."""
+        self.calls = 0
+
+    async def stored(self, topic: str, partitions: list[int]) -> dict[int, Stored]:
+        if self.away is not None:
+            raise self.away
+        rows = self._connection.execute("select partition, next_offset, last_timestamp_ms from positions where topic = ?", (topic,))
+        return {partition: Stored(next_offset, timestamp) for partition, next_offset, timestamp in rows if partition in partitions}
+
+    async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+        self.calls += 1
+        if self.away is not None:
+            raise self.away
+        self._connection.execute("begin immediate")
+        try:
+            row = self._connection.execute(
+                "select next_offset from positions where topic = ? and partition = ?", (topic, partition)
+            ).fetchone()
+            stored = row[0] if row else 0
+            if stored != expected:
+                raise PositionMovedError(stored)  # noqa: TRY301  inside the transaction, as the port says
+            self._connection.executemany(
+                "insert into entries values(?, ?, ?, ?, ?)",
+                [(topic, partition, record.offset, record.key, record.value) for record in records],
+            )
+            self.set_position(topic, partition, records[-1].offset + 1, records[-1].timestamp_ms)
+        except BaseException:
+            self._connection.execute("rollback")
+            raise
+        self._connection.execute("commit")
+        return records[-1].offset + 1
+
+    def set_position(self, topic: str, partition: int, next_offset: int, last_timestamp_ms: int) -> None:
+        """Put the position somewhere: what another process, or an operator, does."""
+        self._connection.execute("insert or replace into positions values(?, ?, ?, ?)", (topic, partition, next_offset, last_timestamp_ms))
+
+    def position(self, topic: str, partition: int) -> int:
+        """The stored position, 0 when there is none."""
+        row = self._connection.execute("select next_offset from positions where topic = ? and partition = ?", (topic, partition)).fetchone()
+        return row[0] if row else 0
+
+    def values(self, key: bytes | None = None) -> list[bytes]:
+        """What was applied, in order of application; of one key, or of all."""
+        where, arguments = ("where key = ?", (key,)) if key is not None else ("", ())
+        return [row[0] for row in self._connection.execute(f"select value from entries {where} order by rowid", arguments)]  # noqa: S608  one of two constants
+
+    def count(self) -> int:
+        """How many records were applied."""
+        return self._connection.execute("select count(*) from entries").fetchone()[0]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()

@@ -1,0 +1,94 @@
+"""Topics of our own on the shared broker, producers, and projections that remember."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from ams_contracts.topics import Topic
+from ams_kit.bus import Alarm, Consumer, Log, Record, create_topics
+from ams_kit.testing.ledger import Ledger
+
+
+class Bus:
+    """One topic and what the tests do with it."""
+
+    def __init__(self, bootstrap: str, topic: Topic, log: Log) -> None:
+        self.bootstrap = bootstrap
+        self.topic = topic
+        self.log = log
+        self.ledger = Ledger()
+        self.alarms: list[Alarm] = []
+        self.group = f"group-{topic.name}"
+
+    async def publish(self, *values: int | str, key: str = "k") -> None:
+        await self.log.publish([Record(topic=self.topic, key=key.encode(), value=str(value).encode()) for value in values], timeout_seconds=10)
+
+    @asynccontextmanager
+    async def consumer(self, ledger: Any = None, **options: Any) -> AsyncIterator[Consumer]:
+        options.setdefault("on_stalled", lambda: None)
+        consumer = Consumer(self.bootstrap, self.group, self.topic, ledger or self.ledger, on_alarm=self.alarms.append, **options)
+        await consumer.start()
+        try:
+            yield consumer
+        finally:
+            await consumer.stop()
+
+    async def applied(self, count: int, ledger: Ledger | None = None) -> None:
+        """Wait until so many records are in the ledger."""
+        await until(lambda: (ledger or self.ledger).count() >= count)
+
+    async def alarm(self, kind: str) -> Alarm:
+        """Wait for an alarm."""
+        await until(lambda: any(alarm.kind == kind for alarm in self.alarms))
+        return next(alarm for alarm in self.alarms if alarm.kind == kind)
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            yield admin
+        finally:
+            await admin.close()
+
+    async def recreate(self) -> None:
+        """Delete the topic and make it anew, empty."""
+        async with self.admin() as admin:
+            await admin.delete_topics([self.topic.name])
+
+            async def made() -> bool:
+                await create_topics(self.bootstrap, topics=[self.topic])
+                described = await admin.describe_topics([self.topic.name])
+                return not described[0]["error_code"] and len(described[0]["partitions"]) == self.topic.partitions
+
+            await until(made)
+        await self.log.close()
+        self.log = await Log.open(self.bootstrap, "bus-tests")
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 30) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(seconds):
+        while True:
+            result = condition()
+            if result if isinstance(result, bool) else await result:
+                return
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def topic() -> Topic:
+    return Topic(name=f"bus-{secrets.token_hex(6)}", version=1, partitions=3)
+
+
+@pytest.fixture
+async def bus(kafka_bootstrap: str, topic: Topic) -> AsyncGenerator[Bus]:
+    await create_topics(kafka_bootstrap, topics=[topic])
+    bus = Bus(kafka_bootstrap, topic, await Log.open(kafka_bootstrap, "bus-tests"))
+    yield bus
+    await bus.log.close()
+    bus.ledger.close()

@@ -1,0 +1,357 @@
+"""A consumer drives its projection: every record once and in order, whatever happened to either of them before."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import RecordsToDelete
+from aiokafka.admin.new_partitions import NewPartitions
+from ams_contracts.topics import Topic
+from ams_kit.bus import Consumer, Log, LogRecord, PositionMovedError, Record, Stored, create_topics, partition_of
+from ams_kit.testing.ledger import Ledger
+
+CHILD = Path(__file__).parent / "consume_child.py"
+
+
+async def until(condition, seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_records_of_a_key_are_applied_in_their_order_and_once(bus) -> None:
+    async with bus.consumer():
+        for first in range(0, 300, 10):
+            await asyncio.gather(*(bus.publish(*range(first, first + 10), key=key) for key in ("a", "b", "c", "d")))
+        await bus.applied(1_200)
+
+    for key in (b"a", b"b", b"c", b"d"):
+        assert [int(value) for value in bus.ledger.values(key)] == list(range(300))
+
+
+async def test_a_later_consumer_goes_on_where_the_table_stands_and_not_where_kafka_says(bus) -> None:
+    await bus.publish(*range(10))
+    async with bus.consumer():
+        await bus.applied(10)
+        await bus.publish(*range(10, 15))
+        await bus.applied(15)
+    partition = partition_of(b"k", 3)
+    bus.ledger.set_position(bus.topic.name, partition, 12, 0)
+
+    async with bus.consumer():
+        await bus.applied(18)
+
+    assert [int(value) for value in bus.ledger.values()] == [*range(15), 12, 13, 14]
+
+
+async def test_lag_is_measured_and_offsets_are_committed_for_tools(bus) -> None:
+    partition = partition_of(b"k", 3)
+    async with bus.consumer() as consumer:
+        await bus.publish(0)
+        await bus.applied(1)
+        bus.ledger.away = OSError("the database is away")
+        await bus.publish(*range(7))
+        await until(lambda: consumer.lag().get(partition) is not None and consumer.lag()[partition].records == 7)
+        await until(lambda: consumer.lag()[partition].seconds > 1)
+
+        bus.ledger.away = None
+        await bus.applied(8)
+        await until(lambda: consumer.lag()[partition].records == 0 and consumer.lag()[partition].seconds == 0)
+
+        async def committed() -> int:
+            async with bus.admin() as admin:
+                offsets = await admin.list_consumer_group_offsets(bus.group)
+            return offsets[TopicPartition(bus.topic.name, partition)].offset
+
+        async with asyncio.timeout(10):
+            while await committed() != 8:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_database_that_is_away_costs_time_and_nothing_else(bus) -> None:
+    async with bus.consumer():
+        await bus.publish(*range(5))
+        await bus.applied(5)
+        bus.ledger.away = OSError("the database is away")
+        await bus.publish(*range(5, 10))
+        await bus.publish(*range(100), key="other")
+        calls = bus.ledger.calls
+        await until(lambda: bus.ledger.calls > calls)
+        bus.ledger.away = None
+        await bus.applied(110)
+
+    assert [int(value) for value in bus.ledger.values(b"k")] == list(range(10))
+    assert [int(value) for value in bus.ledger.values(b"other")] == list(range(100))
+
+
+class Stubborn(Ledger):
+    """Fails on one partition for ever."""
+
+    failing = -1
+
+    async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+        if partition == self.failing:
+            raise ZeroDivisionError
+        return await super().apply(topic, partition, records, expected)
+
+
+async def test_a_bug_stops_its_partition_alone_and_raises_an_alarm(bus) -> None:
+    ledger = Stubborn()
+    ledger.failing = partition_of(b"bad", 3)
+    good = next(f"g{number}" for number in range(100) if partition_of(f"g{number}".encode(), 3) != ledger.failing)
+    async with bus.consumer(ledger) as consumer:
+        await bus.publish(1, key="bad")
+        for number in range(20):
+            await bus.publish(number, key=good)
+            await bus.applied(number + 1, ledger)
+
+        await until(lambda: any(alarm.kind == "partition_failing" for alarm in consumer.alarms), 60)
+        ledger.failing = -1
+        await bus.applied(21, ledger)
+        await until(lambda: not consumer.alarms)
+
+
+async def test_a_zombie_changes_nothing_and_follows_the_table(bus) -> None:
+    """Somebody else moved the position while this consumer held the partition."""
+    partition = partition_of(b"k", 3)
+    async with bus.consumer():
+        await bus.publish(*range(5))
+        await bus.applied(5)
+        bus.ledger.set_position(bus.topic.name, partition, 8, 0)
+        await bus.publish(*range(5, 12))
+        await bus.applied(9)
+
+    assert [int(value) for value in bus.ledger.values()] == [*range(5), 8, 9, 10, 11]
+
+
+class HalfWay(Ledger):
+    """Commits the first half of a batch and fails: what a bisection does that is interrupted."""
+
+    trips = 1
+
+    async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+        if self.trips and len(records) > 1:
+            self.trips -= 1
+            await super().apply(topic, partition, records[: len(records) // 2], expected)
+            raise OSError
+        return await super().apply(topic, partition, records, expected)
+
+
+async def test_half_a_batch_is_not_applied_again(bus) -> None:
+    ledger = HalfWay()
+    await bus.publish(*range(40))
+    async with bus.consumer(ledger):
+        await bus.applied(40, ledger)
+
+    assert [int(value) for value in ledger.values()] == list(range(40))
+
+
+async def test_transaction_markers_and_aborted_records_do_not_stall(bus) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bus.bootstrap, transactional_id=f"t-{bus.topic.name}")
+    await producer.start()
+
+    async def transaction(value: int, *, abort: bool = False) -> None:
+        await producer.begin_transaction()
+        await producer.send_and_wait(bus.topic.name, key=b"k", value=str(value).encode())
+        await (producer.abort_transaction() if abort else producer.commit_transaction())
+
+    partition = partition_of(b"k", 3)
+    async with bus.consumer() as consumer:
+        for value in range(10):
+            await transaction(value, abort=value % 3 == 1)
+        await bus.applied(7)
+        await transaction(99, abort=True)
+        await until(lambda: partition in consumer.lag() and consumer.lag()[partition].records == 0)
+    await bus.publish(10)
+    async with bus.consumer():
+        await bus.applied(8)
+    await producer.stop()
+
+    assert [int(value) for value in bus.ledger.values()] == [0, 2, 3, 5, 6, 8, 9, 10]
+    assert bus.alarms == []
+
+
+async def test_what_the_log_deleted_before_it_was_applied_is_counted_and_told(bus) -> None:
+    partition = partition_of(b"k", 3)
+    await bus.publish(*range(3))
+    async with bus.consumer():
+        await bus.applied(3)
+    await bus.publish(*range(3, 10))
+    async with bus.admin() as admin:
+        await admin.delete_records({TopicPartition(bus.topic.name, partition): RecordsToDelete(before_offset=8)})
+
+    async with bus.consumer():
+        await bus.applied(5)
+
+    alarm = await bus.alarm("records_lost")
+    assert (alarm.partition, alarm.lost_records) == (partition, 5)
+    assert [int(value) for value in bus.ledger.values()] == [0, 1, 2, 8, 9]
+
+
+async def test_a_topic_made_anew_and_shorter_is_an_alarm_and_nothing_is_skipped(bus) -> None:
+    await bus.publish(*range(10))
+    async with bus.consumer():
+        await bus.applied(10)
+    await bus.recreate()
+    await bus.publish(*range(100, 103))
+
+    async with bus.consumer() as consumer:
+        alarm = await bus.alarm("topic_recreated")
+        assert alarm.partition == partition_of(b"k", 3)
+        assert bus.ledger.count() == 10
+        bus.ledger.set_position(bus.topic.name, alarm.partition, 0, 0)  # the operator begins anew
+        await bus.applied(13)
+        await until(lambda: not consumer.alarms)
+
+
+async def test_a_topic_made_anew_and_already_longer_is_an_alarm_too(bus) -> None:
+    await bus.publish(*range(10))
+    async with bus.consumer():
+        await bus.applied(10)
+    await bus.recreate()
+    await bus.publish(*range(100, 130))
+
+    async with bus.consumer():
+        await bus.alarm("topic_recreated")
+        assert bus.ledger.count() == 10
+
+
+async def test_a_running_consumer_notices_a_topic_made_anew(bus) -> None:
+    async with bus.consumer():
+        await bus.publish(*range(10))
+        await bus.applied(10)
+
+        await bus.recreate()
+        await bus.publish(*range(100, 103))
+
+        await bus.alarm("topic_recreated")
+        assert bus.ledger.count() == 10
+
+
+async def test_a_changed_number_of_partitions_is_an_alarm(bus) -> None:
+    async with bus.admin() as admin:
+        await admin.create_partitions({bus.topic.name: NewPartitions(4)})
+
+    async with bus.consumer():
+        alarm = await bus.alarm("partition_count_changed")
+
+    assert alarm.partition is None
+    assert [alarm.kind for alarm in await create_topics(bus.bootstrap, topics=[bus.topic])] == ["partition_count_changed"]
+
+
+async def test_a_topic_that_is_missing_at_the_start_is_waited_for(kafka_bootstrap: str, topic: Topic) -> None:
+    ledger, alarms = Ledger(), []
+    consumer = Consumer(kafka_bootstrap, f"g-{topic.name}", topic, ledger, on_alarm=alarms.append)
+    await consumer.start()
+    await until(lambda: [alarm.kind for alarm in alarms] == ["topic_missing"])
+
+    await create_topics(kafka_bootstrap, topics=[topic])
+    log = await Log.open(kafka_bootstrap, "late")
+    await log.publish([Record(topic=topic, key=b"k", value=b"1")])
+
+    await until(lambda: ledger.count() == 1)
+    assert consumer.alarms == []
+    await consumer.stop()
+    await log.close()
+
+
+@pytest.mark.timeout(180)
+async def test_killed_consumers_lose_and_double_nothing(bus, tmp_path: Path) -> None:
+    """``kill -9`` while records come, again and again."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    sent = 0
+    for round_number in range(6):
+        child = subprocess.Popen([sys.executable, str(CHILD), bus.bootstrap, bus.group, bus.topic.name, str(path)])
+        before = ledger.count()
+        async with asyncio.timeout(30):
+            while ledger.count() < before + 50 * (round_number < 5):
+                await asyncio.gather(*(bus.publish(*range(sent, sent + 5), key=f"key-{key}") for key in range(4)))
+                sent += 5
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    async with bus.consumer(ledger):
+        await bus.applied(sent * 4, ledger)
+
+    for key in range(4):
+        assert [int(value) for value in ledger.values(f"key-{key}".encode())] == list(range(sent))
+    ledger.close()
+
+
+async def test_consumers_come_and_go_under_load_and_each_record_is_applied_once(bus, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledger, second = Ledger(path), Ledger(path)
+    sent = 0
+
+    async def load() -> None:
+        nonlocal sent
+        while True:
+            await asyncio.gather(*(bus.publish(sent, key=f"key-{key}") for key in range(6)))
+            sent += 1
+
+    loading = asyncio.create_task(load())
+    async with bus.consumer(ledger):
+        for _ in range(2):
+            count = ledger.count()
+            async with bus.consumer(second):
+                await until(lambda count=count: ledger.count() > count + 100)
+            await until(lambda: ledger.count() > 0)
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+        await bus.log.close()
+        await until(lambda: ledger.count() >= sent * 6)
+
+    for key in range(6):
+        values = [int(value) for value in ledger.values(f"key-{key}".encode())]
+        assert values == sorted(set(values))
+        assert values[:sent] == list(range(sent))
+
+
+class Deaf(Ledger):
+    """Never comes back from a call."""
+
+    async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_lag_without_progress_is_noticed(bus) -> None:
+    stalled = asyncio.Event()
+    async with bus.consumer(Deaf(), patience_seconds=2, on_stalled=stalled.set):
+        await bus.publish(1)
+        async with asyncio.timeout(20):
+            await stalled.wait()
+
+
+async def test_idleness_is_not_a_stall(bus) -> None:
+    stalled = asyncio.Event()
+    await bus.publish(1)
+    async with bus.consumer(patience_seconds=0.5, on_stalled=stalled.set) as consumer:
+        await bus.applied(1)
+        partition = partition_of(b"k", 3)
+        await until(lambda: partition in consumer.lag())
+        for number in range(3):
+            await bus.publish(number)
+            await bus.applied(number + 2)
+        assert not stalled.is_set()
+
+
+def test_the_ledger_keeps_the_ports_promise() -> None:
+    """The stand-in of these tests is held to what it stands for."""
+
+    async def run() -> None:
+        ledger = Ledger()
+        record = LogRecord(topic="t", partition=0, offset=4, key=b"k", value=b"v", headers=(), timestamp_ms=9)
+        assert await ledger.stored("t", [0]) == {}
+        with pytest.raises(PositionMovedError):
+            await ledger.apply("t", 0, [record], 3)
+        assert ledger.count() == 0
+        assert await ledger.apply("t", 0, [record], 0) == 5
+        assert await ledger.stored("t", [0]) == {0: Stored(5, 9)}
+
+    asyncio.run(run())

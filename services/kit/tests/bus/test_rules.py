@@ -1,0 +1,71 @@
+"""Rules that need no broker: partitions of keys, where to go on, when to bark."""
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from ams_kit.bus import Stored, partition_of
+from ams_kit.bus.standing import GoOn, LogFacts, Recreated, where_to_go_on
+from ams_kit.bus.watchdog import Progress, Watchdog
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(st.binary(max_size=80), st.integers(min_value=1, max_value=50))
+def test_a_key_lands_where_every_kafka_client_puts_it(key: bytes, partitions: int) -> None:
+    every = list(range(partitions))
+    assert partition_of(key, partitions) == DefaultPartitioner()(key, every, every)
+
+
+@pytest.mark.parametrize(
+    ("stored", "log", "decision"),
+    [
+        (None, LogFacts(0, 10), GoOn(0)),
+        (None, LogFacts(4, 10), GoOn(4)),
+        (Stored(0, 0), LogFacts(4, 10), GoOn(4)),
+        (Stored(7, 111), LogFacts(0, 10, 111), GoOn(7)),
+        (Stored(10, 111), LogFacts(0, 10, 111), GoOn(10)),
+        (Stored(7, 111), LogFacts(7, 10), GoOn(7)),
+        (Stored(7, 111), LogFacts(9, 10), GoOn(9, lost=2)),
+        (Stored(7, 0), LogFacts(0, 10, 222), GoOn(7)),
+    ],
+)
+def test_where_a_projection_goes_on(stored: Stored | None, log: LogFacts, decision: GoOn) -> None:
+    assert where_to_go_on(stored, log) == decision
+
+
+@pytest.mark.parametrize(
+    ("stored", "log"),
+    [
+        (Stored(7, 111), LogFacts(0, 3)),
+        (Stored(7, 111), LogFacts(0, 10, 222)),
+        (Stored(7, 111), LogFacts(0, 10, None)),
+        (Stored(7, 111), LogFacts(0, 7, 222)),
+    ],
+)
+def test_another_log_than_the_position_was_made_with_is_recognised(stored: Stored, log: LogFacts) -> None:
+    assert isinstance(where_to_go_on(stored, log), Recreated)
+
+
+def test_the_watchdog_barks_at_lag_without_progress() -> None:
+    watchdog = Watchdog(45)
+    assert watchdog.observe({0: Progress(5, 9)}, at=0) is None
+    assert watchdog.observe({0: Progress(5, 12)}, at=45) is None
+    assert watchdog.observe({0: Progress(5, 12)}, at=46) == 0
+
+
+@pytest.mark.parametrize(
+    "later",
+    [Progress(9, 9), Progress(6, 12), Progress(5, 12, excused=True)],
+    ids=["idle", "moving", "excused"],
+)
+def test_the_watchdog_minds_neither_idleness_nor_what_is_known(later: Progress) -> None:
+    watchdog = Watchdog(45)
+    watchdog.observe({0: Progress(5, 9)}, at=0)
+    watchdog.observe({0: later}, at=40)
+    assert watchdog.observe({0: later}, at=80) is None
+
+
+def test_the_watchdog_forgets_what_it_could_not_see() -> None:
+    watchdog = Watchdog(45)
+    watchdog.observe({0: Progress(5, 9)}, at=0)
+    watchdog.blind()
+    assert watchdog.observe({0: Progress(5, 9)}, at=60) is None
