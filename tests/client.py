@@ -1,0 +1,67 @@
+"""A person with an account, as programs meet the platform: over REST alone."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import httpx
+
+PAGE_ITEMS = 500
+WAIT_SECONDS = 30
+POLL_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+class Account:
+    """A freshly registered user, signed in."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.http = httpx.Client(base_url=url, timeout=60)
+        self.name, password = f"u{secrets.token_hex(6)}", secrets.token_urlsafe(24)
+        account = {"username": self.name, "email": f"{self.name}@example.com", "password": password}
+        self.http.post("/api/auth/register", json=account).raise_for_status()
+        answer = self.http.post("/api/auth/login", json={"login": self.name, "password": password}).raise_for_status()
+        self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def project(self, name: str = "test") -> "Project":
+        """A new project of this user."""
+        project_id = self.http.post("/api/projects", json={"name": name}).raise_for_status().json()["project_id"]
+        return Project(self.http, project_id)
+
+
+class Project:
+    """A project with a key of its own, and what its owner can read of it."""
+
+    def __init__(self, http: httpx.Client, project_id: str) -> None:
+        self.http = http
+        self.id = project_id
+        self.key: str = http.post(f"/api/projects/{project_id}/keys", json={"name": "test"}).raise_for_status().json()["key"]
+
+    def post(self, path: str, body: bytes, **headers: str) -> httpx.Response:
+        """Post as an agent does, with the key."""
+        return self.http.post(path, content=body, headers={"Authorization": f"Bearer {self.key}"} | headers)
+
+    def get(self, path: str, **parameters: str | int) -> Any:
+        """An answer of ``/api/traces/{project}/path``."""
+        return self.http.get(f"/api/traces/{self.id}/{path}", params=parameters).raise_for_status().json()
+
+    def items(self, path: str) -> Iterator[dict[str, Any]]:
+        """All pages of a list."""
+        cursor = None
+        while True:
+            page = self.get(path, limit=PAGE_ITEMS, **({"cursor": cursor} if cursor else {}))
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+
+def eventually(ask: Callable[[], T], enough: Callable[[T], bool], timeout_seconds: float = WAIT_SECONDS) -> T:
+    """Ask until the answer is enough, or time is up; the last answer."""
+    deadline = time.monotonic() + timeout_seconds
+    while not enough(answer := ask()) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return answer
