@@ -13,7 +13,7 @@ from ams_kit.bus import Log
 from ams_kit.http.app import make_application
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.http import take_batches
-from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_traces
+from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
 from ams_trace_ingest.intake.people import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.publish import Intake
 from ams_trace_ingest.pricing.catalog import GenaiPrices
@@ -22,7 +22,7 @@ from ams_trace_ingest.settings import IntakeSettings
 from ams_trace_ingest.store.connections import open_writer
 
 DATABASE_CONNECTIONS_MAX = 4
-ROUTES = [take_batches, take_traces, ignore_metrics, delete_task, list_dead_letters, show_dead_letter, replay_dead_letter]
+ROUTES = [take_batches, take_traces, take_logs, ignore_metrics, delete_task, list_dead_letters, show_dead_letter, replay_dead_letter]
 
 
 def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Litestar:

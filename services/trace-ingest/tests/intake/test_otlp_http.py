@@ -199,6 +199,22 @@ async def test_another_method_is_405_and_metrics_are_ignored(client: Client) -> 
     assert (await client.post("/v1/metrics", content=b"", headers=PROTOBUF)).status_code == 200
 
 
+async def test_genai_log_records_are_served_and_others_are_ignored(client: Client) -> None:
+    spoken = {
+        "eventName": "gen_ai.client.inference.operation.details",
+        "traceId": "0af7651916cd43dd8448eb211c80319c",
+        "spanId": "b7ad6b7169203331",
+    }
+    messages = {"key": "gen_ai.input.messages", "value": {"stringValue": '[{"role":"user","parts":[{"type":"text","content":"hi"}]}]'}}
+    records = [spoken | {"timeUnixNano": "1795291685698595063", "attributes": [messages]}, {"body": {"stringValue": "a log line"}}]
+    body = {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
+
+    answer = await client.post("/v1/logs", json=body)
+
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert (await client.post("/v1/logs", content=b"{", headers=JSON)).status_code == 400
+
+
 async def test_an_sdk_batch_is_durable_when_it_is_answered(client: Client, project_id: str, steps_of_project: Callable[[], Any]) -> None:
     step = {"type": "tool", "name": "search", "status": "ok", "started_at_us": 1, "ended_at_us": 2}
     event = {"kind": "step.recorded", "event_id": "b" * 32, "seq": 1, "at_us": 2, "step_id": "c" * 16, "step": step}

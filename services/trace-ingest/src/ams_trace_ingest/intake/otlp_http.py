@@ -23,13 +23,15 @@ from ams_trace_ingest.intake.otlp import (
     Signal,
     TooManySpansError,
     TracesRequest,
+    decode_logs,
     decode_traces,
     encode_answer,
     encode_error,
     encoding_of,
 )
 from ams_trace_ingest.intake.publish import Intake, publish, refused
-from ams_trace_ingest.intake.spans import PackedSpans, pack_spans
+from ams_trace_ingest.intake.spans import PackedSpans, pack_payloads, pack_spans
+from ams_trace_ingest.mapping.logs import map_logs
 
 SENT_BYTES_MAX = 16 * 1024 * 1024
 INFLATED_BYTES_MAX = 64 * 1024 * 1024
@@ -75,6 +77,24 @@ async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
         del body
         await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
     return _answer(Signal.TRACES, encoding, rejected=decoded.rejected, message=decoded.message)
+
+
+@post("/v1/logs", summary="Take OpenTelemetry log records", **_OPTIONS)
+async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
+    """``ExportLogsServiceRequest``: GenAI events are joined to their steps, other records are counted as ignored."""
+    intake: Intake = state.intake
+    grant, encoding = await _open(request, intake)
+    with intake.budget.lease() as lease:
+        body = await _body(request, lease)
+        try:
+            records = decode_logs(body, encoding)
+        except MalformedOtlpError as error:
+            raise BadRequestError(str(error), code="malformed_otlp") from error
+        joined = map_logs(grant.project_id, records, received_at_us=time.time_ns() // 1_000)
+        payloads = pack_payloads(joined.payloads, project_id=grant.project_id, key_id=grant.key_id)
+        await publish(intake, lease, payloads, [], source="otlp", events=len(joined.payloads))
+    EVENTS_IGNORED.labels("intake", "otlp_logs").inc(joined.ignored)
+    return _answer(Signal.LOGS, encoding)
 
 
 @post("/v1/metrics", summary="Ignore OpenTelemetry metrics", **_OPTIONS)

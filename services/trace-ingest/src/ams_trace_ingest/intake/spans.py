@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from ams_contracts.codec import encode
-from ams_contracts.events import Producer
+from ams_contracts.events import PayloadStored, Producer
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
 from ams_trace_ingest.intake.otlp import TracesRequest
@@ -59,6 +59,17 @@ def pack_spans(request: TracesRequest, *, project_id: str, key_id: str, received
         ],
         events,
     )
+
+
+def pack_payloads(payloads: Iterable[tuple[str, PayloadStored]], *, project_id: str, key_id: str) -> list[Record]:
+    """Records for payloads that come by themselves: ``(task_id, payload)``."""
+    by_task: dict[str, list[bytes]] = {}
+    for task_id, payload in payloads:
+        by_task.setdefault(task_id, []).append(encode(payload))
+    producer = Producer(sdk="otlp", instance_id="logs")
+    return [
+        record for task_id, events in by_task.items() for record in pack(PAYLOADS, project_id, task_id, producer, events, key_id=key_id)
+    ]
 
 
 def _producers(groups: Iterable[ScopedSpans]) -> Iterable[Producer]:
