@@ -13,14 +13,27 @@ import { agentRun, bigTask } from './stories.mjs';
 const PORT = Number(process.env.PORT ?? 8091);
 const PROJECT = '0190a000-0000-7000-8000-000000000001';
 const EMPTY = '0190a000-0000-7000-8000-000000000002';
-const user = { user_id: '0190a000-0000-7000-8000-0000000000aa', username: 'ada', email: 'ada@example.org', created_at: '2026-11-01T10:00:00Z' };
+const user = {
+  user_id: '0190a000-0000-7000-8000-0000000000aa',
+  username: 'ada',
+  email: 'ada@example.org',
+  created_at: '2026-11-01T10:00:00Z',
+};
 
 const now = () => Date.now() * 1_000;
 const hex = (bytes) => randomBytes(bytes).toString('hex');
 const tasks = new Map();
 const sockets = new Set();
 const keys = [
-  { key_id: 'k1', name: 'laptop', prefix: 'ams_8f3k', created_at: '2026-11-20T10:00:00Z', expires_at: null, last_used_at: '2026-11-26T06:00:00Z', scopes: ['ingest'] },
+  {
+    key_id: 'k1',
+    name: 'laptop',
+    prefix: 'ams_8f3k',
+    created_at: '2026-11-20T10:00:00Z',
+    expires_at: null,
+    last_used_at: '2026-11-26T06:00:00Z',
+    scopes: ['ingest'],
+  },
 ];
 let offset = 0;
 
@@ -51,7 +64,13 @@ function publish(task, events) {
   const prev = task.last;
   offset += 1;
   task.last = `1.0.${offset}`;
-  const batch = { v: 1, project_id: PROJECT, task_id: task.id, producer: { sdk: 'mock', instance_id: 'm' }, events: shown };
+  const batch = {
+    v: 1,
+    project_id: PROJECT,
+    task_id: task.id,
+    producer: { sdk: 'mock', instance_id: 'm' },
+    events: shown,
+  };
   const frame = JSON.stringify([{ op: 'frame', sub: `task:${task.id}`, prev, position: task.last, batch }]);
   const change = { v: 1, project_id: PROJECT, position: task.last, task: taskRow(task) };
   const list = JSON.stringify([{ op: 'task', sub: 'list', task_id: task.id, change }]);
@@ -151,16 +170,41 @@ function stepRow(task, id) {
 function skeleton(task) {
   if (task.skeleton) return task.skeleton;
   const rows = [...task.steps.entries()].filter(([, state]) => state.document);
-  rows.sort(([a, x], [b, y]) => x.document.started_at_us - y.document.started_at_us || x.document.seq - y.document.seq || (a < b ? -1 : 1));
+  rows.sort(
+    ([a, x], [b, y]) =>
+      x.document.started_at_us - y.document.started_at_us || x.document.seq - y.document.seq || (a < b ? -1 : 1),
+  );
   const base = rows[0]?.[1].document.started_at_us ?? now();
   const places = new Map(rows.map(([id], index) => [id, index]));
   const dictionary = () => {
     const words = [];
-    return { words, of: (word) => (word == null ? -1 : words.includes(word) ? words.indexOf(word) : words.push(word) - 1) };
+    return {
+      words,
+      of: (word) => (word == null ? -1 : words.includes(word) ? words.indexOf(word) : words.push(word) - 1),
+    };
   };
   const [types, statuses, names, agents, models] = Array.from({ length: 5 }, dictionary);
   const columns = Object.fromEntries(
-    ['step_id', 'parent', 'type', 'status', 'name', 'agent', 'model', 'start', 'duration', 'input_tokens', 'output_tokens', 'cost_nusd', 'counted', 'seq', 'phase', 'at', 'first_offset', 'end_offset'].map((name) => [name, []]),
+    [
+      'step_id',
+      'parent',
+      'type',
+      'status',
+      'name',
+      'agent',
+      'model',
+      'start',
+      'duration',
+      'input_tokens',
+      'output_tokens',
+      'cost_nusd',
+      'counted',
+      'seq',
+      'phase',
+      'at',
+      'first_offset',
+      'end_offset',
+    ].map((name) => [name, []]),
   );
   const missing = {};
   rows.forEach(([id, state], index) => {
@@ -169,15 +213,38 @@ function skeleton(task) {
     const parent = d.parent_step_id == null ? -1 : (places.get(d.parent_step_id) ?? -2);
     if (parent === -2) missing[index] = d.parent_step_id;
     const values = {
-      step_id: id, parent, type: types.of(d.type), status: statuses.of(statusOf(state)), name: names.of(d.name), agent: agents.of(d.agent), model: models.of(d.model),
-      start: d.started_at_us - base, duration: d.duration_us ?? null, input_tokens: usage?.input ?? null, output_tokens: usage?.output ?? null, cost_nusd: d.cost_nusd ?? null,
-      counted: d.type === 'llm' ? 1 : 0, seq: d.seq ?? 0, phase: state.stamp[0], at: state.stamp[1] - base, first_offset: 0, end_offset: ended(state) ? 0 : null,
+      step_id: id,
+      parent,
+      type: types.of(d.type),
+      status: statuses.of(statusOf(state)),
+      name: names.of(d.name),
+      agent: agents.of(d.agent),
+      model: models.of(d.model),
+      start: d.started_at_us - base,
+      duration: d.duration_us ?? null,
+      input_tokens: usage?.input ?? null,
+      output_tokens: usage?.output ?? null,
+      cost_nusd: d.cost_nusd ?? null,
+      counted: d.type === 'llm' ? 1 : 0,
+      seq: d.seq ?? 0,
+      phase: state.stamp[0],
+      at: state.stamp[1] - base,
+      first_offset: 0,
+      end_offset: ended(state) ? 0 : null,
     };
     for (const [name, value] of Object.entries(values)) columns[name].push(value);
   });
   return {
-    task_id: task.id, position: task.last ?? `1.0.${offset}`, base_us: base, types: types.words, statuses: statuses.words, names: names.words, agents: agents.words, models: models.words,
-    columns, missing_parents: missing,
+    task_id: task.id,
+    position: task.last ?? `1.0.${offset}`,
+    base_us: base,
+    types: types.words,
+    statuses: statuses.words,
+    names: names.words,
+    agents: agents.words,
+    models: models.words,
+    columns,
+    missing_parents: missing,
   };
 }
 
@@ -185,9 +252,23 @@ function payloads(task, id) {
   const step = task.steps.get(id)?.document;
   return ['input', 'output', 'original', 'error_stack'].flatMap((slot) => {
     const stored = task.payloads.get(`${id}/${slot}`);
-    if (stored) return [{ slot, mime: stored.mime, text: stored.text, bytes: stored.bytes, truncated: stored.truncated ?? false, absent: null }];
+    if (stored)
+      return [
+        {
+          slot,
+          mime: stored.mime,
+          text: stored.text,
+          bytes: stored.bytes,
+          truncated: stored.truncated ?? false,
+          absent: null,
+        },
+      ];
     if (slot === 'original' || slot === 'error_stack') return [];
-    const absent = step?.too_large?.includes(slot) ? 'too_large' : step?.captured?.includes(slot) ? 'not_here_yet' : 'not_captured';
+    const absent = step?.too_large?.includes(slot)
+      ? 'too_large'
+      : step?.captured?.includes(slot)
+        ? 'not_here_yet'
+        : 'not_captured';
     return [{ slot, mime: 'text/plain', text: null, bytes: 0, truncated: false, absent }];
   });
 }
@@ -214,23 +295,46 @@ const server = createServer(async (request, response) => {
     return answer(session(), 200, cookie);
   }
   if (path === '/api/auth/register') return answer({ user }, 201);
-  if (path === '/api/auth/redeem') return JSON.parse(body).code === 'used' ? problem(response, 401, 'unauthenticated', 'Used.') : answer(session(), 200, cookie);
+  if (path === '/api/auth/redeem')
+    return JSON.parse(body).code === 'used'
+      ? problem(response, 401, 'unauthenticated', 'Used.')
+      : answer(session(), 200, cookie);
   if (path === '/api/auth/logout') return answer(undefined, 204, { 'set-cookie': 'mock=; Path=/; Max-Age=0' });
-  if (path === '/api/auth/refresh') return request.headers.cookie?.includes('mock=1') ? answer(session()) : problem(response, 401, 'unauthenticated', 'No session.');
+  if (path === '/api/auth/refresh')
+    return request.headers.cookie?.includes('mock=1')
+      ? answer(session())
+      : problem(response, 401, 'unauthenticated', 'No session.');
   if (!request.headers.authorization) return problem(response, 401, 'unauthenticated', 'Sign in first.');
   if (path === '/api/projects' && request.method === 'GET') {
-    return answer({ items: [{ project_id: PROJECT, name: 'Trip planner', role: 'owner' }, { project_id: EMPTY, name: 'Empty project', role: 'owner' }], next_cursor: null });
+    return answer({
+      items: [
+        { project_id: PROJECT, name: 'Trip planner', role: 'owner' },
+        { project_id: EMPTY, name: 'Empty project', role: 'owner' },
+      ],
+      next_cursor: null,
+    });
   }
   if (path === '/api/live/tickets') return answer({ ticket: hex(8), expires_in: 30 });
   let match = /^\/api\/projects\/[^/]+\/keys(?:\/(\w+))?$/.exec(path);
   if (match) {
     if (request.method === 'POST') {
       const key_id = hex(4);
-      keys.unshift({ key_id, name: JSON.parse(body).name, prefix: `ams_${key_id.slice(0, 4)}`, created_at: new Date().toISOString(), expires_at: null, last_used_at: null, scopes: ['ingest'] });
+      keys.unshift({
+        key_id,
+        name: JSON.parse(body).name,
+        prefix: `ams_${key_id.slice(0, 4)}`,
+        created_at: new Date().toISOString(),
+        expires_at: null,
+        last_used_at: null,
+        scopes: ['ingest'],
+      });
       return answer({ key_id, key: `ams_${key_id}_${hex(16)}` }, 201);
     }
     if (request.method === 'DELETE') {
-      keys.splice(keys.findIndex((key) => key.key_id === match[1]), 1);
+      keys.splice(
+        keys.findIndex((key) => key.key_id === match[1]),
+        1,
+      );
       return answer(undefined, 204);
     }
     return answer({ items: keys, next_cursor: null });
@@ -240,7 +344,14 @@ const server = createServer(async (request, response) => {
   const [, project, rest] = match;
   if (rest === 'agents') {
     return answer({
-      items: ['planner', 'researcher', 'writer', 'critic'].map((name) => ({ name, version: '1.2', framework: 'ams', description: `The ${name} of the trip team`, tools: name === 'researcher' ? ['web_search', 'get_weather'] : [], last_seen_at_us: now() - 40e6 })),
+      items: ['planner', 'researcher', 'writer', 'critic'].map((name) => ({
+        name,
+        version: '1.2',
+        framework: 'ams',
+        description: `The ${name} of the trip team`,
+        tools: name === 'researcher' ? ['web_search', 'get_weather'] : [],
+        last_seen_at_us: now() - 40e6,
+      })),
       next_cursor: null,
     });
   }
@@ -249,15 +360,33 @@ const server = createServer(async (request, response) => {
     const q = url.searchParams.get('q') ?? '';
     if (q.includes('latancy')) {
       response.writeHead(400, { 'content-type': 'application/problem+json' });
-      return response.end(JSON.stringify({ title: 'Bad', status: 400, code: 'bad_query', detail: 'There is no field "latancy".', column: 1, suggestion: 'latency:>2s' }));
+      return response.end(
+        JSON.stringify({
+          title: 'Bad',
+          status: 400,
+          code: 'bad_query',
+          detail: 'There is no field "latancy".',
+          column: 1,
+          suggestion: 'latency:>2s',
+        }),
+      );
     }
     const [status, agent] = ['status', 'agent'].map((name) => url.searchParams.get(name));
-    const all = [...tasks.values()].map(taskRow)
-      .filter((task) => (!status || task.status === status) && (!agent || task.agent === agent) && (!q || `${task.name} ${task.preview}`.includes(q)))
+    const all = [...tasks.values()]
+      .map(taskRow)
+      .filter(
+        (task) =>
+          (!status || task.status === status) &&
+          (!agent || task.agent === agent) &&
+          (!q || `${task.name} ${task.preview}`.includes(q)),
+      )
       .sort((a, b) => b.started_at_us - a.started_at_us);
     const from = Number(url.searchParams.get('cursor') ?? 0);
     const limit = Number(url.searchParams.get('limit') ?? 50);
-    return answer({ items: all.slice(from, from + limit), next_cursor: from + limit < all.length ? String(from + limit) : null });
+    return answer({
+      items: all.slice(from, from + limit),
+      next_cursor: from + limit < all.length ? String(from + limit) : null,
+    });
   }
   match = /^tasks\/(\w+)(?:\/(\w+)(?:\/(\w+))?)?$/.exec(rest);
   const task = match && project === PROJECT ? tasks.get(match[1]) : null;
@@ -266,10 +395,16 @@ const server = createServer(async (request, response) => {
   if (match[2] === 'skeleton') return answer(skeleton(task));
   if (match[3]) {
     const step = task.stepOf ? task.stepOf(match[3]) : stepRow(task, match[3]);
-    return step ? answer({ step, payloads: payloads(task, match[3]) }) : problem(response, 404, 'not_found', 'There is no such step.');
+    return step
+      ? answer({ step, payloads: payloads(task, match[3]) })
+      : problem(response, 404, 'not_found', 'There is no such step.');
   }
   const ids = (url.searchParams.get('step_id') ?? '').split(',').filter(Boolean);
-  answer({ items: ids.map((id) => (task.stepOf ? task.stepOf(id) : stepRow(task, id))).filter(Boolean), next_cursor: null, position: task.last });
+  answer({
+    items: ids.map((id) => (task.stepOf ? task.stepOf(id) : stepRow(task, id))).filter(Boolean),
+    next_cursor: null,
+    position: task.last,
+  });
 });
 
 new WebSocketServer({ server, path: '/api/live', handleProtocols: () => 'ams.v1' }).on('connection', (socket) => {
@@ -299,7 +434,7 @@ for (let i = 0; i < 260; i++) {
     publish(task, events(at));
   }
 }
-const big = bigTask(hex, now() - 3_600e6, 100_000);
+const big = bigTask(now() - 3_600e6, 100_000);
 tasks.set(big.id, { ...big, steps: new Map(), payloads: new Map(), last: '1.0.0', lastUs: now() });
 
 async function run(index) {

@@ -9,7 +9,11 @@ export interface RequestOptions {
   query?: Record<string, string | number | null | undefined>;
 }
 
-export async function request<T>(path: string, options: RequestOptions = {}, store: SessionStore = session): Promise<T> {
+export async function request<T>(
+  path: string,
+  options: RequestOptions = {},
+  store: SessionStore = session,
+): Promise<T> {
   const token = await store.token();
   if (token === null) throw new ApiError(401, 'unauthenticated', 'You are signed out.');
   let response = await send(path, options, token);

@@ -159,5 +159,3 @@ export function browserPorts(): SessionPorts {
 }
 
 export const session = new SessionStore(browserPorts());
-
-

@@ -66,9 +66,7 @@ export function Help({ onClose }: { onClose: () => void }) {
             {rows.map(([what, keys]) => (
               <div key={what} className="help-row">
                 <span>{what}</span>
-                <span>
-                  {keys.map((key) => (key === '–' ? <span key={key}>–</span> : <kbd key={key}>{key}</kbd>))}
-                </span>
+                <span>{keys.map((key) => (key === '–' ? <span key={key}>–</span> : <kbd key={key}>{key}</kbd>))}</span>
               </div>
             ))}
           </section>

@@ -99,7 +99,11 @@ function describe(phase: LiveState['phase'], stale: boolean, lagMs: number | nul
   if (stale) return ['wait', 'behind', 'The live service has lost sight of the log; this page is not up to date'];
   if (lagMs === null) return ['live', 'live', 'Connected; the next event shows by itself'];
   if (lagMs > BEHIND_MS) {
-    return ['wait', `behind ${lagMs < 60_000 ? `${Math.round(lagMs / 1_000)} s` : 'over 1 m'}`, 'From an event’s own time to this page'];
+    return [
+      'wait',
+      `behind ${lagMs < 60_000 ? `${Math.round(lagMs / 1_000)} s` : 'over 1 m'}`,
+      'From an event’s own time to this page',
+    ];
   }
   return ['live', `live ${lagMs} ms`, 'Connected. The figure is from the newest event’s own time to this page'];
 }

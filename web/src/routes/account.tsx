@@ -1,8 +1,8 @@
 import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react';
 import { type ApiError, asApiError } from '../api/problems';
 import { session } from '../api/session';
-import { Link, navigate, useQuery } from '../app/router';
 import { Logo } from '../app/Logo';
+import { Link, navigate, useQuery } from '../app/router';
 
 type Fields = Record<string, string>;
 

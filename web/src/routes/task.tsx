@@ -6,8 +6,8 @@ import { usePreference } from '../app/preferences';
 import { Link, navigate, useQuery, withParams } from '../app/router';
 import { ExecutionLogViewer, type Mode } from '../features/execution-log/ExecutionLogViewer';
 import { LiveTask } from '../features/execution-log/live-task';
-import type { StepTable } from '../features/execution-log/table';
 import { Silence } from '../features/execution-log/TraceStep';
+import type { StepTable } from '../features/execution-log/table';
 import { StepDetail } from '../features/step-detail/StepDetail';
 import { TaskOverview } from '../features/step-detail/TaskOverview';
 import '../features/task-list/task-list.css';
@@ -48,7 +48,10 @@ export function TaskPage({ project, task }: TaskPageProps) {
   const width = useWindowWidth();
 
   const select = useCallback((id: string | null) => navigate(withParams({ step: id }), { replace: true }), []);
-  const setMode = useCallback((next: Mode) => navigate(withParams({ view: next === 'log' ? 'log' : null }), { replace: true }), []);
+  const setMode = useCallback(
+    (next: Mode) => navigate(withParams({ view: next === 'log' ? 'log' : null }), { replace: true }),
+    [],
+  );
   const setFilter = useCallback((text: string) => navigate(withParams({ find: text }), { replace: true }), []);
 
   const name = live.own.document?.name ?? live.task?.name;

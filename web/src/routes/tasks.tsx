@@ -7,7 +7,7 @@ import { useKeys } from '../app/keys';
 import { LivePill, useLive } from '../app/live';
 import { navigate, useQuery, withParams } from '../app/router';
 import { GettingStarted } from '../features/getting-started/GettingStarted';
-import { PAGE_SIZE, type TaskFilter, TaskFeed } from '../features/task-list/feed';
+import { PAGE_SIZE, TaskFeed, type TaskFilter } from '../features/task-list/feed';
 import { TaskList } from '../features/task-list/TaskList';
 import '../features/task-list/task-list.css';
 import { ErrorStrip, Menu } from '../ui/controls';
@@ -149,7 +149,7 @@ function QueryLine({ project, filter }: { project: string; filter: TaskFilter })
             <Icon name="close" />
           </button>
         ) : (
-          <kbd aria-hidden="true">/</kbd>
+          <kbd>/</kbd>
         )}
       </div>
       <Menu

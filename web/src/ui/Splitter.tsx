@@ -13,7 +13,16 @@ interface SplitterProps {
 }
 
 /** A line between panes: by mouse, by arrows, and a double click puts it back. */
-export function Splitter({ label, value, min, max, reverse = false, className = '', onChange, onReset }: SplitterProps) {
+export function Splitter({
+  label,
+  value,
+  min,
+  max,
+  reverse = false,
+  className = '',
+  onChange,
+  onReset,
+}: SplitterProps) {
   const start = useRef({ x: 0, value: 0 });
   const sign = reverse ? -1 : 1;
   const set = (next: number) => onChange(Math.max(min, Math.min(max, next)));
@@ -35,7 +44,6 @@ export function Splitter({ label, value, min, max, reverse = false, className = 
     set(value + sign * by);
   };
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a separator that moves is no <hr>
     <div
       className={`splitter ${className}`}
       role="separator"

@@ -1,9 +1,9 @@
 import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
 import type { ApiError } from '../api/problems';
+import { usePreference } from '../app/preferences';
 import { serverNowUs, useNowUs } from './clock';
 import { ago, dateTime, moment, ticking, zoneName } from './format';
 import { Icon } from './Icon';
-import { usePreference } from '../app/preferences';
 
 let toastTimer: ReturnType<typeof setTimeout> | null = null;
 
@@ -149,6 +149,7 @@ export function Menu({ label, name, className = 'button plain', align = 'start',
     items[(at + (event.key === 'ArrowDown' ? 1 : items.length - 1)) % items.length]?.focus();
   };
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: it listens for the keys of the buttons in it
     <div className="menu" ref={root} onKeyDown={press}>
       <button
         type="button"

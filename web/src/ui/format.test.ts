@@ -4,18 +4,7 @@ import { ago, bytes, cost, count, duration, nusd, offset, safeLocale, ticking, t
 test('durations keep three digits and their unit', () => {
   expect(
     [0, 842, 1_000, 12_400, 999_400, 1_240_000, 14_230_000, 59_970_000, 125_000_000, 11_220_000_000].map(duration),
-  ).toEqual([
-    '0 µs',
-    '842 µs',
-    '1.0 ms',
-    '12 ms',
-    '999 ms',
-    '1.24 s',
-    '14.2 s',
-    '1 m 00 s',
-    '2 m 05 s',
-    '3 h 07 m',
-  ]);
+  ).toEqual(['0 µs', '842 µs', '1.0 ms', '12 ms', '999 ms', '1.24 s', '14.2 s', '1 m 00 s', '2 m 05 s', '3 h 07 m']);
   expect(duration(null)).toBe('');
 });
 
@@ -46,7 +35,14 @@ describe('cost', () => {
 });
 
 test('counts and sizes are short', () => {
-  expect([0, 950, 9_999, 12_400, 120_000, 3_100_000].map(count)).toEqual(['0', '950', '9,999', '12.4k', '120k', '3.1M']);
+  expect([0, 950, 9_999, 12_400, 120_000, 3_100_000].map(count)).toEqual([
+    '0',
+    '950',
+    '9,999',
+    '12.4k',
+    '120k',
+    '3.1M',
+  ]);
   expect([12, 1_200, 20_480, 1_250_000].map(bytes)).toEqual(['12 B', '1.2 KB', '20 KB', '1.3 MB']);
 });
 

@@ -133,6 +133,7 @@ export function zoneId(): string {
 /** An offset on a task's own clock: `+1.24 s`. */
 export function offset(us: number | null): string {
   if (us === null || !Number.isFinite(us)) return '';
+  if (us === 0) return '0';
   return us < 0 ? duration(us) : `+${duration(us)}`;
 }
 
@@ -152,6 +153,11 @@ export function tickLabel(us: number, step: number): string {
   if (us < 1_000_000 && step < 1_000_000) return `${trim((us / 1_000).toFixed(1))} ms`;
   if (us < 60_000_000) return `${trim((us / 1_000_000).toFixed(step < 10_000 ? 3 : step < 100_000 ? 2 : 1))} s`;
   return duration(us);
+}
+
+/** One line of words without the marks of Markdown: for rows and previews. */
+export function plainLine(text: string): string {
+  return text.replace(/\*\*|`|^#{1,6} |(?<=\s)#{1,6} /g, '');
 }
 
 export function plural(n: number, one: string, many = `${one}s`): string {

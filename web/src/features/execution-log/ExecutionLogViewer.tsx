@@ -1,18 +1,21 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { usePreference } from '../../app/preferences';
 import { useNowUs } from '../../ui/clock';
-import { tickLabel, tickStep } from '../../ui/format';
+import { plainLine } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { Splitter } from '../../ui/Splitter';
 import { useRows } from '../../ui/virtual';
+import { Axis, GridLines, LogHead } from './Axis';
 import { parseFilter } from './filter';
+import { foldedBelow, toggled, unfoldedTo } from './folding';
+import { useFollow, useFresh, useNowLine } from './following';
 import { guidesOf, pathTo } from './guides';
-import type { LiveTask } from './live-task';
 import { LogBar } from './LogBar';
+import type { LiveTask } from './live-task';
 import { Minimap } from './Minimap';
 import { usePreviews } from './previews';
-import { PARENT_UNKNOWN, type StepTable } from './table';
 import { TraceStep } from './TraceStep';
+import { PARENT_UNKNOWN, type StepTable } from './table';
 import { HIT, type Match, matchRows, type Tree, visibleRows } from './tree';
 import { useLogKeys } from './useLogKeys';
 import { extent, roomAhead, selfTime, type View } from './waterfall';
@@ -64,19 +67,21 @@ export function ExecutionLogViewer(props: ViewerProps) {
   }, [filter, tree, table, version]);
   const foldedRows = useMemo(() => new Set([...folded].map((id) => table.rowOf(id))), [folded, table]);
   const visible = useMemo(
-    () => (mode === 'tree' ? visibleRows(tree, foldedRows, match) : logRows(table, tree, match)),
+    () => (mode === 'tree' ? visibleRows(tree, foldedRows, match) : logRows(table, match)),
     [mode, tree, foldedRows, match, table],
   );
-  const hits = useMemo(() => (match === null ? 0 : match.reduce((sum, value) => sum + (value === HIT ? 1 : 0), 0)), [match]);
+  const hits = useMemo(
+    () => (match === null ? 0 : match.reduce((sum, value) => sum + (value === HIT ? 1 : 0), 0)),
+    [match],
+  );
   const selected = selectedId === null ? NONE : table.rowOf(selectedId);
   const path = useMemo(() => pathTo(tree, selected), [tree, selected]);
 
   // -- which stretch of time
   const whole = useMemo(() => {
+    void version;
     const all = extent(table, now);
     return open > 0 ? roomAhead(all, now) : all;
-    // a new layout or a jump of the right edge: `now` alone changes the edge only in jumps
-    // biome-ignore lint/correctness/useExhaustiveDependencies: version stands for the table's content
   }, [table, version, now, open]);
   const from = zoom?.from ?? whole.from;
   const to = zoom?.to ?? whole.to;
@@ -85,7 +90,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
 
   // -- where on the screen
   const { rows, onScroll, scrollTo } = useRows({ scroller, count: visible.length, rowHeight: ROW, headHeight: HEAD });
-  const { following, setFollowing, behind } = useFollow({ table, tree, version, visible, mode, open, scrollTo, selectedId });
+  const { following, setFollowing, behind } = useFollow({ table, version, visible, open, scrollTo, selectedId });
   const fresh = useFresh(table);
 
   const select = useCallback(
@@ -112,6 +117,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
   );
   const pendingScroll = useRef(NONE);
   useEffect(() => {
+    void selectedId;
     const row = pendingScroll.current;
     if (row === NONE) return;
     const index = visible.indexOf(row);
@@ -194,7 +200,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
         barLeft={left}
         barWidth={inView ? round(((last - start) / span) * 100) : null}
         barPaint={inView && children > 0 ? paintOf(table, tree, row) : null}
-        words={words === null ? null : words(id)}
+        words={words === null ? null : plainLine(words(id))}
         absoluteTimes={times === 'absolute'}
         onSelect={select}
         onFold={fold}
@@ -232,7 +238,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
           onView={(next) => setZoom(next)}
         />
       ) : null}
-      {/* biome-ignore lint/a11y/useSemanticElements: a treegrid of virtual rows has no element of its own */}
+      {/* biome-ignore lint/a11y/useAriaPropsSupportedByRole: grid and treegrid both take a label */}
       <div
         ref={scroller}
         className="step-grid"
@@ -287,121 +293,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
   );
 }
 
-function LogHead() {
-  return (
-    <span role="columnheader" style={{ paddingLeft: 18 }}>
-      What it said
-    </span>
-  );
-}
-
-const TICKS = 6;
-
-function ticksOf(view: View, origin: number): { step: number; times: number[] } {
-  const step = tickStep(view.to - view.from, TICKS);
-  const times: number[] = [];
-  const first = Math.ceil((view.from - origin) / step) * step;
-  for (let at = first; at + origin <= view.to && times.length < 20; at += step) times.push(at);
-  return { step, times };
-}
-
-function Axis({ view, origin }: { view: View; origin: number }) {
-  const { step, times } = ticksOf(view, origin);
-  const span = view.to - view.from;
-  return (
-    <span role="columnheader" className="axis" aria-label="Time since the start">
-      {times.map((at) => {
-        const share = ((at + origin - view.from) / span) * 100;
-        return share > 94 ? null : (
-          <span key={at} style={{ left: `${share}%` }}>
-            {tickLabel(at, step)}
-          </span>
-        );
-      })}
-    </span>
-  );
-}
-
-function GridLines({ view, origin, open }: { view: View; origin: number; open: boolean }) {
-  const { times } = ticksOf(view, origin);
-  const span = view.to - view.from;
-  return (
-    <div className="grid-lines" aria-hidden="true">
-      {open ? <i className="later" /> : null}
-      {times.map((at) => (
-        <i key={at} style={{ left: `${((at + origin - view.from) / span) * 100}%` }} />
-      ))}
-      {open ? <i className="now" /> : null}
-    </div>
-  );
-}
-
-/** The line of now moves by a CSS value: no row is drawn again for it. */
-function useNowLine(
-  scroller: React.RefObject<HTMLElement | null>,
-  view: View,
-  baseUs: number,
-  open: boolean,
-): void {
-  const now = useNowUs(open ? 100 : null);
-  useEffect(() => {
-    const share = (((open ? now : Number.POSITIVE_INFINITY) - baseUs - view.from) / (view.to - view.from)) * 100;
-    scroller.current?.style.setProperty('--now', `${Math.max(-1, Math.min(101, share))}%`);
-  }, [scroller, now, view, baseUs, open]);
-}
-
-interface FollowOptions {
-  table: StepTable;
-  tree: Tree;
-  version: number;
-  visible: Int32Array;
-  mode: Mode;
-  open: number;
-  scrollTo: (index: number, align?: 'nearest' | 'center' | 'start' | 'end') => void;
-  selectedId: string | null;
-}
-
-/** Keeps the newest step in sight until the reader scrolls or selects; then counts what came since. */
-function useFollow(options: FollowOptions) {
-  const { table, version, visible, open, scrollTo, selectedId } = options;
-  const [following, set] = useState(selectedId === null);
-  const [seen, setSeen] = useState(table.size);
-  const setFollowing = useCallback(
-    (next: boolean) => {
-      set((before) => {
-        if (before !== next) setSeen(table.size);
-        return next;
-      });
-    },
-    [table],
-  );
-  useEffect(() => {
-    if (!following || open === 0) return;
-    void version;
-    const newest = table.chronological[table.size - 1];
-    if (newest === undefined) return;
-    const index = visible.indexOf(newest);
-    if (index >= 0) scrollTo(index, 'nearest');
-  }, [following, open, version, visible, table, scrollTo]);
-  return { following: following && open > 0, setFollowing, behind: Math.max(0, table.size - seen) };
-}
-
-/** Rows that came since the page was opened fade in, unless they come in floods. */
-function useFresh(table: StepTable): (row: number) => boolean {
-  const state = useRef({ table, from: table.size, at: 0, burst: 0 });
-  const known = state.current;
-  if (known.table !== table) state.current = { table, from: table.size, at: 0, burst: 0 };
-  const second = Math.floor(Date.now() / 1_000);
-  if (known.at !== second) {
-    known.at = second;
-    known.burst = table.size;
-  }
-  const flooded = table.size - known.burst > 20;
-  return (row) => !flooded && row >= state.current.from;
-}
-
-function logRows(table: StepTable, tree: Tree, match: Match): Int32Array {
-  void tree;
+function logRows(table: StepTable, match: Match): Int32Array {
   const order = table.chronological.subarray(0, table.size);
   return match === null ? order : order.filter((row) => match[row] === HIT);
 }
@@ -410,9 +302,15 @@ const paints = new WeakMap<Tree, Map<number, string | null>>();
 
 function paintOf(table: StepTable, tree: Tree, row: number): string | null {
   let known = paints.get(tree);
-  if (!known) paints.set(tree, (known = new Map()));
+  if (!known) {
+    known = new Map();
+    paints.set(tree, known);
+  }
   let paint = known.get(row);
-  if (paint === undefined) known.set(row, (paint = selfTime(table, tree, row)));
+  if (paint === undefined) {
+    paint = selfTime(table, tree, row);
+    known.set(row, paint);
+  }
   return paint;
 }
 
@@ -425,44 +323,6 @@ function siblingsOf(tree: Tree, row: number): number {
   return up === NONE ? tree.roots : (tree.children[up] as number);
 }
 
-function toggled(before: ReadonlySet<string>, table: StepTable, tree: Tree, row: number, deep: boolean): ReadonlySet<string> {
-  const next = new Set(before);
-  const id = table.ids[row] as string;
-  const folding = !next.has(id);
-  if (folding) next.add(id);
-  else next.delete(id);
-  if (!deep) return next;
-  const from = tree.place[row] as number;
-  for (let place = from; place < from + (tree.subtree[row] as number); place++) {
-    const inner = tree.preorder[place] as number;
-    if ((tree.children[inner] as number) === 0) continue;
-    if (folding) next.add(table.ids[inner] as string);
-    else next.delete(table.ids[inner] as string);
-  }
-  return next;
-}
-
-function unfoldedTo(before: ReadonlySet<string>, table: StepTable, tree: Tree, row: number): ReadonlySet<string> {
-  let next: Set<string> | null = null;
-  for (let up = tree.above[row] as number; up !== NONE; up = tree.above[up] as number) {
-    const id = table.ids[up] as string;
-    if (!before.has(id)) continue;
-    next ??= new Set(before);
-    next.delete(id);
-  }
-  return next ?? before;
-}
-
-/** Everything at `depth` and deeper folded. */
-export function foldedBelow(table: StepTable, tree: Tree, depth: number): ReadonlySet<string> {
-  const next = new Set<string>();
-  for (let row = 0; row < table.size; row++) {
-    if ((tree.depth[row] as number) >= depth && (tree.children[row] as number) > 0) next.add(table.ids[row] as string);
-  }
-  return next;
-}
-
 function round(value: number): number {
   return Math.round(value * 1_000) / 1_000;
 }
-

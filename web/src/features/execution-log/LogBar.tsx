@@ -69,7 +69,7 @@ export function LogBar(props: LogBarProps) {
             <Icon name="close" />
           </button>
         ) : (
-          <kbd aria-hidden="true">/</kbd>
+          <kbd>/</kbd>
         )}
       </search>
       {mistake ? (

@@ -107,6 +107,8 @@ const Strokes = memo(
     useEffect(() => {
       const element = canvas.current;
       if (!element) return;
+      // another theme has other colours
+      void theme;
       const paint = () => draw(element, table, tree, whole, now);
       paint();
       const observer = new ResizeObserver(paint);
@@ -117,7 +119,6 @@ const Strokes = memo(
         observer.disconnect();
         scheme.removeEventListener('change', paint);
       };
-      // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has other colours
     }, [table, tree, whole, now, theme]);
     return <canvas ref={canvas} role="img" aria-label="All steps in time" />;
   },
@@ -137,7 +138,7 @@ function draw(canvas: HTMLCanvasElement, table: StepTable, tree: Tree, whole: Vi
   context.scale(scale, scale);
   const n = table.size;
   const room = HEIGHT - 2 * PAD;
-  const stroke = Math.max(1, Math.min(6, room / Math.max(1, n) - 1));
+  const stroke = Math.max(1.5, Math.min(5, (room / Math.max(1, n)) * 0.75));
   const perUs = width / (whole.to - whole.from);
   // very large tasks: strokes that share a pixel are drawn once
   const drawn = n > 4_000 ? new Uint8Array(width * HEIGHT + HEIGHT) : null;

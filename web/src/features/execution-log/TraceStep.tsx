@@ -105,13 +105,10 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
         <StatusMark status={status} />
         {!unfolded && props.hidden > 0 ? <Hidden count={props.hidden} errors={props.errorsInside} /> : null}
         {props.orphan ? <span className="note">parent not received</span> : null}
-        {open ? (
-          <Silence heardUs={table.lastHeardUs(row)} />
-        ) : (
-          <span className="step-model cut" title={model}>
-            {model}
-          </span>
-        )}
+        {open ? <Silence heardUs={table.lastHeardUs(row)} /> : null}
+        <span className="step-model cut" title={model}>
+          {model}
+        </span>
       </span>
       <span className="num step-duration" role="gridcell">
         <Latency table={table} row={row} open={open} />
@@ -126,7 +123,7 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
         <span className="step-lane" role="gridcell" aria-label={laneLabel(table, row)}>
           {props.barLeft === null ? null : (
             <i
-              className={open ? 'bar open' : 'bar'}
+              className={open ? (props.children > 0 ? 'bar open parent' : 'bar open') : 'bar'}
               style={
                 open
                   ? { left: `${props.barLeft}%`, width: `max(2px, calc(var(--now) - ${props.barLeft}%))` }

@@ -62,11 +62,7 @@ function clauseOf(clause: string): ((table: StepTable) => Test) | string {
     case 'cost':
       return compared(value, (table) => (row) => (table.cost[row] as number) / 1e9, false);
     case 'tokens':
-      return compared(
-        value,
-        (table) => (row) => (table.input[row] as number) + (table.output[row] as number),
-        false,
-      );
+      return compared(value, (table) => (row) => (table.input[row] as number) + (table.output[row] as number), false);
     default:
       return `unknown word "${match?.[1]}": try type, status, name, agent, model, latency, cost, tokens`;
   }
@@ -101,7 +97,8 @@ function textTest(table: StepTable, text: string): Test {
   ];
   const lower = text.toLowerCase();
   const types = STEP_TYPES.map((type) => type === lower);
-  return (row) => tests.some((test) => test(row)) || (types[table.type[row] as number] ?? false) || table.ids[row] === lower;
+  return (row) =>
+    tests.some((test) => test(row)) || (types[table.type[row] as number] ?? false) || table.ids[row] === lower;
 }
 
 function wildcard(pattern: string): (word: string) => boolean {

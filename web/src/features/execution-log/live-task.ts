@@ -7,7 +7,16 @@ import type { Frame, LiveClient, Subscription } from '../../api/live';
 import { type ApiError, asApiError } from '../../api/problems';
 import { session } from '../../api/session';
 import type { LogEvent, Skeleton, StepEvent, Task, TaskAnswer } from '../../api/types';
-import { EMPTY_STEP, EMPTY_TASK, ended, fold, foldTask, type StepState, stepIdsOf, type TaskState } from '../../fold/fold';
+import {
+  EMPTY_STEP,
+  EMPTY_TASK,
+  ended,
+  fold,
+  foldTask,
+  type StepState,
+  stepIdsOf,
+  type TaskState,
+} from '../../fold/fold';
 import { Streams } from './streams';
 import { StepTable } from './table';
 import { layOut, type Tree } from './tree';
@@ -113,7 +122,10 @@ export class LiveTask {
     if (this.table === null) this.phase = awaited ? 'awaited' : 'failed';
     if (awaited || error.transient) {
       this.tries++;
-      this.retryTimer = setTimeout(() => void this.load(), awaited ? NOT_HERE_YET_MS : Math.min(15_000, 1_000 * this.tries));
+      this.retryTimer = setTimeout(
+        () => void this.load(),
+        awaited ? NOT_HERE_YET_MS : Math.min(15_000, 1_000 * this.tries),
+      );
     }
     this.tell();
   }
@@ -223,4 +235,3 @@ export class LiveTask {
 export function nowUs(): number {
   return (Date.now() + session.clockSkewMs) * 1_000;
 }
-

@@ -3,9 +3,9 @@
  * megabytes and a live event is a few writes. The fold's rules (src/fold) hold here too; only their storage differs.
  */
 import {
+  type Skeleton,
   STATUSES,
   STEP_TYPES,
-  type Skeleton,
   type Stamp,
   type StepDocument,
   type StepDocumentEvent,
@@ -142,7 +142,9 @@ export class StepTable {
     const at = this.stampAt[row] as number;
     const beat = this.progressAt[row] as number;
     const told = this.baseUs + (Number.isNaN(beat) ? at : Math.max(at, beat));
-    return Number.isNaN(beat) && Number.isNaN(this.stampSeq[row] as number) ? Math.max(told, this.fetchedHeardUs) : told;
+    return Number.isNaN(beat) && Number.isNaN(this.stampSeq[row] as number)
+      ? Math.max(told, this.fetchedHeardUs)
+      : told;
   }
 
   /** Microseconds since `baseUs` at which the step was over; NaN while it is open or unknown. */
@@ -353,37 +355,6 @@ export class StepTable {
     this.progressSeq = real(this.progressSeq);
     this.rowVersion = grown(new Uint32Array(capacity), this.rowVersion);
   }
-}
-
-export function emptySkeleton(taskId: string, baseUs: number): Skeleton {
-  return {
-    task_id: taskId,
-    position: null,
-    base_us: baseUs,
-    types: [],
-    statuses: [],
-    names: [],
-    agents: [],
-    models: [],
-    columns: {
-      step_id: [],
-      parent: [],
-      type: [],
-      status: [],
-      name: [],
-      agent: [],
-      model: [],
-      start: [],
-      duration: [],
-      input_tokens: [],
-      output_tokens: [],
-      cost_nusd: [],
-      counted: [],
-      seq: [],
-      phase: [],
-      at: [],
-    },
-  };
 }
 
 function typeIndex(word: string): number {

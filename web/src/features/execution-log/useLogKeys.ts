@@ -2,7 +2,8 @@
 import type { RefObject } from 'react';
 import { useKeys } from '../../app/keys';
 import { copyText } from '../../ui/controls';
-import { foldedBelow, type Mode } from './ExecutionLogViewer';
+import type { Mode } from './ExecutionLogViewer';
+import { foldedBelow } from './folding';
 import { STATUS, type StepTable } from './table';
 import { HIT, type Match, type Tree } from './tree';
 import type { View } from './waterfall';

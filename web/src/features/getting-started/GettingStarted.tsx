@@ -2,7 +2,7 @@ import { useState } from 'react';
 import { type ApiError, asApiError } from '../../api/problems';
 import { createKey } from '../../api/queries';
 import { CopyButton, ErrorStrip } from '../../ui/controls';
-import { SDK_EXAMPLE, otelLines, sdkLines } from './lines';
+import { otelLines, SDK_EXAMPLE, sdkLines } from './lines';
 import './getting-started.css';
 
 /** What a project without tasks shows: the lines that send the first one, with the reader's own key once it is made. */

@@ -41,7 +41,9 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
   const sorted = useMemo(() => attributes.toSorted(([a], [b]) => (a < b ? -1 : 1)), [attributes]);
   const wanted = find.toLowerCase();
   const shown = wanted
-    ? sorted.filter(([name, value]) => name.toLowerCase().includes(wanted) || textOf(value).toLowerCase().includes(wanted))
+    ? sorted.filter(
+        ([name, value]) => name.toLowerCase().includes(wanted) || textOf(value).toLowerCase().includes(wanted),
+      )
     : sorted;
   return (
     <Section title="Attributes" memory={`${memory}.attributes`} startsFolded summary={exact(attributes.length)}>
@@ -62,11 +64,15 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
                 {name}
               </button>
             </dt>
-            <dd>{typeof value === 'object' && value !== null ? <JsonView value={value} depth={1} /> : textOf(value)}</dd>
+            <dd>
+              {typeof value === 'object' && value !== null ? <JsonView value={value} depth={1} /> : textOf(value)}
+            </dd>
           </div>
         ))}
       </dl>
-      {shown.length > ROWS_MAX ? <p className="faint">{exact(shown.length - ROWS_MAX)} more; find narrows them.</p> : null}
+      {shown.length > ROWS_MAX ? (
+        <p className="faint">{exact(shown.length - ROWS_MAX)} more; find narrows them.</p>
+      ) : null}
     </Section>
   );
 }

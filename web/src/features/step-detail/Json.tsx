@@ -80,7 +80,8 @@ function Key({ name }: { name: string }) {
 
 function Scalar({ value }: { value: string | number | boolean | null }) {
   const [all, setAll] = useState(false);
-  if (typeof value !== 'string') return <span className={value === null ? 'json-mark' : 'json-number'}>{String(value)}</span>;
+  if (typeof value !== 'string')
+    return <span className={value === null ? 'json-mark' : 'json-number'}>{String(value)}</span>;
   const cut = !all && value.length > STRING_MAX;
   const text = cut ? value.slice(0, STRING_MAX) : value;
   const lines = text.includes('\n');

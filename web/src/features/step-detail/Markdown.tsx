@@ -26,7 +26,8 @@ function blocks(text: string): ReactNode[] {
     if (fence) {
       const body: string[] = [];
       i++;
-      while (i < lines.length && !(lines[i] as string).trimStart().startsWith(fence[2] as string)) body.push(lines[i++] as string);
+      while (i < lines.length && !(lines[i] as string).trimStart().startsWith(fence[2] as string))
+        body.push(lines[i++] as string);
       i++;
       out.push(
         <pre key={key} className="code-block" data-language={fence[3] || undefined}>
@@ -46,11 +47,13 @@ function blocks(text: string): ReactNode[] {
       i++;
     } else if (line.trimStart().startsWith('>')) {
       const body: string[] = [];
-      while (i < lines.length && (lines[i] as string).trimStart().startsWith('>')) body.push((lines[i++] as string).replace(/^\s*>\s?/, ''));
+      while (i < lines.length && (lines[i] as string).trimStart().startsWith('>'))
+        body.push((lines[i++] as string).replace(/^\s*>\s?/, ''));
       out.push(<blockquote key={key}>{blocks(body.join('\n'))}</blockquote>);
     } else if (ITEM.test(line)) {
       const items: string[] = [];
-      while (i < lines.length && (ITEM.test(lines[i] as string) || /^\s{2,}\S/.test(lines[i] as string))) items.push(lines[i++] as string);
+      while (i < lines.length && (ITEM.test(lines[i] as string) || /^\s{2,}\S/.test(lines[i] as string)))
+        items.push(lines[i++] as string);
       out.push(<List key={key} lines={items} />);
     } else if (line.includes('|') && TABLE_RULE.test(lines[i + 1] ?? '')) {
       const rows: string[] = [line];
@@ -68,7 +71,13 @@ function blocks(text: string): ReactNode[] {
 }
 
 function startsNothing(line: string): boolean {
-  return line.trim() !== '' && !FENCE.test(line) && !HEADING.test(line) && !ITEM.test(line) && !line.trimStart().startsWith('>');
+  return (
+    line.trim() !== '' &&
+    !FENCE.test(line) &&
+    !HEADING.test(line) &&
+    !ITEM.test(line) &&
+    !line.trimStart().startsWith('>')
+  );
 }
 
 function List({ lines }: { lines: string[] }) {
@@ -76,10 +85,17 @@ function List({ lines }: { lines: string[] }) {
     <ul className="md-list">
       {lines.map((line, index) => {
         const item = ITEM.exec(line);
-        const indent = Math.min(6, Math.floor((item ? (item[1] as string).length : line.length - line.trimStart().length) / 2));
+        const indent = Math.min(
+          6,
+          Math.floor((item ? (item[1] as string).length : line.length - line.trimStart().length) / 2),
+        );
         return (
           <li key={index} style={{ paddingLeft: 22 + indent * 16 }}>
-            {item ? <span className="md-bullet" style={{ left: indent * 16 }}>{/\d/.test(item[2] as string) ? item[2] : '•'}</span> : null}
+            {item ? (
+              <span className="md-bullet" style={{ left: indent * 16 }}>
+                {/\d/.test(item[2] as string) ? item[2] : '•'}
+              </span>
+            ) : null}
             {inline(item ? (item[3] as string) : line.trim())}
           </li>
         );
@@ -89,7 +105,13 @@ function List({ lines }: { lines: string[] }) {
 }
 
 function Table({ rows }: { rows: string[] }) {
-  const cells = rows.map((row) => row.trim().replace(/^\||\|$/g, '').split('|').map((cell) => cell.trim()));
+  const cells = rows.map((row) =>
+    row
+      .trim()
+      .replace(/^\||\|$/g, '')
+      .split('|')
+      .map((cell) => cell.trim()),
+  );
   return (
     <div className="md-table">
       <table>
@@ -125,7 +147,8 @@ function inline(text: string): ReactNode[] {
     if (match.index > at) out.push(<Fragment key={at}>{text.slice(at, match.index)}</Fragment>);
     const key = `m${match.index}`;
     if (code !== undefined) out.push(<code key={key}>{code}</code>);
-    else if (image !== undefined) out.push(<span key={key} className="md-image">{`[image${alt ? `: ${alt}` : ''}] ${image}`}</span>);
+    else if (image !== undefined)
+      out.push(<span key={key} className="md-image">{`[image${alt ? `: ${alt}` : ''}] ${image}`}</span>);
     else if (label !== undefined && target !== undefined) out.push(<OutLink key={key} to={target} label={label} />);
     else if (strong !== undefined) out.push(<strong key={key}>{strong}</strong>);
     else if (emphasis !== undefined) out.push(<em key={key}>{emphasis}</em>);

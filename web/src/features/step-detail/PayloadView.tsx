@@ -1,8 +1,8 @@
 import { useMemo } from 'react';
-import type { Absence, Payload } from '../../api/types';
+import type { Absence, Payload, Status } from '../../api/types';
 import { usePreference } from '../../app/preferences';
 import { CopyButton, Segmented } from '../../ui/controls';
-import { bytes } from '../../ui/format';
+import { bytes, plural } from '../../ui/format';
 import { JsonView } from './Json';
 import { Messages } from './Messages';
 import { type Json, type Message, parseMessages } from './messages';
@@ -27,12 +27,12 @@ const FORMS = [
 interface PayloadViewProps {
   title: string;
   payload: Payload | null;
-  /** what to say when there is no text, in the words of this slot */
-  running: boolean;
+  /** what stands behind an absent text */
+  status: Status;
   memory: string;
 }
 
-export function PayloadView({ title, payload, running, memory }: PayloadViewProps) {
+export function PayloadView({ title, payload, status, memory }: PayloadViewProps) {
   const [form, setForm] = usePreference('payload.form', 'markdown');
   const text = payload?.text ?? null;
   const mime = payload?.mime ?? '';
@@ -59,7 +59,7 @@ export function PayloadView({ title, payload, running, memory }: PayloadViewProp
       }
     >
       {text === null || content === null ? (
-        <p className="absent">{absenceSentence(payload?.absent ?? 'not_here_yet', title.toLowerCase(), running)}</p>
+        <p className="absent">{absenceSentence(payload?.absent ?? 'not_here_yet', title.toLowerCase(), status)}</p>
       ) : form === 'json' ? (
         <pre className="code-block">
           <LongText text={content.kind === 'text' ? text : indented(text)} mono />
@@ -101,7 +101,7 @@ function read(text: string, mime: string, truncated: boolean): Content {
 
 function summaryOf(payload: Payload, content: Content | null): string {
   const parts = [bytes(payload.bytes)];
-  if (content?.kind === 'messages') parts.unshift(`${content.messages.length} messages`);
+  if (content?.kind === 'messages') parts.unshift(plural(content.messages.length, 'message'));
   if (payload.truncated) parts.push('cut');
   return parts.join(' · ');
 }
@@ -114,10 +114,12 @@ function indented(text: string): string {
   }
 }
 
-export function absenceSentence(absent: Absence, what: string, running: boolean): string {
+export function absenceSentence(absent: Absence, what: string, status: Status): string {
+  const open = status === 'running' || status === 'waiting';
   if (absent === 'too_large') return `Too large: the ${what} was left out where it was made, for its size.`;
-  if (absent === 'not_captured') {
-    return running ? `No ${what} yet.` : `Not captured: the agent did not send the ${what} of this step.`;
-  }
-  return running ? `No ${what} yet: the step is still running.` : `Not here yet: the ${what} travels apart and follows in a moment.`;
+  if (open && what === 'output') return 'No output yet: the step is still running.';
+  if (absent === 'not_here_yet') return `Not here yet: the ${what} travels apart and follows in a moment.`;
+  if (status === 'error' && what === 'output') return 'No output: the step failed.';
+  if (status === 'lost' && what === 'output') return 'No output: the agent went silent before the step ended.';
+  return `Not captured: the agent did not send the ${what} of this step.`;
 }

@@ -8,14 +8,14 @@ import { CopyButton, CopyId, ErrorStrip, Ticking } from '../../ui/controls';
 import { clock, cost, duration, exact, moment, nusd, offset } from '../../ui/format';
 import { Icon, StatusPill, TypeTile } from '../../ui/Icon';
 import type { LiveTask } from '../execution-log/live-task';
-import { NONE, type StepTable } from '../execution-log/table';
 import { Silence } from '../execution-log/TraceStep';
+import { NONE, type StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
 import { ownTime } from '../execution-log/waterfall';
 import { Original } from './Attributes';
 import { ErrorCard } from './ErrorCard';
-import { Markdown } from './Markdown';
 import { JsonView } from './Json';
+import { Markdown } from './Markdown';
 import { isObject, type Json } from './messages';
 import { PayloadView } from './PayloadView';
 import { Section } from './Section';
@@ -50,7 +50,10 @@ export function StepDetail(props: StepDetailProps) {
     retry: (failures, error) => {
       const problem = asApiError(error);
       // a frame may be faster than the tables behind REST
-      return (problem.status === 404 && live.stateOf(stepId) !== null && failures < 10) || (problem.transient && failures < 3);
+      return (
+        (problem.status === 404 && live.stateOf(stepId) !== null && failures < 10) ||
+        (problem.transient && failures < 3)
+      );
     },
     retryDelay: 400,
   });
@@ -67,7 +70,10 @@ export function StepDetail(props: StepDetailProps) {
     return () => clearTimeout(timer);
   }, [newer, stamp, answer.isFetching, query.queryKey]);
 
-  const step = useMemo(() => merged(task, stepId, answer.data?.step ?? null, state), [task, stepId, answer.data, state]);
+  const step = useMemo(
+    () => merged(task, stepId, answer.data?.step ?? null, state),
+    [task, stepId, answer.data, state],
+  );
   const top = useRef<HTMLDivElement>(null);
   useEffect(() => {
     void stepId;
@@ -79,6 +85,7 @@ export function StepDetail(props: StepDetailProps) {
   const row = table.rowOf(stepId);
   const open = step?.status === 'running' || step?.status === 'waiting';
   const original = slot('original')?.text ?? null;
+  const writing = useWriting(live, stepId);
   const loading = answer.isPending && !answer.error;
 
   return (
@@ -104,8 +111,15 @@ export function StepDetail(props: StepDetailProps) {
             <Ghost />
           ) : (
             <>
-              <PayloadView title="Output" payload={slot('output')} running={open} memory={`${step.type}.output`} />
-              <PayloadView title="Input" payload={slot('input')} running={open} memory={`${step.type}.input`} />
+              {open && writing ? null : (
+                <PayloadView
+                  title="Output"
+                  payload={slot('output')}
+                  status={step.status}
+                  memory={`${step.type}.output`}
+                />
+              )}
+              <PayloadView title="Input" payload={slot('input')} status={step.status} memory={`${step.type}.input`} />
             </>
           )}
           {step.parameters ? <Parameters text={step.parameters} memory={step.type} /> : null}
@@ -190,8 +204,7 @@ function Facts({ step, table, tree, row }: FactsProps) {
           <span className="faint">not known</span>
         ) : (
           <>
-            {clock(step.started_at_us)}{' '}
-            <span className="faint">{offset(step.started_at_us - table.baseUs)}</span>
+            {clock(step.started_at_us)} <span className="faint">{offset(step.started_at_us - table.baseUs)}</span>
           </>
         )}
       </Fact>
@@ -214,12 +227,12 @@ function Facts({ step, table, tree, row }: FactsProps) {
         <Fact name="Cost" title={`$${step.cost_usd}`}>
           {cost(nano)} <span className="faint">{step.cost_source}</span>
         </Fact>
-      ) : step.type === 'llm' || step.type === 'embedding' || step.type === 'rerank' ? (
+      ) : !open && (step.type === 'llm' || step.type === 'embedding' || step.type === 'rerank') ? (
         <Fact name="Cost" title="There is no price for this model, and none was reported">
-          <span className="faint">{open ? '' : 'not known'}</span>
+          <span className="faint">not known</span>
         </Fact>
       ) : null}
-      {step.model ?? step.model_requested ? (
+      {(step.model ?? step.model_requested) ? (
         <Fact name="Model">
           {asked ? <span className="faint">{asked} → </span> : null}
           {step.model ?? step.model_requested}
@@ -274,6 +287,14 @@ function Parameters({ text, memory }: { text: string; memory: string }) {
   );
 }
 
+/** Whether output is being streamed: changes once a step, not with each piece. */
+function useWriting(live: LiveTask, stepId: string): boolean {
+  return useSyncExternalStore(
+    (listener) => live.streams.subscribe(stepId, listener),
+    () => (live.streams.of(stepId)?.text ?? '') !== '',
+  );
+}
+
 /** Output as it is being written, and what the step logged. Only this part draws again for each piece. */
 function StreamView({ live, stepId, covered }: { live: LiveTask; stepId: string; covered: boolean }) {
   useSyncExternalStore(
@@ -320,7 +341,8 @@ function merged(taskId: string, stepId: string, rest: Step | null, state: StepSt
   if (!base) return null;
   const over = document ? ended(state) : (known?.[0] ?? 0) === 2;
   if (over || !state.progress) return base;
-  const status: Status = document || !rest?.progress || state.progress.at_us >= rest.progress.at_us ? statusOf(state) : base.status;
+  const status: Status =
+    document || !rest?.progress || state.progress.at_us >= rest.progress.at_us ? statusOf(state) : base.status;
   return { ...base, status, usage: base.usage ?? usageOf(state), progress: state.progress };
 }
 

@@ -109,7 +109,7 @@ export function TaskOverview({ project, task, table, tree, version, onSelect }: 
                       </span>
                     </td>
                     <td className="num">{exact(sum.steps)}</td>
-                    <td className="num">{duration(sum.ownUs)}</td>
+                    <td className="num">{sum.ownUs > 0 ? duration(sum.ownUs) : ''}</td>
                     <td className="num">{sum.tokens > 0 ? count(sum.tokens) : ''}</td>
                     <td className="num" title={sum.cost === null ? 'not known' : undefined}>
                       {cost(sum.cost)}

@@ -41,7 +41,8 @@ export function parseMessages(text: string): Message[] | null {
 
 function partsOf(content: Json | undefined): Part[] {
   if (typeof content === 'string') return [{ kind: 'text', text: content }];
-  if (!Array.isArray(content)) return content === undefined || content === null ? [] : [{ kind: 'other', value: content }];
+  if (!Array.isArray(content))
+    return content === undefined || content === null ? [] : [{ kind: 'other', value: content }];
   return content.map(partOf);
 }
 

@@ -9,7 +9,8 @@ export interface StackGroup {
 
 const PYTHON_FRAME = /^\s*File "([^"]+)", line \d+/;
 const JS_FRAME = /^\s*at .*?\(?((?:file:\/\/|node:|\/|[A-Z]:\\)[^)]*)\)?$/;
-const LIBRARY = /site-packages|dist-packages|[/\\]lib[/\\]python\d|<frozen |[/\\]node_modules[/\\]|^node:|importlib[/\\]_bootstrap/;
+const LIBRARY =
+  /site-packages|dist-packages|[/\\]lib[/\\]python\d|<frozen |[/\\]node_modules[/\\]|^node:|importlib[/\\]_bootstrap/;
 
 export function groupStack(stack: string): StackGroup[] {
   const groups: StackGroup[] = [];

@@ -2,12 +2,12 @@ import { memo, useCallback, useEffect, useRef, useState } from 'react';
 import type { Task } from '../../api/types';
 import { useKeys } from '../../app/keys';
 import { Link, navigate } from '../../app/router';
+import { serverNowUs, useNowUs } from '../../ui/clock';
 import { Ticking, When } from '../../ui/controls';
-import { useNowUs } from '../../ui/clock';
-import { cost, count, duration, exact, nusd } from '../../ui/format';
+import { cost, count, duration, exact, nusd, plainLine } from '../../ui/format';
 import { StatusMark } from '../../ui/Icon';
 import { useRows } from '../../ui/virtual';
-import type { TaskFeed } from './feed';
+import { barScale, type TaskFeed } from './feed';
 
 const ROW = 32;
 const HEAD = 32;
@@ -27,6 +27,8 @@ export function TaskList({ project, feed }: TaskListProps) {
   const [cursor, setCursor] = useState(-1);
   const { tasks } = feed;
   const { rows, onScroll, scrollTo } = useRows({ scroller, count: tasks.length, rowHeight: ROW, headHeight: HEAD });
+  const shown = tasks.slice(rows.first, rows.end);
+  const longestUs = barScale(shown, serverNowUs());
   const tagged = tasks.some((task) => Object.keys(task.tags).length > 0 || task.environment !== null);
 
   useEffect(() => {
@@ -83,7 +85,7 @@ export function TaskList({ project, feed }: TaskListProps) {
         ))}
       </div>
       <div className="task-rows" style={{ height: rows.height }} role="rowgroup">
-        {tasks.slice(rows.first, rows.end).map((task, place) => {
+        {shown.map((task, place) => {
           const index = rows.first + place;
           return (
             <TaskRow
@@ -94,7 +96,7 @@ export function TaskList({ project, feed }: TaskListProps) {
               top={rows.topOf(index)}
               selected={index === cursor}
               fresh={feed.isFresh(task.task_id)}
-              longestUs={feed.longestUs}
+              longestUs={longestUs}
               tagged={tagged}
               onSelect={select}
             />
@@ -157,7 +159,7 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
         <Link to={address} className="cut" tabIndex={-1} title={task.name}>
           {task.name || 'unnamed task'}
         </Link>
-        <span className="preview cut">{task.preview}</span>
+        <span className="preview cut">{task.preview ? plainLine(task.preview) : null}</span>
       </span>
       <span role="gridcell" className="cut quiet" title={task.agent ?? undefined}>
         {task.agent}
@@ -186,7 +188,9 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
       <span
         role="gridcell"
         className="num quiet"
-        title={tokens > 0 ? `${exact(task.input_tokens)} in, ${exact(task.output_tokens)} out` : 'No token counts reported'}
+        title={
+          tokens > 0 ? `${exact(task.input_tokens)} in, ${exact(task.output_tokens)} out` : 'No token counts reported'
+        }
       >
         {tokens > 0 ? count(tokens) : ''}
       </span>
@@ -207,7 +211,9 @@ function RunningDuration({ startedAtUs, longestUs }: { startedAtUs: number; long
   return (
     <>
       <Ticking sinceUs={startedAtUs} />
-      <i style={{ width: `${Math.min(100, ((now - startedAtUs) / Math.max(1, longestUs, now - startedAtUs)) * 100)}%` }} />
+      <i
+        style={{ width: `${Math.min(100, ((now - startedAtUs) / Math.max(1, longestUs, now - startedAtUs)) * 100)}%` }}
+      />
     </>
   );
 }

@@ -26,8 +26,6 @@ export class TaskFeed {
   loadingMore = false;
   error: ApiError | null = null;
   complete = false;
-  /** longest duration shown: what the bars are scaled to */
-  longestUs = 0;
 
   private cursor: string | null = null;
   private version = 0;
@@ -43,7 +41,6 @@ export class TaskFeed {
   constructor(
     private readonly fetchPage: (cursor: string | null) => Promise<Page<Task>>,
     private readonly filter: TaskFilter,
-    private readonly nowMs: () => number = Date.now,
   ) {}
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -189,7 +186,10 @@ export class TaskFeed {
 
   private matches(task: Task): boolean {
     const { status, agent } = this.filter;
-    return (status === '' || status.split(',').includes(task.status satisfies Status)) && (agent === '' || task.agent === agent);
+    return (
+      (status === '' || status.split(',').includes(task.status satisfies Status)) &&
+      (agent === '' || task.agent === agent)
+    );
   }
 
   private refreshSoon(): void {
@@ -208,7 +208,6 @@ export class TaskFeed {
   }
 
   private tell(): void {
-    this.longestUs = longest(this.tasks, this.nowMs() * 1_000);
     this.version++;
     for (const listener of this.listeners) listener();
   }
@@ -218,12 +217,12 @@ function sortKey(task: Task): number {
   return task.started_at_us ?? task.last_event_at_us;
 }
 
-function longest(tasks: Task[], nowUs: number): number {
-  let most = 0;
-  for (const task of tasks) {
-    const us = task.duration_us ?? (task.started_at_us === null ? 0 : nowUs - task.started_at_us);
-    if (us > most) most = us;
-  }
+/** What a full bar means: the longest of the rows, but not one that would press all others to nothing. */
+export function barScale(tasks: Task[], nowUs: number): number {
+  const all = tasks.map((task) => task.duration_us ?? (task.started_at_us === null ? 0 : nowUs - task.started_at_us));
+  const sorted = all.filter((us) => us > 0).sort((a, b) => a - b);
+  const usual = (sorted[Math.floor(sorted.length / 2)] ?? 0) * 6;
+  const most = sorted.findLast((us) => us <= usual) ?? sorted.at(-1) ?? 0;
   // in steps of a fifth, so that a running task does not draw every row anew each second
   return most > 0 ? 2 ** (Math.ceil(Math.log2(most) * 4) / 4) : 0;
 }

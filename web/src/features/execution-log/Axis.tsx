@@ -1,0 +1,51 @@
+import { tickLabel, tickStep } from '../../ui/format';
+import type { View } from './waterfall';
+
+export function LogHead() {
+  return (
+    <span role="columnheader" style={{ paddingLeft: 18 }}>
+      What it said
+    </span>
+  );
+}
+
+const TICKS = 6;
+
+function ticksOf(view: View, origin: number): { step: number; times: number[] } {
+  const step = tickStep(view.to - view.from, TICKS);
+  const times: number[] = [];
+  const first = Math.ceil((view.from - origin) / step) * step;
+  for (let at = first; at + origin <= view.to && times.length < 20; at += step) times.push(at);
+  return { step, times };
+}
+
+export function Axis({ view, origin }: { view: View; origin: number }) {
+  const { step, times } = ticksOf(view, origin);
+  const span = view.to - view.from;
+  return (
+    <span role="columnheader" className="axis" aria-label="Time since the start">
+      {times.map((at) => {
+        const share = ((at + origin - view.from) / span) * 100;
+        return share > 94 ? null : (
+          <span key={at} style={{ left: `${share}%` }}>
+            {tickLabel(at, step)}
+          </span>
+        );
+      })}
+    </span>
+  );
+}
+
+export function GridLines({ view, origin, open }: { view: View; origin: number; open: boolean }) {
+  const { times } = ticksOf(view, origin);
+  const span = view.to - view.from;
+  return (
+    <div className="grid-lines" aria-hidden="true">
+      {open ? <i className="later" /> : null}
+      {times.map((at) => (
+        <i key={at} style={{ left: `${((at + origin - view.from) / span) * 100}%` }} />
+      ))}
+      {open ? <i className="now" /> : null}
+    </div>
+  );
+}

@@ -1,0 +1,67 @@
+/** What moves while steps run: the line of now, keeping the newest step in sight, and new rows fading in. */
+import { useCallback, useEffect, useRef, useState } from 'react';
+import { useNowUs } from '../../ui/clock';
+import type { StepTable } from './table';
+import type { View } from './waterfall';
+
+/** The line of now moves by a CSS value: no row is drawn again for it. */
+export function useNowLine(
+  scroller: React.RefObject<HTMLElement | null>,
+  view: View,
+  baseUs: number,
+  open: boolean,
+): void {
+  const now = useNowUs(open ? 100 : null);
+  useEffect(() => {
+    const share = (((open ? now : Number.POSITIVE_INFINITY) - baseUs - view.from) / (view.to - view.from)) * 100;
+    scroller.current?.style.setProperty('--now', `${Math.max(-1, Math.min(101, share))}%`);
+  }, [scroller, now, view, baseUs, open]);
+}
+
+interface FollowOptions {
+  table: StepTable;
+  version: number;
+  visible: Int32Array;
+  open: number;
+  scrollTo: (index: number, align?: 'nearest' | 'center' | 'start' | 'end') => void;
+  selectedId: string | null;
+}
+
+/** Keeps the newest step in sight until the reader scrolls or selects; then counts what came since. */
+export function useFollow(options: FollowOptions) {
+  const { table, version, visible, open, scrollTo, selectedId } = options;
+  const [following, set] = useState(selectedId === null);
+  const [seen, setSeen] = useState(table.size);
+  const setFollowing = useCallback(
+    (next: boolean) => {
+      set((before) => {
+        if (before !== next) setSeen(table.size);
+        return next;
+      });
+    },
+    [table],
+  );
+  useEffect(() => {
+    if (!following || open === 0) return;
+    void version;
+    const newest = table.chronological[table.size - 1];
+    if (newest === undefined) return;
+    const index = visible.indexOf(newest);
+    if (index >= 0) scrollTo(index, 'nearest');
+  }, [following, open, version, visible, table, scrollTo]);
+  return { following: following && open > 0, setFollowing, behind: Math.max(0, table.size - seen) };
+}
+
+/** Rows that came since the page was opened fade in, unless they come in floods. */
+export function useFresh(table: StepTable): (row: number) => boolean {
+  const state = useRef({ table, from: table.size, at: 0, burst: 0 });
+  const known = state.current;
+  if (known.table !== table) state.current = { table, from: table.size, at: 0, burst: 0 };
+  const second = Math.floor(Date.now() / 1_000);
+  if (known.at !== second) {
+    known.at = second;
+    known.burst = table.size;
+  }
+  const flooded = table.size - known.burst > 20;
+  return (row) => !flooded && row >= state.current.from;
+}
