@@ -1,0 +1,96 @@
+"""Topics come from their declaration, and so does their document."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from ams_contracts.topics import PAYLOADS, STEPS, TASKS, TOPICS, Topic
+from ams_kit.bus import LogUnavailableError, create_topics
+from ams_kit.bus.asyncapi import asyncapi_document, asyncapi_text
+from ams_kit.bus.cluster import partition_counts
+from ams_kit.bus.topics import topic_config
+
+ROOT = Path(__file__).parents[4]
+
+
+async def configuration(bootstrap: str, name: str) -> dict[str, str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    answer = (await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)]))[0]
+    await admin.close()
+    return {entry[0]: entry[1] for entry in answer.resources[0][4]}
+
+
+async def test_a_topic_is_made_as_declared_and_made_again_unharmed(kafka_bootstrap: str, topic: Topic) -> None:
+    assert await create_topics(kafka_bootstrap, topics=[topic]) == []
+    assert await create_topics(kafka_bootstrap, topics=[topic]) == []
+
+    found = await configuration(kafka_bootstrap, topic.name)
+    assert await partition_counts(kafka_bootstrap, [topic.name]) == {topic.name: 3}
+    assert (found["retention.ms"], found["max.message.bytes"], found["cleanup.policy"], found["min.insync.replicas"]) == (str(topic.retention_ms), "2097152", "delete", "1")
+
+
+async def test_a_changed_declaration_is_set_on_the_topic_that_exists(kafka_bootstrap: str, topic: Topic) -> None:
+    await create_topics(kafka_bootstrap, topics=[topic])
+    await create_topics(kafka_bootstrap, topics=[Topic(name=topic.name, version=1, partitions=3, retention_ms=60_000)])
+
+    assert (await configuration(kafka_bootstrap, topic.name))["retention.ms"] == "60000"
+
+
+async def test_a_compacted_topic_keeps_the_last_of_each_key(kafka_bootstrap: str, topic: Topic) -> None:
+    compacted = Topic(name=topic.name, version=1, partitions=1, compacted=True)
+    await create_topics(kafka_bootstrap, topics=[compacted])
+
+    assert (await configuration(kafka_bootstrap, topic.name))["cleanup.policy"] == "compact"
+
+
+async def test_more_copies_than_brokers_is_said(kafka_bootstrap: str, topic: Topic) -> None:
+    with pytest.raises(LogUnavailableError, match="InvalidReplicationFactor"):
+        await create_topics(kafka_bootstrap, topics=[topic], replication=7)
+
+
+def test_the_brokers_clock_is_on_what_projections_read() -> None:
+    assert topic_config(STEPS, min_isr=1)["message.timestamp.type"] == "LogAppendTime"
+    assert topic_config(PAYLOADS, min_isr=2)["min.insync.replicas"] == "2"
+    assert topic_config(TASKS, min_isr=1)["message.timestamp.type"] == "CreateTime"
+
+
+@pytest.mark.parametrize(("environ", "code", "said"), [({}, 2, "AMS_KAFKA_BOOTSTRAP"), ({"AMS_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, 75, "KafkaConnectionError")])
+def test_the_command_says_what_is_wrong_and_exits_with_a_code(environ: dict[str, str], code: int, said: str) -> None:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
+    done = subprocess.run([sys.executable, "-m", "ams_kit.bus", "topics"], env=others | environ, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == code
+    assert said in done.stderr
+
+
+def test_the_command_makes_the_topics(kafka_bootstrap: str) -> None:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
+    done = subprocess.run([sys.executable, "-m", "ams_kit.bus", "topics"], env=others | {"AMS_KAFKA_BOOTSTRAP": kafka_bootstrap}, capture_output=True, timeout=60, check=False)
+
+    assert done.returncode == 0
+
+
+def test_the_committed_asyncapi_document_is_current() -> None:
+    """Write it with: python -m ams_kit.bus asyncapi."""
+    assert (ROOT / "contracts" / "asyncapi.json").read_text(encoding="utf-8") == asyncapi_text()
+
+
+def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:
+    document = asyncapi_document()
+
+    def references(node: object) -> list[str]:
+        if isinstance(node, dict):
+            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+            return own + [found for value in node.values() for found in references(value)]
+        return [found for value in node for found in references(value)] if isinstance(node, list) else []
+
+    assert sorted(document["channels"]) == sorted(topic.name for topic in TOPICS)
+    for reference in references(document):
+        place = document
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]
