@@ -226,6 +226,20 @@ def test_a_request_too_large_for_a_proxy_is_sent_in_parts(tracing: Any) -> None:
     assert len(names(tracing)) == 40
 
 
+def test_one_request_that_is_never_understood_costs_one_event(tracing: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with ams.task("task"):
+        ams.flush()
+        tracing.gate.clear()
+        steps(64)
+        tracing.refusals.extend(answer(422) for _ in range(7))
+        tracing.gate.set()
+
+        result = ams.flush()
+    assert result.dropped == 1
+    assert result.pending == 0
+    assert "given up" in caplog.text
+
+
 def test_our_own_requests_are_not_in_the_agents_log(tracing: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         steps(1)

@@ -292,6 +292,26 @@ def test_a_task_says_for_whom_and_with_whom(slow: Any) -> None:
     assert slow.of(TaskUpdated)
 
 
+def test_a_function_can_be_a_task(tracing: Any) -> None:
+    @ams.task(user_id="ada")
+    def answer(question: str) -> str:
+        return question.upper()
+
+    with ams.task("outer"):
+        answer("hello")
+
+    ams.flush()
+    assert {task.name: task.user_id for task in tracing.tasks().values()} == {"outer": None, "answer": "ada"}
+    assert tracing.payload("answer", "output").text == "HELLO"
+
+
+def test_a_task_knows_its_address(tracing: Any) -> None:
+    with ams.task("task") as task:
+        pass
+
+    assert task.url == f"{tracing.url}/t/{task.task_id}"
+
+
 def test_a_heartbeat_names_every_open_step_with_its_tokens(intake: Any) -> None:
     ams.init("ams_test", endpoint=intake.url, flush_interval_seconds=0.01, heartbeat_seconds=0.05, announce=False)
 

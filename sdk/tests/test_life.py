@@ -57,6 +57,41 @@ def test_an_endpoint_that_is_none_is_told(endpoint: str, caplog: pytest.LogCaptu
     assert "AMS_ENDPOINT" in caplog.text
 
 
+def test_a_misspelt_setting_is_told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMS_APIKEY", "ams_test")
+
+    assert ams.init() is False
+    assert "AMS_APIKEY" in caplog.text
+    assert "Did you mean AMS_API_KEY?" in caplog.text
+    assert "ams_test" not in caplog.text
+
+
+def test_a_proxy_is_not_asked_for_this_machine(intake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    ams.init("ams_test", endpoint=intake.url, announce=False)
+    with ams.task("task"):
+        pass
+
+    assert ams.shutdown().complete
+
+
+def test_nothing_of_the_content_is_told_when_capture_is_off(intake: Any) -> None:
+    ams.init("ams_test", endpoint=intake.url, announce=False, capture_input=False, capture_output=False)
+
+    @ams.llm
+    def stream(prompt: str) -> Any:
+        yield f"{prompt} secret"
+
+    with ams.task("task", input="secret") as task:
+        task.output = "secret"
+        task.delta("secret")
+        list(stream("secret"))
+
+    assert ams.shutdown().complete
+    assert "secret" not in str(intake.events())
+
+
 def test_key_and_endpoint_come_from_the_environment(intake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMS_ENDPOINT", intake.url + "/")
     monkeypatch.setenv("AMS_API_KEY", "ams_from_environment")

@@ -34,8 +34,8 @@ def init(
         user_id: For whom the tasks of this process are, unless they say.
         environment: prod, staging ...
         tags: Searchable words of every task.
-        capture_input: False keeps arguments out of AMS, unless a decorator says otherwise.
-        capture_output: The same for results.
+        capture_input: False keeps every input out of AMS, also those that the code sets, but for steps with ``capture_input=True``.
+        capture_output: The same for outputs and their pieces. Names, log lines and messages of exceptions are still told.
         join_opentelemetry: Take an active recording span as the parent of a step.
         **options: announce (print the first task's address to stderr) and the limits of ``ams.settings.SdkSettings``.
 
@@ -47,6 +47,7 @@ def init(
     settings = read_settings(api_key, endpoint, **options)
     if settings is None:
         return False
+    runtime.endpoint = settings.endpoint
     runtime.agent = agent
     runtime.user_id = user_id
     runtime.environment = environment

@@ -2,12 +2,31 @@
 
 import os
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from ams.tracing.runtime import logger
 
 ENDPOINT_DEFAULT = "http://localhost:8080"
-KNOWN_NAMES = frozenset({"AMS_ENDPOINT", "AMS_API_KEY"})
+OWN_NAMES = frozenset({"AMS_ENDPOINT", "AMS_API_KEY"})
+PLATFORM_NAMES = frozenset(
+    f"AMS_{name}"
+    for name in (
+        *(
+            "PUBLIC_URL",
+            "DATA_DIR",
+            "KAFKA_BOOTSTRAP",
+            "DATABASE_URL",
+            "REDIS_URL",
+            "SECRET_KEY",
+            "SERVICE_SECRET",
+            "SPOOL_DIR",
+            "REQUIRE_ALL",
+        ),
+        *("HOST", "PORT", "LOG_LEVEL", "IDENTITY_URL", "HEALTH_URLS", "TOPIC_REPLICATION", "TOPIC_MIN_ISR"),
+    )
+)
+"""What may stand in the same environment for the platform's own processes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +52,7 @@ def read_settings(api_key: str | None, endpoint: str | None, **options: object) 
     """Settings, or None when tracing stays off; then one warning says why."""
     key = (api_key if api_key is not None else os.environ.get("AMS_API_KEY", "")).strip()
     base = (endpoint if endpoint is not None else os.environ.get("AMS_ENDPOINT", "")).strip().rstrip("/") or ENDPOINT_DEFAULT
+    _warn_of_unknown_names()
     if not key:
         logger.warning(
             "AMS: no API key, so nothing is traced. Set AMS_API_KEY (or call ams.init(api_key=...)); a key is made at %s under API keys.",
@@ -54,3 +74,21 @@ def _is_url(text: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
+
+
+def _warn_of_unknown_names() -> None:
+    unknown = sorted(
+        name
+        for name in os.environ
+        if name.startswith("AMS_") and name not in OWN_NAMES | PLATFORM_NAMES and not name.startswith("AMS_TEST_")
+    )
+    if unknown:
+        meant = [close for name in unknown for close in get_close_matches(name, OWN_NAMES, n=1)]
+        hint = f" Did you mean {meant[0]}?" if meant else ""
+        logger.warning("AMS: %s in the environment is no setting of the SDK.%s", ", ".join(unknown), hint)
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether it is this machine, which no proxy leads to."""
+    host = urlsplit(endpoint).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -79,17 +79,19 @@ class Assembler:
         return ready
 
     def beat(self) -> None:
-        """Say of every open step that it is alive; tell the ends that found the inlet full."""
+        """Say of every open step that it is alive."""
+        self.tell_ends()
         for task in list(self._open.values()):
-            for step in [step for step in task.open_steps.values() if step.over]:
-                self._add_step(step)
             steps = [self._open_step(step) for step in task.open_steps.values()]
             for first in range(0, len(steps), STEPS_PER_BEAT_MAX):
                 self._emit(task, StepProgressed, steps=steps[first : first + STEPS_PER_BEAT_MAX])
 
-    def open_records(self) -> list[StepRecord]:
-        """The steps whose start is told and whose end is not, the inner ones first."""
-        return [step for task in self._open.values() for step in reversed(task.open_steps.values())]
+    def tell_ends(self) -> None:
+        """Tell the ends that found the inlet full."""
+        for task in list(self._open.values()):
+            for step in [step for step in task.open_steps.values() if step.over]:
+                self._flush_stream(step)
+                self._add_step(step)
 
     # -- steps and tasks
 
@@ -144,7 +146,8 @@ class Assembler:
 
     def _forget(self, task: TaskRecord, step: StepRecord) -> None:
         task.open_steps.pop(step.id, None)
-        self._watch_waiting(task)
+        if task.waiting:
+            self._watch_waiting(task)
         if not task.open_steps:
             self._open.pop(task.id, None)
 

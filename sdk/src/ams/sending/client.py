@@ -74,6 +74,7 @@ class Client:
         sender = self.sender
         if sender is not None and not self._closed:
             mark = Mark()
+            sender.marks_waiting += 1
             self.inlet.put_anyway(mark)
             deadline = monotonic() + timeout_seconds
             while not mark.reached.is_set() and not sender.refused and (left := deadline - monotonic()) > 0:

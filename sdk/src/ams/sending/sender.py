@@ -55,6 +55,7 @@ class Sender:
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stopping = False
+        self.marks_waiting = 0
         self.sent = 0
         self.rejected = 0
         self.given_up = 0
@@ -80,7 +81,7 @@ class Sender:
     @property
     def pending(self) -> int:
         """Events that are not settled, at least."""
-        return len(self._inlet.items) + len(self._pending)
+        return max(0, len(self._inlet.items) + len(self._pending) - self.marks_waiting)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -109,11 +110,12 @@ class Sender:
         """Make events of what waits, as far as the memory goes."""
         items = self._inlet.items
         taken = 0
-        while (
-            items and self._pending_bytes < self._settings.waiting_bytes_max and len(self._pending) < 2 * self._settings.waiting_items_max
-        ):
+        if self._has_room():
+            self._inlet.waiting_bytes = 0  # all that waits now is taken below; what comes meanwhile counts anew
+        while items and self._has_room():
             item = items.popleft()
             if isinstance(item, Mark):
+                self._assembler.tell_ends()
                 self._queue(self._assembler.finish_round())
                 self._pending.append(item)
                 continue
@@ -126,9 +128,10 @@ class Sender:
             if taken % ITEMS_AT_ONCE == 0:
                 self._queue(self._assembler.finish_round())
                 sleep(0)
-        if not items:
-            self._inlet.waiting_bytes = 0
         self._queue(self._assembler.finish_round())
+
+    def _has_room(self) -> bool:
+        return self._pending_bytes < self._settings.waiting_bytes_max and len(self._pending) < 2 * self._settings.waiting_items_max
 
     def _queue(self, events: list[Encoded]) -> None:
         self._pending.extend(events)
@@ -137,6 +140,7 @@ class Sender:
     def _send_once(self) -> None:
         while self._pending and isinstance(self._pending[0], Mark):
             self._pending.popleft().reached.set()  # type: ignore[union-attr]  # it is a Mark
+            self.marks_waiting -= 1
         chunk = self._next_chunk()
         if chunk:
             self._settle(chunk, self._transport.post(self._body(chunk)))
@@ -177,12 +181,13 @@ class Sender:
                     codes = ", ".join(sorted({event.code for event in answer.rejected}))
                     self._warn("rejected", f"AMS refused {len(answer.rejected)} events ({codes}); the others were taken.")
                 self._recover(chunk)
-            case TooLarge() if len(chunk) > 1:
-                self._events_at_once = max(1, len(chunk) // 2)
+            case TooLarge() | Malformed() if len(chunk) > 1:
+                self._events_at_once = len(chunk) // 2  # down to the one that is to blame
             case TooLarge() | Malformed():
                 self._done(chunk)
-                self.given_up += len(chunk)
-                self._warn("malformed", f"AMS: {len(chunk)} events were not understood and are given up: {outcome}")
+                self.given_up += 1
+                self._not_before = monotonic() + self._settings.backoff_first_seconds
+                self._warn("malformed", f"AMS did not take an event, which is given up: {outcome}")
             case Later(reason, after_seconds):
                 self._back_off(reason, after_seconds)
                 self._warn(

@@ -16,7 +16,7 @@ from opentelemetry.context import (
     _SUPPRESS_INSTRUMENTATION_KEY,  # pyright: ignore[reportPrivateUsage]  # the same
 )
 
-from ams.settings import SdkSettings
+from ams.settings import SdkSettings, is_loopback
 from ams.version import __version__
 from ams_contracts.native import NativeAnswer
 
@@ -90,6 +90,7 @@ class HttpTransport:
                 "content-type": "application/json",
                 "user-agent": f"ams-tracing/{__version__}",
             },
+            trust_env=not is_loopback(settings.endpoint),
             limits=httpx.Limits(max_connections=1, keepalive_expiry=30),
         )
         _hide_own_requests()

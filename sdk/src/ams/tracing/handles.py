@@ -121,8 +121,9 @@ class Step:
 
     @input.setter  # noqa: A003 - the contract's word
     def input(self, value: object) -> None:
-        self._record.input = capture(value) if value is not None else None
-        self._announce()
+        if self._listens and (runtime.capture_input or self._wish.capture_input):
+            self._record.input = capture(value) if value is not None else None
+            self._announce()
 
     @property
     def output(self) -> object:
@@ -131,7 +132,8 @@ class Step:
 
     @output.setter
     def output(self, value: object) -> None:
-        self._record.output = capture(value) if value is not None else None
+        if self._listens and (runtime.capture_output or self._wish.capture_output):
+            self._record.output = capture(value) if value is not None else None
 
     @property
     def model(self) -> str | None:
@@ -173,7 +175,7 @@ class Step:
 
     def delta(self, text: str) -> None:
         """A piece of streamed output. It is shown at once; all pieces together become the output."""
-        if text and isinstance(text, str):
+        if text and isinstance(text, str) and self._listens and (runtime.capture_output or self._wish.capture_output):
             self._record.say(text)
             self._tell("delta", text)
 
@@ -211,6 +213,11 @@ class Step:
             self._record.status = RUNNING
             self._tell("status")
 
+    @property
+    def _listens(self) -> bool:
+        """False while tracing is off, so that nothing is captured for nobody."""
+        return self._record.id != 0 or runtime.inlet is not None
+
     def _announce(self) -> None:
         if self._record.phase == 1:  # its start is already sent: say it anew, so that who watches sees it before the end
             self._tell("document")
@@ -226,6 +233,11 @@ class Task(Step):
     """A task with its root step: ``with ams.task("Answer a letter", user_id="ada") as t:``. Everything inside belongs to it."""
 
     __slots__ = ()
+
+    @property
+    def url(self) -> str | None:
+        """Where the explorer shows it, None when it is not traced."""
+        return f"{runtime.endpoint}/t/{self.task_id}" if self._record.id else None
 
     def set(self, **values: object) -> Self:
         """Say more: user_id, conversation_id, environment, kind, agent and tags are the task's, others its root step's."""

@@ -15,6 +15,7 @@ class Runtime:
     """One per process. A forked child gets a new inlet; steps of the parent keep the old one and are ignored."""
 
     inlet: Inlet | None = None
+    endpoint: str = ""
     agent: str | None = None
     environment: str | None = None
     user_id: str | None = None
