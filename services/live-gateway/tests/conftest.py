@@ -241,18 +241,15 @@ def worker_id(request: pytest.FixtureRequest) -> str:
     return os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 
 
-@pytest.fixture
-async def live(live_settings: Settings, request: pytest.FixtureRequest) -> AsyncGenerator[Live]:
-    """A running gateway with topics of its own. ``@pytest.mark.parametrize("live", [{setting: value}], indirect=True)`` changes settings."""
-    live_settings = msgspec.structs.replace(live_settings, **getattr(request, "param", {}))
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Live]:
+    """A gateway with topics of its own."""
     name = f"live-{secrets.token_hex(6)}"
-    steps, tasks = (
-        Topic(name=f"{name}.steps", version=1, partitions=2),
-        Topic(name=f"{name}.tasks", version=1, partitions=2, compacted=True),
-    )
-    await create_topics(live_settings.kafka_bootstrap, topics=[steps, tasks])
-    log = await Log.open(live_settings.kafka_bootstrap, "live-tests")
-    gateway = Live(live_settings, steps, tasks, log)
+    steps = Topic(name=f"{name}.steps", version=1, partitions=2)
+    tasks = Topic(name=f"{name}.tasks", version=1, partitions=2, compacted=True)
+    await create_topics(settings.kafka_bootstrap, topics=[steps, tasks])
+    log = await Log.open(settings.kafka_bootstrap, "live-tests")
+    gateway = Live(settings, steps, tasks, log)
     await gateway.redis.hset(REVOCATIONS_KEY, EPOCH_FIELD, "1")
     await gateway.start()
     try:
@@ -261,3 +258,17 @@ async def live(live_settings: Settings, request: pytest.FixtureRequest) -> Async
         await gateway.stop()
         await gateway.redis.aclose()
         await log.close()
+
+
+@pytest.fixture
+async def live(live_settings: Settings, request: pytest.FixtureRequest) -> AsyncGenerator[Live]:
+    """A running gateway. ``@pytest.mark.parametrize("live", [{setting: value}], indirect=True)`` changes its settings."""
+    async with running(msgspec.structs.replace(live_settings, **getattr(request, "param", {}))) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def live_on_own_broker(live_settings: Settings, own_broker: Any) -> AsyncGenerator[Live]:
+    """A running gateway whose broker may be frozen and killed."""
+    async with running(msgspec.structs.replace(live_settings, kafka_bootstrap=own_broker.bootstrap)) as gateway:
+        yield gateway
