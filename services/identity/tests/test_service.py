@@ -51,6 +51,11 @@ def test_the_openapi_document_is_valid(server: Server) -> None:
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     register = document["paths"]["/api/auth/register"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert register["required"] == ["username", "email", "password"]
+    assert [parameter["name"] for parameter in document["paths"]["/api/projects/{project}/keys"]["get"]["parameters"]] == [
+        "project",
+        "limit",
+        "cursor",
+    ]
     for schema in document["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
 

@@ -18,7 +18,7 @@ from ams_identity.audit import Action, record
 from ams_identity.identity import BODY_BYTES_MAX, Identity, identity_of
 from ams_identity.ids import random_text
 from ams_identity.outbox import microseconds, new_event_id, put
-from ams_identity.paging import cursor_after, page_of
+from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.sessions import NO_STORE
 from ams_identity.store import api_keys
 from ams_identity.store.api_keys import ApiKey
@@ -135,7 +135,7 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-@get("/api/projects/{project:str}/keys")
+@get("/api/projects/{project:str}/keys", operation_class=PagedOperation)
 async def list_keys(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> KeyList:
     """The keys of a project (``limit``, ``cursor``). Members and owners."""
     require_role(access, Role.MEMBER)

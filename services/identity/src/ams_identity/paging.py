@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from litestar import Request
-from litestar.openapi.spec import OpenAPIType, Parameter, Schema
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 from msgspec import Struct
 
 from ams_kit.auth.encoding import decode_base64url, encode_base64url
@@ -57,12 +57,14 @@ def cursor_after(ids: list[str], limit: int) -> str | None:
     return encode_base64url(ids[limit - 1].encode()) if len(ids) > limit else None
 
 
-PAGE_PARAMETERS = [
-    Parameter(
-        name="limit",
-        param_in="query",
-        required=False,
-        schema=Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=LIMIT_MAX, default=LIMIT_DEFAULT),
-    ),
-    Parameter(name="cursor", param_in="query", required=False, schema=Schema(type=OpenAPIType.STRING)),
-]
+class PagedOperation(Operation):
+    """The ``operation_class`` of a list: puts ``limit`` and ``cursor`` into the OpenAPI document."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        limit = Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=LIMIT_MAX, default=LIMIT_DEFAULT)
+        self.parameters = [
+            *(self.parameters or []),
+            Parameter(name="limit", param_in="query", required=False, schema=limit),
+            Parameter(name="cursor", param_in="query", required=False, schema=Schema(type=OpenAPIType.STRING)),
+        ]

@@ -16,7 +16,7 @@ from ams_identity.accounts import add_project, user_of
 from ams_identity.audit import Action, record
 from ams_identity.identity import BODY_BYTES_MAX, Identity, identity_of
 from ams_identity.outbox import microseconds, new_event_id, put
-from ams_identity.paging import cursor_after, page_of
+from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.store import Executor, members, projects, users
 from ams_identity.store.members import Member
 from ams_identity.store.projects import Membership
@@ -90,7 +90,7 @@ def _view(membership: Membership) -> ProjectView:
     return ProjectView(project_id=membership.project_id, name=membership.name, role=membership.role)
 
 
-@get("/api/projects")
+@get("/api/projects", operation_class=PagedOperation)
 async def list_projects(request: Request[Any, Any, Any]) -> ProjectList:
     """The projects of the person who asks (``limit``, ``cursor``)."""
     page = page_of(request, UUID_PATTERN)
@@ -120,7 +120,7 @@ async def get_project(request: Request[Any, Any, Any], project: FromPath[str], a
     return _view(membership)
 
 
-@get("/api/projects/{project:str}/members")
+@get("/api/projects/{project:str}/members", operation_class=PagedOperation)
 async def list_members(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> MemberList:
     """Who is in a project (``limit``, ``cursor``)."""
     page = page_of(request, UUID_PATTERN)

@@ -27,6 +27,7 @@ def open_redis(url: str) -> Redis:
         socket_timeout=REDIS_TIMEOUT_SECONDS,
         socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
+        socket_keepalive=True,
         health_check_interval=10,
         max_connections=REDIS_CONNECTIONS_MAX,
     )
