@@ -29,7 +29,7 @@ from ams_kit.auth import Principal
 from ams_trace_query.app import make_app
 from ams_trace_query.settings import Settings
 
-MIGRATE = "import asyncio, sys; from ams_trace_ingest.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
+MIGRATE = ("-m", "ams_trace_ingest", "migrate")
 LARGE_TASK_STEPS = 100_000
 STEPS_PER_TASK = 100
 DAYS = 3
@@ -94,7 +94,16 @@ def step_rows(project_id: str, tasks: list[tuple[str, int, int]]) -> Iterator[tu
             yield (
                 *(project_id, task_id, step_id, day_of(task_at_us), seq, seq + 1, at_us, 2, at_us + duration, seq, "e" * 32),
                 *(ids[dice.randrange(seq)] if seq else None, kind, f"{kind} {seq % 40}", AGENTS[seq % 4], status, status, at_us),
-                *(at_us + duration, duration, seq, MODELS[seq % 4] if llm else None, tokens, tokens, cost, "computed" if llm else "unknown"),
+                *(
+                    at_us + duration,
+                    duration,
+                    seq,
+                    MODELS[seq % 4] if llm else None,
+                    tokens,
+                    tokens,
+                    cost,
+                    "computed" if llm else "unknown",
+                ),
                 *("search" if kind == "tool" else None, text, text, [], "{}", tokens or 0, tokens or 0, cost),
             )
 
@@ -120,7 +129,12 @@ async def fill(url: str, project_id: str, steps: int) -> list[tuple[str, int, in
     await connection.copy_records_to_table("tasks", schema_name="g1", columns=TASK_NAMES, records=task_rows(project_id, tasks))
     await connection.copy_records_to_table("steps", schema_name="g1", columns=STEP_NAMES, records=step_rows(project_id, tasks))
     await connection.execute("VACUUM ANALYZE g1.tasks, g1.steps")
-    print(json.dumps({"bench": "query", "what": "fill", "steps": sum(sizes), "tasks": len(tasks), "seconds": round(time.perf_counter() - started, 1)}), flush=True)
+    print(
+        json.dumps(
+            {"bench": "query", "what": "fill", "steps": sum(sizes), "tasks": len(tasks), "seconds": round(time.perf_counter() - started, 1)}
+        ),
+        flush=True,
+    )
     await connection.close()
     return tasks
 
@@ -140,18 +154,30 @@ async def measure(what: str, rounds: int, call: Callable[[], Awaitable[httpx.Res
         if number >= 3:
             milliseconds.append(elapsed)
     ranks = statistics.quantiles(milliseconds, n=20, method="inclusive")
-    print(json.dumps({"bench": "query", "what": what, "rounds": rounds, "p50_ms": round(ranks[9], 2), "p95_ms": round(ranks[18], 2), "bytes": size}), flush=True)
+    print(
+        json.dumps(
+            {"bench": "query", "what": what, "rounds": rounds, "p50_ms": round(ranks[9], 2), "p95_ms": round(ranks[18], 2), "bytes": size}
+        ),
+        flush=True,
+    )
 
 
 async def run(url: str, project_id: str, tasks: list[tuple[str, int, int]], rounds: int) -> None:
     settings = Settings(
-        public_url="http://localhost", database_url=f"{url}?role=ams_reader", redis_url="-", service_secret=secrets.token_hex(), identity_url="-"
+        public_url="http://localhost",
+        database_url=f"{url}?role=ams_reader",
+        redis_url="-",
+        service_secret=secrets.token_hex(),
+        identity_url="-",
     )
     app = make_app(settings, open_auth=lambda: OneMember(project_id))  # type: ignore[arg-type]  # the same methods
     transport = httpx.ASGITransport(app)
     headers = {"Authorization": "Bearer ada"}
     dice = random.Random(4)
-    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url=f"http://localhost/api/traces/{project_id}", headers=headers) as http:
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(transport=transport, base_url=f"http://localhost/api/traces/{project_id}", headers=headers) as http,
+    ):
 
         def get(path: str, **parameters: str) -> Callable[[], Awaitable[httpx.Response]]:
             return lambda: http.get(path, params=parameters)
@@ -164,7 +190,9 @@ async def run(url: str, project_id: str, tasks: list[tuple[str, int, int]], roun
         await measure("tasks: first page", rounds, get("/tasks"))
         await measure("tasks: a page deep in the list", rounds, get("/tasks", limit="50", cursor=(await deep(http, page))))
         await measure("tasks: status=error", rounds, get("/tasks", status="error"))
-        await measure("tasks: agent and time", rounds, get("/tasks", agent="planner", **{"from": (datetime.now(UTC) - timedelta(days=2)).isoformat()}))
+        await measure(
+            "tasks: agent and time", rounds, get("/tasks", agent="planner", **{"from": (datetime.now(UTC) - timedelta(days=2)).isoformat()})
+        )
         await measure("tasks: q cost, tag, latency", rounds, get("/tasks", q="cost:>0.5 tag.env:prod latency:>2s"))
         await measure("task: one", rounds, any_task(""))
         await measure("task: skeleton of 100", rounds, any_task("/skeleton"))
@@ -176,7 +204,26 @@ async def run(url: str, project_id: str, tasks: list[tuple[str, int, int]], roun
         await measure("steps: latency and cost", rounds, get("/steps", q="latency:>5s cost:>0.09"))
         await measure("steps: a word that many have", rounds, get("/steps", q="refund"))
         await measure("steps: a word that none has", max(3, rounds // 20), get("/steps", q="nowhere"))
+        await measure_beside_heavy_ones(http, get("/tasks"))
         await measure("large task: skeleton of 100000", max(5, rounds // 5), get(f"/tasks/{large}/skeleton"))
+
+
+async def measure_beside_heavy_ones(http: httpx.AsyncClient, cheap: Callable[[], Awaitable[httpx.Response]]) -> None:
+    """A cheap question while 100 searches that find nothing are asked at once."""
+    heavy = [asyncio.create_task(http.get("/steps", params={"q": f"nowhere{number}"}, timeout=60)) for number in range(100)]
+    milliseconds: list[float] = []
+    while not all(task.done() for task in heavy):
+        started = time.perf_counter()
+        await cheap()
+        milliseconds.append((time.perf_counter() - started) * 1_000)
+        await asyncio.sleep(0.02)
+    statuses = [(await task).status_code for task in heavy]
+    counts = {status: statuses.count(status) for status in sorted(set(statuses))}
+    p99 = statistics.quantiles(milliseconds, n=100, method="inclusive")[98]
+    what = "tasks: first page, beside 100 searches at once"
+    print(
+        json.dumps({"bench": "query", "what": what, "rounds": len(milliseconds), "p99_ms": round(p99, 2), "searches": counts}), flush=True
+    )
 
 
 async def deep(http: httpx.AsyncClient, page: dict[str, Any]) -> str:
@@ -207,7 +254,7 @@ async def main() -> None:
             project_id, tasks = await already_there(url)
         else:
             await admin.execute(f"CREATE DATABASE {name}")
-            await asyncio.to_thread(subprocess.run, [sys.executable, "-c", MIGRATE, url], check=True)
+            await asyncio.to_thread(subprocess.run, [sys.executable, *MIGRATE], env={**os.environ, "AMS_DATABASE_URL": url}, check=True)
             project_id = str(uuid.uuid4())
             tasks = await fill(url, project_id, arguments.steps)
         await run(url, project_id, tasks, arguments.rounds)

@@ -1,6 +1,7 @@
 """A migrated database, rows in it, and the application in front of it as the role ams_reader."""
 
 import asyncio
+import os
 import re
 import secrets
 import subprocess
@@ -29,7 +30,7 @@ from ams_trace_query.settings import Settings
 T0 = 1_782_000_000_000_000  # 2026-06-21T00:00:00Z
 DAY = date(2026, 6, 21)
 NOW = datetime(2026, 6, 21, 12, tzinfo=UTC)
-MIGRATE = "import asyncio, sys; from ams_trace_ingest.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
+MIGRATE = ("-m", "ams_trace_ingest", "migrate")
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +46,7 @@ def traces_url(postgres_admin_url: str) -> Iterator[str]:
 
     asyncio.run(execute(f"CREATE DATABASE {name}"))
     # services never import each other; this is how a deployment does it
-    subprocess.run([sys.executable, "-c", MIGRATE, url], check=True, timeout=60)
+    subprocess.run([sys.executable, *MIGRATE], env={**os.environ, "AMS_DATABASE_URL": url}, check=True, timeout=60)
     yield url
     asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
 

@@ -77,8 +77,8 @@ async def test_a_task_without_steps_has_an_empty_skeleton(ada, store) -> None:
 
 
 async def test_chunks_are_joined_in_order(ada, store) -> None:
-    task_id = await store.task()
     count = 2 * STEPS_PER_CHUNK + 3
+    task_id = await store.task(steps=count)
     await store.step(task_id, step_id=f"{1:016x}", started_at_us=T0 + 1)
     await store.execute(
         """INSERT INTO g1.steps SELECT (jsonb_populate_record(first, jsonb_build_object(

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from ams_kit.auth import is_uuid
 from ams_kit.db import check_pool, open_pool
 from ams_kit.http.problems import QueryTimeoutError, UnavailableError
+from ams_kit.telemetry.metrics import QUERIES_FAILED, QUERY_SECONDS
 
 ACQUIRE_SECONDS = 2
 BEGIN_ATTEMPTS = 3
@@ -105,14 +106,16 @@ class Database:
             raise ValueError("a project id is a UUID")
         connection = await self._begun(_BEGIN.format(project=project_id))
         try:
-            yield Reader(connection)
-            await connection.execute("COMMIT")
+            with QUERY_SECONDS.time():
+                yield Reader(connection)
+                await connection.execute("COMMIT")
         except (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError, TimeoutError) as error:
+            QUERIES_FAILED.labels("timeout").inc()
             raise QueryTimeoutError("Narrow the time range or the query.") from error
         except (*_CUT, *_NOT_READY) as error:
-            raise UnavailableError("The database does not answer.") from error
+            raise _unavailable() from error
         finally:
-            await self._pool.release(connection)  # rolls back what an error left open
+            await self._give_back(connection)
 
     async def _begun(self, begin: str) -> Any:
         """A connection with an open transaction. One that was cut while it lay in the pool is replaced: nothing was asked of it yet."""
@@ -120,18 +123,31 @@ class Database:
             try:
                 connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                raise UnavailableError("The database does not answer.") from error
+                raise _unavailable() from error
             try:
                 await connection.execute(begin)
             except (*_CUT, *_NOT_READY, TimeoutError) as error:
                 if isinstance(error, _CUT):
                     connection.terminate()
-                await self._pool.release(connection)
+                await self._give_back(connection)
                 if attempt == BEGIN_ATTEMPTS - 1 or not isinstance(error, _CUT):
-                    raise UnavailableError("The database does not answer.") from error
+                    raise _unavailable() from error
             except BaseException:
-                await self._pool.release(connection)
+                await self._give_back(connection)
                 raise
             else:
                 return connection
         raise AssertionError("the last attempt returns or raises")
+
+    async def _give_back(self, connection: Any) -> None:
+        try:
+            if not connection.is_closed() and connection.is_in_transaction():  # something was raised on the way
+                await connection.execute("ROLLBACK")
+        except (*_CUT, asyncpg.PostgresError):
+            connection.terminate()
+        await self._pool.release(connection)
+
+
+def _unavailable() -> UnavailableError:
+    QUERIES_FAILED.labels("unavailable").inc()
+    return UnavailableError("The database does not answer.")

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from ams_kit.http.problems import UnavailableError
+from ams_kit.telemetry.metrics import QUERIES_FAILED
 
 WAIT_SECONDS = 2
 WAITING_PER_SLOT = 4
@@ -46,6 +47,7 @@ class Gate:
 
 
 def _busy() -> UnavailableError:
+    QUERIES_FAILED.labels("busy").inc()
     return UnavailableError("Too many searches at once.", retry_after_seconds=RETRY_AFTER_SECONDS, code="busy")
 
 

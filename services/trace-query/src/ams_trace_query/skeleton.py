@@ -19,13 +19,14 @@ from ams_contracts.claims import Access
 from ams_contracts.tables import steps, tasks
 from ams_kit.http.problems import TooLargeError
 from ams_trace_query.context import context_of
-from ams_trace_query.database import Statement
+from ams_trace_query.database import Reader, Statement
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import documented, hex_id, read_query
 from ams_trace_query.rows import position_text
 from ams_trace_query.tasks import find_task
 
 STEPS_MAX = 250_000
+LARGE_STEPS = 5_000  # from here on a skeleton waits for its turn, as searches do
 STEPS_PER_CHUNK = 4_096
 CHUNKS_AT_ONCE = 1
 
@@ -98,15 +99,28 @@ async def get_skeleton(request: Request[Any, Any, Any], access: NamedDependency[
     context = context_of(request)
     read_query(request, ())
     task_id = hex_id(task, 32, "task")
-    builder = _Builder()
+    async with context.database.read(access.project_id) as reader:
+        found = await _find(reader, access.project_id, task_id)
+        if found["steps"] <= LARGE_STEPS:
+            return await _read(reader, access.project_id, task_id, found)
+    # waits for its turn without a connection, and then begins anew, in a snapshot of its own
     async with context.gate.enter(), context.database.read(access.project_id) as reader:
-        found = await find_task(reader, access.project_id, task_id, [tasks.c.steps, tasks.c.sort_at_us, _first_start])
-        if found["steps"] > STEPS_MAX:
-            raise TooLargeError(f"The task has {found['steps']} steps, a skeleton at most {STEPS_MAX}; read its steps in windows.")
-        base_us = found["sort_at_us"] if found["first_start"] is None else found["first_start"]
-        async for chunks in reader.stream(_chunks(access.project_id, task_id, found["day"], base_us), CHUNKS_AT_ONCE):
-            for chunk in chunks:
-                builder.add(chunk)
+        return await _read(reader, access.project_id, task_id, await _find(reader, access.project_id, task_id))
+
+
+async def _find(reader: Reader, project_id: str, task_id: str) -> Any:
+    found = await find_task(reader, project_id, task_id, [tasks.c.steps, tasks.c.sort_at_us, _first_start])
+    if found["steps"] > STEPS_MAX:
+        raise TooLargeError(f"The task has {found['steps']} steps, a skeleton at most {STEPS_MAX}; read its steps in windows.")
+    return found
+
+
+async def _read(reader: Reader, project_id: str, task_id: str, found: Any) -> Skeleton:
+    builder = _Builder()
+    base_us = found["sort_at_us"] if found["first_start"] is None else found["first_start"]
+    async for chunks in reader.stream(_chunks(project_id, task_id, found["day"], base_us), CHUNKS_AT_ONCE):
+        for chunk in chunks:
+            builder.add(chunk)
     return builder.finish(task_id, position_text(found["partition"], found["next_offset"]), base_us)
 
 
