@@ -36,28 +36,39 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Start the server host beside the first process of the run; it starts no server before one is asked for."""
-    if hasattr(config, "workerinput") or HOST_VARIABLE in os.environ or all(name in os.environ for name in VARIABLES.values()):
-        return
+def begin_host() -> subprocess.Popen[bytes]:
+    """Start the server host beside this process; it starts no server before one is asked for."""
     address = Path(tempfile.mkdtemp(prefix="ams-test-")) / "host"
     os.environ[HOST_VARIABLE] = str(address)
-    config.stash[host_key] = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "tests.server_host", str(address)],
         cwd=Path(__file__).parents[1],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # noqa: PLW1509  pytest has no other thread yet
+        preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # noqa: PLW1509  called before there is another thread
     )
 
 
+def end_host(host: subprocess.Popen[bytes]) -> None:
+    """Stop the host and its servers."""
+    host.terminate()
+    host.wait(15)
+    shutil.rmtree(Path(os.environ.pop(HOST_VARIABLE)).parent)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One host for the run, by its first process."""
+    if hasattr(config, "workerinput") or HOST_VARIABLE in os.environ or all(name in os.environ for name in VARIABLES.values()):
+        return
+    config.stash[host_key] = begin_host()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
+    """Its end is the run's."""
     host = config.stash.get(host_key, None)
     if host is not None:
-        host.terminate()
-        host.wait(15)
-        shutil.rmtree(Path(os.environ.pop(HOST_VARIABLE)).parent)
+        end_host(host)
 
 
 def ask_host(name: str) -> str:

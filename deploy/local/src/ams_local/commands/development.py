@@ -126,4 +126,4 @@ def test(arguments: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bench(arguments: tuple[str, ...]) -> None:
     """Measure what the design promises; prints JSON lines. ARGUMENTS choose benchmarks by name."""
-    sys.exit(subprocess.run([sys.executable, "-m", "tests.bench", *arguments], cwd=ROOT, env=_environment(), check=False).returncode)  # noqa: S603  our own module
+    sys.exit(subprocess.run([sys.executable, "-m", "tests.load", *arguments], cwd=ROOT, env=_environment(), check=False).returncode)  # noqa: S603  our own module
