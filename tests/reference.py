@@ -105,9 +105,7 @@ def answer(steps: Steps) -> dict[str, Any]:
         if node.billable and node.response_id is not None and (task_id, node.step_id) not in shadowed
     ]
     shadowed |= rollup.overlapping_claims(claims)
-    counted = [
-        rollup.count(node, shadowed=(task_id, node.step_id) in shadowed) for task_id, tree in trees.items() for node in tree
-    ]
+    counted = [rollup.count(node, shadowed=(task_id, node.step_id) in shadowed) for task_id, tree in trees.items() for node in tree]
     states = steps.values()
     return {
         "steps": len(steps),
@@ -155,7 +153,7 @@ def map_one(
     return map_span(
         PROJECT,
         Resource(resource or {}, b"{}", b"{}"),
-        Scope(scope, "", {}, b"{}"),
+        Scope(scope, "", {}, b"{}", b"{}"),
         a_span(attributes, **fields),
         received_at_us=NOW_US,
         prices=prices,

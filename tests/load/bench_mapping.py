@@ -30,7 +30,34 @@ GC_THRESHOLD = 100_000
 REQUEST_SPANS = 500
 PROJECT = "01a1ffb8-f261-7716-9892-a8d9f0aa4e3b"
 NOW_US = 1_795_000_000_000_000
-WORDS = ["the", "of", "and", "to", "a", "in", "is", "for", "on", "with", "agent", "tool", "call", "search", "result", "error", "timeout", "invoice", "customer", "order", "payment", "retry", "model", "prompt", "context", "token"]
+WORDS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "a",
+    "in",
+    "is",
+    "for",
+    "on",
+    "with",
+    "agent",
+    "tool",
+    "call",
+    "search",
+    "result",
+    "error",
+    "timeout",
+    "invoice",
+    "customer",
+    "order",
+    "payment",
+    "retry",
+    "model",
+    "prompt",
+    "context",
+    "token",
+]
 MODELS = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4", "gemini-2.5-pro"]
 
 

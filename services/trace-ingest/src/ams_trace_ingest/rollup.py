@@ -26,7 +26,7 @@ STOP_TYPES = frozenset({StepType.AGENT, StepType.TOOL, StepType.WORKFLOW, StepTy
 DEPTH_MAX = 64  # wrappers nest two or three deep; bounds the climb in a chain of 10,000 spans
 
 
-class Node(Struct, frozen=True, kw_only=True):
+class Node(Struct, frozen=True, gc=False, kw_only=True):
     """What the rules need of one step."""
 
     step_id: str
@@ -142,7 +142,7 @@ def to_reexamine(tree: Tree, touched: Iterable[str]) -> set[str]:
     return found
 
 
-class Claim(Struct, frozen=True, kw_only=True):
+class Claim(Struct, frozen=True, gc=False, kw_only=True):
     """R3: a billable step, not shadowed by R2, says that it is the call with this response id. A row of ``response_claims``."""
 
     task_id: str
@@ -167,7 +167,7 @@ def overlapping_claims(claims: Iterable[Claim]) -> set[tuple[str, str]]:
     return shadowed
 
 
-class Counted(Struct, frozen=True):
+class Counted(Struct, frozen=True, gc=False):
     """What a step adds to its task's totals. ``cost_nusd`` is null when its cost is unknown; ``unpriced`` when it should have one."""
 
     input_tokens: int

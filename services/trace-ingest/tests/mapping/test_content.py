@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from tests.reference import map_one, step_of
 
 from ams_contracts.documents import Slot
 from ams_contracts.events import PayloadStored
 from ams_trace_ingest.mapping.spans import Dropped, SpanEvent
-from tests.reference import map_one, step_of
 
 MESSAGES = "application/vnd.ams.messages+json"
 LLM = {"gen_ai.operation.name": "chat"}
@@ -44,7 +44,11 @@ def call(name: str, arguments: Any, identifier: str | None = "c1") -> dict[str, 
         [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
         {"input": "hi", "instructions": None},
         # LangChain
-        {"messages": [[{"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "HumanMessage"], "kwargs": {"content": "hi"}}]]},
+        {
+            "messages": [
+                [{"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "HumanMessage"], "kwargs": {"content": "hi"}}]
+            ]
+        },
         {"messages": [{"type": "human", "data": {"content": "hi"}}]},
         # Gemini
         {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
@@ -61,7 +65,11 @@ def test_a_conversation_of_any_dialect_is_messages(value: Any) -> None:
     "value",
     [
         {"role": "assistant", "parts": [{"type": "tool_call", "id": "c1", "name": "f", "arguments": '{"a": 1}'}]},
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}],
+        },
         {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}}]},
         {"role": "assistant", "content": [{"type": "tool-call", "toolCallId": "c1", "toolName": "f", "args": {"a": 1}}]},
         {"role": "model", "parts": [{"function_call": {"id": "c1", "name": "f", "args": {"a": 1}}}]},
@@ -187,8 +195,25 @@ def test_legacy_events() -> None:
     assert messages(Slot.OUTPUT, LLM, events=events) == [{**text("assistant", "ho"), "finish_reason": "stop"}]
 
 
+def test_events_that_are_written_into_an_attribute() -> None:
+    spoken = [
+        {"event.name": "gen_ai.user.message", "role": "user", "content": "hi"},
+        {"event.name": "gen_ai.choice", "message": {"role": "assistant", "content": "ho"}},
+    ]
+
+    attributes = {**LLM, "events": json.dumps(spoken)}
+
+    assert messages(Slot.INPUT, attributes) == [text("user", "hi")]
+    assert messages(Slot.OUTPUT, attributes) == [text("assistant", "ho")]
+
+
 def test_a_tool_takes_input_value_first() -> None:
-    attributes = {"openinference.span.kind": "TOOL", "input.value": '{"city": "Paris"}', "llm.input_messages.0.message.content": "x", "gen_ai.tool.call.arguments": "{}"}
+    attributes = {
+        "openinference.span.kind": "TOOL",
+        "input.value": '{"city": "Paris"}',
+        "llm.input_messages.0.message.content": "x",
+        "gen_ai.tool.call.arguments": "{}",
+    }
 
     stored = payload(Slot.INPUT, attributes)
 
@@ -219,7 +244,12 @@ def test_retrieved_documents() -> None:
 
 
 def test_mlflow_quotes_every_value() -> None:
-    attributes = {"mlflow.spanType": '"AGENT"', "mlflow.spanInputs": '{"q": "what?"}', "mlflow.spanOutputs": '"It is 21."', "mlflow.spanFunctionName": '"agent"'}
+    attributes = {
+        "mlflow.spanType": '"AGENT"',
+        "mlflow.spanInputs": '{"q": "what?"}',
+        "mlflow.spanOutputs": '"It is 21."',
+        "mlflow.spanFunctionName": '"agent"',
+    }
 
     stored = payload(Slot.OUTPUT, attributes)
 
@@ -228,7 +258,11 @@ def test_mlflow_quotes_every_value() -> None:
 
 
 def test_adk_tools_say_braces_for_nothing() -> None:
-    attributes = {"gen_ai.operation.name": "execute_tool", "gcp.vertex.agent.llm_request": "{}", "gcp.vertex.agent.tool_call_args": '{"city": "Paris"}'}
+    attributes = {
+        "gen_ai.operation.name": "execute_tool",
+        "gcp.vertex.agent.llm_request": "{}",
+        "gcp.vertex.agent.tool_call_args": '{"city": "Paris"}',
+    }
 
     assert step_of(attributes).preview_input == "Paris"
 

@@ -4,11 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.reference import EXPECTED, FOREIGN, NAMES, NOW_US, PRICES, PROJECT, answer, as_json, expected, folded, mapped, to_protobuf
 
 from ams_trace_ingest.intake.otlp import Encoding, MalformedOtlpError
 from ams_trace_ingest.mapping.original import read_original
 from ams_trace_ingest.mapping.span import map_span
-from tests.reference import EXPECTED, FOREIGN, NAMES, NOW_US, PRICES, PROJECT, answer, as_json, expected, folded, mapped, to_protobuf
 
 
 def test_every_file_has_its_expectation() -> None:

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
+from tests.reference import NOW_US, PRICES, PROJECT, a_span, map_one, mapped, step_of
 
 from ams_contracts.documents import Failure
 from ams_contracts.events import StepRecorded, StepStarted
 from ams_trace_ingest.intake.otlp import Encoding
 from ams_trace_ingest.mapping.request import map_request
 from ams_trace_ingest.mapping.spans import Resource, Scope, ScopedSpans, SpanEvent
-from tests.reference import NOW_US, PRICES, PROJECT, a_span, map_one, mapped, step_of
 
 SECOND_NS = 10**9
 
@@ -80,7 +80,12 @@ def test_time_to_first_token_by_an_event() -> None:
         ({}, {"error.type": "timeout"}, "error", Failure(type="timeout")),
         ({}, {"gen_ai.tool.status": "error"}, "error", Failure()),
         ({}, {"langfuse.observation.level": "ERROR", "langfuse.observation.status_message": "no"}, "error", Failure(message="no")),
-        ({"status_code": 2}, {"error.type": "asyncio.exceptions.CancelledError"}, "cancelled", Failure(type="asyncio.exceptions.CancelledError")),
+        (
+            {"status_code": 2},
+            {"error.type": "asyncio.exceptions.CancelledError"},
+            "cancelled",
+            Failure(type="asyncio.exceptions.CancelledError"),
+        ),
     ],
 )
 def test_outcomes(fields: dict[str, Any], attributes: dict[str, Any], status: str, failure: Failure | None) -> None:
@@ -92,7 +97,9 @@ def test_outcomes(fields: dict[str, Any], attributes: dict[str, Any], status: st
 def test_the_last_exception_is_what_failed() -> None:
     events = [
         SpanEvent("exception", attributes={"exception.type": "Survived", "exception.message": "first"}),
-        SpanEvent("exception", attributes={"exception.type": "Fatal", "exception.message": "last", "exception.stacktrace": "Traceback ..."}),
+        SpanEvent(
+            "exception", attributes={"exception.type": "Fatal", "exception.message": "last", "exception.stacktrace": "Traceback ..."}
+        ),
     ]
 
     item = map_one({"error.type": "_OTHER"}, events=events, status_code=2)
@@ -133,7 +140,7 @@ def test_a_step_belongs_to_the_agent_above_it_else_to_its_service() -> None:
         a_span({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}, span_id="a" * 16),
         a_span({}, span_id="d" * 16),
     ]
-    group = ScopedSpans(Resource({"service.name": "shop"}, b"{}", b"{}"), Scope("", "", {}, b"{}"), spans)
+    group = ScopedSpans(Resource({"service.name": "shop"}, b"{}", b"{}"), Scope("", "", {}, b"{}", b"{}"), spans)
 
     items = map_request(PROJECT, [group], received_at_us=NOW_US, prices=PRICES)
 
@@ -150,7 +157,12 @@ def test_without_a_service_name_it_is_unknown_service() -> None:
 
 def test_conversation_user_environment_and_tags() -> None:
     step = step_of(
-        {"session.id": "s1", "enduser.id": "u1", "tag.tags": ["env:prod", "beta"], "metadata": '{"tier": "gold", "langgraph_step": 1, "user_id": "u1"}'},
+        {
+            "session.id": "s1",
+            "enduser.id": "u1",
+            "tag.tags": ["env:prod", "beta"],
+            "metadata": '{"tier": "gold", "langgraph_step": 1, "user_id": "u1"}',
+        },
         resource={"deployment.environment.name": "staging"},
     )
 
@@ -179,7 +191,9 @@ def test_providers(attributes: dict[str, Any], expected: str) -> None:
 
 
 def test_models_parameters_and_finish_reasons() -> None:
-    step = step_of({"llm.invocation_parameters": '{"model": "m-1", "temperature": 0}', "llm.model_name": "m-1-2026", "llm.finish_reason": "end_turn"})
+    step = step_of(
+        {"llm.invocation_parameters": '{"model": "m-1", "temperature": 0}', "llm.model_name": "m-1-2026", "llm.finish_reason": "end_turn"}
+    )
 
     assert (step.model_requested, step.model) == ("m-1", "m-1-2026")
     assert step.parameters == '{"model": "m-1", "temperature": 0}'

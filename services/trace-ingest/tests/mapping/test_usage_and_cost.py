@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from tests.reference import step_of
 
 from ams_contracts.documents import Usage
-from tests.reference import step_of
 
 LLM = {"openinference.span.kind": "LLM"}
 
@@ -16,7 +16,10 @@ LLM = {"openinference.span.kind": "LLM"}
         ({"gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 2}, Usage(input=5, output=2)),
         ({"gen_ai.usage.prompt_tokens": 5, "gen_ai.usage.completion_tokens": 2}, Usage(input=5, output=2)),
         ({"llm.token_count.prompt": 5, "llm.token_count.completion_details.reasoning": 1}, Usage(input=5, reasoning=1)),
-        ({"ai.usage.promptTokens": 5, "ai.usage.completionTokens": 2, "ai.usage.cachedInputTokens": 3}, Usage(input=5, output=2, cache_read=3)),
+        (
+            {"ai.usage.promptTokens": 5, "ai.usage.completionTokens": 2, "ai.usage.cachedInputTokens": 3},
+            Usage(input=5, output=2, cache_read=3),
+        ),
         ({"ai.usage.tokens": 5}, Usage(input=5)),
         ({"gen_ai.usage.input_tokens": 7, "llm.token_count.prompt": 5}, Usage(input=7)),
         ({"gen_ai.usage.input_tokens": "7"}, Usage(input=7)),
@@ -30,9 +33,14 @@ LLM = {"openinference.span.kind": "LLM"}
             },
             Usage(input=9, cache_write=5, cache_write_1h=2),
         ),
-        ({"mlflow.chat.tokenUsage": '{"input_tokens": 22, "output_tokens": 17, "cache_read_input_tokens": 8}'}, Usage(input=22, output=17, cache_read=8)),
         (
-            {"langfuse.observation.usage_details": '{"prompt_tokens": 22, "completion_tokens": 17, "completion_tokens_details": {"reasoning_tokens": 5}}'},
+            {"mlflow.chat.tokenUsage": '{"input_tokens": 22, "output_tokens": 17, "cache_read_input_tokens": 8}'},
+            Usage(input=22, output=17, cache_read=8),
+        ),
+        (
+            {
+                "langfuse.observation.usage_details": '{"prompt_tokens": 22, "completion_tokens": 17, "completion_tokens_details": {"reasoning_tokens": 5}}'
+            },
             Usage(input=22, output=17, reasoning=5),
         ),
         ({"gen_ai.usage.cache_read.input_tokens": 4}, None),
@@ -69,7 +77,14 @@ def test_a_reported_cost(attributes: dict[str, Any], expected: int) -> None:
 
 
 def test_an_all_zero_report_is_none() -> None:
-    step = step_of({**LLM, "langfuse.observation.cost_details": '{"input": 0, "output": 0, "total": 0}', "gen_ai.usage.input_tokens": 5, "gen_ai.request.model": "m"})
+    step = step_of(
+        {
+            **LLM,
+            "langfuse.observation.cost_details": '{"input": 0, "output": 0, "total": 0}',
+            "gen_ai.usage.input_tokens": 5,
+            "gen_ai.request.model": "m",
+        }
+    )
 
     assert (step.cost_nusd, step.cost_source) == (50, "computed")
 

@@ -7,6 +7,7 @@ import msgspec
 from ams_trace_ingest.intake.otlp_values import (
     ATTRIBUTES_MAX,
     LINKS_MAX,
+    NAME_CHARS_MAX,
     SPAN_BYTES_MAX,
     SPANS_MAX,
     TIME_NS_END,
@@ -14,6 +15,7 @@ from ams_trace_ingest.intake.otlp_values import (
     TooManySpansError,
     bound_keys,
     bound_size,
+    clean,
 )
 from ams_trace_ingest.mapping.spans import Dropped, Resource, Scope, ScopedSpans, Span
 
@@ -21,8 +23,8 @@ _encode = msgspec.json.Encoder().encode
 _HEX = frozenset("0123456789abcdef")
 NO_TRACE_ID = "0" * 32
 NO_SPAN_ID = "0" * 16
-RESOURCE_BYTES_REPEATED = 16_384  # with every span; a larger resource is whole with its first span only
-RESOURCE_VALUE_BYTES_REPEATED = 1_024
+REPEATED_BYTES_MAX = 4_096  # of a resource or scope, with every span; a larger one is whole with its first span only
+REPEATED_VALUE_BYTES_MAX = 512
 REASONS_MAX = 5  # said in an answer; the rest is a number
 
 
@@ -71,22 +73,27 @@ def make_resource(attributes: dict[str, Any]) -> Resource:
     """A resource with its JSON."""
     attributes = bound_keys(attributes, Dropped)
     bound_size(attributes, [], Dropped)
-    encoded = _encode({"attributes": attributes})
-    if len(encoded) <= RESOURCE_BYTES_REPEATED:
-        return Resource(attributes, encoded, encoded)
-    small = {key: value for key, value in attributes.items() if len(_encode(value)) <= RESOURCE_VALUE_BYTES_REPEATED}
-    again = _encode({"attributes": small, "left_out": len(attributes) - len(small)})
-    return Resource(
-        attributes, encoded, again if len(again) <= RESOURCE_BYTES_REPEATED else _encode({"attributes": {}, "left_out": len(attributes)})
-    )
+    return Resource(attributes, *_encoded({}, attributes))
 
 
 def make_scope(name: str, version: str, schema_url: str, attributes: dict[str, Any]) -> Scope:
     """A scope with its JSON."""
     attributes = bound_keys(attributes, Dropped)
     bound_size(attributes, [], Dropped)
-    fields: dict[str, Any] = {"name": name, "version": version, "schema_url": schema_url, "attributes": attributes}
-    return Scope(name, version, attributes, _encode({key: value for key, value in fields.items() if value}))
+    notes = Notes()
+    names = {"name": clean(name, "", notes), "version": clean(version, "", notes), "schema_url": clean(schema_url, "", notes)}
+    fields = {key: value[:NAME_CHARS_MAX] for key, value in names.items() if value}
+    return Scope(fields.get("name", ""), fields.get("version", ""), attributes, *_encoded(fields, attributes))
+
+
+def _encoded(fields: dict[str, Any], attributes: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The JSON for the first span, and that for all others: without what is large."""
+    whole = _encode({**fields, "attributes": attributes})
+    if len(whole) <= REPEATED_BYTES_MAX:
+        return whole, whole
+    small = {key: value for key, value in attributes.items() if len(_encode(value)) <= REPEATED_VALUE_BYTES_MAX}
+    again = _encode({**fields, "attributes": small, "left_out": len(attributes) - len(small)})
+    return whole, again if len(again) <= REPEATED_BYTES_MAX else _encode({"attributes": {}, "left_out": len(attributes)})
 
 
 def make_dropped(notes: Notes, client: tuple[int, int, int], lost: tuple[int, int]) -> Dropped:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.mapping.spans import Dropped, SpanEvent
 
 SPANS_MAX = 10_000  # a request
@@ -19,7 +20,7 @@ KEY_CHARS_MAX = 1_024
 NAME_CHARS_MAX = 1_024
 DEPTH_MAX = 32
 SHRUNK_BYTES = 65_536  # what is left of the largest values of a span that is over its cap
-TIME_NS_END = 2**63  # the year 2262: no clock says so, and no signed column holds it
+TIME_NS_END = (TIME_MAX_US + 1) * 1_000  # the year 2255: later moments are exact nowhere in a browser
 
 SAFE_CHARS = VALUE_BYTES_MAX // 4  # no need to measure: UTF-8 has at most four bytes a character
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

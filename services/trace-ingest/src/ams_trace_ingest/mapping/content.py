@@ -56,7 +56,21 @@ _INPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
     *_at("mlflow.spanInputs", "traceloop.entity.input", "ai.prompt.messages", "ai.prompt", "ai.toolCall.args"),
     None,  # input.value
     *_at("tool.parameters", convert=_unless_schema),
-    *_at("tool_arguments", "pydantic_ai.all_messages", "prompt", "input", "gen_ai.task.input", "gen_ai.prompt", "ai.value", "ai.values"),
+    *_at(
+        "tool_arguments",
+        "pydantic_ai.all_messages",
+        "prompt",
+        "input",
+        "gen_ai.task.input",
+        "gen_ai.prompt",
+        "ai.value",
+        "ai.values",
+        "request_data",
+        "genkit:input",
+        "lk.chat_ctx",
+        "lk.function_tool.arguments",
+        "lk.user_input",
+    ),
 )
 _OUTPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
     *_at("langfuse.observation.output", "gen_ai.output.messages", "gen_ai.tool.call.result", "gen_ai.retrieval.documents"),
@@ -68,7 +82,17 @@ _OUTPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
     None,  # ai.response.text, .toolCalls
     *_at("ai.response.object", "ai.toolCall.result"),
     None,  # output.value
-    *_at("tool_response", "final_result", "output", "gen_ai.task.output", "gen_ai.completion"),
+    *_at(
+        "tool_response",
+        "final_result",
+        "output",
+        "gen_ai.task.output",
+        "gen_ai.completion",
+        "response_data",
+        "genkit:output",
+        "lk.response.text",
+        "lk.function_tool.output",
+    ),
 )
 _EVENTS_IN, _FLAT_IN, _PROMPTS_IN, _VALUE_IN = (rank for rank, step in enumerate(_INPUT_STEPS) if step is None)
 _EVENTS_OUT, _FLAT_OUT, _COMPLETIONS_OUT, _VERCEL_OUT, _VALUE_OUT = (rank for rank, step in enumerate(_OUTPUT_STEPS) if step is None)
@@ -81,6 +105,7 @@ LADDERS = (
     Ladder(Field.OUTPUT, _OUTPUT_STEPS),
     Ladder(Field.OUTPUT_VALUE, _at("output.value")),
     Ladder(Field.OUTPUT_MIME, _at("output.mime_type", convert=word)),
+    Ladder(Field.SPOKEN, _at("events", "all_messages_events", convert=events.as_events)),
     Ladder(Field.RESPONSE_TEXT, _at("ai.response.text")),
     Ladder(Field.RESPONSE_TOOL_CALLS, _at("ai.response.toolCalls")),
     Ladder(Field.RESPONSE_REASONING, _at("ai.response.reasoning")),
@@ -90,6 +115,9 @@ PREFIXES = (
     Prefix("llm.output_messages.", group=Group.OUTPUT_MESSAGES),
     Prefix("gen_ai.prompt.", group=Group.PROMPTS),
     Prefix("gen_ai.completion.", group=Group.COMPLETIONS),
+    Prefix("llm.prompts.", group=Group.PROMPTS),
+    Prefix("llm.completions.", group=Group.COMPLETIONS),
+    Prefix("llm.choices.", group=Group.COMPLETIONS),
     Prefix("retrieval.documents.", group=Group.DOCUMENTS),
     Prefix("reranker.output_documents.", group=Group.DOCUMENTS),
     Prefix("reranker.input_documents.", group=Group.INPUT_DOCUMENTS),
@@ -144,7 +172,8 @@ _OUT = _Side(Field.OUTPUT, Field.OUTPUT_VALUE, Field.OUTPUT_MIME, words_of_outpu
 def content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content | None, Content | None]:
     """Input and output of a step."""
     groups = found.groups
-    spoken = events.conversation_of(span.events) if span.events else None
+    written = found.values[Field.SPOKEN]
+    spoken = events.conversation_of(written or span.events) if span.events or written is not None else None
     said = found.values[Field.RESPONSE_TEXT] is not None or found.values[Field.RESPONSE_TOOL_CALLS] is not None
     if groups is None and spoken is None and not said and found.values[Field.SYSTEM] is None:
         return _attribute(found, span, step_type, _IN), _attribute(found, span, step_type, _OUT)

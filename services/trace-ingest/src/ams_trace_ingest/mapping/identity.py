@@ -3,13 +3,14 @@
 from typing import Any
 
 from ams_contracts.documents import StepType
-from ams_trace_ingest.mapping.convert import Convert, json_map, json_word, load, name, word
+from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_map, json_word, load, name, word
 from ams_trace_ingest.mapping.rules import Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.spans import Resource, Span
 from ams_trace_ingest.mapping.vendors import adk
 
 UNKNOWN_SERVICE = "unknown_service"
 TAGS_MAX = 64
+TAGS_CHARS_MAX = 8_192  # all keys and words together: a step event stays small
 _FRAMEWORK_TAGS = ("ls_", "langgraph_", "lc_", "checkpoint_", "__")  # LangChain's own bookkeeping in `metadata`
 _NOT_TAGS = frozenset({"session_id", "user_id", "thread_id", "sessionId", "userId"})  # they have fields of their own
 
@@ -29,7 +30,7 @@ LADDERS = (
     Ladder(Field.ENTITY_NAME, (("traceloop.entity.name", word), ("mlflow.spanFunctionName", json_word))),
     Ladder(Field.SPAN_TYPE, _steps("logfire.span_type")),
     Ladder(Field.PENDING_PARENT, _steps("logfire.pending_parent_id")),
-    Ladder(Field.TOOL_NAME, _steps("gen_ai.tool.name", "tool.name", "ai.toolCall.name")),
+    Ladder(Field.TOOL_NAME, _steps("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "lk.function_tool.name")),
     Ladder(Field.TOOL_CALL_ID, _steps("gen_ai.tool.call.id", "tool.id", "tool_call.id", "ai.toolCall.id")),
     Ladder(Field.AGENT, _steps("gen_ai.agent.name", "agent.name", "agent_name")),
     Ladder(Field.GRAPH_NODE, _steps("graph.node.name", "graph.node.id")),
@@ -109,16 +110,22 @@ def tags_of(found: Found) -> dict[str, str]:
     """Tags and metadata as words. A tag of a list is ``env:prod`` (a key and a word), or a key alone (``true``)."""
     if found.groups is None and found.values[Field.TAG_LIST] is None and found.values[Field.TAG_MAP] is None:
         return {}
+    entries: list[tuple[str, Any]] = [_tag(text) for item in found.values[Field.TAG_LIST] or () if (text := word(item)) is not None]
+    entries += [(".".join(map(str, path)), value) for path, value, _ in found.group(Group.TAGS)]
+    entries += [entry for entry in (found.values[Field.TAG_MAP] or {}).items() if not entry[0].startswith(_FRAMEWORK_TAGS)]
     tags: dict[str, str] = {}
-    for item in found.values[Field.TAG_LIST] or ():
-        text = word(item)
-        if text is not None and len(tags) < TAGS_MAX:
-            key, separator, value = text.partition(":")
-            tags[key if separator and key else text] = value if separator and key and value else "true"
-    entries: list[tuple[str, Any]] = [(".".join(map(str, path)), value) for path, value, _ in found.group(Group.TAGS)]
-    entries += (found.values[Field.TAG_MAP] or {}).items()
+    room = TAGS_CHARS_MAX
     for key, value in entries:
-        text = json_word(value) if value.__class__ is not bool else str(value).lower()
-        if text is not None and key and key not in _NOT_TAGS and not key.startswith(_FRAMEWORK_TAGS) and len(tags) < TAGS_MAX:
-            tags.setdefault(key[:256], text)
+        text = str(value).lower() if value.__class__ is bool else json_word(value)
+        if text is None or not key or len(key) > WORD_CHARS_MAX or key in _NOT_TAGS or key in tags:
+            continue
+        room -= len(key) + len(text)
+        if room < 0 or len(tags) == TAGS_MAX:
+            break
+        tags[key] = text
     return tags
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, _, value = text.partition(":")
+    return (key, value) if key and value else (text, "true")

@@ -71,7 +71,7 @@ def map_logs(project_id: str, records: Iterable[LogRecord], *, received_at_us: i
 def _payload(project_id: str, step: tuple[str, str], slot: Slot, messages: list[Message], at_us: int) -> PayloadStored:
     text = _encode(messages).decode()
     digest = hashlib.blake2b(_encode([*step, slot, text]), digest_size=16, key=project_id.encode())
-    return payload_of(digest.hexdigest(), at_us, step[1], slot, MESSAGES, text)
+    return payload_of(step[1], slot, MESSAGES, text, event_id=digest.hexdigest(), at_us=at_us)
 
 
 def _is_id(value: str, digits: int) -> bool:

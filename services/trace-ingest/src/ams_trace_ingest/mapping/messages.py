@@ -46,7 +46,7 @@ def messages_of(value: Any) -> list[Message] | None:
     if _is_message(value):
         message = message_of(value)
         return None if message is None else [message]
-    for reader in (_from_chat, _from_gemini, _from_choices, _from_generations, _from_responses):
+    for reader in (_from_chat, _from_gemini, _from_choices, _from_generations, _from_responses, _from_wrapped):
         messages = reader(value)
         if messages:
             return messages
@@ -64,12 +64,10 @@ def message_of(value: dict[str, Any]) -> Message | None:
         return _compose(_LANGCHAIN.get(kind, kind), value["data"])
     if "role" in value:
         return _compose(_role(value["role"]), value)
-    if kind in _RESPONSE_ITEMS:
-        part = part_of(value)
-        return None if part is None else {"role": _RESPONSE_ITEMS[str(kind)], "content": [part]}
     if isinstance(kind, str) and kind in _LANGCHAIN:
         return _compose(_LANGCHAIN[kind], value)
-    return None
+    part = part_of(value) if isinstance(kind, str) and kind in _RESPONSE_ITEMS else None
+    return None if part is None else {"role": _RESPONSE_ITEMS[str(kind)], "content": [part]}
 
 
 def system_message(instructions: Any) -> Message | None:
@@ -115,8 +113,9 @@ def _compose(role: str, value: dict[str, Any]) -> Message:
 
 
 def _holds_results(raw: Any) -> bool:
+    """Whether the content says itself which parts are results (else it is the result)."""
     return isinstance(raw, list) and any(
-        isinstance(item, dict) and (item.get("type") not in {None, "text"} or "toolResult" in item or "function_response" in item)
+        isinstance(item, dict) and ("toolResult" in item or "function_response" in item or item.get("type", "text") != "text")
         for item in raw
     )
 
@@ -141,6 +140,8 @@ def _is_message(value: dict[str, Any]) -> bool:
     if "lc" in value:
         return isinstance(value.get("kwargs"), dict) and "content" in value["kwargs"]
     kind = value.get("type")
+    if not isinstance(kind, str):
+        return False
     if kind in _LANGCHAIN:
         return "content" in value or isinstance(value.get("data"), dict)
     return kind in _RESPONSE_ITEMS
@@ -208,6 +209,12 @@ def _from_choices(value: dict[str, Any]) -> list[Message] | None:
         elif isinstance(choice, dict) and isinstance(choice.get("text"), str):
             found.append({"role": "assistant", "content": parts_of(choice["text"])})
     return found
+
+
+def _from_wrapped(value: dict[str, Any]) -> list[Message] | None:
+    """``{"message": {...}, "usage": ...}`` (Logfire, Ollama, Cohere)."""
+    message = value.get("message")
+    return messages_of(message) if isinstance(message, dict) and _is_message(message) else None
 
 
 def _from_generations(value: dict[str, Any]) -> list[Message] | None:

@@ -3,13 +3,32 @@
 from typing import Any
 
 import msgspec
+from msgspec import Raw, Struct
 
 from ams_contracts.events import PAYLOAD_CHARS_MAX
 from ams_trace_ingest.mapping.payloads import ENCODED_BYTES_MAX, SAFE_CHARS
-from ams_trace_ingest.mapping.spans import Resource, Scope
+from ams_trace_ingest.mapping.spans import Resource, Scope, Span
+
+
+class _Around(Struct):
+    resource: Raw
+    scope: Raw
+
+
+class _Scope(Struct):
+    name: str = ""
+    version: str = ""
+    attributes: dict[str, Any] = {}
+
+
+class _Resource(Struct):
+    attributes: dict[str, Any] = {}
+
 
 _STEPS = (65_536, 8_192, 1_024, 128)  # characters that are left of a string, tried until the whole fits into a record
 _decode = msgspec.json.Decoder().decode
+_read_span = msgspec.json.Decoder(Span).decode
+_read_around = msgspec.json.Decoder(_Around).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,6 +46,24 @@ def original_of(canonical: bytes, consumed: list[str], resource: Resource, scope
     """
     text = (b'%b,"consumed":%b,"scope":%b,"resource":%b}' % (canonical[:-1], _encode(consumed), scope.encoded, resource.encoded)).decode()
     return text if len(text) <= SAFE_CHARS or _fits(text) else _shrunk(text)
+
+
+def read_original(text: str) -> tuple[Resource, Scope, Span]:
+    """What ``original_of`` wrote, to be mapped again: the same span gives the same events.
+
+    Raises:
+        msgspec.MsgspecError: Something else wrote it.
+    """
+    around = _read_around(text)
+    resource = msgspec.json.decode(around.resource, type=_Resource)
+    scope = msgspec.json.decode(around.scope, type=_Scope)
+    encoded = bytes(around.resource)
+    encoded_scope = bytes(around.scope)
+    return (
+        Resource(resource.attributes, encoded, encoded),
+        Scope(scope.name, scope.version, scope.attributes, encoded_scope, encoded_scope),
+        _read_span(text),
+    )
 
 
 def _fits(text: str) -> bool:

@@ -27,10 +27,10 @@ def payload(event: StepRecorded | StepStarted, slot: Slot, mime: str, text: str,
         text: Cut here at a code point when it is too long for a record.
         cut_from: The true length in bytes when it was cut before; else 0.
     """
-    return payload_of(payload_id(event.event_id, slot), event.at_us, event.step_id, slot, mime, text, cut_from=cut_from)
+    return payload_of(event.step_id, slot, mime, text, event_id=payload_id(event.event_id, slot), at_us=event.at_us, cut_from=cut_from)
 
 
-def payload_of(event_id: str, at_us: int, step_id: str, slot: Slot, mime: str, text: str, *, cut_from: int = 0) -> PayloadStored:
+def payload_of(step_id: str, slot: Slot, mime: str, text: str, *, event_id: str, at_us: int, cut_from: int = 0) -> PayloadStored:
     """A payload with an id of its own; otherwise as ``payload``."""
     encoded = text.encode()
     kept = text if len(text) <= SAFE_CHARS else _fitting(text)

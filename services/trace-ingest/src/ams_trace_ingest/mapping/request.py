@@ -19,7 +19,7 @@ def map_request(project_id: str, groups: Iterable[ScopedSpans], *, received_at_u
     """Map the spans of a request, in its order.
 
     A step that names no agent belongs to the nearest agent above it in the request, else to the service that emitted it.
-    A large resource is kept whole with its first span only.
+    A large resource or scope is kept whole with its first span only.
     """
     mapped: list[MappedSpan] = []
     services: list[str] = []
@@ -29,6 +29,7 @@ def map_request(project_id: str, groups: Iterable[ScopedSpans], *, received_at_u
             mapped.append(map_span(project_id, group.resource, group.scope, span, received_at_us=received_at_us, prices=prices))
             services.append(service)
             group.resource.encoded = group.resource.encoded_again
+            group.scope.encoded = group.scope.encoded_again
     _name_agents(mapped, services)
     return mapped
 

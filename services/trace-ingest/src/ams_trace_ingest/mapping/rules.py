@@ -80,6 +80,7 @@ class Field:
     OUTPUT = next(_numbers)
     OUTPUT_VALUE = next(_numbers)
     OUTPUT_MIME = next(_numbers)
+    SPOKEN = next(_numbers)
     RESPONSE_TEXT = next(_numbers)
     RESPONSE_TOOL_CALLS = next(_numbers)
     RESPONSE_REASONING = next(_numbers)
@@ -159,6 +160,11 @@ class Rules:
         self._rules = rules
         self._prefixes = tuple(prefixes)
         self._known = len(rules)
+        self._keys = tuple(rules)
+
+    def known_keys(self) -> tuple[str, ...]:
+        """The attributes that the ladders name."""
+        return self._keys
 
     def find(self, attributes: dict[str, Any]) -> Found:
         """One pass over the attributes of a span."""

@@ -20,12 +20,13 @@ class Resource(Struct, gc=False):
 
 
 class Scope(Struct, gc=False):
-    """The instrumentation library. Shared, ``encoded`` like a resource's."""
+    """The instrumentation library. Shared, ``encoded`` and ``encoded_again`` like a resource's."""
 
     name: str
     version: str
     attributes: dict[str, Any]
     encoded: bytes
+    encoded_again: bytes
 
 
 class SpanEvent(Struct, gc=False, omit_defaults=True):

@@ -76,6 +76,16 @@ _GENKIT = {
     "prompt": StepType.SPAN,
 }
 
+_LANGSMITH = {
+    "llm": StepType.LLM,
+    "chain": StepType.WORKFLOW,
+    "tool": StepType.TOOL,
+    "retriever": StepType.RETRIEVAL,
+    "embedding": StepType.EMBEDDING,
+    "prompt": StepType.SPAN,
+    "parser": StepType.SPAN,
+}
+
 Decision = tuple[StepType, str]
 
 
@@ -130,6 +140,8 @@ _STEPS: tuple[tuple[str, Convert] | None, ...] = (
     _by(_REQUEST_TYPES, "llm.request.type"),
     ("ai.operationId", _vercel),
     _by(_GENKIT, "genkit:metadata:subtype"),
+    _by(_LANGSMITH, "langsmith.span.kind"),
+    _by(_OPENINFERENCE, "gen_ai.span.kind", upper=True),
     None,  # gen_ai.handoff.*
     _always(StepType.TOOL, "gen_ai.tool.name"),
     _always(StepType.TOOL, "gen_ai.tool.call.id"),

@@ -22,6 +22,9 @@ _COMPLETION = "gen_ai.content.completion"
 NAMES = frozenset({DETAILS, *_LEGACY, _CHOICE, _PROMPT, _COMPLETION})
 
 
+_NAMED = tuple(NAMES)  # what is compared with it may be unhashable
+
+
 class Conversation(Struct, gc=False):
     """What a span's events say, in their order."""
 
@@ -32,6 +35,17 @@ class Conversation(Struct, gc=False):
     @property
     def asked(self) -> list[Message]:
         return self.system + self.input
+
+
+def as_events(value: Any) -> list[SpanEvent] | None:
+    """Events that are written into an attribute as a list (pydantic-ai 1, Logfire), or ``None`` when it is something else."""
+    value = parsed(value)
+    if not isinstance(value, list):
+        return None
+    found = [
+        SpanEvent(item["event.name"], attributes=item) for item in value if isinstance(item, dict) and item.get("event.name") in _NAMED
+    ]
+    return found or None
 
 
 def conversation_of(events: list[SpanEvent]) -> Conversation | None:

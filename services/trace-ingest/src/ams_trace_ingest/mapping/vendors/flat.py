@@ -61,6 +61,9 @@ def openllmetry_messages(entries: Entries, role: str) -> list[Message]:
             "role": role,
             **{key: value for key, value in node.items() if isinstance(key, str) and not isinstance(value, dict)},
         }
+        worded = node.get("prompt") or node.get("completion")  # OpenInference: llm.prompts.N.prompt.text
+        if isinstance(worded, dict) and "content" not in message:
+            message["content"] = worded.get("text")
         content = message.get("content")
         if isinstance(content, str) and content[:2] == "[{":
             message["content"] = load(content) or content

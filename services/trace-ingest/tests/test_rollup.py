@@ -1,0 +1,139 @@
+"""The roll-up rules: what counts, and that order, chunks and cycles change nothing."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ams_contracts.documents import StepType
+from ams_trace_ingest.rollup import (
+    NOTHING,
+    Claim,
+    Counted,
+    Node,
+    Tree,
+    count,
+    overlapping_claims,
+    shadowed_by_descendant,
+    shadowed_steps,
+    to_reexamine,
+)
+
+
+def node(step_id: str, parent: str | None, step_type: str = "llm", tokens: int | None = 10, response_id: str | None = None) -> Node:
+    return Node(step_id=step_id, parent_step_id=parent, type=StepType(step_type), input_tokens=tokens, response_id=response_id)
+
+
+def shadowed(*nodes: Node) -> set[str]:
+    tree = Tree(nodes)
+    found = shadowed_steps(tree)
+    assert found == {item.step_id for item in tree if shadowed_by_descendant(tree, item.step_id)}
+    return found
+
+
+def claim(step_id: str, start: int | None, end: int | None, **fields: Any) -> Claim:
+    return Claim(
+        **{"task_id": "t", "step_id": step_id, "response_id": "r", "model": "m", "started_at_us": start, "ended_at_us": end, **fields}
+    )
+
+
+@pytest.mark.parametrize("step_type", ["agent", "tool", "workflow", "handoff", "retrieval", "span", "guardrail"])
+def test_only_billable_types_count(step_type: str) -> None:
+    assert count(node("a", None, step_type), shadowed=False) == NOTHING
+
+
+@pytest.mark.parametrize("step_type", ["llm", "embedding", "rerank"])
+def test_billable_steps_count_unless_shadowed(step_type: str) -> None:
+    assert count(node("a", None, step_type), shadowed=False) == Counted(10, 0, None, unpriced=True)
+    assert count(node("a", None, step_type), shadowed=True) == NOTHING
+
+
+def test_a_wrapper_is_shadowed_by_the_call_beneath_it() -> None:
+    assert shadowed(node("a", None), node("b", "a")) == {"a"}
+
+
+@pytest.mark.parametrize("between", ["span", "guardrail", "memory", "llm"])
+def test_steps_that_are_no_work_of_their_own_do_not_separate(between: str) -> None:
+    assert shadowed(node("a", None), node("b", "a", between, None), node("c", "b")) == {"a"}
+
+
+@pytest.mark.parametrize("between", ["agent", "tool", "workflow", "handoff", "retrieval"])
+def test_work_of_its_own_separates(between: str) -> None:
+    assert shadowed(node("a", None), node("b", "a", between, None), node("c", "b")) == set()
+
+
+def test_another_response_id_is_another_call() -> None:
+    assert shadowed(node("a", None, response_id="1"), node("b", "a", response_id="2")) == set()
+    assert shadowed(node("a", None, response_id="1"), node("b", "a", response_id="1")) == {"a"}
+    assert shadowed(node("a", None, response_id="1"), node("b", "a")) == {"a"}
+    assert shadowed(node("a", None, response_id="1"), node("b", "a", response_id="2"), node("c", "b", response_id="1")) == {"a"}
+
+
+def test_a_call_without_usage_shadows_nothing() -> None:
+    assert shadowed(node("a", None), node("b", "a", tokens=None), node("c", "a", tokens=0)) == set()
+
+
+def test_cycles_and_missing_parents_end() -> None:
+    assert shadowed(node("a", "b"), node("b", "a")) == {"a", "b"}
+    assert shadowed(node("a", "a")) == set()
+    assert shadowed(node("a", "gone")) == set()
+
+
+def test_a_chain_of_ten_thousand_ends() -> None:
+    nodes = [node("0", None), *(node(str(index), str(index - 1), "span", None) for index in range(1, 10_000))]
+
+    assert shadowed(*nodes, node("last", "9999")) == set()
+
+
+def test_what_a_late_parent_links_is_examined_again() -> None:
+    tree = Tree([node("a", None), node("c", "b")])
+    assert shadowed_steps(tree) == set()
+
+    tree.put(node("b", "a", "span", None))
+
+    assert to_reexamine(tree, ["b"]) == {"a"}
+    assert shadowed_by_descendant(tree, "a")
+
+
+TYPES = ["llm", "embedding", "span", "agent", "tool", "guardrail"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.sampled_from(TYPES), st.sampled_from([None, 5]), st.sampled_from([None, "1", "2"])), max_size=10
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_step_by_step_in_any_order_gives_the_same(rows: list[tuple[int, str, int | None, str | None]], random: Any) -> None:
+    nodes = [node(str(index), str(parent), kind, tokens, response) for index, (parent, kind, tokens, response) in enumerate(rows)]
+    whole = shadowed_steps(Tree(nodes))
+    random.shuffle(nodes)
+
+    tree = Tree()
+    known: set[str] = set()
+    for item in nodes:
+        tree.put(item)
+        for step_id in to_reexamine(tree, [item.step_id]):
+            known = known | {step_id} if shadowed_by_descendant(tree, step_id) else known - {step_id}
+
+    assert known == whole
+
+
+def test_of_overlapping_calls_with_one_response_the_first_counts() -> None:
+    assert overlapping_claims([claim("b", 5, 15), claim("a", 0, 10)]) == {("t", "b")}
+    assert overlapping_claims([claim("a", 0, 10), claim("b", 0, 10, task_id="s")]) == {("t", "a")}
+
+
+def test_calls_that_do_not_overlap_count_both() -> None:
+    assert overlapping_claims([claim("a", 0, 10), claim("b", 11, 15)]) == set()
+
+
+@pytest.mark.parametrize("fields", [{"response_id": "other"}, {"model": "other"}, {"model": None}])
+def test_other_responses_or_models_count_both(fields: dict[str, Any]) -> None:
+    assert overlapping_claims([claim("a", 0, 10), claim("b", 5, 15, **fields)]) == set()
+
+
+def test_missing_times() -> None:
+    assert overlapping_claims([claim("a", None, None), claim("b", None, None)]) == set()
+    assert overlapping_claims([claim("a", 5, None), claim("b", 5, 6), claim("c", 7, 8)]) == {("t", "b")}
