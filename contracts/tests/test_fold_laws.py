@@ -19,7 +19,7 @@ from ams_contracts.events import (
     TaskStarted,
     TaskUpdated,
 )
-from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, StepState, TaskState, fold, fold_task, stamp_of
+from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, StepState, TaskState, fold, fold_task, join, stamp_of
 
 STEP = "00f067aa0ba902b7"
 OTHER = "00f067aa0ba902b8"
@@ -91,18 +91,22 @@ def test_a_step_that_was_stored_and_read_back_folds_on_the_same(events: list[Any
     assert _step(events[cut:], state) == _step(events)
 
 
-@given(_histories(step_event), _histories(step_event))
-def test_two_halves_join_by_the_higher_stamp_of_each_register(left: list[Any], right: list[Any]) -> None:
+@given(_histories(step_event), st.integers(0, 8), st.data())
+def test_two_halves_joined_are_the_whole_in_whatever_order(events: list[Any], cut: int, data: st.DataObject) -> None:
+    left, right = events[:cut], data.draw(st.permutations(events[cut:]))
     one, two = _step(left), _step(right)
-    document = max((s for s in (one, two) if s.stamp), key=lambda s: s.stamp, default=EMPTY_STEP)
-    progress = max((s for s in (one, two) if s.progress_stamp), key=lambda s: s.progress_stamp, default=EMPTY_STEP)
-    ids = [event.event_id for event in left + right]
 
-    if len(set(ids)) == len(ids):
-        joined = StepState(
-            document=document.document, stamp=document.stamp, progress=progress.progress, progress_stamp=progress.progress_stamp
-        )
-        assert _step([*left, *right]) == joined
+    assert join(one, two) == join(two, one) == _step(events)
+    assert join(one, one) is one
+    assert join(EMPTY_STEP, one) == join(one, EMPTY_STEP) == one
+
+
+@given(_histories(step_event), st.integers(0, 8), st.integers(0, 8))
+def test_joining_is_associative(events: list[Any], first: int, second: int) -> None:
+    low, high = sorted((first, second))
+    one, two, three = _step(events[:low]), _step(events[low:high]), _step(events[high:])
+
+    assert join(join(one, two), three) == join(one, join(two, three)) == _step(events)
 
 
 @given(_histories(step_event))
