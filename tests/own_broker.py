@@ -1,6 +1,7 @@
 """A broker of one's own, to be stopped, frozen and killed."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -13,17 +14,19 @@ import pytest
 from ams_local.servers.kafka import Kafka
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, each another one: all are held until the last is found."""
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in held]
 
 
 class OwnBroker:
     """An embedded broker that no other test uses."""
 
     def __init__(self, data: Path) -> None:
-        self.kafka = Kafka(data=data, port=free_port(), controller_port=free_port())
+        port, controller_port = free_ports(2)
+        self.kafka = Kafka(data=data, port=port, controller_port=controller_port)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

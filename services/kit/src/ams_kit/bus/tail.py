@@ -91,6 +91,7 @@ class Tail:
         self._on_sight: OnSight | None = None
         self._next: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
+        self._ends_known = False
         self._counts: dict[str, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._sees = False
@@ -199,6 +200,7 @@ class Tail:
     async def _position(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
         starts = await start_offsets(consumer, partitions)
         self._ends = await end_offsets(consumer, partitions)
+        self._ends_known = True
         since_ms = int((time.time() - self._back_seconds) * 1000)
         async with deadline(START_TIMEOUT_SECONDS, "find a time"):
             found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms)) if self._back_seconds else {}
@@ -241,7 +243,9 @@ class Tail:
                     self._next[tp] = records[-1].offset + 1
 
     async def _caught_up(self, consumer: AIOKafkaConsumer) -> None:
-        """Seen again (or ready) once every partition is where its end was when the session began or was last looked at."""
+        """Seen again (or ready) once every partition is where its end was at the last look, which must have been answered."""
+        if not self._ends_known:
+            return
         for tp, end in self._ends.items():
             if self._next[tp] < end and await consumer.position(tp) < end:
                 return
@@ -258,7 +262,7 @@ class Tail:
                 self._see(sees=False)
                 behind_since.clear()
                 continue
-            self._ends = ends
+            self._ends, self._ends_known = ends, True
             counts = {name: len(consumer.partitions_for_topic(name) or ()) for name in self._topics}
             if any(count > self._counts[name] for name, count in counts.items()):
                 raise LogUnavailableError("A topic has more partitions than before.")
@@ -273,6 +277,7 @@ class Tail:
                     raise DeafError(f"{tp.topic}-{tp.partition}")
 
     def _see(self, *, sees: bool) -> None:
+        self._ends_known = sees
         if sees != self._sees:
             self._sees = sees
             if self._on_sight is not None:
