@@ -1,6 +1,7 @@
 """What queries find."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from sqlalchemy import select
 
 from ams_contracts.tables import steps
 from ams_trace_query.database import compiled
-from ams_trace_query.search.compile import STEP_FIELDS, step_condition
+from ams_trace_query.search.compile import STEP_FIELDS, TASK_FIELDS, step_condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.tree import And, Clause, Not, Or, QueryError, Value, Words
 
@@ -192,3 +193,9 @@ def test_costs_are_compared_as_the_exact_number_that_was_written(nusd: int) -> N
         assert nusd >= 2**63
     else:
         assert condition.right.value == nusd
+
+
+def test_the_reference_page_names_every_field() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "queries.md").read_text(encoding="utf-8")
+
+    assert [name for name in {*STEP_FIELDS, *TASK_FIELDS} if f"`{name}`" not in page and f"`{name}.`" not in page] == []
