@@ -43,7 +43,11 @@ async def article(topic: Topic, luck: Luck, chance: random.Random) -> None:
 async def question(asked: Question, chance: random.Random) -> None:
     """One customer's question as a task."""
     with ams.task(
-        f"Answer {asked.customer.title()}", kind="support", user_id=asked.customer, conversation_id=f"chat-{asked.customer}", tags={"channel": "chat"}
+        f"Answer {asked.customer.title()}",
+        kind="support",
+        user_id=asked.customer,
+        conversation_id=f"chat-{asked.customer}",
+        tags={"channel": "chat"},
     ) as task:
         task.input = asked.text
         task.output = await Helpdesk(asked, chance).answer(asked.text)
@@ -80,7 +84,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Agents at work, until stopped.")
     parser.add_argument("--pause", type=float, default=5.0, help="seconds between new tasks, about (default: 5)")
     arguments = parser.parse_args()
-    ams.init(environment="demo", tags={"program": "demo"})
+    if not ams.init(environment="demo", tags={"program": "demo"}):
+        raise SystemExit(2)  # ams.init said what is missing
     asyncio.run(until_stopped(arguments.pause))
     ams.shutdown(timeout_seconds=3)
 

@@ -151,7 +151,7 @@ def test_an_absent_server_holds_the_end_up_no_longer_than_the_budget(tmp_path: P
 
     assert done.returncode == 0
     assert "AMS:" not in done.stdout
-    assert perf_counter() - started < 8
+    assert perf_counter() - started < 15  # 3 s, and a start on a busy machine
 
 
 def test_sigterm_sends_what_is_left_and_ends_the_program_as_ever(tmp_path: Path, intake: Any) -> None:
