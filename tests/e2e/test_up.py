@@ -21,7 +21,7 @@ RECOVERY_SECONDS_MAX = 30  # 15 on a machine that does nothing else
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Platform]:
     """A platform that the test may ill-treat."""
-    one = Platform(tmp_path / "data")
+    one = Platform(tmp_path / "my data")
     yield one
     if one.process.poll() is None:
         one.process.kill()

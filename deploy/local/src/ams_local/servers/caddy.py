@@ -145,6 +145,11 @@ POLICY = (
 )
 
 
+def _quoted(path: Path) -> str:
+    """A path as one word of the file."""
+    return '"' + str(path).replace('"', '\\"') + '"'
+
+
 class Upstreams(Struct, frozen=True, kw_only=True):
     """The loopback ports of the services."""
 
@@ -177,8 +182,8 @@ class Caddy(Struct, frozen=True, kw_only=True):
 
     def caddyfile(self) -> str:
         values = {
-            "data": self.data, "header_bytes_max": HEADER_BYTES_MAX, "loopback": LOOPBACK, "port": self.port, "otlp_port": self.otlp_port,
-            "hosts": " ".join(self.hosts), "policy": POLICY, "explorer": self.explorer, "wheels": self.wheels, "fallback": "/index.html",
+            "data": _quoted(self.data), "header_bytes_max": HEADER_BYTES_MAX, "loopback": LOOPBACK, "port": self.port, "otlp_port": self.otlp_port,
+            "hosts": " ".join(self.hosts), "policy": POLICY, "explorer": _quoted(self.explorer), "wheels": _quoted(self.wheels), "fallback": "/index.html",
             "identity": self.upstreams.identity, "query": self.upstreams.query, "intake": self.upstreams.intake, "live": self.upstreams.live,
         }  # fmt: skip
         return (CADDYFILE + (OTLP_SITE if self.otlp_port else "")).format(**values)

@@ -42,7 +42,7 @@ class Valkey(Struct, frozen=True, kw_only=True):
         configuration = self.data / "valkey.conf"
         configuration.touch(mode=0o600)
         lines = [
-            f"port {self.port}", f"bind {LOOPBACK}", f"requirepass {self.password}", f"dir {self.data}", "daemonize no",
+            f"port {self.port}", f"bind {LOOPBACK}", f"requirepass {self.password}", f'dir "{self.data}"', "daemonize no",
             "appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction", "save ''", "protected-mode yes", "loglevel notice",
         ]  # fmt: skip
         configuration.write_text("\n".join(lines).replace("''", '""') + "\n", encoding="utf-8")

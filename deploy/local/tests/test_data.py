@@ -1,0 +1,84 @@
+"""The data directory: one owner, a version, private secrets, ports that stay."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from ams_local.data import DataDir, DataError, Status
+
+
+def test_a_second_owner_is_refused_with_the_first_ones_process_id(tmp_path: Path) -> None:
+    data = DataDir(tmp_path / "data")
+
+    with data.lock(), pytest.raises(DataError, match=f"in use by process {os.getpid()}"), DataDir(tmp_path / "data").lock():
+        pass
+
+
+def test_the_owner_is_known_only_while_it_runs(tmp_path: Path) -> None:
+    data = DataDir(tmp_path / "data")
+
+    with data.lock():
+        during = data.owner()
+
+    assert during == os.getpid()
+    assert data.owner() is None
+
+
+def test_a_newer_layout_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "version").write_text("2\n")
+
+    with pytest.raises(DataError, match="newer"), DataDir(tmp_path).lock():
+        pass
+
+    assert (tmp_path / "version").read_text() == "2\n"
+
+
+def test_a_folder_with_a_strange_version_is_no_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "version").write_text("of my novel")
+
+    with pytest.raises(DataError, match="really a data directory"), DataDir(tmp_path).lock():
+        pass
+
+
+def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+
+    first, second = data.secrets(), data.secrets()
+
+    assert first == second
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert (
+        len({first.secret_key, first.service_secret, first.postgres_password, first.valkey_password, *first.role_passwords.values()}) == 8
+    )
+
+
+def test_damaged_secrets_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text("{")
+
+    with pytest.raises(DataError, match=r"secrets\.json"):
+        DataDir(tmp_path).secrets()
+
+
+def test_ports_stay_while_they_are_free(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    first = data.ports(["a", "b"])
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", first["a"]))
+        second = data.ports(["a", "b"])
+
+    assert second["b"] == first["b"]
+    assert second["a"] != first["a"]
+    assert len(set(second.values())) == 2
+
+
+def test_a_damaged_status_is_no_status(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    data.write_status(Status(pid=1, public_url="http://localhost:1", started_s=0))
+    assert data.status() is not None
+
+    (tmp_path / "status.json").write_text("{")
+
+    assert data.status() is None

@@ -1,0 +1,189 @@
+"""Supervised processes: watched, started again, stopped; and those that a zygote forks."""
+
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ams_local.forks import Zygote
+from ams_local.process import adopt_orphans, spawn
+from ams_local.servers.base import Command, ServerError
+from ams_local.supervisor import inherited_environment
+from ams_local.units import Reaper, Supervised, Unit, server_starter
+from ams_local.zygote import Fork
+
+WAIT_SECONDS = 20
+SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
+STUBBORN = (sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)")
+
+
+@pytest.fixture
+async def reaper() -> AsyncIterator[Reaper]:
+    one = Reaper()
+    loop = asyncio.get_running_loop()
+    one.install(loop)
+    yield one
+    loop.remove_signal_handler(signal.SIGCHLD)
+
+
+async def until(condition: "asyncio.Event | None" = None, *, true: object = None) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        if condition is not None:
+            await condition.wait()
+        while callable(true) and not true():  # noqa: ASYNC110  another process; it tells nobody
+            await asyncio.sleep(0.02)
+
+
+def supervised(reaper: Reaper, argv: tuple[str, ...], log: Path) -> Supervised:
+    return Supervised(Unit(name="one", start=server_starter(Command(argv=argv), log)), reaper, lambda: None)
+
+
+async def test_a_killed_process_is_started_again(reaper: Reaper, tmp_path: Path) -> None:
+    one = supervised(reaper, SLEEPER, tmp_path / "log")
+    one.begin()
+    await until(one.ready)
+    first = one.status.pid
+
+    os.kill(first, signal.SIGKILL)
+
+    await until(true=lambda: one.status.state == "ready" and one.status.pid not in (0, first))
+    assert one.status.restarts == 1
+    await one.stop(5)
+
+
+async def test_one_that_ends_at_once_is_counted_as_failing(reaper: Reaper, tmp_path: Path) -> None:
+    async def never() -> bool:
+        return False
+
+    start = server_starter(Command(argv=(sys.executable, "-c", "raise SystemExit('no')")), tmp_path / "log")
+    one = Supervised(Unit(name="one", start=start, answers=never), reaper, lambda: None)
+    one.begin()
+
+    await until(true=lambda: one.early_failures >= 2)
+
+    assert not one.ready.is_set()
+    assert "no" in (tmp_path / "log").read_text()
+    await one.stop(5)
+
+
+async def test_one_that_does_not_end_is_ended(reaper: Reaper, tmp_path: Path) -> None:
+    one = supervised(reaper, STUBBORN, tmp_path / "log")
+    one.begin()
+    await until(true=lambda: "deaf" in ((tmp_path / "log").read_text() if (tmp_path / "log").exists() else ""))
+    pid = one.status.pid
+
+    await one.stop(0.2)
+
+    assert not psutil.pid_exists(pid)
+    assert one.status.state == "stopped"
+
+
+async def test_a_program_that_is_not_there_is_tried_again_and_told(reaper: Reaper, tmp_path: Path) -> None:
+    one = supervised(reaper, ("/no/such/program",), tmp_path / "log")
+    one.begin()
+
+    await until(true=lambda: one.early_failures >= 1)
+
+    assert not one.ready.is_set()
+    await one.stop(1)
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> str:
+    (tmp_path / "forked.py").write_text(
+        textwrap.dedent("""
+            import os, sys, time
+            print("imported", os.getpid(), flush=True)
+            def main(argv):
+                print("running", argv, os.environ["AMS_WORD"], "HOME" in os.environ, flush=True)
+                if argv == ["fail"]:
+                    raise SystemExit("it is broken")
+                time.sleep(600)
+        """)
+    )
+    return str(tmp_path)
+
+
+@pytest.fixture
+async def zygote(reaper: Reaper, tmp_path: Path, module: str) -> AsyncIterator[Zygote]:
+    adopt_orphans()
+    one = Zygote(["forked", "no_such_module"], tmp_path / "zygote.log", {**inherited_environment(), "PYTHONPATH": module})
+    one.begin()
+    await one.ready()
+    yield one
+    one.close()
+
+
+def request(tmp_path: Path, *argv: str) -> Fork:
+    return Fork(
+        target="forked:main", argv=list(argv), environ={"AMS_WORD": "hello"}, log=str(tmp_path / "child.log"), supervisor=os.getpid()
+    )
+
+
+async def test_a_fork_runs_what_was_imported_once_as_our_own_child(zygote: Zygote, reaper: Reaper, tmp_path: Path) -> None:
+    pid = await zygote.fork(request(tmp_path, "stay"))
+    ended = reaper.ended(pid)
+
+    await until(true=lambda: "running" in ((tmp_path / "child.log").read_text() if (tmp_path / "child.log").exists() else ""))
+
+    assert "running ['stay'] hello False" in (tmp_path / "child.log").read_text()
+    assert (tmp_path / "zygote.log").read_text().count("imported") == 1
+    assert psutil.Process(pid).ppid() == os.getpid()
+    os.kill(pid, signal.SIGTERM)
+    assert await asyncio.wait_for(ended, WAIT_SECONDS) == -signal.SIGTERM
+
+
+async def test_what_could_not_be_imported_is_told_and_not_fatal(zygote: Zygote) -> None:
+    assert list(zygote.missing) == ["no_such_module"]
+
+
+async def test_the_exit_code_and_the_last_words_of_a_fork_arrive(zygote: Zygote, reaper: Reaper, tmp_path: Path) -> None:
+    pid = await zygote.fork(request(tmp_path, "fail"))
+
+    code = await asyncio.wait_for(reaper.ended(pid), WAIT_SECONDS)
+
+    assert code == 1
+    assert (tmp_path / "child.log").read_text().splitlines()[-1] == "it is broken"
+
+
+async def test_services_outlive_the_zygote_and_another_one_is_started(zygote: Zygote, reaper: Reaper, tmp_path: Path) -> None:
+    first = await zygote.fork(request(tmp_path, "stay"))
+    ended, dead = reaper.ended(first), reaper.ended(zygote.pid)
+    os.kill(zygote.pid, signal.SIGKILL)
+    await asyncio.wait_for(dead, WAIT_SECONDS)
+
+    with pytest.raises(ServerError):
+        await zygote.fork(request(tmp_path, "stay"))
+    second = await zygote.fork(request(tmp_path, "stay"))
+
+    assert psutil.pid_exists(first)
+    for pid in (first, second):
+        os.kill(pid, signal.SIGKILL)
+    await asyncio.wait_for(asyncio.gather(ended, reaper.ended(second)), WAIT_SECONDS)
+
+
+def test_a_child_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    program = """
+import sys
+from ams_local.process import spawn
+child = spawn([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+    with (tmp_path / "out").open("wb") as output:
+        parent = spawn([sys.executable, "-c", program.replace("sys.stdin.read()", "__import__('time').sleep(600)")], output=output)
+    while not (text := (tmp_path / "out").read_text()).endswith("\n"):
+        assert parent.poll() is None
+    child = psutil.Process(int(text))
+
+    parent.kill()
+    parent.wait()
+
+    psutil.wait_procs([child], timeout=WAIT_SECONDS)
+    assert not child.is_running()
