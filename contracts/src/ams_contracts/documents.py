@@ -2,6 +2,8 @@
 
 Times are int64 microseconds UTC, durations microseconds of the monotonic clock, costs int64 nano-USD.
 ``None`` always means *unknown*, never zero.
+
+``gc=False``: what is decoded from JSON holds no cycles, and the collector's walks over millions of these cost a projector half its CPU.
 """
 
 from enum import StrEnum
@@ -62,7 +64,7 @@ class Slot(StrEnum):
     ERROR_STACK = "error_stack"
 
 
-class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Usage(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Tokens. ``input`` includes the cached ones, ``output`` the reasoning."""
 
     input: Tokens | None = None
@@ -77,14 +79,14 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     video_input: Tokens | None = None
 
 
-class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Failure(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Why something failed. The stack is a payload (slot ``error_stack``)."""
 
     type: Word | None = None
     message: Annotated[str, Meta(max_length=4_096)] | None = None
 
 
-class StepDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A step as its latest event tells it.
 
     ``seq`` is that of the event that started the step: siblings are ordered by (started_at_us, seq, step_id).
@@ -129,7 +131,7 @@ class StepDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: Annotated[dict[Word, Word], Meta(max_length=64)] = {}
 
 
-class TaskDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TaskDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A task as its latest event tells it. ``kind`` is a free word of the producer (default ``task``)."""
 
     name: Name

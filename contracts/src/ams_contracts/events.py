@@ -18,7 +18,7 @@ DELTA_CHARS_MAX = 4_096
 PAYLOAD_CHARS_MAX = 1_048_576
 
 
-class EventBase(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+class EventBase(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="kind"):
     """What every event says: who it is, its place among its producer's events, and when it happened."""
 
     event_id: EventId
@@ -26,7 +26,7 @@ class EventBase(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field
     at_us: Microseconds
 
 
-class AgentRegistered(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="agent.registered"):
+class AgentRegistered(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="agent.registered"):
     """An agent introduced itself."""
 
     name: Word
@@ -38,52 +38,52 @@ class AgentRegistered(EventBase, frozen=True, kw_only=True, omit_defaults=True, 
     metadata: Annotated[dict[Word, Name], Meta(max_length=256)] = {}
 
 
-class TaskStarted(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="task.started"):
+class TaskStarted(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="task.started"):
     """A task began."""
 
     task: TaskDocument
 
 
-class TaskUpdated(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="task.updated"):
+class TaskUpdated(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="task.updated"):
     """A running task is described anew."""
 
     task: TaskDocument
 
 
-class TaskEnded(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="task.ended"):
+class TaskEnded(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="task.ended"):
     """A task is over. Carries everything that ``task.started`` said."""
 
     task: TaskDocument
 
 
-class TaskDeleted(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="task.deleted"):
+class TaskDeleted(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="task.deleted"):
     """A person deleted the task: its rows go, and later events of it are ignored and counted."""
 
     by: Word
 
 
-class StepStarted(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.started"):
+class StepStarted(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.started"):
     """A step began."""
 
     step_id: StepId
     step: StepDocument
 
 
-class StepEnded(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.ended"):
+class StepEnded(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.ended"):
     """A step is over. Carries everything that ``step.started`` said."""
 
     step_id: StepId
     step: StepDocument
 
 
-class StepRecorded(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.recorded"):
+class StepRecorded(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.recorded"):
     """A whole step in one event: OpenTelemetry spans, and steps shorter than a flush."""
 
     step_id: StepId
     step: StepDocument
 
 
-class OpenStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OpenStep(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A step that is still open, as a heartbeat tells it."""
 
     step_id: StepId
@@ -91,7 +91,7 @@ class OpenStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage | None = None
 
 
-class OutputDelta(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OutputDelta(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A piece of streamed output. ``index`` counts the pieces of one step from 0."""
 
     step_id: StepId
@@ -99,7 +99,7 @@ class OutputDelta(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: Annotated[str, Meta(max_length=DELTA_CHARS_MAX)]
 
 
-class LogLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LogLine(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A line that the agent logged inside a step."""
 
     step_id: StepId
@@ -107,7 +107,7 @@ class LogLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: Annotated[str, Meta(max_length=DELTA_CHARS_MAX)]
 
 
-class StepProgressed(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.progressed"):
+class StepProgressed(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.progressed"):
     """Open steps are alive: the heartbeat of one process and task, or news of a step (waiting, output, a log line).
 
     Every step named in ``steps`` gets its status, partial usage and last beat from here.
@@ -118,14 +118,14 @@ class StepProgressed(EventBase, frozen=True, kw_only=True, omit_defaults=True, t
     logs: Annotated[list[LogLine], Meta(max_length=1_000)] = []
 
 
-class StepLost(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.lost"):
+class StepLost(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.lost"):
     """No heartbeat came for 30 s. ``at_us`` is the last beat + 1, in the producer's clock, so that any later beat undoes it."""
 
     step_id: StepId
     last_beat_us: Microseconds
 
 
-class StepScored(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="step.scored"):
+class StepScored(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.scored"):
     """A person, a model or code judged a step."""
 
     step_id: StepId
@@ -136,7 +136,7 @@ class StepScored(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="
     source: Literal["human", "model", "code"]
 
 
-class PayloadStored(EventBase, frozen=True, kw_only=True, omit_defaults=True, tag="payload.stored"):
+class PayloadStored(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="payload.stored"):
     """An input, an output, a stack, or what is left of a span.
 
     ``bytes`` is the true length of the whole payload in UTF-8; ``truncated`` says that ``text`` is its beginning.
@@ -170,7 +170,7 @@ StepsTopicEvent = (
 Event = StepsTopicEvent | PayloadStored
 
 
-class Producer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Producer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Who sent a batch. ``instance_id`` is new for every process (and fork)."""
 
     sdk: Word
@@ -179,7 +179,7 @@ class Producer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: Word = ""
 
 
-class Batch(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Batch(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` alone."""
 
     v: Literal[1]

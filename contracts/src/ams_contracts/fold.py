@@ -40,7 +40,7 @@ _PHASES: dict[type, int] = {
 }
 
 
-class Stamp(Struct, frozen=True, order=True, array_like=True):
+class Stamp(Struct, frozen=True, gc=False, order=True, array_like=True):
     """The rank of an event among those of one register; the highest wins. JSON: ``[phase, at_us, seq, event_id]``."""
 
     phase: int
@@ -49,7 +49,7 @@ class Stamp(Struct, frozen=True, order=True, array_like=True):
     event_id: str
 
 
-class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Progress(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What a heartbeat, a wait or a loss says of an open step. ``at_us`` is the last beat."""
 
     status: Status
@@ -57,7 +57,7 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage | None = None
 
 
-class StepState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepState(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A step so far. ``document`` is null while only progress of it is known."""
 
     document: StepDocument | None = None
@@ -84,7 +84,7 @@ class StepState(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return None if self.ended or self.progress is None else self.progress.usage
 
 
-class TaskState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TaskState(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A task so far, by its own events. ``document`` is null while only its steps are known."""
 
     document: TaskDocument | None = None

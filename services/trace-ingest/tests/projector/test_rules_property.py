@@ -10,8 +10,8 @@ import pytest
 from ams_contracts.documents import Status, StepType, Usage
 from ams_contracts.events import Batch
 from ams_contracts.fold import EMPTY_STEP, StepState, fold, step_ids_of
-from ams_trace_ingest.projector.working import contribution, node
-from ams_trace_ingest.rollup import Claim, Counted, Tree, count, overlapping_claims, shadowed_steps
+from ams_trace_ingest.projector.working import contribution
+from ams_trace_ingest.rollup import Claim, Counted, Node, Tree, count, node_of, overlapping_claims, shadowed_steps
 from tests.builders import (
     BASE_MS,
     BASE_US,
@@ -79,6 +79,10 @@ def a_history(chance: random.Random) -> list[Batch]:
                 if chance.random() < 0.7:
                     batches.append(batch(task, ended(step, doc, seq=seq + 2), producer=NATIVE))
     return batches + [b for b in batches if chance.random() < 0.2]
+
+
+def node(step: str, state: StepState) -> Node | None:
+    return None if state.document is None else node_of(step, state.document)
 
 
 def by_the_rules(batches: list[Batch]) -> tuple[dict[tuple[str, str], tuple[StepState, Counted, bool]], dict[str, tuple[int, ...]]]:

@@ -127,14 +127,14 @@ async def _join_steps(connection: Connection, works: dict[TaskKey, TaskWork]) ->
                 ids.add(task.row.root_step_id)
             places += [(*key, step_id, task.day) for step_id in ids]
     for stored in await steps.load(connection, places):
-        task = works[stored.project_id, stored.task_id]
+        task = works[stored.key]
         step = task.steps.get(stored.step_id)
         if step is None:
             task.steps[stored.step_id] = StepWork.of(stored)
             continue
-        said, known = step.state, stored.state
-        if said.stamp is not None and said.stamp == known.stamp and said.stamp.seq == 0:
-            if said.document == known.document:
+        said = step.state
+        if said.stamp is not None and said.stamp.seq == 0 and said.stamp == stored.stamp:
+            if said.document == stored.document:
                 task.duplicates += 1
             else:
                 task.conflicts += 1
@@ -214,7 +214,7 @@ async def _choose_root(connection: Connection, task: TaskWork, row: TaskRow) -> 
     """The earliest parentless step. Nothing to do unless one of them, or the one so far, changed."""
     root = task.steps.get(row.root_step_id) if row.root_step_id is not None else None
     known = [step for step in task.steps.values() if _parentless(step)]
-    if not any(_redocumented(step) for step in known) and (root is None or not root.changed):
+    if not any(step.redocumented for step in known) and (root is None or not root.changed):
         return
     if root is not None and _sank(root) and task.day is not None:  # a row that is not loaded may be the earliest now
         earliest = await steps.earliest_root(connection, row.project_id, row.task_id, task.day)
@@ -228,14 +228,9 @@ async def _choose_root(connection: Connection, task: TaskWork, row: TaskRow) -> 
         show_root(row, best.step_id, best.state.document, best.state.status)
 
 
-def _redocumented(step: StepWork) -> bool:
-    """Whether the batch brought the document that counts: only then ``_join_steps`` has loaded the root beside it."""
-    return step.stored is None or step.stored.state.stamp != step.state.stamp
-
-
 def _sank(root: StepWork) -> bool:
     """Whether the root so far has a parent now, or starts later than it did."""
-    before = root.stored.state.document if root.stored is not None else None
+    before = root.stored.document if root.stored is not None else None
     now = root.state.document
     return (
         before is not None

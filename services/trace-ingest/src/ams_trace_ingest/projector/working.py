@@ -3,14 +3,14 @@
 from collections import Counter
 from datetime import date
 
-from ams_contracts.documents import Status
+from ams_contracts.documents import Status, StepDocument
 from ams_contracts.events import AgentRegistered
 from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, StepState, TaskState, join
-from ams_trace_ingest.rollup import NOTHING, Counted, Node, node_of
+from ams_trace_ingest.rollup import NOTHING, Counted, Node
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.dead_letters import DeadLetter
 from ams_trace_ingest.store.producers import Delivered
-from ams_trace_ingest.store.steps import StoredStep
+from ams_trace_ingest.store.steps import StoredStep, node_of_document
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
 Contribution = tuple[int, int, int, int, int, int, int, int, int, int]
@@ -23,19 +23,8 @@ class StepWork:
     """A step in hand: what the batch says of it, joined with what was stored."""
 
     __slots__ = (
-        "before",
-        "changed",
-        "counted",
-        "end_offset",
-        "first_offset",
-        "node_before",
-        "seen_at_us",
-        "shadowed",
-        "state",
-        "step_id",
-        "stored",
-        "wrapper",
-    )
+        "_node", "_node_of", "before", "changed", "counted", "end_offset", "first_offset", "seen_at_us", "shadowed", "state", "step_id", "stored", "wrapper",
+    )  # fmt: skip
 
     def __init__(self, step_id: str, offset: int) -> None:
         self.step_id = step_id
@@ -49,36 +38,48 @@ class StepWork:
         self.shadowed = False
         self.wrapper = False
         self.before: Contribution = NO_CONTRIBUTION
-        self.node_before: Node | None = None
+        self._node: Node | None = None
+        self._node_of: StepDocument | None = None
 
     @classmethod
     def of(cls, stored: StoredStep) -> "StepWork":
         """A row that the batch says nothing of; the totals may."""
-        work = cls(stored.step_id, stored.first_offset)
+        work = cls(stored.step_id, 0)
         work.join(stored)
         return work
 
     def join(self, stored: StoredStep) -> None:
         """Take what was stored into account."""
-        state = join(stored.state, self.state)
-        self.changed = state is not stored.state or self.seen_at_us > stored.seen_at_us
+        stamp = stored.stamp
+        said = self.state.stamp
+        outranked = said is not None and (stamp is None or said > stamp)
+        known = stored.state(with_document=not outranked)
+        state = join(known, self.state)
+        first_offset, end_offset, seen_at_us = stored.offsets
+        self.changed = state is not known or self.seen_at_us > seen_at_us
         self.state = state
         self.stored = stored
-        self.first_offset = stored.first_offset
-        self.end_offset = stored.end_offset if stored.end_offset is not None else self.end_offset
-        self.seen_at_us = max(self.seen_at_us, stored.seen_at_us)
+        self.first_offset = first_offset
+        self.end_offset = end_offset if end_offset is not None else self.end_offset
+        self.seen_at_us = max(self.seen_at_us, seen_at_us)
         self.counted, self.shadowed, self.wrapper = stored.counted, stored.shadowed, stored.wrapper
-        self.before = contribution(stored.state.status, stored.counted)
-        self.node_before = node(stored.step_id, stored.state)
+        self.before = contribution(stored.status, self.counted)
+
+    @property
+    def redocumented(self) -> bool:
+        """Whether the batch brought the document that counts."""
+        return self.stored is None or self.stored.stamp != self.state.stamp
 
     @property
     def node(self) -> Node | None:
-        return node(self.step_id, self.state)
-
-
-def node(step_id: str, state: StepState) -> Node | None:
-    """What the roll-up rules need of a step; null while only progress of it is known."""
-    return None if state.document is None else node_of(step_id, state.document)
+        """What the roll-up rules need; null while only progress of the step is known."""
+        document = self.state.document
+        if document is None:
+            return None
+        if self._node_of is not document:
+            self._node_of = document
+            self._node = node_of_document(self.step_id, document)
+        return self._node
 
 
 def contribution(status: Status, counted: Counted) -> Contribution:

@@ -39,12 +39,12 @@ async def lock(connection: Connection, wanted: Mapping[ClaimKey, Sequence[Claim]
         wanted: With what a row is made where there is none.
 
     Returns:
-        What each row holds.
+        What the rows hold that were there before; the others hold what was wanted.
     """
     if not wanted:
         return {}
     keys = sorted(wanted)
-    held = {key: list(wanted[key]) for key in keys}
+    held: dict[ClaimKey, list[Claim]] = {}
     rows = await connection.fetch(_LOCK, [key[0] for key in keys], [key[1] for key in keys], [_encoded(wanted[key]) for key in keys])
     for project_id, response_id, text in rows:
         held[project_id, response_id] = [

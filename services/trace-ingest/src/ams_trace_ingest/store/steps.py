@@ -8,29 +8,34 @@ import msgspec
 from msgspec import Struct
 
 from ams_contracts.codec import encode
-from ams_contracts.documents import CostSource, Failure, Slot, Status, StepDocument, StepType, Usage
+from ams_contracts.documents import BILLABLE_TYPES, CostSource, Failure, Slot, Status, StepDocument, StepType, Usage
 from ams_contracts.fold import Progress, Stamp, StepState
 from ams_contracts.ids import Word
 from ams_contracts.tables import steps
-from ams_trace_ingest.rollup import Counted
+from ams_trace_ingest.rollup import Counted, Node
 from ams_trace_ingest.store.columns import names, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows
 
 COLUMNS = names(steps)
 UPSERT = upsert(steps)
-_SELECT = f"SELECT {', '.join(f's.{name}' for name in COLUMNS)}"
-_BY_ID = f"""{_SELECT} FROM unnest($1::text[], $2::text[], $3::text[], $4::date[]) AS wanted (project_id, task_id, step_id, day)
-JOIN steps s ON s.project_id = wanted.project_id AND s.task_id = wanted.task_id AND s.step_id = wanted.step_id AND s.day = wanted.day"""
-_CHILDREN = f"""{_SELECT} FROM unnest($1::text[], $2::text[], $3::text[], $4::date[]) AS wanted (project_id, task_id, step_id, day)
-JOIN steps s ON s.project_id = wanted.project_id AND s.task_id = wanted.task_id AND s.parent_step_id = wanted.step_id AND s.day = wanted.day"""
-_EARLIEST_ROOT = f"""{_SELECT} FROM steps s WHERE s.project_id = $1 AND s.task_id = $2 AND s.day = $3 AND s.parent_step_id IS NULL AND s.stamp_phase IS NOT NULL
+
+_ALL = ", ".join(f"s.{name}" for name in COLUMNS)
+_FEW = "s.project_id, s.task_id, s.step_id, s.parent_step_id, s.type, s.rest, s.cost_nusd, s.response_id, s.usage_wrapper"
+_WANTED = "unnest($1::text[], $2::text[], $3::text[], $4::date[]) AS wanted (project_id, task_id, step_id, day)"
+_SAME = "s.project_id = wanted.project_id AND s.task_id = wanted.task_id AND s.day = wanted.day"
+_BY_ID = f"SELECT {_ALL} FROM {_WANTED} JOIN steps s ON {_SAME} AND s.step_id = wanted.step_id"
+_NODES = f"SELECT {_FEW} FROM {_WANTED} JOIN steps s ON {_SAME} AND s.step_id = wanted.step_id WHERE s.stamp_phase IS NOT NULL"
+_CHILDREN = f"SELECT {_FEW} FROM {_WANTED} JOIN steps s ON {_SAME} AND s.parent_step_id = wanted.step_id WHERE s.stamp_phase IS NOT NULL"
+_EARLIEST_ROOT = f"""SELECT {_ALL} FROM steps s
+WHERE s.project_id = $1 AND s.task_id = $2 AND s.day = $3 AND s.parent_step_id IS NULL AND s.stamp_phase IS NOT NULL
 ORDER BY s.started_at_us NULLS LAST, s.seq, s.step_id LIMIT 1"""
 _DELETE = "DELETE FROM steps WHERE project_id = $1 AND task_id = $2 AND day = $3 RETURNING response_id"
 
-_UNSET_TYPE = StepType.SPAN.value  # of a step of which only progress is known
+StepPlace = tuple[str, str, str, date]
+"""Project, task, step and the task's day."""
 
 
-class Rest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Rest(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The fields of a document that have no column of their own."""
 
     usage: Usage | None = None
@@ -42,25 +47,17 @@ class Rest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     too_large: list[Slot] = []
 
 
-_NO_REST = "{}"
+class _RestUsage(Struct, frozen=True, gc=False):
+    usage: Usage | None = None
+
+
 _rest = msgspec.json.Decoder(Rest)
+_rest_usage = msgspec.json.Decoder(_RestUsage)
 _usage = msgspec.json.Decoder(Usage)
 _tags = msgspec.json.Decoder(dict[str, str])
 
-
-class StoredStep(Struct, frozen=True):
-    """A row as it was read."""
-
-    project_id: str
-    task_id: str
-    step_id: str
-    first_offset: int
-    end_offset: int | None
-    seen_at_us: int
-    state: StepState
-    counted: Counted
-    shadowed: bool
-    wrapper: bool
+_FOUR_NULLS = (None, None, None, None)
+_THREE_NULLS = (None, None, None)
 
 
 def row_of(
@@ -73,7 +70,7 @@ def row_of(
     shadowed: bool,
     wrapper: bool,
 ) -> tuple[Any, ...]:
-    """The values of a row, in the order of ``COLUMNS``.
+    """The values of a row, in the order of ``COLUMNS``. One expression, for it runs once a step.
 
     Args:
         key: Project, task, step.
@@ -84,80 +81,36 @@ def row_of(
         shadowed: By R2 or R3.
         wrapper: By R2.
     """
-    stamp, progress_stamp, progress = state.stamp, state.progress_stamp, state.progress
-    usage = state.usage
-    return (
-        *key,
-        day,
-        *offsets,
-        *((stamp.phase, stamp.at_us, stamp.seq, stamp.event_id) if stamp is not None else _FOUR_NULLS),
-        *(
-            (progress_stamp.phase, progress_stamp.at_us, progress_stamp.seq, progress_stamp.event_id)
-            if progress_stamp is not None
-            else _FOUR_NULLS
-        ),
-        *(
-            (progress.status, None if progress.usage is None else encode(progress.usage).decode(), progress.at_us)
-            if progress is not None
-            else _THREE_NULLS
-        ),
-        *(_NO_DOCUMENT if state.document is None else _head(state.document)),
-        state.status,
-        *(_NO_TIMES if state.document is None else _times(state.document)),
-        None if usage is None else usage.input,
-        None if usage is None else usage.output,
-        *(_NO_TAIL if state.document is None else _tail(state.document)),
-        counted.input_tokens,
-        counted.output_tokens,
-        counted.cost_nusd,
-        shadowed,
-        wrapper,
-    )
-
-
-_FOUR_NULLS = (None, None, None, None)
-_THREE_NULLS = (None, None, None)
-_NO_DOCUMENT = (None, _UNSET_TYPE, None, "", None, None)
-_NO_TIMES = (None, None, None, None, None, 0, None, None, None, None)
-_NO_TAIL = (None, CostSource.UNKNOWN.value, None, None, None, None, None, None, None, None, None, [], _NO_REST)
-
-
-def _head(document: StepDocument) -> tuple[Any, ...]:
-    return (document.parent_step_id, document.type, document.type_raw, document.name, document.span_name, document.agent)
-
-
-def _times(document: StepDocument) -> tuple[Any, ...]:
-    return (
-        document.status,
-        document.started_at_us,
-        document.ended_at_us,
-        document.duration_us,
-        document.ttft_us,
-        document.seq,
-        document.provider,
-        document.model_requested,
-        document.model,
-        document.response_id,
-    )
-
-
-def _tail(document: StepDocument) -> tuple[Any, ...]:
+    stamp, beat, progress, document, usage = state.stamp, state.progress_stamp, state.progress, state.document, state.usage
+    stamps = (stamp.phase, stamp.at_us, stamp.seq, stamp.event_id) if stamp is not None else _FOUR_NULLS
+    beats = (beat.phase, beat.at_us, beat.seq, beat.event_id) if beat is not None else _FOUR_NULLS
+    partial = None if progress is None or progress.usage is None else encode(progress.usage).decode()
+    news = (progress.status, partial, progress.at_us) if progress is not None else _THREE_NULLS
+    counts = (counted.input_tokens, counted.output_tokens, counted.cost_nusd, shadowed, wrapper)
+    tokens_in, tokens_out = (None, None) if usage is None else (usage.input, usage.output)
+    if document is None:
+        return (*key, day, *offsets, *stamps, *beats, *news, *_NO_DOCUMENT[:6], state.status, *_NO_DOCUMENT[6:16], tokens_in, tokens_out, *_NO_DOCUMENT[16:], *counts)
     error = document.error
     return (
-        document.cost_nusd,
-        document.cost_source,
-        document.tool_name,
-        None if error is None else error.type,
-        None if error is None else error.message,
-        document.preview_input,
-        document.preview_output,
-        document.conversation_id,
-        document.user_id,
-        document.environment,
-        encode(document.tags).decode() if document.tags else None,
-        document.flags,
-        _rest_of(document),
-    )
+        *key, day, *offsets, *stamps, *beats, *news,
+        document.parent_step_id, document.type, document.type_raw, document.name, document.span_name, document.agent,
+        state.status, document.status,
+        document.started_at_us, document.ended_at_us, document.duration_us, document.ttft_us, document.seq,
+        document.provider, document.model_requested, document.model, document.response_id,
+        tokens_in, tokens_out, document.cost_nusd, document.cost_source, document.tool_name,
+        None if error is None else error.type, None if error is None else error.message,
+        document.preview_input, document.preview_output, document.conversation_id, document.user_id, document.environment,
+        encode(document.tags).decode() if document.tags else None, document.flags, _rest_of(document),
+        *counts,
+    )  # fmt: skip
+
+
+# of a step of which only progress is known: head, the ten from document_status to response_id, and the rest
+_NO_DOCUMENT: tuple[Any, ...] = (
+    None, StepType.SPAN.value, None, "", None, None,
+    None, None, None, None, None, 0, None, None, None, None,
+    None, CostSource.UNKNOWN.value, None, None, None, None, None, None, None, None, None, [], "{}",
+)  # fmt: skip
 
 
 def _rest_of(document: StepDocument) -> str:
@@ -171,6 +124,119 @@ def _rest_of(document: StepDocument) -> str:
         too_large=document.too_large,
     )
     return encode(rest).decode()
+
+
+class StoredStep:
+    """A row as it was read; what is costly to make of it is made when it is asked for."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: Any) -> None:
+        """``row`` is an asyncpg record of all columns."""
+        self._row = row
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self._row["project_id"], self._row["task_id"])
+
+    @property
+    def step_id(self) -> str:
+        return self._row["step_id"]
+
+    @property
+    def offsets(self) -> tuple[int, int | None, int]:
+        """First offset, offset of the end, broker's time of the last change."""
+        row = self._row
+        return (row["first_offset"], row["end_offset"], row["seen_at_us"])
+
+    @property
+    def stamp(self) -> Stamp | None:
+        row = self._row
+        phase = row["stamp_phase"]
+        return None if phase is None else Stamp(phase, row["stamp_at_us"], row["stamp_seq"], row["stamp_event_id"])
+
+    @property
+    def status(self) -> Status:
+        return Status(self._row["status"])
+
+    @property
+    def shadowed(self) -> bool:
+        return self._row["usage_shadowed"]
+
+    @property
+    def wrapper(self) -> bool:
+        return self._row["usage_wrapper"]
+
+    @property
+    def counted(self) -> Counted:
+        row = self._row
+        nusd = row["counted_nusd"]
+        return Counted(row["counted_input"], row["counted_output"], nusd, unpriced=nusd is None and row["counted_input"] + row["counted_output"] > 0)
+
+    @property
+    def node(self) -> Node | None:
+        return None if self._row["stamp_phase"] is None else _node(self._row)
+
+    @property
+    def document(self) -> StepDocument | None:
+        return None if self._row["stamp_phase"] is None else _document_of(self._row)
+
+    def state(self, *, with_document: bool = True) -> StepState:
+        """The registers. Without its document where another one has outranked it already."""
+        row = self._row
+        phase = row["progress_phase"]
+        document = self.document if with_document else None
+        if phase is None:
+            return StepState(document=document, stamp=self.stamp)
+        usage = row["progress_usage"]
+        return StepState(
+            document=document,
+            stamp=self.stamp,
+            progress=Progress(status=Status(row["progress_status"]), at_us=row["last_beat_us"], usage=_usage.decode(usage) if usage else None),
+            progress_stamp=Stamp(phase, row["progress_at_us"], row["progress_seq"], row["progress_event_id"]),
+        )
+
+
+class Neighbour(Struct, frozen=True, gc=False):
+    """What the roll-up rules need of a row that a batch says nothing of."""
+
+    project_id: str
+    task_id: str
+    node: Node
+    wrapper: bool
+
+
+def node_of_document(step_id: str, document: StepDocument) -> Node:
+    """What the roll-up rules need of a step; of a type that never counts nothing but its place."""
+    kind = document.type
+    if kind not in BILLABLE_TYPES:
+        return Node(step_id=step_id, parent_step_id=document.parent_step_id, type=kind)
+    usage = document.usage
+    return Node(
+        step_id=step_id,
+        parent_step_id=document.parent_step_id,
+        type=kind,
+        input_tokens=None if usage is None else usage.input,
+        output_tokens=None if usage is None else usage.output,
+        cost_nusd=document.cost_nusd,
+        response_id=document.response_id,
+    )
+
+
+def _node(row: Any) -> Node:
+    kind = StepType(row["type"])
+    if kind not in BILLABLE_TYPES:
+        return Node(step_id=row["step_id"], parent_step_id=row["parent_step_id"], type=kind)
+    usage = _rest_usage.decode(row["rest"]).usage
+    return Node(
+        step_id=row["step_id"],
+        parent_step_id=row["parent_step_id"],
+        type=kind,
+        input_tokens=None if usage is None else usage.input,
+        output_tokens=None if usage is None else usage.output,
+        cost_nusd=row["cost_nusd"],
+        response_id=row["response_id"],
+    )
 
 
 def _document_of(row: Any) -> StepDocument:
@@ -214,55 +280,42 @@ def _document_of(row: Any) -> StepDocument:
     )
 
 
-def stored_step(row: Any) -> StoredStep:
-    """A row (an asyncpg record of all columns) as what it was made from."""
-    known = row["stamp_phase"] is not None
-    beaten = row["progress_phase"] is not None
-    state = StepState(
-        document=_document_of(row) if known else None,
-        stamp=Stamp(row["stamp_phase"], row["stamp_at_us"], row["stamp_seq"], row["stamp_event_id"]) if known else None,
-        progress=Progress(
-            status=Status(row["progress_status"]),
-            at_us=row["last_beat_us"],
-            usage=_usage.decode(row["progress_usage"]) if row["progress_usage"] else None,
-        )
-        if beaten
-        else None,
-        progress_stamp=Stamp(row["progress_phase"], row["progress_at_us"], row["progress_seq"], row["progress_event_id"])
-        if beaten
-        else None,
-    )
-    tokens = row["counted_input"] + row["counted_output"]
-    counted = Counted(row["counted_input"], row["counted_output"], row["counted_nusd"], unpriced=tokens > 0 and row["counted_nusd"] is None)
-    return StoredStep(
-        row["project_id"], row["task_id"], row["step_id"], row["first_offset"], row["end_offset"], row["seen_at_us"],
-        state, counted, row["usage_shadowed"], row["usage_wrapper"],
-    )  # fmt: skip
-
-
-StepPlace = tuple[str, str, str, date]
-"""Project, task, step and the task's day."""
-
-
 async def load(connection: Connection, places: Sequence[StepPlace]) -> list[StoredStep]:
     """The rows at these places, as many as there are."""
-    return [stored_step(row) for row in await connection.fetch(_BY_ID, *_columns(places))] if places else []
+    return [StoredStep(row) for row in await connection.fetch(_BY_ID, *_columns(places))] if places else []
 
 
-async def load_children(connection: Connection, places: Sequence[StepPlace]) -> list[StoredStep]:
-    """The rows whose parent is one of these."""
-    return [stored_step(row) for row in await connection.fetch(_CHILDREN, *_columns(places))] if places else []
+async def load_nodes(connection: Connection, places: Sequence[StepPlace]) -> list[Neighbour]:
+    """The same, and no more of them than the roll-up rules need."""
+    return await _neighbours(connection, _NODES, places)
+
+
+async def load_children(connection: Connection, places: Sequence[StepPlace]) -> list[Neighbour]:
+    """Those whose parent is one of these."""
+    return await _neighbours(connection, _CHILDREN, places)
+
+
+async def _neighbours(connection: Connection, query: str, places: Sequence[StepPlace]) -> list[Neighbour]:
+    if not places:
+        return []
+    rows = await connection.fetch(query, *_columns(places))
+    return [Neighbour(row["project_id"], row["task_id"], _node(row), row["usage_wrapper"]) for row in rows]
 
 
 async def earliest_root(connection: Connection, project_id: str, task_id: str, day: date) -> StoredStep | None:
     """The earliest parentless step of a task."""
     row = await connection.fetchrow(_EARLIEST_ROOT, project_id, task_id, day)
-    return None if row is None else stored_step(row)
+    return None if row is None else StoredStep(row)
+
+
+async def stage(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """COPY rows into the staging table."""
+    await copy_rows(connection, "steps_staging", rows, COLUMNS)
 
 
 async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows, or replace those that are there."""
-    await copy_rows(connection, "steps_staging", rows, COLUMNS)
+    await stage(connection, rows)
     await connection.execute(UPSERT)
 
 

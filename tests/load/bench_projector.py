@@ -1,0 +1,217 @@
+"""The projector alone against bare staging COPY + upsert of the same rows into the same tables, in the same run.
+
+``python -m tests.load.bench_projector [--steps 20000] [--rounds 3]`` with ``AMS_TEST_POSTGRES_URL`` set. One JSON line per measurement,
+and one with the ratio. Both use one connection and one partition; the bare side is handed the finished tuples.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from ams_contracts.documents import Status, StepDocument, StepType, TaskDocument, Usage
+from ams_contracts.events import Event
+from ams_contracts.topics import STEPS
+from ams_kit.bus import LogRecord
+from ams_trace_ingest.migrations.upgrade import upgrade
+from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.store import steps, tasks
+from ams_trace_ingest.store.connections import open_writer, set_generation
+from ams_trace_ingest.store.tasks import TaskRow
+from tests.builders import BASE_US, NATIVE, batch, ended, record, recorded, started, task_ended, task_started
+
+EVENTS_PER_RECORD = 10
+STEPS_PER_TASK = 50
+TABLES = ("positions", "task_days", "tasks", "steps", "task_producers", "agents", "response_claims", "deleted_tasks", "dead_letters")
+
+
+def a_step(chance: random.Random, number: int, parent: int | None) -> StepDocument:
+    """What an agent's step looks like: a third are calls of a model."""
+    kind = chance.choice([StepType.LLM, StepType.TOOL, StepType.SPAN])
+    llm = kind == StepType.LLM
+    return StepDocument(
+        parent_step_id=None if parent is None else f"{parent:016x}",
+        type=kind,
+        name=f"{kind} {number % 40}",
+        agent="researcher",
+        status=Status.OK,
+        started_at_us=BASE_US + number * 1_000,
+        ended_at_us=BASE_US + number * 1_000 + 900,
+        duration_us=900,
+        seq=number,
+        provider="openai" if llm else None,
+        model_requested="gpt-4o-mini" if llm else None,
+        model="gpt-4o-mini-2024-07-18" if llm else None,
+        response_id=f"chatcmpl-{number:016x}" if llm else None,
+        finish_reasons=["stop"] if llm else [],
+        usage=Usage(input=1_200, output=180, cache_read=600) if llm else None,
+        cost_nusd=250_000 if llm else None,
+        tool_name=None if llm else "search",
+        preview_input="What is the weather in the place of the next meeting? " * 3,
+        preview_output="It is fine, with some wind from the west. " * 3,
+        captured=["input", "output"],
+    )
+
+
+def a_task(chance: random.Random, number: int) -> list[Event]:
+    """Most steps are short and come whole; the others start, and end a few events later."""
+    about = TaskDocument(name="research", agent="planner", status=Status.RUNNING, started_at_us=BASE_US, tags={"env": "prod"})
+    events: list[Event] = [task_started(about)]
+    open_steps: list[tuple[int, StepDocument]] = []
+    seq = 1
+    for index in range(STEPS_PER_TASK):
+        step = number * STEPS_PER_TASK + index + 1
+        parent = None if index == 0 else number * STEPS_PER_TASK + 1 + chance.randrange(index)
+        document = a_step(chance, step, parent)
+        seq += 1
+        if chance.random() < 0.6:
+            events.append(recorded(step, document, seq=seq))
+        else:
+            events.append(started(step, msgspec.structs.replace(document, status=Status.RUNNING, ended_at_us=None, usage=None, preview_output=None), seq=seq))
+            open_steps.append((step, document))
+        if len(open_steps) > 4:
+            seq += 1
+            events.append(ended(*open_steps.pop(0), seq=seq))
+    for left in open_steps:
+        seq += 1
+        events.append(ended(*left, seq=seq))
+    events.append(task_ended(msgspec.structs.replace(about, status=Status.OK, ended_at_us=BASE_US + 10**6), seq=seq + 1))
+    return events
+
+
+def a_log(steps_wanted: int) -> list[LogRecord]:
+    """Records of one partition: twenty tasks at a time, interleaved as they would come."""
+    chance = random.Random(1)
+    log: list[LogRecord] = []
+    for first in range(0, steps_wanted // STEPS_PER_TASK, 20):
+        queues = [(number, a_task(chance, number)) for number in range(first, min(first + 20, steps_wanted // STEPS_PER_TASK))]
+        while queues:
+            for number, events in list(queues):
+                taken = events[:EVENTS_PER_RECORD]
+                del events[:EVENTS_PER_RECORD]
+                log.append(record(len(log), batch(number, *taken, producer=NATIVE)))
+                if not events:
+                    queues.remove((number, events))
+    return log
+
+
+class Recorder:
+    """What the projector hands to COPY, batch by batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[list[tuple[Any, ...]], list[TaskRow]]] = []
+
+
+async def project(url: str, log: Sequence[LogRecord], per_apply: int) -> float:
+    """Seconds of the projector alone."""
+    pool = await open_writer(url, application="bench", size_max=1)
+    projection = StepsProjection(pool)
+    position = 0
+    await projection.stored(STEPS.name, [0])
+    began = time.perf_counter()
+    while position < len(log):
+        position = await projection.apply(STEPS.name, 0, list(log[position : position + per_apply]), position)
+    seconds = time.perf_counter() - began
+    await pool.close()
+    return seconds
+
+
+async def write_bare(url: str, batches: Sequence[tuple[list[tuple[Any, ...]], list[TaskRow]]]) -> float:
+    """Seconds of COPY + upsert of finished rows, one transaction a batch."""
+    pool = await open_writer(url, application="bench", size_max=1)
+    async with pool.acquire() as connection:
+        await connection.fetchval("SELECT 1")
+        began = time.perf_counter()
+        for step_rows, task_rows in batches:
+            async with connection.transaction():
+                await set_generation(connection)
+                await steps.write(connection, step_rows)
+                await tasks.write(connection, task_rows)
+        seconds = time.perf_counter() - began
+    await pool.close()
+    return seconds
+
+
+async def record_rows(url: str, log: Sequence[LogRecord], per_apply: int) -> Recorder:
+    """Run once and keep what is written."""
+    recorder = Recorder()
+    write_steps, write_tasks = steps.write, tasks.write
+
+    async def keep_steps(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+        recorder.batches.append((list(rows), []))
+        await write_steps(connection, rows)
+
+    async def keep_tasks(connection: Any, rows: Sequence[TaskRow]) -> None:
+        recorder.batches[-1][1].extend(msgspec.structs.replace(row) for row in rows)
+        await write_tasks(connection, rows)
+
+    steps.write, tasks.write = keep_steps, keep_tasks  # type: ignore[assignment]
+    try:
+        await project(url, log, per_apply)
+    finally:
+        steps.write, tasks.write = write_steps, write_tasks  # type: ignore[assignment]
+    return recorder
+
+
+async def empty(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("TRUNCATE " + ", ".join(f"g1.{table}" for table in TABLES))
+    await connection.execute("CHECKPOINT")
+    await connection.close()
+
+
+def emit(**fields: object) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--per-apply", type=int, default=200, help="records of ten events in one transaction")
+    parser.add_argument("--profile", action="store_true", help="only the projector, for py-spy or cProfile")
+    options = parser.parse_args()
+    admin = os.environ["AMS_TEST_POSTGRES_URL"]
+    name = f"bench_projector_{uuid.uuid4().hex[:8]}"
+    url = f"{admin.rsplit('/', 1)[0]}/{name}"
+    connection = await asyncpg.connect(admin)
+    await connection.execute(f"CREATE DATABASE {name}")
+    try:
+        await upgrade(url)
+        log = a_log(options.steps)
+        if options.profile:
+            for _ in range(options.rounds):
+                await empty(url)
+                seconds = await project(url, log, options.per_apply)
+                emit(bench="projector", rows_per_second=round(options.steps / seconds))
+            return
+        recorder = await record_rows(url, log, options.per_apply)
+        rows = sum(len(step_rows) for step_rows, _ in recorder.batches)
+        ratios: list[float] = []
+        for _ in range(options.rounds):
+            await empty(url)
+            bare = await write_bare(url, recorder.batches)
+            await empty(url)
+            projector = await project(url, log, options.per_apply)
+            ratios.append(bare / projector)
+            emit(bench="projector", side="bare", rows=rows, seconds=round(bare, 3), rows_per_second=round(rows / bare))
+            emit(bench="projector", side="projector", rows=rows, seconds=round(projector, 3), rows_per_second=round(rows / projector))
+        emit(bench="projector", ratio=round(statistics.median(ratios), 3), target=0.6)
+    finally:
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
