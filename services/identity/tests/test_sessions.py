@@ -60,17 +60,16 @@ def test_me_is_who_the_token_belongs_to(person: Person, path: str) -> None:
 
 
 def test_a56_an_unknown_name_costs_as_much_as_a_wrong_password(new_client: Callable[[], httpx.Client], person: Person) -> None:
-    def seconds(login: str) -> float:
-        client = new_client()
-        times: list[float] = []
-        for _ in range(9):
+    clients = {"nobody-has-this-name": new_client(), person.username: new_client()}
+    fastest = dict.fromkeys(clients, 1e9)
+    for _ in range(18):  # in turns, and the fastest of each: what else this machine does can only add time
+        for login, client in clients.items():
             started = time.perf_counter()
             answer = client.post("/api/auth/login", json={"login": login, "password": "not the password"})
-            times.append(time.perf_counter() - started)
+            fastest[login] = min(fastest[login], time.perf_counter() - started)
             assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
-        return sorted(times)[2]  # the quicker ones: others use this machine too
 
-    assert abs(seconds("nobody-has-this-name") - seconds(person.username)) < 0.015
+    assert abs(fastest[person.username] - fastest["nobody-has-this-name"]) < 0.005, fastest
 
 
 def test_a58_a_disabled_account_is_answered_like_a_wrong_password(person: Person, service_headers: dict[str, str]) -> None:
