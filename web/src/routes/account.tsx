@@ -96,7 +96,11 @@ export function Register() {
   };
 
   return (
-    <AccountCard title="Make an account" error={error} sentence={registerSentence(error)}>
+    <AccountCard
+      title="Make an account"
+      error={error}
+      sentence={Object.keys(fieldErrors(error)).length > 0 ? null : registerSentence(error)}
+    >
       <Form
         busy={busy}
         action="Register"
@@ -112,7 +116,7 @@ export function Register() {
             hint: 'At least 8 characters',
           },
         ]}
-        errors={error?.fields ?? {}}
+        errors={fieldErrors(error)}
       />
       <p className="quiet">
         You have one? <Link to={`/signin${location.search}`}>Sign in</Link>
@@ -135,6 +139,24 @@ function registerSentence(error: ApiError | null): string | null {
   if (!error) return null;
   if (error.status === 429) return `Too many tries. ${waitSentence(error)}`;
   return error.message;
+}
+
+/** Refusals of one field, by the code that says which. */
+const FIELD_OF_CODE: Record<string, string> = {
+  invalid_username: 'username',
+  username_taken: 'username',
+  invalid_email: 'email',
+  email_taken: 'email',
+  too_short: 'password',
+  too_long: 'password',
+  control_characters: 'password',
+  blocklisted: 'password',
+};
+
+function fieldErrors(error: ApiError | null): Readonly<Record<string, string>> {
+  if (!error) return {};
+  const field = FIELD_OF_CODE[error.code];
+  return field ? { [field]: error.message } : error.fields;
 }
 
 function waitSentence(error: ApiError): string {
@@ -206,8 +228,8 @@ function Form({ fields, errors, action, busy, onSubmit }: FormProps) {
   return (
     <form ref={form} onSubmit={submit} noValidate>
       {fields.map((field, index) => {
-        const error = missing.includes(field.name) ? 'is needed' : errors[field.name];
-        const note = error ? `${field.label} ${error}` : field.hint;
+        const error = missing.includes(field.name) ? `${field.label} is needed.` : errors[field.name];
+        const note = error ?? field.hint;
         return (
           <label key={field.name} className="field">
             <span>{field.label}</span>

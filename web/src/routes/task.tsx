@@ -10,8 +10,9 @@ import { Silence } from '../features/execution-log/TraceStep';
 import type { StepTable } from '../features/execution-log/table';
 import { StepDetail } from '../features/step-detail/StepDetail';
 import { TaskOverview } from '../features/step-detail/TaskOverview';
+import { neighbour } from '../features/task-list/neighbours';
 import '../features/task-list/task-list.css';
-import { CopyId, ErrorStrip, Ticking } from '../ui/controls';
+import { CopyId, ErrorStrip, Ticking, toast } from '../ui/controls';
 import { cost, count, duration, exact, nusd, plural } from '../ui/format';
 import { Icon, StatusPill } from '../ui/Icon';
 import { Splitter } from '../ui/Splitter';
@@ -59,6 +60,11 @@ export function TaskPage({ project, task }: TaskPageProps) {
     document.title = name ? `${name} · AMS` : 'Task · AMS';
   }, [name]);
 
+  const toNeighbour = (by: 1 | -1) => {
+    const id = neighbour(task, by);
+    if (id) navigate(`/projects/${project}/tasks/${id}`, { replace: true });
+    else toast(by < 0 ? 'This is the first task of the list' : 'This is the last task of the list');
+  };
   useKeys({
     Escape: () => {
       if (filterText) setFilter('');
@@ -70,6 +76,8 @@ export function TaskPage({ project, task }: TaskPageProps) {
       if (target instanceof HTMLElement && /^(A|BUTTON|SUMMARY)$/.test(target.tagName)) target.click();
       else document.getElementById('detail')?.focus();
     },
+    '[': () => toNeighbour(-1),
+    ']': () => toNeighbour(1),
     '\\': () => setPane(pane === 'open' ? 'closed' : 'open'),
   });
 

@@ -8,6 +8,7 @@ import { LivePill, useLive } from '../app/live';
 import { navigate, useQuery, withParams } from '../app/router';
 import { GettingStarted } from '../features/getting-started/GettingStarted';
 import { PAGE_SIZE, TaskFeed, type TaskFilter } from '../features/task-list/feed';
+import { rememberOrder } from '../features/task-list/neighbours';
 import { TaskList } from '../features/task-list/TaskList';
 import '../features/task-list/task-list.css';
 import { ErrorStrip, Menu } from '../ui/controls';
@@ -34,6 +35,7 @@ function useFeed(project: string, filter: TaskFilter): TaskFeed {
       onLost: () => void feed.refresh(),
     });
     return () => {
+      rememberOrder(feed.tasks.map((task) => task.task_id));
       following.stop();
       feed.stop();
     };

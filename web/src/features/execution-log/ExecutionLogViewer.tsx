@@ -24,7 +24,7 @@ import './execution-log.css';
 const ROW = 28;
 const HEAD = 24;
 const NAME_MIN = 160;
-const NAME_DEFAULT = '320px';
+const NAME_DEFAULT = '312px';
 const NONE = -1;
 
 export type Mode = 'tree' | 'log';

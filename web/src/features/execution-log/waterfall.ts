@@ -25,7 +25,7 @@ export function extent(table: StepTable, now: number): View {
     if (last > to) to = last;
   }
   if (!Number.isFinite(from)) return { from: 0, to: 1_000_000 };
-  return { from, to: Math.max(to, from + 1_000) };
+  return { from, to: Math.max(to, from + 10) };
 }
 
 /** The right edge while steps run: ahead of now, in jumps, so that bars do not creep. */

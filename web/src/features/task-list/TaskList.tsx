@@ -131,6 +131,7 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
   const open = task.status === 'running' || task.status === 'waiting';
   const tokens = task.input_tokens + task.output_tokens;
   const address = addressOf(project, task);
+  const preview = restOf(task);
   const visit = (event: React.MouseEvent) => {
     if (event.defaultPrevented || (event.target as HTMLElement).closest('a')) return;
     if (window.getSelection()?.toString()) return;
@@ -159,7 +160,7 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
         <Link to={address} className="cut" tabIndex={-1} title={task.name}>
           {task.name || 'unnamed task'}
         </Link>
-        <span className="preview cut">{task.preview ? plainLine(task.preview) : null}</span>
+        {preview ? <span className="preview cut">{preview}</span> : null}
       </span>
       <span role="gridcell" className="cut quiet" title={task.agent ?? undefined}>
         {task.agent}
@@ -216,6 +217,12 @@ function RunningDuration({ startedAtUs, longestUs }: { startedAtUs: number; long
       />
     </>
   );
+}
+
+/** The preview without what the name says already. */
+function restOf(task: Task): string {
+  const words = plainLine(task.preview ?? '');
+  return words.startsWith(task.name) ? words.slice(task.name.length).trim() : words;
 }
 
 function costTitle(task: Task): string {

@@ -1,0 +1,236 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type Frame, LiveClient, type Socket } from './live';
+import type { ClientMessage, ServerMessage } from './types';
+
+class PaperSocket implements Socket {
+  sent: ClientMessage[] = [];
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
+  closed = false;
+
+  constructor(readonly protocols: string[]) {}
+
+  send(text: string): void {
+    this.sent.push(JSON.parse(text) as ClientMessage);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  say(...messages: ServerMessage[]): void {
+    this.onmessage?.({ data: JSON.stringify(messages) });
+  }
+
+  get subscriptions(): ClientMessage[] {
+    return this.sent.filter((message) => message.op === 'subscribe');
+  }
+}
+
+let sockets: PaperSocket[];
+let timers: { run: () => void; ms: number }[];
+let tickets: number;
+let ticketError: unknown;
+
+function open(): LiveClient {
+  return new LiveClient({
+    ticket: async () => {
+      if (ticketError) throw ticketError;
+      tickets += 1;
+      return `t${tickets}`;
+    },
+    isRefusal: (error) => error === 'refused',
+    open: (protocols) => {
+      const socket = new PaperSocket(protocols);
+      sockets.push(socket);
+      return socket;
+    },
+    now: () => 1_000_250,
+    setTimer: (run, ms) => {
+      const timer = { run, ms };
+      timers.push(timer);
+      return timer;
+    },
+    clearTimer: (timer) => {
+      timers = timers.filter((known) => known !== timer);
+    },
+    random: () => 0.5,
+    online: () => true,
+  });
+}
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 5; i++) await Promise.resolve();
+}
+
+async function connect(client: LiveClient): Promise<PaperSocket> {
+  client.start();
+  await settle();
+  const socket = sockets.at(-1) as PaperSocket;
+  socket.onopen?.();
+  return socket;
+}
+
+async function fire(ms: (wait: number) => boolean): Promise<void> {
+  const due = timers.filter((timer) => ms(timer.ms));
+  timers = timers.filter((timer) => !due.includes(timer));
+  for (const timer of due) timer.run();
+  await settle();
+}
+
+function frame(prev: string | null, position: string, atMs = 1_000_000): Frame {
+  const event = { kind: 'agent.registered', event_id: '', seq: 0, at_us: atMs * 1_000 } as const;
+  return { op: 'frame', sub: 'task:x', prev, position, batch: { v: 1, project_id: 'p', events: [event] } };
+}
+
+function follower() {
+  const got = { frames: [] as string[], lost: 0 };
+  return {
+    got,
+    onFrames: (frames: Frame[]) => {
+      got.frames.push(...frames.map((item) => item.position));
+    },
+    onLost: () => {
+      got.lost += 1;
+    },
+  };
+}
+
+beforeEach(() => {
+  sockets = [];
+  timers = [];
+  tickets = 0;
+  ticketError = null;
+});
+
+describe('the live client', () => {
+  test('opens with a ticket as subprotocol and subscribes after the position of the snapshot', async () => {
+    const client = open();
+    client.followTask('x', '1.0.5', follower());
+    const socket = await connect(client);
+    expect(socket.protocols).toEqual(['ams.v1', 'ticket.t1']);
+    expect(socket.subscriptions).toMatchObject([{ task_id: 'x', after: '1.0.5' }]);
+    expect(client.get().phase).toBe('live');
+  });
+
+  test('gives new frames in order, drops repeats, and measures the way of the newest event', async () => {
+    const client = open();
+    const own = follower();
+    client.followTask('x', '1.0.5', own);
+    const socket = await connect(client);
+
+    socket.say(frame('1.0.2', '1.0.5'), frame('1.0.5', '1.0.6'), frame('1.0.6', '1.0.9'));
+    socket.say(frame('1.0.6', '1.0.9'));
+
+    expect(own.got.frames).toEqual(['1.0.6', '1.0.9']);
+    expect(client.get().lagMs).toBe(250);
+  });
+
+  test('a frame whose predecessor was never seen is a gap: fetch anew, then resume', async () => {
+    const client = open();
+    const own = follower();
+    const subscription = client.followTask('x', '1.0.5', own);
+    const socket = await connect(client);
+
+    socket.say(frame('1.0.8', '1.0.9'), frame('1.0.9', '1.0.10'));
+    expect(own.got).toEqual({ frames: [], lost: 1 });
+
+    subscription.resume('1.0.10');
+    socket.say(frame('1.0.9', '1.0.10'), frame('1.0.10', '1.0.11'));
+    expect(socket.subscriptions.at(-1)).toMatchObject({ after: '1.0.10' });
+    expect(own.got.frames).toEqual(['1.0.11']);
+  });
+
+  test('a reset is told to the follower once', async () => {
+    const client = open();
+    const own = follower();
+    client.followTask('x', '1.0.5', own);
+    const socket = await connect(client);
+    socket.say({ op: 'reset', sub: 'task:x' }, { op: 'reset', sub: 'task:x' });
+    expect(own.got.lost).toBe(1);
+  });
+
+  test('comes back with a fresh ticket and resumes after the last frame it saw', async () => {
+    const client = open();
+    client.followTask('x', '1.0.5', follower());
+    const first = await connect(client);
+    first.say(frame('1.0.5', '1.0.7'));
+
+    first.onclose?.({ code: 4409 });
+    expect(client.get().phase).toBe('reconnecting');
+    await fire((ms) => ms < 1_000);
+    const second = sockets.at(-1) as PaperSocket;
+    second.onopen?.();
+
+    expect(second.protocols[1]).toBe('ticket.t2');
+    expect(second.subscriptions).toMatchObject([{ after: '1.0.7' }]);
+    expect(client.get().phase).toBe('live');
+  });
+
+  test('waits longer after each failure and says offline after several', async () => {
+    const client = open();
+    ticketError = new Error('away');
+    client.start();
+    await settle();
+    const waits: number[] = [];
+    for (let i = 0; i < 7; i++) {
+      waits.push(timers.at(-1)?.ms ?? 0);
+      await fire(() => true);
+    }
+    expect(waits.slice(0, 4)).toEqual([250, 500, 1_000, 2_000]);
+    expect(client.get().phase).toBe('offline');
+  });
+
+  test('gives up only when it is refused', async () => {
+    const client = open();
+    ticketError = 'refused';
+    client.start();
+    await settle();
+    expect(client.get().phase).toBe('refused');
+    expect(timers).toEqual([]);
+  });
+
+  test('proves a renewed token on the open socket with a fresh ticket', async () => {
+    const client = open();
+    const socket = await connect(client);
+    await client.renew();
+    expect(socket.sent).toMatchObject([{ op: 'renew', ticket: 't2' }]);
+  });
+
+  test('a silent socket is asked, and replaced when it does not answer', async () => {
+    const client = open();
+    const socket = await connect(client);
+    await fire((ms) => ms === 15_000);
+    expect(socket.sent.at(-1)).toMatchObject({ op: 'unsubscribe', sub: 'probe' });
+    await fire((ms) => ms === 10_000);
+    expect(socket.closed).toBe(true);
+    expect(client.get().phase).toBe('reconnecting');
+  });
+
+  test('shows that the gateway has lost sight of the log', async () => {
+    const client = open();
+    const socket = await connect(client);
+    socket.say({ op: 'stale', stale: true });
+    expect(client.get().stale).toBe(true);
+  });
+
+  test('a list that was away is fetched anew', async () => {
+    const client = open();
+    const got = { news: 0, lost: 0 };
+    client.followList({
+      onTasks: (news) => {
+        got.news += news.length;
+      },
+      onLost: () => {
+        got.lost += 1;
+      },
+    });
+    const socket = await connect(client);
+    socket.say({ op: 'task', sub: 'list', task_id: 'a', change: null });
+    socket.onclose?.({ code: 1006 });
+    await fire((ms) => ms < 1_000);
+    sockets.at(-1)?.onopen?.();
+    expect(got).toEqual({ news: 1, lost: 1 });
+  });
+});

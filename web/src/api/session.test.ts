@@ -1,0 +1,121 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { request } from './http';
+import { SessionStore } from './session';
+
+let calls: string[];
+let answers: Record<string, () => Response>;
+let nowMs: number;
+let timers: { run: () => void; ms: number }[];
+
+const user = { user_id: 'u', username: 'ada', email: 'a@b', created_at: '' };
+
+function json(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } });
+}
+
+function session(token: string): Response {
+  return json({ access_token: token, token_type: 'Bearer', expires_in: 600, user });
+}
+
+function store(): SessionStore {
+  const fetcher = async (input: unknown) => {
+    const path = String(input);
+    calls.push(path);
+    await Promise.resolve();
+    return (answers[path] ?? (() => json({}, 404)))();
+  };
+  return new SessionStore({
+    fetch: fetcher as typeof fetch,
+    now: () => nowMs,
+    setTimer: (run, ms) => {
+      const timer = { run, ms };
+      timers.push(timer);
+      return timer;
+    },
+    clearTimer: (timer) => {
+      timers = timers.filter((known) => known !== timer);
+    },
+    exclusive: (run) => run(),
+  });
+}
+
+beforeEach(() => {
+  calls = [];
+  answers = { '/api/auth/refresh': () => session('fresh'), '/api/auth/login': () => session('first') };
+  nowMs = 1_000_000;
+  timers = [];
+});
+
+describe('the session', () => {
+  test('callers at the same time share one refresh', async () => {
+    const own = store();
+    const tokens = await Promise.all([own.token(), own.token(), own.token()]);
+    expect(tokens).toEqual(['fresh', 'fresh', 'fresh']);
+    expect(calls).toEqual(['/api/auth/refresh']);
+  });
+
+  test('renews ahead of the end by itself', async () => {
+    const own = store();
+    await own.login('ada', 'pw');
+    expect(timers.map((timer) => timer.ms)).toEqual([510_000]);
+    timers[0]?.run();
+    await own.refresh();
+    expect(own.get()).toMatchObject({ state: 'in', token: 'fresh' });
+  });
+
+  test('a refused cookie means signed out; a platform that is away means nothing', async () => {
+    const own = store();
+    answers['/api/auth/refresh'] = () => json({ code: 'unavailable' }, 503);
+    await expect(own.token()).rejects.toMatchObject({ status: 503 });
+    expect(own.get().state).toBe('unknown');
+    answers['/api/auth/refresh'] = () => json({ code: 'unauthenticated' }, 401);
+    expect(await own.token()).toBeNull();
+    expect(own.get().state).toBe('out');
+  });
+
+  test('a token that another caller replaced meanwhile is not refreshed again', async () => {
+    const own = store();
+    await own.login('ada', 'pw');
+    expect(await own.refreshAfter('older')).toBe('first');
+    expect(calls).toEqual(['/api/auth/login']);
+  });
+
+  test('signing out forgets the token even when the platform is away', async () => {
+    const own = store();
+    await own.login('ada', 'pw');
+    answers['/api/auth/logout'] = () => json({}, 503);
+    await own.logout();
+    expect(own.get().state).toBe('out');
+  });
+});
+
+describe('a request', () => {
+  test('is sent again once with a fresh token after 401', async () => {
+    const own = store();
+    await own.login('ada', 'pw');
+    const seen: string[] = [];
+    globalThis.fetch = (async (_: unknown, init: RequestInit) => {
+      const token = (init.headers as Record<string, string>).authorization ?? '';
+      seen.push(token);
+      return token === 'Bearer fresh' ? json({ ok: true }) : json({ code: 'unauthenticated' }, 401);
+    }) as typeof fetch;
+    expect(await request('/api/x', {}, own)).toEqual({ ok: true });
+    expect(seen).toEqual(['Bearer first', 'Bearer fresh']);
+  });
+
+  test('fails with the problem of the platform', async () => {
+    const own = store();
+    await own.login('ada', 'pw');
+    globalThis.fetch = (async () =>
+      json(
+        { code: 'bad_query', detail: 'There is no field.', column: 3, suggestion: 'latency' },
+        400,
+      )) as unknown as typeof fetch;
+    await expect(request('/api/x', {}, own)).rejects.toMatchObject({
+      code: 'bad_query',
+      message: 'There is no field.',
+      hint: { column: 3, suggestion: 'latency' },
+      transient: false,
+    });
+  });
+});

@@ -1,0 +1,93 @@
+/** Small tables and events for tests. */
+import type { Skeleton, StepDocument, StepDocumentEvent, StepProgressed } from '../../api/types';
+
+export const BASE_US = 1_782_000_000_000_000;
+
+export interface Row {
+  id: string;
+  parent?: string | null;
+  start?: number | null;
+  duration?: number | null;
+  status?: string;
+  type?: string;
+  name?: string;
+  model?: string;
+  cost?: number | null;
+}
+
+export function skeletonOf(rows: Row[]): Skeleton {
+  const places = new Map(rows.map((row, index) => [row.id, index]));
+  const index = (words: string[], word: string) => (words.includes(word) ? words.indexOf(word) : words.push(word) - 1);
+  const [types, statuses, names, models] = [[], [], [], []] as [string[], string[], string[], string[]];
+  const missing: Record<string, string> = {};
+  return {
+    task_id: 't',
+    position: '1.0.10',
+    base_us: BASE_US,
+    types,
+    statuses,
+    names,
+    agents: [],
+    models,
+    columns: {
+      step_id: rows.map((row) => row.id),
+      parent: rows.map((row, at) => {
+        if (row.parent == null) return -1;
+        const place = places.get(row.parent);
+        if (place === undefined) missing[at] = row.parent;
+        return place ?? -2;
+      }),
+      type: rows.map((row) => index(types, row.type ?? 'tool')),
+      status: rows.map((row) => index(statuses, row.status ?? 'ok')),
+      name: rows.map((row) => index(names, row.name ?? row.id)),
+      agent: rows.map(() => -1),
+      model: rows.map((row) => (row.model ? index(models, row.model) : -1)),
+      start: rows.map((row, at) => (row.start === undefined ? at * 100 : row.start)),
+      duration: rows.map((row) => (row.duration === undefined ? 50 : row.duration)),
+      input_tokens: rows.map(() => null),
+      output_tokens: rows.map(() => null),
+      cost_nusd: rows.map((row) => row.cost ?? null),
+      counted: rows.map(() => 0),
+      seq: rows.map((_, at) => at),
+      phase: rows.map((row) => (row.status === 'running' ? 0 : 2)),
+      at: rows.map((_, at) => at * 100),
+    },
+    missing_parents: missing,
+  };
+}
+
+let events = 0;
+
+export function stepEvent(
+  kind: StepDocumentEvent['kind'],
+  id: string,
+  atUs: number,
+  document: Partial<StepDocument> = {},
+): StepDocumentEvent {
+  events += 1;
+  return {
+    kind,
+    event_id: String(events).padStart(32, '0'),
+    seq: events,
+    at_us: BASE_US + atUs,
+    step_id: id,
+    step: {
+      type: 'tool',
+      name: id,
+      status: kind === 'step.started' ? 'running' : 'ok',
+      started_at_us: BASE_US + atUs,
+      ...document,
+    },
+  };
+}
+
+export function beat(atUs: number, steps: NonNullable<StepProgressed['steps']>): StepProgressed {
+  events += 1;
+  return {
+    kind: 'step.progressed',
+    event_id: String(events).padStart(32, '0'),
+    seq: events,
+    at_us: BASE_US + atUs,
+    steps,
+  };
+}

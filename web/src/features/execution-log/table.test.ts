@@ -1,0 +1,233 @@
+import { describe, expect, test } from 'vitest';
+import { parseFilter } from './filter';
+import { guidesOf, pathTo } from './guides';
+import { BASE_US, beat, skeletonOf, stepEvent } from './samples';
+import { STATUS, StepTable } from './table';
+import { layOut, matchRows, visibleRows } from './tree';
+import { extent, ownTime, selfTime } from './waterfall';
+
+function tableOf(...rows: Parameters<typeof skeletonOf>[0]): StepTable {
+  return new StepTable(skeletonOf(rows));
+}
+
+function namesOf(table: StepTable, rows: Int32Array): string[] {
+  return [...rows].map((row) => table.ids[row] as string);
+}
+
+describe('the table folds events into columns', () => {
+  test('a started step becomes a row, its end closes it', () => {
+    const table = tableOf({ id: 'root', status: 'running', duration: null });
+
+    const row = table.applyDocument(stepEvent('step.started', 'a', 500, { parent_step_id: 'root' }));
+
+    expect(table.open(row)).toBe(true);
+    table.applyDocument(
+      stepEvent('step.ended', 'a', 900, { parent_step_id: 'root', started_at_us: BASE_US + 500, duration_us: 400 }),
+    );
+    expect(table.open(row)).toBe(false);
+    expect(table.duration[row]).toBe(400);
+    expect(table.countOf('running')).toBe(1);
+  });
+
+  test('an end stays when its start comes after it', () => {
+    const table = tableOf();
+    const started = stepEvent('step.started', 'a', 100);
+    const row = table.applyDocument(stepEvent('step.ended', 'a', 900, { status: 'error' }));
+
+    expect(table.applyDocument(started)).toBe(-1);
+    expect(table.status[row]).toBe(STATUS.error);
+  });
+
+  test('a repeated event changes nothing', () => {
+    const table = tableOf();
+    const event = stepEvent('step.ended', 'a', 900);
+    table.applyDocument(event);
+    const { version } = table;
+
+    table.applyDocument(event);
+
+    expect(table.version).toBe(version);
+    expect(table.size).toBe(1);
+  });
+
+  test('a wait shows until a later beat, and counts no more after the end', () => {
+    const table = tableOf();
+    const row = table.applyDocument(stepEvent('step.started', 'a', 100));
+    table.applyProgress(beat(200, [{ step_id: 'a', status: 'waiting', usage: { output: 7 } }]));
+    expect(table.status[row]).toBe(STATUS.waiting);
+    expect(table.output[row]).toBe(7);
+    expect(table.lastHeardUs(row)).toBe(BASE_US + 200);
+
+    table.applyDocument(stepEvent('step.ended', 'a', 300));
+    table.applyProgress(beat(400, [{ step_id: 'a', status: 'waiting' }]));
+
+    expect(table.status[row]).toBe(STATUS.ok);
+  });
+
+  test('a beat that comes before its step is kept for it', () => {
+    const table = tableOf();
+    table.applyProgress(beat(200, [{ step_id: 'a', status: 'waiting' }]));
+    const row = table.applyDocument(stepEvent('step.started', 'a', 100));
+    expect(table.status[row]).toBe(STATUS.waiting);
+  });
+
+  test('a lost step comes back with a later beat', () => {
+    const table = tableOf();
+    const row = table.applyDocument(stepEvent('step.started', 'a', 100));
+    table.applyProgress({
+      kind: 'step.lost',
+      event_id: 'f'.repeat(32),
+      seq: 0,
+      at_us: BASE_US + 201,
+      step_id: 'a',
+      last_beat_us: BASE_US + 200,
+    });
+    expect(table.status[row]).toBe(STATUS.lost);
+    table.applyProgress(beat(300, [{ step_id: 'a' }]));
+    expect(table.status[row]).toBe(STATUS.running);
+  });
+
+  test('the columns grow', () => {
+    const table = tableOf();
+    for (let i = 0; i < 3_000; i++) table.applyDocument(stepEvent('step.recorded', `s${i}`, i));
+    expect(table.size).toBe(3_000);
+    expect(table.start[2_999]).toBe(2_999);
+  });
+});
+
+describe('the tree', () => {
+  test('lays children under their parents in order of time', () => {
+    const table = tableOf(
+      { id: 'root' },
+      { id: 'a', parent: 'root' },
+      { id: 'b', parent: 'root' },
+      { id: 'a1', parent: 'a' },
+    );
+    const tree = layOut(table);
+    expect(namesOf(table, tree.preorder)).toEqual(['root', 'a', 'a1', 'b']);
+    expect([...tree.depth]).toEqual([0, 1, 1, 2]);
+    expect(tree.subtree[0]).toBe(4);
+  });
+
+  test('a live step with an earlier start takes its place among its siblings', () => {
+    const table = tableOf({ id: 'root', start: 0 }, { id: 'b', parent: 'root', start: 500 });
+    table.applyDocument(stepEvent('step.recorded', 'a', 200, { parent_step_id: 'root' }));
+    expect(namesOf(table, layOut(table).preorder)).toEqual(['root', 'a', 'b']);
+  });
+
+  test('a step whose parent is not here hangs under the root until it comes', () => {
+    const table = tableOf({ id: 'root' }, { id: 'child', parent: 'late' });
+    expect(layOut(table).depth[1]).toBe(1);
+
+    table.applyDocument(stepEvent('step.recorded', 'late', 50, { parent_step_id: 'root' }));
+
+    const tree = layOut(table);
+    expect(namesOf(table, tree.preorder)).toEqual(['root', 'late', 'child']);
+    expect(tree.depth[1]).toBe(2);
+  });
+
+  test('steps that name each other as parents are still shown', () => {
+    const table = tableOf({ id: 'root' }, { id: 'a', parent: 'b' }, { id: 'b', parent: 'a' }, { id: 'c', parent: 'c' });
+    const tree = layOut(table);
+    expect(namesOf(table, tree.preorder).sort()).toEqual(['a', 'b', 'c', 'root']);
+  });
+
+  test('100,000 steps in one line, and under one root, are laid out', () => {
+    const deep = Array.from({ length: 100_000 }, (_, i) => ({
+      id: `d${i}`,
+      name: 'n',
+      parent: i ? `d${i - 1}` : null,
+    }));
+    expect(layOut(new StepTable(skeletonOf(deep))).subtree[0]).toBe(100_000);
+    const wide = Array.from({ length: 100_000 }, (_, i) => ({ id: `w${i}`, name: 'n', parent: i ? 'w0' : null }));
+    expect(layOut(new StepTable(skeletonOf(wide))).children[0]).toBe(99_999);
+  });
+
+  test('knows errors beneath, and which lines lead to them', () => {
+    const table = tableOf(
+      { id: 'root' },
+      { id: 'a', parent: 'root' },
+      { id: 'b', parent: 'root' },
+      { id: 'bad', parent: 'b', status: 'error' },
+    );
+    const tree = layOut(table);
+    expect(tree.errorsInside[0]).toBe(1);
+    expect(guidesOf(table, tree, 1, true, new Map())).toBe('een...');
+    expect(guidesOf(table, tree, 2, true, new Map())).toBe('e.e.e.');
+    expect(guidesOf(table, tree, 1, true, pathTo(tree, 3)).slice(0, 3)).toBe('ssn');
+  });
+
+  test('folding hides what is beneath, a filter keeps what is above', () => {
+    const table = tableOf(
+      { id: 'root' },
+      { id: 'a', parent: 'root' },
+      { id: 'a1', parent: 'a' },
+      { id: 'b', parent: 'root' },
+    );
+    const tree = layOut(table);
+    expect(namesOf(table, visibleRows(tree, new Set([1]), null))).toEqual(['root', 'a', 'b']);
+    const match = matchRows(tree, table.size, (row) => table.ids[row] === 'a1');
+    expect(namesOf(table, visibleRows(tree, new Set([1]), match))).toEqual(['root', 'a', 'a1']);
+  });
+});
+
+describe('time', () => {
+  const table = tableOf(
+    { id: 'root', start: 0, duration: 1_000 },
+    { id: 'a', parent: 'root', start: 100, duration: 300 },
+    { id: 'b', parent: 'root', start: 200, duration: 300 },
+  );
+  const tree = layOut(table);
+
+  test('own time is what no child covers', () => {
+    expect(ownTime(table, tree, 0)).toBe(600);
+    expect(ownTime(table, tree, 1)).toBe(300);
+  });
+
+  test('children that overlap are one lighter stretch of the bar', () => {
+    expect(selfTime(table, tree, 0)).toBe(
+      'linear-gradient(to right, var(--c) 0% 10%, var(--c-soft) 10% 50%, var(--c) 50% 100%)',
+    );
+    expect(selfTime(table, tree, 1)).toBeNull();
+  });
+
+  test('open steps reach to now', () => {
+    const open = tableOf({ id: 'root', start: 0, status: 'running', duration: null });
+    expect(extent(open, 5_000)).toEqual({ from: 0, to: 5_000 });
+  });
+});
+
+describe('the filter', () => {
+  const table = tableOf(
+    { id: 'a', type: 'llm', name: 'chat', model: 'gpt-5-mini', duration: 2_500_000, cost: 20_000_000 },
+    { id: 'b', type: 'tool', name: 'web_search', status: 'error', duration: 10 },
+    { id: 'c', type: 'tool', name: 'book hotel', duration: null },
+  );
+  const hits = (text: string) => {
+    const test = parseFilter(text).test?.(table);
+    return [0, 1, 2]
+      .filter((row) => test?.(row))
+      .map((row) => table.ids[row])
+      .join('');
+  };
+
+  test.each([
+    ['type:tool', 'bc'],
+    ['type:llm,tool -status:error', 'ac'],
+    ['model:gpt-*', 'a'],
+    ['latency:>2s', 'a'],
+    ['latency:<1ms', 'b'],
+    ['cost:>0.01', 'a'],
+    ['SEARCH', 'b'],
+    ['"book hotel"', 'c'],
+    ['name:web_*', 'b'],
+    ['tool', 'bc'],
+  ])('%s', (text, expected) => expect(hits(text)).toBe(expected));
+
+  test('says what it does not understand', () => {
+    expect(parseFilter('latancy:>2s').mistake).toMatch(/unknown word "latancy"/);
+    expect(parseFilter('latency:>slow').mistake).toMatch(/try >2s/);
+    expect(parseFilter('status:bad').mistake).toMatch(/one of running/);
+    expect(parseFilter('  ').test).toBeNull();
+  });
+});

@@ -1,0 +1,91 @@
+import { describe, expect, test } from 'vitest';
+import type { Page, Task } from '../../api/types';
+import { barScale, TaskFeed, type TaskFilter } from './feed';
+
+const NONE: TaskFilter = { q: '', status: '', agent: '', from: '', to: '' };
+
+function task(id: string, startedAtUs: number, more: Partial<Task> = {}): Task {
+  return {
+    task_id: id,
+    name: id,
+    status: 'ok',
+    started_at_us: startedAtUs,
+    last_event_at_us: startedAtUs,
+    agent: null,
+    duration_us: 10,
+    ...more,
+  } as Task;
+}
+
+function news(item: Task, offset = 1) {
+  const position = `1.0.${offset}`;
+  return { task_id: item.task_id, change: { v: 1 as const, project_id: 'p', position, task: item } };
+}
+
+async function feedOf(pages: Page<Task>[], filter: Partial<TaskFilter> = {}): Promise<TaskFeed> {
+  let at = 0;
+  const feed = new TaskFeed(async () => pages[Math.min(at++, pages.length - 1)] as Page<Task>, { ...NONE, ...filter });
+  await feed.refresh();
+  return feed;
+}
+
+const ids = (feed: TaskFeed) => feed.tasks.map((item) => item.task_id).join(' ');
+
+describe('the feed of tasks', () => {
+  test('loads page after page', async () => {
+    const feed = await feedOf([
+      { items: [task('b', 2)], next_cursor: 'x' },
+      { items: [task('a', 1)], next_cursor: null },
+    ]);
+    await feed.more();
+    await feed.more();
+    expect(ids(feed)).toBe('b a');
+    expect(feed.complete).toBe(true);
+  });
+
+  test('a new task goes on top; a known one changes in place', async () => {
+    const feed = await feedOf([{ items: [task('b', 2), task('a', 1)], next_cursor: null }]);
+    feed.take([news(task('c', 3)), news(task('a', 1, { errors: 4 }))]);
+    expect(ids(feed)).toBe('c b a');
+    expect(feed.tasks[2]?.errors).toBe(4);
+  });
+
+  test('older news of a task is left out', async () => {
+    const feed = await feedOf([{ items: [task('a', 1)], next_cursor: null }]);
+    feed.take([news(task('a', 1, { steps: 9 }), 9)]);
+    feed.take([news(task('a', 1, { steps: 3 }), 3)]);
+    expect(feed.tasks[0]?.steps).toBe(9);
+  });
+
+  test('while the reader is further down new tasks wait', async () => {
+    const feed = await feedOf([{ items: [task('a', 1)], next_cursor: null }]);
+    feed.hold(true);
+    feed.take([news(task('b', 2))]);
+    expect([ids(feed), feed.waiting.length]).toEqual(['a', 1]);
+    feed.hold(false);
+    expect([ids(feed), feed.waiting.length]).toEqual(['b a', 0]);
+  });
+
+  test('a filter holds for what comes', async () => {
+    const feed = await feedOf([{ items: [], next_cursor: null }], { status: 'running' });
+    feed.take([news(task('a', 1)), news(task('b', 2, { status: 'running' }))]);
+    expect(ids(feed)).toBe('b');
+    feed.take([news(task('b', 2, { status: 'ok' }), 5)]);
+    expect(ids(feed)).toBe('');
+  });
+
+  test('a deleted task goes', async () => {
+    const feed = await feedOf([{ items: [task('a', 1)], next_cursor: null }]);
+    feed.take([{ task_id: 'a', change: null }]);
+    expect(ids(feed)).toBe('');
+  });
+});
+
+test('one very long task does not press all bars to nothing', () => {
+  const rows = [
+    task('a', 0, { duration_us: 10 }),
+    task('b', 0, { duration_us: 20 }),
+    task('c', 0, { duration_us: 9_000 }),
+  ];
+  expect(barScale(rows, 0)).toBeLessThan(30);
+});
