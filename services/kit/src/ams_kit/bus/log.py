@@ -80,8 +80,10 @@ class Log:
     async def publish(self, records: Sequence[Record], *, timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS) -> list[Position]:
         """Make records durable, in order per key.
 
-        One publish per key is outstanding at a time: others of the same key wait their turn (within their own deadline). Without that,
-        records of one key overtake each other as soon as a partition's batch is full.
+        One publish per key at a time hands its records to the client: others of the same key wait their turn (within their own deadline).
+        Without that, records of one key overtake each other as soon as a partition's batch is full (5,588 inversions seen). Behind that
+        point the client keeps the order of a partition by itself: one batch on its way, sent again in place. So nobody waits for the
+        acknowledgement of somebody else's records (that was 50 publishes a second for one key, on a busy machine).
 
         Args:
             records: Any number, of any topics. Records of one key stay in the order given, also over several calls.
@@ -100,7 +102,7 @@ class Log:
         for record in records:
             _check_size(record)
         try:
-            async with deadline(timeout_seconds, "acknowledge"), self._alone(records):
+            async with deadline(timeout_seconds, "acknowledge"):
                 metadata = await self._send(records)
         except LogUnavailableError:
             LOG_PUBLISH_FAILED.inc(len(records))
@@ -112,10 +114,11 @@ class Log:
         producer = await self._connected()
         try:
             futures: list[asyncio.Future[RecordMetadata]] = []
-            for record in records:
-                future = await producer.send(record.topic.name, value=record.value, key=record.key, headers=record.headers)
-                future.add_done_callback(_retrieve)
-                futures.append(future)
+            async with self._alone(records):
+                for record in records:
+                    future = await producer.send(record.topic.name, value=record.value, key=record.key, headers=record.headers)
+                    future.add_done_callback(_retrieve)
+                    futures.append(future)
             # aiokafka's futures are not cancelled at the deadline: the batch that they belong to may still be delivered
             await asyncio.wait(futures)
             return [future.result() for future in futures]
@@ -158,7 +161,7 @@ class Log:
                     linger_ms=LINGER_MS,
                     max_batch_size=BATCH_BYTES_MAX,
                     max_request_size=REQUEST_BYTES_MAX,
-                    compression_type="lz4",
+                    compression_type="zstd",  # aiokafka compresses lz4 at level 9: 136 us a span of 1.4 KB, zstd 13 us and smaller (ADR 003)
                     request_timeout_ms=int(PUBLISH_TIMEOUT_SECONDS * 1000),
                     metadata_max_age_ms=30_000,
                 )
