@@ -51,7 +51,7 @@ class KeyGrant(Struct, frozen=True, kw_only=True):
     """What an API key opens: the answer of ``POST /api/auth/token``."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the name of a scheme
     expires_in: int
     project_id: str
     key_id: str

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 _TEXT = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,18})")
 _OFFSET_MAX = 2**63 - 1
+_CHARS_MAX = 64
 
 
 class Position(Struct, frozen=True, order=True):
@@ -26,7 +27,7 @@ class Position(Struct, frozen=True, order=True):
         Raises:
             ValueError: The text is not a position.
         """
-        match = _TEXT.fullmatch(text) if len(text) <= 64 else None
+        match = _TEXT.fullmatch(text) if len(text) <= _CHARS_MAX else None
         if match is None or int(match[3]) > _OFFSET_MAX:
             msg = "a position looks like 1.7.4211: topic version, partition, next offset"
             raise ValueError(msg)
