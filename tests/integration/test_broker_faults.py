@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+
 from ams_contracts.topics import Topic
 from ams_kit.bus import Consumer, Log, LogRecord, LogUnavailableError, Record, Tail, create_topics
 from ams_kit.testing.ledger import Ledger
@@ -27,7 +28,7 @@ class Load:
     def __init__(self, log: Log) -> None:
         self.log = log
         self.keys = [f"key-{number}-{secrets.token_hex(3)}" for number in range(4)]
-        self.acknowledged = {key: 0 for key in self.keys}
+        self.acknowledged = dict.fromkeys(self.keys, 0)
         self.refused = 0
         self.longest_wait = 0.0
         self._tasks: list[asyncio.Task[None]] = []

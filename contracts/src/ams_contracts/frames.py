@@ -1,4 +1,6 @@
-"""What the live websocket speaks, subprotocol ``ams.v1``: JSON text frames, tag ``op``.
+"""What the live websocket speaks, subprotocol ``ams.v1``: JSON in text messages, tag ``op``.
+
+A client's message is one object. A server's message is always an *array* of objects: frames that were ready together travel together.
 
 ``sub`` names a subscription and is the same for every socket (``task:<task_id>`` or ``list``), so that one frame's bytes are
 shared by all who asked for it.
@@ -50,7 +52,10 @@ ClientMessage = Subscribe | Unsubscribe | Renew
 
 
 class Subscribed(Struct, frozen=True, kw_only=True, tag_field="op", tag="subscribed"):
-    """The answer to ``subscribe``: later frames of ``sub`` follow ``position`` (null for the list)."""
+    """The answer to ``subscribe``: later frames of ``sub`` follow ``position`` (null for the list).
+
+    Following twice is one stream: the second answer changes nothing, whatever ``after`` it asked for.
+    """
 
     id: str
     sub: str
@@ -93,7 +98,12 @@ class TaskFrame(Struct, frozen=True, kw_only=True, tag_field="op", tag="task"):
 
 
 class Reset(Struct, frozen=True, kw_only=True, tag_field="op", tag="reset"):
-    """The position asked for is too far back (or gone): fetch anew over REST and subscribe after that."""
+    """Frames are missing here: fetch anew over REST.
+
+    Either the position asked for is too far back (or gone), and the subscription is over: subscribe after the fetched position. Or, in the
+    middle of a stream, one record was too large to be sent (over 256 KiB); the stream goes on behind ``position``, and subscribing again is
+    harmless.
+    """
 
     sub: str
     position: str | None = None
@@ -106,7 +116,11 @@ class Stale(Struct, frozen=True, kw_only=True, tag_field="op", tag="stale"):
 
 
 class Refused(Struct, frozen=True, kw_only=True, tag_field="op", tag="error"):
-    """A request was refused. ``id`` is the request's, null when it had none."""
+    """A request was refused. ``id`` is the request's, null when it had none.
+
+    ``code``: ``bad_cursor`` (``after`` is no position of this task: fetch anew), ``duplicate_id``, ``unknown_op``, ``invalid``,
+    ``too_many_subscriptions``, ``unavailable`` (try again).
+    """
 
     code: str
     id: str | None = None

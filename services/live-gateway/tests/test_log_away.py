@@ -19,7 +19,9 @@ def fresh(frame: dict[str, Any]) -> bool:
     return frame["op"] == "stale" and not frame["stale"]
 
 
-async def test_sockets_stay_while_the_log_is_frozen_and_get_everything_afterwards(live_on_own_broker, own_broker, project_id: str, task_id: str) -> None:
+async def test_sockets_stay_while_the_log_is_frozen_and_get_everything_afterwards(
+    live_on_own_broker, own_broker, project_id: str, task_id: str
+) -> None:
     live = live_on_own_broker
     async with live.client(project_id) as client:
         await client.subscribe(task_id)

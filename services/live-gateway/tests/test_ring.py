@@ -1,11 +1,12 @@
 """The ring and the frames' bytes, without servers."""
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ams_live_gateway.encoding import frame_of, messages_of, task_frame
 from ams_live_gateway.endpoint import same_place
 from ams_live_gateway.ring import Ring
-from hypothesis import given
-from hypothesis import strategies as st
 
 KEY = b"01900000-0000-7000-8000-000000000001:" + b"a" * 32
 
@@ -88,7 +89,9 @@ def test_a_ring_holds_a_stretch_without_holes_within_its_bytes(records: list[tup
 def test_messages_carry_every_frame_once_and_in_order(frames: list[bytes]) -> None:
     messages = list(messages_of(frames))
 
-    assert [item for message, _ in messages for item in msgspec.json.decode(unframe(message))] == [msgspec.json.decode(frame) for frame in frames]
+    assert [item for message, _ in messages for item in msgspec.json.decode(unframe(message))] == [
+        msgspec.json.decode(frame) for frame in frames
+    ]
     assert sum(count for _, count in messages) == len(frames)
 
 

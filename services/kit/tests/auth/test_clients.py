@@ -300,5 +300,5 @@ async def test_keys_are_known_while_identity_is_away(identity: FakeIdentity, clo
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  another task makes it true
+        while not condition():
             await asyncio.sleep(0)

@@ -166,5 +166,5 @@ async def test_changes_are_heard_again_after_the_channel_was_lost(valkey: OwnVal
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  another task makes it true
+        while not condition():
             await asyncio.sleep(0.01)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+
 from ams_contracts.topics import Topic
 from ams_kit.bus import Alarm, Consumer, Log, Record, create_topics
 from ams_kit.testing.ledger import Ledger
@@ -25,7 +26,9 @@ class Bus:
         self.group = f"group-{topic.name}"
 
     async def publish(self, *values: int | str, key: str = "k") -> None:
-        await self.log.publish([Record(topic=self.topic, key=key.encode(), value=str(value).encode()) for value in values], timeout_seconds=10)
+        await self.log.publish(
+            [Record(topic=self.topic, key=key.encode(), value=str(value).encode()) for value in values], timeout_seconds=10
+        )
 
     @asynccontextmanager
     async def consumer(self, ledger: Any = None, **options: Any) -> AsyncIterator[Consumer]:

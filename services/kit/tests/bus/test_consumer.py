@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.new_partitions import NewPartitions
+
 from ams_contracts.topics import Topic
 from ams_kit.bus import Consumer, Log, LogRecord, PositionMovedError, Record, Stored, create_topics, partition_of
 from ams_kit.testing.ledger import Ledger

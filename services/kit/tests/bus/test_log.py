@@ -5,6 +5,7 @@ import time
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from ams_contracts.positions import Position
 from ams_kit.bus import Log, LogUnavailableError, Record, RecordTooLargeError, partition_of, ping
 
@@ -30,7 +31,12 @@ async def test_a_position_is_after_its_record_and_in_the_order_given(bus) -> Non
 
 
 async def test_keys_headers_and_tombstones_arrive_as_given(bus) -> None:
-    await bus.log.publish([Record(topic=bus.topic, key=b"k", value=b"\x00\xff", headers=[("v", b"1"), ("raw", b"\xff")]), Record(topic=bus.topic, key=b"k", value=None)])
+    await bus.log.publish(
+        [
+            Record(topic=bus.topic, key=b"k", value=b"\x00\xff", headers=[("v", b"1"), ("raw", b"\xff")]),
+            Record(topic=bus.topic, key=b"k", value=None),
+        ]
+    )
 
     first, second = await read(bus, partition_of(b"k", 3), 2)
 
@@ -42,7 +48,9 @@ async def test_concurrent_publishes_of_one_key_keep_their_order_over_full_batche
     """Without one publish at a time per key, aiokafka lets them overtake each other once a partition's batch is full."""
 
     async def publish(number: int) -> None:
-        await bus.log.publish([Record(topic=bus.topic, key=b"k", value=f"{number}:{part}:{'x' * 30_000}".encode()) for part in range(3)], timeout_seconds=30)
+        await bus.log.publish(
+            [Record(topic=bus.topic, key=b"k", value=f"{number}:{part}:{'x' * 30_000}".encode()) for part in range(3)], timeout_seconds=30
+        )
 
     await asyncio.gather(*(publish(number) for number in range(150)))
 
@@ -52,7 +60,9 @@ async def test_concurrent_publishes_of_one_key_keep_their_order_over_full_batche
 
 async def test_a_record_that_the_topic_does_not_take_publishes_nothing(bus) -> None:
     with pytest.raises(RecordTooLargeError):
-        await bus.log.publish([Record(topic=bus.topic, key=b"k", value=b"small"), Record(topic=bus.topic, key=b"k", value=b"x" * bus.topic.record_bytes_max)])
+        await bus.log.publish(
+            [Record(topic=bus.topic, key=b"k", value=b"small"), Record(topic=bus.topic, key=b"k", value=b"x" * bus.topic.record_bytes_max)]
+        )
 
     positions = await bus.log.publish([Record(topic=bus.topic, key=b"k", value=b"x" * 1_048_576)])
     assert positions[0].offset == 1

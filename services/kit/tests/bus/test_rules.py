@@ -2,11 +2,12 @@
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ams_kit.bus import Stored, partition_of
 from ams_kit.bus.standing import GoOn, LogFacts, Recreated, where_to_go_on
 from ams_kit.bus.watchdog import Progress, Watchdog
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @given(st.binary(max_size=80), st.integers(min_value=1, max_value=50))

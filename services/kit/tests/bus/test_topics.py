@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
 from ams_contracts.topics import PAYLOADS, STEPS, TASKS, TOPICS, Topic
 from ams_kit.bus import LogUnavailableError, create_topics
 from ams_kit.bus.asyncapi import asyncapi_document, asyncapi_text
@@ -31,7 +32,12 @@ async def test_a_topic_is_made_as_declared_and_made_again_unharmed(kafka_bootstr
 
     found = await configuration(kafka_bootstrap, topic.name)
     assert await partition_counts(kafka_bootstrap, [topic.name]) == {topic.name: 3}
-    assert (found["retention.ms"], found["max.message.bytes"], found["cleanup.policy"], found["min.insync.replicas"]) == (str(topic.retention_ms), "2097152", "delete", "1")
+    assert (found["retention.ms"], found["max.message.bytes"], found["cleanup.policy"], found["min.insync.replicas"]) == (
+        str(topic.retention_ms),
+        "2097152",
+        "delete",
+        "1",
+    )
 
 
 async def test_a_changed_declaration_is_set_on_the_topic_that_exists(kafka_bootstrap: str, topic: Topic) -> None:
@@ -59,10 +65,14 @@ def test_the_brokers_clock_is_on_what_projections_read() -> None:
     assert topic_config(TASKS, min_isr=1)["message.timestamp.type"] == "CreateTime"
 
 
-@pytest.mark.parametrize(("environ", "code", "said"), [({}, 2, "AMS_KAFKA_BOOTSTRAP"), ({"AMS_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, 75, "KafkaConnectionError")])
+@pytest.mark.parametrize(
+    ("environ", "code", "said"), [({}, 2, "AMS_KAFKA_BOOTSTRAP"), ({"AMS_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, 75, "KafkaConnectionError")]
+)
 def test_the_command_says_what_is_wrong_and_exits_with_a_code(environ: dict[str, str], code: int, said: str) -> None:
     others = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
-    done = subprocess.run([sys.executable, "-m", "ams_kit.bus", "topics"], env=others | environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "ams_kit.bus", "topics"], env=others | environ, capture_output=True, text=True, timeout=60, check=False
+    )
 
     assert done.returncode == code
     assert said in done.stderr
@@ -70,7 +80,13 @@ def test_the_command_says_what_is_wrong_and_exits_with_a_code(environ: dict[str,
 
 def test_the_command_makes_the_topics(kafka_bootstrap: str) -> None:
     others = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
-    done = subprocess.run([sys.executable, "-m", "ams_kit.bus", "topics"], env=others | {"AMS_KAFKA_BOOTSTRAP": kafka_bootstrap}, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "ams_kit.bus", "topics"],
+        env=others | {"AMS_KAFKA_BOOTSTRAP": kafka_bootstrap},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
 
     assert done.returncode == 0
 
