@@ -29,7 +29,10 @@ def reported_cost(found: Found, usage: Usage | None, marks: list[str]) -> int | 
     All-zero is no report unless no token was used: Langfuse's SDK sends it for models that it does not know, and for calls that failed.
     """
     values = found.values
-    if not any(values[field] is not None for field in _FIELDS):
+    for field in _FIELDS:
+        if values[field] is not None:
+            break
+    else:
         return None
     usd = _first(values)
     if usd is None or (usd == 0 and (usage is None or bool(usage.input or usage.output))):

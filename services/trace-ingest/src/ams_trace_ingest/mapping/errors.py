@@ -4,6 +4,7 @@ from typing import Any
 
 from ams_contracts.documents import Failure, Status
 from ams_trace_ingest.mapping.convert import json_word, word
+from ams_trace_ingest.mapping.members import OK
 from ams_trace_ingest.mapping.rules import Field, Found, Ladder
 from ams_trace_ingest.mapping.spans import Span, SpanEvent
 
@@ -36,7 +37,7 @@ def outcome_of(found: Found, span: Span) -> tuple[Status, Failure | None, str | 
     values = found.values
     error_type = values[Field.ERROR_TYPE]
     if span.status_code != _ERROR and error_type is None and values[Field.LEVEL] != "ERROR" and values[Field.TOOL_STATUS] != "error":
-        return Status.OK, None, None
+        return OK, None, None
     exception = _exception(span.events)
     thrown = {} if exception is None else exception.attributes
     thrown_type = word(thrown.get("exception.type"))

@@ -4,6 +4,7 @@ from typing import Any
 
 from ams_contracts.documents import StepType
 from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_map, json_word, load, name, word
+from ams_trace_ingest.mapping.members import AGENT, TOOL
 from ams_trace_ingest.mapping.rules import Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.spans import Resource, Span
 from ams_trace_ingest.mapping.vendors import adk
@@ -75,9 +76,9 @@ def name_of(found: Found, span: Span, step_type: StepType) -> str:
     """The name to show. The span's own name is kept beside it."""
     values = found.values
     chosen = values[Field.NAME]
-    if chosen is None and step_type is StepType.TOOL:
+    if chosen is None and step_type is TOOL:
         chosen = values[Field.TOOL_NAME]
-    if chosen is None and step_type is StepType.AGENT:
+    if chosen is None and step_type is AGENT:
         chosen = values[Field.AGENT] or adk.agent_by_name(span.name)
     return chosen or values[Field.ENTITY_NAME] or span.name
 
@@ -86,9 +87,9 @@ def agent_of(found: Found, span: Span, step_type: StepType) -> str | None:
     """The agent that the span names as its own, or ``None``: then the nearest agent above it, then the service."""
     values = found.values
     own = values[Field.AGENT]
-    if own is None and step_type is StepType.AGENT:
+    if own is None and step_type is AGENT:
         own = values[Field.GRAPH_NODE]
-    return own or values[Field.LATER_AGENT] or (adk.agent_by_name(span.name) if step_type is StepType.AGENT else None)
+    return own or values[Field.LATER_AGENT] or (adk.agent_by_name(span.name) if step_type is AGENT else None)
 
 
 def service_of(resource: Resource) -> str:

@@ -30,6 +30,7 @@ _PROVIDERS = {
     "mistralai": "mistral_ai",
     "xai": "x_ai",
 }
+_COMMON = frozenset({"openai", "anthropic", "aws.bedrock", "azure.ai.openai", "gcp.gemini", "gcp.vertex_ai"})
 _ENDPOINTS = frozenset(
     {"openai", "anthropic", "google", "mistral", "cohere", "groq", "xai", "deepseek", "amazon-bedrock", "azure", "togetherai", "fireworks"}
 )
@@ -37,6 +38,8 @@ _ENDPOINTS = frozenset(
 
 def provider(value: Any) -> str | None:
     """A provider by OpenTelemetry's name for it: ``OpenAI`` and Vercel's ``openai.responses`` are ``openai``."""
+    if value.__class__ is str and value in _COMMON:
+        return value
     text = word(value)
     if text is None:
         return None

@@ -1,7 +1,5 @@
 """Payload events, bounded so that each fits into a record of the log."""
 
-import hashlib
-
 import msgspec
 
 from ams_contracts.documents import Slot
@@ -32,7 +30,6 @@ def payload(event: StepRecorded | StepStarted, slot: Slot, mime: str, text: str,
 
 def payload_of(step_id: str, slot: Slot, mime: str, text: str, *, event_id: str, at_us: int, cut_from: int = 0) -> PayloadStored:
     """A payload with an id of its own; otherwise as ``payload``."""
-    encoded = text.encode()
     kept = text if len(text) <= SAFE_CHARS else _fitting(text)
     return PayloadStored(
         event_id=event_id,
@@ -42,9 +39,7 @@ def payload_of(step_id: str, slot: Slot, mime: str, text: str, *, event_id: str,
         slot=slot,
         mime=mime,
         text=kept,
-        bytes=cut_from or len(encoded),
-        # the original is told apart by its event id, which is a hash of it
-        sha256=None if slot is Slot.ORIGINAL else hashlib.sha256(encoded).hexdigest(),
+        bytes=cut_from or (len(text) if text.isascii() else len(text.encode())),
         truncated=cut_from != 0 or len(kept) != len(text),
     )
 

@@ -5,7 +5,6 @@ all attributes under a prefix (``llm.input_messages.0.message.role``) by their p
 """
 
 from collections.abc import Iterable
-from enum import IntEnum
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -87,8 +86,8 @@ class Field:
     END = next(_numbers)
 
 
-class Group(IntEnum):
-    """What prefixes collect."""
+class Group:
+    """What prefixes collect; numbers, as for fields."""
 
     INPUT_MESSAGES = 0
     OUTPUT_MESSAGES = 1
@@ -112,7 +111,7 @@ class Prefix(NamedTuple):
     """All attributes under a prefix: collected into a group, or (with ``convert``) a late step of a field's ladder."""
 
     prefix: str
-    group: Group | None = None
+    group: int | None = None
     field: int | None = None
     rank: int = 0
     convert: Convert | None = None
@@ -144,7 +143,7 @@ class Found(Struct, gc=False):
     keys: list[str | None]
     groups: dict[int, list[tuple[Path, Any, str]]] | None
 
-    def group(self, group: Group) -> list[tuple[Path, Any, str]]:
+    def group(self, group: int) -> list[tuple[Path, Any, str]]:
         return [] if self.groups is None else self.groups.get(group, [])
 
 
@@ -195,7 +194,7 @@ class Rules:
         for prefix in self._prefixes:
             if key.startswith(prefix.prefix):
                 if prefix.group is not None:
-                    rules.append((int(prefix.group), _GROUPED, _path(key[len(prefix.prefix) :])))
+                    rules.append((prefix.group, _GROUPED, _path(key[len(prefix.prefix) :])))
                 if prefix.field is not None:
                     rules.append((prefix.field, prefix.rank, prefix.convert))
         result = tuple(rules)

@@ -4,10 +4,10 @@ import hashlib
 
 import msgspec
 
-from ams_contracts.documents import BILLABLE_TYPES, CostSource, Slot, Status, StepDocument, Usage
+from ams_contracts.documents import BILLABLE_TYPES, CostSource, StepDocument, Usage
 from ams_contracts.events import StepRecorded, StepStarted
 from ams_contracts.ids import TIME_MAX_US
-from ams_trace_ingest.mapping import content, cost, errors, flags, identity, models, times, types, usage
+from ams_trace_ingest.mapping import content, cost, errors, flags, identity, members, models, times, types, usage
 from ams_trace_ingest.mapping.content import Content
 from ams_trace_ingest.mapping.convert import NAME_CHARS_MAX
 from ams_trace_ingest.mapping.mapped import MappedSpan
@@ -48,14 +48,14 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
     if parent == step_id:
         marks.append(flags.SELF_PARENT)
     running = pending is not None or moment.ended_at_us is None
-    status, failure, stack = (Status.RUNNING, None, None) if running else errors.outcome_of(found, span)
+    status, failure, stack = (members.RUNNING, None, None) if running else errors.outcome_of(found, span)
     step_type, type_raw = types.type_of(found, span, scope.name)
     billable = step_type in BILLABLE_TYPES
     asked, answered = content.content_of(found, span, step_type)
     used = usage.usage_of(found, marks)
     requested = models.requested_model(found)
     model = values[Field.MODEL] or requested
-    nusd, source = cost.reported_cost(found, used, marks), CostSource.REPORTED
+    nusd, source = cost.reported_cost(found, used, marks), members.REPORTED
     if nusd is None:
         nusd, source = _computed(prices, found, requested, moment.started_at_us, used) if billable and used is not None else _UNKNOWN
     parameters, parameter_keys = models.parameters(found)
@@ -85,7 +85,7 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
         error=failure,
         preview_input=None if asked is None else asked.preview or None,
         preview_output=None if answered is None else answered.preview or None,
-        captured=_captured(asked, answered, stack),
+        captured=_CAPTURED[asked is not None, answered is not None, stack is not None],
         flags=marks,
         conversation_id=values[Field.CONVERSATION],
         user_id=values[Field.USER],
@@ -95,23 +95,30 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
     at_us = min(moment.started_at_us if running else moment.ended_at_us or moment.started_at_us, TIME_MAX_US)
     event = (StepStarted if running else StepRecorded)(event_id=event_id, seq=0, at_us=at_us, step_id=step_id, step=document)
     original = original_of(canonical, _consumed(found, asked, answered, parameter_keys), resource, scope)
-    stored = [payload(event, Slot.ORIGINAL, content.JSON, original)]
+    stored = [payload(event, members.ORIGINAL, content.JSON, original)]
     if asked is not None:
-        stored.append(payload(event, Slot.INPUT, asked.mime, asked.text, cut_from=asked.cut_from))
+        stored.append(payload(event, members.INPUT, asked.mime, asked.text, cut_from=asked.cut_from))
     if answered is not None:
-        stored.append(payload(event, Slot.OUTPUT, answered.mime, answered.text, cut_from=answered.cut_from))
+        stored.append(payload(event, members.OUTPUT, answered.mime, answered.text, cut_from=answered.cut_from))
     if stack is not None:
-        stored.append(payload(event, Slot.ERROR_STACK, content.TEXT, stack))
+        stored.append(payload(event, members.ERROR_STACK, content.TEXT, stack))
     return MappedSpan(span.trace_id, event, stored)
 
 
-_UNKNOWN: tuple[int | None, CostSource] = (None, CostSource.UNKNOWN)
+# what is captured, by whether there is an input, an output and a stack; shared, because nothing changes a document
+_CAPTURED = {
+    (asked, answered, failed): [members.ORIGINAL, *[members.INPUT] * asked, *[members.OUTPUT] * answered, *[members.ERROR_STACK] * failed]
+    for asked in (False, True)
+    for answered in (False, True)
+    for failed in (False, True)
+}
+_UNKNOWN: tuple[int | None, CostSource] = (None, members.UNKNOWN)
 
 
 def _computed(prices: Prices, found: Found, requested: str | None, at_us: int, used: Usage) -> tuple[int | None, CostSource]:
     values = found.values
     nusd = prices.price(provider=values[Field.PROVIDER], model=values[Field.MODEL], requested=requested, at_us=at_us, usage=used)
-    return _UNKNOWN if nusd is None else (nusd, CostSource.COMPUTED)
+    return _UNKNOWN if nusd is None else (nusd, members.COMPUTED)
 
 
 def _marks(span: Span) -> list[str]:
@@ -129,17 +136,6 @@ def _marks(span: Span) -> list[str]:
     if span.flags & _REMOTE_BITS == _REMOTE_BITS and span.parent_span_id is not None:
         marks.append(flags.REMOTE_PARENT)
     return marks
-
-
-def _captured(asked: Content | None, answered: Content | None, stack: str | None) -> list[Slot]:
-    captured = [Slot.ORIGINAL]
-    if asked is not None:
-        captured.append(Slot.INPUT)
-    if answered is not None:
-        captured.append(Slot.OUTPUT)
-    if stack is not None:
-        captured.append(Slot.ERROR_STACK)
-    return captured
 
 
 def _consumed(found: Found, asked: Content | None, answered: Content | None, more: list[str]) -> list[str]:

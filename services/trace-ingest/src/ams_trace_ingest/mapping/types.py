@@ -7,6 +7,7 @@ from typing import Any
 
 from ams_contracts.documents import StepType
 from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_word, word
+from ams_trace_ingest.mapping.members import LLM, SPAN
 from ams_trace_ingest.mapping.rules import Field, Found, Ladder, Prefix
 from ams_trace_ingest.mapping.spans import Span
 from ams_trace_ingest.mapping.vendors import adk, livekit
@@ -87,10 +88,16 @@ _LANGSMITH = {
 }
 
 Decision = tuple[StepType, str]
+_NOTHING: Decision = (SPAN, "")
 
 
 def _by(table: dict[str, StepType], key: str, *, upper: bool = False, quoted: bool = False) -> tuple[str, Convert]:
+    # the words as they come; anything else (another case, quotes, a number) takes the long way
+    direct = {(text.upper() if upper else text): (decided, f"{key}={text.upper() if upper else text}") for text, decided in table.items()}
+
     def convert(value: Any) -> Decision | None:
+        if value.__class__ is str and value in direct:
+            return direct[value]
         text = json_word(value) if quoted else word(value)
         if text is None:
             return None
@@ -161,7 +168,7 @@ def _handoff(_: Any) -> Decision:
 
 
 def _protocol(_: Any) -> Decision:
-    return StepType.SPAN, "protocol"
+    return SPAN, "protocol"
 
 
 PREFIXES = (
@@ -185,5 +192,5 @@ def type_of(found: Found, span: Span, scope_name: str) -> Decision:
     if rank > _MODEL_RANK:
         for field in (Field.MODEL_REQUESTED, Field.MODEL):
             if found.values[field] is not None:
-                return StepType.LLM, str(found.keys[field])
-    return found.values[Field.TYPE] or (StepType.SPAN, "")
+                return LLM, str(found.keys[field])
+    return found.values[Field.TYPE] or _NOTHING
