@@ -105,17 +105,18 @@ http://:{port} {{
 	handle @closed {{
 		error 404
 	}}
+	handle /assets/* {{
+		root * {explorer}
+		encode zstd gzip
+		@found file
+		header @found Cache-Control "public, max-age=31536000, immutable"
+		file_server
+	}}
 	handle {{
 		root * {explorer}
 		encode zstd gzip
-		@hashed {{
-			path /assets/*
-			file
-		}}
-		header @hashed Cache-Control "public, max-age=31536000, immutable"
-		@page not path /assets/*
-		header @page Cache-Control no-cache
-		try_files {{path}} {fallback}
+		header Cache-Control no-cache
+		try_files {{path}} /index.html
 		file_server
 	}}
 }}
@@ -183,7 +184,7 @@ class Caddy(Struct, frozen=True, kw_only=True):
     def caddyfile(self) -> str:
         values = {
             "data": _quoted(self.data), "header_bytes_max": HEADER_BYTES_MAX, "loopback": LOOPBACK, "port": self.port, "otlp_port": self.otlp_port,
-            "hosts": " ".join(self.hosts), "policy": POLICY, "explorer": _quoted(self.explorer), "wheels": _quoted(self.wheels), "fallback": "/index.html",
+            "hosts": " ".join(self.hosts), "policy": POLICY, "explorer": _quoted(self.explorer), "wheels": _quoted(self.wheels),
             "identity": self.upstreams.identity, "query": self.upstreams.query, "intake": self.upstreams.intake, "live": self.upstreams.live,
         }  # fmt: skip
         return (CADDYFILE + (OTLP_SITE if self.otlp_port else "")).format(**values)
