@@ -2,10 +2,14 @@
 
 import logging
 import sys
+import time
 import traceback
+from collections.abc import Callable
 
 import msgspec
 import structlog
+
+SELDOM_SECONDS = 10
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
@@ -24,6 +28,26 @@ def _render(_: object, __: str, event: structlog.typing.EventDict) -> str:
     return _encode(event).decode()
 
 
+class Seldom(logging.Filter):
+    """Lets a library's same message pass once in 10 s: aiokafka logs ten errors a second while its broker is away."""
+
+    def __init__(self, library: str, *, seconds: float = SELDOM_SECONDS, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._library = library
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._last: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name != self._library and not record.name.startswith(f"{self._library}."):
+            return True
+        place, now = (record.pathname, record.lineno), self._monotonic()
+        if now - self._last.get(place, -self._seconds) < self._seconds:
+            return False
+        self._last[place] = now
+        return True
+
+
 def configure_logging(service: str, level: str = "INFO") -> None:
     """Make every log line of this process, libraries' included, one JSON object."""
     shared: list[structlog.typing.Processor] = [
@@ -40,11 +64,14 @@ def configure_logging(service: str, level: str = "INFO") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # services are forked from one process: nothing bound before the fork may stay
     )
-    formatter = structlog.stdlib.ProcessorFormatter(processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render], foreign_pre_chain=shared)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render], foreign_pre_chain=shared
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(Seldom("aiokafka"))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "aiokafka", "uvicorn.access"):
+    for noisy in ("httpx", "httpcore", "aiokafka", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
