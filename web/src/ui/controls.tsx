@@ -154,12 +154,12 @@ export function Menu({ label, name, className = 'button plain', align = 'start',
       <button
         type="button"
         className={className}
-        aria-label={name}
         title={name}
         aria-expanded={open}
         aria-controls={open ? id : undefined}
         onClick={() => setOpen(!open)}
       >
+        <span className="visually-hidden">{name}</span>
         {label}
       </button>
       {open ? (
