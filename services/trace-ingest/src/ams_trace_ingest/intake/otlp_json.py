@@ -26,6 +26,7 @@ from ams_trace_ingest.mapping.spans import LogRecord, Span, SpanEvent, SpanLink
 _INT64_MIN = -(2**63)
 _INT64_END = 2**63
 _UINT64_END = 2**64
+_UINT32_END = 2**32
 _NUMBER = re.compile(r"-?\d{1,20}\Z", re.ASCII)
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _SURROGATES_START, _LOW_SURROGATES_START, _SURROGATES_END = 0xD800, 0xDC00, 0xE000
@@ -65,7 +66,7 @@ class _Event(Struct, gc=False, rename="camel"):
     time_unix_nano: int | str | None = None
     name: str | None = None
     attributes: list[_KeyValue] | None = None
-    dropped_attributes_count: int | None = None
+    dropped_attributes_count: int | str | None = None
 
 
 class _Link(Struct, gc=False, rename="camel"):
@@ -93,10 +94,10 @@ class _Span(Struct, gc=False, rename="camel"):
     links: list[_Link] | None = None
     status: _Status | None = None
     trace_state: str | None = None
-    flags: int | None = None
-    dropped_attributes_count: int | None = None
-    dropped_events_count: int | None = None
-    dropped_links_count: int | None = None
+    flags: int | str | None = None
+    dropped_attributes_count: int | str | None = None
+    dropped_events_count: int | str | None = None
+    dropped_links_count: int | str | None = None
 
 
 class _Scope(Struct, gc=False):
@@ -270,12 +271,12 @@ def _span(span: _Span, scoped: Scoped, *, replaced: bool) -> None:
         0 if status is None else _enum(status.code, _CODES),
         "" if status is None else _string(status.message or "", "status.message", notes),
         span.trace_state or "",
-        span.flags or 0,
+        _uint32(span.flags),
         _attributes(span.attributes, notes),
         events,
         links,
     )
-    dropped = (span.dropped_attributes_count or 0, span.dropped_events_count or 0, span.dropped_links_count or 0)
+    dropped = (_uint32(span.dropped_attributes_count), _uint32(span.dropped_events_count), _uint32(span.dropped_links_count))
     lost = (len(raw_events) - len(events), len(raw_links) - len(links))
     if notes.cut or notes.replaced or dropped != (0, 0, 0) or lost != (0, 0):
         result.dropped = make_dropped(notes, dropped, lost)
@@ -284,7 +285,7 @@ def _span(span: _Span, scoped: Scoped, *, replaced: bool) -> None:
 
 def _event(event: _Event, notes: Notes) -> SpanEvent:
     name = _string(event.name or "", "event.name", notes)
-    return SpanEvent(name, _uint64(event.time_unix_nano), _attributes(event.attributes, notes), event.dropped_attributes_count or 0)
+    return SpanEvent(name, _uint64(event.time_unix_nano), _attributes(event.attributes, notes), _uint32(event.dropped_attributes_count))
 
 
 def _link(link: _Link, notes: Notes) -> SpanLink:
@@ -357,6 +358,10 @@ def _uint64(value: int | str | None) -> int:
     if not 0 <= result < _UINT64_END:
         raise MalformedOtlpError("a time is beyond uint64")
     return result
+
+
+def _uint32(value: int | str | None) -> int:
+    return 0 if value is None or not 0 <= (result := _integer(value)) < _UINT32_END else result
 
 
 def _double(value: float | str) -> float | str:

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from ams_trace_ingest.mapping import flags
-from ams_trace_ingest.mapping.convert import millis_us, moment_us, number, seconds_us
+from ams_trace_ingest.mapping.convert import DURATION_US_MAX, millis_us, moment_us, number, seconds_us
 from ams_trace_ingest.mapping.rules import Field, Found, Ladder
 from ams_trace_ingest.mapping.spans import Span
 
@@ -62,4 +62,4 @@ def ttft_of(found: Found, span: Span, scope_name: str, started_at_us: int) -> in
     at_us = values[Field.FIRST_TOKEN_AT]
     if at_us is None and span.events:
         at_us = next((event.time_ns // _US_NS for event in span.events if event.name in _FIRST_TOKEN_EVENTS), None)
-    return at_us - started_at_us if at_us is not None and at_us > started_at_us else None
+    return at_us - started_at_us if at_us is not None and 0 < at_us - started_at_us <= DURATION_US_MAX else None
