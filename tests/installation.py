@@ -128,6 +128,8 @@ class Platform:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop it and wait; the exit code."""
+        if self._process is None:
+            return 0  # it could not even be begun
         if self.process.poll() is None:
             self.remember()
             self.process.send_signal(number)

@@ -3,6 +3,7 @@
 The processes append to their files themselves, so a stalled supervisor never stalls them. A file that grew too long is copied and emptied.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ def bound_logs(folder: Path) -> None:
     """Keep each file and its one older generation below the limit. Lines written between copying and emptying (microseconds) are lost."""
     for log in folder.glob("*.log"):
         if log.stat().st_size > FILE_BYTES_MAX:
-            shutil.copyfile(log, log.with_name(log.name + OLDER_SUFFIX))
+            with contextlib.suppress(OSError):  # a full disk has no room for an older generation
+                shutil.copyfile(log, log.with_name(log.name + OLDER_SUFFIX))
             os.truncate(log, 0)
 
 

@@ -5,6 +5,7 @@ and topics are made as soon as their server answers; a service starts as soon as
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -288,7 +289,8 @@ class Supervisor:
         return self._data.logs / f"{name}.log"
 
     def _write_status(self) -> None:
-        self._data.write_status(self._status)
+        with contextlib.suppress(OSError):  # a full disk: `ams status` is old for a while, nothing else suffers
+            self._data.write_status(self._status)
 
     async def _bound_logs(self) -> None:
         while True:

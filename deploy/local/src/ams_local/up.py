@@ -1,6 +1,7 @@
 """From the words of the command line to a running supervisor."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -40,8 +41,9 @@ class Options(Struct, frozen=True, kw_only=True):
 
 def say(line: str) -> None:
     """One line for the person, at once also through a pipe."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # nobody reads any more; that is no reason to stop
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def _hosts(options: Options) -> tuple[str, ...]:
