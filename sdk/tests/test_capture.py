@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ams.tracing.capture import PAYLOAD_BYTES_MAX, Cut, capture
+from ams.tracing.capture import Cut, capture
 from ams.tracing.messages import as_messages, preview_of_json, preview_of_messages
+from ams.tracing.runtime import PAYLOAD_BYTES_MAX
 
 
 @dataclasses.dataclass

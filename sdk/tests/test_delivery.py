@@ -171,7 +171,10 @@ def test_requests_stay_within_their_limits(tracing: Any) -> None:
 
 
 def test_refused_events_are_counted_and_told_once(tracing: Any, caplog: pytest.LogCaptureFixture) -> None:
-    tracing.rejects = lambda event: "too_large" if isinstance(event, StepRecorded) else None
+    def too_large(event: object) -> str | None:
+        return "too_large" if isinstance(event, StepRecorded) else None
+
+    tracing.rejects = too_large
 
     with ams.task("task"):
         steps(3)

@@ -93,14 +93,15 @@ def test_every_order_of_the_events_folds_to_the_same_step(slow: Any) -> None:
         step.resume()
 
     ams.flush()
-    step_id = slow.step_ids()["s"]
+    step_id: str = slow.step_ids()["s"]
     mine = [
         e
         for e in slow.of(StepStarted, StepEnded, StepProgressed)
         if step_id in (getattr(e, "step_id", None), *(s.step_id for s in getattr(e, "steps", ())))
     ]
     assert len(mine) > 4
-    states = set()
+    states: set[str] = set()
+    state = EMPTY_STEP
     for order in itertools.islice(itertools.permutations(mine), 200):
         state = EMPTY_STEP
         for event in order:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_what_a_generators_consumer_does_is_not_inside_of_the_generator(tracing:
 
 async def test_the_same_for_async_generators(tracing: Any) -> None:
     @ams.llm
-    async def produce() -> Any:
+    async def produce() -> AsyncGenerator[str]:
         with ams.step("in generator"):
             yield "a"
             await asyncio.sleep(0)
@@ -148,8 +149,12 @@ async def test_a_plain_function_that_answers_with_a_coroutine_ends_with_it(traci
             await asyncio.sleep(0)
         return "done"
 
+    @ams.tool
+    def lazy() -> Coroutine[Any, Any, str]:
+        return work()
+
     with ams.task("task"):
-        result = await ams.tool("lazy")(lambda _: work())(1)
+        result = await lazy()
 
     assert result == "done"
     assert parents(tracing) == {"task": None, "lazy": "task", "inside": "lazy"}
@@ -180,7 +185,7 @@ async def test_a_consumer_that_stops_early_leaves_a_cancelled_step(tracing: Any)
     closed = False
 
     @ams.tool
-    async def endless() -> Any:
+    async def endless() -> AsyncGenerator[str]:
         nonlocal closed
         try:
             while True:
