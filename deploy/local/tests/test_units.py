@@ -36,7 +36,7 @@ async def until(condition: "asyncio.Event | None" = None, *, true: object = None
     async with asyncio.timeout(WAIT_SECONDS):
         if condition is not None:
             await condition.wait()
-        while callable(true) and not true():  # noqa: ASYNC110  another process; it tells nobody
+        while callable(true) and not true():
             await asyncio.sleep(0.02)
 
 
