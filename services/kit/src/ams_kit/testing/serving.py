@@ -21,7 +21,14 @@ def serving(app: Litestar) -> Generator[str]:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, http="httptools", loop="uvloop", access_log=False, server_header=False, proxy_headers=False, log_config=None
+        app,
+        http="httptools",
+        loop="uvloop",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+        timeout_graceful_shutdown=4,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="serving", daemon=True)
