@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +55,19 @@ def test_dev_pins_what_runtime_pins() -> None:
     runtime, dev = pins("runtime.txt"), pins("dev.txt")
 
     assert {name: dev.get(name) for name in runtime} == runtime
+
+
+def test_everything_that_is_declared_is_locked() -> None:
+    runtime = {
+        name.lower() for name in re.findall(r"^([a-zA-Z0-9._-]+)==", (ROOT / "requirements" / "runtime.txt").read_text(), re.MULTILINE)
+    }
+    declared = set[str]()
+    for path in [*ROOT.glob("services/*/pyproject.toml"), *(ROOT / one / "pyproject.toml" for one in ("contracts", "sdk", "deploy/local"))]:
+        project = tomllib.loads(path.read_text())["project"]
+        for one in [*project["dependencies"], *(two for extra in project.get("optional-dependencies", {}).values() for two in extra)]:
+            declared.add(re.split(r"[^a-zA-Z0-9._-]", one)[0].lower())
+
+    assert {name for name in declared if not name.startswith("ams-")} <= runtime, "run ./ams lock"
 
 
 def test_pips_index_and_certificate_reach_uv(script: ModuleType, pip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
