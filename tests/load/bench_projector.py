@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -35,9 +35,11 @@ STEPS_PER_TASK = 50
 TABLES = ("positions", "task_days", "tasks", "steps", "task_producers", "agents", "response_claims", "deleted_tasks", "dead_letters")
 
 
-def a_step(chance: random.Random, number: int, parent: int | None) -> StepDocument:
-    """What an agent's step looks like: a third are calls of a model."""
-    kind = chance.choice([StepType.LLM, StepType.TOOL, StepType.SPAN])
+KINDS = [StepType.LLM] * 8 + [StepType.TOOL] * 7 + [StepType.SPAN] * 4 + [StepType.AGENT]
+
+
+def a_step(number: int, kind: StepType, parent: int | None) -> StepDocument:
+    """What an agent's step looks like."""
     llm = kind == StepType.LLM
     return StepDocument(
         parent_step_id=None if parent is None else f"{parent:016x}",
@@ -64,15 +66,18 @@ def a_step(chance: random.Random, number: int, parent: int | None) -> StepDocume
 
 
 def a_task(chance: random.Random, number: int) -> list[Event]:
-    """Most steps are short and come whole; the others start, and end a few events later."""
+    """Most steps are short and come whole; the others start, and end a few events later. Beneath a call of a model there is nothing."""
     about = TaskDocument(name="research", agent="planner", status=Status.RUNNING, started_at_us=BASE_US, tags={"env": "prod"})
     events: list[Event] = [task_started(about)]
     open_steps: list[tuple[int, StepDocument]] = []
+    parents: list[int] = []
     seq = 1
     for index in range(STEPS_PER_TASK):
         step = number * STEPS_PER_TASK + index + 1
-        parent = None if index == 0 else number * STEPS_PER_TASK + 1 + chance.randrange(index)
-        document = a_step(chance, step, parent)
+        kind = chance.choice(KINDS) if parents else StepType.AGENT
+        document = a_step(step, kind, chance.choice(parents) if parents else None)
+        if kind != StepType.LLM:
+            parents.append(step)
         seq += 1
         if chance.random() < 0.6:
             events.append(recorded(step, document, seq=seq))
@@ -135,7 +140,7 @@ async def write_bare(url: str, batches: Sequence[tuple[list[tuple[Any, ...]], li
         for step_rows, task_rows in batches:
             async with connection.transaction():
                 await set_generation(connection)
-                await steps.write(connection, step_rows)
+                await steps.write(connection, step_rows, lambda: None)
                 await tasks.write(connection, task_rows)
         seconds = time.perf_counter() - began
     await pool.close()
@@ -147,9 +152,9 @@ async def record_rows(url: str, log: Sequence[LogRecord], per_apply: int) -> Rec
     recorder = Recorder()
     write_steps, write_tasks = steps.write, tasks.write
 
-    async def keep_steps(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def keep_steps(connection: Any, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
         recorder.batches.append((list(rows), []))
-        await write_steps(connection, rows)
+        await write_steps(connection, rows, meanwhile)
 
     async def keep_tasks(connection: Any, rows: Sequence[TaskRow]) -> None:
         recorder.batches[-1][1].extend(msgspec.structs.replace(row) for row in rows)
@@ -179,7 +184,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--per-apply", type=int, default=200, help="records of ten events in one transaction")
+    parser.add_argument("--per-apply", type=int, default=800, help="records of ten events in one transaction")
     parser.add_argument("--profile", action="store_true", help="only the projector, for py-spy or cProfile")
     options = parser.parse_args()
     admin = os.environ["AMS_TEST_POSTGRES_URL"]

@@ -46,7 +46,9 @@ class StepsProjection(TransactionalProjection):
     def reader(self, *, buried: Buried, events_max: int | None) -> StepsReader:
         return StepsReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
 
-    async def write(self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str) -> Callable[[], None]:
+    async def write(
+        self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str, meanwhile: Callable[[], None]
+    ) -> Callable[[], None]:
         work = reader.work
         gone: dict[ClaimKey, set[str]] = {}
         deleted: list[TaskKey] = []
@@ -63,7 +65,7 @@ class StepsProjection(TransactionalProjection):
             delivered = await _deliveries(connection, work)
             await Rules(connection, work.tasks, made, held).settle(gone)
             failpoint("after_rules")
-            rows = await _write_steps_and_tasks(connection, work, partition)
+            rows = await _write_steps_and_tasks(connection, work, partition, meanwhile)
             await producers.merge(connection, delivered)
             failpoint("after_producers")
         agents_seen = await self._write_agents(connection, work, generation)
@@ -164,7 +166,7 @@ async def _deliveries(connection: Connection, work: Work) -> dict[producers.Prod
     return delivered
 
 
-async def _write_steps_and_tasks(connection: Connection, work: Work, partition: int) -> list[TaskRow]:
+async def _write_steps_and_tasks(connection: Connection, work: Work, partition: int, meanwhile: Callable[[], None]) -> list[TaskRow]:
     failpoint("before_copy")
     step_rows = [
         steps.row_of(
@@ -181,17 +183,32 @@ async def _write_steps_and_tasks(connection: Connection, work: Work, partition: 
         for step in task.steps.values()
         if step.changed
     ]
+    rows: list[TaskRow] = []
+    rootless: list[TaskWork] = []
+
+    def show() -> None:
+        for task in work.tasks.values():
+            rows.append(_show(task, partition, rootless))
+        meanwhile()
+
     if step_rows:
-        await steps.write(connection, step_rows)
+        await steps.write(connection, step_rows, show)
+    else:
+        show()
     failpoint("after_copy")
-    rows = [await _task_row(connection, task, partition) for task in work.tasks.values()]
+    for task in rootless:
+        await _ask_for_root(connection, task)
     await tasks.write(connection, rows)
     failpoint("after_task_rows")
     return rows
 
 
-async def _task_row(connection: Connection, task: TaskWork, partition: int) -> TaskRow:
-    row = task.row if task.row is not None else _new_row(task, partition)
+def _show(task: TaskWork, partition: int, rootless: list[TaskWork]) -> TaskRow:
+    """The task's row after the batch. Those whose root is to be looked for are put on the list."""
+    if task.row is None:
+        task.row = _new_row(task, partition)
+    row = task.row
+    add_totals(row, task)
     if task.events:
         row.last_offset = task.last_offset
         row.seen_at_us = max(row.seen_at_us, task.seen_at_us)
@@ -202,30 +219,42 @@ async def _task_row(connection: Connection, task: TaskWork, partition: int) -> T
         if stamp is not None and (known.stamp is None or stamp > known.stamp):
             known = task.state
             show_document(row, known)
-        await _choose_root(connection, task, row)
-        add_totals(row, task)
+        root = task.steps.get(row.root_step_id) if row.root_step_id is not None else None
+        if root is not None and _sank(root):  # a row that is not loaded may be the earliest now
+            rootless.append(task)
+        else:
+            _choose_root(task, row, root)
         show_status(row, known)
-    else:
-        add_totals(row, task)
     return row
 
 
-async def _choose_root(connection: Connection, task: TaskWork, row: TaskRow) -> None:
+def _choose_root(task: TaskWork, row: TaskRow, root: StepWork | None) -> None:
     """The earliest parentless step. Nothing to do unless one of them, or the one so far, changed."""
-    root = task.steps.get(row.root_step_id) if row.root_step_id is not None else None
     known = [step for step in task.steps.values() if _parentless(step)]
-    if not any(step.redocumented for step in known) and (root is None or not root.changed):
-        return
-    if root is not None and _sank(root) and task.day is not None:  # a row that is not loaded may be the earliest now
-        earliest = await steps.earliest_root(connection, row.project_id, row.task_id, task.day)
-        known = [] if earliest is None else [task.steps.setdefault(earliest.step_id, StepWork.of(earliest))]
-    ranked = sorted((root_rank(step.step_id, step.state.document), step.step_id) for step in known if step.state.document is not None)
-    if not ranked:
+    if any(step.redocumented for step in known) or (root is not None and root.changed):
+        _show_earliest(row, known)
+
+
+def _show_earliest(row: TaskRow, parentless: list[StepWork]) -> None:
+    best = min(parentless, key=_rank, default=None)
+    if best is None or best.state.document is None:
         show_no_root(row)
-        return
-    best = task.steps[ranked[0][1]]
-    if best.state.document is not None:
+    else:
         show_root(row, best.step_id, best.state.document, best.state.status)
+
+
+async def _ask_for_root(connection: Connection, task: TaskWork) -> None:
+    """After the steps are written: the table knows all parentless ones."""
+    if task.row is None or task.day is None:
+        return
+    earliest = await steps.earliest_root(connection, *task.key, task.day)
+    _show_earliest(task.row, [] if earliest is None else [task.steps.get(earliest.step_id) or StepWork.of(earliest)])
+    show_status(task.row, task.row.state)
+
+
+def _rank(step: StepWork) -> tuple[bool, int, int, str]:
+    document = step.state.document
+    return (True, 0, 0, step.step_id) if document is None else root_rank(step.step_id, document)
 
 
 def _sank(root: StepWork) -> bool:

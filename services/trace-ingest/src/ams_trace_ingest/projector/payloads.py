@@ -13,7 +13,7 @@ from ams_contracts.events import Batch, PayloadStored
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.projector.reading import NOT_ZERO, Buried, ReaderBase
+from ams_trace_ingest.projector.reading import NIL_STEP, Buried, ReaderBase
 from ams_trace_ingest.projector.transaction import TransactionalProjection
 from ams_trace_ingest.store import days, payloads, producers
 from ams_trace_ingest.store.connections import Connection
@@ -39,7 +39,7 @@ class PayloadsReader(ReaderBase):
             return "wrong_topic"
         if batch.task_id is None:
             return "no_task"
-        if NOT_ZERO.search(event.step_id) is None:
+        if event.step_id == NIL_STEP:
             return "nil_id"
         work = self.task_work(record, batch)
         work.events += 1
@@ -62,7 +62,9 @@ class PayloadsProjection(TransactionalProjection):
     def reader(self, *, buried: Buried, events_max: int | None) -> PayloadsReader:
         return PayloadsReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
 
-    async def write(self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str) -> Callable[[], None]:  # noqa: ARG002  the frame's signature
+    async def write(  # noqa: D102
+        self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str, meanwhile: Callable[[], None]  # noqa: ARG002  the frame's signature
+    ) -> Callable[[], None]:
         work = reader.work
         if work.tasks and isinstance(reader, PayloadsReader):
             await days.share_deletions(connection)
@@ -72,7 +74,7 @@ class PayloadsProjection(TransactionalProjection):
             rows = [_row(task, step_id, event, found) for (task, step_id, _), event in reader.newest.items() if task in work.tasks]
             failpoint("before_copy")
             if rows:
-                await payloads.write(connection, rows)
+                await payloads.write(connection, rows, meanwhile)
             failpoint("after_copy")
             work.duplicates += sum(task.duplicates for task in work.tasks.values())
             delivered = {(*key, instance_id): sent for key, task in work.tasks.items() for instance_id, sent in task.producers.items()}

@@ -40,7 +40,8 @@ Buried = Mapping[tuple[int, int], tuple[str, str]]
 
 _NOTHING_BURIED: Buried = {}
 _NIL_PROJECT = "00000000-0000-0000-0000-000000000000"
-NOT_ZERO = re.compile(r"[^0]")
+NIL_TASK = "0" * 32
+NIL_STEP = "0" * 16
 
 
 class ReaderBase:
@@ -71,7 +72,7 @@ class ReaderBase:
             mended, replaced = (record.value, frozenset[int]()) if record.value is None else mend(record.value)
             decoded = decode_batch(mended)
             batch = decoded.batch
-            if batch.project_id == _NIL_PROJECT or (batch.task_id is not None and NOT_ZERO.search(batch.task_id) is None):
+            if batch.project_id == _NIL_PROJECT or batch.task_id == NIL_TASK:
                 raise MalformedError("nil_id", "the project or task id is all zeros")  # noqa: TRY301  answered like all that is malformed
         except MalformedError as error:
             self.work.events += 1
@@ -157,7 +158,7 @@ class StepsReader(ReaderBase):
             return "no_task"
         if kind is PayloadStored:
             return "wrong_topic"
-        if kind in _STEP_KINDS and NOT_ZERO.search(event.step_id) is None:
+        if kind in _STEP_KINDS and event.step_id == NIL_STEP:
             return "nil_id"
         work = self.task_work(record, batch)
         work.events += 1

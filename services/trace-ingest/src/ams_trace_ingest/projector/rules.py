@@ -6,6 +6,7 @@ R2 asks for a step's descendants and R3 for other tasks' claims, so what is stor
 
 from collections.abc import Iterable, Mapping
 
+from ams_contracts.documents import StepType
 from ams_trace_ingest.projector.working import StepWork, TaskWork
 from ams_trace_ingest.rollup import (
     DEPTH_MAX,
@@ -83,7 +84,6 @@ class Rules:
         self._dirty: dict[TaskKey, set[str]] = {}
         self._neighbours: dict[StepKey, Neighbour] = {}
         self._missing: set[StepKey] = set()
-        self._expanded: set[StepKey] = set()
         self._recount: dict[StepKey, StepWork] = {}
 
     async def settle(self, gone: Mapping[ClaimKey, set[str]]) -> None:
@@ -159,44 +159,58 @@ class Rules:
             step.wrapper = step.shadowed = wrapper
 
     async def _load_above(self) -> None:
+        climbs = {
+            (key, node.parent_step_id)
+            for key, tree in self._trees.items()
+            for start in self._dirty[key]
+            if (node := tree.get(start)) is not None and node.parent_step_id is not None
+        }
+        climbs |= {(key, start) for key, tree in self._trees.items() for start in self._dirty[key] if start not in tree}  # parents of before
         for _ in range(DEPTH_MAX):
-            wanted = {
-                (key, step_id)
-                for key, tree in self._trees.items()
-                for start in self._dirty[key]
-                if (step_id := self._first_unknown_above(key, tree, start)) is not None
-            }
+            ends = {climb: unknown for climb in climbs if (unknown := self._first_unknown(*climb)) is not None}
+            wanted = {(key, unknown) for (key, _), unknown in ends.items()}
             if not wanted:
                 return
-            self._missing |= wanted - self._put(await steps_table.load_nodes(self._connection, self._places(wanted)))
+            found = self._put(await steps_table.load_above(self._connection, self._places(wanted)))
+            parents = {
+                (key, node.parent_step_id)
+                for key, step_id in found
+                if (node := self._neighbours[key, step_id].node).type not in STOP_TYPES and node.parent_step_id is not None
+            }
+            self._missing |= (wanted | parents) - found
+            climbs = set(ends)
 
-    def _first_unknown_above(self, key: TaskKey, tree: Tree, start: str) -> str | None:
-        """The next ancestor to load: not known, not known to be missing, and beneath the first stop type."""
+    def _first_unknown(self, key: TaskKey, step_id: str | None) -> str | None:
+        """From a step upwards, the first that is to be loaded: not known, not known to be missing, and not above a stop type."""
+        tree = self._trees[key]
         seen: set[str] = set()
-        step_id: str | None = start
         while step_id is not None and step_id not in seen and len(seen) <= DEPTH_MAX:
             seen.add(step_id)
             node = tree.get(step_id)
             if node is None:
                 return None if (key, step_id) in self._missing else step_id
-            if step_id != start and node.type in STOP_TYPES:
+            if node.type in STOP_TYPES:
                 return None
             step_id = node.parent_step_id
         return None
 
     async def _load_below(self, suspects: dict[TaskKey, set[str]]) -> None:
-        for _ in range(DEPTH_MAX):
-            wanted = {
-                (key, step_id) for key, tree in self._trees.items() for start in suspects[key] for step_id in self._unexpanded(key, tree, start)
-            }
-            if not wanted:
-                return
-            self._expanded |= wanted
-            self._put(await steps_table.load_children(self._connection, self._places(wanted)))
+        frontier = {(key, step_id) for key, starts in suspects.items() for start in starts for step_id in self._around(key, start)}
+        expanded: set[StepKey] = set()
+        while frontier:
+            expanded |= frontier
+            found = self._put(await steps_table.load_below(self._connection, self._places(frontier)))
+            expanded |= {step for step in found if step[1] not in self._tasks[step[0]].steps}  # the query went on beneath these by itself
+            below = {(key, step_id) for key, start in found for step_id in self._around(key, start)}
+            frontier = {step for step in below - expanded if self._kind(*step) not in STOP_TYPES}
 
-    def _unexpanded(self, key: TaskKey, tree: Tree, start: str) -> list[str]:
-        around = [start, *(node.step_id for node in tree.descendants(start))]
-        return [step_id for step_id in around if (key, step_id) not in self._expanded]
+    def _around(self, key: TaskKey, start: str) -> list[str]:
+        """A step and what is known beneath it, down to the next stop types."""
+        return [start, *(node.step_id for node in self._trees[key].descendants(start))]
+
+    def _kind(self, key: TaskKey, step_id: str) -> StepType | None:
+        node = self._trees[key].get(step_id)
+        return None if node is None else node.type
 
     def _places(self, wanted: Iterable[StepKey]) -> list[StepPlace]:
         return [(*key, step_id, day) for key, step_id in wanted if (day := self._tasks[key].day) is not None]

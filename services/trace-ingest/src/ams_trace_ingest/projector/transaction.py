@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import asyncpg
 
@@ -20,7 +21,24 @@ from ams_trace_ingest.store.connections import Connection, UnencodableError, set
 DATA_ERROR_CLASSES = frozenset({"21", "22", "23", "54"})
 TIMEOUT_STATES = frozenset({"57014", "25P04", "25P03"})  # cancelled, transaction timeout, idle in transaction
 ACQUIRE_TIMEOUT_SECONDS = 5
-RECORDS_UNLIMITED = INT64_MAX
+CHUNK_BYTES_MAX = 768 * 1024  # some 1,500 events: large enough for COPY, small enough to read the next one while Postgres writes this one
+
+
+def _nothing() -> None:
+    pass
+
+
+def split(records: list[LogRecord], records_max: int) -> list[list[LogRecord]]:
+    """Records in order, in chunks of at most so many, and of not much more than ``CHUNK_BYTES_MAX``."""
+    chunks: list[list[LogRecord]] = []
+    room = 0
+    for record in records:
+        if room <= 0 or len(chunks[-1]) >= records_max:
+            chunks.append([])
+            room = CHUNK_BYTES_MAX
+        chunks[-1].append(record)
+        room -= len(record.value or b"")
+    return chunks
 
 
 class _TrialOverError(Exception):
@@ -47,8 +65,17 @@ class TransactionalProjection:
         """A reader of this projection's topic."""
         raise NotImplementedError
 
-    async def write(self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str) -> Callable[[], None]:
+    async def write(
+        self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str, meanwhile: Callable[[], None]
+    ) -> Callable[[], None]:
         """Write what the reader has read, within the transaction that holds the position.
+
+        Args:
+            connection: In the transaction.
+            reader: Has read.
+            partition: Of the records.
+            generation: Of the tables.
+            meanwhile: Work for this process, to be called once while Postgres is busy.
 
         Returns:
             What to do once it is committed.
@@ -61,32 +88,52 @@ class TransactionalProjection:
             return await positions.load(connection, self.projection, topic, partitions)
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
-        fresh = [record for record in records if record.offset >= expected]
         position = expected
-        records_max = self._records_max.get(partition, RECORDS_UNLIMITED)
-        while fresh:
-            chunk, fresh = fresh[:records_max], fresh[records_max:]
+        chunks = split([record for record in records if record.offset >= expected], self._records_max.get(partition, INT64_MAX))
+        ahead: list[ReaderBase] = []
+        for chunk, following in zip_longest(chunks, chunks[1:], fillvalue=None):
+            if chunk is None:
+                break
+            reader = ahead.pop() if ahead else None
+
+            def read_ahead(following: list[LogRecord] | None = following) -> None:
+                if following is not None and not ahead:
+                    ahead.append(self._read(following, {}))
+
             try:
-                position = await self._apply(topic, partition, chunk, position)
+                position = await self._apply(topic, partition, chunk, position, reader, read_ahead)
             except (TimeoutError, asyncpg.PostgresError) as error:
                 if _is_timeout(error):  # a batch that always times out would come back for ever
-                    self._records_max[partition] = max(1, min(records_max, len(chunk)) // 2)
+                    self._records_max[partition] = max(1, len(chunk) // 2)
                 raise
         self._records_max.pop(partition, None)
         return position
 
-    async def _apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+    async def _apply(
+        self,
+        topic: str,
+        partition: int,
+        records: list[LogRecord],
+        expected: int,
+        reader: ReaderBase | None = None,
+        meanwhile: Callable[[], None] = _nothing,
+    ) -> int:
         try:
-            return await self._transact(topic, partition, records, expected, {})
+            return await self._transact(topic, partition, records, expected, reader or self._read(records, {}), meanwhile=meanwhile)
         except (asyncpg.PostgresError, UnencodableError) as error:
             if not is_data_error(error):
                 raise
             if len(records) == 1:
                 buried = await self._find_bad(topic, partition, records[0], expected, error)
-                return await self._transact(topic, partition, records, expected, buried)
+                return await self._transact(topic, partition, records, expected, self._read(records, buried))
         middle = len(records) // 2
         position = await self._apply(topic, partition, records[:middle], expected)
         return await self._apply(topic, partition, records[middle:], position)
+
+    def _read(self, records: list[LogRecord], buried: Buried, events_max: int | None = None) -> ReaderBase:
+        reader = self.reader(buried=buried, events_max=events_max)
+        reader.read(records)
+        return reader
 
     async def _find_bad(
         self, topic: str, partition: int, record: LogRecord, expected: int, error: Exception
@@ -115,7 +162,7 @@ class TransactionalProjection:
         self, topic: str, partition: int, record: LogRecord, expected: int, buried: Buried, events_max: int | None
     ) -> Exception | None:
         try:
-            await self._transact(topic, partition, [record], expected, buried, events_max=events_max, trial=True)
+            await self._transact(topic, partition, [record], expected, self._read([record], buried, events_max), trial=True)
         except (asyncpg.PostgresError, UnencodableError) as error:
             if not is_data_error(error):
                 raise
@@ -130,22 +177,21 @@ class TransactionalProjection:
         partition: int,
         records: list[LogRecord],
         expected: int,
-        buried: Buried,
+        reader: ReaderBase,
         *,
-        events_max: int | None = None,
+        meanwhile: Callable[[], None] = _nothing,
         trial: bool = False,
     ) -> int:
         started = time.perf_counter()
         last = records[-1]
-        reader = self.reader(buried=buried, events_max=events_max)
-        work = reader.read(records)
+        work = reader.work
         failpoint("before_begin")
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
             async with connection.transaction():
                 generation = await set_generation(connection)
                 await positions.lock(connection, self.projection, topic, partition, expected)
                 failpoint("after_lock")
-                committed = await self.write(connection, reader, partition=partition, generation=generation)
+                committed = await self.write(connection, reader, partition=partition, generation=generation, meanwhile=meanwhile)
                 if work.letters:
                     await dead_letters.insert(connection, work.letters)
                     failpoint("after_letters")

@@ -1,6 +1,7 @@
 """The writer's connections, and the generation of tables that a transaction works on."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import asyncpg
@@ -53,6 +54,22 @@ async def copy_rows(connection: Connection, table: str, rows: Iterable[tuple[Any
         await connection.copy_records_to_table(table, records=rows, columns=list(columns))
     except (TypeError, ValueError, OverflowError) as error:
         raise UnencodableError(f"{type(error).__name__}: {error}") from error
+
+
+async def execute_meanwhile(connection: Connection, statement: str, meanwhile: Callable[[], None]) -> None:
+    """Execute a long statement, and do something here while Postgres is at it.
+
+    Args:
+        connection: In a transaction.
+        statement: Without arguments.
+        meanwhile: Does not touch the connection.
+    """
+    execution = asyncio.ensure_future(connection.execute(statement))
+    try:
+        await asyncio.sleep(0)  # now it is sent
+        meanwhile()
+    finally:
+        await execution
 
 
 class UnencodableError(Exception):

@@ -1,12 +1,12 @@
 """Payloads as rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
 from ams_contracts.tables import step_payloads
 from ams_trace_ingest.store.columns import names, upsert
-from ams_trace_ingest.store.connections import Connection, copy_rows
+from ams_trace_ingest.store.connections import Connection, copy_rows, execute_meanwhile
 
 COLUMNS = names(step_payloads)
 _UPSERT = upsert(
@@ -16,18 +16,16 @@ _UPSERT = upsert(
 _DELETE = "DELETE FROM step_payloads WHERE project_id = $1 AND task_id = $2 AND day = $3"
 
 
-async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+async def write(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
     """Insert payloads; of two for one slot the newer one stays.
 
     Args:
         connection: In a transaction.
         rows: Values in the order of ``COLUMNS``, each slot once.
-
-    Returns:
-        How many rows are new or changed.
+        meanwhile: Called while Postgres is busy.
     """
     await copy_rows(connection, "step_payloads_staging", rows, COLUMNS)
-    return int((await connection.execute(_UPSERT)).rsplit(" ", 1)[1])
+    await execute_meanwhile(connection, _UPSERT, meanwhile)
 
 
 async def delete(connection: Connection, project_id: str, task_id: str, day: date) -> None:

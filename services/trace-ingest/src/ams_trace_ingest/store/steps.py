@@ -1,6 +1,6 @@
 """Steps as rows and back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
@@ -12,9 +12,9 @@ from ams_contracts.documents import BILLABLE_TYPES, CostSource, Failure, Slot, S
 from ams_contracts.fold import Progress, Stamp, StepState
 from ams_contracts.ids import Word
 from ams_contracts.tables import steps
-from ams_trace_ingest.rollup import Counted, Node
-from ams_trace_ingest.store.columns import names, upsert
-from ams_trace_ingest.store.connections import Connection, copy_rows
+from ams_trace_ingest.rollup import DEPTH_MAX, STOP_TYPES, Counted, Node
+from ams_trace_ingest.store.columns import array_literal, names, upsert
+from ams_trace_ingest.store.connections import Connection, copy_rows, execute_meanwhile
 
 COLUMNS = names(steps)
 UPSERT = upsert(steps)
@@ -24,8 +24,24 @@ _FEW = "s.project_id, s.task_id, s.step_id, s.parent_step_id, s.type, s.rest, s.
 _WANTED = "unnest($1::text[], $2::text[], $3::text[], $4::date[]) AS wanted (project_id, task_id, step_id, day)"
 _SAME = "s.project_id = wanted.project_id AND s.task_id = wanted.task_id AND s.day = wanted.day"
 _BY_ID = f"SELECT {_ALL} FROM {_WANTED} JOIN steps s ON {_SAME} AND s.step_id = wanted.step_id"
-_NODES = f"SELECT {_FEW} FROM {_WANTED} JOIN steps s ON {_SAME} AND s.step_id = wanted.step_id WHERE s.stamp_phase IS NOT NULL"
-_CHILDREN = f"SELECT {_FEW} FROM {_WANTED} JOIN steps s ON {_SAME} AND s.parent_step_id = wanted.step_id WHERE s.stamp_phase IS NOT NULL"
+_STOPS = "(" + ", ".join(f"'{kind}'" for kind in sorted(STOP_TYPES)) + ")"
+_OF_TASK = "s.project_id = near.project_id AND s.task_id = near.task_id AND s.day = near.day"
+_ABOVE = f"""
+WITH RECURSIVE near AS (
+    SELECT {_FEW}, s.day, 1 AS depth FROM {_WANTED} JOIN steps s ON {_SAME} AND s.step_id = wanted.step_id WHERE s.stamp_phase IS NOT NULL
+    UNION
+    SELECT {_FEW}, s.day, near.depth + 1 FROM near JOIN steps s ON {_OF_TASK} AND s.step_id = near.parent_step_id
+    WHERE near.type NOT IN {_STOPS} AND near.depth < {DEPTH_MAX} AND s.stamp_phase IS NOT NULL
+)
+SELECT * FROM near"""
+_BELOW = f"""
+WITH RECURSIVE near AS (
+    SELECT {_FEW}, s.day, 1 AS depth FROM {_WANTED} JOIN steps s ON {_SAME} AND s.parent_step_id = wanted.step_id WHERE s.stamp_phase IS NOT NULL
+    UNION
+    SELECT {_FEW}, s.day, near.depth + 1 FROM near JOIN steps s ON {_OF_TASK} AND s.parent_step_id = near.step_id
+    WHERE near.type NOT IN {_STOPS} AND near.depth < {DEPTH_MAX} AND s.stamp_phase IS NOT NULL
+)
+SELECT * FROM near"""
 _EARLIEST_ROOT = f"""SELECT {_ALL} FROM steps s
 WHERE s.project_id = $1 AND s.task_id = $2 AND s.day = $3 AND s.parent_step_id IS NULL AND s.stamp_phase IS NOT NULL
 ORDER BY s.started_at_us NULLS LAST, s.seq, s.step_id LIMIT 1"""
@@ -100,7 +116,7 @@ def row_of(
         tokens_in, tokens_out, document.cost_nusd, document.cost_source, document.tool_name,
         None if error is None else error.type, None if error is None else error.message,
         document.preview_input, document.preview_output, document.conversation_id, document.user_id, document.environment,
-        encode(document.tags).decode() if document.tags else None, document.flags, _rest_of(document),
+        encode(document.tags).decode() if document.tags else None, array_literal(document.flags), _rest_of(document),
         *counts,
     )  # fmt: skip
 
@@ -109,7 +125,7 @@ def row_of(
 _NO_DOCUMENT: tuple[Any, ...] = (
     None, StepType.SPAN.value, None, "", None, None,
     None, None, None, None, None, 0, None, None, None, None,
-    None, CostSource.UNKNOWN.value, None, None, None, None, None, None, None, None, None, [], "{}",
+    None, CostSource.UNKNOWN.value, None, None, None, None, None, None, None, None, None, "{}", "{}",
 )  # fmt: skip
 
 
@@ -285,14 +301,14 @@ async def load(connection: Connection, places: Sequence[StepPlace]) -> list[Stor
     return [StoredStep(row) for row in await connection.fetch(_BY_ID, *_columns(places))] if places else []
 
 
-async def load_nodes(connection: Connection, places: Sequence[StepPlace]) -> list[Neighbour]:
-    """The same, and no more of them than the roll-up rules need."""
-    return await _neighbours(connection, _NODES, places)
+async def load_above(connection: Connection, places: Sequence[StepPlace]) -> list[Neighbour]:
+    """The steps at these places and what is above them, up to and with the first stop type or missing parent (may repeat)."""
+    return await _neighbours(connection, _ABOVE, places)
 
 
-async def load_children(connection: Connection, places: Sequence[StepPlace]) -> list[Neighbour]:
-    """Those whose parent is one of these."""
-    return await _neighbours(connection, _CHILDREN, places)
+async def load_below(connection: Connection, places: Sequence[StepPlace]) -> list[Neighbour]:
+    """What is beneath these places, down to and with the next stop types (may repeat)."""
+    return await _neighbours(connection, _BELOW, places)
 
 
 async def _neighbours(connection: Connection, query: str, places: Sequence[StepPlace]) -> list[Neighbour]:
@@ -308,15 +324,16 @@ async def earliest_root(connection: Connection, project_id: str, task_id: str, d
     return None if row is None else StoredStep(row)
 
 
-async def stage(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """COPY rows into the staging table."""
+async def write(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
+    """Insert rows, or replace those that are there.
+
+    Args:
+        connection: In a transaction.
+        rows: Values in the order of ``COLUMNS``, each step once.
+        meanwhile: Called while Postgres is busy.
+    """
     await copy_rows(connection, "steps_staging", rows, COLUMNS)
-
-
-async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows, or replace those that are there."""
-    await stage(connection, rows)
-    await connection.execute(UPSERT)
+    await execute_meanwhile(connection, UPSERT, meanwhile)
 
 
 async def delete(connection: Connection, project_id: str, task_id: str, day: date) -> set[str]:

@@ -12,10 +12,11 @@ from ams_contracts.documents import Failure, Status, TaskDocument
 from ams_contracts.fold import Stamp, TaskState
 from ams_contracts.tables import tasks
 from ams_contracts.views import Task, usd
-from ams_trace_ingest.store.columns import names, quoted, upsert
+from ams_trace_ingest.store.columns import array_literal, names, quoted, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows
 
 COLUMNS = names(tasks)
+_FLAGS = COLUMNS.index("flags")
 _UPSERT = upsert(tasks)
 _SELECT = f"SELECT {', '.join(f't.{quoted(name)}' for name in COLUMNS)}"
 _LOCK = f"""{_SELECT} FROM unnest($1::text[], $2::text[]) AS wanted (project_id, task_id)
@@ -143,13 +144,19 @@ async def lock(connection: Connection, keys: Sequence[TaskKey]) -> dict[TaskKey,
 
 async def write(connection: Connection, rows: Sequence[TaskRow]) -> None:
     """Insert rows, or replace those that are there (and locked)."""
-    await copy_rows(connection, "tasks_staging", [msgspec.structs.astuple(row) for row in rows], COLUMNS)
+    await copy_rows(connection, "tasks_staging", [_values(row) for row in rows], COLUMNS)
     await connection.execute(_UPSERT)
 
 
 async def exists(connection: Connection, project_id: str, task_id: str) -> bool:
     """Whether the task has a row."""
     return await connection.fetchval("SELECT EXISTS (SELECT FROM tasks WHERE project_id = $1 AND task_id = $2)", project_id, task_id)
+
+
+def _values(row: TaskRow) -> tuple[Any, ...]:
+    values = list(msgspec.structs.astuple(row))
+    values[_FLAGS] = array_literal(row.flags)
+    return tuple(values)
 
 
 async def delete(connection: Connection, key: TaskKey) -> None:
