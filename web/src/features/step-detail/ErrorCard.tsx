@@ -24,7 +24,8 @@ export function ErrorCard({ error, stack }: ErrorCardProps) {
       </header>
       {error.message ? <p className="error-message">{error.message}</p> : null}
       {groups.length > 0 ? (
-        <div className="stack">
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it
+        <div className="stack" tabIndex={0}>
           {groups.map((group, index) => (
             <Frames key={index} group={group} />
           ))}

@@ -113,7 +113,8 @@ function Table({ rows }: { rows: string[] }) {
       .map((cell) => cell.trim()),
   );
   return (
-    <div className="md-table">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it
+    <div className="md-table" tabIndex={0}>
       <table>
         <thead>
           <tr>

@@ -1,0 +1,232 @@
+"""The explorer in a real browser against the whole platform: what an agent does appears while it does it."""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from tests.chromium import Chromium
+from tests.installation import Platform
+
+pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+AXE_RUN = "axe.run(document).then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
+PATIENCE_MS = 20_000
+# every line on stdin lets the agent take its next step: the test decides when something happens
+AGENT = """
+import ams
+
+ams.init(heartbeat_seconds=0.5)
+
+
+@ams.tool
+def lookup(city: str) -> dict[str, int]:
+    if city == "Atlantis":
+        raise LookupError("no such city: Atlantis")
+    return {"celsius": 21}
+
+
+with ams.task("Weather report", tags={"tier": "gold"}) as task:
+    with ams.step("guide", type="agent") as guide:
+        guide.input = "How warm is it in Paris?"
+        print(task.task_id, flush=True)
+        input()
+        try:
+            lookup("Atlantis")
+        except LookupError:
+            lookup("Paris")
+        with ams.llm("answer", input=[{"role": "user", "content": "How warm is it?"}]) as step:
+            step.delta("It is **21** ")
+            input()
+            step.delta("degrees")
+            step.output = "It is **21** degrees"
+        guide.output = "21 degrees"
+assert ams.flush(30).complete
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Chromium) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**chromium.launch_options())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, platform: Platform) -> Iterator[Page]:
+    """A page of a new person, who has just registered; faults of the page fail the test."""
+    faults: list[str] = []
+    context = browser.new_context(base_url=platform.url, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    name = f"u{uuid.uuid4().hex[:12]}"
+    page.goto("/register")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Email").fill(f"{name}@example.org")
+    page.get_by_label("Password").fill("a long and plain sentence")
+    page.get_by_role("button", name="Register").click()
+    expect(page.get_by_role("heading", name="Send the first task")).to_be_visible(timeout=PATIENCE_MS)
+    yield page
+    context.close()
+    assert faults == []
+
+
+def make_key(page: Page) -> str:
+    """Press the button of an empty project; the key that it shows."""
+    page.get_by_role("button", name="Make a key").click()
+    return page.locator(".key-call code").inner_text()
+
+
+@contextmanager
+def agent(platform: Platform, key: str, folder: Path) -> Generator[subprocess.Popen[str]]:
+    """A program that sends a task, one line of stdin after the other."""
+    program = folder / "agent.py"
+    program.write_text(AGENT)
+    environment = {**os.environ, "AMS_ENDPOINT": platform.url, "AMS_API_KEY": key, "AMS_SPOOL_DIR": str(folder / "spool")}
+    with subprocess.Popen(
+        [sys.executable, str(program)], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def go_on(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def task_id_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator("[role=treegrid] [role=row]").filter(has=page.get_by_text(name, exact=True))
+
+
+def test_a_task_appears_grows_and_ends_without_a_reload(page: Page, platform: Platform, tmp_path: Path) -> None:
+    page.evaluate("window.notReloaded = true")
+
+    with agent(platform, make_key(page), tmp_path) as process:
+        task_id_of(process)
+        page.get_by_role("link", name="Weather report").click(timeout=PATIENCE_MS)
+        expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+        expect(row(page, "answer")).to_have_count(0)
+
+        go_on(process)
+        expect(row(page, "answer")).to_be_visible(timeout=PATIENCE_MS)
+        expect(row(page, "lookup")).to_have_count(2)
+        row(page, "answer").click()
+        detail = page.locator("#detail")
+        expect(detail.get_by_text("Output, being written")).to_be_visible(timeout=PATIENCE_MS)
+
+        go_on(process)
+        assert process.wait(60) == 0
+
+    expect(page.locator(".task-bar .pill")).to_contain_text("ok", timeout=PATIENCE_MS)
+    expect(detail.get_by_text("It is 21 degrees")).to_be_visible(timeout=PATIENCE_MS)
+    assert page.evaluate("window.notReloaded") is True
+
+
+def test_an_address_leads_to_its_step_and_the_keyboard_to_the_error(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path) as process:
+        task_id = task_id_of(process)
+        go_on(process)
+        go_on(process)
+        assert process.wait(60) == 0
+    page.goto(f"/t/{task_id}")
+    expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+
+    page.keyboard.press("e")
+
+    card = page.get_by_role("region", name="Error")
+    expect(card).to_contain_text("no such city: Atlantis", timeout=PATIENCE_MS)
+    page.goto(page.url)
+    expect(card).to_contain_text("LookupError", timeout=PATIENCE_MS)
+    expect(page.locator("[role=row][aria-selected=true]")).to_contain_text("lookup")
+    page.keyboard.press("Escape")
+    expect(card).to_have_count(0)
+
+
+def test_a_silent_agent_is_told(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path) as process:
+        task_id_of(process)
+        page.get_by_role("link", name="Weather report").click(timeout=PATIENCE_MS)
+        expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+        process.kill()
+
+    expect(row(page, "guide")).to_contain_text("no event for", timeout=30_000)
+
+
+def test_another_persons_project_is_not_found(page: Page, browser: Browser, platform: Platform) -> None:
+    address = page.url
+    make_key(page)
+    context = browser.new_context(base_url=platform.url)
+    stranger = context.new_page()
+    name = f"u{uuid.uuid4().hex[:12]}"
+    stranger.goto("/register")
+    for label, value in (("Username", name), ("Email", f"{name}@example.org"), ("Password", "a long and plain sentence")):
+        stranger.get_by_label(label).fill(value)
+    stranger.get_by_role("button", name="Register").click()
+    expect(stranger.get_by_role("heading", name="Send the first task")).to_be_visible(timeout=PATIENCE_MS)
+
+    stranger.goto(address)
+
+    expect(stranger.get_by_role("heading", name="No such project")).to_be_visible(timeout=PATIENCE_MS)
+    context.close()
+
+
+def test_wrong_words_at_the_door_are_explained(browser: Browser, platform: Platform) -> None:
+    context = browser.new_context(base_url=platform.url)
+    page = context.new_page()
+    page.goto("/projects")
+    page.get_by_label("Username or email").fill("nobody")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("Password is needed.")).to_be_visible()
+
+    page.get_by_label("Password").fill("wrong wrong wrong")
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("wrong", timeout=PATIENCE_MS)
+    context.close()
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `npm ci` in web/")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_fault_that_axe_finds(page: Page, platform: Platform, tmp_path: Path, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    with agent(platform, make_key(page), tmp_path) as process:
+        task_id_of(process)
+        go_on(process)
+        go_on(process)
+        assert process.wait(60) == 0
+
+    def faults() -> list[list[str]]:
+        page.evaluate(AXE.read_text())
+        return page.evaluate(AXE_RUN)
+
+    expect(page.get_by_role("link", name="Weather report")).to_be_visible(timeout=PATIENCE_MS)
+    assert faults() == []
+    page.get_by_role("link", name="Weather report").click()
+    expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+    page.keyboard.press("e")
+    expect(page.get_by_role("region", name="Error")).to_be_visible(timeout=PATIENCE_MS)
+    assert faults() == []
+    page.keyboard.press("v")
+    expect(page.get_by_role("grid", name="Steps in order of time")).to_be_visible()
+    assert faults() == []
+    page.get_by_role("link", name="API keys").click()
+    expect(page.get_by_role("cell", name="first key")).to_be_visible(timeout=PATIENCE_MS)
+    assert faults() == []
