@@ -1,5 +1,6 @@
 """What both encodings share: checks of one span, and the structures around it."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from ams_trace_ingest.intake.otlp_values import (
 from ams_trace_ingest.mapping.spans import Dropped, Resource, Scope, ScopedSpans, Span
 
 _encode = msgspec.json.Encoder().encode
-_HEX = frozenset("0123456789abcdef")
+_is_hex = re.compile(r"[0-9a-f]+").fullmatch
 NO_TRACE_ID = "0" * 32
 NO_SPAN_ID = "0" * 16
 REPEATED_BYTES_MAX = 4_096  # of a resource or scope, with every span; a larger one is whole with its first span only
@@ -112,7 +113,7 @@ def make_dropped(notes: Notes, client: tuple[int, int, int], lost: tuple[int, in
 
 def id_problem(name: str, value: str, digits: int) -> str | None:
     """Why an id cannot be taken, or ``None``."""
-    if len(value) == digits and _HEX.issuperset(value):
+    if _is_hex(value) and len(value) == digits:
         return None if value.strip("0") else f"{name} is all zero"
     return f"{name} must be {digits} hexadecimal digits ({digits // 2} bytes), not all zero"
 
@@ -120,12 +121,11 @@ def id_problem(name: str, value: str, digits: int) -> str | None:
 def checked_span(span: Span, scoped: Scoped) -> None:
     """Put a span into its scope, or count why not."""
     reader = scoped.reader
-    problem = (
-        id_problem("traceId", span.trace_id, 32)
-        or id_problem("spanId", span.span_id, 16)
-        or ("startTimeUnixNano is out of range" if span.start_ns >= TIME_NS_END else None)
-        or ("endTimeUnixNano is out of range" if span.end_ns >= TIME_NS_END else None)
-    )
+    problem = id_problem("traceId", span.trace_id, 32) or id_problem("spanId", span.span_id, 16)
+    if span.start_ns >= TIME_NS_END:
+        problem = problem or "startTimeUnixNano is out of range"
+    if span.end_ns >= TIME_NS_END:
+        problem = problem or "endTimeUnixNano is out of range"
     if problem is not None:
         reader.reject(problem)
         return

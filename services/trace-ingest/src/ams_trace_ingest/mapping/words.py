@@ -34,8 +34,8 @@ _ESCAPED = {"\\n": " ", "\\t": " ", '\\"': '"', "\\\\": "\\"}
 def one_line(text: str) -> str:
     """The beginning of a text on one line."""
     head = text[:PREVIEW_CHARS_MAX]
-    # mostly one line already; splitting and joining costs 5 us
-    if "\n" not in head and "\t" not in head and "  " not in head and "\r" not in head and head[:1] != " ":
+    # mostly one line already: splitting and joining costs 5 us, and looking for double blanks alone 1
+    if "\n" not in head and "\t" not in head and "\r" not in head and head[:1] != " ":
         return head.rstrip(" ")
     return " ".join(text[:_LOOK_CHARS].split())[:PREVIEW_CHARS_MAX]
 
