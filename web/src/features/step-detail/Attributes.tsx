@@ -66,106 +66,11 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
               </button>
             </dt>
             <dd>
-              {typeof value === 'object' && value !== null ? <JsonView value={value} depth={1} /> : textOf(value)}
-            </dd>
-          </div>
-        ))}
-      </dl>
-      {shown.length > ROWS_MAX ? (
-        <p className="faint">{exact(shown.length - ROWS_MAX)} more; find narrows them.</p>
-      ) : null}
-    </Section>
-  );
-}
-
-function parse(text: string): { [key: string]: Json } | null {
-  try {
-    const value = JSON.parse(text) as Json;
-    return isObject(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-function isEmpty(value: Json | undefined): boolean {
-  if (value === undefined || value === null || value === '') return true;
-  if (Array.isArray(value)) return value.length === 0;
-  return isObject(value) && Object.keys(value).length === 0;
-}
-
-function textOf(value: Json): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
-}<LongText text={textOf(value)} mono />
-emo, useState } from 'react';
-
-import { copyText } from '../../ui/controls';
-import { exact } from '../../ui/format';
-import { JsonView } from './Json';
-import { isObject, type Json } from './messages';
-import { Section } from './Section';
-import { LongText } from './Text';
-
-const ROWS_MAX = 300;
-
-/** What the instrumentation sent beside, searchable; a click copies the path. */
-export function Original({ text, memory }: { text: string; memory: string }) {
-  const original = useMemo(() => parse(text), [text]);
-  if (original === null) {
-    return (
-      <Section title="Original" memory={`${memory}.original`} startsFolded>
-        <pre className="code-block">{text.slice(0, 20_000)}</pre>
-      </Section>
-    );
-  }
-  const attributes = isObject(original.attributes) ? Object.entries(original.attributes) : [];
-  const others = ['events', 'links', 'scope', 'resource'].filter((name) => !isEmpty(original[name]));
-  return (
-    <>
-      {attributes.length > 0 ? <Attributes attributes={attributes} memory={memory} /> : null}
-      {others.map((name) => (
-        <Section
-          key={name}
-          title={`${name.charAt(0).toUpperCase()}${name.slice(1)}`}
-          memory={`${memory}.${name}`}
-          startsFolded
-        >
-          <JsonView value={original[name] ?? null} />
-        </Section>
-      ))}
-    </>
-  );
-}
-
-function Attributes({ attributes, memory }: { attributes: [string, Json][]; memory: string }) {
-  const [find, setFind] = useState('');
-  const sorted = useMemo(() => attributes.toSorted(([a], [b]) => (a < b ? -1 : 1)), [attributes]);
-  const wanted = find.toLowerCase();
-  const shown = wanted
-    ? sorted.filter(
-        ([name, value]) => name.toLowerCase().includes(wanted) || textOf(value).toLowerCase().includes(wanted),
-      )
-    : sorted;
-  return (
-    <Section title="Attributes" memory={`${memory}.attributes`} startsFolded summary={exact(attributes.length)}>
-      {attributes.length > 8 ? (
-        <input
-          className="input attribute-find"
-          value={find}
-          onChange={(event) => setFind(event.target.value)}
-          placeholder="Find in attributes"
-          aria-label="Find in attributes"
-        />
-      ) : null}
-      <dl className="attributes">
-        {shown.slice(0, ROWS_MAX).map(([name, value]) => (
-          <div key={name}>
-            <dt>
-              <button type="button" title="Copy the name" onClick={() => copyText(name, name)}>
-                {name}
-              </button>
-            </dt>
-            <dd>
-              {typeof value === 'object' && value !== null ? <JsonView value={value} depth={1} /> : textOf(value)}
+              {typeof value === 'object' && value !== null ? (
+                <JsonView value={value} depth={1} />
+              ) : (
+                <LongText text={textOf(value)} mono />
+              )}
             </dd>
           </div>
         ))}
