@@ -105,7 +105,7 @@ async def test_a_bug_stops_its_partition_alone_and_raises_an_alarm(bus) -> None:
     ledger = Stubborn()
     ledger.failing = partition_of(b"bad", 3)
     good = next(f"g{number}" for number in range(100) if partition_of(f"g{number}".encode(), 3) != ledger.failing)
-    async with bus.consumer(ledger) as consumer:
+    async with bus.consumer(ledger, failures_to_alarm=4) as consumer:
         await bus.publish(1, key="bad")
         for number in range(20):
             await bus.publish(number, key=good)

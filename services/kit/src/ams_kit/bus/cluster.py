@@ -13,6 +13,7 @@ from ams_kit.bus.errors import LogUnavailableError
 
 REQUEST_TIMEOUT_MS = 4_000
 STOP_TIMEOUT_SECONDS = 2.0
+METADATA_AGE_MS = 10_000  # so soon a topic that was made anew, or has more partitions, is noticed
 
 logger = structlog.get_logger(__name__)
 

@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from ams_contracts.topics import Topic
 from ams_kit.bus.alarms import Alarm, OnAlarm
-from ams_kit.bus.cluster import partition_counts, stop_quietly
-from ams_kit.bus.driver import Driver
+from ams_kit.bus.cluster import METADATA_AGE_MS, partition_counts, stop_quietly
+from ams_kit.bus.driver import FAILURES_TO_ALARM, Driver
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.offsets import end_offsets
 from ams_kit.bus.prompt_batch import PromptBatch, raw_decoder, raw_parser
@@ -72,6 +72,7 @@ class Consumer:
         on_stalled: Callable[[], None] = end_process,
         patience_seconds: float = PATIENCE_SECONDS,
         session_timeout_ms: int = 10_000,
+        failures_to_alarm: int = FAILURES_TO_ALARM,
     ) -> None:
         """Connects nothing yet.
 
@@ -87,6 +88,7 @@ class Consumer:
             on_stalled: What to do when there is lag and no progress; by default the process ends.
             patience_seconds: For how long without progress.
             session_timeout_ms: After how long without a heartbeat the partitions go to others.
+            failures_to_alarm: So many attempts in a row before a partition counts as failing.
         """
         self._bootstrap = bootstrap
         self._group = group
@@ -96,7 +98,15 @@ class Consumer:
         self._on_alarm = on_alarm
         self._on_stalled = on_stalled
         self._session_timeout_ms = session_timeout_ms
-        self._driver = Driver(bootstrap, topic.name, projection, group, raise_alarm=self._raise_alarm, clear_alarm=self._clear_alarm)
+        self._driver = Driver(
+            bootstrap,
+            topic.name,
+            projection,
+            group,
+            raise_alarm=self._raise_alarm,
+            clear_alarm=self._clear_alarm,
+            failures_to_alarm=failures_to_alarm,
+        )
         self._watchdog = Watchdog(patience_seconds)
         self._tasks: list[asyncio.Task[None]] = []
         self._broker: KafkaBroker | None = None
@@ -160,6 +170,10 @@ class Consumer:
             self._raise_alarm(partition_count_alarm(self._topic, found))
 
     async def _connect(self) -> None:
+        faststream_logger = logging.getLogger("ams_kit.bus.faststream")
+        faststream_logger.setLevel(
+            logging.ERROR
+        )  # it warns at every start that topics are not made by themselves, and writes two lines a batch
         broker = KafkaBroker(
             self._bootstrap,
             client_id=f"ams-{self._group}-{os.getpid()}",
@@ -169,9 +183,9 @@ class Consumer:
             graceful_timeout=STOP_TIMEOUT_SECONDS - 2,
             request_timeout_ms=10_000,
             retry_backoff_ms=200,
-            metadata_max_age_ms=30_000,
-            logger=logging.getLogger("ams_kit.bus.faststream"),
-            log_level=logging.DEBUG,  # at its default it writes two lines a batch
+            metadata_max_age_ms=METADATA_AGE_MS,
+            logger=faststream_logger,
+            log_level=logging.DEBUG,
         )
         subscriber = broker.subscriber(
             self._topic.name,

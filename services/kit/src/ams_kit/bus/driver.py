@@ -69,6 +69,7 @@ class Driver(ConsumerRebalanceListener):
         *,
         raise_alarm: Callable[[Alarm], None],
         clear_alarm: Callable[[str, int], None],
+        failures_to_alarm: int = FAILURES_TO_ALARM,
     ) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
@@ -76,6 +77,7 @@ class Driver(ConsumerRebalanceListener):
         self._group = group
         self._raise_alarm = raise_alarm
         self._clear_alarm = clear_alarm
+        self._failures_to_alarm = failures_to_alarm
         self._busy = asyncio.Lock()  # held while a batch is applied; a revocation waits for it
         self._revoking = False
         self.subscriber: BatchSubscriber | None = None
@@ -232,7 +234,7 @@ class Driver(ConsumerRebalanceListener):
             error_type=type(error).__name__,
             exc_info=error,
         )
-        if failures == FAILURES_TO_ALARM:
+        if failures == self._failures_to_alarm:
             self._raise_alarm(
                 Alarm(
                     kind="partition_failing",

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from ams_contracts.topics import Topic
-from ams_kit.bus.cluster import deadline, partition_counts, stop_quietly
+from ams_kit.bus.cluster import METADATA_AGE_MS, deadline, partition_counts, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.offsets import end_offsets, start_offsets
 from ams_kit.bus.records import LogRecord
@@ -55,7 +55,7 @@ def raw_consumer(bootstrap: str, client_id: str) -> AIOKafkaConsumer:
         max_partition_fetch_bytes=1024 * 1024,
         request_timeout_ms=10_000,
         retry_backoff_ms=200,
-        metadata_max_age_ms=30_000,
+        metadata_max_age_ms=METADATA_AGE_MS,
     )
 
 
