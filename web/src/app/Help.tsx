@@ -30,6 +30,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, readonly s
       ['Next, previous error', ['e', 'E']],
       ['Next, previous hit', ['n', 'N']],
       ['Zoom to the step, to all', ['z', '0']],
+      ['Time fits the rows in sight', ['g']],
       ['Follow what is running', ['f']],
       ['Copy the address', ['c']],
       ['Tree or log', ['v']],

@@ -9,6 +9,9 @@ export interface Rows {
   first: number;
   /** exclusive */
   end: number;
+  /** without the ones kept ready above and below */
+  firstShown: number;
+  endShown: number;
   /** height of the whole list in the scroller */
   height: number;
   /** top of a row in the scroller's content */
@@ -41,6 +44,8 @@ export function useRows({ scroller, count, rowHeight, headHeight }: Options): Sc
   const offset = view.top * ratio;
   const first = Math.max(0, Math.floor(offset / rowHeight) - OVERSCAN);
   const end = Math.min(count, Math.ceil((offset + visible) / rowHeight) + OVERSCAN);
+  const firstShown = Math.min(count, Math.floor(offset / rowHeight));
+  const endShown = Math.min(count, Math.ceil((offset + visible) / rowHeight));
   const shift = offset - view.top;
 
   const read = useCallback(() => {
@@ -95,7 +100,7 @@ export function useRows({ scroller, count, rowHeight, headHeight }: Options): Sc
   }, [scroller, rowHeight]);
 
   return {
-    rows: { first, end, height, topOf: (index) => index * rowHeight - shift },
+    rows: { first, end, firstShown, endShown, height, topOf: (index) => index * rowHeight - shift },
     onScroll,
     scrollTo,
     atEnd,

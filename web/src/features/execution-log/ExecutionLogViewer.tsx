@@ -8,7 +8,7 @@ import { useRows } from '../../ui/virtual';
 import { Axis, GridLines, LogHead } from './Axis';
 import { parseFilter } from './filter';
 import { foldedBelow, toggled, unfoldedTo } from './folding';
-import { useFollow, useFresh, useNowLine } from './following';
+import { NowLine, useFollow, useFresh } from './following';
 import { guidesOf, pathTo } from './guides';
 import { LogBar } from './LogBar';
 import type { LiveTask } from './live-task';
@@ -18,7 +18,7 @@ import { TraceStep } from './TraceStep';
 import { PARENT_UNKNOWN, type StepTable } from './table';
 import { HIT, type Match, matchRows, type Tree, visibleRows } from './tree';
 import { useLogKeys } from './useLogKeys';
-import { extent, roomAhead, selfTime, type View } from './waterfall';
+import { extent, fitRows, roomAhead, selfTime, type View } from './waterfall';
 import './execution-log.css';
 
 const ROW = 28;
@@ -26,8 +26,12 @@ const HEAD = 24;
 const NAME_MIN = 160;
 const NAME_DEFAULT = '312px';
 const NONE = -1;
+/** In tasks of more steps the bars of the rows in sight would be dots: the time axis goes with them. */
+const FIT_FROM_STEPS = 300;
 
 export type Mode = 'tree' | 'log';
+/** A stretch that someone chose; all of the time; or null: what suits the rows in sight. */
+export type Zoom = View | 'all' | null;
 
 interface ViewerProps {
   project: string;
@@ -53,7 +57,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const [times] = usePreference('times', 'relative');
   const [folded, setFolded] = useState<ReadonlySet<string>>(new Set());
-  const [zoom, setZoom] = useState<View | null>(null);
+  const [zoom, setZoom] = useState<Zoom>(null);
   const open = table.countOf('running') + table.countOf('waiting');
   const nowUs = useNowUs(open > 0 ? 1_000 : null);
   const now = nowUs - table.baseUs;
@@ -83,13 +87,16 @@ export function ExecutionLogViewer(props: ViewerProps) {
     const all = extent(table, now);
     return open > 0 ? roomAhead(all, now) : all;
   }, [table, version, now, open]);
-  const from = zoom?.from ?? whole.from;
-  const to = zoom?.to ?? whole.to;
-  const view = useMemo(() => ({ from, to }), [from, to]);
-  useNowLine(scroller, view, table.baseUs, open > 0);
 
   // -- where on the screen
   const { rows, onScroll, scrollTo } = useRows({ scroller, count: visible.length, rowHeight: ROW, headHeight: HEAD });
+  const large = table.size > FIT_FROM_STEPS;
+  const fitted =
+    zoom === null && large && mode === 'tree'
+      ? fitRows(table, tree, visible.subarray(rows.firstShown, rows.endShown), whole)
+      : whole;
+  const { from, to } = zoom === null ? fitted : zoom === 'all' ? whole : zoom;
+  const view = useMemo(() => ({ from, to }), [from, to]);
   const { following, setFollowing, behind } = useFollow({ table, version, visible, open, scrollTo, selectedId });
   const fresh = useFresh(table);
 
@@ -165,16 +172,11 @@ export function ExecutionLogViewer(props: ViewerProps) {
   const words = usePreviews(mode === 'log', props.project, props.task, live, ids);
 
   const drawn: React.ReactNode[] = [];
-  const span = view.to - view.from;
   for (let index = rows.first; index < rows.end; index++) {
     const row = visible[index] as number;
     const id = table.ids[row] as string;
     const isFolded = match === null && foldedRows.has(row);
     const start = table.start[row] as number;
-    const end = table.open(row) ? now : table.endOf(row);
-    const last = Number.isNaN(end) ? start : end;
-    const inView = mode === 'tree' && !Number.isNaN(start) && last >= view.from && start <= view.to;
-    const left = inView ? round(((start - view.from) / span) * 100) : null;
     const children = tree.children[row] as number;
     drawn.push(
       <TraceStep
@@ -197,9 +199,8 @@ export function ExecutionLogViewer(props: ViewerProps) {
         hit={match === null ? null : match[row] === HIT ? (props.filterText.includes(':') ? null : 'hit') : 'dim'}
         fresh={fresh(row)}
         orphan={table.parent[row] === PARENT_UNKNOWN}
-        barLeft={left}
-        barWidth={inView ? round(((last - start) / span) * 100) : null}
-        barPaint={inView && children > 0 ? paintOf(table, tree, row) : null}
+        barStart={mode === 'tree' && !Number.isNaN(start) ? start : null}
+        barPaint={children > 0 ? paintOf(table, tree, row) : null}
         words={words === null ? null : plainLine(words(id))}
         absoluteTimes={times === 'absolute'}
         onSelect={select}
@@ -222,8 +223,9 @@ export function ExecutionLogViewer(props: ViewerProps) {
         open={open}
         following={following}
         onFollow={setFollowing}
-        zoomed={zoom !== null}
-        onZoomOut={() => setZoom(null)}
+        zoomed={zoom !== null && zoom !== 'all'}
+        fitted={large ? zoom === null : null}
+        onZoom={setZoom}
         onFoldAll={() => setFolded(foldedBelow(table, tree, 1))}
         onUnfoldAll={() => setFolded(new Set())}
       />
@@ -247,7 +249,9 @@ export function ExecutionLogViewer(props: ViewerProps) {
         aria-rowcount={visible.length + 1}
         aria-activedescendant={selected === NONE ? undefined : `step-${table.ids[selected]}`}
         tabIndex={0}
-        style={{ '--name': nameWidth } as React.CSSProperties}
+        style={
+          { '--name': nameWidth, '--v0': view.from, '--k': `${100 / (view.to - view.from)}%` } as React.CSSProperties
+        }
         onScroll={onScroll}
         onWheel={() => setFollowing(false)}
         onTouchMove={() => setFollowing(false)}
@@ -278,6 +282,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
         </div>
         <div className="step-rows" style={{ height: rows.height }} role="rowgroup">
           {mode === 'tree' ? <GridLines view={view} origin={whole.from} open={open > 0} /> : null}
+          {open > 0 ? <NowLine scroller={scroller} baseUs={table.baseUs} /> : null}
           {drawn}
         </div>
         {visible.length === 0 ? (
@@ -321,8 +326,4 @@ function positionOf(tree: Tree, row: number): number {
 function siblingsOf(tree: Tree, row: number): number {
   const up = tree.above[row] as number;
   return up === NONE ? tree.roots : (tree.children[up] as number);
-}
-
-function round(value: number): number {
-  return Math.round(value * 1_000) / 1_000;
 }

@@ -1,7 +1,7 @@
 import { CopyButton, Segmented } from '../../ui/controls';
 import { exact, plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
-import type { Mode } from './ExecutionLogViewer';
+import type { Mode, Zoom } from './ExecutionLogViewer';
 import type { StepTable } from './table';
 
 const MODES = [
@@ -21,8 +21,11 @@ interface LogBarProps {
   open: number;
   following: boolean;
   onFollow: (following: boolean) => void;
+  /** a stretch was chosen */
   zoomed: boolean;
-  onZoomOut: () => void;
+  /** whether the time axis goes with the rows in sight; null in small tasks, where it need not */
+  fitted: boolean | null;
+  onZoom: (zoom: Zoom) => void;
   onFoldAll: () => void;
   onUnfoldAll: () => void;
 }
@@ -83,8 +86,24 @@ export function LogBar(props: LogBarProps) {
       ) : null}
       <span style={{ flex: 1 }} />
       {props.zoomed ? (
-        <button type="button" className="button small" onClick={props.onZoomOut} title="Show all of the time (0)">
+        <button
+          type="button"
+          className="button small"
+          onClick={() => props.onZoom(props.fitted === null ? null : 'all')}
+          title="Show all of the time (0)"
+        >
           <Icon name="zoom" /> All
+        </button>
+      ) : null}
+      {props.fitted !== null && mode === 'tree' ? (
+        <button
+          type="button"
+          className="button small"
+          aria-pressed={props.fitted}
+          onClick={() => props.onZoom(props.fitted ? 'all' : null)}
+          title="The time axis goes with the rows in sight (g)"
+        >
+          <Icon name="zoom" /> Fit
         </button>
       ) : null}
       {mode === 'tree' ? (

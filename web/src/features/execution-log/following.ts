@@ -2,20 +2,14 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { useNowUs } from '../../ui/clock';
 import type { StepTable } from './table';
-import type { View } from './waterfall';
 
-/** The line of now moves by a CSS value: no row is drawn again for it. */
-export function useNowLine(
-  scroller: React.RefObject<HTMLElement | null>,
-  view: View,
-  baseUs: number,
-  open: boolean,
-): void {
-  const now = useNowUs(open ? 100 : null);
+/** Moves the line of now by a CSS value: no row is drawn again for it. */
+export function NowLine({ scroller, baseUs }: { scroller: React.RefObject<HTMLElement | null>; baseUs: number }): null {
+  const now = useNowUs(100);
   useEffect(() => {
-    const share = (((open ? now : Number.POSITIVE_INFINITY) - baseUs - view.from) / (view.to - view.from)) * 100;
-    scroller.current?.style.setProperty('--now', `${Math.max(-1, Math.min(101, share))}%`);
-  }, [scroller, now, view, baseUs, open]);
+    scroller.current?.style.setProperty('--now-at', String(now - baseUs));
+  }, [scroller, now, baseUs]);
+  return null;
 }
 
 interface FollowOptions {

@@ -2,11 +2,10 @@
 import type { RefObject } from 'react';
 import { useKeys } from '../../app/keys';
 import { copyText } from '../../ui/controls';
-import type { Mode } from './ExecutionLogViewer';
+import type { Mode, Zoom } from './ExecutionLogViewer';
 import { foldedBelow } from './folding';
 import { STATUS, type StepTable } from './table';
 import { HIT, type Match, type Tree } from './tree';
-import type { View } from './waterfall';
 
 const NONE = -1;
 const PAGE = 20;
@@ -23,7 +22,7 @@ interface Options {
   reveal: (row: number) => void;
   fold: (row: number, deep: boolean) => void;
   setFolded: (folded: ReadonlySet<string>) => void;
-  setZoom: (view: View | null) => void;
+  setZoom: (zoom: Zoom | ((before: Zoom) => Zoom)) => void;
   scrollTo: (index: number) => void;
   query: RefObject<HTMLInputElement | null>;
   following: boolean;
@@ -99,7 +98,8 @@ export function useLogKeys(o: Options): void {
     n: () => find(hit, false),
     N: () => find(hit, true),
     z: zoom,
-    '0': () => o.setZoom(null),
+    '0': () => o.setZoom('all'),
+    g: () => o.setZoom((before) => (before === null ? 'all' : null)),
     f: () => o.setFollowing(!o.following),
     v: () => o.onMode(o.mode === 'tree' ? 'log' : 'tree'),
     c: () => void copyText(location.href, 'the address'),

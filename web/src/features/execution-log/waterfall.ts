@@ -28,6 +28,29 @@ export function extent(table: StepTable, now: number): View {
   return { from, to: Math.max(to, from + 10) };
 }
 
+/**
+ * The stretch that the rows in sight need. Steps with children reach far beyond them, so they count only where nothing else
+ * is in sight. The right edge stays at now while one of the rows is open.
+ */
+export function fitRows(table: StepTable, tree: Tree, rows: Int32Array, whole: View): View {
+  for (const leaves of [true, false]) {
+    let from = Number.POSITIVE_INFINITY;
+    let to = Number.NEGATIVE_INFINITY;
+    for (const row of rows) {
+      if (leaves && (tree.children[row] as number) > 0) continue;
+      const start = table.start[row] as number;
+      if (Number.isNaN(start)) continue;
+      const end = table.open(row) ? whole.to : table.endOf(row);
+      from = Math.min(from, start);
+      to = Math.max(to, Number.isNaN(end) ? start : end);
+    }
+    if (!Number.isFinite(from)) continue;
+    const pad = Math.max((to - from) * 0.04, 20);
+    return { from: Math.max(whole.from, from - pad), to: Math.min(whole.to, to + pad) };
+  }
+  return whole;
+}
+
 /** The right edge while steps run: ahead of now, in jumps, so that bars do not creep. */
 export function roomAhead(view: View, now: number): View {
   const span = Math.max(1_000_000, now - view.from);
