@@ -4,12 +4,13 @@ import asyncio
 import random
 import sys
 
+from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, recorded, records, started
+
 from ams_contracts.events import AgentRegistered, TaskDeleted
 from ams_contracts.topics import STEPS
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.store.connections import open_writer
-from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, recorded, records, started
 
 CHUNK = 12
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+from tests.builders import BASE_US, NATIVE, batch, ended, record, recorded, started, task_ended, task_started
 
 from ams_contracts.documents import Status, StepDocument, StepType, TaskDocument, Usage
 from ams_contracts.events import Event
@@ -25,10 +26,10 @@ from ams_contracts.topics import STEPS
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.migrations.upgrade import upgrade
 from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.consume import spare_collections
 from ams_trace_ingest.store import steps, tasks
 from ams_trace_ingest.store.connections import open_writer, set_generation
 from ams_trace_ingest.store.tasks import TaskRow
-from tests.builders import BASE_US, NATIVE, batch, ended, record, recorded, started, task_ended, task_started
 
 EVENTS_PER_RECORD = 10
 STEPS_PER_TASK = 50
@@ -82,7 +83,15 @@ def a_task(chance: random.Random, number: int) -> list[Event]:
         if chance.random() < 0.6:
             events.append(recorded(step, document, seq=seq))
         else:
-            events.append(started(step, msgspec.structs.replace(document, status=Status.RUNNING, ended_at_us=None, usage=None, preview_output=None), seq=seq))
+            events.append(
+                started(
+                    step,
+                    msgspec.structs.replace(
+                        document, status=Status.RUNNING, ended_at_us=None, usage=None, cost_nusd=None, preview_output=None
+                    ),
+                    seq=seq,
+                )
+            )
             open_steps.append((step, document))
         if len(open_steps) > 4:
             seq += 1
@@ -195,6 +204,7 @@ async def main() -> None:
     try:
         await upgrade(url)
         log = a_log(options.steps)
+        spare_collections()
         if options.profile:
             for _ in range(options.rounds):
                 await empty(url)

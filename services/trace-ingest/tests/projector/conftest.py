@@ -20,6 +20,7 @@ TABLES = (
     "tasks",
     "steps",
     "step_payloads",
+    "step_text",
     "task_producers",
     "agents",
     "response_claims",

@@ -2,11 +2,12 @@
 
 import random
 
+from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, record, recorded, records, started, step_id, task_id
+
 from ams_contracts.documents import Slot
 from ams_contracts.events import AgentRegistered, PayloadStored, TaskDeleted
 from ams_contracts.topics import PAYLOADS
 from ams_trace_ingest.projector.payloads import PayloadsProjection
-from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, record, recorded, records, started, step_id, task_id
 
 DELETED = TaskDeleted(event_id="d" * 32, seq=0, at_us=BASE_US + 5_000, by="ann")
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.projector_runner import run
 
 from ams_trace_ingest.projector.failpoints import ENVIRONMENT, NAMES
-from tests.projector_runner import run
 
 ROOT = Path(__file__).parents[4]
 

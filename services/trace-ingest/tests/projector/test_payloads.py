@@ -2,13 +2,13 @@
 
 import msgspec
 import pytest
+from tests.builders import BASE_US, batch, document, record, recorded, step_id
 
 from ams_contracts.documents import Slot
 from ams_contracts.events import PayloadStored
 from ams_contracts.topics import PAYLOADS
 from ams_kit.bus import PositionMovedError
 from ams_trace_ingest.projector.payloads import PayloadsProjection, leftover
-from tests.builders import BASE_US, batch, document, record, recorded, step_id
 
 
 def payload(text: str, *, at_us: int = BASE_US, event: str = "a", slot: Slot = Slot.OUTPUT) -> PayloadStored:

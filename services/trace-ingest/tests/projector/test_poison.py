@@ -5,11 +5,11 @@ import time
 import asyncpg
 import msgspec
 import pytest
+from tests.builders import BASE_MS, PROJECT, batch, document, llm, record, recorded, records, step_id, task_id
 
 from ams_contracts.codec import decode_batch, encode
 from ams_contracts.events import AgentRegistered
 from ams_kit.bus import LogRecord
-from tests.builders import BASE_MS, PROJECT, batch, document, llm, record, recorded, records, step_id, task_id
 
 GOOD = batch(1, recorded(2, document()))
 EVENT = encode(recorded(9, document())).decode()

@@ -6,12 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-
-from ams_contracts.documents import Status, StepType, Usage
-from ams_contracts.events import Batch
-from ams_contracts.fold import EMPTY_STEP, StepState, fold, step_ids_of
-from ams_trace_ingest.projector.working import contribution
-from ams_trace_ingest.rollup import Claim, Counted, Node, Tree, count, node_of, overlapping_claims, shadowed_steps
 from tests.builders import (
     BASE_MS,
     BASE_US,
@@ -28,6 +22,12 @@ from tests.builders import (
     step_id,
     task_id,
 )
+
+from ams_contracts.documents import Status, StepType, Usage
+from ams_contracts.events import Batch
+from ams_contracts.fold import EMPTY_STEP, StepState, fold, step_ids_of
+from ams_trace_ingest.projector.working import contribution
+from ams_trace_ingest.rollup import Claim, Counted, Node, Tree, count, node_of, overlapping_claims, shadowed_steps
 
 TYPES = [StepType.LLM, StepType.LLM, StepType.LLM, StepType.SPAN, StepType.AGENT, StepType.TOOL, StepType.EMBEDDING]
 PLACE_COLUMNS = ("first_offset", "end_offset", "last_offset", "seen_at_us", "sort_at_us", "partition", "day")

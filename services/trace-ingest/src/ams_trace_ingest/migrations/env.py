@@ -2,7 +2,12 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], version_table="trace_ingest_version", version_table_schema="public", transaction_per_migration=False)
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table="trace_ingest_version",
+    version_table_schema="public",
+    transaction_per_migration=False,
+)
 
 with context.begin_transaction():
     context.run_migrations()

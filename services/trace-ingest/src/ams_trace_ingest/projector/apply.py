@@ -11,7 +11,8 @@ from ams_trace_ingest.projector.rules import Rules, candidates
 from ams_trace_ingest.projector.totals import add_totals
 from ams_trace_ingest.projector.transaction import TransactionalProjection
 from ams_trace_ingest.projector.working import StepWork, TaskWork, Work
-from ams_trace_ingest.store import agents, claims, days, payloads, producers, steps, tasks
+from ams_trace_ingest.rollup import Claim
+from ams_trace_ingest.store import agents, claims, days, payloads, producers, steps, tasks, text
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey
 from ams_trace_ingest.store.connections import Connection
@@ -79,9 +80,7 @@ class StepsProjection(TransactionalProjection):
 
         return committed
 
-    async def _begin(
-        self, connection: Connection, work: Work
-    ) -> tuple[dict[ClaimKey, list[claims.Claim]], dict[ClaimKey, list[claims.Claim]]]:
+    async def _begin(self, connection: Connection, work: Work) -> tuple[dict[ClaimKey, list[Claim]], dict[ClaimKey, list[Claim]]]:
         """Take all locks in the order that every writer keeps: days, response ids, tasks; each sorted."""
         if work.deletes:
             await days.exclude_writers(connection)
@@ -114,6 +113,7 @@ async def _delete(connection: Connection, task: TaskWork, gone: dict[ClaimKey, s
         for response_id in await steps.delete(connection, project_id, task_id, task.day):
             gone.setdefault((project_id, response_id), set()).add(task_id)
         await payloads.delete(connection, project_id, task_id, task.day)
+        await text.delete(connection, project_id, task_id, task.day)
     await tasks.delete(connection, task.key)
     await producers.delete(connection, task.key)
     await days.remember_deleted(connection, task.key, task.deleted_by or "", task.deleted_at_us)
@@ -187,8 +187,7 @@ async def _write_steps_and_tasks(connection: Connection, work: Work, partition: 
     rootless: list[TaskWork] = []
 
     def show() -> None:
-        for task in work.tasks.values():
-            rows.append(_show(task, partition, rootless))
+        rows.extend(_show(task, partition, rootless) for task in work.tasks.values())
         meanwhile()
 
     if step_rows:

@@ -1,7 +1,8 @@
-"""The projector process: one consumer a topic, the sweeps, and an application that has nothing to tell but its health."""
+"""The projector process: one consumer a topic and projection, the sweeps, and an application that has nothing to tell but its health."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
@@ -15,15 +16,22 @@ from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.feed import TaskFeed
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.sweeps import Sweeper
+from ams_trace_ingest.projector.text import PATIENCE_SECONDS, RECORDS_MAX, TextProjection, Turn
 from ams_trace_ingest.settings import ProjectorSettings
 from ams_trace_ingest.store.connections import open_writer
 
 
+def spare_collections() -> None:
+    """Let the cyclic collector run seldom: a batch makes tens of thousands of objects without a cycle, and walking over them was half the CPU."""
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+
+
 def make_projector(settings: ProjectorSettings) -> Litestar:
-    """The application that turns the log into rows: two consumers, the sweeps, and nothing to ask but its health."""
+    """The application that turns the log into rows: consumers, the sweeps, and nothing to ask but its health."""
 
     @asynccontextmanager
-    async def parts(app: Litestar) -> AsyncIterator[None]:
+    async def parts(app: Litestar) -> AsyncGenerator[None]:
         pool = await open_writer(settings.database_url, application="projector", size_max=settings.database_connections_max)
         log = await Log.open(settings.kafka_bootstrap, "projector")
         feed = TaskFeed(log)
@@ -45,16 +53,33 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
             records_max=settings.records_max,
         )
         sweeper = Sweeper(pool, log, feed, lambda: {partition: lag.records for partition, lag in steps.lag().items()})
+        first = (steps, payloads)
+        turn = Turn(lambda: sum(lag.records for consumer in first for lag in consumer.lag().values()))
+        texts = [
+            Consumer(
+                settings.kafka_bootstrap,
+                group,
+                topic,
+                TextProjection(pool, turn=turn),
+                instance_id=instance,
+                records_max=RECORDS_MAX,
+                patience_seconds=PATIENCE_SECONDS,
+            )
+            for group, topic in (("text", PAYLOADS), ("text_names", STEPS))
+        ]
         app.state.pool, app.state.steps, app.state.payloads = pool, steps, payloads
+        spare_collections()
         await steps.start()
         await payloads.start()
+        for consumer in texts:
+            await consumer.start()
         tasks = [asyncio.create_task(feed.run()), asyncio.create_task(sweeper.run())]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(steps.stop(), payloads.stop(), *tasks, return_exceptions=True)
+            await asyncio.gather(steps.stop(), payloads.stop(), *(consumer.stop() for consumer in texts), *tasks, return_exceptions=True)
             await log.close()
             pool.terminate()
 

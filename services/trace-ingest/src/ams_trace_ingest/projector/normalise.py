@@ -5,9 +5,8 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from ams_trace_ingest.mapping import flags as flags_of
-
 from ams_contracts.documents import StepDocument, TaskDocument
+from ams_trace_ingest.mapping import flags as flags_of
 
 DURATION_MAX_US = 10**15  # 31 years
 COST_MAX_NUSD = 10**15  # a million dollars for one step

@@ -34,7 +34,7 @@ class PayloadsReader(ReaderBase):
         super().__init__(*args, **options)
         self.newest: dict[tuple[TaskKey, str, Slot], PayloadStored] = {}
 
-    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
+    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:  # noqa: ARG002  a payload has no flags: its characters are replaced, and that is all
         if not isinstance(event, PayloadStored):
             return "wrong_topic"
         if batch.task_id is None:
@@ -62,8 +62,14 @@ class PayloadsProjection(TransactionalProjection):
     def reader(self, *, buried: Buried, events_max: int | None) -> PayloadsReader:
         return PayloadsReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
 
-    async def write(  # noqa: D102
-        self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str, meanwhile: Callable[[], None]  # noqa: ARG002  the frame's signature
+    async def write(
+        self,
+        connection: Connection,
+        reader: ReaderBase,
+        *,
+        partition: int,  # noqa: ARG002  the frame's signature
+        generation: str,  # noqa: ARG002  the same
+        meanwhile: Callable[[], None],
     ) -> Callable[[], None]:
         work = reader.work
         if work.tasks and isinstance(reader, PayloadsReader):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ams_contracts.codec import MalformedError, decode_batch, encode
+from ams_contracts.codec import MalformedError, Reject, decode_batch, encode
 from ams_contracts.documents import StepDocument
 from ams_contracts.events import (
     AgentRegistered,
@@ -80,19 +80,19 @@ class ReaderBase:
             return
         for reject in decoded.rejects:
             self.work.events += 1
-            self._bury(record, batch, reject.index, reject.raw, reject.code, reject.detail)
+            self._bury(record, batch, reject)
         for index, event in zip(decoded.indexes, batch.events, strict=True):
             if self._left == 0:
                 return
             self.work.events += 1
             if self._buried and (why := self._buried.get((record.offset, index))):
-                self._bury(record, batch, index, encode(event), *why)
+                self._bury(record, batch, Reject(index, *why, encode(event)))
                 continue
             if self._left is not None:
                 self._left -= 1
             refusal = self.take(record, batch, event, replaced=index in replaced if replaced else False)
             if refusal is not None:
-                self._bury(record, batch, index, encode(event), refusal, "")
+                self._bury(record, batch, Reject(index, refusal, "", encode(event)))
 
     def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
         """Take an event into the work.
@@ -111,18 +111,18 @@ class ReaderBase:
             )
         )  # fmt: skip
 
-    def _bury(self, record: LogRecord, batch: Batch, index: int, event: bytes, reason: str, detail: str) -> None:
+    def _bury(self, record: LogRecord, batch: Batch, reject: Reject) -> None:
         task = f'"task_id":"{batch.task_id}",' if batch.task_id is not None else ""
         alone = b'{"v":1,"project_id":"%b",%b"producer":%b,"events":[%b]}' % (
             batch.project_id.encode(),
             task.encode(),
             encode(batch.producer),
-            event,
+            reject.raw,
         )
         self.work.letters.append(
             DeadLetter(
-                topic=record.topic, partition=record.partition, offset=record.offset, index=index, projection=self._projection,
-                project_id=batch.project_id, task_id=batch.task_id, reason=reason, detail=detail,
+                topic=record.topic, partition=record.partition, offset=record.offset, index=reject.index, projection=self._projection,
+                project_id=batch.project_id, task_id=batch.task_id, reason=reject.code, detail=reject.detail,
                 bytes=alone, key=record.key, at_us=self.seen_at_us(record),
             )
         )  # fmt: skip
@@ -153,7 +153,7 @@ class StepsReader(ReaderBase):
     def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
         kind = type(event)
         if kind is AgentRegistered:
-            return self._agent(record, batch, event)
+            return self._agent(batch, event)
         if batch.task_id is None:
             return "no_task"
         if kind is PayloadStored:
@@ -169,7 +169,7 @@ class StepsReader(ReaderBase):
         _TAKE[kind](self, work, record, event, replaced)
         return None
 
-    def _agent(self, record: LogRecord, batch: Batch, event: AgentRegistered) -> str | None:
+    def _agent(self, batch: Batch, event: AgentRegistered) -> str | None:
         if not event.name.strip():
             return "agent_without_name"
         key = (batch.project_id, event.name)

@@ -165,7 +165,9 @@ class Rules:
             for start in self._dirty[key]
             if (node := tree.get(start)) is not None and node.parent_step_id is not None
         }
-        climbs |= {(key, start) for key, tree in self._trees.items() for start in self._dirty[key] if start not in tree}  # parents of before
+        climbs |= {
+            (key, start) for key, tree in self._trees.items() for start in self._dirty[key] if start not in tree
+        }  # parents of before
         for _ in range(DEPTH_MAX):
             ends = {climb: unknown for climb in climbs if (unknown := self._first_unknown(*climb)) is not None}
             wanted = {(key, unknown) for (key, _), unknown in ends.items()}
@@ -256,7 +258,9 @@ class Rules:
                     settled.add(claim_key)  # the first and only one to say so, and it is written already: nothing more to do
                     continue
                 now = claim_of(claim.task_id, step, step.node)
-                changes.setdefault(claim_key, {})[claim.task_id, claim.step_id] = now if now is not None and now.response_id == claim_key[1] else None
+                changes.setdefault(claim_key, {})[claim.task_id, claim.step_id] = (
+                    now if now is not None and now.response_id == claim_key[1] else None
+                )
         for (key, step_id), step in self._recount.items():
             project_id, task_id = key
             before = step.stored.node if step.stored is not None else None

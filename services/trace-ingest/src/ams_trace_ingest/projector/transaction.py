@@ -87,7 +87,7 @@ class TransactionalProjection:
             await set_generation(connection)
             return await positions.load(connection, self.projection, topic, partitions)
 
-    async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+    async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:  # noqa: ARG002  the port's signature; records know their topic
         position = expected
         chunks = split([record for record in records if record.offset >= expected], self._records_max.get(partition, INT64_MAX))
         ahead: list[ReaderBase] = []
@@ -101,7 +101,7 @@ class TransactionalProjection:
                     ahead.append(self._read(following, {}))
 
             try:
-                position = await self._apply(topic, partition, chunk, position, reader, read_ahead)
+                position = await self._apply(chunk, position, reader, read_ahead)
             except (TimeoutError, asyncpg.PostgresError) as error:
                 if _is_timeout(error):  # a batch that always times out would come back for ever
                     self._records_max[partition] = max(1, len(chunk) // 2)
@@ -111,33 +111,29 @@ class TransactionalProjection:
 
     async def _apply(
         self,
-        topic: str,
-        partition: int,
         records: list[LogRecord],
         expected: int,
         reader: ReaderBase | None = None,
         meanwhile: Callable[[], None] = _nothing,
     ) -> int:
         try:
-            return await self._transact(topic, partition, records, expected, reader or self._read(records, {}), meanwhile=meanwhile)
+            return await self._transact(records, expected, reader or self._read(records, {}), meanwhile=meanwhile)
         except (asyncpg.PostgresError, UnencodableError) as error:
             if not is_data_error(error):
                 raise
             if len(records) == 1:
-                buried = await self._find_bad(topic, partition, records[0], expected, error)
-                return await self._transact(topic, partition, records, expected, self._read(records, buried))
+                buried = await self._find_bad(records[0], expected, error)
+                return await self._transact(records, expected, self._read(records, buried))
         middle = len(records) // 2
-        position = await self._apply(topic, partition, records[:middle], expected)
-        return await self._apply(topic, partition, records[middle:], position)
+        position = await self._apply(records[:middle], expected)
+        return await self._apply(records[middle:], position)
 
     def _read(self, records: list[LogRecord], buried: Buried, events_max: int | None = None) -> ReaderBase:
         reader = self.reader(buried=buried, events_max=events_max)
         reader.read(records)
         return reader
 
-    async def _find_bad(
-        self, topic: str, partition: int, record: LogRecord, expected: int, error: Exception
-    ) -> dict[tuple[int, int], tuple[str, str]]:
+    async def _find_bad(self, record: LogRecord, expected: int, error: Exception) -> dict[tuple[int, int], tuple[str, str]]:
         """The events of one record that cannot be written, given the others: the last of the shortest beginnings that fail."""
         indexes = _readable(record)
         buried: dict[tuple[int, int], tuple[str, str]] = {}
@@ -149,20 +145,18 @@ class TransactionalProjection:
                 raise refusal  # nothing of the record is left, so it is not the data
             while failing - passing > 1:
                 middle = (passing + failing) // 2
-                trial = await self._try(topic, partition, record, expected, buried, middle)
+                trial = await self._try(record, expected, buried, middle)
                 if trial is None:
                     passing = middle
                 else:
                     failing, refusal = middle, trial
             buried[record.offset, alive[failing - 1]] = (_reason(refusal), str(refusal))
-            refusal = await self._try(topic, partition, record, expected, buried, None)
+            refusal = await self._try(record, expected, buried, None)
         return buried
 
-    async def _try(
-        self, topic: str, partition: int, record: LogRecord, expected: int, buried: Buried, events_max: int | None
-    ) -> Exception | None:
+    async def _try(self, record: LogRecord, expected: int, buried: Buried, events_max: int | None) -> Exception | None:
         try:
-            await self._transact(topic, partition, [record], expected, self._read([record], buried, events_max), trial=True)
+            await self._transact([record], expected, self._read([record], buried, events_max), trial=True)
         except (asyncpg.PostgresError, UnencodableError) as error:
             if not is_data_error(error):
                 raise
@@ -173,8 +167,6 @@ class TransactionalProjection:
 
     async def _transact(
         self,
-        topic: str,
-        partition: int,
         records: list[LogRecord],
         expected: int,
         reader: ReaderBase,
@@ -184,7 +176,7 @@ class TransactionalProjection:
     ) -> int:
         started = time.perf_counter()
         last = records[-1]
-        work = reader.work
+        topic, partition, work = last.topic, last.partition, reader.work
         failpoint("before_begin")
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
             async with connection.transaction():

@@ -16,7 +16,7 @@ from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 Contribution = tuple[int, int, int, int, int, int, int, int, int, int]
 """What a step adds to its task: steps, errors, running, waiting, lost, input, output, nusd, priced, unpriced."""
 
-NO_CONTRIBUTION: Contribution = (0,) * 10
+NO_CONTRIBUTION: Contribution = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class StepWork:

@@ -57,6 +57,6 @@ def upsert(table: Table, *, where: str = "") -> str:
     changes = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in names(table) if name not in keys)
     values = ", ".join(f"{quoted(column.name)}{f'::{_type(column)}' if _is_array(column) else ''}" for column in table.columns)
     return (
-        f"INSERT INTO {table.name} ({name_list(table)}) SELECT {values} FROM {table.name}_staging "  # noqa: S608  names of our own tables
+        f"INSERT INTO {table.name} ({name_list(table)}) SELECT {values} FROM {table.name}_staging "
         f"ON CONFLICT ({key_list(table)}) DO UPDATE SET {changes}{f' WHERE {where}' if where else ''}"
     )

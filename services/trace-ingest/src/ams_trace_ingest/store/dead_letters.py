@@ -1,5 +1,6 @@
 """What could not be projected: reason, bytes, and where it came from."""
 
+import builtins
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -28,8 +29,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     task_id: str | None
     reason: str
     detail: str
-    bytes: bytes
-    key: bytes | None
+    bytes: builtins.bytes
+    key: builtins.bytes | None
     at_us: int
     replayed_at_us: int | None = None
 

@@ -27,7 +27,7 @@ async def lock(connection: Connection, projection: str, topic: str, partition: i
         await connection.execute(_MAKE, projection, topic, partition)
         stored = await connection.fetchval(_LOCK, projection, topic, partition)
     if stored != expected:
-        raise PositionMovedError(stored)
+        raise PositionMovedError(int(stored or 0))
 
 
 async def move(connection: Connection, projection: str, topic: str, partition: int, stored: Stored) -> None:

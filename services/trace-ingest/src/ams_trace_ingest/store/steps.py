@@ -105,7 +105,21 @@ def row_of(
     counts = (counted.input_tokens, counted.output_tokens, counted.cost_nusd, shadowed, wrapper)
     tokens_in, tokens_out = (None, None) if usage is None else (usage.input, usage.output)
     if document is None:
-        return (*key, day, *offsets, *stamps, *beats, *news, *_NO_DOCUMENT[:6], state.status, *_NO_DOCUMENT[6:16], tokens_in, tokens_out, *_NO_DOCUMENT[16:], *counts)
+        return (
+            *key,
+            day,
+            *offsets,
+            *stamps,
+            *beats,
+            *news,
+            *_NO_DOCUMENT[:6],
+            state.status,
+            *_NO_DOCUMENT[6:16],
+            tokens_in,
+            tokens_out,
+            *_NO_DOCUMENT[16:],
+            *counts,
+        )
     error = document.error
     return (
         *key, day, *offsets, *stamps, *beats, *news,
@@ -187,7 +201,9 @@ class StoredStep:
     def counted(self) -> Counted:
         row = self._row
         nusd = row["counted_nusd"]
-        return Counted(row["counted_input"], row["counted_output"], nusd, unpriced=nusd is None and row["counted_input"] + row["counted_output"] > 0)
+        return Counted(
+            row["counted_input"], row["counted_output"], nusd, unpriced=nusd is None and row["counted_input"] + row["counted_output"] > 0
+        )
 
     @property
     def node(self) -> Node | None:
@@ -208,7 +224,9 @@ class StoredStep:
         return StepState(
             document=document,
             stamp=self.stamp,
-            progress=Progress(status=Status(row["progress_status"]), at_us=row["last_beat_us"], usage=_usage.decode(usage) if usage else None),
+            progress=Progress(
+                status=Status(row["progress_status"]), at_us=row["last_beat_us"], usage=_usage.decode(usage) if usage else None
+            ),
             progress_stamp=Stamp(phase, row["progress_at_us"], row["progress_seq"], row["progress_event_id"]),
         )
 

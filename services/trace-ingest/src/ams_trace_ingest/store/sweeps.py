@@ -46,11 +46,11 @@ LEFT JOIN LATERAL (
 ) span ON true
 WHERE t.project_id = found.project_id AND t.task_id = found.task_id
 RETURNING {_TASK_COLUMNS}
-"""  # noqa: S608  our own names
+"""
 _ALIVE = f"""
 SELECT {_TASK_COLUMNS} FROM tasks t WHERE t.status IN ('running', 'waiting') AND t."partition" = ANY($1::int[])
 ORDER BY t.seen_at_us DESC LIMIT $2
-"""  # noqa: S608  our own names
+"""
 
 
 class SilentStep(Struct, frozen=True):
@@ -79,4 +79,4 @@ async def alive(connection: Connection, partitions: Sequence[int], limit: int) -
 
 async def ensure_partitions(connection: Connection, first: date, last: date) -> int:
     """Make the partitions of these days that are not there; how many were made."""
-    return await connection.fetchval("SELECT ensure_partitions($1, $2)", first, last)
+    return int(await connection.fetchval("SELECT ensure_partitions($1, $2)", first, last) or 0)

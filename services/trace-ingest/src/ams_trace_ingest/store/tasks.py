@@ -150,7 +150,7 @@ async def write(connection: Connection, rows: Sequence[TaskRow]) -> None:
 
 async def exists(connection: Connection, project_id: str, task_id: str) -> bool:
     """Whether the task has a row."""
-    return await connection.fetchval("SELECT EXISTS (SELECT FROM tasks WHERE project_id = $1 AND task_id = $2)", project_id, task_id)
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM tasks WHERE project_id = $1 AND task_id = $2)", project_id, task_id))
 
 
 def _values(row: TaskRow) -> tuple[Any, ...]:

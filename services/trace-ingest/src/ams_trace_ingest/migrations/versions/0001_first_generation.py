@@ -1,6 +1,7 @@
 """Roles, the list of generations, and the first of them."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import op
 
@@ -43,7 +44,8 @@ GRANT SELECT ON public.generations TO ams_writer, ams_reader;
 
 def _run(sql: str) -> None:
     """Several statements at once, which only the driver itself takes."""
-    op.get_bind().connection.dbapi_connection.run_async(lambda connection: connection.execute(sql))
+    adapted: Any = op.get_bind().connection.dbapi_connection  # SQLAlchemy's dress around asyncpg's connection
+    adapted.run_async(lambda connection: connection.execute(sql))  # pyright: ignore[reportUnknownLambdaType]  the same
 
 
 def upgrade() -> None:

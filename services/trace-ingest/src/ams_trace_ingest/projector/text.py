@@ -1,0 +1,155 @@
+"""The text projection: the words of names, inputs and outputs, for the search. Apart from the others, and after them.
+
+Indexing words takes ten times as long as writing the rows themselves. So this reads both topics by itself, with positions of its own,
+and lets the others go first: search is behind for a while when much comes at once, and says how far it is.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from ams_contracts.codec import Reject
+from ams_contracts.documents import Slot, StepDocument
+from ams_contracts.events import Batch, PayloadStored, StepEnded, StepRecorded
+from ams_contracts.words import unescaped, words_of
+from ams_kit.bus import LogRecord
+from ams_trace_ingest.projector.apply import DAY_US, EPOCH
+from ams_trace_ingest.projector.failpoints import failpoint
+from ams_trace_ingest.projector.reading import NIL_STEP, Buried, ReaderBase
+from ams_trace_ingest.projector.transaction import TransactionalProjection
+from ams_trace_ingest.store import days, text
+from ams_trace_ingest.store.connections import Connection
+from ams_trace_ingest.store.tasks import TaskKey
+from ams_trace_ingest.store.text import TextRow
+
+TEXT_BYTES_MAX = 8_192  # of each input and output: more is data, and the index grows with every word
+RECORDS_MAX = 100  # of one transaction, so that the others never wait long
+NAME = "name"  # a slot of its own, for what the step itself says
+INDEXED_SLOTS = frozenset({Slot.INPUT, Slot.OUTPUT})
+
+WAIT_SECONDS_MAX = 2.0  # then some is done all the same: search must not stand still while there is load
+LOOK_SECONDS = 0.1
+PATIENCE_SECONDS = 600.0  # waiting for the others is no deafness
+LAG_RECORDS_MAX = 50
+
+Said = tuple[int, int, str, str]
+"""at_us, seq and event_id of an event, and its words."""
+
+
+class Turn:
+    """Lets others go first: waits while they are behind, and as long as the own work took."""
+
+    def __init__(self, lag_records: Callable[[], int]) -> None:
+        """``lag_records`` says how far the others are behind."""
+        self._lag_records = lag_records
+        self._rest_until = 0.0
+
+    async def wait(self) -> None:
+        """Wait for the turn, 2 s at most."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while (now := time.monotonic()) < deadline and (now < self._rest_until or self._lag_records() > LAG_RECORDS_MAX):
+            await asyncio.sleep(min(LOOK_SECONDS, deadline - now))
+
+    def worked(self, seconds: float) -> None:
+        """So long it took."""
+        self._rest_until = time.monotonic() + seconds
+
+
+class TextReader(ReaderBase):
+    """Both topics: the newest text of each slot. What cannot be read is a dead letter of the topic's own projection, and counted here."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.newest: dict[tuple[TaskKey, str, str], Said] = {}
+
+    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
+        indexed = batch.task_id is not None and (
+            isinstance(event, StepEnded | StepRecorded) or (isinstance(event, PayloadStored) and event.slot in INDEXED_SLOTS)
+        )
+        if not indexed or event.step_id == NIL_STEP:
+            self.work.ignored["no_text"] += 1
+            return None
+        slot, said = (event.slot.value, _said(event)) if isinstance(event, PayloadStored) else (NAME, _told(event.step))
+        work = self.task_work(record, batch)
+        work.events += 1
+        key = (work.key, event.step_id, slot)
+        known = self.newest.get(key)
+        if known is None or (event.at_us, event.seq, event.event_id) > known[:3]:
+            self.newest[key] = (event.at_us, event.seq, event.event_id, words_of(said))
+        elif event.event_id == known[2]:
+            self.work.duplicates += 1
+        return None
+
+    def _bury_record(self, record: LogRecord, error: Any) -> None:
+        self.work.ignored["unreadable"] += 1
+
+    def _bury(self, record: LogRecord, batch: Batch, reject: Reject) -> None:
+        if (record.offset, reject.index) in self._buried:
+            super()._bury(record, batch, reject)
+        else:
+            self.work.ignored["unreadable"] += 1
+
+
+def _said(payload: PayloadStored) -> str:
+    beginning = payload.text[:TEXT_BYTES_MAX]
+    if not beginning.isascii():
+        beginning = beginning.encode()[:TEXT_BYTES_MAX].decode(errors="ignore")
+    return unescaped(beginning) if "json" in payload.mime or beginning.startswith(("{", "[")) else beginning
+
+
+def _told(step: StepDocument) -> str:
+    """What a step says by itself; its previews where there is no payload that says the same and more."""
+    error = step.error
+    parts = [
+        step.name,
+        step.tool_name if step.tool_name != step.name else None,
+        error.type if error is not None else None,
+        error.message if error is not None else None,
+        step.preview_input if Slot.INPUT not in step.captured else None,
+        step.preview_output if Slot.OUTPUT not in step.captured else None,
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+class TextProjection(TransactionalProjection):
+    """Of either topic."""
+
+    projection = "text"
+
+    def __init__(self, *args: Any, turn: Turn | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._turn = turn
+
+    async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+        if self._turn is None:
+            return await super().apply(topic, partition, records, expected)
+        await self._turn.wait()
+        began = time.monotonic()
+        try:
+            return await super().apply(topic, partition, records, expected)
+        finally:
+            self._turn.worked(time.monotonic() - began)
+
+    def reader(self, *, buried: Buried, events_max: int | None) -> TextReader:
+        return TextReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
+
+    async def write(
+        self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str, meanwhile: Callable[[], None]
+    ) -> Callable[[], None]:
+        work = reader.work
+        if work.tasks and isinstance(reader, TextReader):
+            await days.share_deletions(connection)
+            found = await days.claim(connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in work.tasks.items()})
+            work.ignore_deleted(found.deleted)
+            rows = [
+                TextRow(task, step_id, slot, found.day[task], *said)
+                for (task, step_id, slot), said in reader.newest.items()
+                if task in work.tasks
+            ]
+            failpoint("before_copy")
+            if rows:
+                await text.write(connection, rows)
+            failpoint("after_copy")
+        return lambda: None

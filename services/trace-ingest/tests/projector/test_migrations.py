@@ -1,0 +1,86 @@
+"""The migrated database: the tables that contracts say, walls between projects, partitions made ahead."""
+
+import asyncio
+import subprocess
+import sys
+
+import asyncpg
+import pytest
+from sqlalchemy.dialects import postgresql
+from tests.builders import PROJECT, batch, document, recorded, records
+
+from ams_contracts import tables
+from ams_trace_ingest.migrations.check import head, stored_revision
+from ams_trace_ingest.migrations.upgrade import upgrade
+
+NAMES = [
+    "positions",
+    "task_days",
+    "tasks",
+    "steps",
+    "step_payloads",
+    "task_producers",
+    "agents",
+    "response_claims",
+    "deleted_tasks",
+    "dead_letters",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_the_database_has_the_columns_of_the_contracts(store, name: str) -> None:
+    dialect = postgresql.dialect()
+    table = getattr(tables, name)
+    rows = await store.connection.fetch(
+        "SELECT attname, format_type(atttypid, NULL) AS type, attnotnull FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 ORDER BY attnum",
+        f"g1.{name}",
+    )
+    expected = [(column.name, column.type.compile(dialect=dialect).lower(), not column.nullable) for column in table.columns]
+    assert [(row["attname"], row["type"], row["attnotnull"]) for row in rows] == expected
+
+
+async def test_a_second_migration_at_the_same_time_waits_and_does_nothing(traces_url: str) -> None:
+    await asyncio.gather(upgrade(traces_url), upgrade(traces_url))
+
+    assert await stored_revision(traces_url) == head()
+
+
+async def test_an_up_to_date_database_is_recognised_without_alembic(traces_url: str) -> None:
+    code = "import sys; from ams_trace_ingest.__main__ import main; main(['migrate']); assert 'alembic' not in sys.modules and 'sqlalchemy' not in sys.modules"
+
+    process = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code], env={"AMS_DATABASE_URL": traces_url}, capture_output=True, check=False, timeout=30
+    )
+
+    assert process.returncode == 0, process.stderr.decode()
+
+
+async def test_a_reader_sees_its_project_alone(projector, store, traces_url: str) -> None:
+    other = "01900000-0000-7000-8000-000000000002"
+    await projector.apply(records(batch(1, recorded(2, document())), batch(1, recorded(2, document()), project=other)))
+    reader = await asyncpg.connect(f"{traces_url}?role=ams_reader")
+    try:
+        for table in ("tasks", "steps", "dead_letters", "task_producers", "agents"):
+            assert await reader.fetch(f"SELECT * FROM g1.{table}") == []
+        await reader.execute(f"SET ams.project_id = '{PROJECT}'")
+        assert {row["project_id"] for row in await reader.fetch("SELECT project_id FROM g1.steps")} == {PROJECT}
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reader.execute("DELETE FROM g1.steps")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reader.fetch("SELECT * FROM g1.steps_default")
+    finally:
+        await reader.close()
+
+
+async def test_partitions_are_made_ahead_by_the_writer_and_nothing_is_lost_without(store, traces_url: str) -> None:
+    writer = await asyncpg.connect(f"{traces_url}?role=ams_writer")
+    try:
+        made = await writer.fetchval("SELECT g1.ensure_partitions('2031-01-01', '2031-01-03')")
+        again = await writer.fetchval("SELECT g1.ensure_partitions('2031-01-01', '2031-01-03')")
+    finally:
+        await writer.close()
+    names = [row[0] for row in await store.connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'g1' AND tablename LIKE '%_203101%'")]
+    assert {"steps_20310101", "steps_20310103", "step_payloads_20310102"} <= set(names)
+    assert (made, again) == (len(names), 0)
+    for name in names:
+        await store.connection.execute(f"DROP TABLE g1.{name}")
