@@ -5,7 +5,7 @@ They live in one schema per projection generation (``g1`` ...). No schema is nam
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
-from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB, TSVECTOR
 
 metadata = MetaData()
 
@@ -170,6 +170,20 @@ step_payloads = Table(  # partitioned by day
     Column("text", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("truncated", Boolean, nullable=False),
+)
+
+step_text = Table(  # partitioned by day; without row-level security: readers reach it by the functions find_text and has_text alone
+    "step_text",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("step_id", Text, primary_key=True),
+    Column("slot", Text, primary_key=True),  # input | output | name
+    Column("day", Date, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("words", TSVECTOR, nullable=False),  # of ams_contracts.words; and " <project_id>", " <task_id>"
 )
 
 task_producers = Table(
