@@ -11,7 +11,7 @@ export function LogHead() {
 
 const TICKS = 6;
 
-function ticksOf(view: View, origin: number): { step: number; times: number[] } {
+export function ticksOf(view: View, origin: number): { step: number; times: number[] } {
   const step = tickStep(view.to - view.from, TICKS);
   const times: number[] = [];
   const first = Math.ceil((view.from - origin) / step) * step;
@@ -33,19 +33,5 @@ export function Axis({ view, origin }: { view: View; origin: number }) {
         );
       })}
     </span>
-  );
-}
-
-export function GridLines({ view, origin, open }: { view: View; origin: number; open: boolean }) {
-  const { times } = ticksOf(view, origin);
-  const span = view.to - view.from;
-  return (
-    <div className="grid-lines" aria-hidden="true">
-      {open ? <i className="later" /> : null}
-      {times.map((at) => (
-        <i key={at} style={{ left: `${((at + origin - view.from) / span) * 100}%` }} />
-      ))}
-      {open ? <i className="now" /> : null}
-    </div>
   );
 }

@@ -5,11 +5,12 @@ import { plainLine } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { Splitter } from '../../ui/Splitter';
 import { useRows } from '../../ui/virtual';
-import { Axis, GridLines, LogHead } from './Axis';
+import { Axis, LogHead } from './Axis';
 import { parseFilter } from './filter';
 import { foldedBelow, toggled, unfoldedTo } from './folding';
-import { NowLine, useFollow, useFresh } from './following';
+import { useFollow, useFresh } from './following';
 import { guidesOf, pathTo } from './guides';
+import { type LaneBar, Lanes } from './Lanes';
 import { LogBar } from './LogBar';
 import type { LiveTask } from './live-task';
 import { Minimap } from './Minimap';
@@ -172,12 +173,22 @@ export function ExecutionLogViewer(props: ViewerProps) {
   const words = usePreviews(mode === 'log', props.project, props.task, live, ids);
 
   const drawn: React.ReactNode[] = [];
+  const bars: LaneBar[] = [];
   for (let index = rows.first; index < rows.end; index++) {
     const row = visible[index] as number;
     const id = table.ids[row] as string;
     const isFolded = match === null && foldedRows.has(row);
-    const start = table.start[row] as number;
     const children = tree.children[row] as number;
+    if (mode === 'tree') {
+      bars.push({
+        row,
+        version: table.rowVersion[row] as number,
+        top: rows.topOf(index),
+        selected: row === selected,
+        parent: children > 0,
+        paint: children > 0 ? paintOf(table, tree, row) : null,
+      });
+    }
     drawn.push(
       <TraceStep
         key={id}
@@ -199,8 +210,6 @@ export function ExecutionLogViewer(props: ViewerProps) {
         hit={match === null ? null : match[row] === HIT ? (props.filterText.includes(':') ? null : 'hit') : 'dim'}
         fresh={fresh(row)}
         orphan={table.parent[row] === PARENT_UNKNOWN}
-        barStart={mode === 'tree' && !Number.isNaN(start) ? start : null}
-        barPaint={children > 0 ? paintOf(table, tree, row) : null}
         words={words === null ? null : plainLine(words(id))}
         absoluteTimes={times === 'absolute'}
         onSelect={select}
@@ -249,9 +258,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
         aria-rowcount={visible.length + 1}
         aria-activedescendant={selected === NONE ? undefined : `step-${table.ids[selected]}`}
         tabIndex={0}
-        style={
-          { '--name': nameWidth, '--v0': view.from, '--k': `${100 / (view.to - view.from)}%` } as React.CSSProperties
-        }
+        style={{ '--name': nameWidth } as React.CSSProperties}
         onScroll={onScroll}
         onWheel={() => setFollowing(false)}
         onTouchMove={() => setFollowing(false)}
@@ -281,9 +288,8 @@ export function ExecutionLogViewer(props: ViewerProps) {
           {mode === 'tree' ? <Axis view={view} origin={whole.from} /> : <LogHead />}
         </div>
         <div className="step-rows" style={{ height: rows.height }} role="rowgroup">
-          {mode === 'tree' ? <GridLines view={view} origin={whole.from} open={open > 0} /> : null}
-          {open > 0 ? <NowLine scroller={scroller} baseUs={table.baseUs} /> : null}
           {drawn}
+          {mode === 'tree' ? <Lanes table={table} bars={bars} view={view} origin={whole.from} open={open > 0} /> : null}
         </div>
         {visible.length === 0 ? (
           <p className="no-step">{match === null ? 'No step has arrived yet.' : 'No step fits this filter.'}</p>

@@ -31,9 +31,6 @@ export interface TraceStepProps {
   hit: 'hit' | 'dim' | null;
   fresh: boolean;
   orphan: boolean;
-  /** microseconds since `baseUs`; the stretch shown is a CSS value, so that zooming draws no row again. Null: no bar */
-  barStart: number | null;
-  barPaint: string | null;
   /** words of the step in the log, which has no bars */
   words: string | null;
   absoluteTimes: boolean;
@@ -119,14 +116,7 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
         {cost(nullable(table.cost[row] as number))}
       </span>
       {props.words === null ? (
-        <span className="step-lane" role="gridcell" aria-label={laneLabel(table, row)}>
-          {props.barStart === null ? null : (
-            <i
-              className={open ? (props.children > 0 ? 'bar open parent' : 'bar open') : 'bar'}
-              style={barStyle(props.barStart, open ? null : (table.duration[row] as number), props.barPaint)}
-            />
-          )}
-        </span>
+        <span className="step-lane" role="gridcell" aria-label={laneLabel(table, row)} />
       ) : (
         <span className="step-words cut" role="gridcell">
           {props.words}
@@ -135,15 +125,6 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
     </div>
   );
 });
-
-function barStyle(start: number, length: number | null, paint: string | null): React.CSSProperties {
-  const width = length === null ? `(var(--now-at, ${start}) - ${start})` : String(Number.isNaN(length) ? 0 : length);
-  return {
-    left: `calc((${start} - var(--v0)) * var(--k))`,
-    width: `max(2px, calc(${width} * var(--k)))`,
-    ...(paint && length !== null ? { background: paint } : {}),
-  };
-}
 
 function Latency({ table, row, open }: { table: StepTable; row: number; open: boolean }) {
   const start = table.start[row] as number;

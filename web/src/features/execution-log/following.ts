@@ -1,16 +1,6 @@
-/** What moves while steps run: the line of now, keeping the newest step in sight, and new rows fading in. */
+/** What moves while steps run: keeping the newest step in sight, and new rows fading in. */
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { useNowUs } from '../../ui/clock';
 import type { StepTable } from './table';
-
-/** Moves the line of now by a CSS value: no row is drawn again for it. */
-export function NowLine({ scroller, baseUs }: { scroller: React.RefObject<HTMLElement | null>; baseUs: number }): null {
-  const now = useNowUs(100);
-  useEffect(() => {
-    scroller.current?.style.setProperty('--now-at', String(now - baseUs));
-  }, [scroller, now, baseUs]);
-  return null;
-}
 
 interface FollowOptions {
   table: StepTable;
