@@ -27,7 +27,7 @@ OTLP = Producer(sdk="otlp", instance_id="otlp")
 
 
 def task_id(number: int) -> str:
-    return f"{number:032x}"
+    return f"a{number:031x}"  # zero is no id
 
 
 def step_id(number: int) -> str:

@@ -3,19 +3,21 @@
 import asyncpg
 import pytest
 from msgspec import structs
+from tests.builders import BASE_US, PROJECT, batch, document, record, recorded, records, started, step_id, task_id
 
 from ams_contracts.documents import Failure, Slot
 from ams_contracts.events import PayloadStored, TaskDeleted
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_contracts.words import words_of
 from ams_trace_ingest.projector.text import TEXT_BYTES_MAX, TextProjection, Turn
-from tests.builders import BASE_US, PROJECT, batch, document, record, recorded, records, started, step_id, task_id
 
 OTHER = "01900000-0000-7000-8000-000000000002"
 FIND = "SELECT DISTINCT step_id FROM g1.find_text(phraseto_tsquery('simple', $1), 100) ORDER BY 1"
 
 
-def payload(step: int, text: str, *, slot: Slot = Slot.OUTPUT, at_us: int = BASE_US, event: str = "a", mime: str = "text/plain") -> PayloadStored:
+def payload(
+    step: int, text: str, *, slot: Slot = Slot.OUTPUT, at_us: int = BASE_US, event: str = "a", mime: str = "text/plain"
+) -> PayloadStored:
     return PayloadStored(
         event_id=f"{event}{step:031x}", seq=0, at_us=at_us, step_id=step_id(step), slot=slot, text=text, bytes=len(text), mime=mime
     )
@@ -94,7 +96,9 @@ async def test_words_that_stand_apart_are_no_phrase_and_parts_are_no_words(text:
 
 
 async def test_names_and_errors_of_steps_are_words_as_well(text: Text) -> None:
-    failed = document(name="charge_card", error=Failure(type="PaymentError", message="declined by Quuxbank"), preview_output="visible preview")
+    failed = document(
+        name="charge_card", error=Failure(type="PaymentError", message="declined by Quuxbank"), preview_output="visible preview"
+    )
     captured = document(name="other", preview_output="elsewhere", captured=["output"])
     await text.take(batch(1, started(1, document(name="unfinished"), seq=1), recorded(2, failed), recorded(3, captured)), topic=STEPS.name)
 

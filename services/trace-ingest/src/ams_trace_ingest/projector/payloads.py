@@ -13,7 +13,7 @@ from ams_contracts.events import Batch, PayloadStored
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.projector.reading import NIL_STEP, Buried, ReaderBase
+from ams_trace_ingest.projector.reading import Buried, ReaderBase
 from ams_trace_ingest.projector.transaction import TransactionalProjection
 from ams_trace_ingest.store import days, payloads, producers
 from ams_trace_ingest.store.connections import Connection
@@ -39,8 +39,6 @@ class PayloadsReader(ReaderBase):
             return "wrong_topic"
         if batch.task_id is None:
             return "no_task"
-        if event.step_id == NIL_STEP:
-            return "nil_id"
         work = self.task_work(record, batch)
         work.events += 1
         if event.seq:

@@ -39,9 +39,6 @@ Buried = Mapping[tuple[int, int], tuple[str, str]]
 """Events that Postgres refused: (offset, index) -> reason and detail."""
 
 _NOTHING_BURIED: Buried = {}
-_NIL_PROJECT = "00000000-0000-0000-0000-000000000000"
-NIL_TASK = "0" * 32
-NIL_STEP = "0" * 16
 
 
 class ReaderBase:
@@ -72,8 +69,6 @@ class ReaderBase:
             mended, replaced = (record.value, frozenset[int]()) if record.value is None else mend(record.value)
             decoded = decode_batch(mended)
             batch = decoded.batch
-            if batch.project_id == _NIL_PROJECT or batch.task_id == NIL_TASK:
-                raise MalformedError("nil_id", "the project or task id is all zeros")  # noqa: TRY301  answered like all that is malformed
         except MalformedError as error:
             self.work.events += 1
             self._bury_record(record, error)
@@ -158,8 +153,6 @@ class StepsReader(ReaderBase):
             return "no_task"
         if kind is PayloadStored:
             return "wrong_topic"
-        if kind in _STEP_KINDS and event.step_id == NIL_STEP:
-            return "nil_id"
         work = self.task_work(record, batch)
         work.events += 1
         if event.seq:
@@ -240,7 +233,6 @@ class StepsReader(ReaderBase):
         work.scores += 1  # scores have no table yet
 
 
-_STEP_KINDS = frozenset({StepStarted, StepEnded, StepRecorded, StepLost, StepScored})
 _TAKE: dict[type, Callable[..., None]] = {
     StepStarted: StepsReader.document,
     StepEnded: StepsReader.document,

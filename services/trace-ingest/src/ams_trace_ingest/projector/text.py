@@ -10,14 +10,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from ams_contracts.codec import Reject
+from ams_contracts.codec import MalformedError, Reject
 from ams_contracts.documents import Slot, StepDocument
 from ams_contracts.events import Batch, PayloadStored, StepEnded, StepRecorded
 from ams_contracts.words import unescaped, words_of
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.projector.reading import NIL_STEP, Buried, ReaderBase
+from ams_trace_ingest.projector.reading import Buried, ReaderBase
 from ams_trace_ingest.projector.transaction import TransactionalProjection
 from ams_trace_ingest.store import days, text
 from ams_trace_ingest.store.connections import Connection
@@ -49,7 +49,7 @@ class Turn:
     async def wait(self) -> None:
         """Wait for the turn, 2 s at most."""
         deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while (now := time.monotonic()) < deadline and (now < self._rest_until or self._lag_records() > LAG_RECORDS_MAX):
+        while (now := time.monotonic()) < deadline and (now < self._rest_until or self._lag_records() > LAG_RECORDS_MAX):  # noqa: ASYNC110  lag is measured, not told
             await asyncio.sleep(min(LOOK_SECONDS, deadline - now))
 
     def worked(self, seconds: float) -> None:
@@ -64,11 +64,11 @@ class TextReader(ReaderBase):
         super().__init__(*args, **options)
         self.newest: dict[tuple[TaskKey, str, str], Said] = {}
 
-    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
+    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:  # noqa: ARG002  the base's signature
         indexed = batch.task_id is not None and (
             isinstance(event, StepEnded | StepRecorded) or (isinstance(event, PayloadStored) and event.slot in INDEXED_SLOTS)
         )
-        if not indexed or event.step_id == NIL_STEP:
+        if not indexed:
             self.work.ignored["no_text"] += 1
             return None
         slot, said = (event.slot.value, _said(event)) if isinstance(event, PayloadStored) else (NAME, _told(event.step))
@@ -82,7 +82,7 @@ class TextReader(ReaderBase):
             self.work.duplicates += 1
         return None
 
-    def _bury_record(self, record: LogRecord, error: Any) -> None:
+    def _bury_record(self, record: LogRecord, error: MalformedError) -> None:  # noqa: ARG002  the base's signature
         self.work.ignored["unreadable"] += 1
 
     def _bury(self, record: LogRecord, batch: Batch, reject: Reject) -> None:
@@ -136,7 +136,13 @@ class TextProjection(TransactionalProjection):
         return TextReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
 
     async def write(
-        self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str, meanwhile: Callable[[], None]
+        self,
+        connection: Connection,
+        reader: ReaderBase,
+        *,
+        partition: int,  # noqa: ARG002  the frame's signature
+        generation: str,  # noqa: ARG002  the same
+        meanwhile: Callable[[], None],  # noqa: ARG002  the same; nothing is read ahead here, for nothing is in a hurry
     ) -> Callable[[], None]:
         work = reader.work
         if work.tasks and isinstance(reader, TextReader):
