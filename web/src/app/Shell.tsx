@@ -68,7 +68,7 @@ export function Shell({ project, page, children }: ShellProps) {
         <ThemeMenu />
         <button
           type="button"
-          className="button plain square"
+          className="button plain square help-button"
           onClick={() => setHelp(true)}
           aria-label="Keyboard shortcuts"
           title="Keyboard shortcuts (?)"
