@@ -202,6 +202,7 @@ def test_model_tokens_cost_and_the_like_stand_in_the_document(tracing: Any) -> N
     assert (document.cost_nusd, document.cost_source) == (1_230_000, CostSource.REPORTED)
     assert (document.provider, document.model, document.model_requested) == ("openai", "gpt-4o-2024-08-06", "gpt-4o")
     assert document.finish_reasons == ["stop"]
+    assert document.parameters == '{"temperature":0.2}'
     assert json.loads(tracing.payload("think", "original").text) == {"attributes": {"tier": "gold"}, "consumed": []}
 
 

@@ -167,6 +167,8 @@ class Step:
         for name, value in values.items():
             if name in {"input", "output", "model"}:
                 setattr(self, name, value)
+            elif name == "parameters" and not isinstance(value, str | None):
+                self._record.details = {**(self._record.details or {}), name: capture(value)}  # JSON, as readers expect
             elif name in DETAILS:
                 self._record.details = {**(self._record.details or {}), name: value}
             elif value is not None:
