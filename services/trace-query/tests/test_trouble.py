@@ -136,7 +136,7 @@ async def test_a_gate_lets_some_wait_and_refuses_the_others() -> None:
 
 
 async def _until(condition) -> None:
-    while not condition():  # noqa: ASYNC110  a counter has no event
+    while not condition():
         await asyncio.sleep(0)
 
 
