@@ -1,9 +1,10 @@
 """OTLP spans until they can be read: spans a second through intake, log, projector and tables, load generator included. JSON lines.
 
-    python -m tests.load.bench_ingest [--url http://localhost:8080] [--spans 40000] [--clients 4] [--batch 500]
+    python -m tests.load.bench_ingest [--url http://localhost:8080] [--spans 40000] [--clients 4] [--batch 500] [--data .ams]
 
 Talks to a platform that runs (``ams up``); registers a user and a project of its own. A run is over when the REST lists answer every
-span, totals included. Bodies are made before the clock starts.
+span, totals included. Bodies are made before the clock starts. With ``--data`` it says where the processor time went, in microseconds a
+span by process: on a machine that others use too, compare those.
 """
 
 import argparse
@@ -13,13 +14,16 @@ import secrets
 import sys
 import threading
 import time
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import httpx
 from tests.load.bench_mapping import request_of
+from tests.load.spent import since, spent
 
 VISIBLE_TIMEOUT_SECONDS = 300
 TASKS_PER_PAGE = 500
+LOOK_SECONDS = 0.05
 
 
 def emit(**fields: object) -> None:
@@ -72,7 +76,7 @@ def send(url: str, key: str, bodies: "SimpleQueue[bytes]", answers: dict[int, in
                 time.sleep(float(answer.headers.get("Retry-After", "1")))
 
 
-def run(url: str, spans: int, clients: int, batch: int, seed: int) -> None:
+def run(url: str, spans: int, clients: int, batch: int, seed: int, data: Path | None) -> None:
     """One measurement."""
     project = Project(url)
     bodies: SimpleQueue[bytes] = SimpleQueue()
@@ -86,6 +90,7 @@ def run(url: str, spans: int, clients: int, batch: int, seed: int) -> None:
     answers: dict[int, int] = {}
     latencies: list[float] = []
     threads = [threading.Thread(target=send, args=(url, project.key, bodies, answers, latencies)) for _ in range(clients)]
+    before = None if data is None else spent(data)
     began = time.perf_counter()
     for thread in threads:
         thread.start()
@@ -94,6 +99,7 @@ def run(url: str, spans: int, clients: int, batch: int, seed: int) -> None:
     accepted = time.perf_counter() - began
     visible = 0
     while visible < spans and time.perf_counter() - began < VISIBLE_TIMEOUT_SECONDS:
+        time.sleep(LOOK_SECONDS)
         visible = project.steps()
     seconds = time.perf_counter() - began
     latencies.sort()
@@ -110,6 +116,8 @@ def run(url: str, spans: int, clients: int, batch: int, seed: int) -> None:
         post_p99_ms=round(latencies[int(len(latencies) * 0.99)] * 1000, 1),
         answers=answers,
         cores=os.cpu_count(),
+        load=os.getloadavg()[0],
+        us_per_span=None if data is None or before is None else since(data, before, spans),
     )
     if visible != spans:
         sys.exit(1)
@@ -122,9 +130,10 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="the platform's data directory, to say where the time goes")
     arguments = parser.parse_args()
     for number in range(arguments.rounds):
-        run(arguments.url, arguments.spans, arguments.clients, arguments.batch, seed=time.time_ns() + number)
+        run(arguments.url, arguments.spans, arguments.clients, arguments.batch, seed=time.time_ns() + number, data=arguments.data)
 
 
 if __name__ == "__main__":

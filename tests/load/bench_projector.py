@@ -126,10 +126,18 @@ class Recorder:
         self.batches: list[tuple[list[tuple[Any, ...]], list[TaskRow]]] = []
 
 
-async def project(url: str, log: Sequence[LogRecord], per_apply: int) -> float:
+class Careful(StepsProjection):
+    """Takes no row for new: everything goes through staging and upserts, as the bare side does it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.trusting = False
+
+
+async def project(url: str, log: Sequence[LogRecord], per_apply: int, kind: type[StepsProjection] = StepsProjection) -> float:
     """Seconds of the projector alone."""
     pool = await open_writer(url, application="bench", size_max=1)
-    projection = StepsProjection(pool)
+    projection = kind(pool)
     position = 0
     await projection.stored(STEPS.name, [0])
     began = time.perf_counter()
@@ -171,7 +179,7 @@ async def record_rows(url: str, log: Sequence[LogRecord], per_apply: int) -> Rec
 
     steps.write, tasks.write = keep_steps, keep_tasks  # type: ignore[assignment]
     try:
-        await project(url, log, per_apply)
+        await project(url, log, per_apply, Careful)
     finally:
         steps.write, tasks.write = write_steps, write_tasks  # type: ignore[assignment]
     return recorder

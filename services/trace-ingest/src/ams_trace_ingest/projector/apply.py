@@ -9,7 +9,7 @@ from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.reading import Buried, ReaderBase, StepsReader
 from ams_trace_ingest.projector.rules import Rules, candidates
 from ams_trace_ingest.projector.totals import add_totals
-from ams_trace_ingest.projector.transaction import TransactionalProjection
+from ams_trace_ingest.projector.transaction import TransactionalProjection, nothing
 from ams_trace_ingest.projector.working import StepWork, TaskWork, Work
 from ams_trace_ingest.rollup import Claim
 from ams_trace_ingest.store import agents, claims, days, payloads, producers, steps, tasks, text
@@ -66,7 +66,9 @@ class StepsProjection(TransactionalProjection):
             delivered = await _deliveries(connection, work)
             await Rules(connection, work.tasks, made, held).settle(gone)
             failpoint("after_rules")
-            rows = await _write_steps_and_tasks(connection, work, partition, meanwhile)
+            steps_days = {task.day for task in work.tasks.values() if task.day is not None}
+            direct = reader.direct and await self.leaves.all_there(connection, generation, "steps", steps_days)
+            rows = await _write_steps_and_tasks(connection, work, partition, meanwhile, direct=direct)
             await producers.merge(connection, delivered)
             failpoint("after_producers")
         agents_seen = await self._write_agents(connection, work, generation)
@@ -166,23 +168,30 @@ async def _deliveries(connection: Connection, work: Work) -> dict[producers.Prod
     return delivered
 
 
-async def _write_steps_and_tasks(connection: Connection, work: Work, partition: int, meanwhile: Callable[[], None]) -> list[TaskRow]:
+async def _write_steps_and_tasks(
+    connection: Connection, work: Work, partition: int, meanwhile: Callable[[], None], *, direct: bool
+) -> list[TaskRow]:
     failpoint("before_copy")
-    step_rows = [
-        steps.row_of(
-            (*key, step.step_id),
-            task.day,
-            (step.first_offset, step.end_offset, step.seen_at_us),
-            step.state,
-            step.counted,
-            shadowed=step.shadowed,
-            wrapper=step.wrapper,
-        )
-        for key, task in work.tasks.items()
-        if task.day is not None
-        for step in task.steps.values()
-        if step.changed
-    ]
+    inserts: list[tuple[Any, ...]] = []
+    step_rows: list[tuple[Any, ...]] = []
+    for key, task in work.tasks.items():
+        if task.day is None:
+            continue
+        for step in task.steps.values():
+            if not step.changed:
+                continue
+            new = direct and step.stored is None  # what is stored of the batch's steps was looked up, so it is not there
+            row = steps.row_of(
+                (*key, step.step_id),
+                task.day,
+                (step.first_offset, step.end_offset, step.seen_at_us),
+                step.state,
+                step.counted,
+                shadowed=step.shadowed,
+                wrapper=step.wrapper,
+                new=new,
+            )
+            (inserts if new else step_rows).append(row)
     rows: list[TaskRow] = []
     rootless: list[TaskWork] = []
 
@@ -191,8 +200,10 @@ async def _write_steps_and_tasks(connection: Connection, work: Work, partition: 
         meanwhile()
 
     if step_rows:
-        await steps.write(connection, step_rows, show)
-    else:
+    if inserts:
+        await steps.insert(connection, inserts, show)
+        await steps.write(connection, step_rows, nothing if inserts else show)
+    if not inserts and not step_rows:
         show()
     failpoint("after_copy")
     for task in rootless:

@@ -25,6 +25,7 @@ PlaceKey = tuple[str, str, Slot]
 _original = msgspec.json.Decoder(dict[str, Raw])
 _attributes = msgspec.json.Decoder(dict[str, Raw])
 _words = msgspec.json.Decoder(list[str])
+_DAY = payloads.COLUMNS.index("day")
 
 
 class PayloadsReader(ReaderBase):
@@ -66,7 +67,7 @@ class PayloadsProjection(TransactionalProjection):
         reader: ReaderBase,
         *,
         partition: int,  # noqa: ARG002  the frame's signature
-        generation: str,  # noqa: ARG002  the same
+        generation: str,
         meanwhile: Callable[[], None],
     ) -> Callable[[], None]:
         work = reader.work

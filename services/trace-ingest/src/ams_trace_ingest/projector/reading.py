@@ -47,6 +47,7 @@ class ReaderBase:
     def __init__(self, projection: str, now_us: int, *, buried: Buried = _NOTHING_BURIED, events_max: int | None = None) -> None:
         """``buried`` become dead letters; after ``events_max`` others the rest is left alone (both are for the search of a bad one)."""
         self.work = Work()
+        self.direct = False  # whether rows that seem new may go where a repeated one is refused
         self._projection = projection
         self._now_us = now_us
         self._buried = buried

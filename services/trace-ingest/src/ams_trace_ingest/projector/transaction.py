@@ -17,15 +17,20 @@ from ams_trace_ingest.projector.reading import Buried, ReaderBase
 from ams_trace_ingest.projector.working import Work
 from ams_trace_ingest.store import dead_letters, positions
 from ams_trace_ingest.store.connections import Connection, UnencodableError, set_generation
+from ams_trace_ingest.store.leaves import Leaves
 
 DATA_ERROR_CLASSES = frozenset({"21", "22", "23", "54"})
 TIMEOUT_STATES = frozenset({"57014", "25P04", "25P03"})  # cancelled, transaction timeout, idle in transaction
 ACQUIRE_TIMEOUT_SECONDS = 5
+CAREFUL_BATCHES = 16  # after something was sent twice: whoever repeats himself does so for a while
 CHUNK_BYTES_MAX = 768 * 1024  # some 1,500 events: large enough for COPY, small enough to read the next one while Postgres writes this one
 
+# a row that was taken for new is there, or its partition is not any more
+_NOT_NEW = (asyncpg.UniqueViolationError, asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError)
 
-def _nothing() -> None:
-    pass
+
+def nothing() -> None:
+    """What there is to do meanwhile."""
 
 
 def split(records: list[LogRecord], records_max: int) -> list[list[LogRecord]]:
@@ -60,6 +65,9 @@ class TransactionalProjection:
         self._pool = pool
         self._now_us = now_us
         self._records_max: dict[int, int] = {}
+        self._careful: dict[int, int] = {}  # partition -> batches for which nothing is believed to be new
+        self.leaves = Leaves()
+        self.trusting = True  # what seems new is written as new
 
     def reader(self, *, buried: Buried, events_max: int | None) -> ReaderBase:
         """A reader of this projection's topic."""
@@ -114,10 +122,19 @@ class TransactionalProjection:
         records: list[LogRecord],
         expected: int,
         reader: ReaderBase | None = None,
-        meanwhile: Callable[[], None] = _nothing,
+        meanwhile: Callable[[], None] = nothing,
     ) -> int:
         try:
-            return await self._transact(records, expected, reader or self._read(records, {}), meanwhile=meanwhile)
+            position = await self._transact(records, expected, reader, meanwhile=meanwhile)
+        except _NOT_NEW:
+            if not reader.direct:
+                raise
+            self._careful[partition] = CAREFUL_BATCHES
+            self.leaves.forget()
+            return await self._apply(records, expected)
+        partition = records[0].partition
+        reader = reader or self._read(records, {})
+        reader.direct = self.trusting and partition not in self._careful
         except (asyncpg.PostgresError, UnencodableError) as error:
             if not is_data_error(error):
                 raise
@@ -126,10 +143,18 @@ class TransactionalProjection:
                 return await self._transact(records, expected, self._read(records, buried))
         middle = len(records) // 2
         position = await self._apply(records[:middle], expected)
+        else:
+            self._grow_bold(partition)
+            return position
         return await self._apply(records[middle:], position)
 
     def _read(self, records: list[LogRecord], buried: Buried, events_max: int | None = None) -> ReaderBase:
         reader = self.reader(buried=buried, events_max=events_max)
+    def _grow_bold(self, partition: int) -> None:
+        left = self._careful.pop(partition, 0) - 1
+        if left > 0:
+            self._careful[partition] = left
+
         reader.read(records)
         return reader
 
@@ -171,7 +196,7 @@ class TransactionalProjection:
         expected: int,
         reader: ReaderBase,
         *,
-        meanwhile: Callable[[], None] = _nothing,
+        meanwhile: Callable[[], None] = nothing,
         trial: bool = False,
     ) -> int:
         started = time.perf_counter()
@@ -181,7 +206,7 @@ class TransactionalProjection:
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
             async with connection.transaction():
                 generation = await set_generation(connection)
-                await positions.lock(connection, self.projection, topic, partition, expected)
+                before = await positions.lock(connection, self.projection, topic, partition, expected)
                 failpoint("after_lock")
                 committed = await self.write(connection, reader, partition=partition, generation=generation, meanwhile=meanwhile)
                 if work.letters:
@@ -198,8 +223,6 @@ class TransactionalProjection:
         return last.offset + 1
 
     def _count(self, work: Work) -> None:
-        dead = len(work.letters)
-        ignored = sum(work.ignored.values())
         for letter in work.letters:
             EVENTS_DEAD.labels(self.projection, letter.reason).inc()
         for reason, count in work.ignored.items():

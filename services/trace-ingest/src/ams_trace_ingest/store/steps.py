@@ -15,6 +15,7 @@ from ams_contracts.tables import steps
 from ams_trace_ingest.rollup import DEPTH_MAX, STOP_TYPES, Counted, Node
 from ams_trace_ingest.store.columns import array_literal, names, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows, execute_meanwhile
+from ams_trace_ingest.store.leaves import copy_new
 
 COLUMNS = names(steps)
 UPSERT = upsert(steps)
@@ -85,6 +86,7 @@ def row_of(
     *,
     shadowed: bool,
     wrapper: bool,
+    new: bool,
 ) -> tuple[Any, ...]:
     """The values of a row, in the order of ``COLUMNS``. One expression, for it runs once a step.
 
@@ -96,6 +98,7 @@ def row_of(
         counted: What it adds to its task's totals.
         shadowed: By R2 or R3.
         wrapper: By R2.
+        new: For ``insert``; else for ``write``, whose staging table holds arrays as text.
     """
     stamp, beat, progress, document, usage = state.stamp, state.progress_stamp, state.progress, state.document, state.usage
     stamps = (stamp.phase, stamp.at_us, stamp.seq, stamp.event_id) if stamp is not None else _FOUR_NULLS
@@ -118,6 +121,8 @@ def row_of(
             tokens_in,
             tokens_out,
             *_NO_DOCUMENT[16:],
+            [] if new else "{}",
+            "{}",
             *counts,
         )
     error = document.error
@@ -130,16 +135,17 @@ def row_of(
         tokens_in, tokens_out, document.cost_nusd, document.cost_source, document.tool_name,
         None if error is None else error.type, None if error is None else error.message,
         document.preview_input, document.preview_output, document.conversation_id, document.user_id, document.environment,
-        encode(document.tags).decode() if document.tags else None, array_literal(document.flags), _rest_of(document),
+        encode(document.tags).decode() if document.tags else None,
+        document.flags if new else array_literal(document.flags), _rest_of(document),
         *counts,
     )  # fmt: skip
 
 
-# of a step of which only progress is known: head, the ten from document_status to response_id, and the rest
+# of a step of which only progress is known: head, the ten from document_status to response_id, and what is before the flags
 _NO_DOCUMENT: tuple[Any, ...] = (
     None, StepType.SPAN.value, None, "", None, None,
     None, None, None, None, None, 0, None, None, None, None,
-    None, CostSource.UNKNOWN.value, None, None, None, None, None, None, None, None, None, "{}", "{}",
+    None, CostSource.UNKNOWN.value, None, None, None, None, None, None, None, None, None,
 )  # fmt: skip
 
 
@@ -340,6 +346,20 @@ async def earliest_root(connection: Connection, project_id: str, task_id: str, d
     """The earliest parentless step of a task."""
     row = await connection.fetchrow(_EARLIEST_ROOT, project_id, task_id, day)
     return None if row is None else StoredStep(row)
+
+
+async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
+    """Insert rows that are not there yet, into partitions that are.
+
+    Args:
+        connection: In a transaction.
+        rows: Values in the order of ``COLUMNS``, each step once, made with ``new``.
+        meanwhile: Called while Postgres is busy.
+
+    Raises:
+        UniqueViolationError: One was there.
+    """
+    await copy_new(connection, "steps", rows, COLUMNS, meanwhile)
 
 
 async def write(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
