@@ -5,13 +5,15 @@ Clients retry 429, 502, 503 and 504 and nothing else, so what may be sent again 
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from litestar import Request, Response, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from ams_contracts.claims import KeyGrant
+from ams_kit.bus import Record
 from ams_kit.http.problems import AmsError, BadRequestError, TooLargeError, UnsupportedError, answer_unexpected
 from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.intake.body import read_body
@@ -31,13 +33,14 @@ from ams_trace_ingest.intake.otlp import (
 )
 from ams_trace_ingest.intake.publish import Intake, publish, refused
 from ams_trace_ingest.intake.spans import PackedSpans, pack_payloads, pack_spans
-from ams_trace_ingest.mapping.logs import map_logs
+from ams_trace_ingest.mapping.logs import JoinedLogs, map_logs
 
 SENT_BYTES_MAX = 16 * 1024 * 1024
 INFLATED_BYTES_MAX = 64 * 1024 * 1024
 INLINE_BYTES_MAX = 256 * 1024  # some 200 spans, 8 ms
 
 AnyRequest = Request[Any, Any, Any]
+T = TypeVar("T")
 
 
 def _answer_error(request: AnyRequest, error: AmsError | HTTPException) -> Response[bytes]:
@@ -67,11 +70,7 @@ async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
     grant, encoding = await _open(request, intake)
     with intake.budget.lease() as lease:
         body = await _body(request, lease)
-        if len(body) > INLINE_BYTES_MAX:  # beside the event loop, so that small requests and health checks are answered meanwhile
-            async with intake.decoding:
-                decoded, packed = await asyncio.to_thread(_read_spans, body, encoding, grant, intake)
-        else:
-            decoded, packed = _read_spans(body, encoding, grant, intake)
+        decoded, packed = await _beside(intake, body, _read_spans, encoding, grant, intake)
         if decoded.rejected:
             refused("otlp", "bad_span", decoded.rejected)
         del body
@@ -86,12 +85,8 @@ async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
     grant, encoding = await _open(request, intake)
     with intake.budget.lease() as lease:
         body = await _body(request, lease)
-        try:
-            records = decode_logs(body, encoding)
-        except MalformedOtlpError as error:
-            raise BadRequestError(str(error), code="malformed_otlp") from error
-        joined = map_logs(grant.project_id, records, received_at_us=time.time_ns() // 1_000)
-        payloads = pack_payloads(joined.payloads, project_id=grant.project_id, key_id=grant.key_id)
+        joined, payloads = await _beside(intake, body, _read_logs, encoding, grant)
+        del body
         await publish(intake, lease, payloads, [], source="otlp", events=len(joined.payloads))
     EVENTS_IGNORED.labels("intake", "otlp_logs").inc(joined.ignored)
     return _answer(Signal.LOGS, encoding)
@@ -114,10 +109,29 @@ def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake
     except MalformedOtlpError as error:
         raise BadRequestError(str(error), code="malformed_otlp") from error
     except TooManySpansError as error:
-        raise TooLargeError(str(error), code="too_many_spans") from error
+        raise TooLargeError(str(error), code=error.code) from error
     received_at_us = time.time_ns() // 1_000
     packed = pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices)
     return decoded, packed
+
+
+def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant) -> tuple[JoinedLogs, list[Record]]:
+    try:
+        records = decode_logs(body, encoding)
+    except MalformedOtlpError as error:
+        raise BadRequestError(str(error), code="malformed_otlp") from error
+    except TooManySpansError as error:
+        raise TooLargeError(str(error), code=error.code) from error
+    joined = map_logs(grant.project_id, records, received_at_us=time.time_ns() // 1_000)
+    return joined, pack_payloads(joined.payloads, project_id=grant.project_id, key_id=grant.key_id)
+
+
+async def _beside(intake: Intake, body: bytes, read: Callable[..., T], *arguments: Any) -> T:
+    """Read a large body beside the event loop, so that small requests and health checks are answered meanwhile; one at a time."""
+    if len(body) <= INLINE_BYTES_MAX:
+        return read(body, *arguments)
+    async with intake.decoding:
+        return await asyncio.to_thread(read, body, *arguments)
 
 
 async def _open(request: AnyRequest, intake: Intake) -> tuple[KeyGrant, Encoding]:

@@ -6,15 +6,19 @@ import re
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ams_trace_ingest.intake.otlp_spans import Reader, Scoped, checked_span, make_dropped, make_resource, make_scope
 from ams_trace_ingest.intake.otlp_values import (
     DEPTH_MAX,
     EVENTS_MAX,
     LINKS_MAX,
+    LOG_RECORDS_MAX,
+    VALUES_MAX,
     MalformedOtlpError,
     Notes,
+    TooManySpansError,
+    TooManyValuesError,
     as_text,
     binary,
     clean,
@@ -108,7 +112,7 @@ class _Scope(Struct, gc=False):
 
 class _ScopeSpans(Struct, gc=False, rename="camel"):
     scope: _Scope | None = None
-    spans: list[_Span] | None = None
+    spans: list[_Span] | UnsetType | None = UNSET
     schema_url: str | None = None
 
 
@@ -118,11 +122,13 @@ class _Resource(Struct, gc=False):
 
 class _ResourceSpans(Struct, gc=False, rename="camel"):
     resource: _Resource | None = None
-    scope_spans: list[_ScopeSpans] | None = None
+    scope_spans: list[_ScopeSpans] | UnsetType | None = UNSET
 
 
 class _TracesRequest(Struct, gc=False, rename="camel"):
-    resource_spans: list[_ResourceSpans] | None = None
+    resource_spans: list[_ResourceSpans] | UnsetType | None = UNSET
+    resource_logs: Raw | UnsetType = UNSET
+    resource_metrics: Raw | UnsetType = UNSET
 
 
 class _LogRecord(Struct, gc=False, rename="camel"):
@@ -147,7 +153,24 @@ class _LogsRequest(Struct, gc=False, rename="camel"):
     resource_logs: list[_ResourceLogs] | None = None
 
 
+class _KnownScopeSpans(Struct, gc=False, rename="camel", forbid_unknown_fields=True):
+    scope: Raw = Raw()
+    spans: Raw = Raw()
+    schema_url: Raw = Raw()
+
+
+class _KnownResourceSpans(Struct, gc=False, rename="camel", forbid_unknown_fields=True):
+    resource: Raw = Raw()
+    scope_spans: list[_KnownScopeSpans] | None = None
+    schema_url: Raw = Raw()
+
+
+class _KnownTracesRequest(Struct, gc=False, rename="camel", forbid_unknown_fields=True):
+    resource_spans: list[_KnownResourceSpans] | None = None
+
+
 _traces = msgspec.json.Decoder(_TracesRequest)
+_known_names = msgspec.json.Decoder(_KnownTracesRequest)
 _logs = msgspec.json.Decoder(_LogsRequest)
 
 
@@ -156,21 +179,28 @@ def read_traces(body: bytes, reader: Reader) -> None:
 
     Raises:
         MalformedOtlpError: Not JSON, not one, or a number out of its type's range.
+        TooManySpansError: Of spans, or of other parts.
     """
+    _check_value_count(body)
     request, replaced = _decode(_traces, body)
     resources: list[_ResourceSpans] = request.resource_spans or []
     count = sum(len(scope.spans or ()) for resource in resources for scope in resource.scope_spans or ())
     reader.check_span_count(count)
     if count == 0:
-        _refuse_silent_loss(body)
+        _refuse_silent_loss(request, body)
+        return
     try:
         for resource_spans in resources:
+            if not any(scope.spans for scope in resource_spans.scope_spans or ()):
+                continue
             resource = make_resource(_attributes(resource_spans.resource and resource_spans.resource.attributes, Notes()))
             for scope_spans in resource_spans.scope_spans or ():
+                if not scope_spans.spans:
+                    continue
                 scope = scope_spans.scope or _Scope()
                 attributes = _attributes(scope.attributes, Notes())
                 scoped = reader.open(resource, make_scope(scope.name or "", scope.version or "", scope_spans.schema_url or "", attributes))
-                for span in scope_spans.spans or ():
+                for span in scope_spans.spans:
                     _span(span, scoped, replaced=replaced)
     except RecursionError as error:
         raise MalformedOtlpError("a value nests too deep") from error
@@ -181,8 +211,13 @@ def read_logs(body: bytes) -> list[LogRecord]:
 
     Raises:
         MalformedOtlpError: Not JSON, not one, or a number out of its type's range.
+        TooManySpansError: Of records, or of other parts.
     """
+    _check_value_count(body)
     request, _ = _decode(_logs, body)
+    count = sum(len(scope.log_records or ()) for resource in request.resource_logs or () for scope in resource.scope_logs or ())
+    if count > LOG_RECORDS_MAX:
+        raise TooManySpansError(f"{count} log records, at most {LOG_RECORDS_MAX}")
     try:
         return [
             LogRecord(
@@ -235,21 +270,38 @@ class _Surrogates:
         return b"\\ufffd"
 
 
-def _refuse_silent_loss(body: bytes) -> None:
+def _check_value_count(body: bytes) -> None:
+    """Refuse before decoding what would fill the memory: ``{}`` is three bytes with its comma, and up to 150 as a struct.
+
+    Raises:
+        TooManyValuesError: Over ``VALUES_MAX`` objects. Braces in strings count too, but for those of JSON in strings.
+    """
+    if body.count(b"{") > VALUES_MAX and body.count(b"{") - body.count(b'{\\"') > VALUES_MAX:
+        raise TooManyValuesError
+
+
+def _refuse_silent_loss(request: _TracesRequest, body: bytes) -> None:
     """An empty request is fine; one whose names are not OTLP's would lose its spans without a word.
 
     Raises:
         MalformedOtlpError: It holds names that OTLP does not have, and no span.
     """
-    request = msgspec.json.decode(body)
-    if "resourceLogs" in request or "resourceMetrics" in request:
+    if request.resource_logs is not UNSET or request.resource_metrics is not UNSET:
         raise MalformedOtlpError("this is for traces: logs go to /v1/logs, metrics to /v1/metrics")
-    levels = [(request, "resourceSpans", {"resourceSpans"})]
-    levels += [(item, "scopeSpans", {"scopeSpans", "resource", "schemaUrl"}) for item in request.get("resourceSpans") or ()]
-    levels += [(item, "spans", {"spans", "scope", "schemaUrl"}) for level in levels[1:] for item in level[0].get("scopeSpans") or ()]
-    for item, expected, known in levels:
-        if expected not in item and not known.issuperset(item):
-            raise MalformedOtlpError(f"no span in a body that is not empty: OTLP in JSON calls the field {expected}")
+    resources = request.resource_spans
+    scopes = [scope for resource in resources or () for scope in resource.scope_spans or ()]
+    if resources is UNSET:
+        missing = "resourceSpans"
+    elif any(resource.scope_spans is UNSET for resource in resources or ()):
+        missing = "scopeSpans"
+    elif any(scope.spans is UNSET for scope in scopes):
+        missing = "spans"
+    else:
+        return
+    try:
+        _known_names.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedOtlpError(f"no span in a body that is not empty: OTLP in JSON calls the field {missing}") from error
 
 
 def _span(span: _Span, scoped: Scoped, *, replaced: bool) -> None:

@@ -1,12 +1,14 @@
-"""OTLP in protobuf: one walk over upb's messages into flat structures."""
+"""OTLP in protobuf: one walk over upb's messages, one span at a time, into flat structures."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as WireRecord
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 from ams_trace_ingest.intake.otlp_spans import (
     Reader,
@@ -20,6 +22,7 @@ from ams_trace_ingest.intake.otlp_values import (
     DEPTH_MAX,
     EVENTS_MAX,
     LINKS_MAX,
+    LOG_RECORDS_MAX,
     SAFE_CHARS,
     MalformedOtlpError,
     Notes,
@@ -29,10 +32,12 @@ from ams_trace_ingest.intake.otlp_values import (
     needs_cleaning,
     number,
 )
-from ams_trace_ingest.mapping.spans import LogRecord, Span, SpanEvent, SpanLink
+from ams_trace_ingest.intake.otlp_wire import LOG_RECORD, RESOURCE_GROUP, SCOPE_GROUP, SPAN, Room, take_apart
+from ams_trace_ingest.mapping.spans import LogRecord, Resource, Scope, Span, SpanEvent, SpanLink
 
 _encode = msgspec.json.Encoder().encode
 _NOTHING: Any = ()
+WHOLE_BYTES_MAX = 1 << 20  # 500,000 empty spans, 70 MB; a larger request is never parsed whole
 
 
 def read_traces(body: bytes, reader: Reader) -> None:
@@ -40,20 +45,43 @@ def read_traces(body: bytes, reader: Reader) -> None:
 
     Raises:
         MalformedOtlpError: Not one, or bytes that are not UTF-8 where a string should be.
+        TooManySpansError: Of spans, or of other parts.
     """
+    if len(body) > WHOLE_BYTES_MAX:
+        _read_apart(body, reader)
+        return
     request = _parse(ExportTraceServiceRequest, body)
     if body and not request.resource_spans:
         raise MalformedOtlpError("the body is not empty and has no resource_spans: is it an ExportTraceServiceRequest?")
     reader.check_span_count(sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans))
     for resource_spans in request.resource_spans:
-        resource = make_resource(_attributes(resource_spans.resource.attributes, Notes()))
+        resource = _resource(resource_spans)
         for scope_spans in resource_spans.scope_spans:
-            scope = scope_spans.scope
-            scoped = reader.open(
-                resource, make_scope(scope.name, scope.version, scope_spans.schema_url, _attributes(scope.attributes, Notes()))
-            )
+            scoped = reader.open(resource, _scope(scope_spans))
             for span in scope_spans.spans:
                 _span(span, scoped)
+
+
+def _read_apart(body: bytes, reader: Reader) -> None:
+    """The same, one span at a time: 2 us a span slower, and no request fills the memory."""
+    room = Room()
+    for group in take_apart(body):
+        resource = _resource(_parse(ResourceSpans, room.count(group.head, RESOURCE_GROUP)))
+        for inner in group.scopes:
+            scoped = reader.open(resource, _scope(_parse(ScopeSpans, room.count(inner.head, SCOPE_GROUP))))
+            for item in inner.items:
+                span = _parse(WireSpan, room.count(item, SPAN))
+                reader.count_values(len(span.attributes))
+                _span(span, scoped)
+
+
+def _resource(group: Any) -> Resource:
+    return make_resource(_attributes(group.resource.attributes, Notes()))
+
+
+def _scope(group: Any) -> Scope:
+    scope = group.scope
+    return make_scope(scope.name, scope.version, group.schema_url, _attributes(scope.attributes, Notes()))
 
 
 def read_logs(body: bytes) -> list[LogRecord]:
@@ -61,21 +89,26 @@ def read_logs(body: bytes) -> list[LogRecord]:
 
     Raises:
         MalformedOtlpError: Not one.
+        TooManySpansError: Of records, or of other parts.
     """
-    request = _parse(ExportLogsServiceRequest, body)
+    room = Room()
     return [
-        LogRecord(
-            trace_id=record.trace_id.hex(),
-            span_id=record.span_id.hex(),
-            time_ns=record.time_unix_nano or record.observed_time_unix_nano,
-            event_name=record.event_name,
-            body=_value(record.body, "body", Notes(), 1),
-            attributes=_attributes(record.attributes, Notes()),
-        )
-        for resource_logs in request.resource_logs
-        for scope_logs in resource_logs.scope_logs
-        for record in scope_logs.log_records
+        _record(_parse(WireRecord, room.count(item, LOG_RECORD)))
+        for group in take_apart(body, LOG_RECORDS_MAX)
+        for inner in group.scopes
+        for item in inner.items
     ]
+
+
+def _record(record: Any) -> LogRecord:
+    return LogRecord(
+        trace_id=record.trace_id.hex(),
+        span_id=record.span_id.hex(),
+        time_ns=record.time_unix_nano or record.observed_time_unix_nano,
+        event_name=record.event_name,
+        body=_value(record.body, "body", Notes(), 1),
+        attributes=_attributes(record.attributes, Notes()),
+    )
 
 
 def _parse(message: Any, body: bytes) -> Any:

@@ -12,8 +12,10 @@ from ams_trace_ingest.intake.otlp_values import (
     SPAN_BYTES_MAX,
     SPANS_MAX,
     TIME_NS_END,
+    VALUES_MAX,
     Notes,
     TooManySpansError,
+    TooManyValuesError,
     bound_keys,
     bound_size,
     clean,
@@ -37,6 +39,7 @@ class Reader:
         self.rejected = 0
         self.reasons: list[str] = []
         self.spans = 0
+        self.values = 0
         # no span can be over its cap when the whole request is not
         self.sizes_matter = body_bytes > SPAN_BYTES_MAX
 
@@ -48,6 +51,16 @@ class Reader:
         """
         if count > SPANS_MAX:
             raise TooManySpansError(f"{count} spans, at most {SPANS_MAX}")
+
+    def count_values(self, count: int) -> None:
+        """Bound what becomes of the attributes of all spans together.
+
+        Raises:
+            TooManyValuesError: Over ``VALUES_MAX``.
+        """
+        self.values += count
+        if self.values > VALUES_MAX:
+            raise TooManyValuesError
 
     def open(self, resource: Resource, scope: Scope) -> "Scoped":
         group = ScopedSpans(resource, scope, [])

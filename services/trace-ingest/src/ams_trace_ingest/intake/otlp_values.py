@@ -11,6 +11,8 @@ from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.mapping.spans import Dropped, SpanEvent
 
 SPANS_MAX = 10_000  # a request
+LOG_RECORDS_MAX = 100_000  # a request
+VALUES_MAX = 1_000_000  # messages or objects of a request: some 130 MB; 10,000 ordinary spans have 400,000
 ATTRIBUTES_MAX = 10_000  # a span; real ones have 180
 EVENTS_MAX = 1_000
 LINKS_MAX = 1_000
@@ -33,6 +35,17 @@ class MalformedOtlpError(ValueError):
 
 class TooManySpansError(ValueError):
     """More spans than a request may have: 413."""
+
+    code = "too_many_spans"
+
+
+class TooManyValuesError(TooManySpansError):
+    """So many small parts that they would not fit into memory: 413."""
+
+    code = "too_many_values"
+
+    def __init__(self) -> None:
+        super().__init__(f"more than {VALUES_MAX} attributes, values, events and links in a request")
 
 
 class Notes:
