@@ -230,3 +230,13 @@ def test_no_page_has_a_fault_that_axe_finds(page: Page, platform: Platform, tmp_
     page.get_by_role("link", name="API keys").click()
     expect(page.get_by_role("cell", name="first key")).to_be_visible(timeout=PATIENCE_MS)
     assert faults() == []
+
+
+def test_a_used_link_says_so(browser: Browser, platform: Platform) -> None:
+    context = browser.new_context(base_url=platform.url)
+    page = context.new_page()
+
+    page.goto("/signin?code=never-given")
+
+    expect(page.get_by_role("alert")).to_contain_text("was used or has expired", timeout=PATIENCE_MS)
+    context.close()

@@ -18,6 +18,7 @@ export function SignIn() {
   const next = nextAddress(query);
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(code !== null);
+  const [byLink, setByLink] = useState(code !== null);
   const redeemed = useRef<string | null>(null);
 
   useEffect(() => {
@@ -48,6 +49,7 @@ export function SignIn() {
 
   const submit = async (fields: Fields) => {
     setBusy(true);
+    setByLink(false);
     setError(null);
     try {
       await session.login(fields.login ?? '', fields.password ?? '');
@@ -59,7 +61,7 @@ export function SignIn() {
   };
 
   return (
-    <AccountCard title="Sign in" error={error} sentence={signInSentence(error, code)}>
+    <AccountCard title="Sign in" error={error} sentence={signInSentence(error, byLink)}>
       <Form
         busy={busy}
         action={busy && code ? 'Signing in…' : 'Sign in'}
@@ -125,9 +127,9 @@ export function Register() {
   );
 }
 
-function signInSentence(error: ApiError | null, code: string | null): string | null {
+function signInSentence(error: ApiError | null, byLink: boolean): string | null {
   if (!error) return null;
-  if (code && error.status >= 400 && error.status < 500) {
+  if (byLink && error.status >= 400 && error.status < 500) {
     return 'This sign-in link was used or has expired. Ask for a new one, or sign in here.';
   }
   if (error.status === 401) return 'Username or password is wrong.';

@@ -4,7 +4,7 @@ import { guidesOf, pathTo } from './guides';
 import { BASE_US, beat, skeletonOf, stepEvent } from './samples';
 import { STATUS, StepTable } from './table';
 import { layOut, matchRows, visibleRows } from './tree';
-import { extent, ownTime, selfTime } from './waterfall';
+import { extent, fitRows, ownTime, roomAhead, selfTime } from './waterfall';
 
 function tableOf(...rows: Parameters<typeof skeletonOf>[0]): StepTable {
   return new StepTable(skeletonOf(rows));
@@ -189,6 +189,19 @@ describe('time', () => {
       'linear-gradient(to right, var(--c) 0% 10%, var(--c-soft) 10% 50%, var(--c) 50% 100%)',
     );
     expect(selfTime(table, tree, 1)).toBeNull();
+  });
+
+  test('the axis fits the leaves in sight, and steps that hold others only where there is nothing else', () => {
+    const whole = { from: 0, to: 1_000 };
+    expect(fitRows(table, tree, new Int32Array([0, 1, 2]), whole)).toEqual({ from: 80, to: 520 });
+    expect(fitRows(table, tree, new Int32Array([0]), whole)).toEqual(whole);
+    expect(fitRows(table, tree, new Int32Array([]), whole)).toEqual(whole);
+  });
+
+  test('the right edge of a running task moves in jumps, ahead of now', () => {
+    const edges = new Set([10e6, 10.5e6, 11e6, 12e6].map((now) => roomAhead({ from: 0, to: now }, now).to));
+    expect(edges.size).toBeLessThanOrEqual(2);
+    expect(Math.min(...edges)).toBeGreaterThan(10.5e6);
   });
 
   test('open steps reach to now', () => {
