@@ -228,7 +228,7 @@ def test_no_page_has_a_fault_that_axe_finds(page: Page, platform: Platform, tmp_
     expect(page.get_by_role("grid", name="Steps in order of time")).to_be_visible()
     assert faults() == []
     page.get_by_role("link", name="API keys").click()
-    expect(page.get_by_role("cell", name="first key")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("cell", name="first key", exact=True)).to_be_visible(timeout=PATIENCE_MS)
     assert faults() == []
 
 
