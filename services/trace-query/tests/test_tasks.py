@@ -141,7 +141,7 @@ async def test_q35_a_cursor_is_good_for_its_question_only(ada, http, store, fore
     assert other.json()["code"] == "bad_cursor"
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "%00", "a" * 2_000, "AQ" * 60, "1.7.4211", secrets.token_urlsafe(60)])
+@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "%00", "a" * 2_000, "AQ" * 60, "1.7.4211", "Kz9-" * 20])
 async def test_q36_a_cursor_that_we_did_not_seal_is_refused(ada, cursor: str) -> None:
     assert (await ada.problem("tasks", cursor=cursor))["code"] == "bad_cursor"
 
