@@ -26,6 +26,7 @@ from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, doc
 from ams_trace_query.rows import STEP_COLUMNS, position_text, step_view
 from ams_trace_query.search.compile import Condition, step_condition
 from ams_trace_query.search.parse import parse
+from ams_trace_query.search.text import look_up, rarest, read_reach, step_has
 from ams_trace_query.tasks import find_task
 
 _WINDOW = (STEP_IDS, LIMIT, CURSOR)
@@ -33,6 +34,8 @@ _SEARCH = (Q, FROM, TO, LIMIT, CURSOR)
 _WINDOW_SORT = "started_at_us, seq, step_id"
 _SEARCH_SORT = "started_at_us desc, step_id, task_id"
 _ALWAYS_SHOWN = (Slot.INPUT, Slot.OUTPUT)
+
+RECENT_STEPS = 10_000  # some 20 ms
 
 NOT_CAPTURED = "not_captured"
 NOT_HERE_YET = "not_here_yet"
@@ -48,10 +51,16 @@ class StepWindow(Struct, frozen=True, kw_only=True):
 
 
 class StepPage(Struct, frozen=True, kw_only=True):
-    """Steps across tasks, newest first; those whose start is not known come last."""
+    """Steps across tasks, newest first; those whose start is not known come last.
+
+    When ``q`` has words, ``text_lag_records`` says how many records of the log are not searchable by words yet, and ``text_until_us`` up to
+    when they all are; null when nothing is missing.
+    """
 
     items: list[Step]
     next_cursor: str | None
+    text_lag_records: int | None
+    text_until_us: int | None
 
 
 class Payload(Struct, frozen=True, kw_only=True):
@@ -133,17 +142,29 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
     tree = parse(query.text("q") or "")
     bound = (access.project_id, "steps", {"q": query.text("q"), "from": start, "to": end}, _SEARCH_SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
-    mine = [steps.c.project_id == access.project_id]
-    if (condition := step_condition(tree)) is not None:
-        mine.append(condition)
+    within = _started(start, end)
 
     async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
-        rows = await _found(reader, mine, _started(start, end), after, limit + 1)
+        found = await look_up(reader, tree)
+        mine = [steps.c.project_id == access.project_id]
+        if (condition := step_condition(tree, found)) is not None:
+            mine.append(condition)
+        few = rarest(tree, found)
+        recent_us = await _recent(reader, access.project_id, within, after) if few is not None else None
+        if few is None or recent_us is None:
+            rows = await _found(reader, mine, within, after, limit + 1)
+        else:
+            of_word = await _found(reader, [*mine, step_has(few)], within, after, limit + 1)
+            recent = await _found(reader, mine, [*within, steps.c.started_at_us >= literal(recent_us, BigInteger)], after, limit + 1)
+            rows = _merged(of_word, recent, limit + 1)
+        reach = await read_reach(reader) if found else None
 
     shown = rows[:limit]
     return StepPage(
         items=[step_view(row) for row in shown],
-        next_cursor=context.cursors.seal(bound, _search_key(shown[-1])) if len(rows) > limit else None,
+        next_cursor=context.cursors.seal(bound, (*_search_key(shown[-1]), recent_us)) if len(rows) > limit else None,
+        text_lag_records=None if reach is None else reach.lag_records,
+        text_until_us=None if reach is None else reach.until_us,
     )
 
 
@@ -218,6 +239,31 @@ def _started(start: int | None, end: int | None) -> list[Condition]:
     if end is not None:
         conditions.append(steps.c.started_at_us < literal(end, BigInteger))
     return conditions
+
+
+async def _recent(reader: Reader, project_id: str, within: list[Condition], after: list[Any] | None) -> int | None:
+    """From when on names and previews are read letter by letter: the newest 10,000 steps; null when there are not more than that.
+
+    Words that few steps have would else be looked for in all of them. The pages of one answer agree on it.
+    """
+    if after is not None:
+        return after[3]
+    newest = (
+        select(steps.c.started_at_us)
+        .where(steps.c.project_id == project_id, steps.c.started_at_us.is_not(None), *within)
+        .order_by(steps.c.started_at_us.desc())
+        .offset(RECENT_STEPS)
+        .limit(1)
+    )
+    row = await reader.row(newest)
+    return None if row is None else row["started_at_us"]
+
+
+def _merged(one: list[Any], two: list[Any], limit: int) -> list[Any]:
+    """Two answers in the order of the search as one. Rows without a start come last."""
+    rows = {_search_key(row): row for row in (*one, *two)}
+    keys = sorted(rows, key=lambda key: (key[0] is None, -(key[0] or 0), key[1], key[2]))
+    return [rows[key] for key in keys[:limit]]
 
 
 async def _found(reader: Reader, mine: list[Condition], within: list[Condition], after: list[Any] | None, limit: int) -> list[Any]:

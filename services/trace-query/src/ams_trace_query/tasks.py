@@ -23,17 +23,24 @@ from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q
 from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text, task_view
 from ams_trace_query.search.compile import Condition, task_condition
 from ams_trace_query.search.parse import parse
+from ams_trace_query.search.text import look_up, read_reach
 
 _LIST = (STATUS, AGENT, Q, FROM, TO, LIMIT, CURSOR)
 _SORT = "sort_at_us desc, task_id"
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):
-    """Tasks, newest first. ``positions``: per partition, up to where the log is in these rows."""
+    """Tasks, newest first. ``positions``: per partition, up to where the log is in these rows.
+
+    When ``q`` has words, ``text_lag_records`` says how many records of the log are not searchable by words yet, and ``text_until_us`` up to
+    when they all are; null when nothing is missing.
+    """
 
     items: list[Task]
     next_cursor: str | None
     positions: dict[str, str]
+    text_lag_records: int | None
+    text_until_us: int | None
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
@@ -55,12 +62,14 @@ async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Ac
     bound = (access.project_id, "tasks", filters, _SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
     conditions = _conditions(query.words("status"), query.text("agent"), start, end)
-    if (found := task_condition(tree)) is not None:
-        conditions.append(found)
 
     async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
+        found = await look_up(reader, tree)
+        if (condition := task_condition(tree, found)) is not None:
+            conditions.append(condition)
         rows = await reader.rows(_page(access.project_id, conditions, after, limit + 1))
         stored = await reader.rows(_POSITIONS)
+        reach = await read_reach(reader) if found else None
 
     shown = rows[:limit]
     more = len(rows) > limit
@@ -68,6 +77,8 @@ async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Ac
         items=[task_view(row) for row in shown],
         next_cursor=context.cursors.seal(bound, (shown[-1]["sort_at_us"], shown[-1]["task_id"])) if more else None,
         positions={str(row["partition"]): position_text(row["partition"], row["next_offset"]) or "" for row in stored},
+        text_lag_records=None if reach is None else reach.lag_records,
+        text_until_us=None if reach is None else reach.until_us,
     )
 
 

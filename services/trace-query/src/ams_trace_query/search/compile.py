@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, false, func, literal, not_, or_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text
@@ -16,6 +17,7 @@ from sqlalchemy.types import BigInteger, Text
 from ams_contracts.documents import CostSource, Status, StepType
 from ams_contracts.ids import INT64_MAX
 from ams_contracts.tables import steps, tasks
+from ams_trace_query.search.text import NOTHING_ASKED, Found, step_has, task_has
 from ams_trace_query.search.tree import And, Clause, Node, Not, Or, QueryError, Value, Words
 
 Condition = ColumnElement[bool]
@@ -30,16 +32,27 @@ _COUNT = re.compile(r"([0-9]{1,18})([kKmM]?)")
 _LIKE_SPECIAL = re.compile(r"([\\%_])")
 
 
-def compile_query(
-    node: Node | None, fields: Mapping[str, Field], texts: Sequence[ColumnElement[Any]], elsewhere: Mapping[str, str]
-) -> Condition | None:
+class Searched(Struct, frozen=True):
+    """What a query is about.
+
+    Attributes:
+        fields: Its fields.
+        texts: The columns in which free words are looked for, whatever they are part of.
+        elsewhere: Fields that exist, but not here: name to a sentence.
+    """
+
+    fields: Mapping[str, Field]
+    texts: Sequence[ColumnElement[Any]]
+    elsewhere: Mapping[str, str]
+
+
+def compile_query(node: Node | None, searched: Searched, in_text: Callable[[Value], Condition | None]) -> Condition | None:
     """The condition that a tree means.
 
     Args:
         node: From ``parse``: its depth is bounded, so recursion is.
-        fields: The fields of what is searched.
-        texts: The columns in which free words are looked for. The full-text projection will take their place.
-        elsewhere: Fields that exist, but not here: name to a sentence.
+        searched: Tasks or steps.
+        in_text: The condition that a word is in the text of it; null when it cannot be.
 
     Raises:
         QueryError: An unknown field, or a value that its field cannot have.
@@ -48,17 +61,19 @@ def compile_query(
         case None:
             return None
         case And(nodes):
-            return and_(*(_required(compile_query(part, fields, texts, elsewhere)) for part in nodes))
+            return and_(*(_required(compile_query(part, searched, in_text)) for part in nodes))
         case Or(nodes):
-            return or_(*(_required(compile_query(part, fields, texts, elsewhere)) for part in nodes))
+            return or_(*(_required(compile_query(part, searched, in_text)) for part in nodes))
         case Not(part):
             # what has no model is not "model:gpt-4o": unknown counts as false before it is negated
-            return not_(func.coalesce(_required(compile_query(part, fields, texts, elsewhere)), false()))
+            return not_(func.coalesce(_required(compile_query(part, searched, in_text)), false()))
         case Words(value):
             pattern = f"%{like_pattern(value)}%"
-            return or_(*(column.ilike(pattern, escape="\\") for column in texts))
+            written = or_(*(column.ilike(pattern, escape="\\") for column in searched.texts))
+            said = in_text(value)
+            return written if said is None else or_(written, said)
         case Clause():
-            return _field(node, fields, elsewhere)(node)
+            return _field(node, searched.fields, searched.elsewhere)(node)
 
 
 def _required(condition: Condition | None) -> Condition:
@@ -258,7 +273,6 @@ TASK_FIELDS: dict[str, Field] = {
     "flag": _has(tasks.c.flags),
     "task": _id(tasks.c.task_id, 32),
 }
-TASK_TEXTS = (tasks.c.name, tasks.c.preview)
 
 STEP_FIELDS: dict[str, Field] = {
     "status": _choice(steps.c.status, tuple(Status)),
@@ -285,17 +299,25 @@ STEP_FIELDS: dict[str, Field] = {
     "task": _id(steps.c.task_id, 32),
     "step": _id(steps.c.step_id, 16),
 }
-STEP_TEXTS = (steps.c.name, steps.c.preview_input, steps.c.preview_output)
 
 STEP_ONLY = {name: f"{name} is a field of steps; tasks do not have it." for name in STEP_FIELDS if name not in TASK_FIELDS}
 TASK_ONLY = {name: f"{name} is a field of tasks; steps do not have it." for name in TASK_FIELDS if name not in STEP_FIELDS}
 
 
-def task_condition(node: Node | None) -> Condition | None:
-    """What a query means for tasks."""
-    return compile_query(node, TASK_FIELDS, TASK_TEXTS, STEP_ONLY)
+TASKS = Searched(TASK_FIELDS, (tasks.c.name, tasks.c.preview), STEP_ONLY)
+STEPS = Searched(STEP_FIELDS, (steps.c.name, steps.c.preview_input, steps.c.preview_output), TASK_ONLY)
 
 
-def step_condition(node: Node | None) -> Condition | None:
+def task_condition(node: Node | None, found: Found = NOTHING_ASKED) -> Condition | None:
+    """What a query means for tasks.
+
+    Args:
+        node: From ``parse``.
+        found: What the index knows of its words.
+    """
+    return compile_query(node, TASKS, lambda value: task_has(found[value]) if value in found else None)
+
+
+def step_condition(node: Node | None, found: Found = NOTHING_ASKED) -> Condition | None:
     """What a query means for steps."""
-    return compile_query(node, STEP_FIELDS, STEP_TEXTS, TASK_ONLY)
+    return compile_query(node, STEPS, lambda value: step_has(found[value]) if value in found else None)

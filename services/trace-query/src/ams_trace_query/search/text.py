@@ -1,0 +1,176 @@
+"""Words in names, inputs and outputs: asked of the text projection before a query is compiled.
+
+The index is asked first for each word. One that few steps have comes back as a set of steps, which is then all that has to be read
+(*complete*). One that many have is looked at step by step, newest first, until a page is full: that is soon, because many have it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Integer, Text, cast, column, false, func, literal, literal_column, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
+from sqlalchemy.types import Date
+
+from ams_contracts.tables import positions, steps, tasks
+from ams_contracts.topics import PAYLOADS, STEPS
+from ams_contracts.words import words_of
+from ams_trace_query.database import Reader, Statement
+from ams_trace_query.search.tree import And, Clause, Node, Not, Or, Value, Words
+
+HITS_MAX = 10_000  # texts; with more than that a word is common
+PREFIX_CHARS_MIN = 3  # "a*" is half the index
+PROJECTION = "text"
+_PROJECTION_OF_ROWS = {PAYLOADS.name: "payloads", STEPS.name: "steps"}
+
+Condition = ColumnElement[bool]
+
+
+class Hits(Struct, frozen=True):
+    """What the index knows of one word or phrase.
+
+    Attributes:
+        query: The tsquery.
+        days: Of each text that was found, beside ``task_ids`` and ``step_ids``.
+        complete: There are no others.
+    """
+
+    query: ColumnElement[Any]
+    days: list[date]
+    task_ids: list[str]
+    step_ids: list[str]
+    complete: bool
+
+
+Found = Mapping[Value, Hits]
+NOTHING_ASKED: Found = {}
+
+
+def words_in(node: Node | None) -> Iterator[Value]:
+    """Every word and phrase of a query."""
+    match node:
+        case Words(value):
+            yield value
+        case And(nodes) | Or(nodes):
+            for part in nodes:
+                yield from words_in(part)
+        case Not(part):
+            yield from words_in(part)
+        case Clause() | None:
+            pass
+
+
+def words_that_must_be(node: Node | None) -> Iterator[Value]:
+    """Those without which nothing is found."""
+    match node:
+        case Words(value):
+            yield value
+        case And(nodes):
+            for part in nodes:
+                yield from words_that_must_be(part)
+        case _:
+            pass
+
+
+def text_query(value: Value) -> ColumnElement[Any] | None:
+    """The tsquery of a word or phrase; null when nothing of it can be in the index.
+
+    ``*`` at the end of an unquoted word: words that begin so. ``*`` elsewhere is for names and previews alone.
+    """
+    written = value.text
+    beginning = not value.quoted and written.endswith("*")
+    if beginning:
+        written = written[:-1]
+    words = words_of(written)
+    if not words or (not value.quoted and "*" in written) or (beginning and len(words.rsplit(" ", 1)[-1]) < PREFIX_CHARS_MIN):
+        return None
+    phrase = func.phraseto_tsquery(literal_column("'simple'::regconfig"), literal(words, Text))
+    return cast(cast(phrase, Text) + literal(":*", Text), TSQUERY) if beginning else phrase
+
+
+async def look_up(reader: Reader, node: Node | None) -> Found:
+    """Ask the index for every word of a query."""
+    found: dict[Value, Hits] = {}
+    for value in words_in(node):
+        query = text_query(value)
+        if query is not None and value not in found:
+            row = await reader.row(_ask(query))
+            days, task_ids, step_ids = row["days"] or [], row["task_ids"] or [], row["step_ids"] or []
+            found[value] = Hits(query, days, task_ids, step_ids, len(days) <= HITS_MAX)
+    return found
+
+
+def _ask(query: ColumnElement[Any]) -> Statement:
+    hits = func.find_text(query, literal(HITS_MAX + 1, Integer)).table_valued("day", "task_id", "step_id", name="hits")
+    return select(
+        func.array_agg(hits.c.day).label("days"),
+        func.array_agg(hits.c.task_id).label("task_ids"),
+        func.array_agg(hits.c.step_id).label("step_ids"),
+    )
+
+
+def step_has(hits: Hits) -> Condition:
+    """The condition on a step that a word is in its text."""
+    if not hits.complete:
+        return func.has_text(hits.query, steps.c.task_id, steps.c.day, steps.c.step_id)
+    if not hits.days:
+        return false()
+    rows = func.unnest(literal(hits.days, ARRAY(Date)), literal(hits.task_ids, ARRAY(Text)), literal(hits.step_ids, ARRAY(Text)))
+    table = rows.table_valued(column("day", Date), column("task_id", Text), column("step_id", Text), name="hits").render_derived()
+    return tuple_(steps.c.day, steps.c.task_id, steps.c.step_id).in_(select(table.c.day, table.c.task_id, table.c.step_id))
+
+
+def task_has(hits: Hits) -> Condition:
+    """The condition on a task that a word is in the text of one of its steps."""
+    if not hits.complete:
+        return func.has_text(hits.query, tasks.c.task_id, tasks.c.day)
+    if not hits.days:
+        return false()
+    return tasks.c.task_id == func.any(literal(sorted(set(hits.task_ids)), ARRAY(Text)))
+
+
+def rarest(node: Node | None, found: Found) -> Hits | None:
+    """Of the words without which nothing is found, the one that the fewest steps have; null when all are common."""
+    candidates = [found[value] for value in words_that_must_be(node) if value in found and found[value].complete]
+    return min(candidates, key=lambda hits: len(hits.days), default=None)
+
+
+class Reach(Struct, frozen=True):
+    """How far text is searchable.
+
+    Attributes:
+        lag_records: Records of the log that are in the tables, and whose words are not in the index yet.
+        until_us: Texts that came to the log until then are found; null when all are.
+    """
+
+    lag_records: int
+    until_us: int | None
+
+
+async def read_reach(reader: Reader) -> Reach:
+    """How far the text projection is behind the rows."""
+    rows = await reader.rows(_POSITIONS)
+    return reach_of([tuple(row) for row in rows])
+
+
+def reach_of(rows: Sequence[tuple[str, str, int, int, int]]) -> Reach:
+    """The same from rows of ``positions``: projection, topic, partition, next_offset, last_timestamp_ms."""
+    text = {(topic, partition): (offset, at_ms) for projection, topic, partition, offset, at_ms in rows if projection == PROJECTION}
+    lag, until_ms = 0, None
+    for projection, topic, partition, offset, _ in rows:
+        if _PROJECTION_OF_ROWS.get(topic) != projection:
+            continue
+        read, at_ms = text.get((topic, partition), (0, 0))
+        if read < offset:
+            lag += offset - read
+            until_ms = at_ms if until_ms is None else min(until_ms, at_ms)
+    return Reach(lag, None if until_ms is None else until_ms * 1_000)
+
+
+_ROWS_MAX = 4 * STEPS.partitions
+_POSITIONS: Statement = (
+    select(positions.c.projection, positions.c.topic, positions.c.partition, positions.c.next_offset, positions.c.last_timestamp_ms)
+    .where(positions.c.projection == func.any(literal([PROJECTION, *_PROJECTION_OF_ROWS.values()], ARRAY(Text))))
+    .limit(_ROWS_MAX)
+)
