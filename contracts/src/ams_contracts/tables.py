@@ -27,6 +27,11 @@ positions = Table(
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
     Column("last_timestamp_ms", BigInteger, nullable=False),  # of the last record: a topic made anew is seen by it
+    # the account of all events before the position; every one of them is counted once
+    Column("projected", BigInteger, nullable=False),
+    Column("duplicate", BigInteger, nullable=False),
+    Column("dead", BigInteger, nullable=False),
+    Column("ignored", JSONB, nullable=False),  # reason -> events
 )
 
 task_days = Table(  # the UTC day, by the broker's clock, of a task's first record; claimed once by whichever projection meets it first

@@ -8,6 +8,12 @@ EVENTS_IGNORED = Counter("ams_events_ignored_total", "Events that were taken and
 EVENTS_PROJECTED = Counter("ams_events_projected_total", "Events that reached their tables.", ["projection"])
 EVENTS_DUPLICATE = Counter("ams_events_duplicate_total", "Events that had come before.", ["projection"])
 EVENTS_DEAD = Counter("ams_events_dead_total", "Events that became dead letters, by reason.", ["projection", "reason"])
+EVENTS_ACCOUNTED = Gauge(
+    "ams_events_accounted",
+    "Events before a projection's position since its tables were made, by outcome: projected, duplicate, ignored (with reason), dead. Stored "
+    "with the position, so no restart loses it. After a rebalance two processes may show a partition: take the highest.",
+    ["projection", "topic", "partition", "outcome", "reason"],
+)
 LAG_RECORDS = Gauge("ams_lag_records", "Records between a projection's position and the end of the log.", ["projection", "partition"])
 LAG_SECONDS = Gauge("ams_lag_seconds", "Age of the oldest record that a projection has not applied.", ["projection", "partition"])
 LOG_PUBLISHED = Counter("ams_log_published_total", "Records that the log has acknowledged.")

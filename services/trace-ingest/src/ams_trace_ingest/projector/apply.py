@@ -158,6 +158,7 @@ async def _deliveries(connection: Connection, work: Work) -> dict[producers.Prod
         if key in stored:
             new = {seq for seq in new if not any(lower <= seq < upper for lower, upper in stored[key])}
         sent.duplicates = len(sent.seqs) - len(new)
+        work.tasks[key[0], key[1]].scores += len(new.intersection(sent.scores))
         work.tasks[key[0], key[1]].duplicates += sent.duplicates
     for task in work.tasks.values():
         work.duplicates += task.duplicates
@@ -199,9 +200,9 @@ async def _write_steps_and_tasks(
         rows.extend(_show(task, partition, rootless) for task in work.tasks.values())
         meanwhile()
 
-    if step_rows:
     if inserts:
         await steps.insert(connection, inserts, show)
+    if step_rows:
         await steps.write(connection, step_rows, nothing if inserts else show)
     if not inserts and not step_rows:
         show()

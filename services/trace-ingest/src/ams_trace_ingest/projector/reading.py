@@ -77,6 +77,9 @@ class ReaderBase:
         for reject in decoded.rejects:
             self.work.events += 1
             self._bury(record, batch, reject)
+        if not self._buried and self._left is None and not replaced and self.take_all(record, batch):
+            self.work.events += len(batch.events)
+            return
         for index, event in zip(decoded.indexes, batch.events, strict=True):
             if self._left == 0:
                 return
@@ -89,6 +92,14 @@ class ReaderBase:
             refusal = self.take(record, batch, event, replaced=index in replaced if replaced else False)
             if refusal is not None:
                 self._bury(record, batch, Reject(index, refusal, "", encode(event)))
+
+    def take_all(self, record: LogRecord, batch: Batch) -> bool:  # noqa: ARG002  for those that have a quicker way
+        """Take all events of a record at once, which are as they were sent.
+
+        Returns:
+            False when that cannot be, and nothing was taken.
+        """
+        return False
 
     def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
         """Take an event into the work.
@@ -160,6 +171,8 @@ class StepsReader(ReaderBase):
             self.deliver(work, batch, event.seq)
         if event.at_us > work.last_event_at_us and kind is not StepLost:
             work.last_event_at_us = event.at_us
+        if kind is StepScored:
+            return self._score(work, batch, event.seq)
         _TAKE[kind](self, work, record, event, replaced)
         return None
 
@@ -230,8 +243,12 @@ class StepsReader(ReaderBase):
         work.deleted_by = event.by
         work.deleted_at_us = event.at_us
 
-    def scored(self, work: TaskWork, _record: LogRecord, _event: StepScored, _replaced: bool) -> None:
-        work.scores += 1  # scores have no table yet
+    def _score(self, work: TaskWork, batch: Batch, seq: int) -> None:
+        """Scores have no table yet; one that came before is a duplicate, and nothing else."""
+        if seq:
+            work.producers[batch.producer.instance_id].scores.append(seq)
+        else:
+            work.scores += 1
 
 
 _TAKE: dict[type, Callable[..., None]] = {
@@ -240,7 +257,6 @@ _TAKE: dict[type, Callable[..., None]] = {
     StepRecorded: StepsReader.document,
     StepProgressed: StepsReader.progressed,
     StepLost: StepsReader.lost,
-    StepScored: StepsReader.scored,
     TaskStarted: StepsReader.task,
     TaskUpdated: StepsReader.task,
     TaskEnded: StepsReader.task,

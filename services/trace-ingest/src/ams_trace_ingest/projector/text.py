@@ -79,7 +79,7 @@ class TextReader(ReaderBase):
         if known is None or (event.at_us, event.seq, event.event_id) > known[:3]:
             self.newest[key] = (event.at_us, event.seq, event.event_id, words_of(said))
         elif event.event_id == known[2]:
-            self.work.duplicates += 1
+            work.duplicates += 1
         return None
 
     def _bury_record(self, record: LogRecord, error: MalformedError) -> None:  # noqa: ARG002  the base's signature
@@ -156,6 +156,7 @@ class TextProjection(TransactionalProjection):
             ]
             failpoint("before_copy")
             if rows:
-                await text.write(connection, rows)
+                work.duplicates += await text.write(connection, rows)
             failpoint("after_copy")
+            work.duplicates += sum(task.duplicates for task in work.tasks.values())
         return lambda: None

@@ -10,7 +10,7 @@ import asyncpg
 from ams_contracts.codec import MalformedError, decode_batch
 from ams_contracts.ids import INT64_MAX
 from ams_kit.bus import LogRecord, Stored
-from ams_kit.telemetry.metrics import EVENTS_DEAD, EVENTS_DUPLICATE, EVENTS_IGNORED, EVENTS_PROJECTED, PROJECT_SECONDS
+from ams_kit.telemetry.metrics import EVENTS_ACCOUNTED, EVENTS_DEAD, EVENTS_DUPLICATE, EVENTS_IGNORED, EVENTS_PROJECTED, PROJECT_SECONDS
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.normalise import mend
 from ams_trace_ingest.projector.reading import Buried, ReaderBase
@@ -93,6 +93,8 @@ class TransactionalProjection:
     async def stored(self, topic: str, partitions: Sequence[int]) -> dict[int, Stored]:
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection, connection.transaction():
             await set_generation(connection)
+            for partition, account in (await positions.accounts(connection, self.projection, topic, partitions)).items():
+                show_account(self.projection, topic, partition, account)
             return await positions.load(connection, self.projection, topic, partitions)
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:  # noqa: ARG002  the port's signature; records know their topic
@@ -124,6 +126,9 @@ class TransactionalProjection:
         reader: ReaderBase | None = None,
         meanwhile: Callable[[], None] = nothing,
     ) -> int:
+        partition = records[0].partition
+        reader = reader or self._read(records, {})
+        reader.direct = self.trusting and partition not in self._careful
         try:
             position = await self._transact(records, expected, reader, meanwhile=meanwhile)
         except _NOT_NEW:
@@ -132,29 +137,26 @@ class TransactionalProjection:
             self._careful[partition] = CAREFUL_BATCHES
             self.leaves.forget()
             return await self._apply(records, expected)
-        partition = records[0].partition
-        reader = reader or self._read(records, {})
-        reader.direct = self.trusting and partition not in self._careful
         except (asyncpg.PostgresError, UnencodableError) as error:
             if not is_data_error(error):
                 raise
             if len(records) == 1:
                 buried = await self._find_bad(records[0], expected, error)
                 return await self._transact(records, expected, self._read(records, buried))
-        middle = len(records) // 2
-        position = await self._apply(records[:middle], expected)
         else:
             self._grow_bold(partition)
             return position
+        middle = len(records) // 2
+        position = await self._apply(records[:middle], expected)
         return await self._apply(records[middle:], position)
 
-    def _read(self, records: list[LogRecord], buried: Buried, events_max: int | None = None) -> ReaderBase:
-        reader = self.reader(buried=buried, events_max=events_max)
     def _grow_bold(self, partition: int) -> None:
         left = self._careful.pop(partition, 0) - 1
         if left > 0:
             self._careful[partition] = left
 
+    def _read(self, records: list[LogRecord], buried: Buried, events_max: int | None = None) -> ReaderBase:
+        reader = self.reader(buried=buried, events_max=events_max)
         reader.read(records)
         return reader
 
@@ -212,13 +214,16 @@ class TransactionalProjection:
                 if work.letters:
                     await dead_letters.insert(connection, work.letters)
                     failpoint("after_letters")
-                await positions.move(connection, self.projection, topic, partition, Stored(last.offset + 1, last.timestamp_ms))
+                account = before.plus(work.account())
+                stored = Stored(last.offset + 1, last.timestamp_ms)
+                await positions.move(connection, self.projection, topic, partition, stored, account=account)
                 failpoint("after_move")
                 if trial:
                     raise _TrialOverError
             failpoint("after_commit")
         committed()
         self._count(work)
+        show_account(self.projection, topic, partition, account)
         PROJECT_SECONDS.labels(self.projection).observe(time.perf_counter() - started)
         return last.offset + 1
 
@@ -229,7 +234,15 @@ class TransactionalProjection:
             EVENTS_IGNORED.labels(self.projection, reason).inc(count)
         if work.duplicates:
             EVENTS_DUPLICATE.labels(self.projection).inc(work.duplicates)
-        EVENTS_PROJECTED.labels(self.projection).inc(max(0, work.events - work.duplicates - ignored - dead))
+        EVENTS_PROJECTED.labels(self.projection).inc(max(0, work.account().projected))
+
+
+def show_account(projection: str, topic: str, partition: int, account: positions.Account) -> None:
+    """The stored account as metrics: unlike the counters, it does not begin anew with the process."""
+    for outcome, count in (("projected", account.projected), ("duplicate", account.duplicate), ("dead", account.dead)):
+        EVENTS_ACCOUNTED.labels(projection, topic, str(partition), outcome, "").set(count)
+    for reason, count in account.ignored.items():
+        EVENTS_ACCOUNTED.labels(projection, topic, str(partition), "ignored", reason).set(count)
 
 
 def is_data_error(error: Exception) -> bool:

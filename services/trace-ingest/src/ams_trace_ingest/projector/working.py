@@ -9,6 +9,7 @@ from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, StepState, TaskState, joi
 from ams_trace_ingest.rollup import NOTHING, Counted, Node
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.dead_letters import DeadLetter
+from ams_trace_ingest.store.positions import Account
 from ams_trace_ingest.store.producers import Delivered
 from ams_trace_ingest.store.steps import StoredStep, node_of_document
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
@@ -141,6 +142,11 @@ class Work:
         """Drop what the batch says of tasks that were deleted before."""
         for key in keys:
             self.ignored["deleted"] += self.tasks.pop(key).events
+
+    def account(self) -> Account:
+        """What became of the events, once the work is done."""
+        dead, ignored = len(self.letters), dict(self.ignored)
+        return Account(self.events - self.duplicates - dead - sum(ignored.values()), self.duplicates, dead, ignored)
 
     @property
     def deletes(self) -> bool:

@@ -1,14 +1,51 @@
-"""Where each projection stands in the log."""
+"""Where each projection stands in the log, and what became of the events before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
 
 from ams_kit.bus import PositionMovedError, Stored
 from ams_trace_ingest.store.connections import Connection
 
 _LOAD = 'SELECT "partition", next_offset, last_timestamp_ms FROM positions WHERE projection = $1 AND topic = $2 AND "partition" = ANY($3::int[])'
+_ACCOUNTS = 'SELECT "partition", projected, duplicate, dead, ignored FROM positions WHERE projection = $1 AND topic = $2 AND "partition" = ANY($3::int[])'
 _MAKE = 'INSERT INTO positions (projection, topic, "partition", next_offset, last_timestamp_ms) VALUES ($1, $2, $3, 0, 0) ON CONFLICT DO NOTHING'
-_LOCK = 'SELECT next_offset FROM positions WHERE projection = $1 AND topic = $2 AND "partition" = $3 FOR UPDATE'
-_MOVE = 'UPDATE positions SET next_offset = $4, last_timestamp_ms = $5 WHERE projection = $1 AND topic = $2 AND "partition" = $3'
+_LOCK = 'SELECT next_offset, projected, duplicate, dead, ignored FROM positions WHERE projection = $1 AND topic = $2 AND "partition" = $3 FOR UPDATE'
+_MOVE = """
+UPDATE positions SET next_offset = $4, last_timestamp_ms = $5, projected = $6, duplicate = $7, dead = $8, ignored = $9
+WHERE projection = $1 AND topic = $2 AND "partition" = $3
+"""
+
+_reasons = msgspec.json.Decoder(dict[str, int])
+
+
+class Account(Struct, frozen=True):
+    """What became of events: each of them is counted once.
+
+    Attributes:
+        projected: They are in the tables, or a later event took their place.
+        duplicate: They had come before.
+        dead: They are dead letters.
+        ignored: They need no row, by reason.
+    """
+
+    projected: int
+    duplicate: int
+    dead: int
+    ignored: Mapping[str, int]
+
+    @property
+    def events(self) -> int:
+        """All of them."""
+        return self.projected + self.duplicate + self.dead + sum(self.ignored.values())
+
+    def plus(self, other: "Account") -> "Account":
+        """Both together."""
+        ignored = self.ignored
+        if other.ignored:
+            ignored = {reason: self.ignored.get(reason, 0) + other.ignored.get(reason, 0) for reason in {**self.ignored, **other.ignored}}
+        return Account(self.projected + other.projected, self.duplicate + other.duplicate, self.dead + other.dead, ignored)
 
 
 async def load(connection: Connection, projection: str, topic: str, partitions: Sequence[int]) -> dict[int, Stored]:
@@ -16,20 +53,38 @@ async def load(connection: Connection, projection: str, topic: str, partitions: 
     return {row[0]: Stored(row[1], row[2]) for row in await connection.fetch(_LOAD, projection, topic, list(partitions))}
 
 
-async def lock(connection: Connection, projection: str, topic: str, partition: int, expected: int) -> None:
+async def accounts(connection: Connection, projection: str, topic: str, partitions: Sequence[int]) -> dict[int, Account]:
+    """What became of the events before the positions."""
+    return {row[0]: _account(row[1:]) for row in await connection.fetch(_ACCOUNTS, projection, topic, list(partitions))}
+
+
+def _account(row: Sequence[object]) -> Account:
+    projected, duplicate, dead, ignored = row
+    return Account(int(str(projected)), int(str(duplicate)), int(str(dead)), _reasons.decode(str(ignored)))
+
+
+async def lock(connection: Connection, projection: str, topic: str, partition: int, expected: int) -> Account:
     """Hold the position until the transaction ends: whoever holds it is the partition's only writer.
+
+    Returns:
+        The account of the events before it.
 
     Raises:
         PositionMovedError: It is not ``expected``: somebody else has written.
     """
-    stored = await connection.fetchval(_LOCK, projection, topic, partition)
+    stored = await connection.fetchrow(_LOCK, projection, topic, partition)
     if stored is None:
         await connection.execute(_MAKE, projection, topic, partition)
-        stored = await connection.fetchval(_LOCK, projection, topic, partition)
-    if stored != expected:
-        raise PositionMovedError(int(stored or 0))
+        stored = await connection.fetchrow(_LOCK, projection, topic, partition)
+    if stored is None or stored[0] != expected:
+        raise PositionMovedError(int(stored[0]) if stored is not None else 0)
+    return _account(stored[1:])
 
 
-async def move(connection: Connection, projection: str, topic: str, partition: int, stored: Stored) -> None:
-    """Set the locked position."""
-    await connection.execute(_MOVE, projection, topic, partition, stored.next_offset, stored.last_timestamp_ms)
+async def move(connection: Connection, projection: str, topic: str, partition: int, stored: Stored, *, account: Account) -> None:
+    """Set the locked position, and the account of all events before it."""
+    ignored = msgspec.json.encode(account.ignored).decode()
+    await connection.execute(
+        _MOVE, projection, topic, partition, stored.next_offset, stored.last_timestamp_ms,
+        account.projected, account.duplicate, account.dead, ignored,
+    )  # fmt: skip

@@ -25,13 +25,14 @@ _DELETE = "DELETE FROM task_producers WHERE project_id = $1 AND task_id = $2"
 
 
 class Delivered(Struct):
-    """What one producer delivered of one task in one batch: ``seqs`` as they came, repeated ones too."""
+    """What one producer delivered of one task in one batch: ``seqs`` as they came, repeated ones too; ``scores`` are those of them that are scores."""
 
     sdk: str
     version: str
     host: str
     seqs: list[int]
     duplicates: int = 0
+    scores: list[int] = []
 
 
 def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:

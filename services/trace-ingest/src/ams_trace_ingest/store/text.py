@@ -5,7 +5,7 @@ from datetime import date
 
 from msgspec import Struct
 
-from ams_trace_ingest.store.connections import Connection
+from ams_trace_ingest.store.connections import Connection, affected
 from ams_trace_ingest.store.tasks import TaskKey
 
 
@@ -42,19 +42,22 @@ WHERE (EXCLUDED.at_us, EXCLUDED.seq, EXCLUDED.event_id) > (step_text.at_us, step
 _DELETE = "DELETE FROM step_text WHERE project_id = $1 AND task_id = $2 AND day = $3"
 
 
-async def write(connection: Connection, rows: Sequence[TextRow]) -> None:
+async def write(connection: Connection, rows: Sequence[TextRow]) -> int:
     """Insert texts; of two for one slot the newer one stays.
 
     Args:
         connection: In a transaction.
         rows: Each slot of a step once.
+
+    Returns:
+        How many changed nothing: they had come before.
     """
     columns = [
         [row.task[0] for row in rows], [row.task[1] for row in rows], [row.step_id for row in rows], [row.slot for row in rows],
         [row.day for row in rows], [row.at_us for row in rows], [row.seq for row in rows], [row.event_id for row in rows],
         [row.words for row in rows],
     ]  # fmt: skip
-    await connection.execute(_UPSERT, *columns)
+    return len(rows) - affected(await connection.execute(_UPSERT, *columns))
 
 
 async def delete(connection: Connection, project_id: str, task_id: str, day: date) -> None:

@@ -1,0 +1,8 @@
+-- What became of the events before a position, in its row, so that both always agree: of one projection generation ({schema}: see
+-- generation.sql). ignored: reason -> events.
+
+ALTER TABLE {schema}.positions
+    ADD COLUMN projected bigint NOT NULL DEFAULT 0,
+    ADD COLUMN duplicate bigint NOT NULL DEFAULT 0,
+    ADD COLUMN dead bigint NOT NULL DEFAULT 0,
+    ADD COLUMN ignored jsonb NOT NULL DEFAULT '{}';
