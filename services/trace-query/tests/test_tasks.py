@@ -1,7 +1,6 @@
 """The tasks of a project, and one of them."""
 
 import asyncio
-import secrets
 
 import asyncpg
 import pytest
