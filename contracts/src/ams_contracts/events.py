@@ -140,7 +140,10 @@ class PayloadStored(EventBase, frozen=True, gc=False, kw_only=True, omit_default
     """An input, an output, a stack, or what is left of a span.
 
     ``bytes`` is the true length of the whole payload in UTF-8; ``truncated`` says that ``text`` is its beginning.
-    Slot ``original`` is JSON: ``{attributes, consumed: [key], events, links, scope, resource, dropped}``.
+    Slot ``original`` is JSON: ``{attributes, events, links, scope, resource, dropped}``: what the step and its other payloads do not hold.
+    ``consumed`` is the rest as JSON, to map the span again from the log; the tables do not keep it: ``[place, key, value]`` of each other
+    attribute, or ``[place, key, null, slot]`` when its value is that payload's text. An original without it is whole, and
+    names in ``consumed: [key]`` what the table need not keep.
     """
 
     step_id: StepId
@@ -150,6 +153,7 @@ class PayloadStored(EventBase, frozen=True, gc=False, kw_only=True, omit_default
     bytes: Annotated[int, Meta(ge=0)]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
     truncated: bool = False
+    consumed: Annotated[str, Meta(max_length=PAYLOAD_CHARS_MAX)] | None = None
 
 
 TaskEvent = TaskStarted | TaskUpdated | TaskEnded

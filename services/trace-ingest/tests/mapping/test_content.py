@@ -8,6 +8,7 @@ from tests.reference import map_one, step_of
 
 from ams_contracts.documents import Slot
 from ams_contracts.events import PayloadStored
+from ams_trace_ingest.mapping.original import read_original
 from ams_trace_ingest.mapping.spans import Dropped, SpanEvent
 
 MESSAGES = "application/vnd.ams.messages+json"
@@ -305,10 +306,26 @@ def test_a_cut_value_is_told_with_its_true_length() -> None:
     assert json.loads(item.payloads[0].text)["consumed"] == ["gen_ai.operation.name"]
 
 
-def test_what_the_step_holds_is_named_as_consumed_and_the_rest_is_not() -> None:
-    attributes = {**LLM, "gen_ai.request.model": "m", "gen_ai.request.temperature": 0.5, "input.value": "hi", "my.own": 1}
+def test_an_original_has_what_nothing_else_holds_and_carries_the_rest_beside_it() -> None:
+    attributes = {**LLM, "gen_ai.request.model": "m", "my.own": 1, "gen_ai.request.temperature": 0.5, "input.value": "hi"}
 
-    original = json.loads(map_one(attributes).payloads[0].text)
+    payloads = map_one(attributes).payloads
 
-    assert original["attributes"] == attributes
-    assert set(original["consumed"]) == set(attributes) - {"my.own"}
+    assert json.loads(payloads[0].text)["attributes"] == {"my.own": 1}
+    assert [entry[1:] for entry in json.loads(payloads[0].consumed or "")] == [
+        ["gen_ai.operation.name", "chat"],
+        ["gen_ai.request.model", "m"],
+        ["gen_ai.request.temperature", 0.5],
+        ["input.value", None, "input"],
+    ]
+    assert list(read_original(payloads)[2].attributes.items()) == list(attributes.items())
+
+
+def test_a_large_original_stays_whole_and_names_what_is_held_elsewhere() -> None:
+    attributes = {**LLM, "my.own": "x" * 300_000}
+
+    original = map_one(attributes).payloads[0]
+
+    assert json.loads(original.text)["attributes"] == attributes
+    assert json.loads(original.text)["consumed"] == ["gen_ai.operation.name"]
+    assert original.consumed is None

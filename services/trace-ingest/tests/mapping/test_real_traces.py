@@ -57,9 +57,7 @@ def test_all_files_in_one_project_give_the_sum_of_all() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_original_can_be_mapped_again(name: str) -> None:
     for item in mapped([as_json(name)], Encoding.JSON):
-        text = item.payloads[0].text
-
-        resource, scope, span = read_original(text)
+        resource, scope, span = read_original(item.payloads)
         again = map_span(PROJECT, resource, scope, span, received_at_us=NOW_US, prices=PRICES)
 
         assert again.payloads == item.payloads

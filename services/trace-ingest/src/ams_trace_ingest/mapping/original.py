@@ -1,11 +1,14 @@
 """Slot ``original``: everything a span said, as JSON, so that a better mapping can read it again from the log."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
-from ams_contracts.events import PAYLOAD_CHARS_MAX
+from ams_contracts.documents import Slot
+from ams_contracts.events import PAYLOAD_CHARS_MAX, PayloadStored
 from ams_trace_ingest.mapping.payloads import ENCODED_BYTES_MAX, SAFE_CHARS
 from ams_trace_ingest.mapping.spans import Resource, Scope, Span
 
@@ -32,37 +35,68 @@ _read_around = msgspec.json.Decoder(_Around).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def original_of(canonical: bytes, consumed: list[str], resource: Resource, scope: Scope) -> str:
-    """The JSON text: ``{trace_id, span_id, ..., attributes, events, links, dropped, consumed, scope, resource}``.
+def original_of(
+    canonical: bytes, span: Span, consumed: list[str], held: Mapping[str, Slot], resource: Resource, scope: Scope
+) -> tuple[str, str | None]:
+    """The JSON text ``{trace_id, span_id, ..., attributes, events, links, dropped, scope, resource}``, and the attributes that are not in it.
 
     Args:
         canonical: The span's JSON.
+        span: The same, not encoded.
         consumed: Its attributes that the step and its other payloads hold whole.
+        held: Which of them are, letter by letter, the text of a payload.
         resource: Its JSON is made already.
         scope: The same.
 
     Returns:
-        At most what a record of the log takes. What had to be cut for it is named in ``cut``: ``{path: characters}``.
+        At most what a record of the log takes, and ``PayloadStored.consumed``. A large span's text is whole, with the keys in ``consumed``;
+        what had to be cut for the record is named in ``cut``: ``{path: characters}``.
     """
-    text = (b'%b,"consumed":%b,"scope":%b,"resource":%b}' % (canonical[:-1], _encode(consumed), scope.encoded, resource.encoded)).decode()
-    return text if len(text) <= SAFE_CHARS or _fits(text) else _shrunk(text)
+    if len(canonical) + len(resource.encoded) + len(scope.encoded) > SAFE_CHARS:
+        whole = b'%b,"consumed":%b,"scope":%b,"resource":%b}' % (canonical[:-1], _encode(consumed), scope.encoded, resource.encoded)
+        text = whole.decode()
+        return (text if _fits(text) else _shrunk(text)), None
+    keys = set(consumed)
+    left: dict[str, Any] = {}
+    moved: list[tuple[Any, ...]] = []
+    for place, (key, value) in enumerate(span.attributes.items()):
+        if key not in keys:
+            left[key] = value
+        elif key in held:
+            moved.append((place, key, None, held[key]))
+        else:
+            moved.append((place, key, value))
+    if moved:
+        canonical = _encode(replace(span, attributes=left))
+    return (b'%b,"scope":%b,"resource":%b}' % (canonical[:-1], scope.encoded, resource.encoded)).decode(), _encode(moved).decode()
 
 
-def read_original(text: str) -> tuple[Resource, Scope, Span]:
+def read_original(payloads: Iterable[PayloadStored]) -> tuple[Resource, Scope, Span]:
     """What ``original_of`` wrote, to be mapped again: the same span gives the same events.
+
+    Args:
+        payloads: All of the step.
 
     Raises:
         msgspec.MsgspecError: Something else wrote it.
     """
-    around = _read_around(text)
+    texts = {payload.slot: payload for payload in payloads}
+    original = texts[Slot.ORIGINAL]
+    around = _read_around(original.text)
     resource = msgspec.json.decode(around.resource, type=_Resource)
     scope = msgspec.json.decode(around.scope, type=_Scope)
     encoded = bytes(around.resource)
     encoded_scope = bytes(around.scope)
+    span = _read_span(original.text)
+    if original.consumed is not None:
+        attributes = list(span.attributes.items())
+        for place, key, *value in _decode(original.consumed):
+            attributes.insert(place, (key, texts[Slot(value[1])].text if len(value) > 1 else value[0]))
+        span.attributes = dict(attributes)
     return (
         Resource(resource.attributes, encoded, encoded),
         Scope(scope.name, scope.version, scope.attributes, encoded_scope, encoded_scope),
-        _read_span(text),
+        span,
     )
 
 

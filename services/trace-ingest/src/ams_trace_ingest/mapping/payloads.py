@@ -15,7 +15,9 @@ _FLIPPED = {
 }
 
 
-def payload(event: StepRecorded | StepStarted, slot: Slot, mime: str, text: str, *, cut_from: int = 0) -> PayloadStored:
+def payload(
+    event: StepRecorded | StepStarted, slot: Slot, mime: str, text: str, *, cut_from: int = 0, consumed: str | None = None
+) -> PayloadStored:
     """The payload of a step's slot.
 
     Args:
@@ -24,11 +26,15 @@ def payload(event: StepRecorded | StepStarted, slot: Slot, mime: str, text: str,
         mime: What ``text`` is.
         text: Cut here at a code point when it is too long for a record.
         cut_from: The true length in bytes when it was cut before; else 0.
+        consumed: Of an original.
     """
-    return payload_of(event.step_id, slot, mime, text, event_id=payload_id(event.event_id, slot), at_us=event.at_us, cut_from=cut_from)
+    event_id = payload_id(event.event_id, slot)
+    return payload_of(event.step_id, slot, mime, text, event_id=event_id, at_us=event.at_us, cut_from=cut_from, consumed=consumed)
 
 
-def payload_of(step_id: str, slot: Slot, mime: str, text: str, *, event_id: str, at_us: int, cut_from: int = 0) -> PayloadStored:
+def payload_of(
+    step_id: str, slot: Slot, mime: str, text: str, *, event_id: str, at_us: int, cut_from: int = 0, consumed: str | None = None
+) -> PayloadStored:
     """A payload with an id of its own; otherwise as ``payload``."""
     kept = text if len(text) <= SAFE_CHARS else _fitting(text)
     return PayloadStored(
@@ -41,6 +47,7 @@ def payload_of(step_id: str, slot: Slot, mime: str, text: str, *, event_id: str,
         text=kept,
         bytes=cut_from or (len(text) if text.isascii() else len(text.encode())),
         truncated=cut_from != 0 or len(kept) != len(text),
+        consumed=consumed,
     )
 
 

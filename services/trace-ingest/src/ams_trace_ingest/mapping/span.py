@@ -1,10 +1,11 @@
 """The mapping: a span in, events out. Pure: no clock, no settings, no I/O; the same span gives the same events, whatever encoding it came in."""
 
 import hashlib
+from typing import Any
 
 import msgspec
 
-from ams_contracts.documents import BILLABLE_TYPES, CostSource, StepDocument, Usage
+from ams_contracts.documents import BILLABLE_TYPES, CostSource, Slot, StepDocument, Usage
 from ams_contracts.events import StepRecorded, StepStarted
 from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.mapping import content, cost, errors, flags, identity, members, models, times, types, usage
@@ -12,7 +13,7 @@ from ams_trace_ingest.mapping.content import Content
 from ams_trace_ingest.mapping.convert import NAME_CHARS_MAX
 from ams_trace_ingest.mapping.mapped import MappedSpan
 from ams_trace_ingest.mapping.original import original_of
-from ams_trace_ingest.mapping.payloads import payload
+from ams_trace_ingest.mapping.payloads import SAFE_CHARS, payload
 from ams_trace_ingest.mapping.rules import Field, Found, Rules
 from ams_trace_ingest.mapping.spans import Resource, Scope, Span
 from ams_trace_ingest.mapping.vendors import logfire
@@ -94,8 +95,10 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
     )
     at_us = min(moment.started_at_us if running else moment.ended_at_us or moment.started_at_us, TIME_MAX_US)
     event = (StepStarted if running else StepRecorded)(event_id=event_id, seq=0, at_us=at_us, step_id=step_id, step=document)
-    original = original_of(canonical, _consumed(found, asked, answered, parameter_keys), resource, scope)
-    stored = [payload(event, members.ORIGINAL, content.JSON, original)]
+    original, rest = original_of(
+        canonical, span, _consumed(found, asked, answered, parameter_keys), _held(span.attributes, asked, answered), resource, scope
+    )
+    stored = [payload(event, members.ORIGINAL, content.JSON, original, consumed=rest)]
     if asked is not None:
         stored.append(payload(event, members.INPUT, asked.mime, asked.text, cut_from=asked.cut_from))
     if answered is not None:
@@ -136,6 +139,15 @@ def _marks(span: Span) -> list[str]:
     if span.flags & _REMOTE_BITS == _REMOTE_BITS and span.parent_span_id is not None:
         marks.append(flags.REMOTE_PARENT)
     return marks
+
+
+def _held(attributes: dict[str, Any], asked: Content | None, answered: Content | None) -> dict[str, Slot]:
+    """The attributes that are the text of a payload, letter by letter, and not cut."""
+    held: dict[str, Slot] = {}
+    for side, slot in ((asked, members.INPUT), (answered, members.OUTPUT)):
+        if side is not None and side.keys and attributes.get(side.keys[0]) is side.text and len(side.text) <= SAFE_CHARS:
+            held[side.keys[0]] = slot
+    return held
 
 
 def _consumed(found: Found, asked: Content | None, answered: Content | None, more: list[str]) -> list[str]:
