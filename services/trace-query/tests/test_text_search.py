@@ -136,10 +136,12 @@ async def test_old_steps_are_found_by_words_and_the_newest_by_parts_of_words(ada
     first = await ada.get("steps", q="mistak", limit="1")
     second = await ada.get("steps", q="mistak", limit="1", cursor=first["next_cursor"])
     whole = await ada.get("steps", q="mistake")
+    either = await ada.get("steps", q="(mistak OR mistake) -nowhere")
 
     assert [item["step_id"] for item in (*first["items"], *second["items"])] == [newest, older]
     assert second["next_cursor"] is None
     assert [item["step_id"] for item in whole["items"]] == [oldest]
+    assert [item["step_id"] for item in either["items"]] == [newest, older, oldest]
 
 
 async def test_the_answer_says_how_far_text_is_searchable(ada: Any, store: Any, said: dict[str, str]) -> None:

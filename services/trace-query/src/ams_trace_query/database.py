@@ -40,6 +40,9 @@ _NOT_READY = (
 )
 
 
+_BY_KEY = "SET LOCAL enable_seqscan = {0}; SET LOCAL enable_hashjoin = {0}; SET LOCAL enable_mergejoin = {0}"
+
+
 class Reader:
     """Queries of one transaction."""
 
@@ -55,6 +58,17 @@ class Reader:
         """The first row, or null."""
         text, values = compiled(statement)
         return await self._connection.fetchrow(text, *values)
+
+    @asynccontextmanager
+    async def by_key(self) -> AsyncGenerator[None]:
+        """Let statements look rows up by their keys, one by one.
+
+        Of a few thousand keys in a partitioned table the planner believes that each is looked up in every partition, and reads all of
+        the table instead.
+        """
+        await self._connection.execute(_BY_KEY.format("off"))
+        yield
+        await self._connection.execute(_BY_KEY.format("on"))
 
     async def stream(self, statement: Statement, rows_at_once: int) -> AsyncIterator[list[Any]]:
         """All rows, some at a time, so that other requests get their turn in between."""

@@ -26,7 +26,7 @@ from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, doc
 from ams_trace_query.rows import STEP_COLUMNS, position_text, step_view
 from ams_trace_query.search.compile import Condition, step_condition
 from ams_trace_query.search.parse import parse
-from ams_trace_query.search.text import look_up, rarest, read_reach, step_has
+from ams_trace_query.search.text import is_one_of, look_up, rarest, read_reach
 from ams_trace_query.tasks import find_task
 
 _WINDOW = (STEP_IDS, LIMIT, CURSOR)
@@ -154,7 +154,8 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
         if few is None or recent_us is None:
             rows = await _found(reader, mine, within, after, limit + 1)
         else:
-            of_word = await _found(reader, [*mine, step_has(few)], within, after, limit + 1)
+            async with reader.by_key():
+                of_word = await _found(reader, [*mine, is_one_of(few)], within, after, limit + 1) if few else []
             recent = await _found(reader, mine, [*within, steps.c.started_at_us >= literal(recent_us, BigInteger)], after, limit + 1)
             rows = _merged(of_word, recent, limit + 1)
         reach = await read_reach(reader) if found else None

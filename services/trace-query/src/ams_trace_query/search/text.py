@@ -19,12 +19,14 @@ from ams_contracts.words import words_of
 from ams_trace_query.database import Reader, Statement
 from ams_trace_query.search.tree import And, Clause, Node, Not, Or, Value, Words
 
-HITS_MAX = 10_000  # texts; with more than that a word is common
+HITS_MAX = 5_000  # texts; with more than that a word is common
 PREFIX_CHARS_MIN = 3  # "a*" is half the index
 PROJECTION = "text"
 _PROJECTION_OF_ROWS = {PAYLOADS.name: "payloads", STEPS.name: "steps"}
 
 Condition = ColumnElement[bool]
+StepKey = tuple[date, str, str]
+"""Day, task and step."""
 
 
 class Hits(Struct, frozen=True):
@@ -58,18 +60,6 @@ def words_in(node: Node | None) -> Iterator[Value]:
         case Not(part):
             yield from words_in(part)
         case Clause() | None:
-            pass
-
-
-def words_that_must_be(node: Node | None) -> Iterator[Value]:
-    """Those without which nothing is found."""
-    match node:
-        case Words(value):
-            yield value
-        case And(nodes):
-            for part in nodes:
-                yield from words_that_must_be(part)
-        case _:
             pass
 
 
@@ -116,7 +106,13 @@ def step_has(hits: Hits) -> Condition:
         return func.has_text(hits.query, steps.c.task_id, steps.c.day, steps.c.step_id)
     if not hits.days:
         return false()
-    rows = func.unnest(literal(hits.days, ARRAY(Date)), literal(hits.task_ids, ARRAY(Text)), literal(hits.step_ids, ARRAY(Text)))
+    return is_one_of(list(zip(hits.days, hits.task_ids, hits.step_ids, strict=True)))
+
+
+def is_one_of(keys: list[StepKey]) -> Condition:
+    """The condition on a step that it is one of these."""
+    days, task_ids, step_ids = ([key[part] for key in keys] for part in range(3))
+    rows = func.unnest(literal(days, ARRAY(Date)), literal(task_ids, ARRAY(Text)), literal(step_ids, ARRAY(Text)))
     table = rows.table_valued(column("day", Date), column("task_id", Text), column("step_id", Text), name="hits").render_derived()
     return tuple_(steps.c.day, steps.c.task_id, steps.c.step_id).in_(select(table.c.day, table.c.task_id, table.c.step_id))
 
@@ -130,10 +126,32 @@ def task_has(hits: Hits) -> Condition:
     return tasks.c.task_id == func.any(literal(sorted(set(hits.task_ids)), ARRAY(Text)))
 
 
-def rarest(node: Node | None, found: Found) -> Hits | None:
-    """Of the words without which nothing is found, the one that the fewest steps have; null when all are common."""
-    candidates = [found[value] for value in words_that_must_be(node) if value in found and found[value].complete]
-    return min(candidates, key=lambda hits: len(hits.days), default=None)
+def rarest(node: Node | None, found: Found) -> list[StepKey] | None:
+    """Steps among which everything lies that a query finds by its words' texts; null when that may be many.
+
+    Args:
+        node: From ``parse``.
+        found: What the index knows of its words.
+    """
+    match node:
+        case Words(value):
+            hits = found.get(value)
+            if hits is None or not hits.complete:
+                return None
+            return list(zip(hits.days, hits.task_ids, hits.step_ids, strict=True))
+        case And(nodes):
+            sets = [keys for part in nodes if (keys := rarest(part, found)) is not None]
+            return min(sets, key=len, default=None)
+        case Or(nodes):
+            union: set[StepKey] = set()
+            for part in nodes:
+                keys = rarest(part, found)
+                if keys is None:
+                    return None
+                union.update(keys)
+            return list(union) if len(union) <= HITS_MAX else None
+        case _:
+            return None
 
 
 class Reach(Struct, frozen=True):
