@@ -151,6 +151,24 @@ describe('the live client', () => {
     expect(own.got.lost).toBe(1);
   });
 
+  test('a position that the log no longer has is like a reset, of its own subscription only', async () => {
+    const client = open();
+    const own = follower();
+    const other = follower();
+    client.followTask('y', '1.0.5', other);
+    const subscription = client.followTask('x', '1.0.1', own);
+    const socket = await connect(client);
+    const asked = socket.subscriptions.find((message) => message.op === 'subscribe' && message.task_id === 'x');
+
+    socket.say({ op: 'error', code: 'bad_cursor', id: asked?.id ?? '' });
+    socket.say({ op: 'error', code: 'invalid', id: socket.subscriptions[0]?.id ?? '' });
+    expect([own.got.lost, other.got.lost]).toEqual([1, 0]);
+
+    subscription.resume('1.0.9');
+    socket.say(frame('1.0.9', '1.0.10'));
+    expect(own.got.frames).toEqual(['1.0.10']);
+  });
+
   test('comes back with a fresh ticket and resumes after the last frame it saw', async () => {
     const client = open();
     client.followTask('x', '1.0.5', follower());

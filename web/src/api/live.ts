@@ -63,6 +63,8 @@ interface Following {
   key: string;
   taskId: string | null;
   last: string | null;
+  /** of the newest subscribe message: an `error` names it */
+  askedAs: string | null;
   /** waits for `resume`: frames of before say nothing new */
   lost: boolean;
   task: TaskFollower | null;
@@ -143,6 +145,7 @@ export class LiveClient {
       key: `task:${taskId}`,
       taskId,
       last: after,
+      askedAs: null,
       lost: false,
       task: follower,
       list: null,
@@ -151,7 +154,16 @@ export class LiveClient {
   }
 
   followList(follower: ListFollower): Subscription {
-    return this.follow({ key: 'list', taskId: null, last: null, lost: false, task: null, list: follower, seen: false });
+    return this.follow({
+      key: 'list',
+      taskId: null,
+      last: null,
+      askedAs: null,
+      lost: false,
+      task: null,
+      list: follower,
+      seen: false,
+    });
   }
 
   private follow(item: Following): Subscription {
@@ -176,6 +188,7 @@ export class LiveClient {
 
   private ask(item: Following): void {
     const id = this.nextId(item.key.slice(0, 12));
+    item.askedAs = id;
     if (item.taskId === null) this.send({ op: 'subscribe', id, list: true });
     else this.send({ op: 'subscribe', id, task_id: item.taskId, after: item.last });
   }
@@ -277,9 +290,11 @@ export class LiveClient {
         case 'stale':
           this.change({ stale: message.stale });
           break;
+        case 'error':
+          this.refused(message.code, message.id ?? null);
+          break;
         case 'renewed':
         case 'unsubscribed':
-        case 'error':
           break;
       }
     }
@@ -301,6 +316,12 @@ export class LiveClient {
     }
     item.last = frame.position;
     return true;
+  }
+
+  /** The log no longer has (or never had) the position that was asked for: only a new snapshot leads on. */
+  private refused(code: string, id: string | null): void {
+    if (code !== 'bad_cursor') return;
+    for (const item of this.following.values()) if (item.askedAs === id) this.lose(item);
   }
 
   private lose(item: Following | undefined): void {

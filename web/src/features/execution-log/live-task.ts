@@ -25,6 +25,8 @@ import { layOut, type Tree } from './tree';
 const DOCUMENTS_MAX = 2_000;
 const LARGE = 20_000;
 const TASK_REFRESH_MS = 1_000;
+/** A stream that is lost again at once must not fetch in a circle. */
+const LOST_AGAIN_MS = 2_000;
 const NOT_HERE_YET_MS = 1_500;
 const NOT_HERE_YET_TRIES = 40;
 
@@ -52,6 +54,7 @@ export class LiveTask {
   private retryTimer: unknown = null;
   private stopped = false;
   private loading = false;
+  private loadedAtMs = Number.NEGATIVE_INFINITY;
   private tries = 0;
 
   constructor(
@@ -106,6 +109,7 @@ export class LiveTask {
       this.error = null;
       this.phase = 'ready';
       this.tries = 0;
+      this.loadedAtMs = performance.now();
       this.follow(skeleton.position);
       this.tell();
     } catch (thrown) {
@@ -113,6 +117,12 @@ export class LiveTask {
     } finally {
       this.loading = false;
     }
+  }
+
+  private loadAgain(): void {
+    const wait = this.loadedAtMs + LOST_AGAIN_MS - performance.now();
+    if (wait <= 0) void this.load();
+    else this.retryTimer = setTimeout(() => void this.load(), wait);
   }
 
   private fail(error: ApiError): void {
@@ -137,7 +147,7 @@ export class LiveTask {
     }
     this.subscription = this.live.followTask(this.taskId, position, {
       onFrames: (frames) => this.take(frames),
-      onLost: () => void this.load(),
+      onLost: () => this.loadAgain(),
     });
   }
 
