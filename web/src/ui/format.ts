@@ -49,15 +49,26 @@ export function exact(value: number): string {
   return intFormat.format(value);
 }
 
-/** Nano-USD to two significant digits: `$0.0021`; `$0` only when it is known to be nothing; empty when unknown. */
+/** Below this zeros say less than an exponent, and would run out of a column. */
+const PLAIN_COST_MIN_USD = 0.0000995;
+const LARGE_COST_USD = 999_999.5;
+
+/** Nano-USD to two significant digits: `$0.0021`, `$3.2e-7`; `$0` only when it is known to be nothing; empty when unknown. */
 export function cost(nusd: number | null): string {
   if (nusd === null || !Number.isFinite(nusd)) return '';
   if (nusd === 0) return '$0';
   const usd = nusd / 1e9;
+  if (Math.abs(usd) >= LARGE_COST_USD) return `$${count(Math.round(usd))}`;
   if (Math.abs(usd) >= 100) return `$${intFormat.format(Math.round(usd))}`;
   if (Math.abs(usd) >= 0.995) return `$${usd.toFixed(2)}`;
+  if (Math.abs(usd) < PLAIN_COST_MIN_USD) return `$${usd.toExponential(1).replace('.0e', 'e')}`;
   const digits = Math.min(9, 1 - Math.floor(Math.log10(Math.abs(usd))));
   return `$${usd.toFixed(digits)}`;
+}
+
+/** Every digit of it, for titles: `$0.00000032`. */
+export function exactCost(nusd: number): string {
+  return `$${trim((nusd / 1e9).toFixed(9))}`;
 }
 
 /** The decimal string of REST as nano-USD; null stays null. */

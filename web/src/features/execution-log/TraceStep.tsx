@@ -2,7 +2,7 @@ import { memo } from 'react';
 import { STATUSES, STEP_TYPES } from '../../api/types';
 import { useNowUs } from '../../ui/clock';
 import { Ticking } from '../../ui/controls';
-import { clock, cost, count, duration, exact, offset } from '../../ui/format';
+import { clock, cost, count, duration, exact, exactCost, offset } from '../../ui/format';
 import { Icon, StatusMark, TypeTile } from '../../ui/Icon';
 import { Guides } from './Guides';
 import { LEVELS_MAX } from './guides';
@@ -180,7 +180,7 @@ function tokensTitle(table: StepTable, row: number): string | undefined {
 
 function costTitle(table: StepTable, row: number): string | undefined {
   const value = table.cost[row] as number;
-  if (!Number.isNaN(value)) return `$${(value / 1e9).toFixed(9).replace(/\.?0+$/, '')}`;
+  if (!Number.isNaN(value)) return exactCost(value);
   return table.counted[row] ? 'Cost not known: no price for this model' : undefined;
 }
 

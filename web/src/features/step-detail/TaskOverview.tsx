@@ -2,7 +2,7 @@ import { useMemo } from 'react';
 import { STEP_TYPES, type Task } from '../../api/types';
 import { Link } from '../../app/router';
 import { CopyId, When } from '../../ui/controls';
-import { cost, count, duration, exact, moment } from '../../ui/format';
+import { cost, count, duration, exact, exactCost, moment } from '../../ui/format';
 import { StatusMark, TypeTile } from '../../ui/Icon';
 import { STATUS, type StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
@@ -111,7 +111,7 @@ export function TaskOverview({ project, task, table, tree, version, onSelect }: 
                     <td className="num">{exact(sum.steps)}</td>
                     <td className="num">{sum.ownUs > 0 ? duration(sum.ownUs) : ''}</td>
                     <td className="num">{sum.tokens > 0 ? count(sum.tokens) : ''}</td>
-                    <td className="num" title={sum.cost === null ? 'not known' : undefined}>
+                    <td className="num" title={sum.cost === null ? 'not known' : exactCost(sum.cost)}>
                       {cost(sum.cost)}
                     </td>
                   </tr>

@@ -180,11 +180,11 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
           </>
         )}
       </span>
-      <span role="gridcell" className="num quiet">
-        {exact(task.steps)}
+      <span role="gridcell" className="num quiet" title={exact(task.steps)}>
+        {fitted(task.steps)}
       </span>
-      <span role="gridcell" className="num errors">
-        {task.errors > 0 ? exact(task.errors) : ''}
+      <span role="gridcell" className="num errors" title={task.errors > 0 ? exact(task.errors) : undefined}>
+        {task.errors > 0 ? fitted(task.errors) : ''}
       </span>
       <span
         role="gridcell"
@@ -199,8 +199,8 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
         {cost(nusd(task.cost_usd))}
       </span>
       {tagged ? (
-        <span role="gridcell" className="cut faint" title={tagText(task)}>
-          {tagText(task)}
+        <span role="gridcell" className="cut faint" title={tagsOf(task).join('\n')}>
+          {tagsOf(task).join('  ')}
         </span>
       ) : null}
     </div>
@@ -231,7 +231,13 @@ function costTitle(task: Task): string {
   return `$${task.cost_usd}`;
 }
 
-function tagText(task: Task): string {
+/** Exact as long as it fits its column. */
+function fitted(value: number): string {
+  return value < 100_000 ? exact(value) : count(value);
+}
+
+/** In one order for all rows: REST and frames each have their own. */
+function tagsOf(task: Task): string[] {
   const tags = Object.entries(task.tags).map(([name, value]) => (value ? `${name}:${value}` : name));
-  return [task.environment, ...tags].filter(Boolean).join(' ');
+  return [...(task.environment ? [task.environment] : []), ...tags.sort()];
 }
