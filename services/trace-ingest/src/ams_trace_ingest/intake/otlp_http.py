@@ -24,7 +24,6 @@ from ams_trace_ingest.intake.otlp import (
     MalformedOtlpError,
     Signal,
     TooManySpansError,
-    TracesRequest,
     decode_logs,
     decode_traces,
     encode_answer,
@@ -33,7 +32,7 @@ from ams_trace_ingest.intake.otlp import (
 )
 from ams_trace_ingest.intake.publish import Intake, publish, refused
 from ams_trace_ingest.intake.spans import PackedSpans, pack_payloads, pack_spans
-from ams_trace_ingest.mapping.logs import JoinedLogs, map_logs
+from ams_trace_ingest.mapping.logs import map_logs
 
 SENT_BYTES_MAX = 16 * 1024 * 1024
 INFLATED_BYTES_MAX = 64 * 1024 * 1024
@@ -70,12 +69,12 @@ async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
     grant, encoding = await _open(request, intake)
     with intake.budget.lease() as lease:
         body = await _body(request, lease)
-        decoded, packed = await _beside(intake, body, _read_spans, encoding, grant, intake)
-        if decoded.rejected:
-            refused("otlp", "bad_span", decoded.rejected)
-        del body
+        rejected, message, packed = await _beside(intake, body, _read_spans, encoding, grant, intake)
+        if rejected:
+            refused("otlp", "bad_span", rejected)
+        del body  # like the decoded spans: while the log is away, the records alone are kept, and the lease counts them
         await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
-    return _answer(Signal.TRACES, encoding, rejected=decoded.rejected, message=decoded.message)
+    return _answer(Signal.TRACES, encoding, rejected=rejected, message=message)
 
 
 @post("/v1/logs", summary="Take OpenTelemetry log records", **_OPTIONS)
@@ -85,10 +84,10 @@ async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
     grant, encoding = await _open(request, intake)
     with intake.budget.lease() as lease:
         body = await _body(request, lease)
-        joined, payloads = await _beside(intake, body, _read_logs, encoding, grant)
+        ignored, events, payloads = await _beside(intake, body, _read_logs, encoding, grant)
         del body
-        await publish(intake, lease, payloads, [], source="otlp", events=len(joined.payloads))
-    EVENTS_IGNORED.labels("intake", "otlp_logs").inc(joined.ignored)
+        await publish(intake, lease, payloads, [], source="otlp", events=events)
+    EVENTS_IGNORED.labels("intake", "otlp_logs").inc(ignored)
     return _answer(Signal.LOGS, encoding)
 
 
@@ -103,7 +102,7 @@ async def ignore_metrics(request: AnyRequest, state: State) -> Response[bytes]:
     return _answer(Signal.METRICS, encoding)
 
 
-def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake) -> tuple[TracesRequest, PackedSpans]:
+def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake) -> tuple[int, str, PackedSpans]:
     try:
         decoded = decode_traces(body, encoding)
     except MalformedOtlpError as error:
@@ -112,10 +111,10 @@ def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake
         raise TooLargeError(str(error), code=error.code) from error
     received_at_us = time.time_ns() // 1_000
     packed = pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices)
-    return decoded, packed
+    return decoded.rejected, decoded.message, packed
 
 
-def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant) -> tuple[JoinedLogs, list[Record]]:
+def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant) -> tuple[int, int, list[Record]]:
     try:
         records = decode_logs(body, encoding)
     except MalformedOtlpError as error:
@@ -123,7 +122,7 @@ def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant) -> tuple[Joined
     except TooManySpansError as error:
         raise TooLargeError(str(error), code=error.code) from error
     joined = map_logs(grant.project_id, records, received_at_us=time.time_ns() // 1_000)
-    return joined, pack_payloads(joined.payloads, project_id=grant.project_id, key_id=grant.key_id)
+    return joined.ignored, len(joined.payloads), pack_payloads(joined.payloads, project_id=grant.project_id, key_id=grant.key_id)
 
 
 async def _beside(intake: Intake, body: bytes, read: Callable[..., T], *arguments: Any) -> T:
