@@ -50,6 +50,19 @@ async def test_a_later_consumer_goes_on_where_the_table_stands_and_not_where_kaf
     assert [int(value) for value in bus.ledger.values()] == [*range(15), 12, 13, 14]
 
 
+async def test_a_table_that_took_back_what_it_held_is_noticed_without_another_record(bus) -> None:
+    partition = partition_of(b"k", 3)
+    async with bus.consumer():
+        await bus.publish(*range(10))
+        await bus.applied(10)
+
+        bus.ledger.set_position(bus.topic.name, partition, 6, 0)  # a crashed database that did not wait for its disk
+
+        await bus.applied(14)
+
+    assert [int(value) for value in bus.ledger.values()] == [*range(10), 6, 7, 8, 9]
+
+
 async def test_lag_is_measured_and_offsets_are_committed_for_tools(bus) -> None:
     partition = partition_of(b"k", 3)
     async with bus.consumer() as consumer:

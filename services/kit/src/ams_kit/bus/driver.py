@@ -278,11 +278,23 @@ class Driver(ConsumerRebalanceListener):
                     self.consumer.resume(tp)
 
     async def look_again(self) -> None:
-        """Ask whether what was halted may go on: an operator may have set the position, or taken the topic back."""
+        """Look at what no record would show: see whether what was halted may go on, and whether the table stands where it was left.
+
+        An operator may have set a position, or taken a topic back; and a database that crashed may have taken back its last commits. Where
+        nothing more is written, nobody else would notice.
+        """
         for tp in list(self.halted):
             if self.owns(tp):
                 async with self._busy:
                     await self._find_positions([tp])
+        async with self._busy:
+            standing = {tp.partition: one.fence for tp, one in self.standings.items() if self.owns(tp)}
+            rows = await self._projection.stored(self._topic, list(standing)) if standing else {}
+            moved = [number for number, fence in standing.items() if fence != (rows[number].next_offset if number in rows else 0)]
+            for number in moved:
+                self._count("moved")
+                self.standings.pop(TopicPartition(self._topic, number), None)
+            await self._find_positions([TopicPartition(self._topic, number) for number in moved])
 
     def excused(self, tp: TopicPartition, at: float) -> bool:
         """Whether it is known why the partition does not move: halted, or failing and being retried.
