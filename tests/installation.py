@@ -102,6 +102,10 @@ class Platform:
         status = self._status()
         return status["processes"] if status.get("pid") == self.process.pid else {}  # type: ignore[return-value]  # the file is ours
 
+    def port_of(self, name: str) -> int:
+        """The loopback port of a server or service: postgres, valkey, kafka, identity, intake, projector, query, live."""
+        return json.loads((self.data / "ports.json").read_bytes())[name]
+
     def states(self) -> dict[str, int | str]:
         return {name: one["state"] for name, one in self.processes().items()}
 
