@@ -39,6 +39,8 @@ _PHASES: dict[type, int] = {
     TaskEnded: PHASE_ENDED,
 }
 
+_DOCUMENT_EVENTS = (StepStarted, StepEnded, StepRecorded)  # a tuple: a union is made anew by every check, in 0.3 us
+
 
 class Stamp(Struct, frozen=True, gc=False, order=True, array_like=True):
     """The rank of an event among those of one register; the highest wins. JSON: ``[phase, at_us, seq, event_id]``."""
@@ -119,7 +121,7 @@ def fold(state: StepState, event: DocumentEvent | StepProgressed | StepLost, ste
         step_id: 16 hex; needed because a heartbeat speaks of many.
     """
     stamp = stamp_of(event)
-    if isinstance(event, StepStarted | StepEnded | StepRecorded):
+    if isinstance(event, _DOCUMENT_EVENTS):
         if state.stamp is not None and stamp <= state.stamp:
             return state
         return StepState(document=event.step, stamp=stamp, progress=state.progress, progress_stamp=state.progress_stamp)

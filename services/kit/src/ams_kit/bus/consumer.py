@@ -141,6 +141,14 @@ class Consumer:
         """Lag per assigned partition, as of the last look (every second)."""
         return dict(self._lag)
 
+    def behind(self) -> int:
+        """Records that are known to wait right now: up to the end that the last answered fetch told, and asking nobody."""
+        consumer = self._driver.consumer
+        if consumer is None:
+            return 0
+        known = {tp: next_offset for tp, next_offset in self._driver.last_known.items() if self._driver.owns(tp)}
+        return sum(max(0, (consumer.highwater(tp) or 0) - next_offset) for tp, next_offset in known.items())
+
     @property
     def alarms(self) -> list[Alarm]:
         """What is wrong right now, and what was lost since the start."""

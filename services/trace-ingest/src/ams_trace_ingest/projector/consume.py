@@ -54,7 +54,7 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
         )
         sweeper = Sweeper(pool, log, feed, lambda: {partition: lag.records for partition, lag in steps.lag().items()})
         first = (steps, payloads)
-        turn = Turn(lambda: sum(lag.records for consumer in first for lag in consumer.lag().values()))
+        turn = Turn(lambda: sum(consumer.behind() for consumer in first))
         texts = [
             Consumer(
                 settings.kafka_bootstrap,

@@ -29,17 +29,19 @@ RECORDS_MAX = 100  # of one transaction, so that the others never wait long
 NAME = "name"  # a slot of its own, for what the step itself says
 INDEXED_SLOTS = frozenset({Slot.INPUT, Slot.OUTPUT})
 
-WAIT_SECONDS_MAX = 2.0  # then some is done all the same: search must not stand still while there is load
+WAIT_SECONDS_MAX = 15.0  # then some is done all the same: search must not stand still while there is load
+RESTS = 1.0  # of its own working time, when nobody waits
+RESTS_UNDER_LOAD = 9.0  # a tenth of the time, as long as others are behind
 LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 600.0  # waiting for the others is no deafness
-LAG_RECORDS_MAX = 50
+LAG_RECORDS_MAX = 20
 
 Said = tuple[int, int, str, str]
 """at_us, seq and event_id of an event, and its words."""
 
 
 class Turn:
-    """Lets others go first: waits while they are behind, and as long as the own work took."""
+    """Lets others go first: waits while they are behind, and as long as the own work took; nine times as long when they are."""
 
     def __init__(self, lag_records: Callable[[], int]) -> None:
         """``lag_records`` says how far the others are behind."""
@@ -47,14 +49,15 @@ class Turn:
         self._rest_until = 0.0
 
     async def wait(self) -> None:
-        """Wait for the turn, 2 s at most."""
+        """Wait for the turn, 15 s at most."""
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while (now := time.monotonic()) < deadline and (now < self._rest_until or self._lag_records() > LAG_RECORDS_MAX):  # noqa: ASYNC110  lag is measured, not told
             await asyncio.sleep(min(LOOK_SECONDS, deadline - now))
 
     def worked(self, seconds: float) -> None:
         """So long it took."""
-        self._rest_until = time.monotonic() + seconds
+        rests = RESTS_UNDER_LOAD if self._lag_records() > LAG_RECORDS_MAX else RESTS
+        self._rest_until = time.monotonic() + rests * seconds
 
 
 class TextReader(ReaderBase):

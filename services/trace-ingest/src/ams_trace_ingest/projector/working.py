@@ -18,6 +18,7 @@ Contribution = tuple[int, int, int, int, int, int, int, int, int, int]
 """What a step adds to its task: steps, errors, running, waiting, lost, input, output, nusd, priced, unpriced."""
 
 NO_CONTRIBUTION: Contribution = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+_ERROR, _RUNNING, _WAITING, _LOST = Status.ERROR, Status.RUNNING, Status.WAITING, Status.LOST  # a look-up in the class costs 0.3 us
 
 
 class StepWork:
@@ -87,10 +88,10 @@ def contribution(status: Status, counted: Counted) -> Contribution:
     """What a step with this status and count adds to its task."""
     return (
         1,
-        status == Status.ERROR,
-        status == Status.RUNNING,
-        status == Status.WAITING,
-        status == Status.LOST,
+        status is _ERROR,
+        status is _RUNNING,
+        status is _WAITING,
+        status is _LOST,
         counted.input_tokens,
         counted.output_tokens,
         counted.cost_nusd or 0,
