@@ -4,7 +4,7 @@ They live in one schema per projection generation (``g1`` ...). No schema is nam
 ``search_path`` to the current generation (``public.generations``) and, for readers, ``ams.project_id`` for row-level security.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB, TSVECTOR
 
 metadata = MetaData()
@@ -16,6 +16,8 @@ generations = Table(
     Column("current", Boolean, nullable=False),
     Column("fold_version", Integer, nullable=False),
     Column("mapper_version", Integer, nullable=False),
+    Column("prices", JSONB),  # the price file that its costs were computed with; null: costs as the events carry them
+    Column("current_since", DateTime(timezone=True)),  # null for the first one, and for one that is being built
     schema="public",
 )
 

@@ -1,4 +1,4 @@
-"""``ams-trace-ingest intake | projector | migrate | dead list [PROJECT] | dead show PLACE | dead replay PLACE...``.
+"""``ams-trace-ingest intake | projector | migrate | dead list [PROJECT] | dead show PLACE | dead replay PLACE... | replay``.
 
 Each command imports what it needs when it is given: ``migrate`` answers in a tenth of a second when there is nothing to do, and what
 intake and projector import takes a second.
@@ -13,7 +13,7 @@ from ams_kit.settings import SettingsError, load
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.settings import DeadSettings, IntakeSettings, MigrateSettings, ProjectorSettings
 
-USAGE = "usage: ams-trace-ingest intake | projector | migrate | dead list [PROJECT] | dead show PLACE | dead replay PLACE...\n"
+USAGE = "usage: ams-trace-ingest intake | projector | migrate | dead list [PROJECT] | dead show PLACE | dead replay PLACE... | replay [--help]\n"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,6 +46,9 @@ def _run(arguments: list[str]) -> None:
             except dead.NoSuchLetterError as error:
                 sys.stderr.write(f"{error}\n")
                 raise SystemExit(2) from None
+        case ["replay", *words]:
+            if code := importlib.import_module("ams_trace_ingest.replay.command").run(words):
+                raise SystemExit(code)
         case _:
             sys.stderr.write(USAGE)
             raise SystemExit(2)

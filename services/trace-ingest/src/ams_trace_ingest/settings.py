@@ -76,3 +76,19 @@ class DeadSettings(Struct, frozen=True, kw_only=True):
 
     database_url: str
     kafka_bootstrap: str = ""
+
+
+class ReplaySettings(Struct, frozen=True, kw_only=True):
+    """Settings of the replay's command.
+
+    Attributes:
+        database_url: The traces database, role ``ams_writer``.
+        owner_database_url: The same as its owner, who makes tables and says which serve.
+        kafka_bootstrap: ``host:port`` of the log.
+        log_level: A name of the standard library's levels.
+    """
+
+    database_url: str
+    owner_database_url: str
+    kafka_bootstrap: str
+    log_level: str = "WARNING"

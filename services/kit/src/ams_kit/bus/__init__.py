@@ -7,6 +7,7 @@ from ams_kit.bus.consumer import Consumer, Lag
 from ams_kit.bus.errors import LogUnavailableError, PositionMovedError, RecordTooLargeError
 from ams_kit.bus.log import Log
 from ams_kit.bus.partition import partition_of
+from ams_kit.bus.reader import OtherLogError, Reader
 from ams_kit.bus.records import LogRecord, Projection, Record, Stored
 from ams_kit.bus.tail import Tail
 from ams_kit.bus.topics import create_topics
@@ -21,8 +22,10 @@ __all__ = [
     "LogRecord",
     "LogUnavailableError",
     "OnAlarm",
+    "OtherLogError",
     "PositionMovedError",
     "Projection",
+    "Reader",
     "Record",
     "RecordTooLargeError",
     "Stored",

@@ -17,14 +17,21 @@ STAGING = "; ".join(staging_ddl(table) for table in (steps, step_payloads, tasks
 # JIT never pays for statements of milliseconds; the planner underrates how many rows a staging table has
 SERVER_SETTINGS = {"jit": "off", "idle_in_transaction_session_timeout": "15s"}
 
-SET_GENERATION = "SELECT set_config('search_path', name, true) FROM public.generations WHERE current"
+# a replay's sessions name the generation that they build
+GENERATION_SETTING = "ams.generation"
+SET_GENERATION = f"""
+SELECT set_config('search_path', coalesce(nullif(current_setting('{GENERATION_SETTING}', true), ''), name), true)
+FROM public.generations WHERE current
+"""
 
 
 # effect and position are one transaction and the log is the truth: a crash of Postgres takes back the last 0.6 s of both (ADR 0031)
 REPEATABLE = {"synchronous_commit": "off"}
 
 
-async def open_writer(url: str, *, application: str, size_max: int, repeatable: bool = False) -> asyncpg.Pool:
+async def open_writer(
+    url: str, *, application: str, size_max: int, repeatable: bool = False, generation: str | None = None
+) -> asyncpg.Pool:
     """A pool whose connections have the staging tables.
 
     Args:
@@ -33,8 +40,9 @@ async def open_writer(url: str, *, application: str, size_max: int, repeatable: 
         size_max: Connections at most.
         repeatable: Everything that is written can be read from the log again, from a position in the same transaction: commits do not wait
             for the disk.
+        generation: Work on this generation's tables; by default on the current one's.
     """
-    settings = {**SERVER_SETTINGS, **(REPEATABLE if repeatable else {})}
+    settings = {**SERVER_SETTINGS, **(REPEATABLE if repeatable else {}), **({GENERATION_SETTING: generation} if generation else {})}
     return await open_pool(url, application=application, size_max=size_max, server_settings=settings, init=_prepare)
 
 
@@ -43,7 +51,7 @@ async def _prepare(connection: asyncpg.Connection) -> None:
 
 
 async def set_generation(connection: Connection) -> str:
-    """Let the rest of this transaction work on the current generation's tables.
+    """Let the rest of this transaction work on the current generation's tables, or on those that the session names.
 
     Returns:
         Its name.

@@ -1,0 +1,164 @@
+"""A whole topic once more, from stored positions up to wanted ones: for replays. Without a group, at the pace of whoever asks."""
+
+from collections.abc import Mapping
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from ams_contracts.topics import Topic
+from ams_kit.bus.cluster import deadline, partition_counts, stop_quietly
+from ams_kit.bus.errors import LogUnavailableError
+from ams_kit.bus.offsets import end_offsets, log_facts, start_offsets
+from ams_kit.bus.records import LogRecord, Stored
+from ams_kit.bus.standing import Recreated, where_to_go_on
+from ams_kit.bus.tail import log_record, raw_consumer
+
+START_TIMEOUT_SECONDS = 10.0
+FETCH_WAIT_MS = 500
+SILENT_READS_MAX = 60  # half a minute
+
+logger = structlog.get_logger(__name__)
+
+
+class OtherLogError(Exception):
+    """The stored positions are not of this log: it was made anew."""
+
+
+class Reader:
+    """Reads one topic, every partition from a position of its own."""
+
+    def __init__(self, bootstrap: str, topic: Topic) -> None:
+        """Connects nothing yet.
+
+        Args:
+            bootstrap: ``host:port``, several by commas.
+            topic: What to read; all its partitions.
+        """
+        self._bootstrap = bootstrap
+        self.topic = topic
+        self._consumer: AIOKafkaConsumer | None = None
+        self._partitions: list[TopicPartition] = []
+        self._next: dict[int, int] = {}
+        self._silent_reads = 0
+        self.lost_records = 0
+
+    async def start(self, stored: Mapping[int, Stored]) -> None:
+        """Connect, and stand at these positions; a partition without one stands at the log's start.
+
+        Raises:
+            LogUnavailableError: The broker does not answer, or there is no such topic.
+            OtherLogError: A position was made with another log.
+        """
+        count = (await partition_counts(self._bootstrap, [self.topic.name])).get(self.topic.name)
+        if count is None:
+            raise LogUnavailableError(f"There is no topic {self.topic.name}.")
+        self._partitions = [TopicPartition(self.topic.name, number) for number in range(count)]
+        self._consumer = raw_consumer(self._bootstrap, "ams-replay")
+        async with deadline(START_TIMEOUT_SECONDS, "answer"):
+            await self._consumer.start()
+        await self.stand_at(stored)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await stop_quietly(consumer.stop(), "replay")
+
+    async def stand_at(self, stored: Mapping[int, Stored]) -> None:
+        """Go to these positions.
+
+        Raises:
+            LogUnavailableError: The log does not answer.
+            OtherLogError: A position was made with another log.
+        """
+        consumer = self._connected()
+        known = {tp: stored[tp.partition] for tp in self._partitions if tp.partition in stored}
+        facts = await log_facts(consumer, self._bootstrap, known, self._partitions)
+        places: dict[TopicPartition, int] = {}
+        for tp in self._partitions:
+            decision = where_to_go_on(known.get(tp), facts[tp])
+            if isinstance(decision, Recreated):
+                raise OtherLogError(f"{tp.topic}, partition {tp.partition}: {decision.detail}")
+            places[tp] = decision.offset
+            self.lost_records += decision.lost
+        self._seek(consumer, places)
+
+    def next_offset(self, partition: int) -> int:
+        """Everything before it was given, or is not in the log any more."""
+        return self._next[partition]
+
+    async def bounds(self) -> dict[int, tuple[int, int]]:
+        """The first offset that each partition still has, and its next one.
+
+        Raises:
+            LogUnavailableError: The log does not answer.
+        """
+        consumer = self._connected()
+        starts = await start_offsets(consumer, self._partitions)
+        ends = await end_offsets(consumer, self._partitions)
+        return {tp.partition: (starts[tp], ends[tp]) for tp in self._partitions}
+
+    async def read(self, until: Mapping[int, int], records_max: int) -> dict[int, list[LogRecord]]:
+        """The next records of the partitions that have not come to these offsets; maybe none after half a second.
+
+        Args:
+            until: Per partition the offset to end before; it must be within the log.
+            records_max: Of all partitions together.
+
+        Raises:
+            LogUnavailableError: The log gives nothing for half a minute.
+        """
+        consumer = self._connected()
+        wanted = [tp for tp in self._partitions if self._next[tp.partition] < until.get(tp.partition, 0)]
+        if not wanted:
+            return {}
+        consumer.pause(*(tp for tp in self._partitions if tp not in wanted))
+        consumer.resume(*wanted)
+        before = dict(self._next)
+        try:
+            got = await consumer.getmany(*wanted, timeout_ms=FETCH_WAIT_MS, max_records=records_max)
+        except OffsetOutOfRangeError as error:
+            await self._skip_deleted(consumer, list(error.args[0]))
+            return {}
+        taken: dict[int, list[LogRecord]] = {}
+        for tp in wanted:
+            end = until[tp.partition]
+            records = got.get(tp, [])
+            kept = [log_record(record) for record in records if record.offset < end]
+            if kept:
+                taken[tp.partition] = kept
+            if len(kept) < len(records):
+                consumer.seek(tp, records[len(kept)].offset)
+                self._next[tp.partition] = end
+            elif kept:
+                self._next[tp.partition] = kept[-1].offset + 1
+            else:  # the client walks over transaction markers without a word
+                self._next[tp.partition] = max(self._next[tp.partition], min(end, await consumer.position(tp)))
+        self._silent_reads = 0 if self._next != before else self._silent_reads + 1
+        if self._silent_reads > SILENT_READS_MAX:
+            raise LogUnavailableError(f"The log gives nothing of {self.topic.name}.")
+        return taken
+
+    async def _skip_deleted(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        """Retention was faster than we: go on where the log begins now, and count what is gone."""
+        for tp, start in (await start_offsets(consumer, partitions)).items():
+            lost = max(0, start - self._next[tp.partition])
+            self.lost_records += lost
+            logger.warning("the log deleted records before they were read", topic=tp.topic, partition=tp.partition, lost=lost)
+            self._next[tp.partition] = start
+            consumer.seek(tp, start)
+
+    def _seek(self, consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, int]) -> None:
+        consumer.assign(
+            self._partitions
+        )  # no await from here to the last seek: a partition without a position would be an error of the client
+        for tp, offset in places.items():
+            consumer.seek(tp, offset)
+            self._next[tp.partition] = offset
+        self._silent_reads = 0
+
+    def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise LogUnavailableError("The reader is not connected.")
+        return self._consumer

@@ -1,0 +1,1 @@
+"""Building the tables again from the log, beside those that serve, and changing over."""

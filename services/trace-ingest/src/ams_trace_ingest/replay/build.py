@@ -1,0 +1,219 @@
+"""Reads the log again into the next generation, up to where the current one stands, and lets the live projector go first."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+import structlog
+
+from ams_contracts.topics import Topic
+from ams_kit.bus import PositionMovedError, Reader, Stored
+from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.derive import FLAG_NO_ROOT
+from ams_trace_ingest.projector.payloads import PayloadsProjection
+from ams_trace_ingest.projector.sweeps import ROOT_AFTER_SECONDS, TASKS_MAX
+from ams_trace_ingest.projector.text import TextProjection
+from ams_trace_ingest.projector.transaction import TransactionalProjection
+from ams_trace_ingest.replay.generations import Place
+from ams_trace_ingest.store import sweeps
+from ams_trace_ingest.store.connections import set_generation
+
+RECORDS_MAX = 1_000  # of one read; the projection makes transactions of at most 768 KiB of them
+AT_ONCE = 2  # transactions: one is written while the other is decoded
+LIVE_LAG_RECORDS_MAX = 500
+WAIT_SECONDS_MAX = 2.0  # then a batch is done all the same: a replay must come to an end under load
+LOOK_SECONDS = 1.0
+FAILURES_MAX = 10
+BACKOFF_SECONDS_MAX = 5.0
+
+_RETRIED = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, PositionMovedError)
+
+logger = structlog.get_logger(__name__)
+
+Targets = Mapping[Place, int]
+
+
+class Source:
+    """One projection over one topic, in the next generation."""
+
+    def __init__(self, projection: TransactionalProjection, bootstrap: str, topic: Topic) -> None:
+        self.projection = projection
+        self.reader = Reader(bootstrap, topic)
+        self.topic = topic
+        self.began_at: dict[int, int] = {}
+        self._fence: dict[int, int] = {}
+        self._astray = False  # interrupted within a batch: what is stored tells where we are
+
+    async def open(self) -> None:
+        """Connect, and stand where the tables say."""
+        stored = await self._stored()
+        await self.reader.start(stored)
+        self.began_at = {partition: self.reader.next_offset(partition) for partition in range(self.topic.partitions)}
+
+    async def close(self) -> None:
+        await self.reader.stop()
+
+    def place(self, partition: int) -> Place:
+        return (self.projection.projection, self.topic.name, partition)
+
+    def until(self, targets: Targets) -> dict[int, int]:
+        """Of the targets those that concern this source."""
+        return {partition: targets.get(self.place(partition), 0) for partition in range(self.topic.partitions)}
+
+    def missing(self, until: Mapping[int, int]) -> int:
+        """How many offsets are left."""
+        return sum(max(0, offset - self.reader.next_offset(partition)) for partition, offset in until.items())
+
+    def done(self) -> int:
+        """How many offsets were read since the start."""
+        return sum(self.reader.next_offset(partition) - offset for partition, offset in self.began_at.items())
+
+    async def advance(self, until: Mapping[int, int], turns: asyncio.Semaphore) -> None:
+        """Read once, and apply what came."""
+        try:
+            for partition, records in (await self.reader.read(until, RECORDS_MAX)).items():
+                async with turns:
+                    self._fence[partition] = await self.projection.apply(self.topic.name, partition, records, self._fence.get(partition, 0))
+        except BaseException:
+            self._astray = True
+            raise
+
+    async def find_the_way(self) -> None:
+        """Go where the tables say, after an interruption."""
+        if self._astray:
+            await self.reader.stand_at(await self._stored())
+            self._astray = False
+
+    async def _stored(self) -> dict[int, Stored]:
+        stored = await self.projection.stored(self.topic.name, list(range(self.topic.partitions)))
+        self._fence = {partition: one.next_offset for partition, one in stored.items()}
+        return stored
+
+
+class Builder:
+    """Builds the next generation."""
+
+    def __init__(self, bootstrap: str, pool: asyncpg.Pool, steps: StepsProjection, topics: tuple[Topic, Topic]) -> None:
+        """Opens nothing.
+
+        Args:
+            bootstrap: The log.
+            pool: Connections to the next generation.
+            steps: The projection of steps, which may count other prices; on ``pool``.
+            topics: Of steps and of payloads.
+        """
+        self._pool = pool
+        self._of_steps, of_payloads = topics
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self.sources: Sequence[Source] = (
+            Source(steps, bootstrap, self._of_steps),
+            Source(PayloadsProjection(pool), bootstrap, of_payloads),
+            Source(TextProjection(pool), bootstrap, of_payloads),
+            Source(TextProjection(pool), bootstrap, self._of_steps),
+        )
+        self._ends: dict[tuple[str, int], int] = {}
+        self._starts: dict[tuple[str, int], int] = {}
+        self._live_lag = 0
+
+    async def open(self) -> None:
+        """Connect to the log."""
+        for source in self.sources:
+            await source.open()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for source in self.sources:
+            await source.close()
+
+    async def targets(self, live: Mapping[Place, int]) -> dict[Place, int]:
+        """Where to go: where the current generation stands, but not beyond the end of the log.
+
+        Args:
+            live: The current generation's positions.
+        """
+        for source in self.sources[:2]:
+            for partition, (start, end) in (await source.reader.bounds()).items():
+                self._starts[source.topic.name, partition] = start
+                self._ends[source.topic.name, partition] = end
+        self._live_lag = sum(
+            max(0, self._ends[topic, partition] - offset)
+            for (projection, topic, partition), offset in live.items()
+            if projection != TextProjection.projection and (topic, partition) in self._ends
+        )
+        return {place: min(offset, self._ends[place[1:]]) for place, offset in live.items() if place[1:] in self._ends}
+
+    def reached(self, live: Mapping[Place, int], targets: Targets) -> list[Place]:
+        """Where the current generation's position lies within the log, and nothing is left before it."""
+        return [place for place, target in targets.items() if live[place] == target]
+
+    def missing(self, targets: Targets) -> int:
+        """How many offsets are left, of all sources."""
+        return sum(source.missing(source.until(targets)) for source in self.sources)
+
+    def done(self) -> int:
+        """How many offsets were read by this process."""
+        return sum(source.done() for source in self.sources)
+
+    @property
+    def lost_records(self) -> int:
+        """How many the log deleted before they were read."""
+        return sum(source.reader.lost_records for source in self.sources)
+
+    @property
+    def log_starts(self) -> dict[int, int]:
+        """The first offset that each partition of the steps still has."""
+        return {partition: start for (topic, partition), start in self._starts.items() if topic == self._of_steps.name}
+
+    async def catch_up(self, targets: Targets, *, polite: bool) -> None:
+        """Apply everything up to the targets.
+
+        Args:
+            targets: Per place.
+            polite: Let the live projector go first.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for source in self.sources:
+                    group.create_task(self._catch_up(source, source.until(targets), polite=polite))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    async def _catch_up(self, source: Source, until: Mapping[int, int], *, polite: bool) -> None:
+        failures = 0
+        while True:
+            try:
+                await source.find_the_way()
+                if not source.missing(until):
+                    return
+                if polite:
+                    await self._let_others_go_first()
+                await source.advance(until, self._turns)
+                failures = 0
+            except _RETRIED as error:
+                failures += 1
+                if failures > FAILURES_MAX:
+                    raise
+                logger.warning(
+                    "a batch is tried again",
+                    projection=source.projection.projection,
+                    topic=source.topic.name,
+                    failures=failures,
+                    error_type=type(error).__name__,
+                )
+                await asyncio.sleep(min(0.1 * 2**failures, BACKOFF_SECONDS_MAX))
+
+    async def _let_others_go_first(self) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while self._live_lag > LIVE_LAG_RECORDS_MAX and time.monotonic() < deadline:  # noqa: ASYNC110  lag is measured, not told
+            await asyncio.sleep(0.1)
+
+    async def give_up_on_roots(self) -> None:
+        """Show quiet tasks without a root by their steps, as the live projector's sweeps have done in the current generation."""
+        before_us = time.time_ns() // 1_000 - ROOT_AFTER_SECONDS * 1_000_000
+        partitions = list(range(self._of_steps.partitions))
+        while True:
+            async with self._pool.acquire(timeout=5) as connection, connection.transaction():
+                await set_generation(connection)
+                if len(await sweeps.give_up_on_roots(connection, partitions, before_us, FLAG_NO_ROOT, TASKS_MAX)) < TASKS_MAX:
+                    return

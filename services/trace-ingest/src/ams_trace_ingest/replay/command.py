@@ -1,0 +1,122 @@
+"""``ams-trace-ingest replay``: the tables again from the log, beside those that serve."""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from ams_kit.bus import LogUnavailableError, OtherLogError
+from ams_kit.settings import load
+from ams_kit.telemetry.logs import configure_logging
+from ams_trace_ingest.pricing.catalog import GenaiPrices
+from ams_trace_ingest.pricing.price import Prices
+from ams_trace_ingest.replay import generations, words
+from ams_trace_ingest.replay.generations import ReplayError
+from ams_trace_ingest.replay.replay import Replay, Where, Wishes
+from ams_trace_ingest.replay.reprice import preview, read_prices
+from ams_trace_ingest.settings import ReplaySettings
+
+EXIT_DIFFERENT = 1
+EXIT_REFUSED = 2
+EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: run it again
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="ams replay",
+        description="Build the tables again from the log while the old ones serve, compare, and change over. Interrupted, it is run again and goes on.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--reprice", action="store_true", help="show what other prices would change: those of today, or of --prices")
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="JSON: model (or its beginning and *) to USD a million tokens")
+    parser.add_argument("--apply", action="store_true", help="with --reprice: do it, do not only show it")
+    parser.add_argument("--accept-differences", action="store_true", help="change over even if the tables are not the same")
+    parser.add_argument("--drop", action="store_true", help="drop the old tables at the end")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--abort", action="store_true", help="drop what an interrupted replay has built, and do nothing else")
+    what.add_argument("--drop-old", action="store_true", help="drop the tables that served before, and do nothing else")
+    chosen = parser.parse_args(arguments)
+    if (chosen.prices or chosen.apply) and not chosen.reprice:
+        parser.error("--prices and --apply belong to --reprice")
+    if chosen.reprice and (chosen.abort or chosen.drop_old):
+        parser.error("--reprice does not go with --abort or --drop-old")
+    return chosen
+
+
+def run(arguments: list[str]) -> int:
+    """One command.
+
+    Returns:
+        0 done, 1 the tables differ and the old ones serve on, 2 refused, 75 interrupted: run it again.
+    """
+    chosen = _arguments(arguments)
+    settings = load(ReplaySettings, os.environ)
+    configure_logging("replay", settings.log_level)
+    where = Where(
+        database_url=settings.database_url,
+        owner_database_url=settings.owner_database_url,
+        kafka_bootstrap=settings.kafka_bootstrap,
+    )
+    try:
+        return asyncio.run(_run(chosen, where))
+    except (ReplayError, OtherLogError) as error:
+        sys.stderr.write(f"replay: {error}\n")
+        return EXIT_REFUSED
+    except LogUnavailableError as error:
+        sys.stderr.write(f"replay: {error.detail} Run it again: it goes on where it was.\n")
+        return EXIT_INTERRUPTED
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        sys.stderr.write(f"replay: the database does not answer ({type(error).__name__}). Run it again: it goes on where it was.\n")
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        sys.stderr.write("replay: interrupted. Run it again and it goes on, or drop what is built with: ams replay --abort\n")
+        return EXIT_INTERRUPTED
+
+
+async def _run(chosen: argparse.Namespace, where: Where) -> int:
+    async with Replay.opened(where) as replay:
+        if chosen.abort:
+            return await _abort(replay)
+        if chosen.drop_old:
+            names = await generations.drop_old(replay.owner)
+            words.say(f"{', '.join(names)} dropped" if names else "there are no old tables")
+            return 0
+        wishes = _wishes(chosen)
+        if wishes.prices is not None and not chosen.apply:
+            return await _preview(replay, wishes.prices)
+        return 0 if await replay.run(wishes) else EXIT_DIFFERENT
+
+
+def _wishes(chosen: argparse.Namespace) -> Wishes:
+    common = {"accept_differences": chosen.accept_differences, "drop": chosen.drop}
+    if not chosen.reprice:
+        return Wishes(**common)
+    try:
+        data = chosen.prices.read_bytes() if chosen.prices else b"{}"
+    except OSError as error:
+        raise ReplayError(f"the price file cannot be read: {error.strerror}") from error
+    overrides = read_prices(data)
+    return Wishes(prices_file=msgspec.json.format(data, indent=0).decode(), prices=Prices(GenaiPrices(), overrides), **common)
+
+
+async def _abort(replay: Replay) -> int:
+    known = await generations.look(replay.owner)
+    if known.next is None:
+        words.say("nothing is being built")
+        return 0
+    await generations.drop(replay.owner, known.next)
+    words.say(f"{known.next.name} was dropped; {known.current.name} serves as before")
+    return 0
+
+
+async def _preview(replay: Replay, prices: Prices) -> int:
+    known = await generations.look(replay.owner)
+    changes = await preview(replay.writer, known.current, prices, on_rows=lambda _: None)
+    for line in words.changes_table(changes):
+        words.say(line)
+    words.say("nothing was changed; do it with: ams replay --reprice --apply, and the same --prices")
+    return 0

@@ -1,0 +1,160 @@
+"""Generations of tables: which there are, making the next one, changing over, dropping. All by the owner's connection."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+from msgspec import Struct
+
+from ams_trace_ingest import migrations
+
+ADVISORY_LOCK = 7_232_002  # any number that no migration uses
+READERS_SECONDS_MAX = 10.0  # no transaction of a service lives longer than 8 s, so none works on the old tables then
+FOLD_VERSION = 1
+MAPPER_VERSION = 1
+
+SQL_FILES = ("generation.sql", "text.sql", "direct.sql", "account.sql")
+"""What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
+
+_LIST = "SELECT name, current, prices::text, current_since FROM public.generations ORDER BY substr(name, 2)::int"
+_COPY_PARTITIONS = """
+SELECT {new}.ensure_partitions(to_date(right(child.relname, 8), 'YYYYMMDD'), to_date(right(child.relname, 8), 'YYYYMMDD'))
+FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class child ON child.oid = i.inhrelid
+WHERE i.inhparent = '{old}.steps'::regclass AND child.relname ~ '_[0-9]{{8}}$'
+"""
+_POSITIONS = 'SELECT projection, topic, "partition", next_offset FROM {schema}.positions'
+_MAKE_AHEAD = "SELECT {new}.ensure_partitions((now() AT TIME ZONE 'UTC')::date - 2, (now() AT TIME ZONE 'UTC')::date + 7)"
+# nothing is unread between the two positions, but the log may have deleted the record that the older one remembers
+_TAKE_POSITIONS = """
+INSERT INTO {new}.positions (projection, topic, "partition", next_offset, last_timestamp_ms)
+SELECT projection, topic, "partition", next_offset, last_timestamp_ms FROM {old}.positions
+WHERE (projection, topic, "partition") IN (SELECT * FROM unnest($1::text[], $2::text[], $3::int[]))
+ON CONFLICT (projection, topic, "partition") DO UPDATE
+SET next_offset = EXCLUDED.next_offset, last_timestamp_ms = EXCLUDED.last_timestamp_ms
+WHERE positions.next_offset < EXCLUDED.next_offset
+"""
+
+
+Place = tuple[str, str, int]
+"""Projection, topic and partition."""
+
+
+class ReplayError(Exception):
+    """The replay cannot be, or not go on. The text is one sentence for a person."""
+
+
+class Generation(Struct, frozen=True):
+    """One set of tables.
+
+    Attributes:
+        name: The schema: g1, g2 ...
+        current: It serves.
+        prices: The price file (JSON) that it was built with; ``{}`` for the catalog alone, null for the costs of the events.
+        current_since: When it began to serve; null for the first one, and before.
+    """
+
+    name: str
+    current: bool
+    prices: str | None
+    current_since: datetime | None
+
+    @property
+    def number(self) -> int:
+        return int(self.name[1:])
+
+
+class Generations(Struct, frozen=True):
+    """All of them: those that served before, the one that serves, the one that is being built."""
+
+    old: list[Generation]
+    current: Generation
+    next: Generation | None
+
+
+async def lock(connection: asyncpg.Connection) -> None:
+    """Be the only replay on this database for as long as the connection lives.
+
+    Raises:
+        ReplayError: Another one is at work.
+    """
+    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
+        raise ReplayError("another replay is at work on this database; wait for it, or stop it")
+
+
+async def look(connection: asyncpg.Connection) -> Generations:
+    """Which generations there are.
+
+    Raises:
+        ReplayError: None is current.
+    """
+    known = [Generation(*row) for row in await connection.fetch(_LIST)]
+    current = next((one for one in known if one.current), None)
+    if current is None:
+        raise ReplayError("the database has no tables yet: start the platform once, or run ams-trace-ingest migrate")
+    later = [one for one in known if one.number > current.number]
+    return Generations([one for one in known if one.number < current.number], current, later[-1] if later else None)
+
+
+async def make_next(connection: asyncpg.Connection, current: Generation, prices: str | None) -> Generation:
+    """Make empty tables beside the current ones, with partitions for the same days."""
+    name = f"g{current.number + 1}"
+    async with connection.transaction():
+        for file in SQL_FILES:
+            sql = (Path(migrations.__file__).parent / file).read_text()
+            await connection.execute(sql.replace("{schema}", name))
+        await connection.execute(_MAKE_AHEAD.format(new=name))
+        await connection.execute(_COPY_PARTITIONS.format(new=name, old=current.name))
+        await connection.execute(
+            "INSERT INTO public.generations (name, current, fold_version, mapper_version, prices) VALUES ($1, false, $2, $3, $4::jsonb)",
+            name, FOLD_VERSION, MAPPER_VERSION, prices,
+        )  # fmt: skip
+    return Generation(name, False, prices, None)  # noqa: FBT003  the fields are the columns
+
+
+async def drop(connection: asyncpg.Connection, generation: Generation) -> None:
+    """Drop a generation that does not serve."""
+    async with connection.transaction():
+        if await connection.fetchval("DELETE FROM public.generations WHERE name = $1 AND NOT current RETURNING 1", generation.name):
+            await connection.execute(f"DROP SCHEMA {generation.name} CASCADE")
+
+
+async def drop_old(connection: asyncpg.Connection) -> list[str]:
+    """Drop what served before, once nobody can be reading it any more."""
+    known = await look(connection)
+    if known.old and known.current.current_since is not None:
+        served = (datetime.now(UTC) - known.current.current_since).total_seconds()
+        await asyncio.sleep(max(0.0, READERS_SECONDS_MAX - served))
+    for generation in known.old:
+        await drop(connection, generation)
+    return [generation.name for generation in known.old]
+
+
+async def positions(connection: asyncpg.Connection, generation: Generation) -> dict[Place, int]:
+    """Where each projection stands in this generation."""
+    rows = await connection.fetch(_POSITIONS.format(schema=generation.name))
+    return {(row[0], row[1], row[2]): row[3] for row in rows}
+
+
+async def hold_positions(connection: asyncpg.Connection, generation: Generation) -> None:
+    """Let nobody move a position of this generation until the transaction ends. Whoever is at it finishes first; readers go on."""
+    await connection.execute(f"LOCK TABLE {generation.name}.positions IN EXCLUSIVE MODE")
+
+
+async def change_over(connection: asyncpg.Connection, old: Generation, new: Generation, reached: list[Place]) -> None:
+    """Let ``new`` serve, in the transaction that holds the positions of ``old``.
+
+    A projector that waits for its position finishes its batch in the old tables, where nobody looks; its next transaction finds the new
+    position, which is not the one it expects, and goes on from there.
+
+    Args:
+        connection: In that transaction.
+        old: Serves.
+        new: Stands where ``old`` stands.
+        reached: Where the log holds nothing up to the position of ``old`` that ``new`` has not.
+    """
+    columns = [list(column) for column in zip(*reached, strict=True)] or [[], [], []]
+    await connection.execute(_TAKE_POSITIONS.format(new=new.name, old=old.name), *columns)
+    await connection.execute(_MAKE_AHEAD.format(new=new.name))
+    await connection.execute("UPDATE public.generations SET current = false WHERE name = $1", old.name)
+    await connection.execute("UPDATE public.generations SET current = true, current_since = now() WHERE name = $1", new.name)

@@ -1,0 +1,239 @@
+"""One replay from beginning to end: make or find the next generation, build, compare, change over."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+from msgspec import Struct
+
+from ams_contracts.topics import PAYLOADS, STEPS, Topic
+from ams_trace_ingest.pricing.price import Prices
+from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.replay import compare, generations, words
+from ams_trace_ingest.replay.build import Builder, Targets
+from ams_trace_ingest.replay.generations import Generation, Generations, Place, ReplayError
+from ams_trace_ingest.replay.reprice import RepricingProjection
+from ams_trace_ingest.store.connections import open_writer
+
+NEAR_RECORDS = 2_000  # so few are left when the live projector is made to wait for the rest
+HOLD_SECONDS_MAX = 4.0  # so long it waits at most; its transactions may take 8 s
+LOCK_TIMEOUT = "3s"
+HOLDS_MAX = 30
+CONNECTIONS_MAX = 4
+NICE = 10  # the live projector comes first
+
+_SEED_DAYS = "INSERT INTO {new}.task_days SELECT * FROM {old}.task_days ON CONFLICT DO NOTHING"
+_TAKE_MARKS = """
+UPDATE {new}.dead_letters d SET replayed_at_us = o.replayed_at_us FROM {old}.dead_letters o
+WHERE o.topic = d.topic AND o."partition" = d."partition" AND o."offset" = d."offset" AND o."index" = d."index"
+  AND o.projection = d.projection AND o.replayed_at_us IS NOT NULL AND d.replayed_at_us IS NULL
+"""
+
+logger = structlog.get_logger(__name__)
+
+
+class Where(Struct, frozen=True, kw_only=True):
+    """Addresses: of the database as ``ams_writer`` and as its owner, and of the log."""
+
+    database_url: str
+    owner_database_url: str
+    kafka_bootstrap: str
+    topics: tuple[Topic, Topic] = (STEPS, PAYLOADS)
+
+
+class Wishes(Struct, frozen=True, kw_only=True):
+    """What the person wants.
+
+    Attributes:
+        prices_file: The price file to build with, as JSON; ``{}`` for today's catalog; null for the costs that events carry.
+        prices: The same, to compute with.
+        accept_differences: Change over even if the tables are not the same.
+        drop: Drop the old tables at the end.
+    """
+
+    prices_file: str | None = None
+    prices: Prices | None = None
+    accept_differences: bool = False
+    drop: bool = False
+
+
+class Replay:
+    """Holds the connections of one replay."""
+
+    def __init__(self, where: Where, owner: asyncpg.Connection, writer: asyncpg.Connection) -> None:
+        """Use ``opened``."""
+        self._where = where
+        self.owner = owner
+        self.writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, where: Where) -> AsyncGenerator["Replay"]:
+        """Connect and be the only one.
+
+        Raises:
+            ReplayError: Another replay is at work.
+        """
+        server_settings = {"application_name": "replay", "jit": "off", "lock_timeout": "10s"}
+        owner = await asyncpg.connect(where.owner_database_url, timeout=10, server_settings=server_settings)
+        try:
+            await generations.lock(owner)
+            writer = await asyncpg.connect(where.database_url, timeout=10, server_settings=server_settings)
+            try:
+                yield cls(where, owner, writer)
+            finally:
+                writer.terminate()
+        finally:
+            owner.terminate()
+
+    async def run(self, wishes: Wishes) -> bool:
+        """Build, compare, change over.
+
+        Returns:
+            Whether the new tables serve; not when they differ and that was not accepted.
+
+        Raises:
+            ReplayError: It cannot be; the text says why and what to do.
+        """
+        os.nice(NICE)
+        known = await generations.look(self.owner)
+        new = await self._next(known, wishes)
+        await self.writer.execute(_SEED_DAYS.format(new=new.name, old=known.current.name))
+        pool = await open_writer(
+            self._where.database_url, application="replay", size_max=CONNECTIONS_MAX, repeatable=True, generation=new.name
+        )
+        steps = StepsProjection(pool) if wishes.prices is None else RepricingProjection(pool, prices=wishes.prices)
+        builder = Builder(self._where.kafka_bootstrap, pool, steps, self._where.topics)
+        try:
+            await builder.open()
+            return await self._run(builder, known.current, new, wishes)
+        finally:
+            await builder.close()
+            pool.terminate()
+
+    async def _next(self, known: Generations, wishes: Wishes) -> Generation:
+        new = known.next
+        if new is None:
+            new = await generations.make_next(self.owner, known.current, wishes.prices_file)
+            words.say(f"building {new.name} beside {known.current.name}, which goes on serving")
+        elif not await self._same_prices(new.prices, wishes.prices_file):
+            raise ReplayError(f"{new.name} was begun with other prices; drop it first: ams replay --abort")
+        else:
+            words.say(f"going on with {new.name}, where it was left")
+        return new
+
+    async def _same_prices(self, one: str | None, other: str | None) -> bool:
+        return bool(await self.owner.fetchval("SELECT $1::jsonb IS NOT DISTINCT FROM $2::jsonb", one, other))
+
+    async def _run(self, builder: Builder, old: Generation, new: Generation, wishes: Wishes) -> bool:
+        await self._approach(builder, old, new)
+        if builder.lost_records:
+            words.say(f"{builder.lost_records:,} records were deleted by the log's retention before they could be read")
+        words.say(f"{new.name} has caught up; comparing")
+        await self.owner.execute(f"ANALYZE {', '.join(f'{new.name}.{table.name}' for table in compare.TABLES)}")
+        found = await self._compared(builder, old, new)
+        for sentence in found:
+            words.say(sentence)
+        if found and not wishes.accept_differences:
+            words.say(
+                f"{old.name} goes on serving; {new.name} is kept. To change over all the same: ams replay --accept-differences"
+                f"{' with the same prices' if new.prices is not None else ''}; to drop {new.name}: ams replay --abort"
+            )
+            return False
+        words.say("not all is the same, which was accepted" if found else "all rows are the same")
+        await self._approach(builder, old, new)
+        await self._change_over(builder, old, new)
+        words.say(f"{new.name} serves")
+        if wishes.drop:
+            for name in await generations.drop_old(self.owner):
+                words.say(f"{name} was dropped")
+        else:
+            words.say(f"{old.name} is kept; drop it with: ams replay --drop-old")
+        return True
+
+    async def _approach(self, builder: Builder, old: Generation, new: Generation) -> None:
+        """Come near to where the live projector is, while it goes on."""
+        targets = await self._targets(builder, old)
+        telling = asyncio.create_task(words.tell_progress(new.name, builder.done, lambda: builder.missing(targets)))
+        try:
+            while builder.missing(targets) > NEAR_RECORDS:
+                building = asyncio.create_task(builder.catch_up(targets, polite=True))
+                try:
+                    while not building.done():  # where the live projector is tells whether it needs to go first
+                        await asyncio.wait([building], timeout=1)
+                        await self._targets(builder, old)
+                    await building
+                finally:
+                    building.cancel()
+                    await asyncio.gather(building, return_exceptions=True)
+                targets = await self._targets(builder, old)
+        finally:
+            telling.cancel()
+        await builder.give_up_on_roots()
+
+    async def _targets(self, builder: Builder, old: Generation) -> dict[Place, int]:
+        return await builder.targets(await generations.positions(self.owner, old))
+
+    @asynccontextmanager
+    async def _held(self, builder: Builder, old: Generation) -> AsyncGenerator[list[Place]]:
+        """Both generations at the same positions: the live projector waits while the rest is read, some seconds at most.
+
+        Yields:
+            Where nothing is left in the log before the current generation's position.
+        """
+        for _ in range(HOLDS_MAX):
+            transaction = self.owner.transaction()
+            await transaction.start()
+            try:
+                async with asyncio.timeout(HOLD_SECONDS_MAX):
+                    await self.owner.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+                    await generations.hold_positions(self.owner, old)
+                    live = await generations.positions(self.owner, old)
+                    targets = await builder.targets(live)
+                    await builder.catch_up(targets, polite=False)
+            except (TimeoutError, asyncpg.LockNotAvailableError):
+                await transaction.rollback()
+                await self._go_on(builder, old)
+                continue
+            except BaseException:
+                await transaction.rollback()
+                raise
+            try:
+                yield builder.reached(live, targets)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await transaction.commit()
+            return
+        raise ReplayError(
+            "the live projector writes faster than the replay reads; run it again when there is less load, it goes on where it was"
+        )
+
+    async def _go_on(self, builder: Builder, old: Generation) -> None:
+        targets: Targets = await self._targets(builder, old)
+        await builder.catch_up(targets, polite=False)
+
+    async def _compared(self, builder: Builder, old: Generation, new: Generation) -> list[str]:
+        """Differences, seen in one snapshot in which both stand at the same positions; the live projector does not wait for it."""
+        async with self.writer.transaction(isolation="repeatable_read", readonly=True):
+            async with self._held(builder, old):
+                await builder.give_up_on_roots()
+                await generations.positions(self.writer, new)  # now the snapshot is taken
+            gone = await compare.begun_before(self.writer, old, builder.log_starts)
+            if gone:
+                words.say(f"{gone:,} tasks began in a part of the log that is deleted: they cannot be built again as they were")
+            words.say(words.shown(old.name, await compare.totals(self.writer, old)))
+            words.say(words.shown(new.name, await compare.totals(self.writer, new)))
+            return await compare.differences(self.writer, old, new)
+
+    async def _change_over(self, builder: Builder, old: Generation, new: Generation) -> None:
+        async with self._held(builder, old) as reached:
+            await builder.give_up_on_roots()
+            await self.writer.execute(_TAKE_MARKS.format(new=new.name, old=old.name))
+            await generations.change_over(self.owner, old, new, reached)
+        with contextlib.suppress(asyncpg.PostgresError):  # somebody marked a letter in that moment; nothing more than a mark
+            await self.writer.execute(_TAKE_MARKS.format(new=new.name, old=old.name))

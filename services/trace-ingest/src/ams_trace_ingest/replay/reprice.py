@@ -1,0 +1,194 @@
+"""Costs computed again, with the catalog of today or with prices from a file. What was reported stays as it was reported."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ams_contracts.documents import BILLABLE_TYPES, CostSource, StepDocument, Usage
+from ams_contracts.events import Batch, StepEnded, StepRecorded, StepStarted
+from ams_kit.bus import LogRecord
+from ams_trace_ingest.pricing.price import Override, Prices, UnitPrice, UnitPrices
+from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.reading import Buried, StepsReader
+from ams_trace_ingest.replay.generations import Generation, ReplayError
+
+PICO_PER_USD_MTOK = 1_000_000  # 1 USD a million tokens = 1,000,000 pico-USD a token
+ROWS_MAX = 5_000
+UNITS = tuple(field.name for field in msgspec.structs.fields(UnitPrices) if field.name != "request_pico")
+
+_PAGE = """
+SELECT s.project_id, s.task_id, s.step_id, s.day, s.provider, s.model, s.model_requested, s.started_at_us, s.stamp_at_us, s.cost_nusd,
+       s.cost_source, s.usage_shadowed, s.rest
+FROM {schema}.steps s
+WHERE (s.project_id, s.task_id, s.step_id, s.day) > ($1, $2, $3, $4) AND s.type = ANY($5::text[]) AND s.rest ? 'usage'
+ORDER BY s.project_id, s.task_id, s.step_id, s.day LIMIT $6
+"""
+
+
+class ModelPrice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model's prices in a file, in USD a million tokens; one that is not given is billed as what it is part of."""
+
+    provider: str | None = None
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    input_audio: Decimal | None = None
+    input_image: Decimal | None = None
+    input_video: Decimal | None = None
+    output_audio: Decimal | None = None
+    output_reasoning: Decimal | None = None
+
+
+_prices = msgspec.json.Decoder(dict[str, ModelPrice])
+
+
+class _Rest(Struct, frozen=True):
+    usage: Usage | None = None
+
+
+_rest = msgspec.json.Decoder(_Rest)
+
+
+def read_prices(data: bytes) -> list[Override]:
+    """Overrides from a price file: ``{"gpt-4o*": {"input": 2.5, "output": 10, "provider": "openai"}}``.
+
+    Raises:
+        ReplayError: It is not one.
+    """
+    try:
+        return [_override(model, price) for model, price in _prices.decode(data).items()]
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ReplayError(
+            f'the price file cannot be read: {error}; it looks like {{"gpt-4o*": {{"input": 2.5, "output": 10}}}}, in USD a million tokens'
+        ) from error
+
+
+def _override(model: str, price: ModelPrice) -> Override:
+    units: dict[str, UnitPrice] = {}
+    for name in UNITS:
+        usd = getattr(price, name)
+        if usd is None:
+            continue
+        if not 0 <= usd <= 1_000_000:  # noqa: PLR2004  a dollar a token
+            raise ReplayError(f"the price of {model} for {name} is out of range: it is in USD a million tokens")
+        units[name] = UnitPrice(int((usd * PICO_PER_USD_MTOK).to_integral_value()))
+    if "input" not in units and "output" not in units:
+        raise ReplayError(f"the price file gives {model} no price for input or output")
+    return Override(model, UnitPrices(**units), price.provider)
+
+
+def repriced(document: StepDocument, prices: Prices, at_us: int, *, ended: bool) -> StepDocument:
+    """The document with the cost that intake would compute with these prices.
+
+    Args:
+        document: Of an event.
+        prices: To compute with.
+        at_us: Of the event: when the step has no start.
+        ended: Intake prices what has ended; a start only when a span says what it used so far.
+    """
+    computed = document.cost_source == CostSource.COMPUTED
+    unknown = ended and document.cost_nusd is None and document.cost_source == CostSource.UNKNOWN
+    if not (computed or unknown) or document.usage is None or document.type not in BILLABLE_TYPES:
+        return document
+    nusd = prices.price(
+        provider=document.provider,
+        model=document.model,
+        requested=document.model_requested,
+        at_us=document.started_at_us or at_us,
+        usage=document.usage,
+    )
+    source = CostSource.UNKNOWN if nusd is None else CostSource.COMPUTED
+    return document if nusd == document.cost_nusd else replace(document, cost_nusd=nusd, cost_source=source)
+
+
+class RepricingReader(StepsReader):
+    """Reads events as if they had been priced now."""
+
+    def __init__(self, *args: Any, prices: Prices, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._prices = prices
+
+    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
+        if isinstance(event, StepStarted | StepEnded | StepRecorded):
+            document = repriced(event.step, self._prices, event.at_us, ended=not isinstance(event, StepStarted))
+            if document is not event.step:
+                event = replace(event, step=document)
+        return super().take(record, batch, event, replaced=replaced)
+
+
+class RepricingProjection(StepsProjection):
+    """The steps projection with other prices."""
+
+    def __init__(self, *args: Any, prices: Prices, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._prices = prices
+
+    def reader(self, *, buried: Buried, events_max: int | None) -> StepsReader:
+        return RepricingReader(self.projection, self._now_us(), buried=buried, events_max=events_max, prices=self._prices)
+
+
+class Change(Struct):
+    """What other prices mean for one model. Costs in nano-USD of the steps that count in their tasks' totals.
+
+    Attributes:
+        steps: Calls that count.
+        reported: Of them, those whose cost was reported and stays.
+        unknown_before: Calls without a known price now.
+        unknown_after: Calls without a known price then.
+    """
+
+    steps: int = 0
+    reported: int = 0
+    unknown_before: int = 0
+    unknown_after: int = 0
+    before_nusd: int = 0
+    after_nusd: int = 0
+
+
+async def preview(
+    connection: asyncpg.Connection, generation: Generation, prices: Prices, *, on_rows: Callable[[int], None]
+) -> dict[tuple[str, str], Change]:
+    """What would change, by provider and model; nothing is written.
+
+    Args:
+        connection: As ``ams_writer``.
+        generation: Serves.
+        prices: The other ones.
+        on_rows: Told how many calls were looked at.
+    """
+    changes: defaultdict[tuple[str, str], Change] = defaultdict(Change)
+    after: tuple[Any, ...] = ("", "", "", date(1, 1, 1))
+    seen = 0
+    while rows := await connection.fetch(_PAGE.format(schema=generation.name), *after, [*BILLABLE_TYPES], ROWS_MAX):
+        for row in rows:
+            _look(changes[row["provider"] or "-", row["model"] or row["model_requested"] or "-"], row, prices)
+        seen += len(rows)
+        on_rows(seen)
+        after = tuple(rows[-1])[:4]
+    return dict(changes)
+
+
+def _look(change: Change, row: Any, prices: Prices) -> None:
+    usage = _rest.decode(row["rest"]).usage
+    if row["usage_shadowed"] or usage is None:
+        return
+    before = after = row["cost_nusd"]
+    reported = row["cost_source"] == CostSource.REPORTED or (row["cost_source"] == CostSource.UNKNOWN and before is not None)
+    if not reported:
+        at_us = row["started_at_us"] or row["stamp_at_us"] or 0
+        after = prices.price(provider=row["provider"], model=row["model"], requested=row["model_requested"], at_us=at_us, usage=usage)
+    change.steps += 1
+    change.reported += reported
+    change.unknown_before += before is None
+    change.unknown_after += after is None
+    change.before_nusd += before or 0
+    change.after_nusd += after or 0

@@ -1,0 +1,81 @@
+"""What a replay tells the person at the terminal."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from ams_trace_ingest.replay.compare import Totals
+from ams_trace_ingest.replay.reprice import Change
+
+NANO = 1_000_000_000
+TELL_SECONDS = 2.0
+TELL_SECONDS_QUIET = 10.0  # into a file
+MODELS_MAX = 40
+
+
+def say(line: str) -> None:
+    """A line, at once also through a pipe."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def usd(nusd: int) -> str:
+    """``$1,234.5679``; what is tiny keeps its digits."""
+    value = nusd / NANO
+    return f"{'-' if value < 0 else ''}${abs(value):,.4f}"
+
+
+def duration(seconds: float) -> str:
+    """``2 h 5 min``, ``3 min 20 s``, ``12 s``."""
+    whole = int(seconds)
+    if whole >= 3_600:  # noqa: PLR2004  an hour
+        return f"{whole // 3_600} h {whole % 3_600 // 60} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"  # noqa: PLR2004  a minute
+
+
+def progress(name: str, done: int, of: int, rate: float) -> str:
+    """How far it is."""
+    percent = 100 * done // of if of else 100
+    left = f", {duration((of - done) / rate)} left" if rate > 0 and done < of else ""
+    return f"{name}: {done:,} of {of:,} records ({percent} %), {rate:,.0f}/s{left}"
+
+
+async def tell_progress(name: str, done: Callable[[], int], missing: Callable[[], int]) -> None:
+    """Say from time to time how far it is, until cancelled."""
+    every = TELL_SECONDS if sys.stdout.isatty() else TELL_SECONDS_QUIET
+    began_at, before = time.monotonic(), done()
+    while True:
+        await asyncio.sleep(every)
+        now = done()
+        rate = (now - before) / (time.monotonic() - began_at)
+        say(progress(name, now, now + missing(), rate))
+
+
+def shown(name: str, held: Totals) -> str:
+    """What a generation holds."""
+    return (
+        f"{name}: {held.tasks:,} tasks, {held.steps:,} steps, {held.input_tokens:,} + {held.output_tokens:,} tokens, {usd(held.cost_nusd)}"
+    )
+
+
+def changes_table(changes: Mapping[tuple[str, str], Change]) -> list[str]:
+    """Per model: calls, cost before and after; those that change most come first."""
+    ordered = sorted(changes.items(), key=lambda item: (-abs(item[1].after_nusd - item[1].before_nusd), -item[1].steps, item[0]))
+    lines = [f"{'provider':<16} {'model':<36} {'calls':>10} {'before':>16} {'after':>16} {'difference':>16}"]
+    for (provider, model), change in ordered[:MODELS_MAX]:
+        notes: list[str] = []
+        if change.reported:
+            notes.append(f"{change.reported:,} reported costs stay")
+        if change.unknown_before or change.unknown_after:
+            notes.append(f"unknown: {change.unknown_before:,} before, {change.unknown_after:,} after")
+        lines.append(
+            f"{provider[:16]:<16} {model[:36]:<36} {change.steps:>10,} {usd(change.before_nusd):>16} {usd(change.after_nusd):>16} "
+            f"{usd(change.after_nusd - change.before_nusd):>16}{'  ' + '; '.join(notes) if notes else ''}"
+        )
+    if len(ordered) > MODELS_MAX:
+        lines.append(f"and {len(ordered) - MODELS_MAX} more models, which change less")
+    before, after = sum(one.before_nusd for one in changes.values()), sum(one.after_nusd for one in changes.values())
+    calls = sum(one.steps for one in changes.values())
+    lines.append(f"{'all':<53} {calls:>10,} {usd(before):>16} {usd(after):>16} {usd(after - before):>16}")
+    return lines

@@ -1,0 +1,199 @@
+"""The tables again from the log: the same ones, while the log grows, after a kill, or not at all."""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+from tests.replay_runner import run, wishes
+
+from ams_trace_ingest.replay import generations
+from ams_trace_ingest.replay.generations import ReplayError
+from ams_trace_ingest.replay.replay import Replay
+
+pytestmark = pytest.mark.timeout(180)
+ROOT = Path(__file__).parents[4]
+BY_THE_TABLES_ALONE = {"replayed_at_us"}
+
+
+async def test_a_replay_gives_identical_tables_and_changes_over(platform) -> None:
+    await platform.publish_history(1)
+    await platform.caught_up()
+
+    assert await run(platform.where, wishes(None))
+
+    assert await platform.current() == "g2"
+    before, after = await platform.rows("g1"), await platform.rows("g2")
+    assert after == before
+    assert len(after["steps"]) > 100
+    assert len(after["deleted_tasks"]) == 2
+
+
+async def test_new_tables_have_the_shape_of_migrated_ones(platform) -> None:
+    await run(platform.where, wishes(None))
+
+    shapes = {}
+    for schema in ("g1", "g2"):
+        columns = await platform.owner.fetch(
+            "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid) "
+            "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "
+            "WHERE c.relnamespace = $1::regnamespace AND a.attnum > 0 ORDER BY 1, a.attnum",
+            schema,
+        )
+        functions = await platform.owner.fetch(
+            "SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = $1::regnamespace ORDER BY 1", schema
+        )
+        rights = await platform.owner.fetch(
+            "SELECT relname, relacl::text, relrowsecurity, relforcerowsecurity FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p') ORDER BY 1",
+            schema,
+        )
+        indexes = await platform.owner.fetch("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = $1 ORDER BY 1", schema)
+        shapes[schema] = (
+            repr([list(map(tuple, rows)) for rows in (columns, functions, rights, indexes)])
+            .replace(f"{schema}.", "")
+            .replace(f"ams.ensure_partitions.{schema}", "")
+        )
+    assert shapes["g1"] == shapes["g2"]
+
+
+async def test_events_that_come_meanwhile_are_there_once(platform) -> None:
+    await platform.publish_history(1)
+    await platform.caught_up()
+    stop = asyncio.Event()
+
+    async def go_on() -> None:
+        first = 100
+        while not stop.is_set():
+            await platform.publish_history(first, 3)
+            first += 3
+
+    load = asyncio.create_task(go_on())
+    try:
+        assert await run(platform.where, wishes(None))
+    finally:
+        stop.set()
+        await load
+
+    await platform.caught_up()
+    assert await platform.current() == "g2"
+    accounted = await platform.owner.fetch(
+        "SELECT sum(projected) AS projected, sum(duplicate) AS duplicate FROM g2.positions WHERE projection = 'payloads'"
+    )
+    payloads = await platform.owner.fetchval("SELECT count(*) FROM g2.step_payloads")
+    assert payloads > 200
+    assert accounted[0]["duplicate"] == 0
+    await _replay_agrees(platform)
+
+
+async def _replay_agrees(platform) -> None:
+    """What the live projector has written into the new tables since is what the log says."""
+    assert await run(platform.where, wishes(None))
+    assert await platform.current() == "g3"
+
+
+async def test_killed_in_the_middle_it_goes_on_where_it_was(platform) -> None:
+    await platform.publish_history(1, 200)
+    await platform.caught_up()
+    url, bootstrap, topics = (
+        platform.where.owner_database_url,
+        platform.where.kafka_bootstrap,
+        msgspec.json.encode(platform.where.topics).decode(),
+    )
+    command = [sys.executable, "-m", "tests.replay_runner", url, bootstrap, topics, "-"]
+
+    async def begun() -> bool:
+        with contextlib.suppress(asyncpg.UndefinedTableError):
+            return bool(await platform.owner.fetchval("SELECT count(*) FROM g2.steps"))
+        return False
+
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    async with asyncio.timeout(60):
+        while not await begun():
+            await asyncio.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert await platform.current() == "g1"
+
+    second = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=False, timeout=120)
+
+    assert second.returncode == 0, second.stdout.decode() + second.stderr.decode()
+    assert b"going on with g2" in second.stdout
+    assert await platform.rows("g2") == await platform.rows("g1")
+
+
+async def test_what_was_built_can_be_dropped_and_what_served_too(platform) -> None:
+    await platform.publish_history(1)
+    await platform.caught_up()
+    async with Replay.opened(platform.where) as replay:
+        known = await generations.look(replay.owner)
+        await generations.drop(replay.owner, await generations.make_next(replay.owner, known.current, None))
+    assert await platform.generations() == ["g1"]
+
+    assert await run(platform.where, wishes(None, drop=True))
+
+    assert await platform.generations() == ["g2"]
+    assert await platform.owner.fetchval("SELECT to_regnamespace('g1')") is None
+
+
+async def test_two_at_once_are_refused_with_a_sentence(platform) -> None:
+    async with Replay.opened(platform.where):
+        with pytest.raises(ReplayError, match="another replay is at work"):
+            async with Replay.opened(platform.where):
+                pass
+
+
+async def test_tables_that_differ_go_on_serving_until_that_is_accepted(platform, capsys) -> None:
+    await platform.publish_history(1)
+    await platform.caught_up()
+    victim = await platform.owner.fetchval("SELECT task_id FROM g1.tasks ORDER BY task_id LIMIT 1")
+    await platform.owner.execute("UPDATE g1.tasks SET input_tokens = input_tokens + 1 WHERE task_id = $1", victim)
+    await platform.owner.execute("DELETE FROM g1.step_payloads WHERE task_id = $1", victim)
+
+    assert not await run(platform.where, wishes(None))
+    told = capsys.readouterr().out
+
+    assert "all rows are the same" not in told
+    assert victim in told
+    assert "step_payloads, partition" in told
+    assert await platform.current() == "g1"
+    assert await run(platform.where, wishes(None, accept_differences=True))
+    assert await platform.current() == "g2"
+
+
+async def test_readers_never_see_less_and_never_an_error_while_tables_change(platform) -> None:
+    await platform.publish_history(1)
+    await platform.caught_up()
+    reader = await asyncpg.connect(platform.where.owner_database_url)
+    stop = asyncio.Event()
+    seen: list[int] = []
+
+    async def look() -> None:
+        while not stop.is_set():
+            async with reader.transaction(isolation="repeatable_read", readonly=True):
+                await reader.fetchval("SELECT set_config('search_path', (SELECT name FROM public.generations WHERE current), true)")
+                await asyncio.sleep(0.002)
+                seen.append(await reader.fetchval("SELECT count(*) FROM steps"))
+
+    looking = asyncio.create_task(look())
+    assert await run(platform.where, wishes(None))
+    stop.set()
+    await looking
+    await reader.close()
+
+    assert len(seen) > 20
+    assert set(seen) == {seen[0]}
+
+
+async def test_letters_that_were_replayed_stay_marked(platform) -> None:
+    await platform.publish_history(1)
+    await platform.caught_up()
+    await platform.owner.execute("UPDATE g1.dead_letters SET replayed_at_us = 7")
+
+    assert await run(platform.where, wishes(None))
+
+    assert await platform.owner.fetchval("SELECT array_agg(DISTINCT replayed_at_us) FROM g2.dead_letters") == [7]
