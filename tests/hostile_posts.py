@@ -234,7 +234,7 @@ def bad_spans() -> Iterator[Case]:
         "spans that are text": {"attributes": "x"}, "events that are numbers": {"events": [1]}, "status a list": {"status": []},
         "a double that is none": {"attributes": [{"key": "k", "value": {"doubleValue": "zz"}}]},
     }.items():  # fmt: skip
-        yield Case(name, request(span(**changes)), BAD)
+        yield Case(name, request(span() | changes), BAD)
     for name, raw in {"a start of 400 digits": b"9" * 400, "a start of 6,000 digits": b"9" * 6_000, "a start of 1e999": b"1e999"}.items():
         yield Case(f"{name}, bare", around(request(span(startTimeUnixNano="@v")), "v", raw), BAD)
 

@@ -1,0 +1,151 @@
+"""Every endpoint of every service, as its OpenAPI document names them, asked by a stranger: an endpoint that is new is asked too."""
+
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from tests import hostile_posts
+from tests.client import Account, Project, eventually
+from tests.installation import Platform
+
+pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
+
+DOCUMENTS = ("/api/auth/openapi", "/api/traces/openapi", "/api/ingest/openapi", "/api/live/openapi")
+METHODS = ("get", "post", "put", "patch", "delete")
+NO_PROJECT = "01900000-0000-7000-8000-00000000dead"
+
+PUBLIC = {
+    "GET /.well-known/jwks.json", "GET /api/health", "POST /api/auth/register", "POST /api/register", "POST /api/auth/login", "POST /api/login",
+    "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token",
+}  # fmt: skip
+OF_THE_PERSON = {"GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects"}
+OF_A_KEY = {"POST /v1/batches", "POST /v1/traces", "POST /v1/logs", "POST /v1/metrics"}
+
+
+class Operation(NamedTuple):
+    method: str
+    path: str
+    body: dict[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class Owned(NamedTuple):
+    """A project with one of everything in it, and what stands for each name in a path or a body."""
+
+    project: Project
+    names: dict[str, Any]
+
+
+def example(schema: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+    """A body that means something: required fields, filled by name, else by type."""
+    by_type = {"string": "x", "integer": 1, "number": 1, "boolean": True, "array": [], "object": {}, None: "x"}
+    return {
+        name: names.get(name, schema["properties"][name].get("enum", [by_type[schema["properties"][name].get("type")]])[0])
+        for name in schema.get("required", [])
+    }
+
+
+def resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+    return document["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+@pytest.fixture(scope="module")
+def owned(platform: Platform) -> Owned:
+    account = Account(platform.url)
+    project = account.project()
+    task, step = hostile_posts.trace_id(), os.urandom(8).hex()
+    body = hostile_posts.request(hostile_posts.span(task, spanId=step))
+    project.post("/v1/traces", body, **{"Content-Type": "application/json"}).raise_for_status()
+    eventually(lambda: project.http.get(f"/api/traces/{project.id}/tasks/{task}").status_code, lambda got: got == 200)
+    keys = project.http.get(f"/api/projects/{project.id}/keys").raise_for_status().json()["items"]
+    user = project.http.get("/api/users/me").raise_for_status().json()
+    user_id = user.get("user", user)["user_id"]
+    names = {
+        "project": project.id, "project_id": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
+        "place": "ams.steps.v1/0/0/0", "username": account.name, "role": "owner", "name": "taken over",
+    }  # fmt: skip
+    return Owned(project, names)
+
+
+def operations(platform: Platform, names: dict[str, Any]) -> Iterator[Operation]:
+    for document in DOCUMENTS:
+        described = httpx.get(f"{platform.url}{document}/openapi.json").raise_for_status().json()
+        for path, methods in described["paths"].items():
+            for method in METHODS:
+                if method in methods:
+                    content = methods[method].get("requestBody", {}).get("content", {}).get("application/json")
+                    yield Operation(
+                        method.upper(), path, None if content is None else example(resolved(content["schema"], described), names)
+                    )
+
+
+def ask(client: httpx.Client, operation: Operation, names: dict[str, Any], **headers: str) -> httpx.Response:
+    path = operation.path
+    for name, value in names.items():
+        path = path.replace("{%s}" % name, str(value))  # noqa: UP031  braces in braces are harder to read
+    assert "{" not in path, f"what stands for the parameters of {operation.name}?"
+    return client.request(operation.method, path, json=operation.body, headers=headers)
+
+
+def test_a_stranger_finds_nothing_at_any_endpoint_of_a_project(platform: Platform, owned: Owned) -> None:
+    stranger = Account(platform.url).http
+    in_projects = [one for one in operations(platform, owned.names) if "{project}" in one.path or "project_id" in (one.body or {})]
+    wrong: list[str] = []
+
+    for one in in_projects:
+        theirs = ask(stranger, one, owned.names)
+        elsewhere = owned.names | {"project": NO_PROJECT, "project_id": NO_PROJECT}
+        body = one.body and {name: elsewhere.get(name, value) for name, value in one.body.items()}
+        nowhere = ask(stranger, one._replace(body=body), elsewhere)
+        if (theirs.status_code, nowhere.status_code) != (404, 404):
+            wrong.append(f"{one.name}: {theirs.status_code} for another's project, {nowhere.status_code} for none: {theirs.text[:100]}")
+        elif theirs.content != nowhere.content:
+            wrong.append(f"{one.name}: {theirs.text[:100]} differs from {nowhere.text[:100]}")
+
+    assert wrong == []
+    assert len(in_projects) >= 19
+    mine = owned.project.http
+    assert ask(mine, Operation("GET", "/api/traces/{project}/tasks/{task}/steps/{step}", None), owned.names).status_code == 200
+    assert [one["name"] for one in mine.get(f"/api/projects/{owned.project.id}/keys").json()["items"]] == ["test"]
+    assert len(mine.get(f"/api/projects/{owned.project.id}/members").json()["items"]) == 1
+
+
+def test_every_endpoint_is_of_a_project_or_known_to_be_of_none(platform: Platform, owned: Owned) -> None:
+    free = {one.name for one in operations(platform, owned.names) if "{project}" not in one.path and "project_id" not in (one.body or {})}
+
+    assert free == PUBLIC | OF_THE_PERSON | OF_A_KEY
+
+
+def test_nobody_and_the_wrong_credential_are_refused_at_every_endpoint(platform: Platform, owned: Owned) -> None:
+    nobody = httpx.Client(base_url=platform.url, timeout=60)
+    token = owned.project.http.headers["Authorization"]
+    key = f"Bearer {owned.project.key}"
+    wrong: list[str] = []
+
+    for one in operations(platform, owned.names):
+        if one.name in PUBLIC:
+            continue
+        others = [token] if one.name in OF_A_KEY else [key]
+        for value in ["", "Bearer x", "Bearer x.y.z", token.replace("Bearer", "Basic"), token[:-4] + "AAAA", *others]:
+            answer = ask(nobody, one, owned.names, **({"Authorization": value} if value else {}))
+            if answer.status_code not in {401, 403}:
+                wrong.append(f"{one.name} with {value[:12]!r}: {answer.status_code}")
+
+    assert wrong == []
+
+
+def test_a_viewer_changes_nothing(platform: Platform, owned: Owned) -> None:
+    viewer = Account(platform.url)
+    members = f"/api/projects/{owned.project.id}/members"
+    owned.project.http.post(members, json={"username": viewer.name, "role": "viewer"}).raise_for_status()
+    changes = [one for one in operations(platform, owned.names) if "{project}" in one.path and one.method != "GET"]
+
+    answers = {one.name: ask(viewer.http, one, owned.names).status_code for one in changes}
+
+    assert set(answers.values()) <= {403, 404}, answers
+    assert viewer.http.get(members).status_code == 200
