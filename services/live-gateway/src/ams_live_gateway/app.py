@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated
 
+import msgspec
 from litestar import Litestar, Request, asgi, post
 from litestar.datastructures import State
-from litestar.params import JSONBody
 from litestar.types import Receive, Scope, Send
 from msgspec import Meta, Struct
 
@@ -14,6 +14,7 @@ from ams_contracts.topics import STEPS, TASKS, Topic
 from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of
 from ams_kit.bus import CatchUp, Tail
 from ams_kit.http.app import make_application
+from ams_kit.http.json_body import documented, read_json
 from ams_kit.http.problems import NotFoundError
 from ams_live_gateway.endpoint import Endpoint
 from ams_live_gateway.ring import Ring
@@ -21,6 +22,8 @@ from ams_live_gateway.settings import Settings
 from ams_live_gateway.subscriptions import Hub
 from ams_live_gateway.tickets import TICKET_SECONDS, Grant, Tickets
 from ams_live_gateway.watch import Watch
+
+BODY_BYTES_MAX = 4_096
 
 OpenAuth = Callable[[Settings], AuthKit]
 
@@ -43,9 +46,13 @@ def open_auth(settings: Settings) -> AuthKit:
     return AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="live-gateway")
 
 
-@post("/api/live/tickets", summary="Get a ticket for the websocket")
-async def issue_ticket(request: Request[None, None, State], data: JSONBody[TicketRequest]) -> Ticket:
+_ticket_request = msgspec.json.Decoder(TicketRequest)
+
+
+@post("/api/live/tickets", summary="Get a ticket for the websocket", operation_class=documented(TicketRequest))
+async def issue_ticket(request: Request[None, None, State]) -> Ticket:
     """A ticket for the project, bound to the token that asks. A project that is not yours is not found."""
+    data = await read_json(request, _ticket_request, bytes_max=BODY_BYTES_MAX)
     auth: AuthKit = request.app.state.auth
     claims = await auth.verifier.claims(bearer_of(request.scope))  # the middleware has checked it; the socket needs its times, too
     if await auth.access(claims.sub, data.project_id) is None:

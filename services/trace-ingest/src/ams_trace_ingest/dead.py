@@ -1,6 +1,7 @@
 """Dead letters by command: list, show, replay."""
 
 import json
+import re
 import time
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from ams_trace_ingest.store.dead_letters import WHOLE_RECORD, DeadLetter
 
 TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
 LIMIT_MAX = 500
+_PLACE = re.compile(r"([a-z0-9.]{1,64})/([0-9]{1,9})/([0-9]{1,18})/(-1|[0-9]{1,9})")  # no number that its column cannot hold
 
 
 class NoSuchLetterError(ValueError):
@@ -31,11 +33,11 @@ def parse_place(text: str) -> tuple[str, int, int, int]:
     Raises:
         NoSuchLetterError: It is not a place.
     """
-    try:
-        topic, partition, offset, index = text.split("/")
-        return topic, int(partition), int(offset), int(index)
-    except ValueError as error:
-        raise NoSuchLetterError("a dead letter is named like ams.steps.v1/7/4211/0: topic, partition, offset, index") from error
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise NoSuchLetterError("a dead letter is named like ams.steps.v1/7/4211/0: topic, partition, offset, index")
+    topic, partition, offset, index = found.groups()
+    return topic, int(partition), int(offset), int(index)
 
 
 def record_of(letter: DeadLetter) -> Record:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import secrets
 import time
 from typing import Annotated, Any
@@ -30,6 +31,8 @@ from ams_trace_ingest.store.dead_letters import DeadLetter
 VISIBLE_TIMEOUT_SECONDS = 5
 VISIBLE_POLL_SECONDS = 0.02
 TEXT_BYTES_MAX = 65_536
+_TASK_ID = re.compile(r"[0-9a-f]{32}")
+_AT_US = re.compile(r"[0-9]{1,18}")
 PEOPLE = Producer(sdk="ams-people", instance_id="intake")
 
 AnyRequest = Request[Any, Any, Any]
@@ -68,10 +71,13 @@ async def delete_task(request: AnyRequest, state: State, access: NamedDependency
     """Its rows go at once, later events of it are ignored; the log's bytes leave with the log's retention. Needs the role member."""
     require_role(access, Role.MEMBER)
     intake: Intake = state.intake
+    missing = NotFoundError("There is no such task.", code="task_not_found")
+    if _TASK_ID.fullmatch(task) is None:
+        raise missing
     async with intake.pool.acquire(timeout=VISIBLE_TIMEOUT_SECONDS) as connection, connection.transaction():
         await set_generation(connection)
         if not await tasks.exists(connection, access.project_id, task):
-            raise NotFoundError("There is no such task.", code="task_not_found")
+            raise missing
     now_us = time.time_ns() // 1_000
     event = TaskDeleted(event_id=secrets.token_hex(16), seq=0, at_us=now_us, by=principal_of(request).user_id)
     records = pack(STEPS, access.project_id, task, PEOPLE, [encode(event)], key_id="")
@@ -174,7 +180,10 @@ def _before(cursor: str | None) -> tuple[int, str, int, int, int] | None:
     if cursor is None:
         return None
     at_us, _, place = cursor.partition("/")
+    foreign = BadRequestError("This cursor does not come from here; start again without it.", code="bad_cursor")
+    if _AT_US.fullmatch(at_us) is None:
+        raise foreign
     try:
         return int(at_us), *parse_place(place)
-    except (ValueError, NoSuchLetterError) as error:
-        raise BadRequestError("This cursor does not come from here; start again without it.", code="bad_cursor") from error
+    except NoSuchLetterError as error:
+        raise foreign from error
