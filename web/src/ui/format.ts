@@ -37,12 +37,13 @@ export function ticking(us: number): string {
   return s < 10 ? `${s.toFixed(1)} s` : duration(Math.floor(s) * 1_000_000).replace(/(\d+)\.0 s$/, '$1 s');
 }
 
-/** `950`, `12.4k`, `3.1M`; empty when unknown. */
+/** `950`, `12.4k`, `3.1M`, `2.5B`; empty when unknown. */
 export function count(value: number | null): string {
   if (value === null || !Number.isFinite(value)) return '';
   if (value < 10_000) return intFormat.format(value);
   if (value < 999_500) return `${trim((value / 1_000).toFixed(value < 99_950 ? 1 : 0))}k`;
-  return `${trim((value / 1_000_000).toFixed(value < 99_950_000 ? 1 : 0))}M`;
+  if (value < 999_500_000) return `${trim((value / 1_000_000).toFixed(value < 99_950_000 ? 1 : 0))}M`;
+  return `${trim((value / 1_000_000_000).toFixed(1))}B`;
 }
 
 export function exact(value: number): string {

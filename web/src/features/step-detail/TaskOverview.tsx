@@ -58,8 +58,8 @@ export function TaskOverview({ project, task, table, tree, version, onSelect }: 
             {Object.keys(task.tags).length > 0 ? (
               <Fact name="Tags">
                 {Object.entries(task.tags).map(([name, value]) => (
-                  <span key={name} className="chip" style={{ marginRight: 4 }}>
-                    {value ? `${name}: ${value}` : name}
+                  <span key={name} className="chip" style={{ margin: '0 4px 2px 0' }} title={value}>
+                    <span className="cut">{value ? `${name}: ${value}` : name}</span>
                   </span>
                 ))}
               </Fact>
