@@ -275,6 +275,11 @@ export interface Page<T> {
   items: T[];
   next_cursor: string | null;
 }
+/** Of a search by words: how far inputs and outputs are searchable; null when the query has no words. */
+export interface TextReach {
+  text_lag_records?: number | null;
+  text_until_us?: number | null;
+}
 export interface TaskAnswer {
   task: Task;
   position: string | null;
@@ -327,6 +332,24 @@ export interface Agent {
   last_seen_at_us?: number | null;
   first_seen_at_us?: number | null;
   tasks?: number | null;
+}
+
+/** Something of this project that no table could take. `place` names it in the log. */
+export interface DeadLetter {
+  place: string;
+  projection: string;
+  task_id: string | null;
+  reason: string;
+  detail: string;
+  bytes: number;
+  at_us: number;
+  replayed_at_us: number | null;
+}
+/** With its first 64 KiB: as text, or as base64 when it is no UTF-8. */
+export interface DeadLetterWhole {
+  letter: DeadLetter;
+  text: string | null;
+  base64: string | null;
 }
 
 /** What the live websocket sends: every text message is a JSON array of these. */

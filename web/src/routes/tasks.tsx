@@ -2,7 +2,7 @@ import { useQuery as useServer } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { request } from '../api/http';
 import { agentsQuery } from '../api/queries';
-import { type Page, STATUSES, type Task } from '../api/types';
+import { type Page, STATUSES, type Task, type TextReach } from '../api/types';
 import { useKeys } from '../app/keys';
 import { LivePill, useLive } from '../app/live';
 import { navigate, useQuery, withParams } from '../app/router';
@@ -12,6 +12,7 @@ import { rememberOrder } from '../features/task-list/neighbours';
 import { TaskList } from '../features/task-list/TaskList';
 import '../features/task-list/task-list.css';
 import { ErrorStrip, Menu } from '../ui/controls';
+import { clock, plural } from '../ui/format';
 import { Icon, StatusMark } from '../ui/Icon';
 
 function useFeed(project: string, filter: TaskFilter): TaskFeed {
@@ -21,7 +22,7 @@ function useFeed(project: string, filter: TaskFilter): TaskFeed {
     () =>
       new TaskFeed(
         (cursor) =>
-          request<Page<Task>>(`/api/traces/${project}/tasks`, {
+          request<Page<Task> & TextReach>(`/api/traces/${project}/tasks`, {
             query: { q, status, agent, from, to, limit: PAGE_SIZE, cursor },
           }),
         { q, status, agent, from, to },
@@ -79,6 +80,13 @@ export function TasksPage({ project }: { project: string }) {
         </p>
       ) : feed.error ? (
         <ErrorStrip error={feed.error} doing="The tasks" onRetry={feed.refresh} />
+      ) : null}
+      {feed.textBehind && !feed.error ? (
+        <p className="query-note behind" role="status">
+          Words in inputs and outputs are searchable
+          {feed.textBehind.untilUs === null ? ' except for the newest' : ` until ${clock(feed.textBehind.untilUs, 0)}`};{' '}
+          {plural(feed.textBehind.records, 'record')} to go.
+        </p>
       ) : null}
       {feed.loading && feed.tasks.length > 0 ? <div className="loading-bar" /> : null}
       {empty ? (

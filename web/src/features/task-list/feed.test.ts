@@ -89,3 +89,11 @@ test('one very long task does not press all bars to nothing', () => {
   ];
   expect(barScale(rows, 0)).toBeLessThan(30);
 });
+
+test('a search by words tells what it could not see yet', async () => {
+  const answer = { items: [task('a', 1)], next_cursor: null, text_lag_records: 12, text_until_us: 77 };
+  const feed = await feedOf([answer, { ...answer, text_lag_records: 0 }], { q: 'words' });
+  expect(feed.textBehind).toEqual({ records: 12, untilUs: 77 });
+  await feed.refresh();
+  expect(feed.textBehind).toBeNull();
+});

@@ -4,7 +4,7 @@
  */
 import type { TaskNews } from '../../api/live';
 import { type ApiError, asApiError } from '../../api/problems';
-import type { Page, Status, Task } from '../../api/types';
+import type { Page, Status, Task, TextReach } from '../../api/types';
 import { isBefore } from '../../fold/position';
 
 export interface TaskFilter {
@@ -26,6 +26,8 @@ export class TaskFeed {
   loadingMore = false;
   error: ApiError | null = null;
   complete = false;
+  /** of a search by words: what it could not see yet; null when it saw everything */
+  textBehind: { records: number; untilUs: number | null } | null = null;
 
   private cursor: string | null = null;
   private version = 0;
@@ -39,7 +41,7 @@ export class TaskFeed {
   private round = 0;
 
   constructor(
-    private readonly fetchPage: (cursor: string | null) => Promise<Page<Task>>,
+    private readonly fetchPage: (cursor: string | null) => Promise<Page<Task> & TextReach>,
     private readonly filter: TaskFilter,
   ) {}
 
@@ -89,6 +91,7 @@ export class TaskFeed {
       }
       this.tasks = [...page.items, ...older];
       this.waiting = [];
+      this.textBehind = behind(page);
       this.error = null;
     } catch (thrown) {
       if (round === this.round) this.error = asApiError(thrown);
@@ -211,6 +214,10 @@ export class TaskFeed {
     this.version++;
     for (const listener of this.listeners) listener();
   }
+}
+
+function behind({ text_lag_records, text_until_us }: TextReach): TaskFeed['textBehind'] {
+  return text_lag_records ? { records: text_lag_records, untilUs: text_until_us ?? null } : null;
 }
 
 function sortKey(task: Task): number {
