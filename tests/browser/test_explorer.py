@@ -1,17 +1,23 @@
 """The explorer in a real browser against the whole platform: what an agent does appears while it does it."""
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
 import uuid
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tests.chromium import Chromium
-from tests.installation import Platform
+from tests.installation import Platform, until
+
+from ams_contracts.topics import STEPS, task_key
+from ams_kit.bus import Log, Record
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 
@@ -114,6 +120,20 @@ def task_id_of(process: subprocess.Popen[str]) -> str:
 
 def row(page: Page, name: str) -> Locator:
     return page.locator("[role=treegrid] [role=row]").filter(has=page.get_by_text(name, exact=True))
+
+
+def write_to_log(platform: Platform, project: str, task: str, value: bytes) -> None:
+    """As a foreign program might that writes to the topics that only intake should write."""
+
+    async def publish() -> None:
+        log = await Log.open(f"127.0.0.1:{platform.port_of('kafka')}", "foreign")
+        try:
+            await log.publish([Record(topic=STEPS, key=task_key(project, task), value=value, headers=[("v", b"1"), ("kinds", b"steps")])])
+        finally:
+            await log.close()
+
+    with ThreadPoolExecutor(1) as thread:  # Playwright's own loop runs in this one
+        thread.submit(asyncio.run, publish()).result()
 
 
 def test_a_task_appears_grows_and_ends_without_a_reload(page: Page, platform: Platform, tmp_path: Path) -> None:
@@ -230,6 +250,37 @@ def test_no_page_has_a_fault_that_axe_finds(page: Page, platform: Platform, tmp_
     page.get_by_role("link", name="API keys").click()
     expect(page.get_by_role("cell", name="first key", exact=True)).to_be_visible(timeout=PATIENCE_MS)
     assert faults() == []
+
+
+def test_what_was_not_stored_is_counted_shown_and_replayed(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path) as process:
+        task = task_id_of(process)
+        go_on(process)
+        go_on(process)
+        assert process.wait(60) == 0
+    expect(page.get_by_role("link", name="Weather report")).to_be_visible(timeout=PATIENCE_MS)
+    project = page.url.split("/projects/")[1].split("/")[0]
+    badge = page.get_by_role("navigation", name="Project").get_by_role("link", name="not stored")
+    expect(badge).to_have_count(0)
+    event = {"kind": "step.teleported", "event_id": "ab" * 16, "seq": 0, "at_us": 1_790_000_000_000_000, "step_id": "cd" * 8}
+    batch = {"v": 1, "project_id": project, "task_id": task, "producer": {"sdk": "x", "instance_id": "i"}, "events": [event]}
+
+    write_to_log(platform, project, task, json.dumps(batch).encode())
+
+    def counted() -> bool:
+        page.goto(f"/projects/{project}/tasks/{task}")
+        expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+        return badge.count() == 1
+
+    until(counted, 30, "the badge counts it")
+    expect(page.get_by_text("1 record of this task was not stored")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("link", name="Why").click()
+    expect(page.get_by_text("an unknown kind of event")).to_be_visible(timeout=PATIENCE_MS)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("pre")).to_contain_text("step.teleported", timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Replay").click()
+    expect(page.get_by_role("cell", name="replayed")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_a_used_link_says_so(browser: Browser, platform: Platform) -> None:

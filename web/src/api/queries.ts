@@ -1,8 +1,8 @@
 /** Server data by name: keys and fetches of the lists and pages. Live news is written into the same cache. */
-import { QueryClient, queryOptions } from '@tanstack/react-query';
+import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query';
 import { request } from './http';
 import { asApiError } from './problems';
-import type { Agent, ApiKey, NewApiKey, Page, Project, StepAnswer } from './types';
+import type { Agent, ApiKey, DeadLetter, DeadLetterWhole, NewApiKey, Page, Project, StepAnswer } from './types';
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -42,6 +42,35 @@ export function stepQuery(project: string, task: string, step: string) {
     queryFn: ({ signal }) => request<StepAnswer>(`/api/traces/${project}/tasks/${task}/steps/${step}`, { signal }),
     staleTime: 2_000,
   });
+}
+
+const LETTERS_PAGE = 100;
+
+/** What could not be stored, the newest first. Also what the badge counts, so it is asked for every half minute. */
+export function deadLettersQuery(project: string) {
+  return infiniteQueryOptions({
+    queryKey: ['dead-letters', project],
+    queryFn: ({ signal, pageParam }) =>
+      request<Page<DeadLetter>>(`/api/ingest/${project}/dead-letters`, {
+        signal,
+        query: { limit: LETTERS_PAGE, cursor: pageParam },
+      }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor,
+    refetchInterval: 30_000,
+  });
+}
+
+export function deadLetterQuery(project: string, place: string) {
+  return queryOptions({
+    queryKey: ['dead-letter', project, place],
+    queryFn: ({ signal }) => request<DeadLetterWhole>(`/api/ingest/${project}/dead-letters/${place}`, { signal }),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+export function replayDeadLetter(project: string, place: string): Promise<DeadLetter> {
+  return request<DeadLetter>(`/api/ingest/${project}/dead-letters/${place}`, { method: 'POST' });
 }
 
 export function createKey(project: string, name: string): Promise<NewApiKey> {

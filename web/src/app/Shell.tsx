@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, useState, useSyncExternalStore } from 'react';
 import { createProject, projectsQuery, queryClient } from '../api/queries';
 import { session } from '../api/session';
+import { countWords, useDeadLetters } from '../features/dead-letters/letters';
 import { Menu, toast } from '../ui/controls';
 import { zoneId, zoneName } from '../ui/format';
 import { Icon } from '../ui/Icon';
@@ -60,6 +61,7 @@ export function Shell({ project, page, children }: ShellProps) {
               {label}
             </Link>
           ))}
+          <NotStored project={project} current={page === 'not-stored'} />
         </nav>
         <div className="topbar-space" />
         <span className="zone" title={`Times are local: ${zoneId()}. T switches to clock times.`}>
@@ -82,6 +84,22 @@ export function Shell({ project, page, children }: ShellProps) {
       </main>
       {help ? <Help onClose={() => setHelp(false)} /> : null}
     </div>
+  );
+}
+
+/** Only where there is something to look at. */
+function NotStored({ project, current }: { project: string; current: boolean }) {
+  const { open } = useDeadLetters(project);
+  if (open.value === 0 && !current) return null;
+  return (
+    <Link
+      to={`/projects/${project}/not-stored`}
+      className="nav-link unstored"
+      aria-current={current ? 'page' : undefined}
+      title="What reached the log and fitted no table"
+    >
+      {open.value === 0 ? 'Not stored' : countWords(open)}
+    </Link>
   );
 }
 

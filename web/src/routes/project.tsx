@@ -12,6 +12,8 @@ import { TasksPage } from './tasks';
 const KeysPage = lazy(() => import('./keys').then((module) => ({ default: module.KeysPage })));
 const AgentsPage = lazy(() => import('./agents').then((module) => ({ default: module.AgentsPage })));
 
+const DeadLettersPage = lazy(() => import('./dead-letters').then((module) => ({ default: module.DeadLettersPage })));
+
 /** Everything under `/projects/{project}`. */
 export function ProjectPages({ path }: { path: string }) {
   const project = matchPath('/projects/:project', path.split('/').slice(0, 3).join('/'))?.project ?? '';
@@ -41,6 +43,8 @@ export function ProjectPages({ path }: { path: string }) {
             <AgentsPage project={project} />
           ) : page === 'keys' ? (
             <KeysPage project={project} />
+          ) : page === 'not-stored' ? (
+            <DeadLettersPage project={project} />
           ) : bare ? null : (
             <NotFound what="page" />
           )}

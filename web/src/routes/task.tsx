@@ -4,6 +4,7 @@ import { useKeys } from '../app/keys';
 import { LivePill, useLive } from '../app/live';
 import { usePreference } from '../app/preferences';
 import { Link, navigate, useQuery, withParams } from '../app/router';
+import { useDeadLetters } from '../features/dead-letters/letters';
 import { ExecutionLogViewer, type Mode } from '../features/execution-log/ExecutionLogViewer';
 import { LiveTask } from '../features/execution-log/live-task';
 import { Silence } from '../features/execution-log/TraceStep';
@@ -98,6 +99,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
     <div className="task-page">
       <TaskBar project={project} live={live} task={live.task} table={table} />
       {live.error ? <ErrorStrip error={live.error} doing="Fetching this task anew" onRetry={live.reload} /> : null}
+      <NotStored project={project} task={task} />
       <div className="panes">
         <ExecutionLogViewer
           project={project}
@@ -239,6 +241,21 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
       <CopyId id={task.task_id} what="the task’s id" />
       <LivePill />
     </header>
+  );
+}
+
+/** Part of this task is not on the page, because no table could take it. */
+function NotStored({ project, task }: { project: string; task: string }) {
+  const { letters } = useDeadLetters(project);
+  const own = letters.filter((letter) => letter.task_id === task && letter.replayed_at_us === null).length;
+  if (own === 0) return null;
+  return (
+    <div className="strip soft" role="status">
+      <p>
+        {plural(own, 'record')} of this task {own === 1 ? 'was' : 'were'} not stored: steps may be missing here.{' '}
+        <Link to={`/projects/${project}/not-stored?task=${task}`}>Why</Link>
+      </p>
+    </div>
   );
 }
 

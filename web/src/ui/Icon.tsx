@@ -124,6 +124,8 @@ const PICTURES: Record<string, ReactNode> = {
   unfold: <path d="m4.6 6 3.4-3.4L11.4 6M4.6 10 8 13.4 11.4 10" />,
   fold: <path d="m4.6 2.8 3.4 3.4 3.4-3.4M4.6 13.2 8 9.8l3.4 3.4" />,
   zoom: <path d="M2.6 6V2.6H6M10 2.6h3.4V6M13.4 10v3.4H10M6 13.4H2.6V10" />,
+  more: <path d="M3.4 8h.1M8 8h.1M12.5 8h.1" strokeWidth="2.2" />,
+  replay: <path d="M3 8a5 5 0 1 0 1.6-3.7M3 2.4v2.9h2.9" />,
   back: <path d="M9.8 3.8 5.6 8l4.2 4.2" />,
   next: <path d="M6.2 3.8 10.4 8l-4.2 4.2" />,
   panel: <path d="M2.5 3h11v10h-11zM9.5 3v10" />,

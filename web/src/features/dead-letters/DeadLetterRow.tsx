@@ -1,0 +1,124 @@
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { asApiError } from '../../api/problems';
+import { deadLetterQuery, deadLettersQuery, queryClient, replayDeadLetter } from '../../api/queries';
+import type { DeadLetter } from '../../api/types';
+import { Link } from '../../app/router';
+import { CopyButton, CopyId, ErrorStrip, toast, When } from '../../ui/controls';
+import { bytes } from '../../ui/format';
+import { Icon } from '../../ui/Icon';
+import { hexLines, readable, reasonWords } from './letters';
+
+interface RowProps {
+  project: string;
+  letter: DeadLetter;
+  mayReplay: boolean;
+}
+
+/** One letter; opens to its bytes, which are fetched only then. */
+export function DeadLetterRow({ project, letter, mayReplay }: RowProps) {
+  const [open, setOpen] = useState(false);
+  const replay = useMutation({
+    mutationFn: () => replayDeadLetter(project, letter.place),
+    onSuccess: () => {
+      toast('Sent to the log again');
+      return queryClient.invalidateQueries({ queryKey: deadLettersQuery(project).queryKey });
+    },
+  });
+  return (
+    <>
+      <tr>
+        <td className="twist-cell">
+          <button
+            type="button"
+            className="twist letter-twist"
+            aria-expanded={open}
+            aria-label={`Bytes of ${letter.place}`}
+            onClick={() => setOpen(!open)}
+          >
+            <Icon name="chevron" className={open ? 'turned' : ''} />
+          </button>
+        </td>
+        <td className="letter-why">
+          <strong>{reasonWords(letter.reason)}</strong>
+          {letter.detail ? <p className="quiet mono">{letter.detail}</p> : null}
+        </td>
+        <td>
+          {letter.task_id ? (
+            <Link className="mono" to={`/projects/${project}/tasks/${letter.task_id}`} title={letter.task_id}>
+              {letter.task_id.slice(0, 8)}…
+            </Link>
+          ) : (
+            <span className="faint">not known</span>
+          )}
+        </td>
+        <td>
+          <CopyId id={letter.place} what="the place in the log" shown={32} />
+        </td>
+        <td className="num quiet">{bytes(letter.bytes)}</td>
+        <td className="quiet">
+          <When us={letter.at_us} />
+        </td>
+        <td className="num">
+          {letter.replayed_at_us !== null ? (
+            <span className="faint">
+              replayed <When us={letter.replayed_at_us} />
+            </span>
+          ) : mayReplay ? (
+            <button
+              type="button"
+              className="button small"
+              disabled={replay.isPending}
+              title="Send these bytes to the log again. What still cannot be stored comes back here"
+              onClick={() => replay.mutate()}
+            >
+              <Icon name="replay" /> Replay
+            </button>
+          ) : null}
+        </td>
+      </tr>
+      {replay.error ? (
+        <tr className="letter-more">
+          <td colSpan={7}>
+            <ErrorStrip error={asApiError(replay.error)} doing="Replay" />
+          </td>
+        </tr>
+      ) : null}
+      {open ? (
+        <tr className="letter-more">
+          <td />
+          <td colSpan={6}>
+            <Bytes project={project} letter={letter} />
+          </td>
+        </tr>
+      ) : null}
+    </>
+  );
+}
+
+function Bytes({ project, letter }: { project: string; letter: DeadLetter }) {
+  const whole = useQuery(deadLetterQuery(project, letter.place));
+  if (whole.error) {
+    return <ErrorStrip error={asApiError(whole.error)} doing="The bytes" onRetry={() => whole.refetch()} />;
+  }
+  if (!whole.data) return <div className="ghost" style={{ height: 40 }} />;
+  const { text, base64 } = whole.data;
+  const raw = text ?? base64 ?? '';
+  const shown = text === null ? hexLines(base64 ?? '') : readable(text);
+  if (raw === '') return <p className="quiet">No bytes: the record was empty.</p>;
+  return (
+    <div className="letter-bytes">
+      <div className="letter-head">
+        <span className="faint">
+          {letter.projection} · {text === null ? 'not UTF-8, the first bytes' : 'as it was sent'} ·{' '}
+          {bytes(letter.bytes)}
+        </span>
+        <CopyButton text={raw} what={text === null ? 'the bytes (base64)' : 'the bytes'} />
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and the keyboard must be able to scroll it */}
+      <pre className="code-block" tabIndex={0}>
+        {shown}
+      </pre>
+    </div>
+  );
+}
