@@ -283,6 +283,30 @@ def test_what_was_not_stored_is_counted_shown_and_replayed(page: Page, platform:
     expect(page.get_by_role("cell", name="replayed")).to_be_visible(timeout=PATIENCE_MS)
 
 
+def test_a_task_is_deleted_after_a_question(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path) as process:
+        task_id_of(process)
+        go_on(process)
+        go_on(process)
+        assert process.wait(60) == 0
+    page.get_by_role("link", name="Weather report").click(timeout=PATIENCE_MS)
+    expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+
+    page.get_by_role("button", name="More about this task").click()
+    page.get_by_role("button", name="Delete…").click()
+    dialog = page.get_by_role("dialog", name="Delete this task?")
+    expect(dialog).to_contain_text("30 days")
+    dialog.get_by_role("button", name="Keep").click()
+    expect(row(page, "guide")).to_be_visible()
+    page.get_by_role("button", name="More about this task").click()
+    page.get_by_role("button", name="Delete…").click()
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Send the first task")).to_be_visible(timeout=PATIENCE_MS)
+    page.reload()
+    expect(page.get_by_role("heading", name="Send the first task")).to_be_visible(timeout=PATIENCE_MS)
+
+
 def test_a_used_link_says_so(browser: Browser, platform: Platform) -> None:
     context = browser.new_context(base_url=platform.url)
     page = context.new_page()

@@ -1,4 +1,6 @@
+import { useQuery as useServer } from '@tanstack/react-query';
 import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { projectsQuery } from '../api/queries';
 import type { Status, Task } from '../api/types';
 import { useKeys } from '../app/keys';
 import { LivePill, useLive } from '../app/live';
@@ -11,9 +13,10 @@ import { Silence } from '../features/execution-log/TraceStep';
 import type { StepTable } from '../features/execution-log/table';
 import { StepDetail } from '../features/step-detail/StepDetail';
 import { TaskOverview } from '../features/step-detail/TaskOverview';
+import { DeleteTask } from '../features/task-list/DeleteTask';
 import { neighbour } from '../features/task-list/neighbours';
 import '../features/task-list/task-list.css';
-import { CopyId, ErrorStrip, Ticking, toast } from '../ui/controls';
+import { CopyId, copyText, ErrorStrip, Menu, Ticking, toast } from '../ui/controls';
 import { cost, count, duration, exact, nusd, plural } from '../ui/format';
 import { Icon, StatusPill } from '../ui/Icon';
 import { Splitter } from '../ui/Splitter';
@@ -240,7 +243,60 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
       <span style={{ flex: 1 }} />
       <CopyId id={task.task_id} what="the task’s id" />
       <LivePill />
+      <TaskMenu project={project} task={task.task_id} name={own?.name ?? task.name} />
     </header>
+  );
+}
+
+function TaskMenu({ project, task, name }: { project: string; task: string; name: string }) {
+  const [asking, setAsking] = useState(false);
+  const projects = useServer(projectsQuery);
+  const role = projects.data?.items.find((item) => item.project_id === project)?.role;
+  const deleted = () => {
+    toast('Deleted');
+    navigate(`/projects/${project}/tasks`, { replace: true });
+  };
+  return (
+    <>
+      <Menu name="More about this task" className="button plain square" align="end" label={<Icon name="more" />}>
+        {(close) => (
+          <>
+            <button
+              type="button"
+              className="menu-item"
+              onClick={() => {
+                close();
+                void copyText(`${location.origin}/t/${task}`, 'the task’s short address');
+              }}
+            >
+              <Icon name="link" /> Copy the short address
+            </button>
+            <div className="menu-rule" />
+            <button
+              type="button"
+              className="menu-item danger"
+              disabled={role === undefined || role === 'viewer'}
+              title={role === 'viewer' ? 'Viewers of a project do not delete' : undefined}
+              onClick={() => {
+                close();
+                setAsking(true);
+              }}
+            >
+              <Icon name="trash" /> Delete…
+            </button>
+          </>
+        )}
+      </Menu>
+      {asking ? (
+        <DeleteTask
+          project={project}
+          task={task}
+          name={name || 'unnamed task'}
+          onDeleted={deleted}
+          onClose={() => setAsking(false)}
+        />
+      ) : null}
+    </>
   );
 }
 
