@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from tests.client import Project
@@ -31,7 +31,7 @@ class Follower:
         self.others: list[dict[str, Any]] = []
         self.connections = 0
 
-    def __enter__(self) -> "Follower":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._subscribed.wait(SUBSCRIBED_SECONDS)
         return self

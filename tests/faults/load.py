@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from tests.client import Project
@@ -115,7 +115,7 @@ class Load:
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(agents)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

@@ -1,26 +1,24 @@
 """Every process of the platform is killed while agents send: nothing that was acknowledged is lost or doubled, and nobody is told a lie."""
 
 import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from tests.client import Account, Project, eventually
+from tests.client import Account
 from tests.faults.account import check_account
 from tests.faults.follower import Follower
-from tests.faults.load import TOKENS_IN, TOKENS_OUT, Load
+from tests.faults.ledger import check_ledger
+from tests.faults.load import Load
+from tests.faults.processes import RECOVERY_SECONDS_MAX, kill, ready_again, until_served
 from tests.installation import Platform, until
 
 from ams_contracts.topics import STEPS
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(400)]
-RECOVERY_SECONDS_MAX = 45  # 15 on a machine that does nothing else
 STOP_SECONDS_MAX = 12  # 10 there
 PROCESSES = ("identity", "intake", "projector", "trace-query", "live-gateway", "kafka", "postgres", "valkey", "caddy")
-SAMPLE_TASKS = 5
 
 
 @pytest.fixture
@@ -31,56 +29,6 @@ def own(tmp_path: Path) -> Iterator[Platform]:
         yield one.start()
     finally:
         one.stop()
-
-
-def kill(platform: Platform, name: str) -> int:
-    pid = int(platform.processes()[name]["pid"])
-    os.kill(pid, signal.SIGKILL)
-    return pid
-
-
-def ready_again(platform: Platform, name: str, killed: int) -> bool:
-    now = platform.processes()
-    return now[name]["pid"] not in {0, killed} and all(one["state"] == "ready" for one in now.values())
-
-
-def until_served(load: Load, follower: Follower, seconds: float) -> None:
-    """Until a span that is posted now is acknowledged and readable, and one of the watched task has arrived live."""
-    frames = len(follower.frames)
-    task_id = load.canary()
-
-    def readable() -> bool:
-        try:
-            return load.project.http.get(f"/api/traces/{load.project.id}/tasks/{task_id}").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    until(readable, seconds, "a new span is readable")
-    until(lambda: len(follower.frames) > frames, seconds, "a new frame arrives")
-
-
-def check_ledger(project: Project, load: Load) -> None:
-    """Each acknowledged step is there once, each total is right."""
-    wanted = load.ledger.steps
-    tasks = eventually(
-        lambda: {task["task_id"]: task for task in project.items("tasks")},
-        lambda found: all(task_id in found and found[task_id]["steps"] >= len(steps) for task_id, steps in wanted.items()),
-        60,
-    )
-    lost = {task_id: len(steps) - tasks.get(task_id, {"steps": 0})["steps"] for task_id, steps in wanted.items()}
-    assert not any(missing > 0 for missing in lost.values()), f"lost: {sum(filter(lambda n: n > 0, lost.values()))} of {load.ledger.count}"
-    for task_id, steps in wanted.items():
-        task = tasks[task_id]
-        skeleton = project.get(f"tasks/{task_id}/skeleton")
-        there = skeleton["columns"]["step_id"]
-        assert len(there) == len(set(there)) == task["steps"]
-        assert steps <= set(there)
-        calls = task["steps"] - sum(skeleton["types"][kind] == "agent" for kind in skeleton["columns"]["type"])
-        assert (task["input_tokens"], task["output_tokens"]) == (calls * TOKENS_IN, calls * TOKENS_OUT)
-    for task_id, steps in list(wanted.items())[:: max(1, len(wanted) // SAMPLE_TASKS)]:
-        step_id = min(steps)
-        payloads = project.get(f"tasks/{task_id}/steps/{step_id}")["payloads"]
-        assert [payload["text"] for payload in payloads if payload["slot"] == "input"] == [f"the input of {step_id}"]
 
 
 def test_every_process_in_turn_and_the_supervisor_are_killed_under_load(own: Platform) -> None:
