@@ -252,3 +252,10 @@ async def test_floods_of_messages_and_of_pings_end(live, project_id: str) -> Non
             for _ in range(100):
                 await client.connection.ping()
         assert await client.closed() == 1008
+
+
+async def test_a_message_of_empty_fragments_without_end_ends(live, project_id: str) -> None:
+    async with live.client(project_id) as client:
+        with contextlib.suppress(websockets.ConnectionClosed):
+            await client.connection.send([""] * 2_000)
+        assert await client.closed() == 1008

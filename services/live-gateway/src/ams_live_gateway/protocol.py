@@ -1,4 +1,4 @@
-"""uvicorn's websocket protocol with what a gateway to many sockets needs: bytes written as they are, a limit on pings, and a hard end.
+"""uvicorn's websocket protocol with what a gateway to many sockets needs: bytes written as they are, a limit on pings and fragments, and a hard end.
 
 A server's websocket frames are not masked, so one frame's bytes serve every socket: no encoding, no task switch and no copy per socket.
 """
@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 WIRE = "ams.wire"
 PINGS_PER_SECOND_MAX = 20
+FRAGMENTS_MAX = 256
 SEND_BUFFER_BYTES = 64 * 1024  # of the kernel: it would grow to megabytes, in which a client that does not read hides
 WRITE_BUFFER_BYTES = 32 * 1024  # above it we queue, where it can be dropped when the client is given up
 CLOSE_TIMEOUT_SECONDS = 10.0
@@ -81,6 +83,14 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self.wire = Wire(self)
             extensions: dict[str, Any] = self.scope.get("extensions") or {}
             extensions[WIRE] = self.wire
+
+    def handle_cont(self, event: Frame) -> None:
+        """Bound the pieces of a message: empty ones never reach the limit of its size."""
+        if len(self.frames) >= FRAGMENTS_MAX and not self.close_sent:
+            self.conn.fail(POLICY_VIOLATION, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
 
     def handle_ping(self) -> None:
         """Answer pings, but not any number of them: the library answers each by itself."""
