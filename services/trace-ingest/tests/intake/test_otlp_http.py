@@ -10,6 +10,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from google.rpc.status_pb2 import Status
+from litestar import Litestar
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 
 from ams_contracts.codec import decode_batch
@@ -224,3 +225,20 @@ async def test_an_sdk_batch_is_durable_when_it_is_answered(client: Client, proje
 
     assert (answer.status_code, answer.json()) == (200, {"accepted": 1, "rejected": []})
     assert [event.step.name for event in await steps_of_project()] == ["search"]
+
+
+async def test_who_is_told_to_come_back_can_finish_sending_first(client: Client, app: Litestar) -> None:
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(64):
+            yield b" " * 65_536
+            sent += 65_536
+
+    budget = app.state.intake.budget
+    budget.bytes_held = budget.bytes_max
+    answer = await client.post("/v1/traces", content=body(), headers=JSON | {"Content-Length": str(64 * 65_536)})
+
+    assert (answer.status_code, answer.headers["Retry-After"], sent) == (503, "1", 64 * 65_536)
+    assert budget.bytes_held == budget.bytes_max

@@ -1,16 +1,18 @@
 """A request's body, bounded while it arrives and while it inflates. Order of checks: size, content encoding, then the caller's."""
 
 import asyncio
+import contextlib
 import zlib
 from typing import Any
 
 from litestar import Request
 from litestar.exceptions import ClientException
 
-from ams_kit.http.problems import AmsError, BadRequestError, TooLargeError, UnsupportedError
+from ams_kit.http.problems import AmsError, BadRequestError, TooLargeError, UnavailableError, UnsupportedError
 from ams_trace_ingest.intake.budget import Lease
 
 ARRIVAL_TIMEOUT_SECONDS = 30
+DISCARD_TIMEOUT_SECONDS = 5
 INFLATE_STEP_BYTES = 1 << 20
 FEED_BYTES = 65_536  # what a member leaves over is copied each time
 GZIP_MEMBERS_MAX = 1_000  # an empty one has 20 bytes and takes as long as 10 kB of text
@@ -43,7 +45,11 @@ async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes
     if declared.isascii() and declared.isdigit():
         if len(declared) > 18 or int(declared) > sent_bytes_max:  # noqa: PLR2004  more digits than any length that fits
             raise TooLargeError(f"at most {sent_bytes_max} bytes as sent")
-        lease.resize(int(declared))
+        try:
+            lease.resize(int(declared))
+        except UnavailableError:
+            await _discard(request, sent_bytes_max)
+            raise
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"gzip", "identity", ""}:
         raise UnsupportedError("use Content-Encoding gzip or none", code="unsupported_encoding")
@@ -53,6 +59,17 @@ async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes
     except TimeoutError as error:
         raise SlowBodyError(f"within {ARRIVAL_TIMEOUT_SECONDS} s") from error
     return await inflate(sent, lease, inflated_bytes_max) if encoding == "gzip" else sent
+
+
+async def _discard(request: Request[Any, Any, Any], bytes_max: int) -> None:
+    """Let the client finish: one that is answered while it sends is cut off by the gateway, and may never read that it should try again."""
+    left = bytes_max
+    with contextlib.suppress(TimeoutError, ClientException):
+        async with asyncio.timeout(DISCARD_TIMEOUT_SECONDS):
+            async for chunk in request.stream():
+                left -= len(chunk)
+                if left < 0:
+                    return
 
 
 async def _receive(request: Request[Any, Any, Any], lease: Lease, sent_bytes_max: int) -> bytes:
