@@ -6,6 +6,7 @@
   lock               held by the supervisor for as long as it lives; holds its process id
   secrets.json       made at the first start, mode 600
   ports.json         chosen free, kept while they are
+  addresses.json     the servers in use, embedded or not
   status.json        what the supervisor runs, for `ams status`
   logs/<name>.log    one file a process, with one older generation
   postgres/ valkey/ kafka/ caddy/ sdk/
@@ -40,6 +41,20 @@ class Secrets(Struct, frozen=True, kw_only=True):
     postgres_password: str
     valkey_password: str
     role_passwords: dict[str, str]
+
+
+class Addresses(Struct, frozen=True, kw_only=True):
+    """Where the servers are that the platform uses, embedded or not: for commands beside it.
+
+    Attributes:
+        kafka: ``host:port``.
+        postgres_host: Of the traces database, whose roles' passwords are among the secrets.
+        postgres_port: Of it.
+    """
+
+    kafka: str
+    postgres_host: str
+    postgres_port: int
 
 
 class ProcessStatus(Struct, kw_only=True):
@@ -168,6 +183,13 @@ class DataDir:
     def known_ports(self) -> Mapping[str, int]:
         """The ports of the platform that runs here."""
         return msgspec.json.decode((self.root / "ports.json").read_bytes(), type=dict[str, int])
+
+    def write_addresses(self, addresses: Addresses) -> None:
+        self._write_private(self.root / "addresses.json", msgspec.json.encode(addresses))
+
+    def addresses(self) -> Addresses:
+        """The servers of the platform that runs here."""
+        return msgspec.json.decode((self.root / "addresses.json").read_bytes(), type=Addresses)
 
     def write_status(self, status: Status) -> None:
         self._write_private(self.root / "status.json", msgspec.json.encode(status))

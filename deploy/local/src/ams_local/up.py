@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ams_local import plan
 from ams_local.addresses import check_kafka, check_postgres, check_redis
-from ams_local.data import DataDir, DataError
+from ams_local.data import Addresses, DataDir, DataError
 from ams_local.servers.base import LOOPBACK, ServerError, port_is_free
 from ams_local.servers.caddy import Caddy
 from ams_local.servers.jars import kafka_is_here
@@ -82,6 +82,7 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         ports=ports,
         secrets=secrets,
     )
+    data.write_addresses(Addresses(kafka=where.kafka, postgres_host=where.database.host, postgres_port=where.database.port))
     otlp_free = options.port != OTLP_PORT and all(port_is_free(OTLP_PORT, host) for host in hosts)
     if not otlp_free and options.port != OTLP_PORT:
         say(f"port {OTLP_PORT} is in use, so OpenTelemetry's default address is not served; use {where.public_url}")

@@ -5,12 +5,13 @@ import os
 import random
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest_asyncio
 from tests.builders import NATIVE, batch, beat, document, ended, llm, recorded, started, step_id
+from tests.conditions import until
 from tests.replay_runner import where
 
 from ams_contracts.codec import encode
@@ -29,12 +30,6 @@ TABLES = (
     "task_days", "tasks", "steps", "step_payloads", "step_text", "task_producers", "agents", "response_claims", "deleted_tasks", "dead_letters",
 )  # fmt: skip
 NOW_US = 1_790_000_000_000_000
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 class Platform:

@@ -10,15 +10,18 @@ from pathlib import Path
 import asyncpg
 import msgspec
 import pytest
+from sqlalchemy import func, select
+from tests.builders import PROJECT
 from tests.replay_runner import run, wishes
 
+from ams_contracts import tables
 from ams_trace_ingest.replay import generations
 from ams_trace_ingest.replay.generations import ReplayError
 from ams_trace_ingest.replay.replay import Replay
+from ams_trace_query.database import Database
 
 pytestmark = pytest.mark.timeout(180)
 ROOT = Path(__file__).parents[4]
-BY_THE_TABLES_ALONE = {"replayed_at_us"}
 
 
 async def test_a_replay_gives_identical_tables_and_changes_over(platform) -> None:
@@ -168,24 +171,24 @@ async def test_tables_that_differ_go_on_serving_until_that_is_accepted(platform,
 async def test_readers_never_see_less_and_never_an_error_while_tables_change(platform) -> None:
     await platform.publish_history(1)
     await platform.caught_up()
-    reader = await asyncpg.connect(platform.where.owner_database_url)
+    database = await Database.open(f"{platform.where.owner_database_url}?role=ams_reader", connections_max=4, statement_timeout_ms=5_000)
     stop = asyncio.Event()
     seen: list[int] = []
 
     async def look() -> None:
         while not stop.is_set():
-            async with reader.transaction(isolation="repeatable_read", readonly=True):
-                await reader.fetchval("SELECT set_config('search_path', (SELECT name FROM public.generations WHERE current), true)")
-                await asyncio.sleep(0.002)
-                seen.append(await reader.fetchval("SELECT count(*) FROM steps"))
+            async with database.read(PROJECT) as reader:
+                row = await reader.row(select(func.count()).select_from(tables.tasks))
+                seen.append((await reader.row(select(func.count()).select_from(tables.steps)))[0] + row[0])
 
-    looking = asyncio.create_task(look())
-    assert await run(platform.where, wishes(None))
+    looking = [asyncio.create_task(look()) for _ in range(3)]
+    assert await run(platform.where, wishes(None, drop=True))
     stop.set()
-    await looking
-    await reader.close()
+    await asyncio.gather(*looking)
+    await database.close()
 
-    assert len(seen) > 20
+    assert await platform.current() == "g2"
+    assert len(seen) > 100
     assert set(seen) == {seen[0]}
 
 

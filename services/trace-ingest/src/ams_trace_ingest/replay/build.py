@@ -19,7 +19,7 @@ from ams_trace_ingest.replay.generations import Place
 from ams_trace_ingest.store import sweeps
 from ams_trace_ingest.store.connections import set_generation
 
-RECORDS_MAX = 1_000  # of one read; the projection makes transactions of at most 768 KiB of them
+RECORDS_MAX = 500  # of one read; the projection makes transactions of at most 768 KiB of them
 AT_ONCE = 2  # transactions: one is written while the other is decoded
 LIVE_LAG_RECORDS_MAX = 500
 WAIT_SECONDS_MAX = 2.0  # then a batch is done all the same: a replay must come to an end under load
@@ -42,6 +42,7 @@ class Source:
         self.reader = Reader(bootstrap, topic)
         self.topic = topic
         self.began_at: dict[int, int] = {}
+        self._applied: dict[int, int] = {}
         self._fence: dict[int, int] = {}
         self._astray = False  # interrupted within a batch: what is stored tells where we are
 
@@ -49,7 +50,8 @@ class Source:
         """Connect, and stand where the tables say."""
         stored = await self._stored()
         await self.reader.start(stored)
-        self.began_at = {partition: self.reader.next_offset(partition) for partition in range(self.topic.partitions)}
+        self._arrive()
+        self.began_at = dict(self._applied)
 
     async def close(self) -> None:
         await self.reader.stop()
@@ -63,26 +65,34 @@ class Source:
 
     def missing(self, until: Mapping[int, int]) -> int:
         """How many offsets are left."""
-        return sum(max(0, offset - self.reader.next_offset(partition)) for partition, offset in until.items())
+        return sum(max(0, offset - self._applied[partition]) for partition, offset in until.items())
 
     def done(self) -> int:
-        """How many offsets were read since the start."""
-        return sum(self.reader.next_offset(partition) - offset for partition, offset in self.began_at.items())
+        """How many offsets were applied since the start."""
+        return sum(self._applied[partition] - offset for partition, offset in self.began_at.items())
 
     async def advance(self, until: Mapping[int, int], turns: asyncio.Semaphore) -> None:
         """Read once, and apply what came."""
         try:
             for partition, records in (await self.reader.read(until, RECORDS_MAX)).items():
                 async with turns:
-                    self._fence[partition] = await self.projection.apply(self.topic.name, partition, records, self._fence.get(partition, 0))
+                    self._fence[partition] = self._applied[partition] = await self.projection.apply(
+                        self.topic.name, partition, records, self._fence.get(partition, 0)
+                    )
         except BaseException:
             self._astray = True
             raise
+        self._arrive()
+
+    def _arrive(self) -> None:
+        """Everything that was read is applied."""
+        self._applied = {partition: self.reader.next_offset(partition) for partition in range(self.topic.partitions)}
 
     async def find_the_way(self) -> None:
         """Go where the tables say, after an interruption."""
         if self._astray:
             await self.reader.stand_at(await self._stored())
+            self._arrive()
             self._astray = False
 
     async def _stored(self) -> dict[int, Stored]:

@@ -86,6 +86,11 @@ async def totals(connection: asyncpg.Connection, generation: Generation) -> Tota
     return Totals(*row)
 
 
+def priced_otherwise(old: Generation, new: Generation) -> bool:
+    """Whether costs may differ. Prices of today are other ones tomorrow, and what came since the last replay was priced by intake."""
+    return old.prices is not None or new.prices is not None
+
+
 async def differences(connection: asyncpg.Connection, old: Generation, new: Generation) -> list[str]:
     """What differs, a sentence each; nothing when all rows are the same.
 
@@ -94,7 +99,7 @@ async def differences(connection: asyncpg.Connection, old: Generation, new: Gene
         old: Serves.
         new: Was built with the same prices or with others; then costs may differ.
     """
-    other_prices = old.prices != new.prices or old.prices is not None
+    other_prices = priced_otherwise(old, new)
     found: list[str] = []
     for table in TABLES:
         without = table.without | (_COSTS.get(table.name, set()) if other_prices else set())

@@ -24,7 +24,7 @@ HOLD_SECONDS_MAX = 4.0  # so long it waits at most; its transactions may take 8 
 LOCK_TIMEOUT = "3s"
 HOLDS_MAX = 30
 CONNECTIONS_MAX = 4
-NICE = 10  # the live projector comes first
+NICE = 5  # the live projector comes first
 
 _SEED_DAYS = "INSERT INTO {new}.task_days SELECT * FROM {old}.task_days ON CONFLICT DO NOTHING"
 _TAKE_MARKS = """
@@ -131,6 +131,9 @@ class Replay:
 
     async def _run(self, builder: Builder, old: Generation, new: Generation, wishes: Wishes) -> bool:
         await self._approach(builder, old, new)
+        words.say(f"{new.name}: indexing texts")
+        await generations.index_text(self.owner, new)
+        await self._approach(builder, old, new)
         if builder.lost_records:
             words.say(f"{builder.lost_records:,} records were deleted by the log's retention before they could be read")
         words.say(f"{new.name} has caught up; comparing")
@@ -144,7 +147,8 @@ class Replay:
                 f"{' with the same prices' if new.prices is not None else ''}; to drop {new.name}: ams replay --abort"
             )
             return False
-        words.say("not all is the same, which was accepted" if found else "all rows are the same")
+        other_prices = compare.priced_otherwise(old, new)
+        words.say("not all is the same, which was accepted" if found else f"all rows are the same{', costs apart' if other_prices else ''}")
         await self._approach(builder, old, new)
         await self._change_over(builder, old, new)
         words.say(f"{new.name} serves")

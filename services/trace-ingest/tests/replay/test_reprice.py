@@ -1,0 +1,97 @@
+"""Other prices: shown before anything is done, then in new tables. What was reported stays."""
+
+import asyncpg
+import pytest
+from tests.builders import BASE_US, batch, document, llm, recorded
+from tests.conditions import until
+from tests.replay_runner import run, wishes
+
+from ams_contracts.documents import CostSource, StepType, Usage
+from ams_trace_ingest.replay import generations
+from ams_trace_ingest.replay.generations import ReplayError
+from ams_trace_ingest.replay.replay import Replay
+from ams_trace_ingest.replay.reprice import Change, preview, read_prices, repriced
+
+PRICES = '{"gpt-4o": {"input": 10, "output": 20}}'
+NUSD_A_MTOK = 1_000
+
+
+@pytest.mark.parametrize(
+    ("source", "cost", "ended", "after"),
+    [
+        (CostSource.COMPUTED, 7, True, (1_000_000, CostSource.COMPUTED)),
+        (CostSource.UNKNOWN, None, True, (1_000_000, CostSource.COMPUTED)),
+        (CostSource.REPORTED, 7, True, (7, CostSource.REPORTED)),
+        (CostSource.UNKNOWN, 7, True, (7, CostSource.UNKNOWN)),  # the agent said it, without saying so
+        (CostSource.UNKNOWN, None, False, (None, CostSource.UNKNOWN)),  # intake does not price a start
+        (CostSource.COMPUTED, 7, False, (1_000_000, CostSource.COMPUTED)),
+    ],
+)
+def test_what_intake_would_have_computed_is_computed_again(source, cost, ended, after) -> None:
+    prices = wishes(PRICES).prices
+    before = document(type=StepType.LLM, model="gpt-4o", usage=Usage(input=100), cost_nusd=cost, cost_source=source)
+
+    found = repriced(before, prices, BASE_US, ended=ended)
+
+    assert (found.cost_nusd, found.cost_source) == after
+
+
+def test_a_step_that_is_no_call_costs_nothing() -> None:
+    before = document(type=StepType.TOOL, model="gpt-4o", usage=Usage(input=100))
+
+    assert repriced(before, wishes(PRICES).prices, BASE_US, ended=True) is before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        ('{"m": {"imput": 1}}', "imput"),
+        ('{"m": {"input": -1}}', "out of range"),
+        ('{"m": {}}', "no price"),
+        ('{"m": {"input": "much"}}', "cannot be read"),
+    ],
+)
+def test_a_price_file_that_is_none_is_refused_with_a_sentence(text: str, says: str) -> None:
+    with pytest.raises(ReplayError, match=says):
+        read_prices(text.encode())
+
+
+@pytest.mark.timeout(180)
+async def test_other_prices_are_shown_first_and_then_in_the_tables(platform) -> None:
+    reported = llm(100, model="gpt-4o", provider="openai", cost_nusd=5, cost_source=CostSource.REPORTED)
+    computed = llm(100, model="gpt-4o", provider="openai", cost_nusd=7, cost_source=CostSource.COMPUTED)
+    unknown = llm(100, model="nobody-knows-this", cost_nusd=None)
+    await platform.publish(batch(1, recorded(2, reported), recorded(3, computed), recorded(4, unknown)))
+    costs_after = (100 * 10 + 50 * 20) * NUSD_A_MTOK
+
+    async with Replay.opened(platform.where) as replay:
+        await until(lambda: platform.owner.fetchval("SELECT count(*) > 0 FROM g1.steps"))
+        known = await generations.look(replay.owner)
+        changes = await preview(replay.writer, known.current, wishes(PRICES).prices, on_rows=lambda _: None)
+    assert changes == {
+        ("openai", "gpt-4o"): Change(steps=2, reported=1, before_nusd=12, after_nusd=5 + costs_after),
+        ("-", "nobody-knows-this"): Change(steps=1, unknown_before=1, unknown_after=1),
+    }
+    assert await costs(platform.owner, "g1") == [5, 7, None]
+
+    assert await run(platform.where, wishes(PRICES))
+
+    assert await platform.current() == "g2"
+    assert await costs(platform.owner, "g2") == [5, costs_after, None]
+    assert await platform.owner.fetchval("SELECT cost_nusd FROM g2.tasks") == 5 + costs_after
+
+
+@pytest.mark.timeout(180)
+async def test_what_was_begun_with_other_prices_is_not_gone_on_with(platform) -> None:
+    async with Replay.opened(platform.where) as replay:
+        known = await generations.look(replay.owner)
+        await generations.make_next(replay.owner, known.current, PRICES)
+
+    with pytest.raises(ReplayError, match="--abort"):
+        await run(platform.where, wishes(None))
+
+
+async def costs(owner: asyncpg.Connection, schema: str) -> list[int | None]:
+    return [row[0] for row in await owner.fetch(f"SELECT cost_nusd FROM {schema}.steps ORDER BY step_id")]
