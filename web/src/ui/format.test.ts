@@ -29,10 +29,11 @@ test('a running clock shows tenths under ten seconds and whole seconds after', (
 
 describe('cost', () => {
   test('has two significant digits and is never "less than a cent"', () => {
-    expect([2_100_000, 123_456, 99_400, 320, 1, 45_600_000, 999_000_000, 1_234_000_000].map(cost)).toEqual([
+    expect([2_100_000, 123_456, 98_000, 9_940, 320, 1, 45_600_000, 999_000_000, 1_234_000_000].map(cost)).toEqual([
       '$0.0021',
       '$0.00012',
-      '$9.9e-5',
+      '$0.000098',
+      '$9.9e-6',
       '$3.2e-7',
       '$1e-9',
       '$0.046',
@@ -42,7 +43,7 @@ describe('cost', () => {
   });
 
   test('fits its column at any size, and its title has every digit', () => {
-    for (let value = 1; value < 1e18; value *= 7) expect(cost(value).length).toBeLessThanOrEqual(8);
+    for (let value = 1; value < 1e18; value *= 7) expect(cost(value).length).toBeLessThanOrEqual(9);
     expect(cost(1_234_567_890_000_000)).toBe('$1.2M');
     expect([320, 98_040, 12_000_000_000].map(exactCost)).toEqual(['$0.00000032', '$0.00009804', '$12']);
   });

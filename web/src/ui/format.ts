@@ -51,7 +51,7 @@ export function exact(value: number): string {
 }
 
 /** Below this zeros say less than an exponent, and would run out of a column. */
-const PLAIN_COST_MIN_USD = 0.0000995;
+const PLAIN_COST_MIN_USD = 0.00000995;
 const LARGE_COST_USD = 999_999.5;
 
 /** Nano-USD to two significant digits: `$0.0021`, `$3.2e-7`; `$0` only when it is known to be nothing; empty when unknown. */
