@@ -1,13 +1,12 @@
 """OTLP in JSON: msgspec decodes into structs of the wire format once, and one walk makes the flat structures."""
 
-import base64
-import binascii
 import re
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from ams_trace_ingest.intake.otlp_json_values import base64_bytes, double, enum_number, int64, uint32, uint64
 from ams_trace_ingest.intake.otlp_spans import Reader, Scoped, checked_span, make_dropped, make_resource, make_scope
 from ams_trace_ingest.intake.otlp_values import (
     DEPTH_MAX,
@@ -23,22 +22,15 @@ from ams_trace_ingest.intake.otlp_values import (
     binary,
     clean,
     needs_cleaning,
-    number,
 )
 from ams_trace_ingest.mapping.spans import LogRecord, Span, SpanEvent, SpanLink
 
-_INT64_MIN = -(2**63)
-_INT64_END = 2**63
-_UINT64_END = 2**64
-_UINT32_END = 2**32
-_NUMBER = re.compile(r"-?\d{1,20}\Z", re.ASCII)
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _SURROGATES_START, _LOW_SURROGATES_START, _SURROGATES_END = 0xD800, 0xDC00, 0xE000
 _KINDS = {
     f"SPAN_KIND_{name}": number for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
 }
 _CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
-_DOUBLES = {"NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity"}
 
 # `null` stands for a field's default everywhere in protobuf's JSON
 
@@ -223,7 +215,7 @@ def read_logs(body: bytes) -> list[LogRecord]:
             LogRecord(
                 trace_id=(record.trace_id or "").lower(),
                 span_id=(record.span_id or "").lower(),
-                time_ns=_uint64(record.time_unix_nano) or _uint64(record.observed_time_unix_nano),
+                time_ns=uint64(record.time_unix_nano) or uint64(record.observed_time_unix_nano),
                 event_name=record.event_name or "",
                 body=_value(record.body, "body", Notes(), 1),
                 attributes=_attributes(record.attributes, Notes()),
@@ -317,18 +309,18 @@ def _span(span: _Span, scoped: Scoped, *, replaced: bool) -> None:
         (span.span_id or "").lower(),
         (span.parent_span_id or "").lower() or None,
         _string(span.name or "", "name", notes),
-        _enum(span.kind, _KINDS),
-        _uint64(span.start_time_unix_nano),
-        _uint64(span.end_time_unix_nano),
-        0 if status is None else _enum(status.code, _CODES),
+        enum_number(span.kind, _KINDS),
+        uint64(span.start_time_unix_nano),
+        uint64(span.end_time_unix_nano),
+        0 if status is None else enum_number(status.code, _CODES),
         "" if status is None else _string(status.message or "", "status.message", notes),
         span.trace_state or "",
-        _uint32(span.flags),
+        uint32(span.flags),
         _attributes(span.attributes, notes),
         events,
         links,
     )
-    dropped = (_uint32(span.dropped_attributes_count), _uint32(span.dropped_events_count), _uint32(span.dropped_links_count))
+    dropped = (uint32(span.dropped_attributes_count), uint32(span.dropped_events_count), uint32(span.dropped_links_count))
     lost = (len(raw_events) - len(events), len(raw_links) - len(links))
     if notes.cut or notes.replaced or dropped != (0, 0, 0) or lost != (0, 0):
         result.dropped = make_dropped(notes, dropped, lost)
@@ -337,7 +329,7 @@ def _span(span: _Span, scoped: Scoped, *, replaced: bool) -> None:
 
 def _event(event: _Event, notes: Notes) -> SpanEvent:
     name = _string(event.name or "", "event.name", notes)
-    return SpanEvent(name, _uint64(event.time_unix_nano), _attributes(event.attributes, notes), _uint32(event.dropped_attributes_count))
+    return SpanEvent(name, uint64(event.time_unix_nano), _attributes(event.attributes, notes), uint32(event.dropped_attributes_count))
 
 
 def _link(link: _Link, notes: Notes) -> SpanLink:
@@ -366,11 +358,11 @@ def _value(value: _Value | None, key: str, notes: Notes, depth: int) -> Any:  # 
     if value.string_value is not None:
         return _string(value.string_value, key, notes)
     if value.int_value is not None:
-        return _int64(value.int_value)
+        return int64(value.int_value)
     if value.bool_value is not None:
         return value.bool_value
     if value.double_value is not None:
-        return _double(value.double_value)
+        return double(value.double_value)
     if value.array_value is not None:
         items = [_value(item, key, notes, depth + 1) for item in value.array_value.values or ()]
         return as_text(items, key, notes) if depth == DEPTH_MAX else items
@@ -379,55 +371,5 @@ def _value(value: _Value | None, key: str, notes: Notes, depth: int) -> Any:  # 
         entries = {_string(pair.key, key, notes): _value(pair.value, key, notes, depth + 1) for pair in pairs}
         return as_text(entries, key, notes) if depth == DEPTH_MAX else entries
     if value.bytes_value is not None:
-        return binary(_base64(value.bytes_value), key, notes)
+        return binary(base64_bytes(value.bytes_value), key, notes)
     return None
-
-
-def _base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text.translate({45: "+", 95: "/"}) + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise MalformedOtlpError("bytesValue is not base64") from error
-
-
-def _integer(value: int | str | None) -> int:
-    if isinstance(value, str):
-        if _NUMBER.match(value) is None:
-            raise MalformedOtlpError("an integer in a string must be decimal digits")
-        return int(value)
-    return value or 0
-
-
-def _int64(value: int | str) -> int:
-    result = _integer(value)
-    if not _INT64_MIN <= result < _INT64_END:
-        raise MalformedOtlpError("intValue is beyond int64")
-    return result
-
-
-def _uint64(value: int | str | None) -> int:
-    result = _integer(value)
-    if not 0 <= result < _UINT64_END:
-        raise MalformedOtlpError("a time is beyond uint64")
-    return result
-
-
-def _uint32(value: int | str | None) -> int:
-    return 0 if value is None or not 0 <= (result := _integer(value)) < _UINT32_END else result
-
-
-def _double(value: float | str) -> float | str:
-    if isinstance(value, str):
-        if value in _DOUBLES:
-            return _DOUBLES[value]
-        try:
-            return number(float(value))
-        except ValueError as error:
-            raise MalformedOtlpError("doubleValue is not a number") from error
-    return number(float(value))
-
-
-def _enum(value: int | str | None, names: dict[str, int]) -> int:
-    if isinstance(value, str):
-        return names.get(value, 0)
-    return value if value is not None and abs(value) < _INT64_END else 0
