@@ -238,6 +238,22 @@ async def _kinds(pool: Executor) -> list[str]:
     return [json.loads(item.value)["kind"] for item in await outbox.oldest(pool, 100_000)]
 
 
+@pytest.mark.parametrize("state", ["53100", "57P02", "58030"])
+async def test_a_database_that_cannot_write_now_is_503_too(server: Server, person: Person, state: str) -> None:
+    connection = await asyncpg.connect(server.settings.database_url)
+    name = f"full disk {state}"
+    refuse = f"begin if new.name = '{name}' then raise exception 'no space left' using errcode = '{state}'; end if; return new; end"
+    await connection.execute(f"create or replace function refuse() returns trigger language plpgsql as $$ {refuse} $$")
+    await connection.execute("create trigger refuse before insert on projects for each row execute function refuse()")
+    try:
+        answer = await asyncio.to_thread(person.post, "/api/projects", {"name": name})
+    finally:
+        await connection.execute("drop trigger refuse on projects")
+        await connection.close()
+
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
+
+
 def test_while_postgres_is_away_the_answer_is_503(settings: Settings) -> None:
     values = {name: getattr(settings, name) for name in settings.__struct_fields__}
     with serving(make_app(Settings(**{**values, "database_url": "postgresql://nobody:x@127.0.0.1:9/none"}))) as url:

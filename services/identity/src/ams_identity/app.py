@@ -31,9 +31,10 @@ from ams_identity.tokens import derive_key
 from ams_kit.auth import AuthMiddleware, open_redis, provide_access
 from ams_kit.auth.jwks import JWKS_PATH, Jwks
 from ams_kit.bus import Log
+from ams_kit.db import AWAY as DATABASE_AWAY
 from ams_kit.db import check_pool, open_pool
 from ams_kit.http.app import make_application
-from ams_kit.http.problems import Problem, UnavailableError, answer_ams_error
+from ams_kit.http.problems import UnavailableError, answer_away
 
 SERVICE = "identity"
 POOL_SIZE = 10
@@ -42,16 +43,7 @@ TIDY_SECONDS = 3_600
 KEPT_AFTER_EXPIRY = timedelta(days=7)  # for whoever looks into what happened
 JWKS_MAX_AGE_SECONDS = 60
 
-# the database or Redis does not answer: 503 and not 500, whichever route met it first
-AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    OSError,
-    TimeoutError,
-    RedisError,
-)
+AWAY = (*DATABASE_AWAY, RedisError)
 
 logger = structlog.get_logger(__name__)
 
@@ -74,11 +66,6 @@ async def jwks(request: Request[Any, Any, Any]) -> Response[Jwks]:
     if not published:
         raise UnavailableError("The keys are not there yet.")
     return Response(Jwks(published), headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}"})
-
-
-def _answer_away(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    logger.warning("a server is away", path=request.url.path, error_type=type(error).__name__)
-    return answer_ams_error(request, UnavailableError("A server that this needs is away. Try again."))
 
 
 def make_app(settings: Settings, *, now_s: Callable[[], float] = time.time) -> Litestar:
@@ -158,7 +145,7 @@ def make_app(settings: Settings, *, now_s: Callable[[], float] = time.time) -> L
                     internal_routes(),
                     Router("/", route_handlers=[*projects.ROUTES, *keys.ROUTES]),
                 ],
-                exception_handlers=dict.fromkeys(AWAY, _answer_away),
+                exception_handlers=dict.fromkeys(AWAY, answer_away),
             )
         ],
         checks={"postgres": check_postgres, "redis": check_redis, "keys": check_keys},

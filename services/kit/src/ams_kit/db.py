@@ -8,6 +8,20 @@ POOL_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 10
 TRANSACTION_TIMEOUT = "8s"  # a process that is frozen inside a transaction would hold its locks for ever
 
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the end of a connection was read in the middle of something else
+    asyncpg.InsufficientResourcesError,  # the disk is full, or there are too many connections
+    asyncpg.OperatorInterventionError,  # it starts, stops, or was asked to cancel
+    asyncpg.PostgresSystemError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    OSError,
+    TimeoutError,
+)
+"""What a query raises when the database cannot answer now and may later: 503 and not 500, whichever route meets it first."""
+
 
 async def open_pool(
     url: str,
@@ -16,6 +30,7 @@ async def open_pool(
     size_max: int,
     server_settings: dict[str, str] | None = None,
     init: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
+    reset: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
 ) -> asyncpg.Pool:
     """A pool that opens no connection until it is used, so that a service starts while Postgres is away.
 
@@ -25,6 +40,7 @@ async def open_pool(
         size_max: Connections at most.
         server_settings: Further settings of each connection, e.g. ``statement_timeout``.
         init: Runs once on every new connection.
+        reset: Instead of the driver's own round trip (RESET ALL and others) when a connection goes back.
     """
     return await asyncpg.create_pool(
         url,
@@ -33,6 +49,7 @@ async def open_pool(
         timeout=POOL_TIMEOUT_SECONDS,
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         init=init,
+        reset=reset,
         server_settings={"application_name": application, "transaction_timeout": TRANSACTION_TIMEOUT, **(server_settings or {})},
     )
 

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 
 from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
 from ams_kit.bus import Log
+from ams_kit.db import AWAY
 from ams_kit.http.app import make_application
+from ams_kit.http.problems import answer_away
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.http import take_batches
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
@@ -22,7 +24,8 @@ from ams_trace_ingest.settings import IntakeSettings
 from ams_trace_ingest.store.connections import open_writer
 
 DATABASE_CONNECTIONS_MAX = 4
-ROUTES = [take_batches, take_traces, take_logs, ignore_metrics, delete_task, list_dead_letters, show_dead_letter, replay_dead_letter]
+AGENTS_ROUTES = [take_batches, take_traces, take_logs, ignore_metrics]
+PEOPLES_ROUTES = [delete_task, list_dead_letters, show_dead_letter, replay_dead_letter]
 
 
 def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Litestar:
@@ -62,7 +65,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
     app = make_application(
         title="AMS intake",
         openapi_path="/api/ingest/openapi",
-        route_handlers=ROUTES,
+        route_handlers=[*AGENTS_ROUTES, Router("/", route_handlers=PEOPLES_ROUTES, exception_handlers=dict.fromkeys(AWAY, answer_away))],
         checks={"log": log_answers},
         lifespan=[parts],
         middleware=[AuthMiddleware()],
