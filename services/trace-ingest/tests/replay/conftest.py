@@ -71,7 +71,7 @@ class Platform:
             )
             for value in values
         ]
-        await self.log.publish(records)
+        await self.log.publish(records, timeout_seconds=30)
 
     async def publish_history(self, first_task: int, tasks: int = 20) -> None:
         """Something of everything; other tasks for another beginning."""

@@ -82,8 +82,8 @@ class Totals(Struct, frozen=True):
 
 async def totals(connection: asyncpg.Connection, generation: Generation) -> Totals:
     """What a generation holds, by its tasks' own totals."""
-    row = await connection.fetchrow(_TOTALS.format(schema=generation.name))
-    return Totals(*row)
+    rows = await connection.fetch(_TOTALS.format(schema=generation.name))
+    return Totals(*rows[0])
 
 
 def priced_otherwise(old: Generation, new: Generation) -> bool:
@@ -161,4 +161,4 @@ async def begun_before(connection: asyncpg.Connection, generation: Generation, l
     """How many tasks began in a part of the log that is deleted."""
     partitions = [partition for partition, start in log_starts.items() if start > 0]
     starts = [log_starts[partition] for partition in partitions]
-    return await connection.fetchval(_BEGUN_BEFORE.format(schema=generation.name), partitions, starts)
+    return int(await connection.fetchval(_BEGUN_BEFORE.format(schema=generation.name), partitions, starts) or 0)

@@ -83,7 +83,7 @@ def _override(model: str, price: ModelPrice) -> Override:
         units[name] = UnitPrice(int((usd * PICO_PER_USD_MTOK).to_integral_value()))
     if "input" not in units and "output" not in units:
         raise ReplayError(f"the price file gives {model} no price for input or output")
-    return Override(model, UnitPrices(**units), price.provider)
+    return Override(model, msgspec.structs.replace(UnitPrices(), **units), price.provider)
 
 
 def repriced(document: StepDocument, prices: Prices, at_us: int, *, ended: bool) -> StepDocument:
