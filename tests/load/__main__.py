@@ -35,7 +35,7 @@ def main() -> int:
         if name in ON_A_PLATFORM:
             with tempfile.TemporaryDirectory(prefix="ams-bench-") as folder:
                 platform = Platform(Path(folder) / "data").start()
-                code = run(name, "--url", platform.url)
+                code = run(name, "--url", platform.url, "--data", str(platform.data))
                 platform.stop()
         else:
             code = run(name)

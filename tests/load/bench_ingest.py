@@ -76,7 +76,7 @@ def send(url: str, key: str, bodies: "SimpleQueue[bytes]", answers: dict[int, in
                 time.sleep(float(answer.headers.get("Retry-After", "1")))
 
 
-def run(url: str, spans: int, clients: int, batch: int, seed: int, data: Path | None) -> None:
+def run(url: str, *, spans: int, clients: int, batch: int, seed: int, data: Path | None) -> None:
     """One measurement."""
     project = Project(url)
     bodies: SimpleQueue[bytes] = SimpleQueue()
@@ -133,7 +133,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the platform's data directory, to say where the time goes")
     arguments = parser.parse_args()
     for number in range(arguments.rounds):
-        run(arguments.url, arguments.spans, arguments.clients, arguments.batch, seed=time.time_ns() + number, data=arguments.data)
+        run(
+            arguments.url,
+            spans=arguments.spans,
+            clients=arguments.clients,
+            batch=arguments.batch,
+            seed=time.time_ns() + number,
+            data=arguments.data,
+        )
 
 
 if __name__ == "__main__":

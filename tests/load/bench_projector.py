@@ -1,7 +1,8 @@
 """The projector alone against bare staging COPY + upsert of the same rows into the same tables, in the same run.
 
 ``python -m tests.load.bench_projector [--steps 20000] [--rounds 3]`` with ``AMS_TEST_POSTGRES_URL`` set. One JSON line per measurement,
-and one with the ratio. Both use one connection and one partition; the bare side is handed the finished tuples.
+and one with the ratios: by the clock, and by processor time (ours and the Postgres backend's), which holds on a busy machine too. Both use one
+connection and one partition; the bare side is handed the finished tuples.
 """
 
 import argparse
@@ -14,10 +15,11 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
+import psutil
 from tests.builders import BASE_US, NATIVE, batch, ended, record, recorded, started, task_ended, task_started
 
 from ams_contracts.documents import Status, StepDocument, StepType, TaskDocument, Usage
@@ -134,34 +136,54 @@ class Careful(StepsProjection):
         self.trusting = False
 
 
-async def project(url: str, log: Sequence[LogRecord], per_apply: int, kind: type[StepsProjection] = StepsProjection) -> float:
-    """Seconds of the projector alone."""
+class Cost(NamedTuple):
+    """Of one side: seconds on the clock, and of processor time, ours and that of our Postgres backend together."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+class Meter:
+    """Starts when it is made."""
+
+    def __init__(self, backend: int) -> None:
+        self._backend = psutil.Process(backend)
+        self._before = (time.perf_counter(), self._cpu())
+
+    def _cpu(self) -> float:
+        return time.process_time() + sum(self._backend.cpu_times()[:2])
+
+    def cost(self) -> Cost:
+        return Cost(time.perf_counter() - self._before[0], self._cpu() - self._before[1])
+
+
+async def project(url: str, log: Sequence[LogRecord], per_apply: int, kind: type[StepsProjection] = StepsProjection) -> Cost:
+    """What the projector alone takes."""
     pool = await open_writer(url, application="bench", size_max=1)
     projection = kind(pool)
     position = 0
     await projection.stored(STEPS.name, [0])
-    began = time.perf_counter()
+    meter = Meter(await pool.fetchval("SELECT pg_backend_pid()"))
     while position < len(log):
         position = await projection.apply(STEPS.name, 0, list(log[position : position + per_apply]), position)
-    seconds = time.perf_counter() - began
+    cost = meter.cost()
     await pool.close()
-    return seconds
+    return cost
 
 
-async def write_bare(url: str, batches: Sequence[tuple[list[tuple[Any, ...]], list[TaskRow]]]) -> float:
-    """Seconds of COPY + upsert of finished rows, one transaction a batch."""
+async def write_bare(url: str, batches: Sequence[tuple[list[tuple[Any, ...]], list[TaskRow]]]) -> Cost:
+    """What is taken by COPY + upsert of finished rows, one transaction a batch."""
     pool = await open_writer(url, application="bench", size_max=1)
     async with pool.acquire() as connection:
-        await connection.fetchval("SELECT 1")
-        began = time.perf_counter()
+        meter = Meter(await connection.fetchval("SELECT pg_backend_pid()"))
         for step_rows, task_rows in batches:
             async with connection.transaction():
                 await set_generation(connection)
                 await steps.write(connection, step_rows, lambda: None)
                 await tasks.write(connection, task_rows)
-        seconds = time.perf_counter() - began
+        cost = meter.cost()
     await pool.close()
-    return seconds
+    return cost
 
 
 async def record_rows(url: str, log: Sequence[LogRecord], per_apply: int) -> Recorder:
@@ -216,21 +238,29 @@ async def main() -> None:
         if options.profile:
             for _ in range(options.rounds):
                 await empty(url)
-                seconds = await project(url, log, options.per_apply)
-                emit(bench="projector", rows_per_second=round(options.steps / seconds))
+                cost = await project(url, log, options.per_apply)
+                emit(
+                    bench="projector",
+                    rows_per_second=round(options.steps / cost.seconds),
+                    us_a_row=round(cost.cpu_seconds / options.steps * 1e6, 1),
+                )
             return
         recorder = await record_rows(url, log, options.per_apply)
         rows = sum(len(step_rows) for step_rows, _ in recorder.batches)
-        ratios: list[float] = []
+        ratios: list[tuple[float, float]] = []
         for _ in range(options.rounds):
             await empty(url)
             bare = await write_bare(url, recorder.batches)
             await empty(url)
             projector = await project(url, log, options.per_apply)
-            ratios.append(bare / projector)
-            emit(bench="projector", side="bare", rows=rows, seconds=round(bare, 3), rows_per_second=round(rows / bare))
-            emit(bench="projector", side="projector", rows=rows, seconds=round(projector, 3), rows_per_second=round(rows / projector))
-        emit(bench="projector", ratio=round(statistics.median(ratios), 3), target=0.6)
+            ratios.append((bare.seconds / projector.seconds, bare.cpu_seconds / projector.cpu_seconds))
+            for side, cost in (("bare", bare), ("projector", projector)):
+                emit(
+                    bench="projector", side=side, rows=rows, seconds=round(cost.seconds, 3), rows_per_second=round(rows / cost.seconds),
+                    us_a_row=round(cost.cpu_seconds / rows * 1e6, 1),
+                )  # fmt: skip
+        ratio, cpu_ratio = (round(statistics.median(column), 3) for column in zip(*ratios, strict=True))
+        emit(bench="projector", ratio=ratio, cpu_ratio=cpu_ratio, target=0.6, load=os.getloadavg()[0])
     finally:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await connection.close()

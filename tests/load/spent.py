@@ -34,7 +34,7 @@ def since(data: Path, before: Spent, units: int) -> dict[str, float]:
     """Microseconds a unit since ``before``, the most costly first; what is too little to see is left out."""
     now = spent(data)
     each = {name: (seconds - before[name]) / units * 1e6 for name, seconds in now.items()}
-    shown = {name: round(us, 1) for name, us in sorted(each.items(), key=lambda pair: -pair[1]) if us >= 0.5}  # noqa: PLR2004  a tick of the clock
+    shown = {name: round(us, 1) for name, us in sorted(each.items(), key=lambda pair: -pair[1]) if us >= 0.5}
     return {**shown, "all": round(sum(each.values()), 1)}
 
 

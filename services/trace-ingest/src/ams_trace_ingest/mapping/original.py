@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def original_of(
-    canonical: bytes, span: Span, consumed: list[str], held: Mapping[str, Slot], resource: Resource, scope: Scope
+    canonical: bytes, span: Span, *, consumed: list[str], held: Mapping[str, Slot], resource: Resource, scope: Scope
 ) -> tuple[str, str | None]:
     """The JSON text ``{trace_id, span_id, ..., attributes, events, links, dropped, scope, resource}``, and the attributes that are not in it.
 

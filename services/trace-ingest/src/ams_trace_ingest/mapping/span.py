@@ -96,7 +96,12 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
     at_us = min(moment.started_at_us if running else moment.ended_at_us or moment.started_at_us, TIME_MAX_US)
     event = (StepStarted if running else StepRecorded)(event_id=event_id, seq=0, at_us=at_us, step_id=step_id, step=document)
     original, rest = original_of(
-        canonical, span, _consumed(found, asked, answered, parameter_keys), _held(span.attributes, asked, answered), resource, scope
+        canonical,
+        span,
+        consumed=_consumed(found, asked, answered, parameter_keys),
+        held=_held(span.attributes, asked, answered),
+        resource=resource,
+        scope=scope,
     )
     stored = [payload(event, members.ORIGINAL, content.JSON, original, consumed=rest)]
     if asked is not None:

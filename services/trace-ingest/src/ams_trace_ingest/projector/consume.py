@@ -32,7 +32,9 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
 
     @asynccontextmanager
     async def parts(app: Litestar) -> AsyncGenerator[None]:
-        pool = await open_writer(settings.database_url, application="projector", size_max=settings.database_connections_max, repeatable=True)
+        pool = await open_writer(
+            settings.database_url, application="projector", size_max=settings.database_connections_max, repeatable=True
+        )
         log = await Log.open(settings.kafka_bootstrap, "projector")
         feed = TaskFeed(log)
         instance = settings.projector_instance or None

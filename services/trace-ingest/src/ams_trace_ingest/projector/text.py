@@ -34,7 +34,7 @@ RESTS = 1.0  # of its own working time, when nobody waits
 RESTS_UNDER_LOAD = 9.0  # a tenth of the time, as long as others are behind
 LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 600.0  # waiting for the others is no deafness
-LAG_RECORDS_MAX = 20
+LAG_RECORDS_MAX = 2  # a record may hold a thousand events, and what is known to wait is known late
 
 Said = tuple[int, int, str, str]
 """at_us, seq and event_id of an event, and its words."""

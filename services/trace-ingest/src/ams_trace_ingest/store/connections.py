@@ -25,7 +25,7 @@ FROM public.generations WHERE current
 """
 
 
-# effect and position are one transaction and the log is the truth: a crash of Postgres takes back the last 0.6 s of both (ADR 0031)
+# effect and position are one transaction and the log is the truth: a crash of Postgres takes back the last 0.6 s of both (ADR 0032)
 REPEATABLE = {"synchronous_commit": "off"}
 
 
@@ -43,7 +43,13 @@ async def open_writer(
         generation: Work on this generation's tables; by default on the current one's.
     """
     settings = {**SERVER_SETTINGS, **(REPEATABLE if repeatable else {}), **({GENERATION_SETTING: generation} if generation else {})}
-    return await open_pool(url, application=application, size_max=size_max, server_settings=settings, init=_prepare)
+    return await open_pool(
+        url, application=application, size_max=size_max, server_settings=settings, init=_prepare, reset=_nothing_to_reset
+    )
+
+
+async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
+    """What a transaction sets goes with it, so the driver's RESET ALL after each would be a round trip for nothing."""
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:

@@ -1,4 +1,4 @@
-"""New rows go straight into their day's partition: half of Postgres' work for them, compared with staging and an upsert (ADR 0030)."""
+"""New rows go straight into their day's partition: half of Postgres' work for them, compared with staging and an upsert (ADR 0031)."""
 
 import asyncio
 import time

@@ -60,7 +60,8 @@ async def merge(connection: Connection, delivered: dict[ProducerKey, Delivered])
         (*key, work.sdk, work.version, work.host, [Range(lower, upper) for lower, upper in ranges(work.seqs)], work.duplicates)
         for key, work in sorted(delivered.items())
     ]
-    await connection.executemany(_MERGE, rows)
+    if rows:  # OpenTelemetry's events have no numbers
+        await connection.executemany(_MERGE, rows)
 
 
 async def delete(connection: Connection, key: TaskKey) -> None:
