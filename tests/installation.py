@@ -45,19 +45,21 @@ class Platform:
         url: Its public URL.
     """
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, within: tuple[str, ...] = ()) -> None:
+        """``within`` is a command that runs the platform in other surroundings, and becomes it."""
         self.data = data
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.output = data.parent / f"{data.name}.out"
         self._options = options
+        self._within = within
         self._process: subprocess.Popen[bytes] | None = None
         self._family: set[psutil.Process] = set()
 
     def begin(self) -> None:
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [AMS, "up", "--data", str(self.data), "--port", str(self.port), *self._options],
+                [*self._within, AMS, "up", "--data", str(self.data), "--port", str(self.port), *self._options],
                 stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment(), start_new_session=True,
             )  # fmt: skip
 

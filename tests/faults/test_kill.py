@@ -81,6 +81,7 @@ def test_every_process_in_turn_and_the_supervisor_are_killed_under_load(own: Pla
     assert own.left() == []
 
 
+@pytest.mark.long
 def test_what_a_killed_postgres_took_back_is_projected_again_though_nobody_sends_any_more(own: Platform) -> None:
     project = Account(own.url).project()
     with Load(project) as load:
