@@ -27,6 +27,7 @@ from tests.load.bench_mapping import NOW_US, put
 VISIBLE_TIMEOUT_SECONDS = 600
 LOOK_SECONDS = 0.05
 PARTS = 10
+OK, UNAVAILABLE = 200, 503
 CLIENTS = 4
 TOKENS_IN, TOKENS_OUT = 1_000, 50
 CALL_EVERY = 2  # every second step is a call of a model, with tokens
@@ -78,7 +79,7 @@ def post_all(url: str, key: str, requests: Iterator[bytes]) -> None:
                     body = waiting.get_nowait()
                 except Empty:
                     return
-                while (answer := http.post("/v1/traces", content=body)).status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                while (answer := http.post("/v1/traces", content=body)).status_code == UNAVAILABLE:
                     time.sleep(float(answer.headers.get("Retry-After", "1")))
                 answer.raise_for_status()
 
@@ -109,7 +110,7 @@ def follow(project: Project, url: str, data: Path, steps: int, per_request: int)
         while task["steps"] < until and time.perf_counter() - began < VISIBLE_TIMEOUT_SECONDS:
             time.sleep(LOOK_SECONDS)
             answer = project.http.get(address)
-            task = answer.json()["task"] if answer.status_code == httpx.codes.OK else task
+            task = answer.json()["task"] if answer.status_code == OK else task
         seconds.append(time.perf_counter() - began)
         weights.append(weigh(data))
     calls = steps // CALL_EVERY

@@ -3,12 +3,12 @@
 import json
 import os
 import re
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import psutil
 
-Spent = Counter[str]
+Spent = defaultdict[str, float]
 """Seconds by process name."""
 
 _BACKEND = re.compile(r"postgres: (\w+)(?: \w+ 127\.0\.0\.1.*)?")
@@ -20,7 +20,7 @@ def spent(data: Path) -> Spent:
     Args:
         data: The platform's data directory.
     """
-    seconds: Spent = Counter()
+    seconds: Spent = defaultdict(float)
     for name, process in json.loads((data / "status.json").read_text())["processes"].items():
         if not process["pid"]:
             continue
