@@ -34,7 +34,7 @@ class Leaves:
             name = leaf(table, day)
             answer, until = self._answers.get((generation, name), (False, 0.0))
             if not answer and self._clock() >= until:
-                answer = await connection.fetchval(_MAY_WRITE, name)
+                answer = bool(await connection.fetchval(_MAY_WRITE, name))
                 self._answers[generation, name] = (answer, self._clock() + ASK_AGAIN_SECONDS)
             if not answer:
                 return False
