@@ -10,6 +10,8 @@ from typing import Any
 
 import asyncpg
 import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.structs import TopicPartition
 from tests.builders import NATIVE, batch, beat, document, ended, llm, recorded, started, step_id
 from tests.conditions import until
 from tests.replay_runner import where
@@ -98,6 +100,17 @@ class Platform:
         await self.publish(*texts, payloads=True)
         await self.publish(*values)
         self.published += len(values) + len(texts)
+
+    async def delete_log(self) -> None:
+        """All that was published so far, as retention does."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            for topic in (self.steps, self.payloads):
+                places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+                await admin.delete_records({place: RecordsToDelete(before_offset=-1) for place in places})
+        finally:
+            await admin.close()
 
     async def current(self) -> str:
         return await self.owner.fetchval("SELECT name FROM public.generations WHERE current")

@@ -200,3 +200,20 @@ async def test_letters_that_were_replayed_stay_marked(platform) -> None:
     assert await run(platform.where, wishes(None))
 
     assert await platform.owner.fetchval("SELECT array_agg(DISTINCT replayed_at_us) FROM g2.dead_letters") == [7]
+
+
+async def test_what_the_log_has_deleted_is_told_and_the_projector_goes_on_without_a_loss(platform, capsys) -> None:
+    await platform.publish_history(1)
+    await platform.caught_up()
+    await platform.delete_log()
+
+    assert not await run(platform.where, wishes(None))
+    told = capsys.readouterr().out
+    assert "tasks began in a part of the log that is deleted" in told
+    assert await run(platform.where, wishes(None, accept_differences=True))
+
+    assert await platform.owner.fetchval("SELECT count(*) FROM g2.tasks") == 0
+    await platform.publish_history(100)
+    await platform.caught_up()
+    assert await platform.owner.fetchval("SELECT count(*) FROM g2.tasks") > 10
+    assert [alarm.kind for consumer in platform.consumers for alarm in consumer.alarms] == []

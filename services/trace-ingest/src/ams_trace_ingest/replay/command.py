@@ -63,8 +63,11 @@ def run(arguments: list[str]) -> int:
     )
     try:
         return asyncio.run(_run(chosen, where))
-    except (ReplayError, OtherLogError) as error:
+    except ReplayError as error:
         sys.stderr.write(f"replay: {error}\n")
+        return EXIT_REFUSED
+    except OtherLogError as error:
+        sys.stderr.write(f"replay: what was built is of another log ({error}); drop it: ams replay --abort\n")
         return EXIT_REFUSED
     except LogUnavailableError as error:
         sys.stderr.write(f"replay: {error.detail} Run it again: it goes on where it was.\n")

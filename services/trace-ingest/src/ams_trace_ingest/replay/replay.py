@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import structlog
 from msgspec import Struct
 
 from ams_contracts.topics import PAYLOADS, STEPS, Topic
+from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.replay import compare, generations, words
@@ -24,6 +26,7 @@ HOLD_SECONDS_MAX = 4.0  # so long it waits at most; its transactions may take 8 
 LOCK_TIMEOUT = "3s"
 HOLDS_MAX = 30
 CONNECTIONS_MAX = 4
+SELDOM = (50_000, 50, 100)  # a batch makes tens of thousands of objects without a cycle: see projector.consume.spare_collections
 NICE = 5  # the live projector comes first
 
 _SEED_DAYS = "INSERT INTO {new}.task_days SELECT * FROM {old}.task_days ON CONFLICT DO NOTHING"
@@ -76,12 +79,14 @@ class Replay:
         """Connect and be the only one.
 
         Raises:
-            ReplayError: Another replay is at work.
+            ReplayError: Another replay is at work, or the database is not migrated.
         """
         server_settings = {"application_name": "replay", "jit": "off", "lock_timeout": "10s"}
         owner = await asyncpg.connect(where.owner_database_url, timeout=10, server_settings=server_settings)
         try:
             await generations.lock(owner)
+            if await stored_revision(where.owner_database_url) != head():
+                raise ReplayError("the database is not of this version: run ams-trace-ingest migrate first")
             writer = await asyncpg.connect(where.database_url, timeout=10, server_settings=server_settings)
             try:
                 yield cls(where, owner, writer)
@@ -100,6 +105,7 @@ class Replay:
             ReplayError: It cannot be; the text says why and what to do.
         """
         os.nice(NICE)
+        gc.set_threshold(*SELDOM)
         known = await generations.look(self.owner)
         new = await self._next(known, wishes)
         await self.writer.execute(_SEED_DAYS.format(new=new.name, old=known.current.name))

@@ -1,0 +1,59 @@
+"""A topic once more: from stored positions up to wanted ones, and nothing of another log."""
+
+import pytest
+from aiokafka.admin import RecordsToDelete
+from aiokafka.structs import TopicPartition
+
+from ams_kit.bus import OtherLogError, Reader, Stored
+
+
+async def values_until(reader: Reader, until: dict[int, int], records_max: int = 2) -> list[bytes | None]:
+    found: list[bytes | None] = []
+    while any(reader.next_offset(partition) < offset for partition, offset in until.items()):
+        for records in (await reader.read(until, records_max)).values():
+            found += [record.value for record in records]
+    return found
+
+
+async def test_it_reads_from_where_it_stands_up_to_where_it_is_told(bus) -> None:
+    await bus.publish(*range(10))
+    reader = Reader(bus.bootstrap, bus.topic)
+    await reader.start({})
+    try:
+        partition = next(number for number, (_, end) in (await reader.bounds()).items() if end)
+
+        first = await values_until(reader, {partition: 4})
+        second = await values_until(reader, {partition: 10}, records_max=100)
+
+        assert first == [b"0", b"1", b"2", b"3"]
+        assert second == [b"4", b"5", b"6", b"7", b"8", b"9"]
+        assert await reader.read({partition: 10}, 100) == {}
+    finally:
+        await reader.stop()
+
+
+async def test_a_position_of_another_log_is_refused(bus) -> None:
+    await bus.publish(*range(3))
+    reader = Reader(bus.bootstrap, bus.topic)
+    try:
+        with pytest.raises(OtherLogError, match="beyond the end"):
+            await reader.start({0: Stored(1_000, 5)})
+    finally:
+        await reader.stop()
+
+
+async def test_what_the_log_has_deleted_is_counted(bus) -> None:
+    await bus.publish(*range(10))
+    reader = Reader(bus.bootstrap, bus.topic)
+    await reader.start({})
+    try:
+        partition = next(number for number, (_, end) in (await reader.bounds()).items() if end)
+        async with bus.admin() as admin:
+            await admin.delete_records({TopicPartition(bus.topic.name, partition): RecordsToDelete(before_offset=6)})
+
+        await reader.stand_at({partition: Stored(2, 0)})
+
+        assert await values_until(reader, {partition: 10}) == [b"6", b"7", b"8", b"9"]
+        assert reader.lost_records == 4
+    finally:
+        await reader.stop()
