@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from ams_trace_ingest.replay.replay import Replay, Where, Wishes
 from ams_trace_ingest.replay.reprice import preview, read_prices
 from ams_trace_ingest.settings import ReplaySettings
 
+NICE = 5  # the live projector comes first
+SELDOM = (50_000, 50, 100)  # a batch makes tens of thousands of objects without a cycle: see projector.consume.spare_collections
 EXIT_DIFFERENT = 1
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: run it again
@@ -61,6 +64,8 @@ def run(arguments: list[str]) -> int:
         owner_database_url=settings.owner_database_url,
         kafka_bootstrap=settings.kafka_bootstrap,
     )
+    os.nice(NICE)
+    gc.set_threshold(*SELDOM)
     try:
         return asyncio.run(_run(chosen, where))
     except ReplayError as error:

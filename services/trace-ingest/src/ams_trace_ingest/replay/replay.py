@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
-import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -26,8 +24,6 @@ HOLD_SECONDS_MAX = 4.0  # so long it waits at most; its transactions may take 8 
 LOCK_TIMEOUT = "3s"
 HOLDS_MAX = 30
 CONNECTIONS_MAX = 4
-SELDOM = (50_000, 50, 100)  # a batch makes tens of thousands of objects without a cycle: see projector.consume.spare_collections
-NICE = 5  # the live projector comes first
 
 _SEED_DAYS = "INSERT INTO {new}.task_days SELECT * FROM {old}.task_days ON CONFLICT DO NOTHING"
 _TAKE_MARKS = """
@@ -104,8 +100,6 @@ class Replay:
         Raises:
             ReplayError: It cannot be; the text says why and what to do.
         """
-        os.nice(NICE)
-        gc.set_threshold(*SELDOM)
         known = await generations.look(self.owner)
         new = await self._next(known, wishes)
         await self.writer.execute(_SEED_DAYS.format(new=new.name, old=known.current.name))
