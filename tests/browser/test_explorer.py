@@ -307,6 +307,30 @@ def test_a_task_is_deleted_after_a_question(page: Page, platform: Platform, tmp_
     expect(page.get_by_role("heading", name="Send the first task")).to_be_visible(timeout=PATIENCE_MS)
 
 
+def test_the_palette_leads_to_tasks_and_pages_from_inside_a_field(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path) as process:
+        task_id = task_id_of(process)
+        go_on(process)
+        go_on(process)
+        assert process.wait(60) == 0
+    expect(page.get_by_role("link", name="Weather report")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_label("Query").focus()
+    page.keyboard.press("Control+k")
+    palette = page.get_by_role("dialog", name="Go to")
+    palette.get_by_role("combobox").fill(task_id)
+    expect(palette.get_by_role("option", name="Weather report")).to_have_attribute("aria-selected", "true", timeout=PATIENCE_MS)
+
+    page.keyboard.press("Enter")
+
+    expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("dark")
+    expect(palette.get_by_role("option")).to_have_text(["Dark theme"], timeout=PATIENCE_MS)
+    page.keyboard.press("Enter")
+    expect(palette).to_have_count(0)
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
 def test_a_used_link_says_so(browser: Browser, platform: Platform) -> None:
     context = browser.new_context(base_url=platform.url)
     page = context.new_page()

@@ -7,6 +7,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, readonly s
     'Everywhere',
     [
       ['This help', ['?']],
+      ['Go to a task, a project, a page', ['Ctrl', 'K']],
       ['Query line', ['/']],
       ['Absolute or relative times', ['T']],
       ['Back, one layer', ['Esc']],

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { type ReactNode, useState, useSyncExternalStore } from 'react';
+import { lazy, type ReactNode, Suspense, useState, useSyncExternalStore } from 'react';
 import { createProject, projectsQuery, queryClient } from '../api/queries';
 import { session } from '../api/session';
 import { countWords, useDeadLetters } from '../features/dead-letters/letters';
@@ -11,6 +11,8 @@ import { useKeys } from './keys';
 import { Logo } from './Logo';
 import { applyTheme, usePreference } from './preferences';
 import { Link, navigate } from './router';
+
+const Palette = lazy(() => import('./Palette').then((module) => ({ default: module.Palette })));
 
 const PAGES = [
   ['tasks', 'Tasks'],
@@ -27,9 +29,11 @@ interface ShellProps {
 /** The frame of a project's pages: top bar, help, theme; the page fills the rest. */
 export function Shell({ project, page, children }: ShellProps) {
   const [help, setHelp] = useState(false);
+  const [palette, setPalette] = useState(false);
   const [times, setTimes] = usePreference('times', 'relative');
   useKeys({
     '?': () => setHelp(true),
+    'Ctrl+k': () => setPalette(true),
     T: () => {
       const next = times === 'relative' ? 'absolute' : 'relative';
       setTimes(next);
@@ -64,6 +68,16 @@ export function Shell({ project, page, children }: ShellProps) {
           <NotStored project={project} current={page === 'not-stored'} />
         </nav>
         <div className="topbar-space" />
+        <button
+          type="button"
+          className="button plain palette-button"
+          onClick={() => setPalette(true)}
+          title="Go to a task, a project or a page"
+        >
+          <Icon name="search" />
+          <span className="visually-hidden">Go to a task, a project or a page</span>
+          <kbd>Ctrl K</kbd>
+        </button>
         <span className="zone" title={`Times are local: ${zoneId()}. T switches to clock times.`}>
           {zoneName()}
         </span>
@@ -82,6 +96,11 @@ export function Shell({ project, page, children }: ShellProps) {
       <main id="content" tabIndex={-1} style={{ outline: 'none' }}>
         {children}
       </main>
+      {palette ? (
+        <Suspense fallback={null}>
+          <Palette project={project} onHelp={() => setHelp(true)} onClose={() => setPalette(false)} />
+        </Suspense>
+      ) : null}
       {help ? <Help onClose={() => setHelp(false)} /> : null}
     </div>
   );
