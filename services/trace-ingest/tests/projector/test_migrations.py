@@ -79,7 +79,10 @@ async def test_partitions_are_made_ahead_by_the_writer_and_nothing_is_lost_witho
         again = await writer.fetchval("SELECT g1.ensure_partitions('2031-01-01', '2031-01-03')")
     finally:
         await writer.close()
-    names = [row[0] for row in await store.connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'g1' AND tablename LIKE '%_203101%'")]
+    names = [
+        row[0]
+        for row in await store.connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'g1' AND tablename LIKE '%_203101%'")
+    ]
     assert {"steps_20310101", "steps_20310103", "step_payloads_20310102"} <= set(names)
     assert (made, again) == (len(names), 0)
     for name in names:
