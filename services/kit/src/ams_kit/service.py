@@ -14,6 +14,9 @@ from ams_kit.settings import S, SettingsError, load
 from ams_kit.telemetry.logs import configure_logging
 
 GRACEFUL_SHUTDOWN_SECONDS = 4  # everything stops within 10 s (issue of the supervisor): 4 for open requests, the rest for flushes
+KEEP_ALIVE_SECONDS = (
+    150  # longer than any client keeps an idle connection (Caddy 120 s, httpx 5 s): whoever closes first must be the client
+)
 WS_MESSAGE_BYTES_MAX = 16_384
 
 logger = structlog.get_logger(__name__)
@@ -73,6 +76,7 @@ def run(
         server_header=False,
         proxy_headers=False,
         log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
         backlog=2_048,
     )
