@@ -59,6 +59,8 @@ class TransactionalProjection:
 
     projection: str
     """Its name in ``positions``, dead letters and metrics."""
+    slow_seconds = 6.0
+    """What fails after so long was too large; Postgres ends a transaction after 8 s (``ams_kit.db``)."""
 
     def __init__(self, pool: asyncpg.Pool, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1_000) -> None:
         """``now_us`` is the clock that stands in for a broker's time that is missing or wild."""
@@ -110,10 +112,13 @@ class TransactionalProjection:
                 if following is not None and not ahead:
                     ahead.append(self._read(following, {}))
 
+            began = time.monotonic()
             try:
                 position = await self._apply(chunk, position, reader, read_ahead)
-            except (TimeoutError, asyncpg.PostgresError) as error:
-                if _is_timeout(error):  # a batch that always times out would come back for ever
+            except Exception as error:
+                # a batch that always times out would come back for ever. Postgres ends the session of a transaction that takes too long:
+                # what is heard then may be a timeout, a closed connection or an error of the driver
+                if _is_timeout(error) or time.monotonic() - began > self.slow_seconds:
                     self._records_max[partition] = max(1, len(chunk) // 2)
                 raise
         self._records_max.pop(partition, None)
