@@ -159,12 +159,12 @@ async def test_several_refused_events_in_one_record(projector, store, refusing) 
 
 
 async def test_a_missing_table_stops_and_buries_nothing(projector, store) -> None:
-    await store.connection.execute("ALTER TABLE g1.task_producers RENAME TO away")
+    await store.connection.execute("ALTER TABLE g1.tasks RENAME TO away")
     try:
         with pytest.raises(asyncpg.UndefinedTableError):
             await projector.apply(records(GOOD))
     finally:
-        await store.connection.execute("ALTER TABLE g1.away RENAME TO task_producers")
+        await store.connection.execute("ALTER TABLE g1.away RENAME TO tasks")
 
     assert await store.rows("dead_letters") == []
     assert await projector.apply(records(GOOD)) == 1
