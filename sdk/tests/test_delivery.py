@@ -185,7 +185,12 @@ def test_refused_events_are_counted_and_told_once(tracing: Any, caplog: pytest.L
     assert result.rejected == 5
     assert result.pending == 0
     assert [record.message for record in caplog.records if "too_large" in record.message] != []
-    assert len(caplog.records) == 1
+    assert len(of_ams(caplog)) == 1
+
+
+def of_ams(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What the SDK said; another test's server may still run in this process and say something of its own."""
+    return [record for record in caplog.records if record.name == "ams"]
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -196,7 +201,7 @@ def test_a_wrong_key_gets_one_warning_that_says_what_to_do(tracing: Any, caplog:
     result = ams.flush(2)
 
     assert (result.sent, result.complete) == (0, False)
-    [record] = caplog.records
+    [record] = of_ams(caplog)
     assert "AMS_API_KEY" in record.message
     assert "ams_test" not in record.message
 

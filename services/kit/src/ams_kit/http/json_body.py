@@ -5,6 +5,7 @@ cannot be decoded and what means nothing.
 """
 
 import asyncio
+import contextlib
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 from ams_contracts.codec import MalformedError, decode
 from ams_kit.http.problems import BadRequestError, InvalidError, RequestTimeoutError, TooLargeError, UnsupportedError
 
+DISCARDED_BYTES_MAX = 1_048_576
 READ_SECONDS = 8  # a body that drips is answered 408 before 10 s are over
 
 T = TypeVar("T")
@@ -42,7 +44,9 @@ async def read_json(
         InvalidError: It decodes and is not what the struct says.
     """
     length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:19]) > bytes_max:
+    if length.isdecimal() and (declared := int(length[:19])) > bytes_max:
+        if declared <= DISCARDED_BYTES_MAX:
+            await _discard(request, seconds_max)
         raise _too_large(bytes_max)
     check_content_headers(request)
     data = await _read(request, bytes_max, seconds_max)
@@ -73,6 +77,15 @@ def check_content_headers(request: Request[Any, Any, Any]) -> None:
 
 def _too_large(bytes_max: int) -> TooLargeError:
     return TooLargeError(f"At most {bytes_max} bytes.", headers={"Connection": "close"})
+
+
+async def _discard(request: Request[Any, Any, Any], seconds_max: float) -> None:
+    """Let a client finish sending what nobody reads: cut off in the middle it sees a broken connection, and a gateway answers 503 for us."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds_max):
+            message = await request.receive()
+            while message["type"] == "http.request" and message["more_body"]:
+                message = await request.receive()
 
 
 async def _read(request: Request[Any, Any, Any], bytes_max: int, seconds_max: float) -> bytes:
