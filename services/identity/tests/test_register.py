@@ -82,6 +82,12 @@ def test_a13_a_body_over_4_kib_is_refused(client: httpx.Client) -> None:
         assert client.post(path, content=b" " * 4_097, headers=JSON).status_code == 413
 
 
+def test_who_sends_far_too_much_is_told_so_and_not_cut_off(new_client) -> None:
+    answers = [new_client().post("/api/auth/login", content=b" " * 1_000_000, headers=JSON).status_code for _ in range(10)]
+
+    assert answers == [413] * 10
+
+
 def test_a15_an_endless_body_is_cut_off(server: Server) -> None:
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
