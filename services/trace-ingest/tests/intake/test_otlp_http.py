@@ -1,4 +1,4 @@
-"""What hostile and ordinary posts to ``/v1/traces`` get. The ids are those of the table of bad inputs in docs/bad-inputs.md."""
+"""What hostile and ordinary posts to ``/v1/traces`` get. Each case has an id of its own."""
 
 import gzip
 import json
