@@ -1,7 +1,7 @@
 """Reading the traces database: one project, one snapshot, the current generation, and errors sorted by what the caller does."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -142,7 +142,7 @@ class Database:
                 await connection.execute(begin)
             except (*_CUT, *_NOT_READY, TimeoutError) as error:
                 if isinstance(error, _CUT):
-                    connection.terminate()
+                    _terminate(connection)
                 await self._give_back(connection)
                 if attempt == BEGIN_ATTEMPTS - 1 or not isinstance(error, _CUT):
                     raise _unavailable() from error
@@ -158,8 +158,14 @@ class Database:
             if not connection.is_closed() and connection.is_in_transaction():  # something was raised on the way
                 await connection.execute("ROLLBACK")
         except (*_CUT, asyncpg.PostgresError):
-            connection.terminate()
+            _terminate(connection)
         await self._pool.release(connection)
+
+
+def _terminate(connection: Any) -> None:
+    """End a connection. The pool takes back one that was cut by itself, and then it may not even be asked whether it is closed."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 def _unavailable() -> UnavailableError:
