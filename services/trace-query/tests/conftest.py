@@ -274,6 +274,12 @@ class Project:
 
 
 @pytest.fixture
+def project_of() -> type[Project]:
+    """To ask another application: of a client and a project's id."""
+    return Project
+
+
+@pytest.fixture
 def ada(http: AsyncTestClient[Litestar], store: Store) -> Project:
     """A member of the project."""
     return Project(http, store.project_id)

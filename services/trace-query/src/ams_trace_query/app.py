@@ -62,7 +62,11 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         app.state.auth = auth
         app.state.health = HealthProbe(http, urls)
         app.state.context = Context(
-            database=database, cursors=Cursors(settings.service_secret), gate=Gate(settings.heavy_queries_max), now=now
+            database=database,
+            cursors=Cursors(settings.service_secret),
+            gate=Gate(settings.heavy_queries_max),
+            now=now,
+            search_seconds_max=settings.search_ms_max / 1_000,
         )
         try:
             yield

@@ -13,12 +13,18 @@ from ams_trace_query.paging import Cursors
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    """The parts that routes share. ``now`` is aware."""
+    """The parts that routes share.
+
+    Attributes:
+        now: Aware.
+        search_seconds_max: After so long a search answers what it has found.
+    """
 
     database: Database
     cursors: Cursors
     gate: Gate
     now: Callable[[], datetime]
+    search_seconds_max: float
 
 
 def context_of(request: Request[Any, Any, Any]) -> Context:

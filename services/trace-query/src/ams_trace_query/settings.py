@@ -18,6 +18,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         health_urls: ``name=http://host:port`` with commas between: whose readiness ``/api/health`` tells.
         database_connections_max: Of this process.
         statement_timeout_ms: A longer query is answered 504.
+        search_ms_max: After so long a search answers what it has found, and down to when it has looked.
         heavy_queries_max: Searches and skeletons that run at once; others wait shortly, then 503.
     """
 
@@ -32,4 +33,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     health_urls: str = ""
     database_connections_max: int = 16
     statement_timeout_ms: int = 5_000
+    search_ms_max: int = 1_000
     heavy_queries_max: int = 4

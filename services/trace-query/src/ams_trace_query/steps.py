@@ -1,5 +1,7 @@
 """Steps: windows of one task in chronological order, one with its payloads, and the search across tasks."""
 
+import time
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -7,6 +9,7 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import func as sql
 from sqlalchemy import literal, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -24,9 +27,10 @@ from ams_trace_query.gate import pass_if
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, documented, hex_id, not_found, read_query
 from ams_trace_query.rows import STEP_COLUMNS, position_text, step_view
-from ams_trace_query.search.compile import Condition, step_condition
+from ams_trace_query.search.compile import Condition, required, step_condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.text import is_one_of, look_up, rarest, read_reach
+from ams_trace_query.search.walk import STEP_INDEXES, Budget, Walked, narrowing, walk
 from ams_trace_query.tasks import find_task
 
 _WINDOW = (STEP_IDS, LIMIT, CURSOR)
@@ -36,6 +40,8 @@ _SEARCH_SORT = "started_at_us desc, step_id, task_id"
 _ALWAYS_SHOWN = (Slot.INPUT, Slot.OUTPUT)
 
 RECENT_STEPS = 10_000  # some 20 ms
+WINDOW_STEPS = 2_000  # of which a search looks at first
+_TIE = tuple_(steps.c.step_id, steps.c.task_id)
 
 NOT_CAPTURED = "not_captured"
 NOT_HERE_YET = "not_here_yet"
@@ -55,12 +61,16 @@ class StepPage(Struct, frozen=True, kw_only=True):
 
     When ``q`` has words, ``text_lag_records`` says how many records of the log are not searchable by words yet, and ``text_until_us`` up to
     when they all are; null when nothing is missing.
+
+    ``searched_until_us`` is not null when a search took too long: these are the matches among what began at or after that moment, be they few
+    or none, and ``next_cursor`` goes on from there.
     """
 
     items: list[Step]
     next_cursor: str | None
     text_lag_records: int | None
     text_until_us: int | None
+    searched_until_us: int | None
 
 
 class Payload(Struct, frozen=True, kw_only=True):
@@ -145,27 +155,37 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
     within = _started(start, end)
 
     async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
+        budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_STEPS)
         found = await look_up(reader, tree)
         mine = [steps.c.project_id == access.project_id]
-        if (condition := step_condition(tree, found)) is not None:
-            mine.append(condition)
+        condition = step_condition(tree, found)
+        search = Search([*mine, *([] if condition is None else [condition])], within, after, limit + 1)
         few = rarest(tree, found)
-        recent_us = await _recent(reader, access.project_id, within, after) if few is not None else None
-        if few is None or recent_us is None:
-            rows = await _found(reader, mine, within, after, limit + 1)
+        recent_us = await _recent(reader, mine, within, after) if few is not None else None
+        if condition is None:
+            walked = Walked(await _listed(reader, search), None)
+        elif few is None or recent_us is None:
+            index = [*mine, *(required(step_condition(clause)) for clause in narrowing(tree, STEP_INDEXES))]
+            walked = await _walked(reader, search, index, budget)
         else:
             async with reader.by_key():
-                of_word = await _found(reader, [*mine, is_one_of(few)], within, after, limit + 1) if few else []
-            recent = await _found(reader, mine, [*within, steps.c.started_at_us >= literal(recent_us, BigInteger)], after, limit + 1)
-            rows = _merged(of_word, recent, limit + 1)
+                of_word = await _listed(reader, search.among(is_one_of(few))) if few else []
+            recent = await _listed(reader, search.since(recent_us))
+            walked = Walked(_merged(of_word, recent, limit + 1), None)
         reach = await read_reach(reader) if found else None
 
-    shown = rows[:limit]
+    shown = walked.rows[:limit]
+    key: tuple[int | None, str, str] | None = None
+    if len(walked.rows) > limit:
+        key = _search_key(shown[-1])
+    elif walked.until_us is not None:
+        key = (walked.until_us - 1, "", "")
     return StepPage(
         items=[step_view(row) for row in shown],
-        next_cursor=context.cursors.seal(bound, (*_search_key(shown[-1]), recent_us)) if len(rows) > limit else None,
+        next_cursor=None if key is None else context.cursors.seal(bound, (*key, recent_us)),
         text_lag_records=None if reach is None else reach.lag_records,
         text_until_us=None if reach is None else reach.until_us,
+        searched_until_us=walked.until_us,
     )
 
 
@@ -242,7 +262,7 @@ def _started(start: int | None, end: int | None) -> list[Condition]:
     return conditions
 
 
-async def _recent(reader: Reader, project_id: str, within: list[Condition], after: list[Any] | None) -> int | None:
+async def _recent(reader: Reader, mine: list[Condition], within: list[Condition], after: list[Any] | None) -> int | None:
     """From when on names and previews are read letter by letter: the newest 10,000 steps; null when there are not more than that.
 
     Words that few steps have would else be looked for in all of them. The pages of one answer agree on it.
@@ -251,7 +271,7 @@ async def _recent(reader: Reader, project_id: str, within: list[Condition], afte
         return after[3]
     newest = (
         select(steps.c.started_at_us)
-        .where(steps.c.project_id == project_id, steps.c.started_at_us.is_not(None), *within)
+        .where(*mine, steps.c.started_at_us.is_not(None), *within)
         .order_by(steps.c.started_at_us.desc())
         .offset(RECENT_STEPS)
         .limit(1)
@@ -267,21 +287,70 @@ def _merged(one: list[Any], two: list[Any], limit: int) -> list[Any]:
     return [rows[key] for key in keys[:limit]]
 
 
-async def _found(reader: Reader, mine: list[Condition], within: list[Condition], after: list[Any] | None, limit: int) -> list[Any]:
-    """Steps with a start, newest first; when those are through and no time was asked for, the ones without."""
-    rows: list[Any] = []
-    known = select(*STEP_COLUMNS).where(*mine, *within, steps.c.started_at_us.is_not(None))
-    tie = tuple_(steps.c.step_id, steps.c.task_id)
-    if after is None or after[0] is not None:
-        if after is not None:
-            at_us = literal(after[0], BigInteger)
-            later = tie > tuple_(literal(after[1], Text), literal(after[2], Text))
-            known = known.where(steps.c.started_at_us <= at_us, (steps.c.started_at_us < at_us) | later)
-        rows = await reader.rows(known.order_by(steps.c.started_at_us.desc(), steps.c.step_id, steps.c.task_id).limit(limit))
-        after = None
-    if len(rows) < limit and not within:
-        unknown = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_(None))
-        if after is not None:
-            unknown = unknown.where(tie > tuple_(literal(after[1], Text), literal(after[2], Text)))
-        rows += await reader.rows(unknown.order_by(steps.c.step_id, steps.c.task_id).limit(limit - len(rows)))
-    return rows
+class Search(Struct, frozen=True):
+    """One question for steps of a project.
+
+    Attributes:
+        mine: The project, and what they must fulfil.
+        within: The range of their starts that was asked for.
+        after: The cursor.
+        limit: Of the answer.
+    """
+
+    mine: list[Condition]
+    within: list[Condition]
+    after: list[Any] | None
+    limit: int
+
+    def among(self, condition: Condition) -> "Search":
+        """Only those that fulfil this, too."""
+        return replace(self, mine=[*self.mine, condition])
+
+    def since(self, at_us: int) -> "Search":
+        """Only those that started at or after this moment."""
+        return replace(self, within=[*self.within, steps.c.started_at_us >= literal(at_us, BigInteger)])
+
+    @property
+    def range(self) -> list[Condition]:
+        """Of starts: what was asked for, and where the cursor goes on."""
+        if self.after is None or self.after[0] is None:
+            return self.within
+        return [*self.within, steps.c.started_at_us <= literal(self.after[0], BigInteger)]
+
+    def known(self, more: Sequence[Condition], limit: int) -> Statement:
+        """Steps with a start, newest first, that fulfil even more."""
+        chosen = select(*STEP_COLUMNS).where(*self.mine, *self.range, steps.c.started_at_us.is_not(None), *more)
+        if self.after is not None and self.after[0] is not None:
+            later = tuple_(literal(self.after[1], Text), literal(self.after[2], Text)) < _TIE
+            chosen = chosen.where((steps.c.started_at_us < literal(self.after[0], BigInteger)) | later)
+        return chosen.order_by(steps.c.started_at_us.desc(), steps.c.step_id, steps.c.task_id).limit(limit)
+
+    @property
+    def through_known(self) -> bool:
+        """Whether the cursor stands beyond those with a start."""
+        return self.after is not None and self.after[0] is None
+
+    async def unknown(self, reader: Reader, limit: int) -> list[Any]:
+        """Steps without a start; they come last, and in no range."""
+        if self.within or limit <= 0:
+            return []
+        chosen = select(*STEP_COLUMNS).where(*self.mine, steps.c.started_at_us.is_(None))
+        if self.after is not None and self.after[0] is None:
+            chosen = chosen.where(tuple_(literal(self.after[1], Text), literal(self.after[2], Text)) < _TIE)
+        return await reader.rows(chosen.order_by(steps.c.step_id, steps.c.task_id).limit(limit))
+
+
+async def _listed(reader: Reader, search: Search) -> list[Any]:
+    """The page, where the question is one that an index answers."""
+    rows = [] if search.through_known else await reader.rows(search.known([], search.limit))
+    return rows + await search.unknown(reader, search.limit - len(rows))
+
+
+async def _walked(reader: Reader, search: Search, index: list[Condition], budget: Budget) -> Walked:
+    """The page, or what was found of it in time."""
+    walked = Walked([], None)
+    if not search.through_known:
+        walked = await walk(reader, steps.c.started_at_us, [*index, *search.range], search.known, limit=search.limit, budget=budget)
+    if walked.until_us is not None:
+        return walked
+    return Walked(walked.rows + await search.unknown(reader, search.limit - len(walked.rows)), None)

@@ -1,5 +1,7 @@
 """Tasks: the list, newest first, and one with its totals and position."""
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, get
@@ -21,12 +23,14 @@ from ams_trace_query.gate import pass_if
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, documented, hex_id, not_found, read_query
 from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text, task_view
-from ams_trace_query.search.compile import Condition, task_condition
+from ams_trace_query.search.compile import Condition, required, task_condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.text import look_up, read_reach
+from ams_trace_query.search.walk import TASK_INDEXES, Budget, Walked, narrowing, walk
 
 _LIST = (STATUS, AGENT, Q, FROM, TO, LIMIT, CURSOR)
 _SORT = "sort_at_us desc, task_id"
+WINDOW_TASKS = 500  # of which a search looks at first
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):
@@ -34,6 +38,9 @@ class TaskPage(Struct, frozen=True, kw_only=True):
 
     When ``q`` has words, ``text_lag_records`` says how many records of the log are not searchable by words yet, and ``text_until_us`` up to
     when they all are; null when nothing is missing.
+
+    ``searched_until_us`` is not null when a search with ``q`` took too long: these are the matches among what began at or after that moment,
+    be they few or none, and ``next_cursor`` goes on from there.
     """
 
     items: list[Task]
@@ -41,6 +48,7 @@ class TaskPage(Struct, frozen=True, kw_only=True):
     positions: dict[str, str]
     text_lag_records: int | None
     text_until_us: int | None
+    searched_until_us: int | None
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
@@ -64,21 +72,33 @@ async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Ac
     conditions = _conditions(query.words("status"), query.text("agent"), start, end)
 
     async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
+        budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_TASKS)
         found = await look_up(reader, tree)
-        if (condition := task_condition(tree, found)) is not None:
-            conditions.append(condition)
-        rows = await reader.rows(_page(access.project_id, conditions, after, limit + 1))
+        scope = [tasks.c.project_id == access.project_id, *conditions, *_before(after)]
+        if (condition := task_condition(tree, found)) is None:
+            walked = Walked(await reader.rows(_page([*scope, *_after(after)], limit + 1)), None)
+        else:
+            mine = [*scope, condition, *_after(after)]
+            scope += [required(task_condition(clause)) for clause in narrowing(tree, TASK_INDEXES)]
+            walked = await walk(
+                reader, tasks.c.sort_at_us, scope, lambda more, rows: _page([*mine, *more], rows), limit=limit + 1, budget=budget
+            )
         stored = await reader.rows(_POSITIONS)
         reach = await read_reach(reader) if found else None
 
-    shown = rows[:limit]
-    more = len(rows) > limit
+    shown = walked.rows[:limit]
+    key: tuple[int, str] | None = None
+    if len(walked.rows) > limit:
+        key = (shown[-1]["sort_at_us"], shown[-1]["task_id"])
+    elif walked.until_us is not None:
+        key = (walked.until_us - 1, "")
     return TaskPage(
         items=[task_view(row) for row in shown],
-        next_cursor=context.cursors.seal(bound, (shown[-1]["sort_at_us"], shown[-1]["task_id"])) if more else None,
+        next_cursor=None if key is None else context.cursors.seal(bound, key),
         positions={str(row["partition"]): position_text(row["partition"], row["next_offset"]) or "" for row in stored},
         text_lag_records=None if reach is None else reach.lag_records,
         text_until_us=None if reach is None else reach.until_us,
+        searched_until_us=walked.until_us,
     )
 
 
@@ -132,10 +152,15 @@ def _conditions(statuses: list[str], agent: str | None, start: int | None, end: 
     return conditions
 
 
-def _page(project_id: str, conditions: list[Condition], after: list[Any] | None, limit: int) -> Statement:
-    statement = select(*TASK_COLUMNS).where(tasks.c.project_id == project_id, *conditions)
-    if after is not None:
-        at_us, task_id = literal(after[0], BigInteger), literal(after[1], Text)
-        # the first condition is one that the index can use; the second cuts the ties
-        statement = statement.where(tasks.c.sort_at_us <= at_us, (tasks.c.sort_at_us < at_us) | (tasks.c.task_id > task_id))
-    return statement.order_by(tasks.c.sort_at_us.desc(), tasks.c.task_id).limit(limit)
+def _before(after: list[Any] | None) -> list[Condition]:
+    """What the index can use of a cursor."""
+    return [] if after is None else [tasks.c.sort_at_us <= literal(after[0], BigInteger)]
+
+
+def _after(after: list[Any] | None) -> list[Condition]:
+    """What cuts the ties of a cursor."""
+    return [] if after is None else [(tasks.c.sort_at_us < literal(after[0], BigInteger)) | (tasks.c.task_id > literal(after[1], Text))]
+
+
+def _page(conditions: Sequence[Condition], limit: int) -> Statement:
+    return select(*TASK_COLUMNS).where(*conditions).order_by(tasks.c.sort_at_us.desc(), tasks.c.task_id).limit(limit)

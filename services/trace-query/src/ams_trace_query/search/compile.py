@@ -61,12 +61,12 @@ def compile_query(node: Node | None, searched: Searched, in_text: Callable[[Valu
         case None:
             return None
         case And(nodes):
-            return and_(*(_required(compile_query(part, searched, in_text)) for part in nodes))
+            return and_(*(required(compile_query(part, searched, in_text)) for part in nodes))
         case Or(nodes):
-            return or_(*(_required(compile_query(part, searched, in_text)) for part in nodes))
+            return or_(*(required(compile_query(part, searched, in_text)) for part in nodes))
         case Not(part):
             # what has no model is not "model:gpt-4o": unknown counts as false before it is negated
-            return not_(func.coalesce(_required(compile_query(part, searched, in_text)), false()))
+            return not_(func.coalesce(required(compile_query(part, searched, in_text)), false()))
         case Words(value):
             pattern = f"%{like_pattern(value)}%"
             written = or_(*(column.ilike(pattern, escape="\\") for column in searched.texts))
@@ -76,7 +76,8 @@ def compile_query(node: Node | None, searched: Searched, in_text: Callable[[Valu
             return _field(node, searched.fields, searched.elsewhere)(node)
 
 
-def _required(condition: Condition | None) -> Condition:
+def required(condition: Condition | None) -> Condition:
+    """The condition of a part of a query, which has one."""
     if condition is None:
         raise AssertionError("only a whole query can be empty")
     return condition

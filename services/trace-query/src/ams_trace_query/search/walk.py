@@ -1,0 +1,105 @@
+"""A search newest first, in windows of some thousand rows, so that each question to Postgres and the whole request are bounded.
+
+A filter that few rows pass has no end to look forward to: it would read everything and time out with nothing to show. Here it ends in
+time, with what it found and the moment down to which it has looked; the cursor goes on from there.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, literal, select
+from sqlalchemy.types import BigInteger
+
+from ams_trace_query.database import Reader, Statement
+from ams_trace_query.search.compile import Condition
+from ams_trace_query.search.tree import And, Clause, Node
+
+WINDOW_SECONDS = 0.15  # what a window should take; the next one is larger or smaller
+GROWTH_MAX = 8.0
+ROWS_MAX = 400_000
+ROWS_MIN = 250
+
+TASK_INDEXES = frozenset({"status", "agent"})
+STEP_INDEXES = frozenset({"task"})
+
+
+class Walked(Struct, frozen=True):
+    """Where a search has come to.
+
+    Attributes:
+        rows: What was found, newest first.
+        until_us: Time was over: everything from this moment on was looked at. Null when the page is full or nothing is left.
+    """
+
+    rows: list[Any]
+    until_us: int | None
+
+
+class Budget(Struct, frozen=True):
+    """What one request may spend.
+
+    Attributes:
+        deadline: By ``clock``; no window begins after it, but one always does.
+        rows_first: Of the first window.
+        clock: Monotonic seconds.
+    """
+
+    deadline: float
+    rows_first: int
+    clock: Callable[[], float] = time.monotonic
+
+
+async def walk(
+    reader: Reader,
+    moment: ColumnElement[Any],
+    scope: Sequence[Condition],
+    page: Callable[[Sequence[Condition], int], Statement],
+    *,
+    limit: int,
+    budget: Budget,
+) -> Walked:
+    """Look at rows from the newest on, until the page is full or time is over.
+
+    Args:
+        reader: In one snapshot.
+        moment: The column that orders the list, first and descending; rows without it are not looked at.
+        scope: What an index in that order can use: the project and a range of ``moment``.
+        page: The statement for further conditions and a limit; it has ``scope`` and the filter already.
+        limit: Of all rows.
+        budget: Of this request.
+    """
+    rows: list[Any] = []
+    window = budget.rows_first
+    newer_than_this: list[Condition] = []
+    while True:
+        edge = select(moment.label("at_us")).where(*scope, *newer_than_this, moment.is_not(None)).order_by(moment.desc())
+        low = await reader.row(edge.offset(window).limit(1))
+        began = budget.clock()
+        within = [*newer_than_this, *([] if low is None else [moment >= literal(low["at_us"], BigInteger)])]
+        rows += await reader.rows(page(within, limit - len(rows)))
+        now = budget.clock()
+        if low is None or len(rows) >= limit:
+            return Walked(rows, None)
+        if now >= budget.deadline:
+            return Walked(rows, low["at_us"])
+        growth = min(GROWTH_MAX, WINDOW_SECONDS / max(now - began, 1e-6))
+        window = max(ROWS_MIN, min(ROWS_MAX, int(window * growth)))
+        newer_than_this = [moment < literal(low["at_us"], BigInteger)]
+
+
+def narrowing(node: Node | None, fields: frozenset[str]) -> list[Clause]:
+    """The clauses that everything found must fulfil, which an index in the order of the list answers.
+
+    Args:
+        node: From ``parse``.
+        fields: Those with such an index.
+    """
+    match node:
+        case And(nodes):
+            return [clause for part in nodes for clause in narrowing(part, fields)]
+        case Clause(field, values=(value,)) if field in fields and (value.quoted or "*" not in value.text):
+            return [node]
+        case _:
+            return []
