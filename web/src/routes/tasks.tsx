@@ -12,7 +12,7 @@ import { rememberOrder } from '../features/task-list/neighbours';
 import { TaskList } from '../features/task-list/TaskList';
 import '../features/task-list/task-list.css';
 import { ErrorStrip, Menu } from '../ui/controls';
-import { clock, plural } from '../ui/format';
+import { clock, dateTime, plural } from '../ui/format';
 import { Icon, StatusMark } from '../ui/Icon';
 
 function useFeed(project: string, filter: TaskFilter): TaskFeed {
@@ -57,7 +57,8 @@ export function TasksPage({ project }: { project: string }) {
   };
   const feed = useFeed(project, filter);
   const filtered = Object.values(filter).some(Boolean);
-  const empty = feed.tasks.length === 0 && !feed.loading && !feed.error;
+  const searching = feed.searchedUntilUs !== null && !feed.error;
+  const empty = feed.tasks.length === 0 && !feed.loading && !feed.error && !searching;
 
   useEffect(() => {
     document.title = 'Tasks · AMS';
@@ -88,7 +89,14 @@ export function TasksPage({ project }: { project: string }) {
           {plural(feed.textBehind.records, 'record')} to go.
         </p>
       ) : null}
-      {feed.loading && feed.tasks.length > 0 ? <div className="loading-bar" /> : null}
+      {searching && feed.tasks.length < PAGE_SIZE ? (
+        <p className="query-note behind" role="status">
+          Searched back to {dateTime(feed.searchedUntilUs ?? 0)}, and going on…
+        </p>
+      ) : null}
+      {(feed.loading || feed.loadingMore) && (feed.tasks.length > 0 || searching) ? (
+        <div className="loading-bar" />
+      ) : null}
       {empty ? (
         filtered ? (
           <NoHits filter={filter} />

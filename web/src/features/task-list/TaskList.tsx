@@ -4,7 +4,7 @@ import { useKeys } from '../../app/keys';
 import { Link, navigate } from '../../app/router';
 import { serverNowUs, useNowUs } from '../../ui/clock';
 import { Ticking, When } from '../../ui/controls';
-import { cost, count, duration, exact, nusd, plainLine } from '../../ui/format';
+import { cost, count, dateTime, duration, exact, nusd, plainLine } from '../../ui/format';
 import { StatusMark } from '../../ui/Icon';
 import { useRows } from '../../ui/virtual';
 import { barScale, type TaskFeed } from './feed';
@@ -104,7 +104,13 @@ export function TaskList({ project, feed }: TaskListProps) {
         })}
       </div>
       <p className="list-end">
-        {feed.complete ? `${exact(tasks.length)} tasks, that is all` : feed.loadingMore ? 'Loading more…' : ' '}
+        {feed.complete
+          ? `${exact(tasks.length)} tasks, that is all`
+          : feed.searchedUntilUs !== null
+            ? `Searched back to ${dateTime(feed.searchedUntilUs)}…`
+            : feed.loadingMore
+              ? 'Loading more…'
+              : ' '}
       </p>
     </div>
   );

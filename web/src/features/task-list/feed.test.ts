@@ -97,3 +97,45 @@ test('a search by words tells what it could not see yet', async () => {
   await feed.refresh();
   expect(feed.textBehind).toBeNull();
 });
+
+describe('a search that runs out of time', () => {
+  const found = (items: Task[], untilUs: number | null) => ({
+    items,
+    next_cursor: untilUs === null ? null : `from ${untilUs}`,
+    searched_until_us: untilUs,
+  });
+
+  test('goes on by itself until it is through', async () => {
+    const feed = await feedOf([found([], 50), found([task('b', 40)], 30), found([task('a', 10)], null)], {
+      q: 'cost:>9',
+    });
+    await expect.poll(() => feed.complete).toBe(true);
+    expect(ids(feed)).toBe('b a');
+    expect(feed.searchedUntilUs).toBeNull();
+  });
+
+  test('tells how far it has looked, and stops with the page', async () => {
+    let asked = 0;
+    let go: (page: Page<Task>) => void = () => undefined;
+    const feed = new TaskFeed(
+      async () => (asked++ === 0 ? found([], 50) : await new Promise<Page<Task>>((resolve) => (go = resolve))),
+      { ...NONE, q: 'cost:>9' },
+    );
+    await feed.refresh();
+    await expect.poll(() => asked).toBe(2);
+    expect(feed.searchedUntilUs).toBe(50);
+    feed.stop();
+    go(found([], 20));
+    await expect.poll(() => feed.loadingMore).toBe(false);
+    expect(asked).toBe(2);
+  });
+
+  test('a refresh of the newest keeps what was found further down', async () => {
+    const pages = [found([task('c', 60)], 50), found([task('b', 40)], null), found([task('c', 60)], 55)];
+    const feed = await feedOf(pages, { q: 'cost:>9' });
+    await expect.poll(() => feed.complete).toBe(true);
+    await feed.refresh();
+    expect(ids(feed)).toBe('c b');
+    expect(feed.complete).toBe(true);
+  });
+});

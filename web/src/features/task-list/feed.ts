@@ -28,8 +28,11 @@ export class TaskFeed {
   complete = false;
   /** of a search by words: what it could not see yet; null when it saw everything */
   textBehind: { records: number; untilUs: number | null } | null = null;
+  /** a search that takes long has looked at everything from this moment on, and goes on; null when nothing is left out */
+  searchedUntilUs: number | null = null;
 
   private cursor: string | null = null;
+  private searched = false;
   private version = 0;
   private readonly listeners = new Set<() => void>();
   private readonly positions = new Map<string, string>();
@@ -80,15 +83,12 @@ export class TaskFeed {
       if (this.stopped || round !== this.round) return;
       const known = new Set(page.items.map((task) => task.task_id));
       const last = page.items.at(-1);
+      const untilUs = page.searched_until_us ?? null;
+      const endUs = page.next_cursor === null ? null : (untilUs ?? (last ? sortKey(last) : null));
       // rows of older pages stay; rows of this stretch that the answer lacks are gone
       const older =
-        page.next_cursor === null || !last
-          ? []
-          : this.tasks.filter((task) => !known.has(task.task_id) && sortKey(task) < sortKey(last));
-      if (older.length === 0) {
-        this.cursor = page.next_cursor;
-        this.complete = page.next_cursor === null;
-      }
+        endUs === null ? [] : this.tasks.filter((task) => !known.has(task.task_id) && sortKey(task) < endUs);
+      if (older.length === 0 && !this.hasLookedBeyond(untilUs)) this.stand(page);
       this.tasks = [...page.items, ...older];
       this.waiting = [];
       this.textBehind = behind(page);
@@ -99,29 +99,57 @@ export class TaskFeed {
       if (round === this.round) {
         this.loading = false;
         this.tell();
+        if (this.error === null && this.tasks.length < PAGE_SIZE) void this.searchOn();
       }
     }
   };
 
+  /** A search that ran out of time goes on by itself until there is a page more to see. */
+  private async searchOn(): Promise<void> {
+    const enough = this.tasks.length + PAGE_SIZE;
+    const round = this.round;
+    while (this.searchedUntilUs !== null && this.tasks.length < enough && !this.stopped && round === this.round) {
+      if (this.loadingMore || !(await this.next())) return;
+    }
+  }
+
+  /** A refresh looks at the newest only; what was found out about the rest still holds. */
+  private hasLookedBeyond(untilUs: number | null): boolean {
+    return untilUs !== null && this.searched && (this.complete || (this.searchedUntilUs ?? untilUs) < untilUs);
+  }
+
+  private stand(page: Page<Task> & TextReach): void {
+    this.cursor = page.next_cursor;
+    this.complete = page.next_cursor === null;
+    this.searchedUntilUs = page.next_cursor === null ? null : (page.searched_until_us ?? null);
+    this.searched = true;
+  }
+
   readonly more = async (): Promise<void> => {
-    if (this.loadingMore || this.loading || this.complete || this.cursor === null) return;
+    if (await this.next()) await this.searchOn();
+  };
+
+  /** Whether there is a page more. */
+  private async next(): Promise<boolean> {
+    if (this.loadingMore || this.loading || this.complete || this.cursor === null) return false;
     this.loadingMore = true;
     this.changed();
     try {
       const page = await this.fetchPage(this.cursor);
-      if (this.stopped) return;
+      if (this.stopped) return false;
       const known = new Set(this.tasks.map((task) => task.task_id));
       this.tasks = [...this.tasks, ...page.items.filter((task) => !known.has(task.task_id))];
-      this.cursor = page.next_cursor;
-      this.complete = page.next_cursor === null;
+      this.stand(page);
       this.error = null;
+      return true;
     } catch (thrown) {
       this.error = asApiError(thrown);
+      return false;
     } finally {
       this.loadingMore = false;
       this.tell();
     }
-  };
+  }
 
   /** The reader is not at the top: new tasks wait. */
   hold(held: boolean): void {
