@@ -3,15 +3,33 @@
 Order: size, UTF-8, strict msgspec. Whatever the decoder raises (RecursionError and OverflowError included) becomes one error type.
 """
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ams_contracts.events import BATCH_BYTES_MAX, BATCH_VERSION, EVENTS_PER_BATCH_MAX, Batch, Event, Producer
+from ams_contracts.events import (
+    BATCH_BYTES_MAX,
+    BATCH_VERSION,
+    EVENTS_PER_BATCH_MAX,
+    Batch,
+    Event,
+    PayloadStored,
+    Producer,
+    StepEnded,
+    StepLost,
+    StepProgressed,
+    StepRecorded,
+    StepScored,
+    StepStarted,
+)
 from ams_contracts.ids import ProjectId, TaskId
 
 RECORD_BYTES_MAX = 2 * BATCH_BYTES_MAX
+_NO_STEP = "0" * 16
+_DOCUMENTED = frozenset({StepStarted, StepEnded, StepRecorded})
 
 T = TypeVar("T")
 
@@ -96,7 +114,10 @@ def decode_event(data: bytes) -> Event:
     Raises:
         MalformedError: It cannot be read.
     """
-    return decode(_event, data)
+    event = decode(_event, data)
+    if not _ids_are_valid([event]):
+        raise MalformedError("invalid", "ids are lower-case hex digits, and those of steps not all zero")
+    return event
 
 
 def decode_batch(data: bytes | None) -> DecodedBatch:
@@ -113,7 +134,34 @@ def decode_batch(data: bytes | None) -> DecodedBatch:
         if error.code in {"empty", "too_large", "too_deep", "not_json", "not_utf8"}:
             raise
         return _decode_one_by_one(data)
+    if not _ids_are_valid(batch.events):
+        return _decode_one_by_one(data)
     return DecodedBatch(batch, list(range(len(batch.events))), [])
+
+
+def _ids_are_valid(events: Sequence[Any]) -> bool:
+    """Whether the ids, whose lengths are right, are made of lower-case hex digits, and no step's of zeros alone."""
+    words = [event.event_id for event in events]
+    steps: list[str] = []
+    for event in events:
+        kind = type(event)
+        if kind in _DOCUMENTED:
+            steps.append(event.step_id)
+            if event.step.parent_step_id is not None:
+                steps.append(event.step.parent_step_id)
+        elif kind is PayloadStored:
+            steps.append(event.step_id)
+            if event.sha256 is not None:
+                words.append(event.sha256)
+        elif kind is StepProgressed:
+            steps.extend(part.step_id for part in chain(event.steps, event.deltas, event.logs))
+        elif kind is StepLost or kind is StepScored:
+            steps.append(event.step_id)
+    joined = "".join(chain(words, steps))
+    try:
+        return bytes.fromhex(joined).hex() == joined and _NO_STEP not in steps
+    except ValueError:
+        return False
 
 
 def _decode_one_by_one(data: bytes) -> DecodedBatch:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from ams_contracts.documents import Slot, StepDocument, TaskDocument, Usage
-from ams_contracts.ids import EventId, Microseconds, Name, ProjectId, Seq, StepId, TaskId, Word
+from ams_contracts.ids import EventId, Microseconds, Name, ProjectId, Seq, Sha256, StepId, TaskId, Word
 
 BATCH_VERSION = 1
 EVENTS_PER_BATCH_MAX = 1_000
@@ -151,7 +151,7 @@ class PayloadStored(EventBase, frozen=True, gc=False, kw_only=True, omit_default
     mime: Word = "text/plain"
     text: Annotated[str, Meta(max_length=PAYLOAD_CHARS_MAX)]
     bytes: Annotated[int, Meta(ge=0)]
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
     truncated: bool = False
     consumed: Annotated[str, Meta(max_length=PAYLOAD_CHARS_MAX)] | None = None
 

@@ -20,13 +20,27 @@ TaskId = Annotated[
         min_length=32, max_length=32, pattern=r"^(?!0+$)[0-9a-f]{32}$", description="W3C trace id: 32 lower-case hex digits, not all zero."
     ),
 ]
+# Of what every event says, the decoder checks the length and ``ams_contracts.codec`` the digits, of a whole batch at once: the patterns took
+# 40 % of the decoding.
 StepId = Annotated[
     str,
     Meta(
-        min_length=16, max_length=16, pattern=r"^(?!0+$)[0-9a-f]{16}$", description="W3C span id: 16 lower-case hex digits, not all zero."
+        min_length=16,
+        max_length=16,
+        description="W3C span id: 16 lower-case hex digits, not all zero.",
+        extra_json_schema={"pattern": r"^(?!0+$)[0-9a-f]{16}$"},
     ),
 ]
-EventId = Annotated[str, Meta(min_length=32, max_length=32, pattern=r"^[0-9a-f]{32}$", description="128 bits, 32 lower-case hex digits.")]
+EventId = Annotated[
+    str,
+    Meta(
+        min_length=32,
+        max_length=32,
+        description="128 bits, 32 lower-case hex digits.",
+        extra_json_schema={"pattern": r"^[0-9a-f]{32}$"},
+    ),
+]
+Sha256 = Annotated[str, Meta(min_length=64, max_length=64, extra_json_schema={"pattern": r"^[0-9a-f]{64}$"})]
 
 EXACT_MAX = 2**53 - 1  # the largest whole number that JavaScript's numbers keep exactly: the fold has a twin there
 TIME_MAX_US = EXACT_MAX  # the year 2255

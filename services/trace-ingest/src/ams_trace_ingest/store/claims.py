@@ -6,6 +6,7 @@ import msgspec
 
 from ams_contracts.codec import encode
 from ams_trace_ingest.rollup import Claim
+from ams_trace_ingest.store.columns import array_literals
 from ams_trace_ingest.store.connections import Connection
 
 ClaimKey = tuple[str, str]
@@ -14,7 +15,7 @@ ClaimKey = tuple[str, str]
 # a row that is there is locked and given back; one that was not holds what it was made with
 _LOCK = """
 WITH locked AS (
-    INSERT INTO response_claims (project_id, response_id, claims) SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[])
+    INSERT INTO response_claims (project_id, response_id, claims) SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::jsonb[])
     ON CONFLICT (project_id, response_id) DO UPDATE SET claims = response_claims.claims
     RETURNING project_id, response_id, claims, xmax = 0 AS made
 )
@@ -45,7 +46,7 @@ async def lock(connection: Connection, wanted: Mapping[ClaimKey, Sequence[Claim]
         return {}
     keys = sorted(wanted)
     held: dict[ClaimKey, list[Claim]] = {}
-    rows = await connection.fetch(_LOCK, [key[0] for key in keys], [key[1] for key in keys], [_encoded(wanted[key]) for key in keys])
+    rows = await connection.fetch(_LOCK, *array_literals((*key, _encoded(wanted[key])) for key in keys))
     for project_id, response_id, text in rows:
         held[project_id, response_id] = [
             Claim(task_id=task, step_id=step, response_id=response_id, model=model, started_at_us=started, ended_at_us=ended)

@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from datetime import date
 
+from ams_trace_ingest.store.columns import array_literals
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 
 _KNOWN = """
 SELECT wanted.project_id, wanted.task_id, d.day, x.task_id IS NOT NULL
-FROM unnest($1::text[], $2::text[]) AS wanted (project_id, task_id)
+FROM unnest($1::text::text[], $2::text::text[]) AS wanted (project_id, task_id)
 LEFT JOIN task_days d ON d.project_id = wanted.project_id AND d.task_id = wanted.task_id
 LEFT JOIN deleted_tasks x ON x.project_id = wanted.project_id AND x.task_id = wanted.task_id
 WHERE d.day IS NOT NULL OR x.task_id IS NOT NULL
 """
 _CLAIM = """
-INSERT INTO task_days (project_id, task_id, day) SELECT * FROM unnest($1::text[], $2::text[], $3::date[])
+INSERT INTO task_days (project_id, task_id, day) SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::date[])
 ON CONFLICT DO NOTHING RETURNING project_id, task_id
 """
 _SHARE = "LOCK TABLE deleted_tasks IN ROW EXCLUSIVE MODE"
@@ -44,9 +45,7 @@ async def claim(connection: Connection, first_days: Mapping[TaskKey, date]) -> D
     await _look(connection, list(first_days), found)
     missing = sorted(key for key in first_days if key not in found.day and key not in found.deleted)
     if missing:
-        claimed = await connection.fetch(
-            _CLAIM, [key[0] for key in missing], [key[1] for key in missing], [first_days[key] for key in missing]
-        )
+        claimed = await connection.fetch(_CLAIM, *array_literals((*key, first_days[key].isoformat()) for key in missing))
         found.new = {(row[0], row[1]) for row in claimed}
         found.day.update((key, first_days[key]) for key in found.new)
         if len(found.new) < len(missing):  # the other projection was faster, just now
@@ -55,7 +54,7 @@ async def claim(connection: Connection, first_days: Mapping[TaskKey, date]) -> D
 
 
 async def _look(connection: Connection, keys: list[TaskKey], found: Days) -> None:
-    for project_id, task_id, day, deleted in await connection.fetch(_KNOWN, [key[0] for key in keys], [key[1] for key in keys]):
+    for project_id, task_id, day, deleted in await connection.fetch(_KNOWN, *array_literals(keys)):
         if day is not None:
             found.day[project_id, task_id] = day
         if deleted:

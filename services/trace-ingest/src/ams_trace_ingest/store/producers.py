@@ -6,6 +6,7 @@ from itertools import pairwise
 from asyncpg import Range
 from msgspec import Struct
 
+from ams_trace_ingest.store.columns import array_literals
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 
@@ -13,7 +14,7 @@ ProducerKey = tuple[str, str, str]
 """Project, task, instance."""
 
 _LOAD = """
-SELECT p.project_id, p.task_id, p.instance_id, p.seqs FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (project_id, task_id, instance_id)
+SELECT p.project_id, p.task_id, p.instance_id, p.seqs FROM unnest($1::text::text[], $2::text::text[], $3::text::text[]) AS wanted (project_id, task_id, instance_id)
 JOIN task_producers p ON p.project_id = wanted.project_id AND p.task_id = wanted.task_id AND p.instance_id = wanted.instance_id
 """
 _MERGE = """
@@ -50,7 +51,7 @@ async def load(connection: Connection, keys: Sequence[ProducerKey]) -> dict[Prod
     """The ranges that came before."""
     if not keys:
         return {}
-    rows = await connection.fetch(_LOAD, *[list(column) for column in zip(*keys, strict=True)])
+    rows = await connection.fetch(_LOAD, *array_literals(keys))
     return {(row[0], row[1], row[2]): [(piece.lower, piece.upper) for piece in row[3]] for row in rows}
 
 

@@ -13,7 +13,7 @@ from ams_contracts.fold import Progress, Stamp, StepState
 from ams_contracts.ids import Word
 from ams_contracts.tables import steps
 from ams_trace_ingest.rollup import DEPTH_MAX, STOP_TYPES, Counted, Node
-from ams_trace_ingest.store.columns import array_literal, names, upsert
+from ams_trace_ingest.store.columns import array_literal, array_literals, names, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows, execute_meanwhile
 from ams_trace_ingest.store.leaves import copy_new
 
@@ -22,7 +22,7 @@ UPSERT = upsert(steps)
 
 _ALL = ", ".join(f"s.{name}" for name in COLUMNS)
 _FEW = "s.project_id, s.task_id, s.step_id, s.parent_step_id, s.type, s.rest, s.cost_nusd, s.response_id, s.usage_wrapper"
-_WANTED = "unnest($1::text[], $2::text[], $3::text[], $4::date[]) AS wanted (project_id, task_id, step_id, day)"
+_WANTED = "unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::date[]) AS wanted (project_id, task_id, step_id, day)"
 _SAME = "s.project_id = wanted.project_id AND s.task_id = wanted.task_id AND s.day = wanted.day"
 _BY_ID = f"SELECT {_ALL} FROM {_WANTED} JOIN steps s ON {_SAME} AND s.step_id = wanted.step_id"
 _STOPS = "(" + ", ".join(f"'{kind}'" for kind in sorted(STOP_TYPES)) + ")"
@@ -383,5 +383,5 @@ async def delete(connection: Connection, project_id: str, task_id: str, day: dat
     return {row[0] for row in await connection.fetch(_DELETE, project_id, task_id, day) if row[0] is not None}
 
 
-def _columns(places: Sequence[StepPlace]) -> list[list[Any]]:
-    return [list(column) for column in zip(*places, strict=True)]
+def _columns(places: Sequence[StepPlace]) -> list[str]:
+    return array_literals((*key, day.isoformat()) for *key, day in places)

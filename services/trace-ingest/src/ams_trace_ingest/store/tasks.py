@@ -12,14 +12,14 @@ from ams_contracts.documents import Failure, Status, TaskDocument
 from ams_contracts.fold import Stamp, TaskState
 from ams_contracts.tables import tasks
 from ams_contracts.views import Task, usd
-from ams_trace_ingest.store.columns import array_literal, names, quoted, upsert
+from ams_trace_ingest.store.columns import array_literal, array_literals, names, quoted, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows
 
 COLUMNS = names(tasks)
 _FLAGS = COLUMNS.index("flags")
 _UPSERT = upsert(tasks)
 _SELECT = f"SELECT {', '.join(f't.{quoted(name)}' for name in COLUMNS)}"
-_LOCK = f"""{_SELECT} FROM unnest($1::text[], $2::text[]) AS wanted (project_id, task_id)
+_LOCK = f"""{_SELECT} FROM unnest($1::text::text[], $2::text::text[]) AS wanted (project_id, task_id)
 JOIN tasks t ON t.project_id = wanted.project_id AND t.task_id = wanted.task_id
 ORDER BY t.project_id, t.task_id FOR UPDATE OF t"""
 _DELETE = "DELETE FROM tasks WHERE project_id = $1 AND task_id = $2"
@@ -138,7 +138,7 @@ async def lock(connection: Connection, keys: Sequence[TaskKey]) -> dict[TaskKey,
     """The rows of these tasks, as many as there are, held until the transaction ends; taken in order of their keys."""
     if not keys:
         return {}
-    rows = [task_row(record) for record in await connection.fetch(_LOCK, [key[0] for key in keys], [key[1] for key in keys])]
+    rows = [task_row(record) for record in await connection.fetch(_LOCK, *array_literals(keys))]
     return {row.key: row for row in rows}
 
 
