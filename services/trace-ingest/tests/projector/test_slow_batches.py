@@ -16,7 +16,7 @@ class Overloaded(StepsProjection):
     slow_seconds = 0.1
 
     async def write(self, connection: Any, reader: Any, **options: Any) -> Any:
-        if reader.work.events > ROOM_EVENTS:
+        if reader.tally.events > ROOM_EVENTS:
             await connection.execute("SELECT pg_sleep(0.2), pg_terminate_backend(pg_backend_pid())")  # what a transaction timeout does
         return await super().write(connection, reader, **options)
 

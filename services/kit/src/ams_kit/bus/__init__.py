@@ -8,7 +8,7 @@ from ams_kit.bus.errors import LogUnavailableError, PositionMovedError, RecordTo
 from ams_kit.bus.log import Log
 from ams_kit.bus.partition import partition_of
 from ams_kit.bus.reader import OtherLogError, Reader
-from ams_kit.bus.records import LogRecord, Projection, Record, Stored
+from ams_kit.bus.records import LogRecord, Projection, Record, Slice, Stored
 from ams_kit.bus.tail import Tail
 from ams_kit.bus.topics import create_topics
 
@@ -28,6 +28,7 @@ __all__ = [
     "Reader",
     "Record",
     "RecordTooLargeError",
+    "Slice",
     "Stored",
     "Stretch",
     "Tail",

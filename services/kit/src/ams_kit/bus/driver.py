@@ -21,7 +21,7 @@ from msgspec import Struct
 from ams_kit.bus.alarms import Alarm
 from ams_kit.bus.errors import PositionMovedError
 from ams_kit.bus.offsets import log_facts, start_offsets
-from ams_kit.bus.records import LogRecord, Projection
+from ams_kit.bus.records import LogRecord, Projection, Slice
 from ams_kit.bus.standing import Recreated, where_to_go_on
 from ams_kit.telemetry.metrics import CONSUMER_EVENTS, LOG_RECORDS_LOST
 
@@ -167,10 +167,11 @@ class Driver(ConsumerRebalanceListener):
 
     async def take(self, records: Sequence[RawRecord]) -> None:
         """Apply what continues our position; seek back to what could not be applied. Never raises: FastStream would go on with the next records."""
+        batches = {TopicPartition(*tp): list(group) for tp, group in groupby(records, attrgetter("topic", "partition"))}
+        await self._advance_together({tp: batch for tp, batch in batches.items() if self._continues(tp, batch)})
         failed = False
-        for tp, group in groupby(records, attrgetter("topic", "partition")):
-            partition, batch = TopicPartition(*tp), list(group)
-            if not self.owns(partition):
+        for partition, batch in batches.items():
+            if not batch or not self.owns(partition):
                 continue
             if failed:  # Postgres is away: one attempt per poll, the others go back untried
                 self._seek_back(partition, batch[0].offset)
@@ -182,6 +183,38 @@ class Driver(ConsumerRebalanceListener):
             except Exception as error:  # noqa: BLE001  a bug, Postgres away, the log away: never skip, never bury
                 failed = True
                 self._failed(partition, batch[0].offset, error)
+
+    def _continues(self, tp: TopicPartition, batch: list[RawRecord]) -> bool:
+        standing = self.standings.get(tp)
+        return self.owns(tp) and standing is not None and standing.next_offset == batch[0].offset and tp not in self.setbacks
+
+    async def _advance_together(self, batches: dict[TopicPartition, list[RawRecord]]) -> None:
+        """Apply what a poll brought of several partitions at once, and empty those batches; what is left is for ``_advance``."""
+        if len(batches) < 2:  # noqa: PLR2004  one is none together
+            return
+        async with self._busy:
+            slices = [
+                Slice(tp.partition, [_record(record) for record in batch], self.standings[tp].fence)
+                for tp, batch in batches.items()
+                if self.owns(tp) and tp in self.standings
+            ]
+            try:
+                applied = await self._projection.apply_together(self._topic, slices)
+            except Exception as error:  # noqa: BLE001  the same as in ``take``
+                for tp, batch in batches.items():
+                    self._failed(tp, batch[0].offset, error)
+                    batch.clear()
+                return
+            for number, position in applied.items():
+                tp = TopicPartition(self._topic, number)
+                self._moved_to(tp, batches[tp], position)
+                batches[tp].clear()
+
+    def _moved_to(self, tp: TopicPartition, batch: list[RawRecord], position: int) -> None:
+        self._count("batch")
+        if self.owns(tp):
+            self.standings[tp] = Standing(position, batch[-1].offset + 1, batch[-1].timestamp)
+            self.last_known[tp] = batch[-1].offset + 1
 
     async def _advance(self, tp: TopicPartition, batch: list[RawRecord]) -> None:
         standing = self.standings.get(tp)
@@ -198,10 +231,7 @@ class Driver(ConsumerRebalanceListener):
             self.standings.pop(tp, None)
             await self._find_positions([tp])
             return
-        self._count("batch")
-        if self.owns(tp):
-            self.standings[tp] = Standing(position, batch[-1].offset + 1, batch[-1].timestamp)
-            self.last_known[tp] = batch[-1].offset + 1
+        self._moved_to(tp, batch, position)
 
     async def _mind_the_gap(self, tp: TopicPartition, standing: Standing) -> None:
         """Markers and compaction leave gaps, and so does retention, of which the client says nothing: only the log's start tells."""

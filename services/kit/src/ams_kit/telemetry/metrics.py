@@ -28,6 +28,11 @@ CONSUMER_EVENTS = Counter(
     "ams_consumer_events_total", "What a consumer went through: batch, gap, moved, retry, positioned.", ["projection", "kind"]
 )
 PROJECT_SECONDS = Histogram("ams_project_seconds", "Time of one projected batch of records.", ["projection"])
+APPLIED_APART = Counter(
+    "ams_project_apart_total",
+    "Times that partitions could not be projected in one transaction and were one by one, by error.",
+    ["projection", "error"],
+)
 TASK_HINTS_LOST = Counter("ams_task_hints_lost_total", "Changes of tasks that live lists were not told of; they are told again.")
 STEPS_LOST = Counter("ams_steps_lost_total", "Steps that were declared lost for want of a heartbeat.")
 QUERY_SECONDS = Histogram("ams_query_seconds", "Time of one snapshot of the traces database, its queries included.")

@@ -1,9 +1,10 @@
 """A projection that keeps the port's promise with nothing but SQLite: rows and position in one transaction, durable over ``kill -9``."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
-from ams_kit.bus import LogRecord, PositionMovedError, Stored
+from ams_kit.bus import LogRecord, PositionMovedError, Slice, Stored
 
 SCHEMA = """
 create table if not exists positions(topic text, partition int, next_offset int not null, last_timestamp_ms int not null, primary key(topic, partition));
@@ -32,6 +33,15 @@ class Ledger:
             raise self.away
         rows = self._connection.execute("select partition, next_offset, last_timestamp_ms from positions where topic = ?", (topic,))
         return {partition: Stored(next_offset, timestamp) for partition, next_offset, timestamp in rows if partition in partitions}
+
+    async def apply_together(self, topic: str, slices: Sequence[Slice]) -> dict[int, int]:
+        applied: dict[int, int] = {}
+        for one in slices:
+            try:
+                applied[one.partition] = await self.apply(topic, one.partition, one.records, one.expected)
+            except Exception:  # noqa: BLE001  whatever it is: the rest is applied alone, and tells
+                break
+        return applied
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
         self.calls += 1

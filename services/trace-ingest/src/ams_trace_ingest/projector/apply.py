@@ -48,7 +48,7 @@ class StepsProjection(TransactionalProjection):
         return StepsReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
 
     async def write(
-        self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str, meanwhile: Callable[[], None]
+        self, connection: Connection, reader: ReaderBase, *, generation: str, meanwhile: Callable[[], None]
     ) -> Callable[[], None]:
         work = reader.work
         gone: dict[ClaimKey, set[str]] = {}
@@ -59,7 +59,8 @@ class StepsProjection(TransactionalProjection):
             deleted = [key for key, task in work.tasks.items() if task.deleted_by is not None]
             for key in deleted:
                 await _delete(connection, work.tasks[key], gone)
-                work.ignored["deleted"] += work.tasks.pop(key).events - 1
+                task = work.tasks.pop(key)
+                work.tally_of(task).ignored["deleted"] += task.events - 1
             failpoint("after_deletions")
             await _join_steps(connection, work.tasks)
             failpoint("after_steps")
@@ -68,7 +69,7 @@ class StepsProjection(TransactionalProjection):
             failpoint("after_rules")
             steps_days = {task.day for task in work.tasks.values() if task.day is not None}
             direct = reader.direct and await self.leaves.all_there(connection, generation, "steps", steps_days)
-            rows = await _write_steps_and_tasks(connection, work, partition, meanwhile, direct=direct)
+            rows = await _write_steps_and_tasks(connection, work, meanwhile, direct=direct)
             await producers.merge(connection, delivered)
             failpoint("after_producers")
         agents_seen = await self._write_agents(connection, work, generation)
@@ -161,17 +162,16 @@ async def _deliveries(connection: Connection, work: Work) -> dict[producers.Prod
         work.tasks[key[0], key[1]].scores += len(new.intersection(sent.scores))
         work.tasks[key[0], key[1]].duplicates += sent.duplicates
     for task in work.tasks.values():
-        work.duplicates += task.duplicates
+        tally = work.tally_of(task)
+        tally.duplicates += task.duplicates
         if task.conflicts:
-            work.ignored["conflict"] += task.conflicts
+            tally.ignored["conflict"] += task.conflicts
         if task.scores:
-            work.ignored["scores"] += task.scores
+            tally.ignored["scores"] += task.scores
     return delivered
 
 
-async def _write_steps_and_tasks(
-    connection: Connection, work: Work, partition: int, meanwhile: Callable[[], None], *, direct: bool
-) -> list[TaskRow]:
+async def _write_steps_and_tasks(connection: Connection, work: Work, meanwhile: Callable[[], None], *, direct: bool) -> list[TaskRow]:
     failpoint("before_copy")
     inserts: list[tuple[Any, ...]] = []
     step_rows: list[tuple[Any, ...]] = []
@@ -197,7 +197,7 @@ async def _write_steps_and_tasks(
     rootless: list[TaskWork] = []
 
     def show() -> None:
-        rows.extend(_show(task, partition, rootless) for task in work.tasks.values())
+        rows.extend(_show(task, rootless) for task in work.tasks.values())
         meanwhile()
 
     if inserts:
@@ -214,10 +214,10 @@ async def _write_steps_and_tasks(
     return rows
 
 
-def _show(task: TaskWork, partition: int, rootless: list[TaskWork]) -> TaskRow:
+def _show(task: TaskWork, rootless: list[TaskWork]) -> TaskRow:
     """The task's row after the batch. Those whose root is to be looked for are put on the list."""
     if task.row is None:
-        task.row = _new_row(task, partition)
+        task.row = _new_row(task)
     row = task.row
     add_totals(row, task)
     if task.events:
@@ -279,10 +279,10 @@ def _sank(root: StepWork) -> bool:
     )
 
 
-def _new_row(task: TaskWork, partition: int) -> TaskRow:
+def _new_row(task: TaskWork) -> TaskRow:
     project_id, task_id = task.key
     return TaskRow(
-        project_id=project_id, task_id=task_id, day=task.day or EPOCH, partition=partition, first_offset=task.first_offset, last_offset=task.last_offset,
+        project_id=project_id, task_id=task_id, day=task.day or EPOCH, partition=task.partition, first_offset=task.first_offset, last_offset=task.last_offset,
         seen_at_us=task.seen_at_us, heartbeats=False, document=None, stamp_phase=None, stamp_at_us=None, stamp_seq=None, stamp_event_id=None,
         root_step_id=None, name="", kind="task", agent=None, status="running", started_at_us=None, ended_at_us=None, duration_us=None,
         conversation_id=None, user_id=None, environment=None, tags="{}", parent_task_id=None, preview=None, error_type=None, error_message=None, flags=[],

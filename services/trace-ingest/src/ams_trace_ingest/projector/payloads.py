@@ -14,7 +14,7 @@ from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.reading import Buried, ReaderBase
-from ams_trace_ingest.projector.transaction import TransactionalProjection
+from ams_trace_ingest.projector.transaction import NotTogetherError, TransactionalProjection
 from ams_trace_ingest.projector.working import TaskWork
 from ams_trace_ingest.store import days, payloads, producers
 from ams_trace_ingest.store.connections import Connection
@@ -87,7 +87,6 @@ class PayloadsProjection(TransactionalProjection):
         connection: Connection,
         reader: ReaderBase,
         *,
-        partition: int,  # noqa: ARG002  the frame's signature
         generation: str,
         meanwhile: Callable[[], None],
     ) -> Callable[[], None]:
@@ -104,10 +103,13 @@ class PayloadsProjection(TransactionalProjection):
                 direct = reader.direct and await self.leaves.all_there(connection, generation, "step_payloads", {row[_DAY] for row in rows})
                 if direct:
                     await payloads.insert(connection, rows, meanwhile)
+                elif len(work.tallies) > 1:
+                    raise NotTogetherError
                 else:
-                    work.duplicates += await payloads.write(connection, rows, meanwhile)
+                    reader.tally.duplicates += await payloads.write(connection, rows, meanwhile)
             failpoint("after_copy")
-            work.duplicates += sum(task.duplicates for task in work.tasks.values())
+            for task in work.tasks.values():
+                work.tally_of(task).duplicates += task.duplicates
             delivered = {(*key, instance_id): sent for key, task in work.tasks.items() for instance_id, sent in task.producers.items()}
             await producers.merge(connection, delivered)
             failpoint("after_producers")

@@ -26,7 +26,7 @@ from ams_contracts.events import (
 from ams_contracts.fold import fold, fold_task
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.normalise import ATTEMPTS_MAX, COST_MAX_NUSD, DURATION_MAX_US, checked_step, checked_task, mend
-from ams_trace_ingest.projector.working import StepWork, TaskWork, Work
+from ams_trace_ingest.projector.working import StepWork, Tally, TaskWork, Work
 from ams_trace_ingest.store.dead_letters import WHOLE_RECORD, DeadLetter
 from ams_trace_ingest.store.producers import Delivered
 
@@ -41,12 +41,17 @@ Buried = Mapping[tuple[int, int], tuple[str, str]]
 _NOTHING_BURIED: Buried = {}
 
 
+class TwoPartitionsError(Exception):
+    """Records of one task lie in two partitions: somebody else than intake has written them. They are applied partition by partition."""
+
+
 class ReaderBase:
     """What the readers of both topics share: records in, batches and dead letters out."""
 
     def __init__(self, projection: str, now_us: int, *, buried: Buried = _NOTHING_BURIED, events_max: int | None = None) -> None:
         """``buried`` become dead letters; after ``events_max`` others the rest is left alone (both are for the search of a bad one)."""
         self.work = Work()
+        self.tally = Tally()  # of the partition that is being read
         self.direct = False  # whether rows that seem new may go where a repeated one is refused
         self._projection = projection
         self._now_us = now_us
@@ -65,25 +70,26 @@ class ReaderBase:
         return us if 0 < us < self._now_us + DAY_US else self._now_us
 
     def _read(self, record: LogRecord) -> None:
+        tally = self.tally = self.work.tally(record.partition)
         try:
             _check_version(record)
             mended, replaced = (record.value, frozenset[int]()) if record.value is None else mend(record.value)
             decoded = decode_batch(mended)
             batch = decoded.batch
         except MalformedError as error:
-            self.work.events += 1
+            tally.events += 1
             self._bury_record(record, error)
             return
         for reject in decoded.rejects:
-            self.work.events += 1
+            tally.events += 1
             self._bury(record, batch, reject)
         if not self._buried and self._left is None and not replaced and self.take_all(record, batch):
-            self.work.events += len(batch.events)
+            tally.events += len(batch.events)
             return
         for index, event in zip(decoded.indexes, batch.events, strict=True):
             if self._left == 0:
                 return
-            self.work.events += 1
+            tally.events += 1
             if self._buried and (why := self._buried.get((record.offset, index))):
                 self._bury(record, batch, Reject(index, *why, encode(event)))
                 continue
@@ -110,6 +116,7 @@ class ReaderBase:
         raise NotImplementedError
 
     def _bury_record(self, record: LogRecord, error: MalformedError) -> None:
+        self.tally.dead += 1
         self.work.letters.append(
             DeadLetter(
                 topic=record.topic, partition=record.partition, offset=record.offset, index=WHOLE_RECORD, projection=self._projection,
@@ -126,6 +133,7 @@ class ReaderBase:
             encode(batch.producer),
             reject.raw,
         )
+        self.tally.dead += 1
         self.work.letters.append(
             DeadLetter(
                 topic=record.topic, partition=record.partition, offset=record.offset, index=reject.index, projection=self._projection,
@@ -135,11 +143,17 @@ class ReaderBase:
         )  # fmt: skip
 
     def task_work(self, record: LogRecord, batch: Batch) -> TaskWork:
-        """The work of the batch's task, which has one."""
+        """The work of the batch's task, which has one.
+
+        Raises:
+            TwoPartitionsError: The task is in two of the partitions that are read together, which intake never does.
+        """
         key = (batch.project_id, batch.task_id or "")
         work = self.work.tasks.get(key)
         if work is None:
-            work = self.work.tasks[key] = TaskWork(key, record.offset, self.seen_at_us(record))
+            work = self.work.tasks[key] = TaskWork(key, record.partition, record.offset, self.seen_at_us(record))
+        elif work.partition != record.partition:
+            raise TwoPartitionsError(key)
         elif work.last_offset != record.offset:
             work.last_offset = record.offset
             work.seen_at_us = self.seen_at_us(record)

@@ -295,7 +295,7 @@ class Rules:
         foreign = sorted({key for key, _ in flipped if key not in self._tasks})
         if foreign:
             for key, row in (await tasks_table.lock(self._connection, foreign)).items():
-                task = self._tasks[key] = TaskWork(key, row.first_offset, row.seen_at_us)
+                task = self._tasks[key] = TaskWork(key, row.partition, row.first_offset, row.seen_at_us)
                 task.row, task.day = row, row.day
         await self._take_in([(key, step_id) for key, step_id in flipped if key in self._tasks and step_id not in self._tasks[key].steps])
         for (key, step_id), shadowed in flipped.items():

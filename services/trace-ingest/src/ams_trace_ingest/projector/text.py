@@ -6,7 +6,7 @@ and lets the others go first: search is behind for a while when much comes at on
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from ams_contracts.codec import MalformedError, Reject
 from ams_contracts.documents import Slot, StepDocument
 from ams_contracts.events import Batch, PayloadStored, StepEnded, StepRecorded
 from ams_contracts.words import unescaped, words_of
-from ams_kit.bus import LogRecord
+from ams_kit.bus import LogRecord, Slice
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.reading import Buried, ReaderBase
@@ -72,7 +72,7 @@ class TextReader(ReaderBase):
             isinstance(event, StepEnded | StepRecorded) or (isinstance(event, PayloadStored) and event.slot in INDEXED_SLOTS)
         )
         if not indexed:
-            self.work.ignored["no_text"] += 1
+            self.tally.ignored["no_text"] += 1
             return None
         slot, said = (event.slot.value, _said(event)) if isinstance(event, PayloadStored) else (NAME, _told(event.step))
         work = self.task_work(record, batch)
@@ -86,13 +86,13 @@ class TextReader(ReaderBase):
         return None
 
     def _bury_record(self, record: LogRecord, error: MalformedError) -> None:  # noqa: ARG002  the base's signature
-        self.work.ignored["unreadable"] += 1
+        self.tally.ignored["unreadable"] += 1
 
     def _bury(self, record: LogRecord, batch: Batch, reject: Reject) -> None:
         if (record.offset, reject.index) in self._buried:
             super()._bury(record, batch, reject)
         else:
-            self.work.ignored["unreadable"] += 1
+            self.tally.ignored["unreadable"] += 1
 
 
 def _said(payload: PayloadStored) -> str:
@@ -135,6 +135,9 @@ class TextProjection(TransactionalProjection):
         finally:
             self._turn.worked(time.monotonic() - began)
 
+    async def apply_together(self, topic: str, slices: Sequence[Slice]) -> dict[int, int]:  # noqa: ARG002  the port's signature
+        return {}  # it takes its turn partition by partition
+
     def reader(self, *, buried: Buried, events_max: int | None) -> TextReader:
         return TextReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
 
@@ -143,8 +146,7 @@ class TextProjection(TransactionalProjection):
         connection: Connection,
         reader: ReaderBase,
         *,
-        partition: int,  # noqa: ARG002  the frame's signature
-        generation: str,  # noqa: ARG002  the same
+        generation: str,  # noqa: ARG002  the frame's signature
         meanwhile: Callable[[], None],  # noqa: ARG002  the same; nothing is read ahead here, for nothing is in a hurry
     ) -> Callable[[], None]:
         work = reader.work
@@ -159,7 +161,7 @@ class TextProjection(TransactionalProjection):
             ]
             failpoint("before_copy")
             if rows:
-                work.duplicates += await text.write(connection, rows)
+                reader.tally.duplicates += await text.write(connection, rows)
             failpoint("after_copy")
-            work.duplicates += sum(task.duplicates for task in work.tasks.values())
+            reader.tally.duplicates += sum(task.duplicates for task in work.tasks.values())
         return lambda: None

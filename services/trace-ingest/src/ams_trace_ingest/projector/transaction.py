@@ -1,19 +1,27 @@
-"""One transaction a batch, and the search for what Postgres refuses."""
+"""One transaction a batch, or one for what several partitions brought at once (ADR 0034), and the search for what Postgres refuses."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 
 import asyncpg
 
 from ams_contracts.codec import MalformedError, decode_batch
 from ams_contracts.ids import INT64_MAX
-from ams_kit.bus import LogRecord, Stored
-from ams_kit.telemetry.metrics import EVENTS_ACCOUNTED, EVENTS_DEAD, EVENTS_DUPLICATE, EVENTS_IGNORED, EVENTS_PROJECTED, PROJECT_SECONDS
+from ams_kit.bus import LogRecord, PositionMovedError, Slice, Stored
+from ams_kit.telemetry.metrics import (
+    APPLIED_APART,
+    EVENTS_ACCOUNTED,
+    EVENTS_DEAD,
+    EVENTS_DUPLICATE,
+    EVENTS_IGNORED,
+    EVENTS_PROJECTED,
+    PROJECT_SECONDS,
+)
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.normalise import mend
-from ams_trace_ingest.projector.reading import Buried, ReaderBase
+from ams_trace_ingest.projector.reading import Buried, ReaderBase, TwoPartitionsError
 from ams_trace_ingest.projector.working import Work
 from ams_trace_ingest.store import dead_letters, positions
 from ams_trace_ingest.store.connections import Connection, UnencodableError, set_generation
@@ -46,6 +54,29 @@ def split(records: list[LogRecord], records_max: int) -> list[list[LogRecord]]:
     return chunks
 
 
+def packed(slices: Iterable[Slice]) -> list[list[Slice]]:
+    """Slices that one transaction each may take: of several partitions, and of not much more than ``CHUNK_BYTES_MAX``.
+
+    Those that fill one by themselves are left out.
+    """
+    packs: list[list[Slice]] = []
+    room = 0
+    for one in slices:
+        size = sum(len(record.value or b"") for record in one.records)
+        if size >= CHUNK_BYTES_MAX:
+            continue
+        if room <= 0:
+            packs.append([])
+            room = CHUNK_BYTES_MAX
+        packs[-1].append(one)
+        room -= size
+    return [pack for pack in packs if len(pack) > 1]
+
+
+class NotTogetherError(Exception):
+    """What is to be written can only be counted partition by partition."""
+
+
 class _TrialOverError(Exception):
     """Raised to roll a trial back."""
 
@@ -67,6 +98,7 @@ class TransactionalProjection:
         self._pool = pool
         self._now_us = now_us
         self._records_max: dict[int, int] = {}
+        self._apart = 0  # polls whose partitions are not applied together
         self._careful: dict[int, int] = {}  # partition -> batches for which nothing is believed to be new
         self.leaves = Leaves()
         self.trusting = True  # what seems new is written as new
@@ -76,19 +108,21 @@ class TransactionalProjection:
         raise NotImplementedError
 
     async def write(
-        self, connection: Connection, reader: ReaderBase, *, partition: int, generation: str, meanwhile: Callable[[], None]
+        self, connection: Connection, reader: ReaderBase, *, generation: str, meanwhile: Callable[[], None]
     ) -> Callable[[], None]:
-        """Write what the reader has read, within the transaction that holds the position.
+        """Write what the reader has read, within the transaction that holds the positions of its partitions.
 
         Args:
             connection: In the transaction.
             reader: Has read.
-            partition: Of the records.
             generation: Of the tables.
             meanwhile: Work for this process, to be called once while Postgres is busy.
 
         Returns:
             What to do once it is committed.
+
+        Raises:
+            NotTogetherError: It has read several partitions, and they have to be written one by one.
         """
         raise NotImplementedError
 
@@ -124,6 +158,39 @@ class TransactionalProjection:
         self._records_max.pop(partition, None)
         return position
 
+    async def apply_together(self, topic: str, slices: Sequence[Slice]) -> dict[int, int]:  # noqa: ARG002  the port's signature; records know their topic
+        applied: dict[int, int] = {}
+        if not self.trusting or self._apart:
+            self._apart = max(0, self._apart - 1)
+            return applied
+        packs = packed(one for one in slices if one.partition not in self._careful and one.partition not in self._records_max)
+        ahead: list[ReaderBase] = []
+        began = time.monotonic()
+        try:
+            for pack, following in zip_longest(packs, packs[1:], fillvalue=None):
+                if pack is None:
+                    break
+                reader = ahead.pop() if ahead else self._read_pack(pack)
+                reader.direct = True
+                began = time.monotonic()
+
+                def read_ahead(following: list[Slice] | None = following) -> None:
+                    if following is not None and not ahead:
+                        ahead.append(self._read_pack(following))
+
+                applied.update(await self._transact(pack, reader, meanwhile=read_ahead))
+        except Exception as error:
+            slow = _is_timeout(error) or time.monotonic() - began > self.slow_seconds
+            if not slow and not _is_of_one(error):
+                raise
+            if slow:
+                self._apart = CAREFUL_BATCHES
+            APPLIED_APART.labels(self.projection, type(error).__name__).inc()
+        return applied
+
+    def _read_pack(self, pack: list[Slice]) -> ReaderBase:
+        return self._read([record for one in pack for record in one.records if record.offset >= one.expected], {})
+
     async def _apply(
         self,
         records: list[LogRecord],
@@ -135,7 +202,7 @@ class TransactionalProjection:
         reader = reader or self._read(records, {})
         reader.direct = self.trusting and partition not in self._careful
         try:
-            position = await self._transact(records, expected, reader, meanwhile=meanwhile)
+            position = await self._transact_one(records, expected, reader, meanwhile=meanwhile)
         except _NOT_NEW:
             if not reader.direct:
                 raise
@@ -147,7 +214,7 @@ class TransactionalProjection:
                 raise
             if len(records) == 1:
                 buried = await self._find_bad(records[0], expected, error)
-                return await self._transact(records, expected, self._read(records, buried))
+                return await self._transact_one(records, expected, self._read(records, buried))
         else:
             self._grow_bold(partition)
             return position
@@ -188,7 +255,7 @@ class TransactionalProjection:
 
     async def _try(self, record: LogRecord, expected: int, buried: Buried, events_max: int | None) -> Exception | None:
         try:
-            await self._transact([record], expected, self._read([record], buried, events_max), trial=True)
+            await self._transact_one([record], expected, self._read([record], buried, events_max), trial=True)
         except (asyncpg.PostgresError, UnencodableError) as error:
             if not is_data_error(error):
                 raise
@@ -197,7 +264,7 @@ class TransactionalProjection:
             pass
         return None
 
-    async def _transact(
+    async def _transact_one(
         self,
         records: list[LogRecord],
         expected: int,
@@ -206,40 +273,50 @@ class TransactionalProjection:
         meanwhile: Callable[[], None] = nothing,
         trial: bool = False,
     ) -> int:
+        one = Slice(records[0].partition, records, expected)
+        return (await self._transact([one], reader, meanwhile=meanwhile, trial=trial))[one.partition]
+
+    async def _transact(
+        self, slices: Sequence[Slice], reader: ReaderBase, *, meanwhile: Callable[[], None] = nothing, trial: bool = False
+    ) -> dict[int, int]:
         started = time.perf_counter()
-        last = records[-1]
-        topic, partition, work = last.topic, last.partition, reader.work
+        topic, work = slices[0].records[-1].topic, reader.work
         failpoint("before_begin")
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
             async with connection.transaction():
                 generation = await set_generation(connection)
-                before = await positions.lock(connection, self.projection, topic, partition, expected)
+                before = await positions.lock(connection, self.projection, topic, {one.partition: one.expected for one in slices})
                 failpoint("after_lock")
-                committed = await self.write(connection, reader, partition=partition, generation=generation, meanwhile=meanwhile)
+                committed = await self.write(connection, reader, generation=generation, meanwhile=meanwhile)
                 if work.letters:
                     await dead_letters.insert(connection, work.letters)
                     failpoint("after_letters")
-                account = before.plus(work.account())
-                stored = Stored(last.offset + 1, last.timestamp_ms)
-                await positions.move(connection, self.projection, topic, partition, stored, account=account)
+                moves: dict[int, tuple[Stored, positions.Account]] = {}
+                for one in slices:
+                    last = one.records[-1]
+                    account = before[one.partition].plus(work.tally(one.partition).account())
+                    moves[one.partition] = (Stored(last.offset + 1, last.timestamp_ms), account)
+                await positions.move(connection, self.projection, topic, moves)
                 failpoint("after_move")
                 if trial:
                     raise _TrialOverError
             failpoint("after_commit")
         committed()
         self._count(work)
-        show_account(self.projection, topic, partition, account)
+        for partition, (_, account) in moves.items():
+            show_account(self.projection, topic, partition, account)
         PROJECT_SECONDS.labels(self.projection).observe(time.perf_counter() - started)
-        return last.offset + 1
+        return {partition: stored.next_offset for partition, (stored, _) in moves.items()}
 
     def _count(self, work: Work) -> None:
         for letter in work.letters:
             EVENTS_DEAD.labels(self.projection, letter.reason).inc()
-        for reason, count in work.ignored.items():
-            EVENTS_IGNORED.labels(self.projection, reason).inc(count)
-        if work.duplicates:
-            EVENTS_DUPLICATE.labels(self.projection).inc(work.duplicates)
-        EVENTS_PROJECTED.labels(self.projection).inc(max(0, work.account().projected))
+        for tally in work.tallies.values():
+            for reason, count in tally.ignored.items():
+                EVENTS_IGNORED.labels(self.projection, reason).inc(count)
+            if tally.duplicates:
+                EVENTS_DUPLICATE.labels(self.projection).inc(tally.duplicates)
+            EVENTS_PROJECTED.labels(self.projection).inc(max(0, tally.account().projected))
 
 
 def show_account(projection: str, topic: str, partition: int, account: positions.Account) -> None:
@@ -255,6 +332,11 @@ def is_data_error(error: Exception) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return (getattr(error, "sqlstate", None) or "")[:2] in DATA_ERROR_CLASSES
     return isinstance(error, UnencodableError)
+
+
+def _is_of_one(error: Exception) -> bool:
+    """Whether one of several partitions is at fault, so that the others can be applied without it."""
+    return is_data_error(error) or isinstance(error, (*_NOT_NEW, PositionMovedError, NotTogetherError, TwoPartitionsError))
 
 
 def _is_timeout(error: Exception) -> bool:

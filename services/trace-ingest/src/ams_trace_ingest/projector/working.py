@@ -105,11 +105,12 @@ class TaskWork:
 
     __slots__ = (
         "conflicts", "day", "deleted_at_us", "deleted_by", "duplicates", "events", "first_offset", "first_seen_us", "heartbeats", "key", "last_event_at_us",
-        "last_offset", "producers", "row", "scores", "seen_at_us", "state", "steps",
+        "last_offset", "partition", "producers", "row", "scores", "seen_at_us", "state", "steps",
     )  # fmt: skip
 
-    def __init__(self, key: TaskKey, offset: int, seen_at_us: int) -> None:
+    def __init__(self, key: TaskKey, partition: int, offset: int, seen_at_us: int) -> None:
         self.key = key
+        self.partition = partition
         self.first_offset = self.last_offset = offset
         self.first_seen_us = self.seen_at_us = seen_at_us
         self.last_event_at_us = 0
@@ -127,27 +128,49 @@ class TaskWork:
         self.row: TaskRow | None = None
 
 
+class Tally:
+    """What becomes of the events of one partition: all = projected + duplicates + ignored + dead."""
+
+    __slots__ = ("dead", "duplicates", "events", "ignored")
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.duplicates = 0
+        self.dead = 0
+        self.ignored: Counter[str] = Counter()
+
+    def account(self) -> Account:
+        """Once the work is done."""
+        ignored = dict(self.ignored)
+        return Account(self.events - self.duplicates - self.dead - sum(ignored.values()), self.duplicates, self.dead, ignored)
+
+
 class Work:
-    """Everything that a batch of records changes, and the account of its events: all = projected + duplicates + ignored + letters."""
+    """Everything that records change, and what becomes of their events by partition."""
 
     def __init__(self) -> None:
         self.tasks: dict[TaskKey, TaskWork] = {}
         self.registrations: dict[AgentKey, AgentRegistered] = {}
         self.agents_seen: dict[AgentKey, int] = {}
         self.letters: list[DeadLetter] = []
-        self.events = 0
-        self.duplicates = 0
-        self.ignored: Counter[str] = Counter()
+        self.tallies: dict[int, Tally] = {}
+
+    def tally(self, partition: int) -> Tally:
+        """The partition's."""
+        tally = self.tallies.get(partition)
+        if tally is None:
+            tally = self.tallies[partition] = Tally()
+        return tally
+
+    def tally_of(self, task: "TaskWork") -> Tally:
+        """Of the task's partition."""
+        return self.tally(task.partition)
 
     def ignore_deleted(self, keys: set[TaskKey]) -> None:
-        """Drop what the batch says of tasks that were deleted before."""
+        """Drop what the records say of tasks that were deleted before."""
         for key in keys:
-            self.ignored["deleted"] += self.tasks.pop(key).events
-
-    def account(self) -> Account:
-        """What became of the events, once the work is done."""
-        dead, ignored = len(self.letters), dict(self.ignored)
-        return Account(self.events - self.duplicates - dead - sum(ignored.values()), self.duplicates, dead, ignored)
+            task = self.tasks.pop(key)
+            self.tally_of(task).ignored["deleted"] += task.events
 
     @property
     def deletes(self) -> bool:

@@ -11,7 +11,10 @@ from ams_trace_ingest.store.connections import Connection
 _LOAD = 'SELECT "partition", next_offset, last_timestamp_ms FROM positions WHERE projection = $1 AND topic = $2 AND "partition" = ANY($3::int[])'
 _ACCOUNTS = 'SELECT "partition", projected, duplicate, dead, ignored FROM positions WHERE projection = $1 AND topic = $2 AND "partition" = ANY($3::int[])'
 _MAKE = 'INSERT INTO positions (projection, topic, "partition", next_offset, last_timestamp_ms) VALUES ($1, $2, $3, 0, 0) ON CONFLICT DO NOTHING'
-_LOCK = 'SELECT next_offset, projected, duplicate, dead, ignored FROM positions WHERE projection = $1 AND topic = $2 AND "partition" = $3 FOR UPDATE'
+_LOCK = """
+SELECT "partition", next_offset, projected, duplicate, dead, ignored FROM positions
+WHERE projection = $1 AND topic = $2 AND "partition" = ANY($3::int[]) ORDER BY "partition" FOR UPDATE
+"""
 _MOVE = """
 UPDATE positions SET next_offset = $4, last_timestamp_ms = $5, projected = $6, duplicate = $7, dead = $8, ignored = $9
 WHERE projection = $1 AND topic = $2 AND "partition" = $3
@@ -63,28 +66,41 @@ def _account(row: Sequence[object]) -> Account:
     return Account(int(str(projected)), int(str(duplicate)), int(str(dead)), _reasons.decode(str(ignored)))
 
 
-async def lock(connection: Connection, projection: str, topic: str, partition: int, expected: int) -> Account:
-    """Hold the position until the transaction ends: whoever holds it is the partition's only writer.
+async def lock(connection: Connection, projection: str, topic: str, expected: Mapping[int, int]) -> dict[int, Account]:
+    """Hold the positions until the transaction ends: whoever holds them is the partitions' only writer.
+
+    Args:
+        connection: In a transaction.
+        projection: Its name.
+        topic: Its name.
+        expected: The positions by partition.
 
     Returns:
-        The account of the events before it.
+        The accounts of the events before them.
 
     Raises:
-        PositionMovedError: It is not ``expected``: somebody else has written.
+        PositionMovedError: One is not as expected: somebody else has written.
     """
-    stored = await connection.fetchrow(_LOCK, projection, topic, partition)
-    if stored is None:
-        await connection.execute(_MAKE, projection, topic, partition)
-        stored = await connection.fetchrow(_LOCK, projection, topic, partition)
-    if stored is None or stored[0] != expected:
-        raise PositionMovedError(int(stored[0]) if stored is not None else 0)
-    return _account(stored[1:])
+    partitions = sorted(expected)
+    rows = await connection.fetch(_LOCK, projection, topic, partitions)
+    if len(rows) < len(partitions):
+        await connection.executemany(_MAKE, [(projection, topic, partition) for partition in partitions])
+        rows = await connection.fetch(_LOCK, projection, topic, partitions)
+    for partition, next_offset, *_ in rows:
+        if next_offset != expected[partition]:
+            raise PositionMovedError(int(next_offset))
+    return {partition: _account(account) for partition, _, *account in rows}
 
 
-async def move(connection: Connection, projection: str, topic: str, partition: int, stored: Stored, *, account: Account) -> None:
-    """Set the locked position, and the account of all events before it."""
-    ignored = msgspec.json.encode(account.ignored).decode()
-    await connection.execute(
-        _MOVE, projection, topic, partition, stored.next_offset, stored.last_timestamp_ms,
-        account.projected, account.duplicate, account.dead, ignored,
+async def move(connection: Connection, projection: str, topic: str, moves: Mapping[int, tuple[Stored, Account]]) -> None:
+    """Set locked positions, and the accounts of all events before them."""
+    await connection.executemany(
+        _MOVE,
+        [
+            (
+                projection, topic, partition, stored.next_offset, stored.last_timestamp_ms,
+                account.projected, account.duplicate, account.dead, msgspec.json.encode(account.ignored).decode(),
+            )
+            for partition, (stored, account) in moves.items()
+        ],
     )  # fmt: skip
