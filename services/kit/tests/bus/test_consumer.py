@@ -11,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.new_partitions import NewPartitions
+from prometheus_client import REGISTRY
 
 from ams_contracts.topics import Topic
 from ams_kit.bus import Consumer, Log, LogRecord, PositionMovedError, Record, Stored, create_topics, partition_of
@@ -154,6 +155,34 @@ class HalfWay(Ledger):
             await super().apply(topic, partition, records[: len(records) // 2], expected)
             raise OSError
         return await super().apply(topic, partition, records, expected)
+
+
+def assigned(consumer: Consumer) -> list[int]:
+    return sorted(consumer.lag())
+
+
+def positioned(bus) -> float | None:
+    """How often a partition was taken up."""
+    return REGISTRY.get_sample_value("ams_consumer_events_total", {"projection": bus.group, "kind": "positioned"})
+
+
+async def test_two_members_of_one_name_share_the_partitions_and_do_not_fight(bus) -> None:
+    async with bus.consumer(instance_id="0") as first:
+        await bus.publish(*range(10))
+        await bus.applied(10)
+        async with bus.consumer(instance_id="0") as second:
+            await until(lambda: sorted([*assigned(first), *assigned(second)]) == [0, 1, 2] and assigned(first) and assigned(second))
+            shared, assignments = (assigned(first), assigned(second)), positioned(bus)
+
+            for number in range(50):
+                await asyncio.gather(*(bus.publish(number, key=key) for key in ("a", "b", "c", "d")))
+            await bus.applied(210)
+            await until(lambda: all(lag.records == 0 for lag in (*first.lag().values(), *second.lag().values())))
+
+            assert (assigned(first), assigned(second)) == shared
+            assert positioned(bus) == assignments
+        await until(lambda: assigned(first) == [0, 1, 2])
+    assert bus.ledger.count() == 210
 
 
 async def test_half_a_batch_is_not_applied_again(bus) -> None:

@@ -21,6 +21,7 @@ from ams_kit.bus.alarms import Alarm, OnAlarm
 from ams_kit.bus.cluster import METADATA_AGE_MS, partition_counts, stop_quietly
 from ams_kit.bus.driver import FAILURES_TO_ALARM, Driver
 from ams_kit.bus.errors import LogUnavailableError
+from ams_kit.bus.membership import Member
 from ams_kit.bus.offsets import end_offsets
 from ams_kit.bus.prompt_batch import PromptBatch, raw_decoder, raw_parser
 from ams_kit.bus.records import Projection
@@ -33,7 +34,7 @@ STOP_TIMEOUT_SECONDS = 8.0  # the whole process stops within 10 s
 LOOK_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 10.0
 REVIVE_SECONDS = 0.05
-RECONNECT_SECONDS_MAX = 5.0
+RECONNECT_SECONDS_MAX = 1.0  # a refused connection costs little, and a broker that comes back is waited for
 PARTITION_BYTES_MAX = 1024 * 1024
 STALLED_EXIT_CODE = 70
 
@@ -81,8 +82,8 @@ class Consumer:
             group: Consumers of one group share the partitions. The name is the projection's in metrics, too.
             topic: What to read.
             projection: What to drive.
-            instance_id: Static membership, where an ordinal exists: a restart takes 0.4 s instead of the session. Two processes with
-                one id fight for ever.
+            instance_id: Static membership, where an ordinal exists: a restart takes 0.4 s instead of the session. Of two processes with
+                one id the later one has it, the other goes on without.
             records_max: Of one ``apply``.
             on_alarm: Told each alarm once, when it begins.
             on_stalled: What to do when there is lag and no progress; by default the process ends.
@@ -204,7 +205,7 @@ class Consumer:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             no_reply=True,
-            listener=self._driver,
+            listener=Member(self._driver, lambda: self._driver.consumer),
             max_records=self._records_max,
             batch_timeout_ms=500,
             fetch_max_wait_ms=500,

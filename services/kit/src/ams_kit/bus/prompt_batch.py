@@ -7,8 +7,11 @@ empty poll costs 162 ms of median latency and polling again 3.5 ms, at 0.4 % of 
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
+from aiokafka.errors import KafkaError
 from faststream.kafka.message import KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from ams_kit.bus.membership import give_up_name, is_refusal_of_group
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -23,8 +26,13 @@ class PromptBatch(BatchSubscriber):
 
     async def get_msg(self, consumer: "AIOKafkaConsumer") -> "Records":
         """The next records of all partitions, waited for as long as it takes."""
-        while not (got := await consumer.getmany(timeout_ms=self.batch_timeout_ms, max_records=self.max_records)):
-            pass
+        try:
+            while not (got := await consumer.getmany(timeout_ms=self.batch_timeout_ms, max_records=self.max_records)):
+                pass
+        except KafkaError as error:
+            if is_refusal_of_group(error):
+                give_up_name(consumer)  # or the client would ask the same for ever
+            raise
         return tuple(chain.from_iterable(got.values()))
 
 
