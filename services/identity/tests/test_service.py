@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +13,7 @@ from datetime import UTC, datetime
 import asyncpg
 import httpx
 import jsonschema
+import msgspec
 import pytest
 from alembic.script import ScriptDirectory
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -93,6 +97,35 @@ def test_the_signing_key_is_wrapped() -> None:
     assert unwrap(stored, derive_key("right", "signing key")).private_bytes_raw() == key.private_bytes_raw()
     with pytest.raises(WrongSecretError):
         unwrap(stored, derive_key("wrong", "signing key"))
+
+
+def process_of(settings: Settings) -> subprocess.Popen[str]:
+    environ = {f"AMS_{name.upper()}": str(value) for name, value in msgspec.structs.asdict(settings).items()}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ams_identity", "serve"], env=own | environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def test_a_wrong_secret_is_one_sentence_and_exit_code_2(server: Server) -> None:
+    process = process_of(msgspec.structs.replace(server.settings, secret_key="another one", port=0))
+
+    said, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 2
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == "identity: AMS_SECRET_KEY is not the one with which this database was made; nobody's tokens could be signed."
+
+
+def test_whoever_is_asked_to_stop_has_not_failed(server: Server) -> None:
+    process = process_of(msgspec.structs.replace(server.settings, port=0))
+    assert process.stdout is not None
+    assert any("listening" in line for line in process.stdout)
+
+    process.terminate()
+
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -35,6 +35,7 @@ from ams_kit.db import AWAY as DATABASE_AWAY
 from ams_kit.db import check_pool, open_pool
 from ams_kit.http.app import make_application
 from ams_kit.http.problems import UnavailableError, answer_away
+from ams_kit.service import refuse_to_serve
 
 SERVICE = "identity"
 POOL_SIZE = 10
@@ -68,12 +69,15 @@ async def jwks(request: Request[Any, Any, Any]) -> Response[Jwks]:
     return Response(Jwks(published), headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}"})
 
 
-def make_app(settings: Settings, *, now_s: Callable[[], float] = time.time) -> Litestar:
+def make_app(
+    settings: Settings, *, now_s: Callable[[], float] = time.time, refuse: Callable[[str, str], NoReturn] = refuse_to_serve
+) -> Litestar:
     """The application.
 
     Args:
         settings: Of this process.
         now_s: The clock, seconds since the epoch.
+        refuse: Called with this service and a sentence when it turns out that it can never serve; by default the process ends.
     """
     public_url = settings.public_url.rstrip("/")
 
@@ -113,7 +117,9 @@ def make_app(settings: Settings, *, now_s: Callable[[], float] = time.time) -> L
                 now_s=now_s,
             )
             app.state.auth, app.state.identity, app.state.redis = auth, identity, redis
-            background = [] if await _load_keys(signing) else [asyncio.create_task(_keep_loading(signing), name="signing-keys")]
+            background = (
+                [] if await _load_keys(signing, refuse) else [asyncio.create_task(_keep_loading(signing, refuse), name="signing-keys")]
+            )
             background.append(asyncio.create_task(_keep_tidy(identity), name="tidy"))
             for task in background:
                 stack.push_async_callback(_stop, task)
@@ -156,25 +162,20 @@ def make_app(settings: Settings, *, now_s: Callable[[], float] = time.time) -> L
     return app
 
 
-async def _load_keys(signing: SigningKeys) -> bool:
-    """Read the signing keys. False when the database is away.
-
-    Raises:
-        WrongSecretError: This process can never sign.
-    """
+async def _load_keys(signing: SigningKeys, refuse: Callable[[str, str], NoReturn]) -> bool:
+    """Read the signing keys. False when the database is away."""
     try:
         await signing.load()
     except WrongSecretError as error:
-        logger.error(str(error))  # noqa: TRY400  the sentence is all that helps
-        raise
+        refuse(SERVICE, str(error))
     except (*AWAY, asyncpg.PostgresError) as error:
         logger.warning("signing keys not read", error_type=type(error).__name__)
         return False
     return True
 
 
-async def _keep_loading(signing: SigningKeys) -> None:
-    while not await _load_keys(signing):  # noqa: ASYNC110  nothing tells when a database is back
+async def _keep_loading(signing: SigningKeys, refuse: Callable[[str, str], NoReturn]) -> None:
+    while not await _load_keys(signing, refuse):  # noqa: ASYNC110  nothing tells when a database is back
         await asyncio.sleep(LOAD_PAUSE_SECONDS)
 
 

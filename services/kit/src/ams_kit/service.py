@@ -1,9 +1,12 @@
 """How a service process runs: uvicorn on one address, clean on SIGTERM, one sentence and exit code 2 for a wrong setting."""
 
 import asyncio
+import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 import structlog
 import uvicorn
@@ -38,6 +41,17 @@ def read_settings(settings: type[S], environ: Mapping[str, str], service: str) -
         raise SystemExit(2) from None
 
 
+def refuse_to_serve(service: str, sentence: str) -> NoReturn:
+    """End the process from wherever it stands, as a wrong setting does: one sentence on stderr and exit code 2, no traceback."""
+    sys.stderr.write(f"{service}: {sentence}\n")
+    sys.stderr.flush()
+    os._exit(2)
+
+
+def _leave(number: int, frame: object) -> NoReturn:  # noqa: ARG001  the signature of a signal's handler
+    raise SystemExit(0)
+
+
 def run(
     service: str,
     make_app: Callable[[], Litestar],
@@ -47,7 +61,7 @@ def run(
     log_level: str = "INFO",
     websocket_protocol: type[asyncio.Protocol] | None = None,
 ) -> None:
-    """Serve an application until SIGTERM or SIGINT.
+    """Serve an application until SIGTERM or SIGINT. Whoever was asked to stop has not failed: the exit code is 0.
 
     Args:
         service: Its name in every log line.
@@ -80,5 +94,7 @@ def run(
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
         backlog=2_048,
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)  # uvicorn stops cleanly and then sends the signal again to whoever was asked before it
     logger.info("listening", host=host, port=listener.getsockname()[1])
     uvicorn.Server(config).run(sockets=[listener])
