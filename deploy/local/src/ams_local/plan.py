@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from ams_contracts.topics import TOPICS as DECLARATION
 from ams_local.data import Secrets
 from ams_local.servers.base import LOOPBACK
 from ams_local.servers.caddy import Upstreams
@@ -31,6 +32,8 @@ ASKED_FOR_HEALTH = {
     "live-gateway": "live",
 }  # service -> name of its port
 TABLES, TOPICS = "tables", "topics"  # what a service may need before it starts
+TOPICS_DECLARED = " ".join(sorted(f"{topic.name}:{topic.partitions}" for topic in DECLARATION))
+"""What the log has once its job ran. Services that find them there need not wait for the log: they wait for it by themselves."""
 
 
 class Service(Struct, frozen=True, kw_only=True):

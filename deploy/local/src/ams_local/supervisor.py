@@ -204,9 +204,14 @@ class Supervisor:
         self._tables_made.set()
 
     async def _make_topics(self) -> None:
+        kafka = self._servers.kafka
+        if kafka is not None and kafka.has_topics(plan.TOPICS_DECLARED):
+            self._topics_made.set()  # from an earlier start: the services start beside the broker, which takes seconds on a busy machine
         await self._server_ready("kafka")
         await self._run_job(plan.job_of_log(self._where))
         self._topics_made.set()
+        if kafka is not None:
+            kafka.remember_topics(plan.TOPICS_DECLARED)
 
     async def _run_job(self, job: plan.Job) -> None:
         """Run something to its end; a server that has only just started may need a second attempt."""

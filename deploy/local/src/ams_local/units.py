@@ -18,9 +18,12 @@ from ams_local.process import spawn
 from ams_local.servers.base import Command, ServerError
 
 PROBE_INTERVAL_SECONDS = 0.04
+PROBE_INTERVAL_SECONDS_MAX = 0.2
+PROBE_INTERVAL_SHARE = 0.1  # of the time waited so far: each question costs what starts, most of all Postgres, which forks for it
 PAUSE_MIN_SECONDS = 0.2
+PAUSE_STEADY_SECONDS = 0.02
 PAUSE_MAX_SECONDS = 5.0
-STEADY_SECONDS = 10.0  # a process that lived this long starts again with the shortest pause
+STEADY_SECONDS = 10.0  # a process that lived this long starts again at once
 START_TIMEOUT_SECONDS = 60.0  # a process that is not ready by then is ended and started again
 EARLY_FAILURES_MAX = 5  # so many ends in a row before it was ever ready are told as a failed start
 
@@ -126,8 +129,9 @@ class Supervised:
                 break
             self.status.restarts += 1
             self._enter("restarting")
-            pause = PAUSE_MIN_SECONDS if time.monotonic() - began > STEADY_SECONDS else min(pause * 2, PAUSE_MAX_SECONDS)
-            await asyncio.sleep(pause)
+            steady = time.monotonic() - began > STEADY_SECONDS
+            pause = PAUSE_MIN_SECONDS if steady else min(pause * 2, PAUSE_MAX_SECONDS)
+            await asyncio.sleep(PAUSE_STEADY_SECONDS if steady else pause)
         self._enter("stopped")
 
     async def _watch(self, pid: int) -> None:
@@ -148,8 +152,10 @@ class Supervised:
         await self._ended
 
     async def _until_ready(self) -> None:
-        while self.unit.answers is not None and not await self.unit.answers():  # noqa: ASYNC110  another process; it tells nobody
-            await asyncio.sleep(PROBE_INTERVAL_SECONDS)
+        began = time.monotonic()
+        while self.unit.answers is not None and not await self.unit.answers():
+            waited = time.monotonic() - began
+            await asyncio.sleep(min(max(PROBE_INTERVAL_SECONDS, waited * PROBE_INTERVAL_SHARE), PROBE_INTERVAL_SECONDS_MAX))
 
     async def stop(self, timeout_seconds: float) -> None:
         """Ask it to end, and end it when it has not by then."""

@@ -6,6 +6,7 @@ are needed: the interval says how old a record may get, the scheduler's looks (b
 """
 
 import base64
+import contextlib
 import secrets
 import struct
 import subprocess
@@ -85,6 +86,22 @@ class Kafka(Struct, frozen=True, kw_only=True):
     @property
     def _properties(self) -> Path:
         return self.data / "server.properties"
+
+    @property
+    def _topics_made(self) -> Path:
+        return self.data / "topics-made"
+
+    def has_topics(self, declared: str) -> bool:
+        """Whether ``remember_topics`` was told the same of this log, at this start or an earlier one."""
+        try:
+            return self._topics_made.read_text(encoding="utf-8") == declared
+        except OSError:
+            return False
+
+    def remember_topics(self, declared: str) -> None:
+        """The topics are made. In the log's own folder, so that it goes with the log."""
+        with contextlib.suppress(OSError):  # a full disk: the next start waits a little longer
+            self._topics_made.write_text(declared, encoding="utf-8")
 
     def prepare(self) -> None:
         """Write the properties and, once, format the log's folder."""

@@ -24,8 +24,9 @@ from ams_kit.bus.topics import partition_count_alarm
 START_TIMEOUT_SECONDS = 10.0
 FETCH_WAIT_MS = 500
 LOOK_SECONDS = 2.0
+LOOK_BLIND_SECONDS = 0.5
 DEAF_SECONDS = 15.0
-RECONNECT_SECONDS_MAX = 5.0
+RECONNECT_SECONDS_MAX = 1.0  # a refused connection costs little, and a broker that comes back is waited for
 RECORDS_MAX = 2_000
 
 logger = structlog.get_logger(__name__)
@@ -255,7 +256,7 @@ class Tail:
     async def _look(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
         behind_since: dict[TopicPartition, tuple[int, float]] = {}
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS if self._ends_known else LOOK_BLIND_SECONDS)
             try:
                 ends = await end_offsets(consumer, partitions)
             except LogUnavailableError:
