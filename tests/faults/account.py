@@ -92,17 +92,19 @@ def split(row: asyncpg.Record) -> dict[tuple[str, str], int]:
     }
 
 
-def shown_by(port: int) -> dict[tuple[str, str, int], dict[tuple[str, str], int]]:
-    """The same as the projector's ``/metrics`` shows it."""
-    shown: dict[tuple[str, str, int], dict[tuple[str, str], int]] = defaultdict(dict)
-    for labels, value in SAMPLE.findall(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text):
-        one = dict(LABEL.findall(labels))
-        shown[one["projection"], one["topic"], int(one["partition"])][one["outcome"], one["reason"]] = int(float(value))
+def shown_by(*ports: int) -> dict[tuple[str, str, int], Counter[tuple[str, str]]]:
+    """The same as the projectors' ``/metrics`` show it: of one partition that two have had, the higher figures are the later ones."""
+    shown: dict[tuple[str, str, int], Counter[tuple[str, str]]] = defaultdict(Counter)
+    for port in ports:
+        for labels, value in SAMPLE.findall(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text):
+            one = dict(LABEL.findall(labels))
+            figures, what = shown[one["projection"], one["topic"], int(one["partition"])], (one["outcome"], one["reason"])
+            figures[what] = max(figures[what], int(float(value)))
     return shown
 
 
 async def settled_account(
-    bootstrap: str, database_url: str, projector_port: int
+    bootstrap: str, database_url: str, *projector_ports: int
 ) -> tuple[dict[Place, Logged], dict[tuple[str, str, int], asyncpg.Record]]:
     """Wait until nothing is in flight, then hold rows and metrics against the log.
 
@@ -121,7 +123,7 @@ async def settled_account(
             if not behind:
                 break
             await asyncio.sleep(0.5)
-    shown = shown_by(projector_port)
+    shown = shown_by(*projector_ports)
     for key, row in rows.items():
         logged = log[key[1], key[2]]
         account = split(row)
@@ -135,15 +137,20 @@ async def settled_account(
     return log, rows
 
 
-def check_account(platform: Platform) -> dict[Place, Logged]:
-    """Of a platform with servers of its own.
+def check_account(platform: Platform, *other_projectors: int) -> dict[Place, Logged]:
+    """Of a platform with servers of its own; ``other_projectors`` are ports.
 
     Returns:
         The log.
     """
-    bootstrap, ready = f"127.0.0.1:{platform.port_of('kafka')}", platform.port_of("projector")
-    log, _ = asyncio.run(settled_account(bootstrap, postgres_url(platform), ready))
+    bootstrap, ports = f"127.0.0.1:{platform.port_of('kafka')}", (platform.port_of("projector"), *other_projectors)
+    log, _ = asyncio.run(settled_account(bootstrap, postgres_url(platform), *ports))
     return log
+
+
+def positions_in(log: dict[Place, Logged], task_id: str) -> list[str]:
+    """After each record of a task, as the live gateway tells them."""
+    return [position for (topic, _), logged in log.items() if topic == STEPS.name for position in logged.task_positions[task_id]]
 
 
 def total(rows: dict[Any, asyncpg.Record], wanted: Callable[[Any], bool]) -> Counter[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """A browser's tab that stays open whatever happens: it comes back with its last position, and every frame must come once."""
 
 import json
+import socket
 import threading
 import time
 from typing import Any, Self
@@ -8,7 +9,7 @@ from typing import Any, Self
 import httpx
 from tests.client import Project
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 AGAIN_SECONDS = 0.2
 RECEIVE_SECONDS = 1.0
@@ -18,8 +19,11 @@ SUBSCRIBED_SECONDS = 30
 class Follower:
     """Follows one task. As a block, it is subscribed when the block begins."""
 
-    def __init__(self, project: Project, task_id: str) -> None:
+    def __init__(self, project: Project, task_id: str, gateway_port: int | None = None) -> None:
+        """``gateway_port``: of a live-gateway that is asked by itself, past what routes."""
         self._project = project
+        self._gateway_port = gateway_port
+        self._socket: ClientConnection | None = None
         self._task_id = task_id
         self._url = str(project.http.base_url)
         self._authorization = project.http.headers["Authorization"]
@@ -44,6 +48,12 @@ class Follower:
     def positions(self) -> list[str]:
         return [frame["position"] for frame in self.frames]
 
+    def go_to(self, gateway_port: int) -> None:
+        """Leave the gateway, whether it answers or not, and go on at another one."""
+        self._gateway_port = gateway_port
+        if self._socket is not None:
+            self._socket.socket.shutdown(socket.SHUT_RDWR)
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
@@ -59,13 +69,16 @@ class Follower:
             timeout=5,
         ).raise_for_status()
         address = self._url.rstrip("/").replace("http", "ws", 1) + "/api/live"
-        with connect(address, subprotocols=["ams.v1", f"ticket.{answer.json()['ticket']}"], open_timeout=5, close_timeout=1) as socket:  # type: ignore[list-item]  # a NewType of str
+        protocols = ["ams.v1", f"ticket.{answer.json()['ticket']}"]
+        past = socket.create_connection(("127.0.0.1", self._gateway_port), 5) if self._gateway_port else None
+        with connect(address, sock=past, subprotocols=protocols, open_timeout=5, close_timeout=1) as live:  # type: ignore[arg-type]  # a NewType of str
+            self._socket = live
             self.connections += 1
             after = {"after": self.position} if self.position else {}
-            socket.send(json.dumps({"op": "subscribe", "id": "1", "task_id": self._task_id, **after}))
+            live.send(json.dumps({"op": "subscribe", "id": "1", "task_id": self._task_id, **after}))
             while not self._stop.is_set():
                 try:
-                    messages = json.loads(socket.recv(timeout=RECEIVE_SECONDS))
+                    messages = json.loads(live.recv(timeout=RECEIVE_SECONDS))
                 except TimeoutError:
                     continue
                 for message in messages:

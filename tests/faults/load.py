@@ -70,9 +70,10 @@ def otlp(task_id: str, root: str, steps: list[str], at_ns: int) -> bytes:
 class Agent:
     """Posts spans, each request again until it is acknowledged."""
 
-    def __init__(self, project: Project, ledger: Ledger, stop: threading.Event) -> None:
+    def __init__(self, project: Project, ledger: Ledger, stop: threading.Event, url: str | None = None) -> None:
+        """``url``: of an intake that is asked by itself, past what routes."""
         self._project = project
-        self._url = str(project.http.base_url)
+        self._url = url or str(project.http.base_url)
         self._ledger = ledger
         self._stop = stop
         self._http = httpx.Client(base_url=self._url, timeout=ANSWER_TIMEOUT_SECONDS)
@@ -105,10 +106,12 @@ class Agent:
 
 
 class Load:
-    """Several agents at once, some 150 spans a second in all, and one slow task that a person watches."""
+    """Several agents at once, some 250 spans a second in all, and one slow task that a person watches."""
 
-    def __init__(self, project: Project, *, agents: int = 4, request_seconds: float = 0.15) -> None:
+    def __init__(self, project: Project, *, agents: int = 6, request_seconds: float = 0.1, also: str | None = None) -> None:
+        """``also``: the address of another intake, to which every second agent sends."""
         self.project = project
+        self._urls = [None, also]
         self.ledger = Ledger()
         self.watched = secrets.token_hex(16)
         self._request_seconds = request_seconds
@@ -138,7 +141,7 @@ class Load:
         return task_id
 
     def _work(self, number: int) -> None:
-        agent = Agent(self.project, self.ledger, self._stop)
+        agent = Agent(self.project, self.ledger, self._stop, self._urls[number % 2])
         watched_root = secrets.token_hex(8)
         try:
             while not self._stop.is_set():

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.client import Account
-from tests.faults.account import check_account
+from tests.faults.account import check_account, positions_in
 from tests.faults.follower import Follower
 from tests.faults.ledger import check_ledger
 from tests.faults.load import Load
 from tests.faults.processes import RECOVERY_SECONDS_MAX, kill, ready_again, until_served
 from tests.installation import Platform, until
-
-from ams_contracts.topics import STEPS
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(400)]
 STOP_SECONDS_MAX = 12  # 10 there
@@ -64,7 +62,7 @@ def test_every_process_in_turn_and_the_supervisor_are_killed_under_load(own: Pla
         load.stop()
         check_ledger(project, load)
         log = check_account(own)
-        in_log = [position for (topic, _), logged in log.items() if topic == STEPS.name for position in logged.task_positions[load.watched]]
+        in_log = positions_in(log, load.watched)
         until(lambda: follower.positions[-1] == in_log[-1], 10, "the follower has read to the end")
 
     slowest = max(seconds, key=lambda name: seconds[name])
