@@ -58,7 +58,7 @@ async def replay(pool: asyncpg.Pool, log: Log, letters: Sequence[DeadLetter], at
     """Publish letters again and remember it. What still cannot be projected becomes a dead letter anew, at its new place."""
     await log.publish([record_of(letter) for letter in letters])
     async with pool.acquire(timeout=5) as connection, connection.transaction():
-        await set_generation(connection)
+        await set_generation(connection, may_sort=True)
         for letter in letters:
             await dead_letters.mark_replayed(connection, letter, at_us)
 
@@ -98,7 +98,7 @@ async def run(database_url: str, kafka_bootstrap: str, arguments: Sequence[str])
 async def _find(pool: asyncpg.Pool, place: str) -> DeadLetter:
     topic, partition, offset, index = parse_place(place)
     async with pool.acquire(timeout=5) as connection, connection.transaction():
-        await set_generation(connection)
+        await set_generation(connection, may_sort=True)
         letter = await dead_letters.one(connection, topic=topic, partition=partition, offset=offset, index=index)
     if letter is None:
         raise NoSuchLetterError(f"no dead letter at {place}")
@@ -107,7 +107,7 @@ async def _find(pool: asyncpg.Pool, place: str) -> DeadLetter:
 
 async def _list(pool: asyncpg.Pool, project_id: str | None) -> str:
     async with pool.acquire(timeout=5) as connection, connection.transaction():
-        await set_generation(connection)
+        await set_generation(connection, may_sort=True)
         letters = await dead_letters.page(connection, project_id=project_id, limit=LIMIT_MAX)
     return "".join(
         f"{place_of(letter)}\t{letter.reason}\t{len(letter.bytes)} bytes{' (replayed)' if letter.replayed_at_us else ''}\n"

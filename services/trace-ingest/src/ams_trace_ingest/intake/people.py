@@ -75,7 +75,7 @@ async def delete_task(request: AnyRequest, state: State, access: NamedDependency
     if _TASK_ID.fullmatch(task) is None:
         raise missing
     async with intake.pool.acquire(timeout=VISIBLE_TIMEOUT_SECONDS) as connection, connection.transaction():
-        await set_generation(connection)
+        await set_generation(connection, may_sort=True)
         if not await tasks.exists(connection, access.project_id, task):
             raise missing
     now_us = time.time_ns() // 1_000
@@ -95,7 +95,7 @@ async def list_dead_letters(
     """Events of this project that no table could take, with reason and place."""
     intake: Intake = state.intake
     async with intake.pool.acquire(timeout=VISIBLE_TIMEOUT_SECONDS) as connection, connection.transaction():
-        await set_generation(connection)
+        await set_generation(connection, may_sort=True)
         letters = await dead_letters.page(connection, project_id=access.project_id, limit=limit + 1, before=_before(cursor))
     more = len(letters) > limit
     return DeadLetterPage(items=[_item(letter) for letter in letters[:limit]], next_cursor=_cursor(letters[limit - 1]) if more else None)
@@ -133,7 +133,7 @@ async def _find(pool: asyncpg.Pool, access: Access, place: str) -> DeadLetter:
     except NoSuchLetterError as error:
         raise missing from error
     async with pool.acquire(timeout=VISIBLE_TIMEOUT_SECONDS) as connection, connection.transaction():
-        await set_generation(connection)
+        await set_generation(connection, may_sort=True)
         letter = await dead_letters.one(connection, topic=topic, partition=partition, offset=offset, index=index)
     if letter is None or letter.project_id != access.project_id:
         raise missing
@@ -150,7 +150,7 @@ async def _visible(pool: asyncpg.Pool, position: Position) -> None:
         async with asyncio.timeout(VISIBLE_TIMEOUT_SECONDS):
             while True:
                 async with pool.acquire() as connection, connection.transaction():
-                    await set_generation(connection)
+                    await set_generation(connection, may_sort=True)
                     stored = await positions.load(connection, "steps", STEPS.name, [position.partition])
                 if position.partition in stored and stored[position.partition].next_offset >= position.offset:
                     return

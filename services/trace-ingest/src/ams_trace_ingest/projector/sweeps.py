@@ -146,5 +146,5 @@ class Sweeper:
 
     async def _ask(self, question: Callable[[Connection], Awaitable[T]]) -> T:
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection, connection.transaction():
-            await set_generation(connection)
+            await set_generation(connection, may_sort=True)
             return await question(connection)

@@ -224,6 +224,6 @@ class Builder:
         partitions = list(range(self._of_steps.partitions))
         while True:
             async with self._pool.acquire(timeout=5) as connection, connection.transaction():
-                await set_generation(connection)
+                await set_generation(connection, may_sort=True)
                 if len(await sweeps.give_up_on_roots(connection, partitions, before_us, FLAG_NO_ROOT, TASKS_MAX)) < TASKS_MAX:
                     return

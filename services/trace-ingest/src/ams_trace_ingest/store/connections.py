@@ -14,15 +14,18 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 STAGING = "; ".join(staging_ddl(table) for table in (steps, step_payloads, tasks))
 
-# JIT never pays for statements of milliseconds; the planner underrates how many rows a staging table has
-SERVER_SETTINGS = {"jit": "off", "idle_in_transaction_session_timeout": "15s"}
+# Everything a writer asks for has an index. A plan that was made while a day was empty prefers to read all of it, and is kept as the day
+# grows, until autovacuum has come by: a minute at best, and then each batch of a large task costs more than the one before.
+BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+
+# JIT never pays for statements of milliseconds
+SERVER_SETTINGS = {"jit": "off", "idle_in_transaction_session_timeout": "15s", **BY_KEY}
 
 # a replay's sessions name the generation that they build
 GENERATION_SETTING = "ams.generation"
-SET_GENERATION = f"""
-SELECT set_config('search_path', coalesce(nullif(current_setting('{GENERATION_SETTING}', true), ''), name), true)
-FROM public.generations WHERE current
-"""
+_SEARCH_PATH = f"set_config('search_path', coalesce(nullif(current_setting('{GENERATION_SETTING}', true), ''), name), true)"
+SET_GENERATION = f"SELECT {_SEARCH_PATH} FROM public.generations WHERE current"
+SET_GENERATION_BY_KEY = f"SELECT {_SEARCH_PATH}, set_config('enable_sort', 'off', true) FROM public.generations WHERE current"
 
 
 # effect and position are one transaction and the log is the truth: a crash of Postgres takes back the last 0.6 s of both (ADR 0032)
@@ -56,8 +59,13 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.execute(STAGING)
 
 
-async def set_generation(connection: Connection) -> str:
+async def set_generation(connection: Connection, *, may_sort: bool = False) -> str:
     """Let the rest of this transaction work on the current generation's tables, or on those that the session names.
+
+    Args:
+        connection: In a transaction.
+        may_sort: Otherwise everything in it is looked up by key: the order that a look-up asks for names its index (``store.steps``), and
+            no plan may read something else and sort it.
 
     Returns:
         Its name.
@@ -65,7 +73,7 @@ async def set_generation(connection: Connection) -> str:
     Raises:
         NotMigratedError: There is none.
     """
-    name = await connection.fetchval(SET_GENERATION)
+    name = await connection.fetchval(SET_GENERATION if may_sort else SET_GENERATION_BY_KEY)
     if name is None:
         raise NotMigratedError
     return name

@@ -23,28 +23,47 @@ UPSERT = upsert(steps)
 _ALL = ", ".join(f"s.{name}" for name in COLUMNS)
 _FEW = "s.project_id, s.task_id, s.step_id, s.parent_step_id, s.type, s.rest, s.cost_nusd, s.response_id, s.usage_wrapper"
 _WANTED = "unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::date[]) AS wanted (project_id, task_id, step_id, day)"
-_SAME = "s.project_id = wanted.project_id AND s.task_id = wanted.task_id AND s.day = wanted.day"
-_BY_ID = f"SELECT {_ALL} FROM {_WANTED} JOIN steps s ON {_SAME} AND s.step_id = wanted.step_id"
 _STOPS = "(" + ", ".join(f"'{kind}'" for kind in sorted(STOP_TYPES)) + ")"
-_OF_TASK = "s.project_id = near.project_id AND s.task_id = near.task_id AND s.day = near.day"
+
+
+def _look_up(columns: str, of: str, column: str, value: str, condition: str = "true") -> str:
+    """The steps of one task with one value in a column, by the index of (project_id, task_id, column).
+
+    A plan that was made while a day was empty, or held nothing but small tasks, finds all indexes alike, and is kept while a large task
+    comes: looked up as "all of the task, and of those this one", each step costs as much as its task has. The order leaves one index
+    to choose (in a transaction that may not sort); equality would make the order void, hence the stretch of one value.
+    """
+    return f"""LATERAL (
+        SELECT {columns} FROM steps s
+        WHERE s.project_id = {of}.project_id AND s.task_id = {of}.task_id AND s.day = {of}.day
+            AND s.{column} BETWEEN {value} AND {value} AND {condition}
+        ORDER BY s.{column}
+    ) s"""
+
+
+_SAID = "s.stamp_phase IS NOT NULL"
+_BY_ID = f"SELECT {_ALL} FROM {_WANTED}, {_look_up(_ALL, 'wanted', 'step_id', 'wanted.step_id')}"
 _ABOVE = f"""
 WITH RECURSIVE near AS (
-    SELECT {_FEW}, s.day, 1 AS depth FROM {_WANTED} JOIN steps s ON {_SAME} AND s.step_id = wanted.step_id WHERE s.stamp_phase IS NOT NULL
+    SELECT {_FEW}, s.day, 1 AS depth FROM {_WANTED}, {_look_up("s.*", "wanted", "step_id", "wanted.step_id", _SAID)}
     UNION
-    SELECT {_FEW}, s.day, near.depth + 1 FROM near JOIN steps s ON {_OF_TASK} AND s.step_id = near.parent_step_id
-    WHERE near.type NOT IN {_STOPS} AND near.depth < {DEPTH_MAX} AND s.stamp_phase IS NOT NULL
+    SELECT {_FEW}, s.day, near.depth + 1 FROM near, {_look_up("s.*", "near", "step_id", "near.parent_step_id", _SAID)}
+    WHERE near.type NOT IN {_STOPS} AND near.depth < {DEPTH_MAX}
 )
 SELECT * FROM near"""
 _BELOW = f"""
 WITH RECURSIVE near AS (
-    SELECT {_FEW}, s.day, 1 AS depth FROM {_WANTED} JOIN steps s ON {_SAME} AND s.parent_step_id = wanted.step_id WHERE s.stamp_phase IS NOT NULL
+    SELECT {_FEW}, s.day, 1 AS depth FROM {_WANTED}, {_look_up("s.*", "wanted", "parent_step_id", "wanted.step_id", _SAID)}
     UNION
-    SELECT {_FEW}, s.day, near.depth + 1 FROM near JOIN steps s ON {_OF_TASK} AND s.parent_step_id = near.step_id
-    WHERE near.type NOT IN {_STOPS} AND near.depth < {DEPTH_MAX} AND s.stamp_phase IS NOT NULL
+    SELECT {_FEW}, s.day, near.depth + 1 FROM near, {_look_up("s.*", "near", "parent_step_id", "near.step_id", _SAID)}
+    WHERE near.type NOT IN {_STOPS} AND near.depth < {DEPTH_MAX}
 )
 SELECT * FROM near"""
-_EARLIEST_ROOT = f"""SELECT {_ALL} FROM steps s
-WHERE s.project_id = $1 AND s.task_id = $2 AND s.day = $3 AND s.parent_step_id IS NULL AND s.stamp_phase IS NOT NULL
+_EARLIEST_ROOT = f"""
+SELECT {_ALL} FROM (
+    SELECT * FROM steps WHERE project_id = $1 AND task_id = $2 AND day = $3 AND parent_step_id IS NULL AND stamp_phase IS NOT NULL
+    ORDER BY parent_step_id
+) s
 ORDER BY s.started_at_us NULLS LAST, s.seq, s.step_id LIMIT 1"""
 _DELETE = "DELETE FROM steps WHERE project_id = $1 AND task_id = $2 AND day = $3 RETURNING response_id"
 
