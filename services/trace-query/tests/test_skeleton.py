@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from ams_trace_query.skeleton import STEPS_PER_CHUNK, rows_that_close_a_circle
+from ams_trace_query.skeleton import LARGE_STEPS, rows_that_close_a_circle
 
 T0 = 1_782_000_000_000_000
 
@@ -76,8 +76,8 @@ async def test_a_task_without_steps_has_an_empty_skeleton(ada, store) -> None:
     assert set(map(len, skeleton["columns"].values())) == {0}
 
 
-async def test_chunks_are_joined_in_order(ada, store) -> None:
-    count = 2 * STEPS_PER_CHUNK + 3
+async def test_many_steps_come_in_order(ada, store) -> None:
+    count = LARGE_STEPS + 3
     task_id = await store.task(steps=count)
     await store.step(task_id, step_id=f"{1:016x}", started_at_us=T0 + 1)
     await store.execute(

@@ -1,19 +1,20 @@
 """A task's skeleton: all its steps as columns, some 100 bytes each, from which a browser builds tree, waterfall and filters.
 
-Postgres gathers the rows into arrays, a few thousand at a time: the driver then makes no object per row and value pair, and
-other requests get their turn between two chunks.
+Postgres writes most columns as the JSON that goes out, so that no object is made of their values; only words and parents, which
+become indexes, are taken apart here, in a thread, so that other requests get their turn.
 """
 
+import asyncio
 from datetime import date
 from typing import Any
 
 from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import Struct
+from msgspec import Raw, Struct
 from sqlalchemy import func as sql
 from sqlalchemy import literal, select
-from sqlalchemy.types import BigInteger, Integer
+from sqlalchemy.types import BigInteger, Integer, Text
 
 from ams_contracts.claims import Access
 from ams_contracts.tables import steps, tasks
@@ -27,8 +28,6 @@ from ams_trace_query.tasks import find_task
 
 STEPS_MAX = 250_000
 LARGE_STEPS = 5_000  # from here on a skeleton waits for its turn, as searches do
-STEPS_PER_CHUNK = 4_096
-CHUNKS_AT_ONCE = 1
 
 ROOT = -1
 PARENT_UNKNOWN = -2
@@ -116,12 +115,12 @@ async def _find(reader: Reader, project_id: str, task_id: str) -> Any:
 
 
 async def _read(reader: Reader, project_id: str, task_id: str, found: Any) -> Skeleton:
-    builder = _Builder()
     base_us = found["sort_at_us"] if found["first_start"] is None else found["first_start"]
-    async for chunks in reader.stream(_chunks(project_id, task_id, found["day"], base_us), CHUNKS_AT_ONCE):
-        for chunk in chunks:
-            builder.add(chunk)
-    return builder.finish(task_id, position_text(found["partition"], found["next_offset"]), base_us)
+    gathered = await reader.row(_gathered(project_id, task_id, found["day"], base_us))
+    position = position_text(found["partition"], found["next_offset"])
+    if found["steps"] <= LARGE_STEPS:
+        return _skeleton(gathered, task_id, position, base_us)
+    return await asyncio.to_thread(_skeleton, gathered, task_id, position, base_us)
 
 
 _first_start = (
@@ -131,9 +130,8 @@ _first_start = (
     .label("first_start")
 )
 
-# columns that go out as they come; those of the second kind become indexes into a list of words
-_PLAIN = (
-    "step_id",
+# numbers go out as Postgres writes them; words become indexes into a list of them
+_NUMBERS = (
     "start",
     "duration",
     "input_tokens",
@@ -146,18 +144,19 @@ _PLAIN = (
     "first_offset",
     "end_offset",
 )
-_CODED = ("type", "status", "name", "agent", "model")
+_KNOWN_WORDS = ("type", "status")
+_ANY_WORDS = ("name", "agent", "model")
 
 
-def _chunks(project_id: str, task_id: str, day: date, base_us: int) -> Statement:
+def _gathered(project_id: str, task_id: str, day: date, base_us: int) -> Statement:
+    """One row: ids, parents and known words with commas between them, other words as arrays, numbers as the inside of a JSON array."""
     table = steps.c
     base = literal(base_us, BigInteger)
-    order = (table.started_at_us, table.seq, table.step_id)
     counted = (table.counted_input > 0) | (table.counted_output > 0) | table.counted_nusd.is_not(None)
     in_order = (
         select(
             table.step_id,
-            table.parent_step_id,
+            sql.coalesce(table.parent_step_id, "").label("parent"),
             table.type,
             table.status,
             table.name,
@@ -174,49 +173,67 @@ def _chunks(project_id: str, task_id: str, day: date, base_us: int) -> Statement
             (sql.coalesce(table.stamp_at_us, table.progress_at_us) - base).label("at"),
             table.first_offset,
             table.end_offset,
-            ((sql.row_number().over(order_by=order) - 1) // STEPS_PER_CHUNK).label("chunk"),
         )
         .where(table.project_id == project_id, table.task_id == task_id, table.day == day)
+        .order_by(table.started_at_us, table.seq, table.step_id)
         .subquery()
+    ).c
+    comma = literal(",", Text)
+    null = literal("null", Text)
+    return select(
+        *(sql.string_agg(in_order[name], comma).label(name) for name in ("step_id", "parent", *_KNOWN_WORDS)),
+        *(sql.array_agg(in_order[name]).label(name) for name in _ANY_WORDS),
+        *(sql.string_agg(sql.coalesce(in_order[name].cast(Text), null), comma).label(name) for name in _NUMBERS),
     )
-    gathered = [sql.array_agg(column).label(column.key) for column in in_order.c if column.key != "chunk"]
-    return select(*gathered).group_by(in_order.c.chunk).order_by(in_order.c.chunk)
 
 
-class _Builder:
-    """Gathers chunks of columns."""
-
-    def __init__(self) -> None:
-        self._columns = Columns(**{name: [] for name in Columns.__struct_fields__})
-        self._words: dict[str, dict[str, int]] = {name: {} for name in _CODED}
-        self._parents: list[str | None] = []
-
-    def add(self, chunk: Any) -> None:
-        for name in _PLAIN:
-            getattr(self._columns, name).extend(chunk[name])
-        for name in _CODED:
-            words = self._words[name]
-            getattr(self._columns, name).extend([-1 if word is None else words.setdefault(word, len(words)) for word in chunk[name]])
-        self._parents.extend(chunk["parent_step_id"])
-
-    def finish(self, task_id: str, position: str | None, base_us: int) -> Skeleton:
-        rows = {step_id: row for row, step_id in enumerate(self._columns.step_id)}
-        parents = [ROOT if parent is None else rows.get(parent, PARENT_UNKNOWN) for parent in self._parents]
-        for row in rows_that_close_a_circle(parents):
-            parents[row] = PARENT_UNKNOWN
-        self._columns.parent = parents
+def _skeleton(gathered: Any, task_id: str, position: str | None, base_us: int) -> Skeleton:
+    if gathered["step_id"] is None:
+        empty = Columns(**{name: [] for name in Columns.__struct_fields__})
         return Skeleton(
-            task_id=task_id,
-            position=position,
-            base_us=base_us,
-            types=list(self._words["type"]),
-            statuses=list(self._words["status"]),
-            names=list(self._words["name"]),
-            agents=list(self._words["agent"]),
-            models=list(self._words["model"]),
-            columns=self._columns,
-            missing_parents={str(row): self._parents[row] or "" for row, parent in enumerate(parents) if parent == PARENT_UNKNOWN},
-        )
+            task_id=task_id, position=position, base_us=base_us, types=[], statuses=[], names=[], agents=[], models=[], columns=empty, missing_parents={}
+        )  # fmt: skip
+    ids = gathered["step_id"].split(",")
+    parent_ids = gathered["parent"].split(",")
+    parents = _rows_of(parent_ids, ids)
+    words = {name: gathered[name].split(",") for name in _KNOWN_WORDS} | {name: gathered[name] for name in _ANY_WORDS}
+    lists = {name: [word for word in dict.fromkeys(column) if word is not None] for name, column in words.items()}
+    columns = Columns(
+        step_id=_written('"{}"'.format(gathered["step_id"].replace(",", '","'))),
+        parent=parents,
+        **{name: _indexes(column, lists[name]) for name, column in words.items()},
+        **{name: _written(gathered[name]) for name in _NUMBERS},
+    )
+    return Skeleton(
+        task_id=task_id,
+        position=position,
+        base_us=base_us,
+        types=lists["type"],
+        statuses=lists["status"],
+        names=lists["name"],
+        agents=lists["agent"],
+        models=lists["model"],
+        columns=columns,
+        missing_parents={str(row): parent_ids[row] for row, parent in enumerate(parents) if parent == PARENT_UNKNOWN},
+    )
+
+
+def _written(inside: str) -> Any:
+    """A JSON array as it is, in the place of a list: nothing is made of its values."""
+    return Raw(f"[{inside}]".encode())
+
+
+def _indexes(column: list[str | None], words: list[str]) -> list[int]:
+    places: dict[str | None, int] = {word: place for place, word in enumerate(words)} | {None: -1}
+    return [places[word] for word in column]
+
+
+def _rows_of(parent_ids: list[str], ids: list[str]) -> list[int]:
+    rows = {step_id: row for row, step_id in enumerate(ids)} | {"": ROOT}
+    parents = [rows.get(parent_id, PARENT_UNKNOWN) for parent_id in parent_ids]
+    for row in rows_that_close_a_circle(parents):
+        parents[row] = PARENT_UNKNOWN
+    return parents
 
 
 def rows_that_close_a_circle(parents: list[int]) -> list[int]:
