@@ -39,7 +39,7 @@ export class StepTable {
   /** counts every change; views ask again when it moved */
   version = 0;
   readonly baseUs: number;
-  readonly ids: string[] = [];
+  readonly ids: string[];
   readonly names = new Words();
   readonly agents = new Words();
   readonly models = new Words();
@@ -87,39 +87,52 @@ export class StepTable {
     this.size = n;
     const types = skeleton.types.map((word) => Math.max(0, typeIndex(word)));
     const statuses = skeleton.statuses.map((word) => STATUS[word as keyof typeof STATUS] ?? STATUS.ok);
-    const names = skeleton.names.map((word) => this.names.index(word));
-    const agents = skeleton.agents.map((word) => this.agents.index(word));
-    const models = skeleton.models.map((word) => this.models.index(word));
+    this.ids = columns.step_id.slice();
+    this.parent.set(columns.parent);
+    recode(this.type, columns.type, types, TYPE_SPAN);
+    recode(this.status, columns.status, statuses, STATUS.ok);
+    recode(
+      this.name,
+      columns.name,
+      skeleton.names.map((word) => this.names.index(word)),
+      NONE,
+    );
+    recode(
+      this.agent,
+      columns.agent,
+      skeleton.agents.map((word) => this.agents.index(word)),
+      NONE,
+    );
+    recode(
+      this.model,
+      columns.model,
+      skeleton.models.map((word) => this.models.index(word)),
+      NONE,
+    );
+    known(this.start, columns.start);
+    known(this.duration, columns.duration);
+    known(this.input, columns.input_tokens);
+    known(this.output, columns.output_tokens);
+    known(this.cost, columns.cost_nusd);
+    this.counted.set(columns.counted);
+    this.seq.set(columns.seq);
+    this.phase.set(columns.phase);
+    this.stampAt.set(columns.at);
+    this.stampSeq.fill(Number.NaN);
+    this.progressStatus.fill(NO_STATUS);
+    this.progressAt.fill(Number.NaN);
+    this.progressSeq.fill(Number.NaN);
     for (let row = 0; row < n; row++) {
-      const id = columns.step_id[row] as string;
-      this.ids.push(id);
-      this.rows.set(id, row);
-      this.parent[row] = columns.parent[row] as number;
-      this.type[row] = types[columns.type[row] as number] ?? TYPE_SPAN;
-      this.status[row] = statuses[columns.status[row] as number] ?? STATUS.ok;
-      this.name[row] = names[columns.name[row] as number] ?? NONE;
-      this.agent[row] = agents[columns.agent[row] as number] ?? NONE;
-      this.model[row] = models[columns.model[row] as number] ?? NONE;
-      this.start[row] = columns.start[row] ?? Number.NaN;
-      this.duration[row] = columns.duration[row] ?? Number.NaN;
-      this.input[row] = columns.input_tokens[row] ?? Number.NaN;
-      this.output[row] = columns.output_tokens[row] ?? Number.NaN;
-      this.cost[row] = columns.cost_nusd[row] ?? Number.NaN;
-      this.counted[row] = columns.counted[row] ?? 0;
-      this.seq[row] = columns.seq[row] ?? 0;
-      this.phase[row] = columns.phase[row] ?? 0;
-      this.stampAt[row] = columns.at[row] ?? 0;
-      this.stampSeq[row] = Number.NaN;
-      this.progressStatus[row] = NO_STATUS;
-      this.progressAt[row] = Number.NaN;
-      this.progressSeq[row] = Number.NaN;
       this.chronological[row] = row;
-      this.counts[this.status[row] as number] = (this.counts[this.status[row] as number] ?? 0) + 1;
+      const status = this.status[row] as number;
+      this.counts[status] = (this.counts[status] as number) + 1;
     }
     for (const [row, parentId] of Object.entries(skeleton.missing_parents ?? {})) this.wait(parentId, Number(row));
   }
 
   rowOf(stepId: string): number {
+    // a task that is over and looked at is never asked: 100,000 entries cost as much as the rest of a table
+    for (let row = this.rows.size; row < this.size; row++) this.rows.set(this.ids[row] as string, row);
     return this.rows.get(stepId) ?? NONE;
   }
 
@@ -279,7 +292,6 @@ export class StepTable {
     if (this.size === this.parent.length) this.reserve(Math.max(1_024, this.size * 2));
     const row = this.size++;
     this.ids.push(id);
-    this.rows.set(id, row);
     this.parent[row] = ROOT;
     this.type[row] = TYPE_SPAN;
     this.status[row] = STATUS.running;
@@ -355,6 +367,16 @@ export class StepTable {
     this.progressSeq = real(this.progressSeq);
     this.rowVersion = grown(new Uint32Array(capacity), this.rowVersion);
   }
+}
+
+/** Codes of a skeleton's lists of words as codes of ours. A loop a column: a tenth of the time of a loop over rows. */
+function recode(into: Uint8Array | Int32Array, codes: number[], ours: number[], otherwise: number): void {
+  for (let row = 0; row < codes.length; row++) into[row] = ours[codes[row] as number] ?? otherwise;
+}
+
+/** Numbers, NaN where not known. */
+function known(into: Float64Array, values: (number | null)[]): void {
+  for (let row = 0; row < values.length; row++) into[row] = values[row] ?? Number.NaN;
 }
 
 function typeIndex(word: string): number {
