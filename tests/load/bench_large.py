@@ -1,14 +1,18 @@
-"""One task of many steps: posted in small requests and in large ones, its totals right, time and memory flat. JSON lines.
+"""One task of many steps: posted in small requests and in large ones, its totals right, time and memory flat, followed live. JSON lines.
 
     python -m tests.load.bench_large [--steps 100000] [--url URL --data DIR]
 
 Posts one task in requests of 5 spans and another in requests of 10,000, and looks after every tenth of them: how long it took until the
-task shows them all, and what the services weigh (PSS). ``flat`` compares the last tenth with the second: time and memory must not grow with
-the task. Then it reads the first window of steps and the skeleton. Without ``--url`` it starts a platform of its own.
+task shows them all, the processor time that projector and Postgres took for a step, and what the processes weigh (PSS). A live socket
+follows from the beginning, a second one comes when all is posted and asks for everything. ``flat`` compares the last tenth with the
+second: neither time nor memory may grow with the task. Then it reads all windows of steps and the skeleton. Without ``--url`` it starts
+a platform of its own.
 """
 
 import argparse
 import json
+import os
+import statistics
 import sys
 import tempfile
 import threading
@@ -23,6 +27,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.installation import Platform
 from tests.load.bench_ingest import Project, emit
 from tests.load.bench_mapping import NOW_US, put
+from tests.load.following import Follower
+from tests.load.spent import spent
 
 VISIBLE_TIMEOUT_SECONDS = 600
 LOOK_SECONDS = 0.05
@@ -32,9 +38,12 @@ CLIENTS = 4
 TOKENS_IN, TOKENS_OUT = 1_000, 50
 CALL_EVERY = 2  # every second step is a call of a model, with tokens
 TASKS = {5: "a1" * 16, 10_000: "b2" * 16}
-FLAT_TIMES = 2.0  # what the last tenth may cost of the second: the machine may be busy
-FLAT_MB = 80.0
-SERVICES = ("intake", "projector", "live-gateway", "trace-query")
+FLAT_TIMES = 1.5  # what a step of the last tenth may cost of one of the second
+FLAT_MB = 40.0  # what a process may weigh more after the last tenth than after the second
+RING_MB = 64.0  # the gateway keeps so much of the log besides
+SERVICES = ("intake", "projector", "live-gateway", "trace-query", "postgres")
+PAGE = 500
+LATE_SECONDS = 60
 
 
 def bodies(task_id: str, first: int, until: int, per_request: int) -> Iterator[bytes]:
@@ -90,10 +99,47 @@ def post_all(url: str, key: str, requests: Iterator[bytes]) -> None:
         thread.join()
 
 
-def weigh(data: Path) -> float:
-    """Megabytes of the services that a task passes (PSS)."""
+def weigh(data: Path) -> dict[str, float]:
+    """Megabytes of the processes that a task passes (PSS), with their children."""
     processes = json.loads((data / "status.json").read_text())["processes"]
-    return sum(psutil.Process(processes[name]["pid"]).memory_full_info().pss for name in SERVICES) / 1024 / 1024
+    weights: dict[str, float] = {}
+    for name in SERVICES:
+        process = psutil.Process(processes[name]["pid"])
+        weights[name] = sum(one.memory_full_info().pss for one in (process, *process.children(recursive=True))) / 1024 / 1024
+    return weights
+
+
+def write_cost(data: Path) -> float:
+    """Processor seconds so far of those who make rows of events."""
+    now = spent(data)
+    return now["projector"] + now["postgres: ams_writer"]
+
+
+def windows(project: Project, address: str) -> tuple[list[float], set[str]]:
+    """All pages of steps: milliseconds of each, and the ids."""
+    times: list[float] = []
+    ids: set[str] = set()
+    cursor = None
+    while True:
+        began = time.perf_counter()
+        page = (
+            project.http.get(f"{address}/steps", params={"limit": PAGE} | ({"cursor": cursor} if cursor else {})).raise_for_status().json()
+        )
+        times.append((time.perf_counter() - began) * 1_000)
+        ids.update(step["step_id"] for step in page["items"])
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return times, ids
+
+
+def catch_up(project: Project, url: str, task_id: str, position: str, steps: int) -> dict[str, int | float | None]:
+    """A socket that comes late and asks for the task from the log's beginning."""
+    began = time.perf_counter()
+    late = Follower(url, project.http, project.id, task_id, f"{position.rpartition('.')[0]}.0")
+    while len(late.steps) < steps and not late.resets and time.perf_counter() - began < LATE_SECONDS:
+        time.sleep(LOOK_SECONDS)
+    seconds = time.perf_counter() - began
+    return {**late.stop(), "seconds": round(seconds, 1)}
 
 
 def follow(project: Project, url: str, data: Path, steps: int, per_request: int) -> bool:
@@ -101,29 +147,39 @@ def follow(project: Project, url: str, data: Path, steps: int, per_request: int)
     task_id = TASKS[per_request]
     address = f"/api/traces/{project.id}/tasks/{task_id}"
     seconds: list[float] = []
-    weights: list[float] = []
-    task = {"steps": 0}
+    costs: list[float] = []
+    weights: list[dict[str, float]] = []
+    task, position = {"steps": 0}, ""
+    live = Follower(url, project.http, project.id, task_id, None)
+    live.subscribed.wait(LATE_SECONDS)
     for part in range(PARTS):
         first, until = steps * part // PARTS, steps * (part + 1) // PARTS
-        began = time.perf_counter()
+        began, before = time.perf_counter(), write_cost(data)
         post_all(url, project.key, bodies(task_id, first, until, per_request))
         while task["steps"] < until and time.perf_counter() - began < VISIBLE_TIMEOUT_SECONDS:
             time.sleep(LOOK_SECONDS)
             answer = project.http.get(address)
-            task = answer.json()["task"] if answer.status_code == OK else task
+            if answer.status_code == OK:
+                task, position = answer.json()["task"], answer.json()["position"]
         seconds.append(time.perf_counter() - began)
+        costs.append((write_cost(data) - before) / (until - first) * 1e6)
         weights.append(weigh(data))
     calls = steps // CALL_EVERY
     wanted = {"steps": steps, "errors": 0, "input_tokens": calls * TOKENS_IN, "output_tokens": calls * TOKENS_OUT}
     exact = {name: task.get(name) for name in wanted} == wanted
-    flat = seconds[-1] <= FLAT_TIMES * max(seconds[1], 0.2) and weights[-1] - weights[1] <= FLAT_MB
-    began = time.perf_counter()
-    window = project.http.get(f"{address}/steps", params={"limit": 500}).raise_for_status().json()
-    window_ms = (time.perf_counter() - began) * 1_000
+    grown = {name: weights[-1][name] - weights[1][name] for name in SERVICES}
+    allowed = {name: FLAT_MB + (RING_MB if name == "live-gateway" else 0) for name in SERVICES}
+    flat = costs[-1] <= FLAT_TIMES * costs[1] and all(grown[name] <= allowed[name] for name in SERVICES)
+    followed = live.stop()
+    late = catch_up(project, url, task_id, position, steps)
+    every = {"steps": steps, "twice": 0, "gaps": 0, "resets": 0, "closed": None}
+    told = followed == every and (late["resets"] == 1 or every.items() <= late.items())
+    times, ids = windows(project, address)
     began = time.perf_counter()
     skeleton = project.http.get(f"{address}/skeleton").raise_for_status()
     skeleton_ms = (time.perf_counter() - began) * 1_000
-    whole = len(skeleton.json()["columns"]["step_id"]) == steps and len(window["items"]) == min(500, steps)
+    whole = len(skeleton.json()["columns"]["step_id"]) == len(ids) == steps
+    few = max(1, len(times) // 10)
     emit(
         bench="large",
         steps=steps,
@@ -131,14 +187,26 @@ def follow(project: Project, url: str, data: Path, steps: int, per_request: int)
         exact=exact,
         flat=flat,
         whole=whole,
+        told=told,
         spans_per_second=round(steps / sum(seconds)),
         seconds=[round(one, 2) for one in seconds],
-        services_mb=[round(one) for one in weights],
-        window_ms=round(window_ms, 1),
+        write_us_a_step=[round(one) for one in costs],
+        mb_after_second_tenth={name: round(weights[1][name]) for name in SERVICES},
+        mb_after_last_tenth={name: round(weights[-1][name]) for name in SERVICES},
+        live=followed,
+        live_late=late,
+        window_ms={name: round(statistics.median(part), 1) for name, part in parts_of(times, few).items()},
         skeleton_ms=round(skeleton_ms, 1),
         skeleton_bytes_a_step=round(len(skeleton.content) / steps, 1),
+        load=round(os.getloadavg()[0], 1),
     )
-    return exact and flat and whole
+    return exact and flat and whole and told
+
+
+def parts_of(times: list[float], few: int) -> dict[str, list[float]]:
+    """The first, the middle and the last ones."""
+    middle = (len(times) - few) // 2
+    return {"start": times[:few], "middle": times[middle : middle + few], "end": times[-few:]}
 
 
 def measure(url: str, data: Path, steps: int) -> bool:
