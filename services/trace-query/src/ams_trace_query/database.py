@@ -59,6 +59,16 @@ class Reader:
         text, values = compiled(statement)
         return await self._connection.fetchrow(text, *values)
 
+    async def row_in_time(self, statement: Statement, timeout_ms: int) -> Any:
+        """The first row; null when there is none, or when it takes longer than that. The transaction goes on."""
+        await self._connection.execute(f"SAVEPOINT in_time; SET LOCAL statement_timeout = {timeout_ms:d}")
+        try:
+            row = await self.row(statement)
+        except asyncpg.QueryCanceledError:
+            row = None
+        await self._connection.execute("ROLLBACK TO SAVEPOINT in_time; RELEASE SAVEPOINT in_time")  # the timeout goes back with it
+        return row
+
     @asynccontextmanager
     async def by_key(self) -> AsyncGenerator[None]:
         """Let statements look rows up by their keys, one by one.

@@ -15,7 +15,7 @@ import msgspec
 
 from ams_kit.http.problems import BadRequestError
 
-VERSION = 1
+VERSION = 2
 CURSOR_CHARS_MAX = 1_024
 _MAC_BYTES = 16
 
@@ -27,12 +27,12 @@ class Cursors:
         """Take a secret that all replicas share. Another one makes old cursors invalid."""
         self._key = hashlib.blake2b(secret.encode(), digest_size=32, person=b"ams-cursors").digest()
 
-    def seal(self, bound: Sequence[Any], values: Sequence[int | str | None]) -> str:
+    def seal(self, bound: Sequence[Any], values: Sequence[int | str | list[int] | None]) -> str:
         """A cursor after the row with these sort keys.
 
         Args:
             bound: What the cursor holds for: project, route, filters, sort.
-            values: JSON scalars.
+            values: JSON.
         """
         body = msgspec.json.encode(values)
         return base64.urlsafe_b64encode(bytes([VERSION]) + self._mac(bound, body) + body).decode().rstrip("=")

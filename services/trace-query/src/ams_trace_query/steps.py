@@ -29,8 +29,8 @@ from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, doc
 from ams_trace_query.rows import STEP_COLUMNS, position_text, step_view
 from ams_trace_query.search.compile import Condition, required, step_condition
 from ams_trace_query.search.parse import parse
-from ams_trace_query.search.text import is_one_of, look_up, rarest, read_reach
-from ams_trace_query.search.walk import STEP_INDEXES, Budget, Walked, narrowing, walk
+from ams_trace_query.search.text import common_words, is_one_of, look_up, rarest, read_reach
+from ams_trace_query.search.walk import Budget, Walked, indexed_of_steps, narrowing, walk
 from ams_trace_query.tasks import find_task
 
 _WINDOW = (STEP_IDS, LIMIT, CURSOR)
@@ -41,6 +41,7 @@ _ALWAYS_SHOWN = (Slot.INPUT, Slot.OUTPUT)
 
 RECENT_STEPS = 10_000  # some 20 ms
 WINDOW_STEPS = 2_000  # of which a search looks at first
+WINDOW_STEPS_BY_WORDS = 500  # where the texts of each are looked at
 _TIE = tuple_(steps.c.step_id, steps.c.task_id)
 
 NOT_CAPTURED = "not_captured"
@@ -155,8 +156,9 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
     within = _started(start, end)
 
     async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
-        budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_STEPS)
-        found = await look_up(reader, tree)
+        found = await look_up(reader, tree, [] if after is None else after[4])
+        common = common_words(found)
+        budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_STEPS_BY_WORDS if common else WINDOW_STEPS)
         mine = [steps.c.project_id == access.project_id]
         condition = step_condition(tree, found)
         search = Search([*mine, *([] if condition is None else [condition])], within, after, limit + 1)
@@ -165,7 +167,7 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
         if condition is None:
             walked = Walked(await _listed(reader, search), None)
         elif few is None or recent_us is None:
-            index = [*mine, *(required(step_condition(clause)) for clause in narrowing(tree, STEP_INDEXES))]
+            index = [*mine, *(required(step_condition(clause)) for clause in narrowing(tree, indexed_of_steps))]
             walked = await _walked(reader, search, index, budget)
         else:
             async with reader.by_key():
@@ -182,7 +184,7 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
         key = (walked.until_us - 1, "", "")
     return StepPage(
         items=[step_view(row) for row in shown],
-        next_cursor=None if key is None else context.cursors.seal(bound, (*key, recent_us)),
+        next_cursor=None if key is None else context.cursors.seal(bound, (*key, recent_us, common)),
         text_lag_records=None if reach is None else reach.lag_records,
         text_until_us=None if reach is None else reach.until_us,
         searched_until_us=walked.until_us,

@@ -25,12 +25,13 @@ from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q
 from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text, task_view
 from ams_trace_query.search.compile import Condition, required, task_condition
 from ams_trace_query.search.parse import parse
-from ams_trace_query.search.text import look_up, read_reach
-from ams_trace_query.search.walk import TASK_INDEXES, Budget, Walked, narrowing, walk
+from ams_trace_query.search.text import common_words, look_up, read_reach
+from ams_trace_query.search.walk import Budget, Walked, indexed_of_tasks, narrowing, walk
 
 _LIST = (STATUS, AGENT, Q, FROM, TO, LIMIT, CURSOR)
 _SORT = "sort_at_us desc, task_id"
 WINDOW_TASKS = 500  # of which a search looks at first
+WINDOW_TASKS_BY_WORDS = 20  # where the texts of each are looked at
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):
@@ -72,14 +73,15 @@ async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Ac
     conditions = _conditions(query.words("status"), query.text("agent"), start, end)
 
     async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
-        budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_TASKS)
-        found = await look_up(reader, tree)
+        found = await look_up(reader, tree, [] if after is None else after[2])
+        common = common_words(found)
+        budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_TASKS_BY_WORDS if common else WINDOW_TASKS)
         scope = [tasks.c.project_id == access.project_id, *conditions, *_before(after)]
         if (condition := task_condition(tree, found)) is None:
             walked = Walked(await reader.rows(_page([*scope, *_after(after)], limit + 1)), None)
         else:
             mine = [*scope, condition, *_after(after)]
-            scope += [required(task_condition(clause)) for clause in narrowing(tree, TASK_INDEXES)]
+            scope += [required(task_condition(clause)) for clause in narrowing(tree, indexed_of_tasks)]
             walked = await walk(
                 reader, tasks.c.sort_at_us, scope, lambda more, rows: _page([*mine, *more], rows), limit=limit + 1, budget=budget
             )
@@ -94,7 +96,7 @@ async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Ac
         key = (walked.until_us - 1, "")
     return TaskPage(
         items=[task_view(row) for row in shown],
-        next_cursor=None if key is None else context.cursors.seal(bound, key),
+        next_cursor=None if key is None else context.cursors.seal(bound, (*key, common)),
         positions={str(row["partition"]): position_text(row["partition"], row["next_offset"]) or "" for row in stored},
         text_lag_records=None if reach is None else reach.lag_records,
         text_until_us=None if reach is None else reach.until_us,

@@ -1,6 +1,7 @@
 """Generations of tables: which there are, making the next one, changing over, dropping. All by the owner's connection."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +15,16 @@ READERS_SECONDS_MAX = 10.0  # no transaction of a service lives longer than 8 s,
 FOLD_VERSION = 1
 MAPPER_VERSION = 1
 
-SQL_FILES = ("generation.sql", "text.sql", "direct.sql", "account.sql")
+SQL_FILES = ("generation.sql", "text.sql", "direct.sql", "account.sql", "tails.sql")
 """What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
 
-TEXT_INDEX = "step_text_words"
+LATE_INDEXES = {
+    **dict.fromkeys(("steps_in_order", "steps_by_time"), "generation.sql"),
+    **dict.fromkeys(("steps_costly", "steps_slow", "steps_long"), "tails.sql"),
+    "step_text_words": "text.sql",
+}
+"""Indexes that only readers use, and where they are told: made at once when the rows are there, a fraction of the work."""
+
 _SQL = Path(migrations.__file__).parent
 
 _LIST = "SELECT name, current, prices::text, current_since FROM public.generations ORDER BY substr(name, 2)::int"
@@ -105,7 +112,7 @@ async def make_next(connection: asyncpg.Connection, current: Generation, prices:
     async with connection.transaction():
         for file in SQL_FILES:
             await connection.execute((_SQL / file).read_text().replace("{schema}", name))
-        await connection.execute(f"DROP INDEX {name}.{TEXT_INDEX}")  # made at once when the rows are there: a tenth of the work
+        await connection.execute(f"DROP INDEX {', '.join(f'{name}.{index}' for index in LATE_INDEXES)}")
         await connection.execute(_MAKE_AHEAD.format(new=name))
         await connection.execute(_COPY_PARTITIONS.format(new=name, old=current.name))
         await connection.execute(
@@ -115,13 +122,22 @@ async def make_next(connection: asyncpg.Connection, current: Generation, prices:
     return Generation(name, False, prices, None)  # noqa: FBT003  the fields are the columns
 
 
-async def index_text(connection: asyncpg.Connection, generation: Generation) -> None:
-    """Make the index of words that ``make_next`` has left out. Nobody writes texts meanwhile, and the generation does not serve yet."""
-    if await connection.fetchval("SELECT to_regclass($1) IS NULL", f"{generation.name}.{TEXT_INDEX}"):
-        lines = (_SQL / "text.sql").read_text().replace("{schema}", generation.name).splitlines()
+async def make_late_indexes(connection: asyncpg.Connection, generation: Generation, on_index: Callable[[str], None]) -> None:
+    """Make the indexes that ``make_next`` has left out. Nobody writes meanwhile, and the generation does not serve yet.
+
+    Args:
+        connection: The owner's.
+        generation: The next one.
+        on_index: Told each one's name before it is made.
+    """
+    for index, file in LATE_INDEXES.items():
+        if not await connection.fetchval("SELECT to_regclass($1) IS NULL", f"{generation.name}.{index}"):
+            continue
+        on_index(index)
+        lines = (_SQL / file).read_text().replace("{schema}", generation.name).splitlines()
         async with connection.transaction():
             await connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
-            await connection.execute(next(line for line in lines if line.startswith(f"CREATE INDEX {TEXT_INDEX} ")))
+            await connection.execute(next(line for line in lines if line.startswith(f"CREATE INDEX {index} ")))
 
 
 async def drop(connection: asyncpg.Connection, generation: Generation) -> None:

@@ -131,8 +131,7 @@ class Replay:
 
     async def _run(self, builder: Builder, old: Generation, new: Generation, wishes: Wishes) -> bool:
         await self._approach(builder, old, new)
-        words.say(f"{new.name}: indexing texts")
-        await generations.index_text(self.owner, new)
+        await generations.make_late_indexes(self.owner, new, lambda index: words.say(f"{new.name}: making the index {index}"))
         await self._approach(builder, old, new)
         if builder.lost_records:
             words.say(f"{builder.lost_records:,} records were deleted by the log's retention before they could be read")
@@ -232,7 +231,7 @@ class Replay:
                 words.say(f"{gone:,} tasks began in a part of the log that is deleted: they cannot be built again as they were")
             words.say(words.shown(old.name, await compare.totals(self.writer, old)))
             words.say(words.shown(new.name, await compare.totals(self.writer, new)))
-            return await compare.differences(self.writer, old, new)
+            return await compare.differences(self.writer, old, new, words.compared)
 
     async def _change_over(self, builder: Builder, old: Generation, new: Generation) -> None:
         async with self._held(builder, old) as reached:

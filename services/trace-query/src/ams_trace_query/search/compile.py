@@ -301,6 +301,15 @@ STEP_FIELDS: dict[str, Field] = {
     "step": _id(steps.c.step_id, 16),
 }
 
+_NUMBERS = {"cost": _money, "latency": _duration, "duration": _duration, "tokens": _count}
+
+
+def number_at_least(clause: Clause) -> int | None:
+    """The smallest number that a clause of one lets through, in the unit of its column; null when there is no such end."""
+    parse = _NUMBERS.get(clause.field)
+    return parse(clause) if parse is not None and clause.operator in {"=", ">", ">="} else None
+
+
 STEP_ONLY = {name: f"{name} is a field of steps; tasks do not have it." for name in STEP_FIELDS if name not in TASK_FIELDS}
 TASK_ONLY = {name: f"{name} is a field of tasks; steps do not have it." for name in TASK_FIELDS if name not in STEP_FIELDS}
 

@@ -4,7 +4,8 @@ The index is asked first for each word. One that few steps have comes back as a 
 (*complete*). One that many have is looked at step by step, newest first, until a page is full: that is soon, because many have it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -20,6 +21,7 @@ from ams_trace_query.database import Reader, Statement
 from ams_trace_query.search.tree import And, Clause, Node, Not, Or, Value, Words
 
 HITS_MAX = 5_000  # texts; with more than that a word is common
+LOOK_UP_SECONDS_MAX = 1.5  # a phrase of common words has its places compared in every text that has all of them
 PREFIX_CHARS_MIN = 3  # "a*" is half the index
 PROJECTION = "text"
 _PROJECTION_OF_ROWS = {PAYLOADS.name: "payloads", STEPS.name: "steps"}
@@ -79,16 +81,35 @@ def text_query(value: Value) -> ColumnElement[Any] | None:
     return cast(cast(phrase, Text) + literal(":*", Text), TSQUERY) if beginning else phrase
 
 
-async def look_up(reader: Reader, node: Node | None) -> Found:
-    """Ask the index for every word of a query."""
+async def look_up(reader: Reader, node: Node | None, common: Collection[int] = ()) -> Found:
+    """Ask the index for every word of a query, for a second and a half at most.
+
+    Args:
+        reader: In one snapshot.
+        node: From ``parse``.
+        common: Which of them many texts have, as the page before found out.
+
+    Returns:
+        What is known of each. A word for which time was too short passes for a common one.
+    """
     found: dict[Value, Hits] = {}
+    deadline = time.monotonic() + LOOK_UP_SECONDS_MAX
     for value in words_in(node):
         query = text_query(value)
-        if query is not None and value not in found:
-            row = await reader.row(_ask(query))
-            days, task_ids, step_ids = row["days"] or [], row["task_ids"] or [], row["step_ids"] or []
-            found[value] = Hits(query, days, task_ids, step_ids, len(days) <= HITS_MAX)
+        if query is None or value in found:
+            continue
+        left_ms = int((deadline - time.monotonic()) * 1_000)
+        row = None
+        if len(found) not in common and left_ms > 0:
+            row = await reader.row_in_time(_ask(query), left_ms)
+        days, task_ids, step_ids = ([], [], []) if row is None else (row[part] or [] for part in ("days", "task_ids", "step_ids"))
+        found[value] = Hits(query, days, task_ids, step_ids, row is not None and len(days) <= HITS_MAX)
     return found
+
+
+def common_words(found: Found) -> list[int]:
+    """Which of the words many texts have, for the cursor."""
+    return [number for number, hits in enumerate(found.values()) if not hits.complete]
 
 
 def _ask(query: ColumnElement[Any]) -> Statement:

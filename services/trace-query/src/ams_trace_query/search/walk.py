@@ -13,16 +13,16 @@ from sqlalchemy import ColumnElement, literal, select
 from sqlalchemy.types import BigInteger
 
 from ams_trace_query.database import Reader, Statement
-from ams_trace_query.search.compile import Condition
+from ams_trace_query.search.compile import Condition, number_at_least
 from ams_trace_query.search.tree import And, Clause, Node
 
 WINDOW_SECONDS = 0.15  # what a window should take; the next one is larger or smaller
 GROWTH_MAX = 8.0
 ROWS_MAX = 400_000
-ROWS_MIN = 250
+ROWS_MIN = 16
 
-TASK_INDEXES = frozenset({"status", "agent"})
-STEP_INDEXES = frozenset({"task"})
+TAILS = {"cost": 50_000_000, "latency": 10_000_000, "duration": 10_000_000, "tokens": 20_000}
+"""From where on steps are in an index of their own: see ``migrations/tails.sql`` of trace-ingest. Nano-USD, microseconds, tokens."""
 
 
 class Walked(Struct, frozen=True):
@@ -89,17 +89,30 @@ async def walk(
         newer_than_this = [moment < literal(low["at_us"], BigInteger)]
 
 
-def narrowing(node: Node | None, fields: frozenset[str]) -> list[Clause]:
+def narrowing(node: Node | None, is_indexed: Callable[[Clause], bool]) -> list[Clause]:
     """The clauses that everything found must fulfil, which an index in the order of the list answers.
 
     Args:
         node: From ``parse``.
-        fields: Those with such an index.
+        is_indexed: ``indexed_of_tasks`` or ``indexed_of_steps``.
     """
     match node:
         case And(nodes):
-            return [clause for part in nodes for clause in narrowing(part, fields)]
-        case Clause(field, values=(value,)) if field in fields and (value.quoted or "*" not in value.text):
+            return [clause for part in nodes for clause in narrowing(part, is_indexed)]
+        case Clause() if is_indexed(node):
             return [node]
         case _:
             return []
+
+
+def indexed_of_tasks(clause: Clause) -> bool:
+    """``status:ok`` and ``agent:planner``; several values, or beginnings of them, are in no order."""
+    return clause.field in {"status", "agent"} and len(clause.values) == 1 and (clause.values[0].quoted or "*" not in clause.values[0].text)
+
+
+def indexed_of_steps(clause: Clause) -> bool:
+    """The steps of a task; and those that cost much, took long or were long."""
+    if clause.field == "task":
+        return True
+    tail, least = TAILS.get(clause.field), number_at_least(clause)
+    return tail is not None and least is not None and least >= tail
