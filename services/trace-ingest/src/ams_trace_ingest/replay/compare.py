@@ -1,6 +1,6 @@
 """Two generations at the same positions: are they the same? Counts and checksums per table and partition, and an example of what differs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import asyncpg
 from msgspec import Struct
@@ -91,13 +91,16 @@ def priced_otherwise(old: Generation, new: Generation) -> bool:
     return old.prices is not None or new.prices is not None
 
 
-async def differences(connection: asyncpg.Connection, old: Generation, new: Generation) -> list[str]:
+async def differences(
+    connection: asyncpg.Connection, old: Generation, new: Generation, on_table: Callable[[str, int], None] = lambda _name, _rows: None
+) -> list[str]:
     """What differs, a sentence each; nothing when all rows are the same.
 
     Args:
         connection: As ``ams_writer``, in a snapshot in which both stand at the same positions.
         old: Serves.
         new: Was built with the same prices or with others; then costs may differ.
+        on_table: Told each table that was compared, and how many rows it has.
     """
     other_prices = priced_otherwise(old, new)
     found: list[str] = []
@@ -107,6 +110,7 @@ async def differences(connection: asyncpg.Connection, old: Generation, new: Gene
         values = _values(table, [column for column in columns if column not in without])
         before = await _sums(connection, old, table, values)
         after = await _sums(connection, new, table, values)
+        on_table(table.name, sum(rows for rows, _ in after.values()))
         if before != after:
             found += _sentences(table, old, new, before, after)
             found += await _examples(connection, table, values, old, new)

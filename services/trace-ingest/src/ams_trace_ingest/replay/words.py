@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from ams_trace_ingest.replay.compare import Totals
@@ -11,6 +12,7 @@ from ams_trace_ingest.replay.reprice import Change
 NANO = 1_000_000_000
 TELL_SECONDS = 2.0
 TELL_SECONDS_QUIET = 10.0  # into a file
+RATE_SECONDS = 60.0  # of the latest: records differ in size, and the machine has other work
 MODELS_MAX = 40
 
 
@@ -44,12 +46,18 @@ def progress(name: str, done: int, of: int, rate: float) -> str:
 async def tell_progress(name: str, done: Callable[[], int], missing: Callable[[], int]) -> None:
     """Say from time to time how far it is, until cancelled."""
     every = TELL_SECONDS if sys.stdout.isatty() else TELL_SECONDS_QUIET
-    began_at, before = time.monotonic(), done()
+    seen: deque[tuple[float, int]] = deque([(time.monotonic(), done())], maxlen=int(RATE_SECONDS / every) + 1)
     while True:
         await asyncio.sleep(every)
-        now = done()
-        rate = (now - before) / (time.monotonic() - began_at)
-        say(progress(name, now, now + missing(), rate))
+        seen.append((time.monotonic(), done()))
+        (began_at, before), (at, now) = seen[0], seen[-1]
+        say(progress(name, now, now + missing(), (now - before) / (at - began_at)))
+
+
+def compared(table: str, rows: int) -> None:
+    """A table that was compared; an empty one is not worth a line."""
+    if rows:
+        say(f"  compared {table}: {rows:,} rows")
 
 
 def shown(name: str, held: Totals) -> str:
