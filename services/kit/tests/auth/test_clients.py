@@ -302,3 +302,31 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0)
+
+
+async def test_a_connection_that_ends_as_it_is_taken_from_the_pool_is_no_failure(clock: Clock) -> None:
+    """A server ends idle connections when it likes; a question that crosses that on the way is asked again."""
+    body = msgspec.json.encode(Access(user_id=USER, project_id=PROJECT, role=Role.VIEWER))
+    questions: list[int] = []
+    connections: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(len(connections))
+        await reader.readuntil(b"\r\n\r\n")
+        questions.append(connections[-1])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        await reader.readuntil(b"\r\n\r\n")  # the second question of a connection meets its end
+        questions.append(connections[-1])
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        access = AccessClient(http, "secret", "test", monotonic=clock)
+        assert await access.access(USER, PROJECT) is not None
+        clock.now += 5
+
+        again = await access.access(USER, PROJECT)
+
+    assert again is not None
+    assert questions == [0, 0, 1]

@@ -78,11 +78,14 @@ class AccessClient:
         self._known.clear()
 
     async def _ask(self, user_id: str, project_id: str) -> Access | None:
-        token = service_token(self._secret, IDENTITY, self._issuer)
+        question = {"user_id": user_id, "project_id": project_id}
+        headers = {"Authorization": f"Bearer {service_token(self._secret, IDENTITY, self._issuer)}"}
         try:
-            response = await self._http.get(
-                ACCESS_PATH, params={"user_id": user_id, "project_id": project_id}, headers={"Authorization": f"Bearer {token}"}
-            )
+            try:
+                response = await self._http.get(ACCESS_PATH, params=question, headers=headers)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # the connection lay in the pool and ended as it was taken: identity was started again, or tidies up. Asking twice changes nothing
+                response = await self._http.get(ACCESS_PATH, params=question, headers=headers)
             if response.status_code == HTTPStatus.NOT_FOUND:
                 return None
             response.raise_for_status()
