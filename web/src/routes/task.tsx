@@ -148,14 +148,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
                   onSelect={select}
                 />
               ) : (
-                <TaskOverview
-                  project={project}
-                  task={live.task}
-                  table={table}
-                  tree={tree}
-                  version={version}
-                  onSelect={select}
-                />
+                <TaskOverview project={project} task={live.task} table={table} tree={tree} onSelect={select} />
               )}
             </aside>
           </>

@@ -21,6 +21,8 @@ import { HIT, type Match, matchRows, type Tree, visibleRows } from './tree';
 import { useLogKeys } from './useLogKeys';
 import { extent, fitRows, roomAhead, selfTime, type View } from './waterfall';
 import './execution-log.css';
+import './waterfall.css';
+import './step-rows.css';
 
 const ROW = 28;
 const HEAD = 24;

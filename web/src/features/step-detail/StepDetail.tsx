@@ -20,6 +20,8 @@ import { isObject, type Json } from './messages';
 import { PayloadView } from './PayloadView';
 import { Section } from './Section';
 import './step-detail.css';
+import './messages.css';
+import './content.css';
 
 const POLL_MS = 1_000;
 

@@ -1,4 +1,4 @@
-import { useMemo } from 'react';
+import { useDeferredValue, useMemo } from 'react';
 import { STEP_TYPES, type Task } from '../../api/types';
 import { Link } from '../../app/router';
 import { CopyId, When } from '../../ui/controls';
@@ -8,6 +8,8 @@ import { STATUS, type StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
 import { ownTime } from '../execution-log/waterfall';
 import { ErrorCard } from './ErrorCard';
+import './step-detail.css';
+import './overview.css';
 
 const LISTED = 8;
 
@@ -16,20 +18,16 @@ interface OverviewProps {
   task: Task;
   table: StepTable;
   tree: Tree;
-  version: number;
   onSelect: (stepId: string) => void;
 }
 
 /** What stands beside the steps while none is open: what the task is, where it failed or waits, and what it spent its time on. */
-export function TaskOverview({ project, task, table, tree, version, onSelect }: OverviewProps) {
-  const sums = useMemo(() => {
-    void version;
-    return sumByType(table, tree);
-  }, [table, tree, version]);
-  const notable = useMemo(() => {
-    void version;
-    return notableRows(table, tree);
-  }, [table, tree, version]);
+export function TaskOverview({ project, task, table, tree, onSelect }: OverviewProps) {
+  // it goes over all steps, several times: the rows come first, and a reader who scrolls
+  const whole = useMemo(() => ({ table, tree }), [table, tree]);
+  const summed = useDeferredValue<Whole | null>(whole, null);
+  const sums = useMemo(() => (summed === null ? [] : sumByType(summed.table, summed.tree)), [summed]);
+  const notable = useMemo(() => (summed === null ? NOTHING_NOTABLE : notableRows(summed.table, summed.tree)), [summed]);
   return (
     <div className="detail" id="detail" tabIndex={-1}>
       <div className="overview">
@@ -177,7 +175,7 @@ interface TypeSum {
 
 function sumByType(table: StepTable, tree: Tree): TypeSum[] {
   const sums = new Map<number, TypeSum>();
-  for (let row = 0; row < table.size; row++) {
+  for (let row = 0; row < tree.preorder.length; row++) {
     const index = table.type[row] as number;
     let sum = sums.get(index);
     if (!sum) {
@@ -197,7 +195,21 @@ function sumByType(table: StepTable, tree: Tree): TypeSum[] {
   return [...sums.values()].sort((a, b) => b.ownUs - a.ownUs);
 }
 
-function notableRows(table: StepTable, tree: Tree) {
+interface Whole {
+  table: StepTable;
+  tree: Tree;
+}
+
+interface Notable {
+  failed: number[];
+  waiting: number[];
+  running: number[];
+  slow: number[];
+}
+
+const NOTHING_NOTABLE: Notable = { failed: [], waiting: [], running: [], slow: [] };
+
+function notableRows(table: StepTable, tree: Tree): Notable {
   const failed: number[] = [];
   const waiting: number[] = [];
   const running: number[] = [];
@@ -205,6 +217,7 @@ function notableRows(table: StepTable, tree: Tree) {
   let least = 0;
   for (let i = 0; i < table.size; i++) {
     const row = table.chronological[i] as number;
+    if (row >= tree.preorder.length) continue; // it came after the tree was laid out
     const status = table.status[row];
     const leaf = (tree.children[row] as number) === 0;
     if (status === STATUS.error && tree.errorsInside[row] === 0 && failed.length < LISTED) failed.push(row);
