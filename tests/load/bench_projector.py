@@ -108,6 +108,7 @@ def a_task(chance: random.Random, number: int) -> list[Event]:
 def a_log(steps_wanted: int) -> list[LogRecord]:
     """Records of one partition: twenty tasks at a time, interleaved as they would come."""
     chance = random.Random(1)
+    now_ms = int(time.time() * 1_000)  # of today, which has a partition
     log: list[LogRecord] = []
     for first in range(0, steps_wanted // STEPS_PER_TASK, 20):
         queues = [(number, a_task(chance, number)) for number in range(first, min(first + 20, steps_wanted // STEPS_PER_TASK))]
@@ -115,7 +116,7 @@ def a_log(steps_wanted: int) -> list[LogRecord]:
             for number, events in list(queues):
                 taken = events[:EVENTS_PER_RECORD]
                 del events[:EVENTS_PER_RECORD]
-                log.append(record(len(log), batch(number, *taken, producer=NATIVE)))
+                log.append(record(len(log), batch(number, *taken, producer=NATIVE), timestamp_ms=now_ms))
                 if not events:
                     queues.remove((number, events))
     return log

@@ -114,7 +114,10 @@ def test_a_wrong_secret_is_one_sentence_and_exit_code_2(server: Server) -> None:
 
     assert process.returncode == 2
     assert "Traceback" not in said
-    assert said.splitlines()[-1] == "identity: AMS_SECRET_KEY is not the one with which this database was made; nobody's tokens could be signed."
+    assert (
+        said.splitlines()[-1]
+        == "identity: AMS_SECRET_KEY is not the one with which this database was made; nobody's tokens could be signed."
+    )
 
 
 def test_whoever_is_asked_to_stop_has_not_failed(server: Server) -> None:

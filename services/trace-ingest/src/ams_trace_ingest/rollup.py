@@ -84,6 +84,13 @@ class Tree:
         if node.parent_step_id is not None:
             self._children.setdefault(node.parent_step_id, set()).add(node.step_id)
 
+    def is_apart(self, node: Node) -> bool:
+        """Whether R2 asks nothing of a step or because of it: nothing is beneath it, and nothing above it that it could be a view of."""
+        if self._children.get(node.step_id):
+            return False
+        above = self._nodes.get(node.parent_step_id) if node.parent_step_id is not None else None
+        return above is None or above.type in STOP_TYPES
+
     def ancestors(self, step_id: str) -> list[Node]:
         """Those above, nearest first, up to and without the first stop type, missing parent, repetition, or ``DEPTH_MAX``."""
         found: list[Node] = []

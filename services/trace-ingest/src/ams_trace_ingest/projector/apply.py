@@ -6,11 +6,12 @@ from typing import Any, Protocol
 
 from ams_trace_ingest.projector.derive import root_rank, show_document, show_no_root, show_root, show_status
 from ams_trace_ingest.projector.failpoints import failpoint
+from ams_trace_ingest.projector.memory import Memory, TaskMemory
 from ams_trace_ingest.projector.reading import Buried, ReaderBase, StepsReader
 from ams_trace_ingest.projector.rules import Rules, candidates
 from ams_trace_ingest.projector.totals import add_totals
-from ams_trace_ingest.projector.transaction import TransactionalProjection, nothing
-from ams_trace_ingest.projector.working import StepWork, TaskWork, Work
+from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection, nothing
+from ams_trace_ingest.projector.working import KnownStep, StepWork, TaskWork, Work
 from ams_trace_ingest.rollup import Claim
 from ams_trace_ingest.store import agents, claims, days, payloads, producers, steps, tasks, text
 from ams_trace_ingest.store.agents import AgentKey
@@ -39,33 +40,37 @@ class StepsProjection(TransactionalProjection):
 
     projection = "steps"
 
-    def __init__(self, *args: Any, listener: TasksListener | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, listener: TasksListener | None = None, memory: Memory | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._listener = listener
+        self._memory = memory or Memory()
         self._agents_seen: dict[tuple[str, AgentKey], int] = {}
 
     def reader(self, *, buried: Buried, events_max: int | None) -> StepsReader:
         return StepsReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
 
     async def write(
-        self, connection: Connection, reader: ReaderBase, *, generation: str, meanwhile: Callable[[], None]
+        self, connection: Connection, reader: ReaderBase, *, generation: str, moves: Moves, meanwhile: Callable[[], None]
     ) -> Callable[[], None]:
         work = reader.work
+        self._memory.stand(generation, {partition: before for partition, (before, _) in moves.items()})
+        memories = self._memory.take_out(work.tasks)
         gone: dict[ClaimKey, set[str]] = {}
         deleted: list[TaskKey] = []
         rows: list[TaskRow] = []
         if work.tasks:
-            made, held = await self._begin(connection, work)
+            made, held = await self._begin(connection, work, memories)
             deleted = [key for key, task in work.tasks.items() if task.deleted_by is not None]
             for key in deleted:
                 await _delete(connection, work.tasks[key], gone)
+                memories.pop(key, None)
                 task = work.tasks.pop(key)
                 work.tally_of(task).ignored["deleted"] += task.events - 1
             failpoint("after_deletions")
-            await _join_steps(connection, work.tasks)
+            await _join_steps(connection, work.tasks, memories)
             failpoint("after_steps")
             delivered = await _deliveries(connection, work)
-            await Rules(connection, work.tasks, made, held).settle(gone)
+            await Rules(connection, work.tasks, made, held, memories).settle(gone)
             failpoint("after_rules")
             steps_days = {task.day for task in work.tasks.values() if task.day is not None}
             direct = reader.direct and await self.leaves.all_there(connection, generation, "steps", steps_days)
@@ -77,17 +82,23 @@ class StepsProjection(TransactionalProjection):
 
         def committed() -> None:
             self._agents_seen.update(agents_seen)
+            for key, memory in memories.items():
+                self._memory.put(work.tasks[key], memory)
+            self._memory.moved(generation, {partition: after for partition, (_, after) in moves.items()})
             if self._listener is not None:
                 self._listener.changed(rows)
                 self._listener.deleted(deleted)
 
         return committed
 
-    async def _begin(self, connection: Connection, work: Work) -> tuple[dict[ClaimKey, list[Claim]], dict[ClaimKey, list[Claim]]]:
-        """Take all locks in the order that every writer keeps: days, response ids, tasks; each sorted."""
+    async def _begin(
+        self, connection: Connection, work: Work, memories: dict[TaskKey, TaskMemory]
+    ) -> tuple[dict[ClaimKey, list[Claim]], dict[ClaimKey, list[Claim]]]:
+        """Take all locks in the order that every writer keeps: days, response ids, tasks; each sorted. New tasks get a memory."""
         if work.deletes:
             await days.exclude_writers(connection)
-        found = await days.claim(connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in work.tasks.items()})
+        first_days = {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in work.tasks.items() if key not in memories}
+        found = await days.claim(connection, first_days)
         failpoint("after_days")
         work.ignore_deleted(found.deleted)
         made = candidates(task for task in work.tasks.values() if task.deleted_by is None)
@@ -96,8 +107,10 @@ class StepsProjection(TransactionalProjection):
         stored = await tasks.lock(connection, [key for key in work.tasks if key not in found.new])
         failpoint("after_tasks")
         for key, task in work.tasks.items():
-            task.day = found.day[key]
             task.row = stored.get(key)
+            if task.row is None:
+                memories[key] = TaskMemory(found.day[key] if key in found.day else memories[key].day)
+            task.day = memories[key].day if key in memories else found.day[key]
         return made, held
 
     async def _write_agents(self, connection: Connection, work: Work, generation: str) -> dict[tuple[str, AgentKey], int]:
@@ -122,16 +135,23 @@ async def _delete(connection: Connection, task: TaskWork, gone: dict[ClaimKey, s
     await days.remember_deleted(connection, task.key, task.deleted_by or "", task.deleted_at_us)
 
 
-async def _join_steps(connection: Connection, works: dict[TaskKey, TaskWork]) -> None:
+async def _join_steps(connection: Connection, works: dict[TaskKey, TaskWork], memories: dict[TaskKey, TaskMemory]) -> None:
     """Take into account what is stored of the steps that the batch speaks of, and of the root where that may be another one now."""
     places: list[steps.StepPlace] = []
+    known: list[KnownStep] = []
     for key, task in works.items():
         if task.row is not None and task.day is not None:
             ids = set(task.steps)
             if task.row.root_step_id is not None and any(_parentless(step) for step in task.steps.values()):
                 ids.add(task.row.root_step_id)
+            memory = memories.get(key)
+            if memory is not None:
+                ids &= memory.steps
+                known += [memory.open[step_id] for step_id in ids & memory.open.keys()]
+                ids -= memory.open.keys()
             places += [(*key, step_id, task.day) for step_id in ids]
-    for stored in await steps.load(connection, places):
+    known += await steps.load(connection, places)
+    for stored in known:
         task = works[stored.key]
         step = task.steps.get(stored.step_id)
         if step is None:

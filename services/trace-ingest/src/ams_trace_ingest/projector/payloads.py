@@ -14,7 +14,7 @@ from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.reading import Buried, ReaderBase
-from ams_trace_ingest.projector.transaction import NotTogetherError, TransactionalProjection
+from ams_trace_ingest.projector.transaction import Moves, NotTogetherError, TransactionalProjection
 from ams_trace_ingest.projector.working import TaskWork
 from ams_trace_ingest.store import days, payloads, producers
 from ams_trace_ingest.store.connections import Connection
@@ -44,9 +44,10 @@ class PayloadsReader(ReaderBase):
         work = self.task_work(record, batch)
         work.events += len(events)
         newest, key = self.newest, work.key
+        seqs = [event.seq for event in events if event.seq]
+        if seqs:
+            self.deliver(work, batch, seqs)
         for event in cast("list[PayloadStored]", events):
-            if event.seq:
-                self.deliver(work, batch, event.seq)
             place = (key, event.step_id, event.slot)
             if newest.setdefault(place, event) is not event:
                 self._compare(work, place, event)
@@ -60,7 +61,7 @@ class PayloadsReader(ReaderBase):
         work = self.task_work(record, batch)
         work.events += 1
         if event.seq:
-            self.deliver(work, batch, event.seq)
+            self.deliver(work, batch, [event.seq])
         place = (work.key, event.step_id, event.slot)
         if self.newest.setdefault(place, event) is not event:
             self._compare(work, place, event)
@@ -87,6 +88,7 @@ class PayloadsProjection(TransactionalProjection):
         connection: Connection,
         reader: ReaderBase,
         *,
+        moves: Moves,  # noqa: ARG002  the frame's signature
         generation: str,
         meanwhile: Callable[[], None],
     ) -> Callable[[], None]:

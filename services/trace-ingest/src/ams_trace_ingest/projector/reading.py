@@ -159,17 +159,39 @@ class ReaderBase:
             work.seen_at_us = self.seen_at_us(record)
         return work
 
-    def deliver(self, work: TaskWork, batch: Batch, seq: int) -> None:
-        """Note that the producer's event came (OpenTelemetry's have no number)."""
+    def deliver(self, work: TaskWork, batch: Batch, seqs: list[int]) -> None:
+        """Note that the producer's events came (OpenTelemetry's have no number)."""
         producer = batch.producer
         delivered = work.producers.get(producer.instance_id)
         if delivered is None:
             delivered = work.producers[producer.instance_id] = Delivered(producer.sdk, producer.version, producer.host, [])
-        delivered.seqs.append(seq)
+        delivered.seqs.extend(seqs)
 
 
 class StepsReader(ReaderBase):
     """The steps topic."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._seen: tuple[str, str, int] | None = None
+
+    def take_all(self, record: LogRecord, batch: Batch) -> bool:
+        events: Sequence[Any] = batch.events
+        if batch.task_id is None or not _TAKE.keys() >= set(map(type, events)):
+            return False
+        work = self.task_work(record, batch)
+        work.events += len(events)
+        seqs = [event.seq for event in events if event.seq]
+        if seqs:
+            self.deliver(work, batch, seqs)
+        last = work.last_event_at_us
+        for event in events:
+            kind = type(event)
+            if event.at_us > last and kind is not StepLost:
+                last = event.at_us
+            _TAKE[kind](self, work, record, event, False)  # noqa: FBT003  as it was sent
+        work.last_event_at_us = last
+        return True
 
     def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
         kind = type(event)
@@ -182,7 +204,7 @@ class StepsReader(ReaderBase):
         work = self.task_work(record, batch)
         work.events += 1
         if event.seq:
-            self.deliver(work, batch, event.seq)
+            self.deliver(work, batch, [event.seq])
         if event.at_us > work.last_event_at_us and kind is not StepLost:
             work.last_event_at_us = event.at_us
         if kind is StepScored:
@@ -202,6 +224,10 @@ class StepsReader(ReaderBase):
 
     def _see(self, key: tuple[str, str], at_us: int) -> None:
         minute = at_us - at_us % SEEN_STEP_US
+        seen = (*key, minute)
+        if seen == self._seen:  # mostly one agent speaks for a while
+            return
+        self._seen = seen
         if self.work.agents_seen.get(key, -1) < minute:
             self.work.agents_seen[key] = minute
 

@@ -7,6 +7,7 @@ R2 asks for a step's descendants and R3 for other tasks' claims, so what is stor
 from collections.abc import Iterable, Mapping
 
 from ams_contracts.documents import StepType
+from ams_trace_ingest.projector.memory import TaskMemory
 from ams_trace_ingest.projector.working import StepWork, TaskWork
 from ams_trace_ingest.rollup import (
     DEPTH_MAX,
@@ -66,7 +67,12 @@ class Rules:
     """R1-R3 for the tasks of one batch, within its transaction."""
 
     def __init__(
-        self, connection: Connection, tasks: dict[TaskKey, TaskWork], made: dict[ClaimKey, list[Claim]], held: dict[ClaimKey, list[Claim]]
+        self,
+        connection: Connection,
+        tasks: dict[TaskKey, TaskWork],
+        made: dict[ClaimKey, list[Claim]],
+        held: dict[ClaimKey, list[Claim]],
+        memories: Mapping[TaskKey, TaskMemory],
     ) -> None:
         """Take the batch in hand.
 
@@ -75,11 +81,13 @@ class Rules:
             tasks: Joined with what is stored. Tasks of which a count changes are added.
             made: What ``candidates`` found; locked, and written where nothing was.
             held: What those rows hold that were there before.
+            memories: Of tasks whose steps need not be looked up.
         """
         self._connection = connection
         self._tasks = tasks
         self._made = made
         self._held = held
+        self._memories = memories
         self._trees: dict[TaskKey, Tree] = {}
         self._dirty: dict[TaskKey, set[str]] = {}
         self._neighbours: dict[StepKey, Neighbour] = {}
@@ -121,6 +129,8 @@ class Rules:
             self._recount[key, step.step_id] = step
 
     def _prepare_stored(self, key: TaskKey, task: TaskWork) -> None:
+        memory = self._memories.get(key)
+        tree = None if memory is None else _grown(memory.tree(), task)
         dirty: set[str] = set()
         for step in task.steps.values():
             node = step.node
@@ -130,13 +140,16 @@ class Rules:
                 self._recount[key, step.step_id] = step
             if step.redocumented:
                 before = step.stored.node if step.stored is not None else None
-                if node != before and not (node.type in STOP_TYPES and (before is None or before.type in STOP_TYPES)):
-                    dirty.add(step.step_id)
-                    if before is not None and before.parent_step_id is not None:
-                        dirty.add(before.parent_step_id)
+                if node == before or (node.type in STOP_TYPES and (before is None or before.type in STOP_TYPES)):
+                    continue
+                if tree is not None and (before is None or before.parent_step_id == node.parent_step_id) and tree.is_apart(node):
+                    continue  # the whole tree is known
+                dirty.add(step.step_id)
+                if before is not None and before.parent_step_id is not None:
+                    dirty.add(before.parent_step_id)
         if dirty:
             self._dirty[key] = dirty
-            self._trees[key] = Tree(node for step in task.steps.values() if (node := step.node) is not None)
+            self._trees[key] = _grown(Tree(), task) if tree is None else tree
 
     async def _settle_stored(self) -> None:
         await self._load_above()
@@ -151,22 +164,31 @@ class Rules:
                 if step is not None:
                     step.wrapper = step.shadowed = wrapper
                     self._recount[key, step_id] = step
-                elif wrapper != self._neighbours[key, step_id].wrapper:
+                elif wrapper != self._was_wrapper(key, step_id):
                     flipped[key, step_id] = wrapper
         await self._take_in(flipped)
         for step_key, wrapper in flipped.items():
             step = self._recount[step_key] = self._tasks[step_key[0]].steps[step_key[1]]
             step.wrapper = step.shadowed = wrapper
 
+    def _was_wrapper(self, key: TaskKey, step_id: str) -> bool:
+        memory = self._memories.get(key)
+        return self._neighbours[key, step_id].wrapper if memory is None else step_id in memory.wrappers
+
     async def _load_above(self) -> None:
         climbs = {
             (key, node.parent_step_id)
             for key, tree in self._trees.items()
+            if key not in self._memories
             for start in self._dirty[key]
             if (node := tree.get(start)) is not None and node.parent_step_id is not None
         }
         climbs |= {
-            (key, start) for key, tree in self._trees.items() for start in self._dirty[key] if start not in tree
+            (key, start)
+            for key, tree in self._trees.items()
+            if key not in self._memories
+            for start in self._dirty[key]
+            if start not in tree
         }  # parents of before
         for _ in range(DEPTH_MAX):
             ends = {climb: unknown for climb in climbs if (unknown := self._first_unknown(*climb)) is not None}
@@ -197,7 +219,13 @@ class Rules:
         return None
 
     async def _load_below(self, suspects: dict[TaskKey, set[str]]) -> None:
-        frontier = {(key, step_id) for key, starts in suspects.items() for start in starts for step_id in self._around(key, start)}
+        frontier = {
+            (key, step_id)
+            for key, starts in suspects.items()
+            if key not in self._memories
+            for start in starts
+            for step_id in self._around(key, start)
+        }
         expanded: set[StepKey] = set()
         while frontier:
             expanded |= frontier
@@ -262,9 +290,11 @@ class Rules:
                     now if now is not None and now.response_id == claim_key[1] else None
                 )
         for (key, step_id), step in self._recount.items():
+            node, before = step.node, step.stored.node if step.stored is not None else None
+            if before is None and (node is None or not node.response_id or (key[0], node.response_id) in settled):
+                continue
             project_id, task_id = key
-            before = step.stored.node if step.stored is not None else None
-            now = claim_of(task_id, step, step.node)
+            now = claim_of(task_id, step, node)
             if before is not None and before.response_id and (now is None or now.response_id != before.response_id):
                 changes.setdefault((project_id, before.response_id), {})[task_id, step_id] = None
             if now is not None and (claim_key := (project_id, now.response_id)) not in settled:
@@ -303,6 +333,13 @@ class Rules:
             if step is not None:
                 step.shadowed = shadowed or step.wrapper
                 self._recount[key, step_id] = step
+
+
+def _grown(tree: Tree, task: TaskWork) -> Tree:
+    for step in task.steps.values():
+        if (node := step.node) is not None:
+            tree.put(node)
+    return tree
 
 
 def _may_shadow(task: TaskWork, node: Node) -> bool:

@@ -18,7 +18,7 @@ from ams_kit.bus import LogRecord, Slice
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.reading import Buried, ReaderBase
-from ams_trace_ingest.projector.transaction import TransactionalProjection
+from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
 from ams_trace_ingest.store import days, text
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
@@ -146,7 +146,8 @@ class TextProjection(TransactionalProjection):
         connection: Connection,
         reader: ReaderBase,
         *,
-        generation: str,  # noqa: ARG002  the frame's signature
+        moves: Moves,  # noqa: ARG002  the frame's signature
+        generation: str,  # noqa: ARG002  the same
         meanwhile: Callable[[], None],  # noqa: ARG002  the same; nothing is read ahead here, for nothing is in a hurry
     ) -> Callable[[], None]:
         work = reader.work

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 import asyncpg
@@ -32,6 +32,9 @@ TIMEOUT_STATES = frozenset({"57014", "25P04", "25P03"})  # cancelled, transactio
 ACQUIRE_TIMEOUT_SECONDS = 5
 CAREFUL_BATCHES = 16  # after something was sent twice: whoever repeats himself does so for a while
 CHUNK_BYTES_MAX = 768 * 1024  # some 1,500 events: large enough for COPY, small enough to read the next one while Postgres writes this one
+
+Moves = Mapping[int, tuple[int, int]]
+"""By partition a position before and after."""
 
 # a row that was taken for new is there, or its partition is not any more
 _NOT_NEW = (asyncpg.UniqueViolationError, asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError)
@@ -108,7 +111,7 @@ class TransactionalProjection:
         raise NotImplementedError
 
     async def write(
-        self, connection: Connection, reader: ReaderBase, *, generation: str, meanwhile: Callable[[], None]
+        self, connection: Connection, reader: ReaderBase, *, generation: str, moves: Moves, meanwhile: Callable[[], None]
     ) -> Callable[[], None]:
         """Write what the reader has read, within the transaction that holds the positions of its partitions.
 
@@ -116,6 +119,7 @@ class TransactionalProjection:
             connection: In the transaction.
             reader: Has read.
             generation: Of the tables.
+            moves: By partition the position that is locked, and the one that it moves to.
             meanwhile: Work for this process, to be called once while Postgres is busy.
 
         Returns:
@@ -281,32 +285,32 @@ class TransactionalProjection:
     ) -> dict[int, int]:
         started = time.perf_counter()
         topic, work = slices[0].records[-1].topic, reader.work
+        moves = {one.partition: (one.expected, one.records[-1].offset + 1) for one in slices}
         failpoint("before_begin")
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
             async with connection.transaction():
                 generation = await set_generation(connection)
-                before = await positions.lock(connection, self.projection, topic, {one.partition: one.expected for one in slices})
+                before = await positions.lock(
+                    connection, self.projection, topic, {partition: expected for partition, (expected, _) in moves.items()}
+                )
                 failpoint("after_lock")
-                committed = await self.write(connection, reader, generation=generation, meanwhile=meanwhile)
+                committed = await self.write(connection, reader, generation=generation, moves=moves, meanwhile=meanwhile)
                 if work.letters:
                     await dead_letters.insert(connection, work.letters)
                     failpoint("after_letters")
-                moves: dict[int, tuple[Stored, positions.Account]] = {}
-                for one in slices:
-                    last = one.records[-1]
-                    account = before[one.partition].plus(work.tally(one.partition).account())
-                    moves[one.partition] = (Stored(last.offset + 1, last.timestamp_ms), account)
-                await positions.move(connection, self.projection, topic, moves)
+                accounts = {partition: account.plus(work.tally(partition).account()) for partition, account in before.items()}
+                stored = {one.partition: Stored(moves[one.partition][1], one.records[-1].timestamp_ms) for one in slices}
+                await positions.move(connection, self.projection, topic, stored, accounts)
                 failpoint("after_move")
                 if trial:
                     raise _TrialOverError
             failpoint("after_commit")
         committed()
         self._count(work)
-        for partition, (_, account) in moves.items():
+        for partition, account in accounts.items():
             show_account(self.projection, topic, partition, account)
         PROJECT_SECONDS.labels(self.projection).observe(time.perf_counter() - started)
-        return {partition: stored.next_offset for partition, (stored, _) in moves.items()}
+        return {partition: position for partition, (_, position) in moves.items()}
 
     def _count(self, work: Work) -> None:
         for letter in work.letters:

@@ -2,16 +2,17 @@
 
 from collections import Counter
 from datetime import date
+from typing import Protocol
 
 from ams_contracts.documents import Status, StepDocument
 from ams_contracts.events import AgentRegistered
-from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, StepState, TaskState, join
+from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, Stamp, StepState, TaskState, join
 from ams_trace_ingest.rollup import NOTHING, Counted, Node
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.dead_letters import DeadLetter
 from ams_trace_ingest.store.positions import Account
 from ams_trace_ingest.store.producers import Delivered
-from ams_trace_ingest.store.steps import StoredStep, node_of_document
+from ams_trace_ingest.store.steps import node_of_document
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
 Contribution = tuple[int, int, int, int, int, int, int, int, int, int]
@@ -19,6 +20,37 @@ Contribution = tuple[int, int, int, int, int, int, int, int, int, int]
 
 NO_CONTRIBUTION: Contribution = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 _ERROR, _RUNNING, _WAITING, _LOST = Status.ERROR, Status.RUNNING, Status.WAITING, Status.LOST  # a look-up in the class costs 0.3 us
+
+
+class KnownStep(Protocol):
+    """A step as the tables have it: read from them, or remembered."""
+
+    @property
+    def key(self) -> TaskKey: ...
+    @property
+    def step_id(self) -> str: ...
+    @property
+    def offsets(self) -> tuple[int, int | None, int]:
+        """First offset, offset of the end, broker's time of the last change."""
+        ...
+
+    @property
+    def stamp(self) -> Stamp | None: ...
+    @property
+    def document(self) -> StepDocument | None: ...
+    @property
+    def node(self) -> Node | None: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def counted(self) -> Counted: ...
+    @property
+    def shadowed(self) -> bool: ...
+    @property
+    def wrapper(self) -> bool: ...
+    def state(self, *, with_document: bool = True) -> StepState:
+        """The registers. Without its document where another one has outranked it already."""
+        ...
 
 
 class StepWork:
@@ -34,7 +66,7 @@ class StepWork:
         self.first_offset = offset
         self.end_offset: int | None = None
         self.seen_at_us = 0
-        self.stored: StoredStep | None = None
+        self.stored: KnownStep | None = None
         self.changed = True
         self.counted: Counted = NOTHING
         self.shadowed = False
@@ -44,13 +76,13 @@ class StepWork:
         self._node_of: StepDocument | None = None
 
     @classmethod
-    def of(cls, stored: StoredStep) -> "StepWork":
+    def of(cls, stored: KnownStep) -> "StepWork":
         """A row that the batch says nothing of; the totals may."""
         work = cls(stored.step_id, 0)
         work.join(stored)
         return work
 
-    def join(self, stored: StoredStep) -> None:
+    def join(self, stored: KnownStep) -> None:
         """Take what was stored into account."""
         stamp = stored.stamp
         said = self.state.stamp

@@ -92,7 +92,7 @@ async def lock(connection: Connection, projection: str, topic: str, expected: Ma
     return {partition: _account(account) for partition, _, *account in rows}
 
 
-async def move(connection: Connection, projection: str, topic: str, moves: Mapping[int, tuple[Stored, Account]]) -> None:
+async def move(connection: Connection, projection: str, topic: str, to: Mapping[int, Stored], accounts: Mapping[int, Account]) -> None:
     """Set locked positions, and the accounts of all events before them."""
     await connection.executemany(
         _MOVE,
@@ -101,6 +101,7 @@ async def move(connection: Connection, projection: str, topic: str, moves: Mappi
                 projection, topic, partition, stored.next_offset, stored.last_timestamp_ms,
                 account.projected, account.duplicate, account.dead, msgspec.json.encode(account.ignored).decode(),
             )
-            for partition, (stored, account) in moves.items()
+            for partition, stored in to.items()
+            for account in (accounts[partition],)
         ],
     )  # fmt: skip

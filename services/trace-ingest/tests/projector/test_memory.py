@@ -1,0 +1,98 @@
+"""What the projector remembers spares it the tables' answers, never changes what it writes, and is bounded."""
+
+import asyncpg
+import pytest
+from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, record, recorded, started, step_id, task_started
+
+from ams_contracts.documents import Status, StepType, TaskDocument
+from ams_contracts.events import Batch
+from ams_contracts.topics import STEPS
+from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.memory import Memory
+from ams_trace_ingest.store import steps
+
+RUNNING = document(status=Status.RUNNING, type=StepType.AGENT)
+HISTORY: list[Batch] = [
+    batch(1, task_started(TaskDocument(name="work", status=Status.RUNNING, started_at_us=BASE_US)), started(1, RUNNING, seq=2), producer=NATIVE),
+    batch(1, started(2, document(parent_step_id=1, status=Status.RUNNING), seq=3), beat(1, 2, seq=4, at_us=BASE_US + 5), producer=NATIVE),
+    batch(1, recorded(3, llm(10, parent_step_id=2, response_id="r1"), seq=5), ended(2, llm(10, parent_step_id=1), seq=6), producer=NATIVE),
+    batch(1, recorded(4, llm(20, parent_step_id=1, response_id="r1", started_at_us=BASE_US + 1), seq=7), producer=NATIVE),
+    batch(1, ended(2, document(parent_step_id=1), seq=6), recorded(3, llm(30, parent_step_id=1), seq=8, at_us=BASE_US + 200), producer=NATIVE),
+    batch(1, ended(1, document(type=StepType.AGENT), seq=9), producer=NATIVE),
+]  # fmt: skip
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The steps that the tables were asked for."""
+    found: list[str] = []
+    for name in ("load", "load_above", "load_below"):
+        original = getattr(steps, name)
+
+        async def listening(connection, places, original=original):
+            found.extend(step for _, _, step, _ in places)
+            return await original(connection, places)
+
+        monkeypatch.setattr(steps, name, listening)
+    return found
+
+
+async def apply(projection: StepsProjection, *offsets: int) -> None:
+    for offset in offsets:
+        await projection.apply(STEPS.name, 0, [record(offset, HISTORY[offset])], offset)
+
+
+async def test_with_it_and_without_it_the_tables_are_the_same(pool: asyncpg.Pool, store, asked: list[str]) -> None:
+    for offset in range(len(HISTORY)):  # a process for each record: none remembers anything
+        await apply(StepsProjection(pool), offset)
+    expected = await store.everything()
+    assert step_id(2) in asked
+    await store.empty()
+    asked.clear()
+
+    await apply(StepsProjection(pool), *range(len(HISTORY)))
+
+    assert await store.everything() == expected
+    assert step_id(1) not in asked  # open all the while; of those that ended only the places are remembered
+
+
+async def test_what_another_process_wrote_meanwhile_is_asked_for(pool: asyncpg.Pool, store, asked: list[str]) -> None:
+    await apply(StepsProjection(pool), *range(len(HISTORY)))
+    expected = await store.everything()
+    await store.empty()
+    first, second = StepsProjection(pool), StepsProjection(pool)
+    await apply(first, 0, 1)
+    await apply(second, 2)
+    asked.clear()
+
+    await apply(first, 3, 4, 5)
+
+    assert step_id(1) in asked
+    assert await store.everything() == expected
+
+
+async def test_a_batch_that_fails_is_forgotten(pool: asyncpg.Pool, store, asked: list[str]) -> None:
+    projection = StepsProjection(pool)
+    await apply(projection, 0, 1)
+    await store.connection.execute("ALTER TABLE g1.steps ADD CONSTRAINT never CHECK (step_id <> '0000000000000003') NOT VALID")
+    try:
+        await apply(projection, 2)
+    finally:
+        await store.connection.execute("ALTER TABLE g1.steps DROP CONSTRAINT never")
+
+    assert [row["reason"] for row in await store.rows("dead_letters")] == ["postgres_23514"]
+    assert step_id(2) in asked
+    assert (await store.step(step_id(2)))["status"] == "ok"
+
+
+async def test_it_is_bounded_and_what_was_not_spoken_of_for_longest_goes_first(pool: asyncpg.Pool, asked: list[str]) -> None:
+    projection = StepsProjection(pool, memory=Memory(steps_max=20))  # an open step counts nine
+    for offset, task in enumerate((1, 2, 1, 3)):
+        events = [started(10 * task + offset, RUNNING, seq=offset + 1)]
+        await projection.apply(STEPS.name, 0, [record(offset, batch(task, *events, producer=NATIVE))], offset)
+    assert asked == []
+
+    for offset, task in enumerate((3, 2), start=4):
+        await projection.apply(STEPS.name, 0, [record(offset, batch(task, recorded(90 + task, document()), producer=NATIVE))], offset)
+
+    assert set(asked) == {step_id(92), step_id(20 + 1)}
