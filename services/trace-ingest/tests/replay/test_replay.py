@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from tests.builders import PROJECT
 from tests.replay_runner import run, wishes
 
 from ams_contracts import tables
+from ams_trace_ingest.projector.failpoints import ENVIRONMENT
 from ams_trace_ingest.replay import generations
 from ams_trace_ingest.replay.generations import ReplayError
-from ams_trace_ingest.replay.replay import Replay
+from ams_trace_ingest.replay.replay import FAILPOINTS, Replay
 from ams_trace_query.database import Database
 
 pytestmark = pytest.mark.timeout(180)
@@ -127,6 +129,25 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(platform) -> None:
     assert second.returncode == 0, second.stdout.decode() + second.stderr.decode()
     assert b"going on with g2" in second.stdout
     assert await platform.rows("g2") == await platform.rows("g1")
+
+
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+async def test_killed_at_any_stage_one_generation_serves_and_the_next_run_ends_well(platform, failpoint: str) -> None:
+    await platform.publish_history(1)
+    await platform.caught_up()
+    command = [sys.executable, "-m", "tests.replay_runner", platform.where.owner_database_url, platform.where.kafka_bootstrap]
+    command += [msgspec.json.encode(platform.where.topics).decode(), "-"]
+    environ = {**os.environ, ENVIRONMENT: failpoint}
+
+    killed = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=environ, capture_output=True, check=False, timeout=120)
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    serves = "g2" if failpoint == "replay_after_change_over" else "g1"
+    assert await platform.current() == serves
+    await platform.publish_history(100, 3)  # the projector is not held up by what the dead one held
+    await platform.caught_up()
+    assert await run(platform.where, wishes(None))
+    assert await platform.current() == ("g3" if serves == "g2" else "g2")
 
 
 async def test_what_was_built_can_be_dropped_and_what_served_too(platform) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from ams_contracts.topics import Topic
-from ams_kit.bus import PositionMovedError, Reader, Stored
+from ams_kit.bus import PositionMovedError, Reader, Slice, Stored
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.derive import FLAG_NO_ROOT
 from ams_trace_ingest.projector.payloads import PayloadsProjection
@@ -74,7 +74,15 @@ class Source:
     async def advance(self, until: Mapping[int, int], turns: asyncio.Semaphore) -> None:
         """Read once, and apply what came."""
         try:
-            for partition, records in (await self.reader.read(until, RECORDS_MAX)).items():
+            taken = await self.reader.read(until, RECORDS_MAX)
+            if len(taken) > 1:
+                async with turns:
+                    slices = [Slice(partition, records, self._fence.get(partition, 0)) for partition, records in taken.items()]
+                    together = await self.projection.apply_together(self.topic.name, slices)
+                    self._fence.update(together)
+                    self._applied.update(together)
+                    taken = {partition: records for partition, records in taken.items() if partition not in together}
+            for partition, records in taken.items():
                 async with turns:
                     self._fence[partition] = self._applied[partition] = await self.projection.apply(
                         self.topic.name, partition, records, self._fence.get(partition, 0)

@@ -13,6 +13,7 @@ from ams_contracts.topics import PAYLOADS, STEPS, Topic
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.replay import compare, generations, words
 from ams_trace_ingest.replay.build import Builder, Targets
 from ams_trace_ingest.replay.generations import Generation, Generations, Place, ReplayError
@@ -24,6 +25,7 @@ HOLD_SECONDS_MAX = 4.0  # so long it waits at most; its transactions may take 8 
 LOCK_TIMEOUT = "3s"
 HOLDS_MAX = 30
 CONNECTIONS_MAX = 4
+FAILPOINTS = ("replay_before_indexes", "replay_in_comparison", "replay_in_change_over", "replay_after_change_over")
 
 _SEED_DAYS = "INSERT INTO {new}.task_days SELECT * FROM {old}.task_days ON CONFLICT DO NOTHING"
 _TAKE_MARKS = """
@@ -131,6 +133,7 @@ class Replay:
 
     async def _run(self, builder: Builder, old: Generation, new: Generation, wishes: Wishes) -> bool:
         await self._approach(builder, old, new)
+        failpoint("replay_before_indexes")
         await generations.make_late_indexes(self.owner, new, lambda index: words.say(f"{new.name}: making the index {index}"))
         await self._approach(builder, old, new)
         if builder.lost_records:
@@ -229,6 +232,7 @@ class Replay:
             gone = await compare.begun_before(self.writer, old, builder.log_starts)
             if gone:
                 words.say(f"{gone:,} tasks began in a part of the log that is deleted: they cannot be built again as they were")
+            failpoint("replay_in_comparison")
             words.say(words.shown(old.name, await compare.totals(self.writer, old)))
             words.say(words.shown(new.name, await compare.totals(self.writer, new)))
             return await compare.differences(self.writer, old, new, words.compared)
@@ -238,5 +242,7 @@ class Replay:
             await builder.give_up_on_roots()
             await self.writer.execute(_TAKE_MARKS.format(new=new.name, old=old.name))
             await generations.change_over(self.owner, old, new, reached)
+            failpoint("replay_in_change_over")
+        failpoint("replay_after_change_over")
         with contextlib.suppress(asyncpg.PostgresError):  # somebody marked a letter in that moment; nothing more than a mark
             await self.writer.execute(_TAKE_MARKS.format(new=new.name, old=old.name))
