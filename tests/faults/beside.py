@@ -82,7 +82,7 @@ class Second:
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, self._log.read_text(errors="replace")[-2_000:]
         try:
-            return httpx.get(f"http://{LOOPBACK}:{self.port}/readyz", timeout=5).status_code == httpx.codes.OK
+            return httpx.get(f"http://{LOOPBACK}:{self.port}/readyz", timeout=5).status_code == 200
         except httpx.HTTPError:
             return False
 

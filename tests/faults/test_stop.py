@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,6 @@ from tests.installation import Platform, until
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(400)]
 STOP_SECONDS_MAX = 11  # 10 on a machine that does nothing else
-SERVERS = ("kafka", "postgres", "valkey")
 
 Hurt = Callable[[Platform], object]
 
@@ -32,8 +32,16 @@ def own(tmp_path: Path) -> Iterator[Platform]:
         one.stop()
 
 
-def freeze_all(platform: Platform, *names: str) -> None:
+def freeze_all(platform: Platform, names: tuple[str, ...] = ()) -> None:
     freeze(*(int(one["pid"]) for name, one in platform.processes().items() if name in names or not names))
+
+
+def frozen(name: str) -> dict[str, Hurt]:
+    return {f"{name} is frozen": partial(freeze_all, names=(name,))}
+
+
+def killed(name: str) -> dict[str, Hurt]:
+    return {f"{name} was just killed": partial(kill, name=name)}
 
 
 def kill_all(platform: Platform) -> None:
@@ -60,10 +68,15 @@ def stop_under_load(platform: Platform, load: Load, hurt: Hurt) -> float:
 @pytest.mark.parametrize(
     "hurts",
     [
-        {"everything is frozen": freeze_all, "kafka was just killed": lambda one: kill(one, "kafka")},
+        {"everything is frozen": freeze_all} | killed("kafka"),
         pytest.param(
-            {f"{name} is frozen": lambda one, name=name: freeze_all(one, name) for name in (*SERVERS, "intake", "projector")}
-            | {f"{name} was just killed": lambda one, name=name: kill(one, name) for name in ("postgres", "valkey")},
+            frozen("kafka")
+            | frozen("postgres")
+            | frozen("valkey")
+            | frozen("intake")
+            | frozen("projector")
+            | killed("postgres")
+            | killed("valkey"),
             marks=pytest.mark.long,
         ),
     ],
