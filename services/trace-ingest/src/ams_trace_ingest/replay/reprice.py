@@ -117,12 +117,17 @@ class RepricingReader(StepsReader):
         super().__init__(*args, **options)
         self._prices = prices
 
+    def take_all(self, record: LogRecord, batch: Batch) -> bool:
+        return super().take_all(record, replace(batch, events=[self._repriced(event) for event in batch.events]))
+
     def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
-        if isinstance(event, StepStarted | StepEnded | StepRecorded):
-            document = repriced(event.step, self._prices, event.at_us, ended=not isinstance(event, StepStarted))
-            if document is not event.step:
-                event = replace(event, step=document)
-        return super().take(record, batch, event, replaced=replaced)
+        return super().take(record, batch, self._repriced(event), replaced=replaced)
+
+    def _repriced(self, event: Any) -> Any:
+        if not isinstance(event, StepStarted | StepEnded | StepRecorded):
+            return event
+        document = repriced(event.step, self._prices, event.at_us, ended=not isinstance(event, StepStarted))
+        return event if document is event.step else replace(event, step=document)
 
 
 class RepricingProjection(StepsProjection):
