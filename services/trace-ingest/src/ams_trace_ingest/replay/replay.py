@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,7 @@ from ams_trace_ingest.replay.reprice import RepricingProjection
 from ams_trace_ingest.store.connections import open_writer
 
 NEAR_RECORDS = 2_000  # so few are left when the live projector is made to wait for the rest
+FEW_RECORDS = 50  # or so few, as long as each round leaves half of what the one before has left: a record may hold a thousand events
 HOLD_SECONDS_MAX = 4.0  # so long it waits at most; its transactions may take 8 s
 LOCK_TIMEOUT = "3s"
 HOLDS_MAX = 30
@@ -166,7 +168,9 @@ class Replay:
         targets = await self._targets(builder, old)
         telling = asyncio.create_task(words.tell_progress(new.name, builder.done, lambda: builder.missing(targets)))
         try:
-            while builder.missing(targets) > NEAR_RECORDS:
+            before = math.inf
+            while (missing := builder.missing(targets)) > NEAR_RECORDS or FEW_RECORDS < missing < before / 2:
+                before = missing
                 building = asyncio.create_task(builder.catch_up(targets, polite=True))
                 try:
                     while not building.done():  # where the live projector is tells whether it needs to go first
