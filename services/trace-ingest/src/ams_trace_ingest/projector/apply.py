@@ -201,7 +201,8 @@ async def _write_steps_and_tasks(connection: Connection, work: Work, meanwhile: 
         for step in task.steps.values():
             if not step.changed:
                 continue
-            new = direct and step.stored is None  # what is stored of the batch's steps was looked up, so it is not there
+            # what is stored of the batch's steps was looked up, so it is not there
+            new = direct and step.stored is None and (step.state.document is None or not step.state.document.flags)
             row = steps.row_of(
                 (*key, step.step_id),
                 task.day,

@@ -15,7 +15,7 @@ READERS_SECONDS_MAX = 10.0  # no transaction of a service lives longer than 8 s,
 FOLD_VERSION = 1
 MAPPER_VERSION = 1
 
-SQL_FILES = ("generation.sql", "text.sql", "direct.sql", "account.sql", "tails.sql")
+SQL_FILES = ("generation.sql", "text.sql", "direct.sql", "account.sql", "tails.sql", "flags.sql")
 """What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
 
 LATE_INDEXES = {

@@ -18,6 +18,7 @@ from ams_trace_ingest.store.connections import Connection, copy_rows, execute_me
 from ams_trace_ingest.store.leaves import copy_new
 
 COLUMNS = names(steps)
+NEW_COLUMNS = [name for name in COLUMNS if name != "flags"]
 UPSERT = upsert(steps)
 
 _ALL = ", ".join(f"s.{name}" for name in COLUMNS)
@@ -107,7 +108,7 @@ def row_of(
     wrapper: bool,
     new: bool,
 ) -> tuple[Any, ...]:
-    """The values of a row, in the order of ``COLUMNS``. One expression, for it runs once a step.
+    """The values of a row, in the order of ``COLUMNS`` (or ``NEW_COLUMNS``). One expression, for it runs once a step.
 
     Args:
         key: Project, task, step.
@@ -117,7 +118,7 @@ def row_of(
         counted: What it adds to its task's totals.
         shadowed: By R2 or R3.
         wrapper: By R2.
-        new: For ``insert``; else for ``write``, whose staging table holds arrays as text.
+        new: For ``insert``, which has no flags; else for ``write``, whose staging table holds arrays as text.
     """
     stamp, beat, progress, document, usage = state.stamp, state.progress_stamp, state.progress, state.document, state.usage
     stamps = (stamp.phase, stamp.at_us, stamp.seq, stamp.event_id) if stamp is not None else _FOUR_NULLS
@@ -140,7 +141,7 @@ def row_of(
             tokens_in,
             tokens_out,
             *_NO_DOCUMENT[16:],
-            [] if new else "{}",
+            *(() if new else ("{}",)),
             "{}",
             *counts,
         )
@@ -155,7 +156,7 @@ def row_of(
         None if error is None else error.type, None if error is None else error.message,
         document.preview_input, document.preview_output, document.conversation_id, document.user_id, document.environment,
         encode(document.tags).decode() if document.tags else None,
-        document.flags if new else array_literal(document.flags), _rest_of(document),
+        *(() if new else (array_literal(document.flags),)), _rest_of(document),
         *counts,
     )  # fmt: skip
 
@@ -368,17 +369,17 @@ async def earliest_root(connection: Connection, project_id: str, task_id: str, d
 
 
 async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
-    """Insert rows that are not there yet, into partitions that are.
+    """Insert rows without flags that are not there yet, into partitions that are.
 
     Args:
         connection: In a transaction.
-        rows: Values in the order of ``COLUMNS``, each step once, made with ``new``.
+        rows: Values in the order of ``NEW_COLUMNS``, each step once, made with ``new``.
         meanwhile: Called while Postgres is busy.
 
     Raises:
         UniqueViolationError: One was there.
     """
-    await copy_new(connection, "steps", rows, COLUMNS, meanwhile)
+    await copy_new(connection, "steps", rows, NEW_COLUMNS, meanwhile)
 
 
 async def write(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
