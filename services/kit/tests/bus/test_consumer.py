@@ -64,6 +64,47 @@ async def test_a_table_that_took_back_what_it_held_is_noticed_without_another_re
     assert [int(value) for value in bus.ledger.values()] == [*range(10), 6, 7, 8, 9]
 
 
+class Pensive(Ledger):
+    """Takes its time to say where it stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.asked = asyncio.Event()
+
+    async def stored(self, topic: str, partitions: list[int]) -> dict[int, Stored]:
+        self.asked.set()
+        await self.answers.wait()
+        return await super().stored(topic, partitions)
+
+
+@pytest.mark.parametrize("keys", [("k",), ("k", "other")], ids=["one-partition", "two-partitions"])
+async def test_a_batch_that_waited_while_the_position_went_back_is_no_batch_after_a_gap(bus, keys: tuple[str, ...]) -> None:
+    ledger = Pensive()
+    assert len({partition_of(key.encode(), 3) for key in keys}) == len(keys)
+    async with bus.consumer(ledger) as consumer:
+        for key in keys:
+            await bus.publish(*range(10), key=key)
+        await bus.applied(10 * len(keys), ledger)
+        client = consumer._driver.consumer
+        assert client is not None
+        for key in keys:
+            ledger.set_position(bus.topic.name, partition_of(key.encode(), 3), 6, 0)
+        ledger.answers.clear()
+        ledger.asked.clear()
+        await ledger.asked.wait()  # the consumer looks whether the table is where it was left, and no batch is applied meanwhile
+        await asyncio.gather(*(bus.publish(*range(10, 15), key=key) for key in keys))
+        async with asyncio.timeout(20):
+            while 15 not in {await client.position(TopicPartition(bus.topic.name, partition_of(key.encode(), 3))) for key in keys}:
+                await asyncio.sleep(0.01)
+        ledger.answers.set()
+        await until(lambda: all(len(ledger.values(key.encode())) == 19 for key in keys))
+
+    for key in keys:
+        assert [int(value) for value in ledger.values(key.encode())] == [*range(10), *range(6, 15)]
+
+
 async def test_lag_is_measured_and_offsets_are_committed_for_tools(bus) -> None:
     partition = partition_of(b"k", 3)
     async with bus.consumer() as consumer:

@@ -168,7 +168,8 @@ class Driver(ConsumerRebalanceListener):
     async def take(self, records: Sequence[RawRecord]) -> None:
         """Apply what continues our position; seek back to what could not be applied. Never raises: FastStream would go on with the next records."""
         batches = {TopicPartition(*tp): list(group) for tp, group in groupby(records, attrgetter("topic", "partition"))}
-        await self._advance_together({tp: batch for tp, batch in batches.items() if self._continues(tp, batch)})
+        if len(batches) > 1:
+            await self._advance_together(batches)
         failed = False
         for partition, batch in batches.items():
             if not batch or not self.owns(partition):
@@ -184,24 +185,36 @@ class Driver(ConsumerRebalanceListener):
                 failed = True
                 self._failed(partition, batch[0].offset, error)
 
-    def _continues(self, tp: TopicPartition, batch: list[RawRecord]) -> bool:
+    async def _is_fresh(self, tp: TopicPartition, batch: list[RawRecord]) -> bool:
+        """Whether the client still stands where this batch ended.
+
+        While a batch waits for its turn the partition may be positioned anew, further back: then what it holds comes again, after what is
+        to come before it. By offsets alone it would look like a batch after a gap.
+        """
+        if self.consumer is None or not self.owns(tp):
+            return False
+        async with asyncio.timeout(1):
+            return await self.consumer.position(tp) > batch[-1].offset
+
+    async def _continues(self, tp: TopicPartition, batch: list[RawRecord]) -> bool:
         standing = self.standings.get(tp)
-        return self.owns(tp) and standing is not None and standing.next_offset == batch[0].offset and tp not in self.setbacks
+        return (
+            standing is not None and standing.next_offset == batch[0].offset and tp not in self.setbacks and await self._is_fresh(tp, batch)
+        )
 
     async def _advance_together(self, batches: dict[TopicPartition, list[RawRecord]]) -> None:
         """Apply what a poll brought of several partitions at once, and empty those batches; what is left is for ``_advance``."""
-        if len(batches) < 2:  # noqa: PLR2004  one is none together
-            return
         async with self._busy:
+            together = {tp: batch for tp, batch in batches.items() if await self._continues(tp, batch)}
             slices = [
-                Slice(tp.partition, [_record(record) for record in batch], self.standings[tp].fence)
-                for tp, batch in batches.items()
-                if self.owns(tp) and tp in self.standings
+                Slice(tp.partition, [_record(record) for record in batch], self.standings[tp].fence) for tp, batch in together.items()
             ]
+            if len(slices) < 2:  # noqa: PLR2004  one is none together
+                return
             try:
                 applied = await self._projection.apply_together(self._topic, slices)
             except Exception as error:  # noqa: BLE001  the same as in ``take``
-                for tp, batch in batches.items():
+                for tp, batch in together.items():
                     self._failed(tp, batch[0].offset, error)
                     batch.clear()
                 return
@@ -217,6 +230,9 @@ class Driver(ConsumerRebalanceListener):
             self.last_known[tp] = batch[-1].offset + 1
 
     async def _advance(self, tp: TopicPartition, batch: list[RawRecord]) -> None:
+        if not await self._is_fresh(tp, batch):
+            self._count("stale")
+            return
         standing = self.standings.get(tp)
         if standing is None or batch[0].offset < standing.next_offset:  # the client went back by itself: the log is shorter than it was
             self.standings.pop(tp, None)

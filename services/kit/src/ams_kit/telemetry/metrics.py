@@ -25,7 +25,7 @@ LOG_RECORDS_LOST = Counter(
     "ams_log_records_lost_total", "Records that the log deleted before they were applied (an upper bound).", ["projection"]
 )
 CONSUMER_EVENTS = Counter(
-    "ams_consumer_events_total", "What a consumer went through: batch, gap, moved, retry, positioned.", ["projection", "kind"]
+    "ams_consumer_events_total", "What a consumer went through: batch, gap, moved, stale, retry, positioned.", ["projection", "kind"]
 )
 PROJECT_SECONDS = Histogram("ams_project_seconds", "Time of one projected batch of records.", ["projection"])
 APPLIED_APART = Counter(
