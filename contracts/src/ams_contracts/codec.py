@@ -95,7 +95,8 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes, *, bytes_max: int = RE
     if len(data) > bytes_max:
         raise MalformedError("too_large", f"{len(data)} bytes, at most {bytes_max}")
     try:
-        str(data, "utf-8")  # the decoder does not look into fields that it skips, and these bytes go on to browsers as text
+        if not data.isascii():
+            str(data, "utf-8")  # the decoder does not look into fields that it skips, and these bytes go on to browsers as text
         return decoder.decode(data)
     except msgspec.ValidationError as error:
         code = "unknown_kind" if "Invalid value '" in str(error) and str(error).endswith("$.kind`") else "invalid"

@@ -38,7 +38,7 @@ def mend(value: bytes) -> tuple[bytes, frozenset[int]]:
     Returns:
         The value, and the places of the events that are not as they were sent.
     """
-    if b"\\u" not in value or _SUSPICIOUS.search(value) is None:
+    if b"\\" not in value or b"\\u" not in value or _SUSPICIOUS.search(value) is None:
         return value, frozenset()
     mended = _mend(value)
     if mended == value:
