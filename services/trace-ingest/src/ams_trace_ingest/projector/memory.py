@@ -15,7 +15,7 @@ from ams_trace_ingest.projector.working import StepWork, TaskWork
 from ams_trace_ingest.rollup import Counted, Node, Tree
 from ams_trace_ingest.store.tasks import TaskKey
 
-STEPS_MAX = 50_000  # of all tasks; some 400 bytes each
+STEPS_MAX = 120_000  # of all tasks; some 400 bytes each
 OPEN_STEP_WEIGHT = 8  # one that is kept whole
 OPEN = frozenset({Status.RUNNING, Status.WAITING, Status.LOST})
 
