@@ -142,7 +142,7 @@ async def _join_steps(connection: Connection, works: dict[TaskKey, TaskWork], me
     for key, task in works.items():
         if task.row is not None and task.day is not None:
             ids = set(task.steps)
-            if task.row.root_step_id is not None and any(_parentless(step) for step in task.steps.values()):
+            if task.row.root_step_id is not None and task.parentless:
                 ids.add(task.row.root_step_id)
             memory = memories.get(key)
             if memory is not None:
@@ -262,6 +262,8 @@ def _show(task: TaskWork, rootless: list[TaskWork]) -> TaskRow:
 
 def _choose_root(task: TaskWork, row: TaskRow, root: StepWork | None) -> None:
     """The earliest parentless step. Nothing to do unless one of them, or the one so far, changed."""
+    if not task.parentless and (root is None or not root.changed):
+        return
     known = [step for step in task.steps.values() if _parentless(step)]
     if any(step.redocumented for step in known) or (root is not None and root.changed):
         _show_earliest(row, known)

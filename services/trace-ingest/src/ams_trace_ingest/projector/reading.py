@@ -241,6 +241,8 @@ class StepsReader(ReaderBase):
         if step is None:
             step = work.steps[step_id] = StepWork(step_id, record.offset)
         self._fold(work, step, event)
+        if document.parent_step_id is None:
+            work.parentless = True
         if step.end_offset is None and not isinstance(event, StepStarted):
             step.end_offset = record.offset
         if document.agent:

@@ -31,7 +31,7 @@ DATA_ERROR_CLASSES = frozenset({"21", "22", "23", "54"})
 TIMEOUT_STATES = frozenset({"57014", "25P04", "25P03"})  # cancelled, transaction timeout, idle in transaction
 ACQUIRE_TIMEOUT_SECONDS = 5
 CAREFUL_BATCHES = 16  # after something was sent twice: whoever repeats himself does so for a while
-CHUNK_BYTES_MAX = 768 * 1024  # some 1,500 events: large enough for COPY, small enough to read the next one while Postgres writes this one
+CHUNK_BYTES_MAX = 1536 * 1024  # some 2,000 events: large enough for COPY, small enough to read the next one while Postgres writes this one
 
 Moves = Mapping[int, tuple[int, int]]
 """By partition a position before and after."""

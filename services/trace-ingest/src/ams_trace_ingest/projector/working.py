@@ -137,7 +137,7 @@ class TaskWork:
 
     __slots__ = (
         "conflicts", "day", "deleted_at_us", "deleted_by", "duplicates", "events", "first_offset", "first_seen_us", "heartbeats", "key", "last_event_at_us",
-        "last_offset", "partition", "producers", "row", "scores", "seen_at_us", "state", "steps",
+        "last_offset", "parentless", "partition", "producers", "row", "scores", "seen_at_us", "state", "steps",
     )  # fmt: skip
 
     def __init__(self, key: TaskKey, partition: int, offset: int, seen_at_us: int) -> None:
@@ -150,6 +150,7 @@ class TaskWork:
         self.steps: dict[str, StepWork] = {}
         self.producers: dict[str, Delivered] = {}
         self.heartbeats = False
+        self.parentless = False  # whether the batch tells of a step without a parent
         self.deleted_by: str | None = None
         self.deleted_at_us = 0
         self.events = 0  # 0: another task's events change its totals

@@ -19,7 +19,7 @@ from ams_trace_ingest.replay.generations import Place
 from ams_trace_ingest.store import sweeps
 from ams_trace_ingest.store.connections import set_generation
 
-RECORDS_MAX = 500  # of one read; the projection makes transactions of at most 768 KiB of them
+RECORDS_MAX = 500  # of one read; the projection makes transactions of at most 1.5 MiB of them
 AT_ONCE = 2  # transactions: one is written while the other is decoded
 LIVE_LAG_RECORDS_MAX = 500
 WAIT_SECONDS_MAX = 2.0  # then a batch is done all the same: a replay must come to an end under load
