@@ -19,7 +19,7 @@ import { TraceStep } from './TraceStep';
 import { PARENT_UNKNOWN, type StepTable } from './table';
 import { HIT, type Match, matchRows, type Tree, visibleRows } from './tree';
 import { useLogKeys } from './useLogKeys';
-import { extent, fitRows, roomAhead, selfTime, type View } from './waterfall';
+import { extent, fitRows, type Mode, roomAhead, selfTime, type Zoom } from './waterfall';
 import './execution-log.css';
 import './waterfall.css';
 import './step-rows.css';
@@ -31,10 +31,6 @@ const NAME_DEFAULT = '312px';
 const NONE = -1;
 /** In tasks of more steps the bars of the rows in sight would be dots: the time axis goes with them. */
 const FIT_FROM_STEPS = 300;
-
-export type Mode = 'tree' | 'log';
-/** A stretch that someone chose; all of the time; or null: what suits the rows in sight. */
-export type Zoom = View | 'all' | null;
 
 interface ViewerProps {
   project: string;

@@ -1,8 +1,8 @@
 import { CopyButton, Segmented } from '../../ui/controls';
 import { exact, plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
-import type { Mode, Zoom } from './ExecutionLogViewer';
 import type { StepTable } from './table';
+import type { Mode, Zoom } from './waterfall';
 
 const MODES = [
   { value: 'tree', label: 'Tree', icon: 'tree' },

@@ -2,10 +2,10 @@
 import type { RefObject } from 'react';
 import { useKeys } from '../../app/keys';
 import { copyText } from '../../ui/controls';
-import type { Mode, Zoom } from './ExecutionLogViewer';
 import { foldedBelow } from './folding';
 import { STATUS, type StepTable } from './table';
 import { HIT, type Match, type Tree } from './tree';
+import type { Mode, Zoom } from './waterfall';
 
 const NONE = -1;
 const PAGE = 20;

@@ -8,6 +8,12 @@ export interface View {
   to: number;
 }
 
+/** A stretch that someone chose; all of the time; or null: what suits the rows in sight. */
+export type Zoom = View | 'all' | null;
+
+/** Rows as a tree, or in order of time. */
+export type Mode = 'tree' | 'log';
+
 const NONE = -1;
 const SEGMENTS_MAX = 24;
 const CHILDREN_MAX = 20_000;
