@@ -17,6 +17,7 @@ from ams_trace_ingest.store import agents, claims, days, payloads, producers, st
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey
 from ams_trace_ingest.store.connections import Connection
+from ams_trace_ingest.store.step_rows import row_of
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
@@ -203,7 +204,7 @@ async def _write_steps_and_tasks(connection: Connection, work: Work, meanwhile: 
                 continue
             # what is stored of the batch's steps was looked up, so it is not there
             new = direct and step.stored is None and (step.state.document is None or not step.state.document.flags)
-            row = steps.row_of(
+            row = row_of(
                 (*key, step.step_id),
                 task.day,
                 (step.first_offset, step.end_offset, step.seen_at_us),

@@ -21,7 +21,7 @@ OPEN = frozenset({Status.RUNNING, Status.WAITING, Status.LOST})
 
 
 class RememberedStep:
-    """A row as it was written: what ``store.steps.StoredStep`` gives of one that was read."""
+    """A row as it was written: what ``store.step_rows.StoredStep`` gives of one that was read."""
 
     __slots__ = ("_state", "counted", "key", "node", "offsets", "shadowed", "status", "step_id", "wrapper")
 

@@ -26,7 +26,8 @@ from ams_trace_ingest.store import steps as steps_table
 from ams_trace_ingest.store import tasks as tasks_table
 from ams_trace_ingest.store.claims import ClaimKey
 from ams_trace_ingest.store.connections import Connection
-from ams_trace_ingest.store.steps import Neighbour, StepPlace
+from ams_trace_ingest.store.step_rows import Neighbour
+from ams_trace_ingest.store.steps import StepPlace
 from ams_trace_ingest.store.tasks import TaskKey
 
 StepKey = tuple[TaskKey, str]

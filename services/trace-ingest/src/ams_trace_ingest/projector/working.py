@@ -12,7 +12,7 @@ from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.dead_letters import DeadLetter
 from ams_trace_ingest.store.positions import Account
 from ams_trace_ingest.store.producers import Delivered
-from ams_trace_ingest.store.steps import node_of_document
+from ams_trace_ingest.store.step_rows import node_of_document
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
 Contribution = tuple[int, int, int, int, int, int, int, int, int, int]
