@@ -2,10 +2,10 @@
 
 import asyncpg
 import pytest
-from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, record, recorded, started, step_id, task_started
+from tests.builders import BASE_MS, BASE_US, NATIVE, batch, beat, document, ended, llm, record, recorded, started, step_id, task_started
 
 from ams_contracts.documents import Status, StepType, TaskDocument
-from ams_contracts.events import Batch
+from ams_contracts.events import Batch, TaskDeleted
 from ams_contracts.topics import STEPS
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.memory import Memory
@@ -96,3 +96,46 @@ async def test_it_is_bounded_and_what_was_not_spoken_of_for_longest_goes_first(p
         await projection.apply(STEPS.name, 0, [record(offset, batch(task, recorded(90 + task, document()), producer=NATIVE))], offset)
 
     assert set(asked) == {step_id(92), step_id(20 + 1)}
+
+
+async def test_a_step_without_neighbours_that_reports_nothing_any_more_is_not_counted(pool: asyncpg.Pool, store) -> None:
+    projection = StepsProjection(pool)
+    top = started(1, RUNNING, seq=1)
+    for offset, event in enumerate((top, recorded(2, llm(10, parent_step_id=1, response_id="r1")), recorded(2, document(parent_step_id=1), at_us=BASE_US + 200))):
+        await projection.apply(STEPS.name, 0, [record(offset, batch(1, event, producer=NATIVE))], offset)
+
+    step = await store.step(step_id(2))
+    assert (step["counted_input"], step["counted_nusd"]) == (0, None)
+    assert [(row["steps"], row["input_tokens"], row["cost_nusd"]) for row in await store.rows("tasks")] == [(2, 0, 0)]
+    assert [row["claims"] for row in await store.rows("response_claims")] in ([], ["[]"], [[]])
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_task_that_another_partition_speaks_of_is_looked_up(pool: asyncpg.Pool, store, processes: int) -> None:
+    first = StepsProjection(pool)
+    second = first if processes == 1 else StepsProjection(pool)
+    odd = ["odd"]  # rows with flags take the way on which nobody refuses a repetition
+    await first.apply(STEPS.name, 0, [record(0, batch(1, started(1, RUNNING, seq=1), producer=NATIVE))], 0)
+    foreign = batch(1, ended(2, llm(10, flags=odd), seq=2), ended(1, document(type=StepType.AGENT), seq=3), producer=NATIVE)
+    await second.apply(STEPS.name, 1, [record(0, foreign, partition=1, timestamp_ms=BASE_MS + 1)], 0)
+
+    late = [started(2, document(flags=odd, status=Status.RUNNING), seq=4), beat(1, seq=5, at_us=BASE_US + 5)]
+    await first.apply(STEPS.name, 0, [record(1, batch(1, *late, producer=NATIVE))], 1)
+
+    assert [row["status"] for row in await store.rows("steps")] == ["ok", "ok"]
+    assert [(row["steps"], row["running_steps"], row["input_tokens"]) for row in await store.rows("tasks")] == [(2, 0, 10)]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_task_that_another_partition_deletes_stays_deleted(pool: asyncpg.Pool, store, processes: int) -> None:
+    first = StepsProjection(pool)
+    second = first if processes == 1 else StepsProjection(pool)
+    await first.apply(STEPS.name, 0, [record(0, batch(1, started(1, RUNNING, seq=1), producer=NATIVE))], 0)
+    deletion = TaskDeleted(event_id="d" * 32, seq=0, at_us=BASE_US, by="ann")
+    await second.apply(STEPS.name, 1, [record(0, batch(1, deletion), partition=1)], 0)
+
+    late = batch(1, recorded(2, llm(10, response_id="r1")), producer=NATIVE)
+    await first.apply(STEPS.name, 0, [record(1, late)], 1)
+
+    assert [await store.rows(table) for table in ("tasks", "steps", "response_claims")] == [[], [], []]
+    assert await store.account() == {"projected": 2, "ignored deleted": 1}

@@ -202,3 +202,15 @@ async def test_a_chain_that_comes_from_the_leaf_up_counts_once(projector, store)
         (True, 0),
     ]
     assert (await store.task(task_id(1)))["input_tokens"] == 10
+
+
+async def test_the_first_claim_of_an_answer_is_kept_beside_a_step_that_lets_go_of_it(projector, store) -> None:
+    """One step is the first to claim an answer, while another one, which named it and could not claim it, names another one."""
+    call = document(type=StepType.LLM, usage=Usage(input=10, output=1), response_id="r1", ended_at_us=BASE_US + 50)
+    await projector.apply([record(0, batch(2, started(2, document(type=StepType.LLM, response_id="r1"), seq=1)))])
+    ends = ended(2, document(type=StepType.LLM, response_id="r2", usage=Usage(input=5)), seq=2)
+    await projector.apply([record(1, batch(1, recorded(1, call))), record(2, batch(2, ends))])
+    await projector.apply([record(3, batch(3, recorded(4, msgspec.structs.replace(call, started_at_us=BASE_US + 2))))])
+
+    rows = {row["step_id"]: (row["usage_shadowed"], row["counted_input"]) for row in await store.rows("steps")}
+    assert rows == {step_id(1): (False, 10), step_id(2): (False, 5), step_id(4): (True, 0)}

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from ams_trace_ingest.projector.derive import root_rank, show_document, show_no_root, show_root, show_status
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.memory import Memory, TaskMemory
-from ams_trace_ingest.projector.reading import Buried, ReaderBase, StepsReader
+from ams_trace_ingest.projector.reading import Buried, ReaderBase, StepsReader, TwoPartitionsError
 from ams_trace_ingest.projector.rules import Rules, candidates
 from ams_trace_ingest.projector.totals import add_totals
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection, nothing
@@ -107,10 +107,12 @@ class StepsProjection(TransactionalProjection):
         failpoint("after_claims")
         stored = await tasks.lock(connection, [key for key in work.tasks if key not in found.new])
         failpoint("after_tasks")
+        if not all(key in stored and memory.holds(stored[key]) for key, memory in memories.items()):
+            raise TwoPartitionsError  # it is forgotten now, so the next attempt asks whether the task was deleted, too
         for key, task in work.tasks.items():
             task.row = stored.get(key)
             if task.row is None:
-                memories[key] = TaskMemory(found.day[key] if key in found.day else memories[key].day)
+                memories[key] = TaskMemory(task.partition, found.day[key])
             task.day = memories[key].day if key in memories else found.day[key]
         return made, held
 

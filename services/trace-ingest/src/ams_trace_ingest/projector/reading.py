@@ -42,7 +42,10 @@ _NOTHING_BURIED: Buried = {}
 
 
 class TwoPartitionsError(Exception):
-    """Records of one task lie in two partitions: somebody else than intake has written them. They are applied partition by partition."""
+    """Records of one task lie in two partitions: somebody else than intake has written them.
+
+    They are applied partition by partition, by what the tables say.
+    """
 
 
 class ReaderBase:

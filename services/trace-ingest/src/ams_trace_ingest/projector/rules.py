@@ -137,10 +137,10 @@ class Rules:
             node = step.node
             if node is None or not step.changed:
                 continue
-            if node.billable:  # another end or model changes a claim, and not the node
+            before = step.stored.node if step.stored is not None else None
+            if node.billable or (before is not None and before.billable):  # another end or model changes a claim, and not the node
                 self._recount[key, step.step_id] = step
             if step.redocumented:
-                before = step.stored.node if step.stored is not None else None
                 if node == before or (node.type in STOP_TYPES and (before is None or before.type in STOP_TYPES)):
                     continue
                 if tree is not None and (before is None or before.parent_step_id == node.parent_step_id) and tree.is_apart(node):
@@ -278,13 +278,13 @@ class Rules:
 
     def _claim_changes(self) -> ClaimChanges:
         changes: ClaimChanges = {}
-        settled: set[ClaimKey] = set()
+        settled: set[tuple[ClaimKey, str, str]] = set()
         for claim_key, made in self._made.items():
             fresh = claim_key not in self._held
             for claim in made:
                 step = self._tasks[claim_key[0], claim.task_id].steps[claim.step_id]
                 if fresh and len(made) == 1 and step.redocumented and not step.wrapper:
-                    settled.add(claim_key)  # the first and only one to say so, and it is written already: nothing more to do
+                    settled.add((claim_key, claim.task_id, claim.step_id))  # the first and only one to say so, and it is written already: nothing more to do
                     continue
                 now = claim_of(claim.task_id, step, step.node)
                 changes.setdefault(claim_key, {})[claim.task_id, claim.step_id] = (
@@ -292,13 +292,13 @@ class Rules:
                 )
         for (key, step_id), step in self._recount.items():
             node, before = step.node, step.stored.node if step.stored is not None else None
-            if before is None and (node is None or not node.response_id or (key[0], node.response_id) in settled):
-                continue
             project_id, task_id = key
+            if before is None and (node is None or not node.response_id or ((project_id, node.response_id), task_id, step_id) in settled):
+                continue
             now = claim_of(task_id, step, node)
             if before is not None and before.response_id and (now is None or now.response_id != before.response_id):
                 changes.setdefault((project_id, before.response_id), {})[task_id, step_id] = None
-            if now is not None and (claim_key := (project_id, now.response_id)) not in settled:
+            if now is not None and ((claim_key := (project_id, now.response_id)), task_id, step_id) not in settled:
                 changes.setdefault(claim_key, {})[task_id, step_id] = now
         return changes
 
@@ -307,10 +307,10 @@ class Rules:
         flipped: dict[StepKey, bool] = {}
         for claim_key, steps in changes.items():
             held = self._held.get(claim_key, [])
-            before = {(claim.task_id, claim.step_id): claim for claim in held}
-            after = {place: claim for place, claim in before.items() if place not in steps}
+            # what a row was made with may be settled, and then ``steps`` does not tell it again
+            written = {(claim.task_id, claim.step_id): claim for claim in (held if claim_key in self._held else self._made[claim_key])}
+            after = {place: claim for place, claim in written.items() if place not in steps}
             after.update((place, claim) for place, claim in steps.items() if claim is not None)
-            written = before if claim_key in self._held else {(claim.task_id, claim.step_id): claim for claim in self._made[claim_key]}
             if after != written:
                 updates[claim_key] = list(after.values())
             shadowed = overlapping_claims(after.values()) if len(after) > 1 else set[tuple[str, str]]()

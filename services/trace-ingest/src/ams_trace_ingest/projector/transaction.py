@@ -213,6 +213,8 @@ class TransactionalProjection:
             self._careful[partition] = CAREFUL_BATCHES
             self.leaves.forget()
             return await self._apply(records, expected)
+        except TwoPartitionsError:  # what was remembered did not hold, and is forgotten
+            return await self._apply(records, expected)
         except (asyncpg.PostgresError, UnencodableError) as error:
             if not is_data_error(error):
                 raise
