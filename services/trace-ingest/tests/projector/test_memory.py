@@ -101,7 +101,9 @@ async def test_it_is_bounded_and_what_was_not_spoken_of_for_longest_goes_first(p
 async def test_a_step_without_neighbours_that_reports_nothing_any_more_is_not_counted(pool: asyncpg.Pool, store) -> None:
     projection = StepsProjection(pool)
     top = started(1, RUNNING, seq=1)
-    for offset, event in enumerate((top, recorded(2, llm(10, parent_step_id=1, response_id="r1")), recorded(2, document(parent_step_id=1), at_us=BASE_US + 200))):
+    for offset, event in enumerate(
+        (top, recorded(2, llm(10, parent_step_id=1, response_id="r1")), recorded(2, document(parent_step_id=1), at_us=BASE_US + 200))
+    ):
         await projection.apply(STEPS.name, 0, [record(offset, batch(1, event, producer=NATIVE))], offset)
 
     step = await store.step(step_id(2))

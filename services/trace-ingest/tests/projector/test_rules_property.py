@@ -214,3 +214,14 @@ async def test_the_first_claim_of_an_answer_is_kept_beside_a_step_that_lets_go_o
 
     rows = {row["step_id"]: (row["usage_shadowed"], row["counted_input"]) for row in await store.rows("steps")}
     assert rows == {step_id(1): (False, 10), step_id(2): (False, 5), step_id(4): (True, 0)}
+
+
+async def test_a_start_that_comes_late_and_names_another_answer_changes_no_count(projector, store) -> None:
+    call = document(type=StepType.LLM, usage=Usage(input=10, output=1), response_id="r1", ended_at_us=BASE_US + 50)
+    second = msgspec.structs.replace(call, started_at_us=BASE_US + 1)
+    await projector.apply([record(0, batch(1, recorded(1, call))), record(1, batch(2, recorded(2, second)))])
+    late = started(2, msgspec.structs.replace(call, response_id="r2", status=Status.RUNNING), seq=1)
+    await projector.apply([record(2, batch(2, late))])
+
+    rows = {row["step_id"]: (row["usage_shadowed"], row["counted_input"]) for row in await store.rows("steps")}
+    assert rows == {step_id(1): (False, 10), step_id(2): (True, 0)}

@@ -284,7 +284,9 @@ class Rules:
             for claim in made:
                 step = self._tasks[claim_key[0], claim.task_id].steps[claim.step_id]
                 if fresh and len(made) == 1 and step.redocumented and not step.wrapper:
-                    settled.add((claim_key, claim.task_id, claim.step_id))  # the first and only one to say so, and it is written already: nothing more to do
+                    settled.add(
+                        (claim_key, claim.task_id, claim.step_id)
+                    )  # the first and only one to say so, and it is written already: nothing more to do
                     continue
                 now = claim_of(claim.task_id, step, step.node)
                 changes.setdefault(claim_key, {})[claim.task_id, claim.step_id] = (
@@ -317,10 +319,17 @@ class Rules:
             shadowed_before = overlapping_claims(held) if len(held) > 1 else set[tuple[str, str]]()
             for task_id, step_id in steps.keys() | (shadowed ^ shadowed_before):
                 step_key = ((claim_key[0], task_id), step_id)
+                if (task_id, step_id) not in after and self._claims_another(*step_key, claim_key[1]):
+                    continue  # the batch named this answer, and what is stored outranks it: that one says whether it is shadowed
                 flipped[step_key] = flipped.get(step_key, False) or (task_id, step_id) in shadowed
         if updates:
             await claims_table.update(self._connection, updates)
         await self._flip(flipped)
+
+    def _claims_another(self, key: TaskKey, step_id: str, response_id: str) -> bool:
+        step = self._tasks[key].steps.get(step_id) if key in self._tasks else None
+        claim = None if step is None else claim_of(key[1], step, step.node)
+        return claim is not None and claim.response_id != response_id
 
     async def _flip(self, flipped: dict[StepKey, bool]) -> None:
         foreign = sorted({key for key, _ in flipped if key not in self._tasks})
