@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, record, recorded, records, started, step_id, task_id
 
 from ams_contracts.documents import Slot
@@ -78,3 +79,13 @@ async def test_a_replay_from_the_start_gives_identical_tables(projector, store) 
         at += size
 
     assert await store.everything() == once
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_first_of_two_deletions_stays_whatever_the_batches(projector, store, together: bool) -> None:
+    first, second = (TaskDeleted(event_id=who * 32, seq=0, at_us=BASE_US + at, by=who) for at, who in enumerate("ab"))
+    given = [record(0, batch(1, recorded(1, document()))), record(1, batch(1, first)), record(2, batch(1, second))]
+    for some in [given] if together else [[one] for one in given]:
+        await projector.apply(some)
+
+    assert [(row["deleted_by"], row["at_us"]) for row in await store.rows("deleted_tasks")] == [("a", BASE_US)]

@@ -285,8 +285,9 @@ class StepsReader(ReaderBase):
             self._see((work.key[0], document.agent), event.at_us)
 
     def deleted(self, work: TaskWork, _record: LogRecord, event: TaskDeleted, _replaced: bool) -> None:
-        work.deleted_by = event.by
-        work.deleted_at_us = event.at_us
+        if work.deleted_by is None:  # the first one stays, as it does when the second comes in a later batch
+            work.deleted_by = event.by
+            work.deleted_at_us = event.at_us
 
     def _score(self, work: TaskWork, batch: Batch, seq: int) -> None:
         """Scores have no table yet; one that came before is a duplicate, and nothing else."""
