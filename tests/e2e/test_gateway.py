@@ -1,13 +1,18 @@
 """What the gateway routes, refuses and adds."""
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.installation import Platform
+
+ENDLESS = (b"10000\r\n" + b"x" * 65_536 + b"\r\n") * 400  # 26 MB of chunks, and no end
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 
@@ -61,6 +66,23 @@ def test_hashed_files_are_kept_for_ever_and_missing_ones_are_not(platform: Platf
 
 def test_a_huge_header_is_refused(platform: Platform) -> None:
     assert platform.get("/api/health", **{"X-Huge": "x" * 60_000})[0] == 431
+
+
+@pytest.mark.parametrize(
+    ("more", "body"),
+    [("Content-Length: 99000000000", b""), ("Content-Length: 20971520", b"x" * 100_000), ("Transfer-Encoding: chunked", ENDLESS)],
+    ids=["declared", "begun", "endless"],
+)
+def test_a_body_that_is_too_large_is_refused_before_it_is_there(platform: Platform, more: str, body: bytes) -> None:
+    address = urlsplit(platform.url)
+    head = f"POST /v1/traces HTTP/1.1\r\nHost: ams\r\nAuthorization: Bearer {platform.key()}\r\nContent-Type: application/json\r\n{more}\r\n\r\n"
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(head.encode())
+        with contextlib.suppress(ConnectionError):  # it is answered and closed while we are at it
+            connection.sendall(body)
+        answer = connection.recv(4_096)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
 
 
 def test_the_sdk_that_it_serves_needs_nothing_of_ours(platform: Platform, tmp_path: Path) -> None:

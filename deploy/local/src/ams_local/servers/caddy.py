@@ -26,8 +26,12 @@ CADDYFILE = """\
 	}}
 	servers {{
 		max_header_size {header_bytes_max}
+		# a service may answer before it has the body, as when it is too large: that answer goes out at once
+		enable_full_duplex
 		timeouts {{
 			read_header 10s
+			# a little longer than the services wait for a body, so that they can say so
+			read_body 35s
 			idle 2m
 		}}
 	}}
