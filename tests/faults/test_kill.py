@@ -2,8 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.client import Account
@@ -18,16 +16,6 @@ pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(400)]
 STOP_SECONDS_MAX = 12  # 10 there
 STEADY_SPANS = 600
 PROCESSES = ("identity", "intake", "projector", "trace-query", "live-gateway", "kafka", "postgres", "valkey", "caddy")
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Platform]:
-    """A platform that the test may ill-treat."""
-    one = Platform(tmp_path / "data")
-    try:
-        yield one.start()
-    finally:
-        one.stop()
 
 
 def test_every_process_in_turn_and_the_supervisor_are_killed_under_load(own: Platform) -> None:

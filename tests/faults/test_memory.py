@@ -6,7 +6,6 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -22,16 +21,6 @@ CLIENTS = 64
 POSTS_PER_CLIENT = 3
 SPANS, VALUE_BYTES = 16, 256 * 1024
 MEMORY_MIB_MAX = 400
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Platform]:
-    """A platform that the test may ill-treat."""
-    one = Platform(tmp_path / "data")
-    try:
-        yield one.start()
-    finally:
-        one.stop()
 
 
 def four_megabytes() -> bytes:

@@ -3,9 +3,8 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 from tests.client import Account
@@ -20,16 +19,6 @@ pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(400)]
 STOP_SECONDS_MAX = 11  # 10 on a machine that does nothing else
 
 Hurt = Callable[[Platform], object]
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Platform]:
-    """A platform that the test may ill-treat."""
-    one = Platform(tmp_path / "data")
-    try:
-        yield one.start()
-    finally:
-        one.stop()
 
 
 def freeze_all(platform: Platform, names: tuple[str, ...] = ()) -> None:

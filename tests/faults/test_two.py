@@ -2,8 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.client import Account
@@ -20,16 +18,6 @@ from ams_contracts.topics import PAYLOADS, STEPS
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
 GROUPS = {"steps": STEPS.partitions, "payloads": PAYLOADS.partitions, "text": PAYLOADS.partitions, "text_names": STEPS.partitions}
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Platform]:
-    """A platform that the test may ill-treat."""
-    one = Platform(tmp_path / "data")
-    try:
-        yield one.start()
-    finally:
-        one.stop()
 
 
 @pytest.mark.parametrize("frozen", ["the_first", pytest.param("the_second", marks=pytest.mark.long)])
