@@ -1,13 +1,13 @@
 """Topics of our own on the shared broker, producers, and projections that remember."""
 
-import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from tests.conditions import until
 
 from ams_contracts.topics import Topic
 from ams_kit.bus import Alarm, Consumer, Log, Record, create_topics
@@ -71,16 +71,6 @@ class Bus:
             await until(made)
         await self.log.close()
         self.log = await Log.open(self.bootstrap, "bus-tests")
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 30) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(seconds):
-        while True:
-            result = condition()
-            if result if isinstance(result, bool) else await result:
-                return
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from msgspec import Struct
 
@@ -205,7 +206,10 @@ class Driver(ConsumerRebalanceListener):
     async def _advance_together(self, batches: dict[TopicPartition, list[RawRecord]]) -> None:
         """Apply what a poll brought of several partitions at once, and empty those batches; what is left is for ``_advance``."""
         async with self._busy:
-            together = {tp: batch for tp, batch in batches.items() if await self._continues(tp, batch)}
+            try:
+                together = {tp: batch for tp, batch in batches.items() if await self._continues(tp, batch)}
+            except (KafkaError, TimeoutError):  # the client cannot say where it stands; one by one that is a setback, and read again
+                return
             slices = [
                 Slice(tp.partition, [_record(record) for record in batch], self.standings[tp].fence) for tp, batch in together.items()
             ]
