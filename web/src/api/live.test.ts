@@ -19,7 +19,7 @@ class PaperSocket implements Socket {
     this.closed = true;
   }
 
-  say(...messages: ServerMessage[]): void {
+  receive(...messages: ServerMessage[]): void {
     this.onmessage?.({ data: JSON.stringify(messages) });
   }
 
@@ -91,7 +91,7 @@ function follower() {
     onFrames: (frames: Frame[]) => {
       got.frames.push(...frames.map((item) => item.position));
     },
-    onLost: () => {
+    onReset: () => {
       got.lost += 1;
     },
   };
@@ -120,8 +120,8 @@ describe('the live client', () => {
     client.followTask('x', '1.0.5', own);
     const socket = await connect(client);
 
-    socket.say(frame('1.0.2', '1.0.5'), frame('1.0.5', '1.0.6'), frame('1.0.6', '1.0.9'));
-    socket.say(frame('1.0.6', '1.0.9'));
+    socket.receive(frame('1.0.2', '1.0.5'), frame('1.0.5', '1.0.6'), frame('1.0.6', '1.0.9'));
+    socket.receive(frame('1.0.6', '1.0.9'));
 
     expect(own.got.frames).toEqual(['1.0.6', '1.0.9']);
     expect(client.get().lagMs).toBe(250);
@@ -133,11 +133,11 @@ describe('the live client', () => {
     const subscription = client.followTask('x', '1.0.5', own);
     const socket = await connect(client);
 
-    socket.say(frame('1.0.8', '1.0.9'), frame('1.0.9', '1.0.10'));
+    socket.receive(frame('1.0.8', '1.0.9'), frame('1.0.9', '1.0.10'));
     expect(own.got).toEqual({ frames: [], lost: 1 });
 
     subscription.resume('1.0.10');
-    socket.say(frame('1.0.9', '1.0.10'), frame('1.0.10', '1.0.11'));
+    socket.receive(frame('1.0.9', '1.0.10'), frame('1.0.10', '1.0.11'));
     expect(socket.subscriptions.at(-1)).toMatchObject({ after: '1.0.10' });
     expect(own.got.frames).toEqual(['1.0.11']);
   });
@@ -147,7 +147,7 @@ describe('the live client', () => {
     const own = follower();
     client.followTask('x', '1.0.5', own);
     const socket = await connect(client);
-    socket.say({ op: 'reset', sub: 'task:x' }, { op: 'reset', sub: 'task:x' });
+    socket.receive({ op: 'reset', sub: 'task:x' }, { op: 'reset', sub: 'task:x' });
     expect(own.got.lost).toBe(1);
   });
 
@@ -160,12 +160,12 @@ describe('the live client', () => {
     const socket = await connect(client);
     const asked = socket.subscriptions.find((message) => message.op === 'subscribe' && message.task_id === 'x');
 
-    socket.say({ op: 'error', code: 'bad_cursor', id: asked?.id ?? '' });
-    socket.say({ op: 'error', code: 'invalid', id: socket.subscriptions[0]?.id ?? '' });
+    socket.receive({ op: 'error', code: 'bad_cursor', id: asked?.id ?? '' });
+    socket.receive({ op: 'error', code: 'invalid', id: socket.subscriptions[0]?.id ?? '' });
     expect([own.got.lost, other.got.lost]).toEqual([1, 0]);
 
     subscription.resume('1.0.9');
-    socket.say(frame('1.0.9', '1.0.10'));
+    socket.receive(frame('1.0.9', '1.0.10'));
     expect(own.got.frames).toEqual(['1.0.10']);
   });
 
@@ -173,7 +173,7 @@ describe('the live client', () => {
     const client = open();
     client.followTask('x', '1.0.5', follower());
     const first = await connect(client);
-    first.say(frame('1.0.5', '1.0.7'));
+    first.receive(frame('1.0.5', '1.0.7'));
 
     first.onclose?.({ code: 4409 });
     expect(client.get().phase).toBe('reconnecting');
@@ -229,7 +229,7 @@ describe('the live client', () => {
   test('shows that the gateway has lost sight of the log', async () => {
     const client = open();
     const socket = await connect(client);
-    socket.say({ op: 'stale', stale: true });
+    socket.receive({ op: 'stale', stale: true });
     expect(client.get().stale).toBe(true);
   });
 
@@ -240,12 +240,12 @@ describe('the live client', () => {
       onTasks: (news) => {
         got.news += news.length;
       },
-      onLost: () => {
+      onReset: () => {
         got.lost += 1;
       },
     });
     const socket = await connect(client);
-    socket.say({ op: 'task', sub: 'list', task_id: 'a', change: null });
+    socket.receive({ op: 'task', sub: 'list', task_id: 'a', change: null });
     socket.onclose?.({ code: 1006 });
     await fire((ms) => ms < 1_000);
     sockets.at(-1)?.onopen?.();

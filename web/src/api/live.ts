@@ -6,7 +6,7 @@ import { isBefore } from '../fold/position';
 import type { ClientMessage, ServerMessage, TaskChanged } from './types';
 
 export type Frame = Extract<ServerMessage, { op: 'frame' }>;
-export interface TaskNews {
+export interface TaskNotice {
   task_id: string;
   change: TaskChanged | null;
 }
@@ -15,12 +15,12 @@ export interface TaskFollower {
   /** New frames in order; none is repeated. */
   onFrames: (frames: Frame[]) => void;
   /** Something was missed: fetch anew, then call `resume` with the position of the answer. */
-  onLost: () => void;
+  onReset: () => void;
 }
 export interface ListFollower {
-  onTasks: (news: TaskNews[]) => void;
+  onTasks: (notices: TaskNotice[]) => void;
   /** The list was out of sight for a while: fetch anew. */
-  onLost: () => void;
+  onReset: () => void;
 }
 
 export interface Subscription {
@@ -59,14 +59,14 @@ export interface LivePorts {
   online: () => boolean;
 }
 
-interface Following {
+interface ActiveSubscription {
   key: string;
   taskId: string | null;
   last: string | null;
   /** of the newest subscribe message: an `error` names it */
-  askedAs: string | null;
+  requestId: string | null;
   /** waits for `resume`: frames of before say nothing new */
-  lost: boolean;
+  awaitsResume: boolean;
   task: TaskFollower | null;
   list: ListFollower | null;
   /** a list was told once that it is complete; a new socket means it may have missed something */
@@ -84,7 +84,7 @@ const OFFLINE_AFTER_FAILURES = 5;
 export class LiveClient {
   private state: LiveState = { phase: 'connecting', stale: false, lagMs: null };
   private readonly listeners = new Set<() => void>();
-  private readonly following = new Map<string, Following>();
+  private readonly following = new Map<string, ActiveSubscription>();
   private socket: Socket | null = null;
   private open = false;
   private stopped = true;
@@ -121,7 +121,7 @@ export class LiveClient {
   }
 
   /** The network or the person is back: do not wait for the back-off. */
-  hurry(): void {
+  reconnectNow(): void {
     if (this.stopped || this.socket || this.state.phase === 'refused') return;
     this.ports.clearTimer(this.retry);
     this.failures = 0;
@@ -145,8 +145,8 @@ export class LiveClient {
       key: `task:${taskId}`,
       taskId,
       last: after,
-      askedAs: null,
-      lost: false,
+      requestId: null,
+      awaitsResume: false,
       task: follower,
       list: null,
       seen: false,
@@ -158,25 +158,25 @@ export class LiveClient {
       key: 'list',
       taskId: null,
       last: null,
-      askedAs: null,
-      lost: false,
+      requestId: null,
+      awaitsResume: false,
       task: null,
       list: follower,
       seen: false,
     });
   }
 
-  private follow(item: Following): Subscription {
+  private follow(item: ActiveSubscription): Subscription {
     this.following.set(item.key, item);
     item.seen = this.open;
-    this.ask(item);
+    this.sendSubscribe(item);
     return {
       resume: (after) => {
         if (this.following.get(item.key) !== item) return;
         item.last = after;
-        item.lost = false;
+        item.awaitsResume = false;
         this.send({ op: 'unsubscribe', id: this.nextId('drop'), sub: item.key });
-        this.ask(item);
+        this.sendSubscribe(item);
       },
       stop: () => {
         if (this.following.get(item.key) !== item) return;
@@ -186,9 +186,9 @@ export class LiveClient {
     };
   }
 
-  private ask(item: Following): void {
+  private sendSubscribe(item: ActiveSubscription): void {
     const id = this.nextId(item.key.slice(0, 12));
-    item.askedAs = id;
+    item.requestId = id;
     if (item.taskId === null) this.send({ op: 'subscribe', id, list: true });
     else this.send({ op: 'subscribe', id, task_id: item.taskId, after: item.last });
   }
@@ -201,8 +201,8 @@ export class LiveClient {
       ticket = await this.ports.ticket();
     } catch (error) {
       if (generation !== this.generation || this.stopped) return;
-      if (this.ports.isRefusal(error)) this.change({ phase: 'refused' });
-      else this.again();
+      if (this.ports.isRefusal(error)) this.setState({ phase: 'refused' });
+      else this.reconnectLater();
       return;
     }
     if (generation !== this.generation || this.stopped) return;
@@ -212,18 +212,18 @@ export class LiveClient {
       if (socket !== this.socket) return;
       this.open = true;
       this.failures = 0;
-      this.change({ phase: 'live', stale: false });
+      this.setState({ phase: 'live', stale: false });
       for (const item of this.following.values()) {
-        if (!item.lost) this.ask(item);
+        if (!item.awaitsResume) this.sendSubscribe(item);
         // the list has no positions: what happened while the socket was away is in the next REST answer
-        if (item.list && item.seen) item.list.onLost();
+        if (item.list && item.seen) item.list.onReset();
         item.seen = true;
       }
-      this.watch();
+      this.armProbe();
     };
     socket.onmessage = (event) => {
       if (socket !== this.socket || typeof event.data !== 'string') return;
-      this.watch();
+      this.armProbe();
       this.receive(event.data);
     };
     socket.onclose = (event) => {
@@ -233,23 +233,23 @@ export class LiveClient {
       this.generation += 1;
       this.ports.clearTimer(this.probe);
       if (this.stopped) return;
-      if (event.code === CLOSE_FORBIDDEN || event.code === CLOSE_NOT_FOUND) this.change({ phase: 'refused' });
-      else this.again(event.code === CLOSE_UNAUTHENTICATED);
+      if (event.code === CLOSE_FORBIDDEN || event.code === CLOSE_NOT_FOUND) this.setState({ phase: 'refused' });
+      else this.reconnectLater(event.code === CLOSE_UNAUTHENTICATED);
     };
   }
 
-  private again(unauthenticated = false): void {
+  private reconnectLater(unauthenticated = false): void {
     const wait = BACK_OFF_MS[Math.min(this.failures, BACK_OFF_MS.length - 1)] ?? 8_000;
     this.failures += 1;
     const offline = !this.ports.online() || this.failures > OFFLINE_AFTER_FAILURES;
-    this.change({ phase: offline ? 'offline' : 'reconnecting' });
+    this.setState({ phase: offline ? 'offline' : 'reconnecting' });
     // all viewers lose a restarting gateway at the same moment: they must not come back at the same one
     const jitter = 0.5 + this.ports.random();
     this.retry = this.ports.setTimer(() => void this.connect(), unauthenticated ? 1_000 : wait * jitter);
   }
 
   /** A socket that died without a close looks like silence: ask something harmless and expect an answer. */
-  private watch(): void {
+  private armProbe(): void {
     this.ports.clearTimer(this.probe);
     this.probe = this.ports.setTimer(() => {
       this.send({ op: 'unsubscribe', id: this.nextId('probe'), sub: 'probe' });
@@ -266,7 +266,7 @@ export class LiveClient {
   private receive(text: string): void {
     const messages = JSON.parse(text) as ServerMessage[];
     const frames = new Map<string, Frame[]>();
-    const news: TaskNews[] = [];
+    const notices: TaskNotice[] = [];
     for (const message of messages) {
       switch (message.op) {
         case 'frame': {
@@ -277,7 +277,7 @@ export class LiveClient {
           break;
         }
         case 'task':
-          news.push({ task_id: message.task_id, change: message.change });
+          notices.push({ task_id: message.task_id, change: message.change });
           break;
         case 'subscribed': {
           const item = this.following.get(message.sub);
@@ -285,13 +285,13 @@ export class LiveClient {
           break;
         }
         case 'reset':
-          this.lose(this.following.get(message.sub));
+          this.resetSubscription(this.following.get(message.sub));
           break;
         case 'stale':
-          this.change({ stale: message.stale });
+          this.setState({ stale: message.stale });
           break;
         case 'error':
-          this.refused(message.code, message.id ?? null);
+          this.handleError(message.code, message.id ?? null);
           break;
         case 'renewed':
         case 'unsubscribed':
@@ -299,18 +299,18 @@ export class LiveClient {
       }
     }
     for (const [sub, kept] of frames) this.following.get(sub)?.task?.onFrames(kept);
-    if (news.length > 0) this.following.get('list')?.list?.onTasks(news);
-    this.measure(frames);
+    if (notices.length > 0) this.following.get('list')?.list?.onTasks(notices);
+    this.measureLag(frames);
   }
 
   /** Whether a frame is news for its follower. Moves the follower on, or reports a gap. */
   private accept(frame: Frame): boolean {
     const item = this.following.get(frame.sub);
-    if (!item || item.lost) return false;
+    if (!item || item.awaitsResume) return false;
     if (item.last !== null) {
       if (!isBefore(item.last, frame.position)) return false;
       if (frame.prev !== null && isBefore(item.last, frame.prev)) {
-        this.lose(item);
+        this.resetSubscription(item);
         return false;
       }
     }
@@ -319,26 +319,26 @@ export class LiveClient {
   }
 
   /** The log no longer has (or never had) the position that was asked for: only a new snapshot leads on. */
-  private refused(code: string, id: string | null): void {
+  private handleError(code: string, id: string | null): void {
     if (code !== 'bad_cursor') return;
-    for (const item of this.following.values()) if (item.askedAs === id) this.lose(item);
+    for (const item of this.following.values()) if (item.requestId === id) this.resetSubscription(item);
   }
 
-  private lose(item: Following | undefined): void {
-    if (!item || item.lost) return;
-    item.lost = item.task !== null;
-    item.task?.onLost();
-    item.list?.onLost();
+  private resetSubscription(item: ActiveSubscription | undefined): void {
+    if (!item || item.awaitsResume) return;
+    item.awaitsResume = item.task !== null;
+    item.task?.onReset();
+    item.list?.onReset();
   }
 
-  private measure(frames: Map<string, Frame[]>): void {
+  private measureLag(frames: Map<string, Frame[]>): void {
     let newest = 0;
     for (const list of frames.values()) {
       for (const frame of list) {
         for (const event of frame.batch.events) newest = Math.max(newest, event.at_us);
       }
     }
-    if (newest > 0) this.change({ lagMs: Math.max(0, Math.round(this.ports.now() - newest / 1_000)) });
+    if (newest > 0) this.setState({ lagMs: Math.max(0, Math.round(this.ports.now() - newest / 1_000)) });
   }
 
   private send(message: ClientMessage): void {
@@ -350,7 +350,7 @@ export class LiveClient {
     return `${word}-${this.counter}`;
   }
 
-  private change(part: Partial<LiveState>): void {
+  private setState(part: Partial<LiveState>): void {
     const next = { ...this.state, ...part };
     if (next.phase === this.state.phase && next.stale === this.state.stale && next.lagMs === this.state.lagMs) return;
     this.state = next;

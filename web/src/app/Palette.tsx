@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 import { request } from '../api/http';
 import { projectsQuery } from '../api/queries';
 import type { Page, Task } from '../api/types';
-import { useDeadLetters } from '../features/dead-letters/letters';
+import { useDeadLetters } from '../features/dead-letters/dead-letters';
 import { serverNowUs } from '../ui/clock';
 import { Icon } from '../ui/Icon';
 import { type Command, fitting, taskCommands, taskQuery } from './palette';

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { lazy, type ReactNode, Suspense, useState, useSyncExternalStore } from 'react';
 import { createProject, projectsQuery, queryClient } from '../api/queries';
 import { session } from '../api/session';
-import { countWords, useDeadLetters } from '../features/dead-letters/letters';
+import { countText, useDeadLetters } from '../features/dead-letters/dead-letters';
 import { Menu, toast } from '../ui/controls';
 import { zoneId, zoneName } from '../ui/format';
 import { Icon } from '../ui/Icon';
@@ -117,7 +117,7 @@ function NotStored({ project, current }: { project: string; current: boolean }) 
       aria-current={current ? 'page' : undefined}
       title="What reached the log and fitted no table"
     >
-      {open.value === 0 ? 'Not stored' : countWords(open)}
+      {open.value === 0 ? 'Not stored' : countText(open)}
     </Link>
   );
 }

@@ -38,7 +38,7 @@ export function LiveProvider({ project, children }: { project: string; children:
   const client = useMemo(() => openClient(project), [project]);
   useEffect(() => {
     client.start();
-    const hurry = () => client.hurry();
+    const reconnectNow = () => client.reconnectNow();
     let token = tokenOf();
     // a new access token is proven on the open socket before the old one's end closes it
     const renewed = session.subscribe(() => {
@@ -47,13 +47,13 @@ export function LiveProvider({ project, children }: { project: string; children:
       token = next;
     });
     const shown = () => {
-      if (!document.hidden) hurry();
+      if (!document.hidden) reconnectNow();
     };
-    window.addEventListener('online', hurry);
+    window.addEventListener('online', reconnectNow);
     document.addEventListener('visibilitychange', shown);
     return () => {
       renewed();
-      window.removeEventListener('online', hurry);
+      window.removeEventListener('online', reconnectNow);
       document.removeEventListener('visibilitychange', shown);
       client.stop();
     };

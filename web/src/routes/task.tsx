@@ -6,7 +6,7 @@ import { useKeys } from '../app/keys';
 import { LivePill, useLive } from '../app/live';
 import { usePreference } from '../app/preferences';
 import { Link, navigate, useQuery, withParams } from '../app/router';
-import { useDeadLetters } from '../features/dead-letters/letters';
+import { useDeadLetters } from '../features/dead-letters/dead-letters';
 import { ExecutionLogViewer } from '../features/execution-log/ExecutionLogViewer';
 import { LiveTask } from '../features/execution-log/live-task';
 import { Silence } from '../features/execution-log/TraceStep';
@@ -60,7 +60,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
   );
   const setFilter = useCallback((text: string) => navigate(withParams({ find: text }), { replace: true }), []);
 
-  const name = live.own.document?.name ?? live.task?.name;
+  const name = live.folded.document?.name ?? live.task?.name;
   useEffect(() => {
     document.title = name ? `${name} · AMS` : 'Task · AMS';
   }, [name]);
@@ -93,7 +93,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
     return live.phase === 'failed' && live.error ? (
       <ErrorStrip error={live.error} doing="This task" onRetry={live.reload} />
     ) : (
-      <Awaited waiting={live.phase === 'awaited'} task={task} />
+      <NotFoundYet waiting={live.phase === 'not-found-yet'} task={task} />
     );
   }
 
@@ -168,9 +168,9 @@ interface TaskBarProps {
 
 /** The head: what the task is, how it stands, its totals, and how fresh all that is. */
 function TaskBar({ project, live, task, table }: TaskBarProps) {
-  const own = live.own.document;
-  const status: Status = own?.status ?? task.status;
-  const startedAtUs = own?.started_at_us ?? task.started_at_us;
+  const document = live.folded.document;
+  const status: Status = document?.status ?? task.status;
+  const startedAtUs = document?.started_at_us ?? task.started_at_us;
   const open = status === 'running' || status === 'waiting';
   const errors = Math.max(table.countOf('error'), live.events > 0 ? 0 : task.errors);
   const waiting = table.countOf('waiting');
@@ -186,11 +186,11 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
       >
         <Icon name="back" />
       </Link>
-      <h1 className="cut" title={own?.name ?? task.name}>
-        {own?.name ?? (task.name || 'unnamed task')}
+      <h1 className="cut" title={document?.name ?? task.name}>
+        {document?.name ?? (task.name || 'unnamed task')}
       </h1>
       <StatusPill status={status === 'running' && waiting > 0 ? 'waiting' : status} note={note} />
-      {open ? <Silence heardUs={live.heardUs} /> : null}
+      {open ? <Silence lastEventUs={live.lastEventUs} /> : null}
       <dl className="task-facts">
         <div>
           <dt>{open ? 'so far' : ''}</dt>
@@ -198,7 +198,7 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
             {open && startedAtUs !== null ? (
               <Ticking sinceUs={startedAtUs} />
             ) : (
-              duration(own?.duration_us ?? task.duration_us)
+              duration(document?.duration_us ?? task.duration_us)
             )}
           </dd>
         </div>
@@ -237,7 +237,7 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
       <span style={{ flex: 1 }} />
       <CopyId id={task.task_id} what="the task’s id" />
       <LivePill />
-      <TaskMenu project={project} task={task.task_id} name={own?.name ?? task.name} />
+      <TaskMenu project={project} task={task.task_id} name={document?.name ?? task.name} />
     </header>
   );
 }
@@ -309,7 +309,7 @@ function NotStored({ project, task }: { project: string; task: string }) {
   );
 }
 
-function Awaited({ waiting, task }: { waiting: boolean; task: string }) {
+function NotFoundYet({ waiting, task }: { waiting: boolean; task: string }) {
   return (
     <div className="awaited" aria-busy="true">
       <div className="loading-bar" />

@@ -32,8 +32,8 @@ function useFeed(project: string, filter: TaskFilter): TaskFeed {
   useEffect(() => {
     feed.start();
     const following = live.followList({
-      onTasks: (news) => feed.take(news),
-      onLost: () => void feed.refresh(),
+      onTasks: (notices) => feed.applyNotices(notices),
+      onReset: () => void feed.refresh(),
     });
     return () => {
       rememberOrder(feed.tasks.map((task) => task.task_id));

@@ -7,7 +7,7 @@ import { Link } from '../../app/router';
 import { CopyButton, CopyId, ErrorStrip, toast, When } from '../../ui/controls';
 import { bytes } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
-import { hexLines, readable, reasonWords } from './letters';
+import { hexLines, readable, reasonText } from './dead-letters';
 
 interface RowProps {
   project: string;
@@ -40,7 +40,7 @@ export function DeadLetterRow({ project, letter, mayReplay }: RowProps) {
           </button>
         </td>
         <td className="letter-why">
-          <strong>{reasonWords(letter.reason)}</strong>
+          <strong>{reasonText(letter.reason)}</strong>
           {letter.detail ? <p className="quiet mono">{letter.detail}</p> : null}
         </td>
         <td>

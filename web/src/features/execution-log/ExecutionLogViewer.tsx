@@ -6,8 +6,8 @@ import { Icon } from '../../ui/Icon';
 import { Splitter } from '../../ui/Splitter';
 import { useRows } from '../../ui/virtual';
 import { Axis, LogHead } from './Axis';
+import { collapsedBelow, expandedTo, toggled } from './collapse';
 import { parseFilter } from './filter';
-import { foldedBelow, toggled, unfoldedTo } from './folding';
 import { useFollow, useFresh } from './following';
 import { guidesOf, pathTo } from './guides';
 import { type LaneBar, Lanes } from './Lanes';
@@ -19,7 +19,7 @@ import { TraceStep } from './TraceStep';
 import { PARENT_UNKNOWN, type StepTable } from './table';
 import { HIT, type Match, matchRows, type Tree, visibleRows } from './tree';
 import { useLogKeys } from './useLogKeys';
-import { extent, fitRows, type Mode, roomAhead, selfTime, type Zoom } from './waterfall';
+import { extent, fitRows, type Mode, roomAhead, selfTimeGradient, type Zoom } from './waterfall';
 import './execution-log.css';
 import './waterfall.css';
 import './step-rows.css';
@@ -55,7 +55,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
   const { live, table, tree, version, selectedId, onSelect, mode } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const [times] = usePreference('times', 'relative');
-  const [folded, setFolded] = useState<ReadonlySet<string>>(new Set());
+  const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set());
   const [zoom, setZoom] = useState<Zoom>(null);
   const open = table.countOf('running') + table.countOf('waiting');
   const nowUs = useNowUs(open > 0 ? 1_000 : null);
@@ -68,10 +68,10 @@ export function ExecutionLogViewer(props: ViewerProps) {
     void version;
     return matchRows(tree, table.size, filter.test(table));
   }, [filter, tree, table, version]);
-  const foldedRows = useMemo(() => new Set([...folded].map((id) => table.rowOf(id))), [folded, table]);
+  const collapsedRows = useMemo(() => new Set([...collapsed].map((id) => table.rowOf(id))), [collapsed, table]);
   const visible = useMemo(
-    () => (mode === 'tree' ? visibleRows(tree, foldedRows, match) : logRows(table, match)),
-    [mode, tree, foldedRows, match, table],
+    () => (mode === 'tree' ? visibleRows(tree, collapsedRows, match) : logRows(table, match)),
+    [mode, tree, collapsedRows, match, table],
   );
   const hits = useMemo(
     () => (match === null ? 0 : match.reduce((sum, value) => sum + (value === HIT ? 1 : 0), 0)),
@@ -106,16 +106,16 @@ export function ExecutionLogViewer(props: ViewerProps) {
     },
     [onSelect, table, setFollowing],
   );
-  const fold = useCallback(
+  const toggle = useCallback(
     (row: number, deep: boolean) => {
       setFollowing(false);
-      setFolded((before) => toggled(before, table, tree, row, deep));
+      setCollapsed((before) => toggled(before, table, tree, row, deep));
     },
     [table, tree, setFollowing],
   );
   const reveal = useCallback(
     (row: number) => {
-      setFolded((before) => unfoldedTo(before, table, tree, row));
+      setCollapsed((before) => expandedTo(before, table, tree, row));
       select(row);
       pendingScroll.current = row;
     },
@@ -140,7 +140,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
     const index = visible.indexOf(selected);
     if (index >= 0) scrollTo(index, 'center');
     else pendingScroll.current = selected;
-    setFolded((before) => unfoldedTo(before, table, tree, selected));
+    setCollapsed((before) => expandedTo(before, table, tree, selected));
   }, [selected, visible, scrollTo, table, tree]);
 
   const [nameWidth, setNameWidth] = usePreference('log.name', NAME_DEFAULT);
@@ -152,11 +152,11 @@ export function ExecutionLogViewer(props: ViewerProps) {
     selected,
     match,
     mode,
-    folded: foldedRows,
+    collapsed: collapsedRows,
     select,
     reveal,
-    fold,
-    setFolded,
+    toggle,
+    setCollapsed,
     setZoom,
     scrollTo,
     query,
@@ -168,14 +168,14 @@ export function ExecutionLogViewer(props: ViewerProps) {
 
   const ids: string[] = [];
   if (mode === 'log') for (let i = rows.first; i < rows.end; i++) ids.push(table.ids[visible[i] as number] as string);
-  const words = usePreviews(mode === 'log', props.project, props.task, live, ids);
+  const previewOf = usePreviews(mode === 'log', props.project, props.task, live, ids);
 
   const drawn: React.ReactNode[] = [];
   const bars: LaneBar[] = [];
   for (let index = rows.first; index < rows.end; index++) {
     const row = visible[index] as number;
     const id = table.ids[row] as string;
-    const isFolded = match === null && foldedRows.has(row);
+    const isCollapsed = match === null && collapsedRows.has(row);
     const children = tree.children[row] as number;
     if (mode === 'tree') {
       bars.push({
@@ -196,11 +196,11 @@ export function ExecutionLogViewer(props: ViewerProps) {
         index={index}
         top={rows.topOf(index)}
         depth={tree.depth[row] as number}
-        guides={mode === 'tree' ? guidesOf(table, tree, row, !isFolded, path) : null}
+        guides={mode === 'tree' ? guidesOf(table, tree, row, !isCollapsed, path) : null}
         // biome-ignore lint/correctness/noChildrenProp: how many children the step has, not React's
         children={children}
-        unfolded={!isFolded}
-        hidden={isFolded ? (tree.subtree[row] as number) - 1 : 0}
+        expanded={!isCollapsed}
+        hidden={isCollapsed ? (tree.subtree[row] as number) - 1 : 0}
         errorsInside={tree.errorsInside[row] as number}
         position={positionOf(tree, row)}
         siblings={siblingsOf(tree, row)}
@@ -208,10 +208,10 @@ export function ExecutionLogViewer(props: ViewerProps) {
         hit={match === null ? null : match[row] === HIT ? (props.filterText.includes(':') ? null : 'hit') : 'dim'}
         fresh={fresh(row)}
         orphan={table.parent[row] === PARENT_UNKNOWN}
-        words={words === null ? null : plainLine(words(id))}
+        preview={previewOf === null ? null : plainLine(previewOf(id))}
         absoluteTimes={times === 'absolute'}
         onSelect={select}
-        onFold={fold}
+        onToggle={toggle}
       />,
     );
   }
@@ -233,8 +233,8 @@ export function ExecutionLogViewer(props: ViewerProps) {
         zoomed={zoom !== null && zoom !== 'all'}
         fitted={large ? zoom === null : null}
         onZoom={setZoom}
-        onFoldAll={() => setFolded(foldedBelow(table, tree, 1))}
-        onUnfoldAll={() => setFolded(new Set())}
+        onCollapseAll={() => setCollapsed(collapsedBelow(table, tree, 1))}
+        onExpandAll={() => setCollapsed(new Set())}
       />
       {mode === 'tree' ? (
         <Minimap
@@ -317,7 +317,7 @@ function paintOf(table: StepTable, tree: Tree, row: number): string | null {
   }
   let paint = known.get(row);
   if (paint === undefined) {
-    paint = selfTime(table, tree, row);
+    paint = selfTimeGradient(table, tree, row);
     known.set(row, paint);
   }
   return paint;

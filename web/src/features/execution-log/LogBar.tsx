@@ -26,8 +26,8 @@ interface LogBarProps {
   /** whether the time axis goes with the rows in sight; null in small tasks, where it need not */
   fitted: boolean | null;
   onZoom: (zoom: Zoom) => void;
-  onFoldAll: () => void;
-  onUnfoldAll: () => void;
+  onCollapseAll: () => void;
+  onExpandAll: () => void;
 }
 
 /** The line above the steps: how they are shown, which, and the way through them. */
@@ -111,20 +111,20 @@ export function LogBar(props: LogBarProps) {
           <button
             type="button"
             className="button plain small square"
-            onClick={props.onUnfoldAll}
+            onClick={props.onExpandAll}
             aria-label="Unfold all"
             title="Unfold all (9)"
           >
-            <Icon name="unfold" />
+            <Icon name="expand" />
           </button>
           <button
             type="button"
             className="button plain small square"
-            onClick={props.onFoldAll}
+            onClick={props.onCollapseAll}
             aria-label="Fold all"
             title="Fold all (1)"
           >
-            <Icon name="fold" />
+            <Icon name="collapse" />
           </button>
         </>
       ) : null}

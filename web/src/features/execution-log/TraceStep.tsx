@@ -22,7 +22,7 @@ export interface TraceStepProps {
   /** letters of the lines at the left; null in the log, which has none */
   guides: string | null;
   children: number;
-  unfolded: boolean;
+  expanded: boolean;
   hidden: number;
   errorsInside: number;
   position: number;
@@ -31,11 +31,11 @@ export interface TraceStepProps {
   hit: 'hit' | 'dim' | null;
   fresh: boolean;
   orphan: boolean;
-  /** words of the step in the log, which has no bars */
-  words: string | null;
+  /** preview of the step in the log, which has no bars */
+  preview: string | null;
   absoluteTimes: boolean;
   onSelect: (row: number) => void;
-  onFold: (row: number, deep: boolean) => void;
+  onToggle: (row: number, deep: boolean) => void;
 }
 
 /**
@@ -43,7 +43,7 @@ export interface TraceStepProps {
  * Draws again only when its own properties change.
  */
 export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
-  const { table, row, depth, guides, selected, unfolded } = props;
+  const { table, row, depth, guides, selected, expanded } = props;
   const type = STEP_TYPES[table.type[row] as number] ?? 'span';
   const status = STATUSES[table.status[row] as number] ?? 'ok';
   const open = table.open(row);
@@ -62,7 +62,7 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
       aria-level={guides === null ? undefined : depth + 1}
       aria-posinset={guides === null ? undefined : props.position}
       aria-setsize={guides === null ? undefined : props.siblings}
-      aria-expanded={guides !== null && props.children > 0 ? unfolded : undefined}
+      aria-expanded={guides !== null && props.children > 0 ? expanded : undefined}
       aria-selected={selected}
       data-type={type}
       data-status={status}
@@ -81,13 +81,13 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
                 type="button"
                 className="twist"
                 tabIndex={-1}
-                aria-label={`${unfolded ? 'Fold' : 'Unfold'} ${name}`}
+                aria-label={`${expanded ? 'Fold' : 'Unfold'} ${name}`}
                 onClick={(event) => {
                   event.stopPropagation();
-                  props.onFold(row, event.shiftKey || event.altKey);
+                  props.onToggle(row, event.shiftKey || event.altKey);
                 }}
               >
-                <Icon name="chevron" className={unfolded ? 'turned' : ''} />
+                <Icon name="chevron" className={expanded ? 'turned' : ''} />
               </button>
             ) : (
               <span className="twist" />
@@ -99,9 +99,9 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
           {name}
         </span>
         <StatusMark status={status} />
-        {!unfolded && props.hidden > 0 ? <Hidden count={props.hidden} errors={props.errorsInside} /> : null}
+        {!expanded && props.hidden > 0 ? <Hidden count={props.hidden} errors={props.errorsInside} /> : null}
         {props.orphan ? <span className="note">parent not received</span> : null}
-        {open ? <Silence heardUs={table.lastHeardUs(row)} /> : null}
+        {open ? <Silence lastEventUs={table.lastEventUsOf(row)} /> : null}
         <span className="step-model cut" title={model}>
           {model}
         </span>
@@ -115,11 +115,11 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
       <span className="num step-cost" role="gridcell" title={costTitle(table, row)}>
         {cost(nullable(table.cost[row] as number))}
       </span>
-      {props.words === null ? (
+      {props.preview === null ? (
         <span className="step-lane" role="gridcell" aria-label={laneLabel(table, row)} />
       ) : (
-        <span className="step-words cut" role="gridcell">
-          {props.words}
+        <span className="step-preview cut" role="gridcell">
+          {props.preview}
         </span>
       )}
     </div>
@@ -140,7 +140,10 @@ function LogTime({ table, row, absolute }: { table: StepTable; row: number; abso
 
 function Hidden({ count: hidden, errors }: { count: number; errors: number }) {
   return (
-    <span className="hidden-count" title={`${exact(hidden)} steps folded${errors ? `, ${exact(errors)} failed` : ''}`}>
+    <span
+      className="hidden-count"
+      title={`${exact(hidden)} steps collapsed${errors ? `, ${exact(errors)} failed` : ''}`}
+    >
       +{exact(hidden)}
       {errors > 0 ? <b>!</b> : null}
     </span>
@@ -148,9 +151,9 @@ function Hidden({ count: hidden, errors }: { count: number; errors: number }) {
 }
 
 /** `no event for 40 s` when an open step went quiet. */
-export function Silence({ heardUs }: { heardUs: number }) {
+export function Silence({ lastEventUs }: { lastEventUs: number }) {
   const now = useNowUs(1_000);
-  const silence = now - heardUs;
+  const silence = now - lastEventUs;
   if (silence < SILENT_US) return null;
   return (
     <span className="note" title="The agent sends a sign of life every few seconds while a step is open. None came.">

@@ -1,7 +1,7 @@
 /** The small query of a task page, answered in the browser: `type:llm status:error model:gpt-* latency:>2s -tool text`. */
 import { STATUSES, STEP_TYPES } from '../../api/types';
+import type { Dictionary } from './dictionary';
 import type { StepTable } from './table';
-import type { Words } from './words';
 
 type Test = (row: number) => boolean;
 
@@ -83,7 +83,7 @@ function oneOf(
 }
 
 /** Words are matched once per word of the dictionary, not once per step. */
-function wordTest(words: Words, column: Int32Array, pattern: string): Test {
+function wordTest(words: Dictionary, column: Int32Array, pattern: string): Test {
   const test = wildcard(pattern);
   const hits = words.list.map(test);
   return (row) => hits[column[row] as number] ?? false;

@@ -25,7 +25,7 @@ export function guidesOf(
   table: StepTable,
   tree: Tree,
   row: number,
-  unfolded: boolean,
+  expanded: boolean,
   path: ReadonlyMap<number, number>,
 ): string {
   const letters: string[] = [];
@@ -41,7 +41,7 @@ export function guidesOf(
   // the way down from the row to its own children
   if (depth < LEVELS_MAX) {
     const colour = path.has(row) ? 's' : (tree.errorsInside[row] as number) > 0 ? 'e' : 'n';
-    letters.push(unfolded && (tree.children[row] as number) > 0 ? `.${colour}.` : '...');
+    letters.push(expanded && (tree.children[row] as number) > 0 ? `.${colour}.` : '...');
   }
   return letters.join('');
 }

@@ -24,16 +24,16 @@ import { layOut, type Tree } from './tree';
 /** Documents of steps that changed while the page is open, newest kept: the detail shows them before REST knows them. */
 const DOCUMENTS_MAX = 2_000;
 /** Telling a change takes as long as laying out and drawing all of the task: that much of the time stays free for the reader. */
-const PAUSE_PER_TELLING = 4;
+const PAUSE_PER_NOTIFY = 4;
 const PAUSE_MAX_MS = 500;
 const FRAME_MS = 16;
 const TASK_REFRESH_MS = 1_000;
 /** A stream that is lost again at once must not fetch in a circle. */
-const LOST_AGAIN_MS = 2_000;
-const NOT_HERE_YET_MS = 1_500;
-const NOT_HERE_YET_TRIES = 40;
+const RELOAD_INTERVAL_MS = 2_000;
+const NOT_FOUND_RETRY_MS = 1_500;
+const NOT_FOUND_RETRIES_MAX = 40;
 
-export type Phase = 'loading' | 'awaited' | 'ready' | 'failed' | 'deleted';
+export type Phase = 'loading' | 'not-found-yet' | 'ready' | 'failed' | 'deleted';
 
 export class LiveTask {
   phase: Phase = 'loading';
@@ -41,11 +41,11 @@ export class LiveTask {
   task: Task | null = null;
   table: StepTable | null = null;
   tree: Tree | null = null;
-  own: TaskState = EMPTY_TASK;
+  folded: TaskState = EMPTY_TASK;
   /** events folded since the page was opened */
   events = 0;
   /** the newest event's own time: after a while without one the page says that the agent went silent */
-  heardUs = 0;
+  lastEventUs = 0;
   readonly streams = new Streams();
 
   private version = 0;
@@ -60,7 +60,7 @@ export class LiveTask {
   private loadedAtMs = Number.NEGATIVE_INFINITY;
   private tries = 0;
   /** what the last telling took */
-  private tellingMs = 0;
+  private notifyMs = 0;
 
   constructor(
     private readonly projectId: string,
@@ -108,15 +108,15 @@ export class LiveTask {
       if (this.stopped) return;
       this.task = answer.task;
       this.table = new StepTable(skeleton);
-      this.table.fetchedHeardUs = answer.task.last_event_at_us;
-      this.heardUs = Math.max(this.heardUs, answer.task.last_event_at_us);
+      this.table.fetchedLastEventUs = answer.task.last_event_at_us;
+      this.lastEventUs = Math.max(this.lastEventUs, answer.task.last_event_at_us);
       this.states.clear();
       this.error = null;
       this.phase = 'ready';
       this.tries = 0;
       this.loadedAtMs = performance.now();
       this.follow(skeleton.position);
-      this.tell();
+      this.notify();
     } catch (thrown) {
       if (!this.stopped) this.fail(asApiError(thrown));
     } finally {
@@ -125,24 +125,24 @@ export class LiveTask {
   }
 
   private loadAgain(): void {
-    const wait = this.loadedAtMs + LOST_AGAIN_MS - performance.now();
+    const wait = this.loadedAtMs + RELOAD_INTERVAL_MS - performance.now();
     if (wait <= 0) void this.load();
     else this.retryTimer = setTimeout(() => void this.load(), wait);
   }
 
   private fail(error: ApiError): void {
     // a task's address is known to its agent before its first event has arrived here
-    const awaited = error.status === 404 && this.tries < NOT_HERE_YET_TRIES;
+    const awaited = error.status === 404 && this.tries < NOT_FOUND_RETRIES_MAX;
     this.error = error;
-    if (this.table === null) this.phase = awaited ? 'awaited' : 'failed';
+    if (this.table === null) this.phase = awaited ? 'not-found-yet' : 'failed';
     if (awaited || error.transient) {
       this.tries++;
       this.retryTimer = setTimeout(
         () => void this.load(),
-        awaited ? NOT_HERE_YET_MS : Math.min(15_000, 1_000 * this.tries),
+        awaited ? NOT_FOUND_RETRY_MS : Math.min(15_000, 1_000 * this.tries),
       );
     }
-    this.tell();
+    this.notify();
   }
 
   private follow(position: string | null): void {
@@ -151,12 +151,12 @@ export class LiveTask {
       return;
     }
     this.subscription = this.live.followTask(this.taskId, position, {
-      onFrames: (frames) => this.take(frames),
-      onLost: () => this.loadAgain(),
+      onFrames: (frames) => this.applyFrames(frames),
+      onReset: () => this.loadAgain(),
     });
   }
 
-  private take(frames: Frame[]): void {
+  private applyFrames(frames: Frame[]): void {
     for (const frame of frames) for (const event of frame.batch.events) this.apply(event);
     this.refreshTaskSoon();
     this.changed();
@@ -164,28 +164,28 @@ export class LiveTask {
 
   private apply(event: LogEvent): void {
     this.events++;
-    if (event.at_us > this.heardUs) this.heardUs = event.at_us;
+    if (event.at_us > this.lastEventUs) this.lastEventUs = event.at_us;
     switch (event.kind) {
       case 'step.started':
       case 'step.ended':
       case 'step.recorded':
         this.table?.applyDocument(event);
-        this.remember(event);
+        this.foldState(event);
         if (event.kind !== 'step.started') this.streams.finish(event.step_id);
         break;
       case 'step.progressed':
         this.table?.applyProgress(event);
-        this.remember(event);
+        this.foldState(event);
         this.streams.take(event);
         break;
       case 'step.lost':
         this.table?.applyProgress(event);
-        this.remember(event);
+        this.foldState(event);
         break;
       case 'task.started':
       case 'task.updated':
       case 'task.ended':
-        this.own = foldTask(this.own, event);
+        this.folded = foldTask(this.folded, event);
         break;
       case 'task.deleted':
         this.phase = 'deleted';
@@ -195,7 +195,7 @@ export class LiveTask {
     }
   }
 
-  private remember(event: StepEvent): void {
+  private foldState(event: StepEvent): void {
     for (const id of stepIdsOf(event)) {
       const before = this.states.get(id) ?? EMPTY_STEP;
       const after = fold(before, event, id);
@@ -218,7 +218,7 @@ export class LiveTask {
         .then((answer) => {
           if (this.stopped) return;
           const running = answer.task.status === 'running' || answer.task.status === 'waiting';
-          const behind = this.own.document !== null && this.own.stamp?.[0] === 2 && running;
+          const behind = this.folded.document !== null && this.folded.stamp?.[0] === 2 && running;
           this.task = answer.task;
           this.changed();
           // the projector has not caught up with the end that a frame told
@@ -232,21 +232,21 @@ export class LiveTask {
 
   private changed(): void {
     if (this.scheduled !== null) return;
-    const wait = Math.min(PAUSE_MAX_MS, Math.max(FRAME_MS, this.tellingMs * PAUSE_PER_TELLING));
+    const wait = Math.min(PAUSE_MAX_MS, Math.max(FRAME_MS, this.notifyMs * PAUSE_PER_NOTIFY));
     this.scheduled = setTimeout(() => {
       this.scheduled = null;
-      this.tell();
+      this.notify();
     }, wait);
   }
 
-  private tell(): void {
+  private notify(): void {
     const began = performance.now();
     if (this.table) this.tree = layOut(this.table);
     this.version++;
     for (const listener of this.listeners) listener();
     // React draws in a microtask that the listeners have queued before this one
     queueMicrotask(() => {
-      this.tellingMs = performance.now() - began;
+      this.notifyMs = performance.now() - began;
     });
   }
 }

@@ -9,7 +9,7 @@ const BATCH = 100;
 const KEPT = 20_000;
 
 class Previews {
-  private readonly words = new Map<string, string>();
+  private readonly texts = new Map<string, string>();
   private readonly asked = new Set<string>();
 
   constructor(
@@ -20,21 +20,21 @@ class Previews {
   of(id: string): string {
     const state = this.live.stateOf(id);
     const document = state?.document;
-    if (document && state && (ended(state) || !this.words.has(id))) {
+    if (document && state && (ended(state) || !this.texts.has(id))) {
       return document.error?.message ?? document.preview_output ?? document.preview_input ?? '';
     }
-    return this.words.get(id) ?? '';
+    return this.texts.get(id) ?? '';
   }
 
   async want(ids: string[]): Promise<boolean> {
-    const missing = ids.filter((id) => !this.words.has(id) && !this.asked.has(id)).slice(0, BATCH);
+    const missing = ids.filter((id) => !this.texts.has(id) && !this.asked.has(id)).slice(0, BATCH);
     if (missing.length === 0) return false;
     for (const id of missing) this.asked.add(id);
     try {
       const page = await request<Page<Step>>(this.address, { query: { step_id: missing.join(','), limit: BATCH } });
-      if (this.words.size > KEPT) this.words.clear();
+      if (this.texts.size > KEPT) this.texts.clear();
       for (const step of page.items) {
-        this.words.set(step.step_id, step.error?.message ?? step.preview_output ?? step.preview_input ?? '');
+        this.texts.set(step.step_id, step.error?.message ?? step.preview_output ?? step.preview_input ?? '');
       }
       return true;
     } catch {

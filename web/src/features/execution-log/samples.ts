@@ -81,7 +81,7 @@ export function stepEvent(
   };
 }
 
-export function beat(atUs: number, steps: NonNullable<StepProgressed['steps']>): StepProgressed {
+export function heartbeat(atUs: number, steps: NonNullable<StepProgressed['steps']>): StepProgressed {
   events += 1;
   return {
     kind: 'step.progressed',

@@ -1,9 +1,9 @@
 import { expect, test, vi } from 'vitest';
-import { beat } from './samples';
+import { heartbeat } from './samples';
 import { Streams } from './streams';
 
 function deltas(...pieces: [number, string][]) {
-  return { ...beat(0, []), deltas: pieces.map(([index, text]) => ({ step_id: 'a', index, text })) };
+  return { ...heartbeat(0, []), deltas: pieces.map(([index, text]) => ({ step_id: 'a', index, text })) };
 }
 
 test('pieces are put together by their index, repeats left out', () => {

@@ -57,14 +57,14 @@ export class Streams {
       entry.lines.push({ ...line, at_us: event.at_us });
       if (entry.lines.length > LINES_MAX) entry.lines.splice(0, entry.lines.length - LINES_MAX);
     }
-    for (const id of touched) this.tell(id);
+    for (const id of touched) this.notify(id);
   }
 
   finish(stepId: string): void {
     const entry = this.entries.get(stepId);
     if (!entry || entry.finished) return;
     entry.finished = true;
-    this.tell(stepId);
+    this.notify(stepId);
   }
 
   private entry(stepId: string): Entry {
@@ -82,7 +82,7 @@ export class Streams {
     return fresh;
   }
 
-  private tell(stepId: string): void {
+  private notify(stepId: string): void {
     const entry = this.entries.get(stepId);
     if (entry) entry.version++;
     for (const listener of this.listeners.get(stepId) ?? []) listener();

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { parseFilter } from './filter';
 import { guidesOf, pathTo } from './guides';
-import { BASE_US, beat, skeletonOf, stepEvent } from './samples';
+import { BASE_US, heartbeat, skeletonOf, stepEvent } from './samples';
 import { STATUS, StepTable } from './table';
 import { layOut, matchRows, visibleRows } from './tree';
-import { extent, fitRows, ownTime, roomAhead, selfTime } from './waterfall';
+import { extent, fitRows, roomAhead, selfTimeGradient, selfTimeUs } from './waterfall';
 
 function tableOf(...rows: Parameters<typeof skeletonOf>[0]): StepTable {
   return new StepTable(skeletonOf(rows));
@@ -50,23 +50,23 @@ describe('the table folds events into columns', () => {
     expect(table.size).toBe(1);
   });
 
-  test('a wait shows until a later beat, and counts no more after the end', () => {
+  test('a wait shows until a later heartbeat, and counts no more after the end', () => {
     const table = tableOf();
     const row = table.applyDocument(stepEvent('step.started', 'a', 100));
-    table.applyProgress(beat(200, [{ step_id: 'a', status: 'waiting', usage: { output: 7 } }]));
+    table.applyProgress(heartbeat(200, [{ step_id: 'a', status: 'waiting', usage: { output: 7 } }]));
     expect(table.status[row]).toBe(STATUS.waiting);
     expect(table.output[row]).toBe(7);
-    expect(table.lastHeardUs(row)).toBe(BASE_US + 200);
+    expect(table.lastEventUsOf(row)).toBe(BASE_US + 200);
 
     table.applyDocument(stepEvent('step.ended', 'a', 300));
-    table.applyProgress(beat(400, [{ step_id: 'a', status: 'waiting' }]));
+    table.applyProgress(heartbeat(400, [{ step_id: 'a', status: 'waiting' }]));
 
     expect(table.status[row]).toBe(STATUS.ok);
   });
 
   test('a beat that comes before its step is kept for it', () => {
     const table = tableOf();
-    table.applyProgress(beat(200, [{ step_id: 'a', status: 'waiting' }]));
+    table.applyProgress(heartbeat(200, [{ step_id: 'a', status: 'waiting' }]));
     const row = table.applyDocument(stepEvent('step.started', 'a', 100));
     expect(table.status[row]).toBe(STATUS.waiting);
   });
@@ -83,7 +83,7 @@ describe('the table folds events into columns', () => {
       last_beat_us: BASE_US + 200,
     });
     expect(table.status[row]).toBe(STATUS.lost);
-    table.applyProgress(beat(300, [{ step_id: 'a' }]));
+    table.applyProgress(heartbeat(300, [{ step_id: 'a' }]));
     expect(table.status[row]).toBe(STATUS.running);
   });
 
@@ -180,15 +180,15 @@ describe('time', () => {
   const tree = layOut(table);
 
   test('own time is what no child covers', () => {
-    expect(ownTime(table, tree, 0)).toBe(600);
-    expect(ownTime(table, tree, 1)).toBe(300);
+    expect(selfTimeUs(table, tree, 0)).toBe(600);
+    expect(selfTimeUs(table, tree, 1)).toBe(300);
   });
 
   test('children that overlap are one lighter stretch of the bar', () => {
-    expect(selfTime(table, tree, 0)).toBe(
+    expect(selfTimeGradient(table, tree, 0)).toBe(
       'linear-gradient(to right, var(--c) 0% 10%, var(--c-soft) 10% 50%, var(--c) 50% 100%)',
     );
-    expect(selfTime(table, tree, 1)).toBeNull();
+    expect(selfTimeGradient(table, tree, 1)).toBeNull();
   });
 
   test('the axis fits the leaves in sight, and steps that hold others only where there is nothing else', () => {

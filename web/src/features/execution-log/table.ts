@@ -14,7 +14,7 @@ import {
   type Usage,
 } from '../../api/types';
 import { PHASE_ENDED, progressOf, stampOf } from '../../fold/fold';
-import { Words } from './words';
+import { Dictionary } from './dictionary';
 
 export const ROOT = -1;
 export const PARENT_UNKNOWN = -2;
@@ -40,9 +40,9 @@ export class StepTable {
   version = 0;
   readonly baseUs: number;
   readonly ids: string[];
-  readonly names = new Words();
-  readonly agents = new Words();
-  readonly models = new Words();
+  readonly names = new Dictionary();
+  readonly agents = new Dictionary();
+  readonly models = new Dictionary();
   /** row index of the parent, ROOT or PARENT_UNKNOWN */
   parent = new Int32Array(0);
   type = new Uint8Array(0);
@@ -62,7 +62,7 @@ export class StepTable {
   /** how often a row changed: what a drawn row compares */
   rowVersion = new Uint32Array(0);
   /** the task's newest event when this was fetched: open steps of then were alive at that moment as far as is known */
-  fetchedHeardUs = 0;
+  fetchedLastEventUs = 0;
   /** rows by (start, seq, id) */
   chronological = new Int32Array(0);
 
@@ -127,7 +127,7 @@ export class StepTable {
       const status = this.status[row] as number;
       this.counts[status] = (this.counts[status] as number) + 1;
     }
-    for (const [row, parentId] of Object.entries(skeleton.missing_parents ?? {})) this.wait(parentId, Number(row));
+    for (const [row, parentId] of Object.entries(skeleton.missing_parents ?? {})) this.addOrphan(parentId, Number(row));
   }
 
   rowOf(stepId: string): number {
@@ -151,13 +151,13 @@ export class StepTable {
   }
 
   /** When this step was last heard of, microseconds UTC; its start when nothing came since. */
-  lastHeardUs(row: number): number {
+  lastEventUsOf(row: number): number {
     const at = this.stampAt[row] as number;
-    const beat = this.progressAt[row] as number;
-    const told = this.baseUs + (Number.isNaN(beat) ? at : Math.max(at, beat));
-    return Number.isNaN(beat) && Number.isNaN(this.stampSeq[row] as number)
-      ? Math.max(told, this.fetchedHeardUs)
-      : told;
+    const progressAt = this.progressAt[row] as number;
+    const receivedUs = this.baseUs + (Number.isNaN(progressAt) ? at : Math.max(at, progressAt));
+    return Number.isNaN(progressAt) && Number.isNaN(this.stampSeq[row] as number)
+      ? Math.max(receivedUs, this.fetchedLastEventUs)
+      : receivedUs;
   }
 
   /** Microseconds since `baseUs` at which the step was over; NaN while it is open or unknown. */
@@ -226,7 +226,7 @@ export class StepTable {
     if (!Object.is(start, this.start[row]) || seq !== this.seq[row]) {
       this.start[row] = start;
       this.seq[row] = seq;
-      this.place(row);
+      this.reorder(row);
     }
     this.duration[row] = durationOf(step);
     this.input[row] = Number.NaN;
@@ -234,7 +234,7 @@ export class StepTable {
     if (step.usage) this.setUsage(row, step.usage);
     this.cost[row] = step.cost_nusd ?? Number.NaN;
     if (BILLABLE.has(step.type)) this.counted[row] = 1;
-    this.hang(row, step.parent_step_id ?? null);
+    this.attach(row, step.parent_step_id ?? null);
     const ended = this.phase[row] === PHASE_ENDED;
     const progress = this.progressStatus[row] as number;
     this.setStatus(row, ended || progress === NO_STATUS ? STATUS[step.status] : progress);
@@ -258,20 +258,20 @@ export class StepTable {
     return true;
   }
 
-  private hang(row: number, parentId: string | null): void {
+  private attach(row: number, parentId: string | null): void {
     let parent = ROOT;
     if (parentId !== null) {
       parent = this.rowOf(parentId);
       if (parent === row) parent = ROOT;
       else if (parent === NONE) {
         parent = PARENT_UNKNOWN;
-        this.wait(parentId, row);
+        this.addOrphan(parentId, row);
       }
     }
     this.parent[row] = parent;
   }
 
-  private wait(parentId: string, row: number): void {
+  private addOrphan(parentId: string, row: number): void {
     const waiting = this.orphans.get(parentId);
     if (waiting) waiting.push(row);
     else this.orphans.set(parentId, [row]);
@@ -312,7 +312,7 @@ export class StepTable {
   }
 
   /** Move a row to its place in time. New rows are late, so the walk from the end is short. */
-  private place(row: number): void {
+  private reorder(row: number): void {
     const order = this.chronological;
     let at = this.size - 1;
     while (at >= 0 && order[at] !== row) at--;

@@ -1,4 +1,4 @@
-/** The order in which rows are drawn: a tree laid out from a table's parents, then what of it is unfolded and matches. */
+/** The order in which rows are drawn: a tree laid out from a table's parents, then what of it is expanded and matches. */
 import { PARENT_UNKNOWN, ROOT, STATUS, type StepTable } from './table';
 
 export interface Tree {
@@ -76,14 +76,14 @@ export function layOut(table: StepTable): Tree {
     openInside: new Int32Array(n),
     roots,
   };
-  let filled = walk(tree, firstRoot, 0);
+  let filled = traverse(tree, firstRoot, 0);
   // steps that name each other as parents hang under no root: the first of each ring becomes one
   for (let i = 0; filled < n && i < n; i++) {
     const row = chronological[i] as number;
     if (tree.place[row] !== NONE) continue;
     detach(tree, row);
     tree.roots++;
-    filled = walk(tree, row, filled);
+    filled = traverse(tree, row, filled);
   }
   for (let i = n - 1; i >= 0; i--) {
     const row = tree.preorder[i] as number;
@@ -109,7 +109,7 @@ export function failing(table: StepTable, tree: Tree, row: number): boolean {
 }
 
 /** Depth first from `start` and its next siblings, without recursion: traces are thousands of levels deep at times. */
-function walk(tree: Tree, start: number, from: number): number {
+function traverse(tree: Tree, start: number, from: number): number {
   const { preorder, place, depth, firstChild, nextSibling, above } = tree;
   let filled = from;
   let row = start;
@@ -151,10 +151,10 @@ export const HIT = 1;
 export const ANCESTOR = 2;
 
 /** Rows to draw, in order. Folded subtrees are jumped over; with a filter, hits stay with their ancestors. */
-export function visibleRows(tree: Tree, folded: ReadonlySet<number>, match: Match): Int32Array {
+export function visibleRows(tree: Tree, collapsed: ReadonlySet<number>, match: Match): Int32Array {
   const { preorder, subtree } = tree;
   const n = preorder.length;
-  if (folded.size === 0 && match === null) return preorder;
+  if (collapsed.size === 0 && match === null) return preorder;
   const rows = new Int32Array(n);
   let count = 0;
   for (let i = 0; i < n; ) {
@@ -165,7 +165,7 @@ export function visibleRows(tree: Tree, folded: ReadonlySet<number>, match: Matc
       continue;
     }
     rows[count++] = row;
-    i += match === null && folded.has(row) ? (subtree[row] as number) : 1;
+    i += match === null && collapsed.has(row) ? (subtree[row] as number) : 1;
   }
   return rows.subarray(0, count);
 }

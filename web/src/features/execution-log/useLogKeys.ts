@@ -2,7 +2,7 @@
 import type { RefObject } from 'react';
 import { useKeys } from '../../app/keys';
 import { copyText } from '../../ui/controls';
-import { foldedBelow } from './folding';
+import { collapsedBelow } from './collapse';
 import { STATUS, type StepTable } from './table';
 import { HIT, type Match, type Tree } from './tree';
 import type { Mode, Zoom } from './waterfall';
@@ -17,11 +17,11 @@ interface Options {
   selected: number;
   match: Match;
   mode: Mode;
-  folded: ReadonlySet<number>;
+  collapsed: ReadonlySet<number>;
   select: (row: number) => void;
   reveal: (row: number) => void;
-  fold: (row: number, deep: boolean) => void;
-  setFolded: (folded: ReadonlySet<string>) => void;
+  toggle: (row: number, deep: boolean) => void;
+  setCollapsed: (collapsed: ReadonlySet<string>) => void;
   setZoom: (zoom: Zoom | ((before: Zoom) => Zoom)) => void;
   scrollTo: (index: number) => void;
   query: RefObject<HTMLInputElement | null>;
@@ -59,12 +59,12 @@ export function useLogKeys(o: Options): void {
   const hit = (row: number) => o.match !== null && o.match[row] === HIT;
   const left = () => {
     if (selected === NONE || o.mode !== 'tree') return;
-    if ((tree.children[selected] as number) > 0 && !o.folded.has(selected)) o.fold(selected, false);
+    if ((tree.children[selected] as number) > 0 && !o.collapsed.has(selected)) o.toggle(selected, false);
     else goRow(tree.above[selected] as number);
   };
   const right = () => {
     if (selected === NONE || o.mode !== 'tree') return;
-    if (o.folded.has(selected)) o.fold(selected, false);
+    if (o.collapsed.has(selected)) o.toggle(selected, false);
     else goRow(tree.firstChild[selected] as number);
   };
   const zoom = () => {
@@ -77,7 +77,7 @@ export function useLogKeys(o: Options): void {
   const depths = Object.fromEntries(
     Array.from({ length: 9 }, (_, index) => [
       String(index + 1),
-      () => o.setFolded(index === 8 ? new Set() : foldedBelow(table, tree, index + 1)),
+      () => o.setCollapsed(index === 8 ? new Set() : collapsedBelow(table, tree, index + 1)),
     ]),
   );
   useKeys({
@@ -92,7 +92,7 @@ export function useLogKeys(o: Options): void {
     PageUp: () => go(at - PAGE),
     ArrowLeft: left,
     ArrowRight: right,
-    'Shift+ArrowRight': () => selected !== NONE && o.folded.has(selected) && o.fold(selected, true),
+    'Shift+ArrowRight': () => selected !== NONE && o.collapsed.has(selected) && o.toggle(selected, true),
     e: () => find(failed, false),
     E: () => find(failed, true),
     n: () => find(hit, false),

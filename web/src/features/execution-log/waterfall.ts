@@ -69,7 +69,7 @@ export function roomAhead(view: View, now: number): View {
  * The children's time within a step as a CSS gradient: its own time at full ink, time spent in children lighter.
  * Null when all of it is its own. Children are in order of start, so one pass merges them.
  */
-export function selfTime(table: StepTable, tree: Tree, row: number): string | null {
+export function selfTimeGradient(table: StepTable, tree: Tree, row: number): string | null {
   const start = table.start[row] as number;
   const length = table.duration[row] as number;
   if (Number.isNaN(start) || Number.isNaN(length) || length <= 0) return null;
@@ -102,7 +102,7 @@ export function selfTime(table: StepTable, tree: Tree, row: number): string | nu
 }
 
 /** What of a step's duration is not covered by its children, microseconds; NaN when unknown. */
-export function ownTime(table: StepTable, tree: Tree, row: number): number {
+export function selfTimeUs(table: StepTable, tree: Tree, row: number): number {
   const start = table.start[row] as number;
   const length = table.duration[row] as number;
   if (Number.isNaN(start) || Number.isNaN(length)) return Number.NaN;

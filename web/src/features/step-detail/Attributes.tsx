@@ -13,7 +13,7 @@ export function Original({ text, memory }: { text: string; memory: string }) {
   const original = useMemo(() => parse(text), [text]);
   if (original === null) {
     return (
-      <Section title="Original" memory={`${memory}.original`} startsFolded>
+      <Section title="Original" memory={`${memory}.original`} startsCollapsed>
         <pre className="code-block">{text.slice(0, 20_000)}</pre>
       </Section>
     );
@@ -28,7 +28,7 @@ export function Original({ text, memory }: { text: string; memory: string }) {
           key={name}
           title={`${name.charAt(0).toUpperCase()}${name.slice(1)}`}
           memory={`${memory}.${name}`}
-          startsFolded
+          startsCollapsed
         >
           <JsonView value={original[name] ?? null} />
         </Section>
@@ -47,7 +47,7 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
       )
     : sorted;
   return (
-    <Section title="Attributes" memory={`${memory}.attributes`} startsFolded summary={exact(attributes.length)}>
+    <Section title="Attributes" memory={`${memory}.attributes`} startsCollapsed summary={exact(attributes.length)}>
       {attributes.length > 8 ? (
         <input
           className="input attribute-find"

@@ -19,13 +19,13 @@ export function JsonView({ value, depth = 2 }: { value: Json; depth?: number }) 
 interface NodeProps {
   name: string | null;
   value: Json;
-  /** levels that start unfolded */
+  /** levels that start expanded */
   open: number;
 }
 
 function Node({ name, value, open }: NodeProps) {
   const entries = entriesOf(value);
-  const [unfolded, setUnfolded] = useState(open > 0 && (entries?.length ?? 0) <= OPEN_MAX);
+  const [expanded, setExpanded] = useState(open > 0 && (entries?.length ?? 0) <= OPEN_MAX);
   const [shown, setShown] = useState(CHILDREN_STEP);
   if (entries === null) {
     return (
@@ -46,14 +46,14 @@ function Node({ name, value, open }: NodeProps) {
   }
   return (
     <div>
-      <button type="button" className="json-twist" aria-expanded={unfolded} onClick={() => setUnfolded(!unfolded)}>
-        <Icon name="chevron" className={unfolded ? 'turned' : ''} />
+      <button type="button" className="json-twist" aria-expanded={expanded} onClick={() => setExpanded(!expanded)}>
+        <Icon name="chevron" className={expanded ? 'turned' : ''} />
         {name === null ? null : <Key name={name} />}
         <span className="json-mark">
-          {list ? `[${exact(entries.length)}]` : unfolded ? `{${exact(entries.length)}}` : preview(entries)}
+          {list ? `[${exact(entries.length)}]` : expanded ? `{${exact(entries.length)}}` : preview(entries)}
         </span>
       </button>
-      {unfolded ? (
+      {expanded ? (
         <div className="json-children">
           {entries.slice(0, shown).map(([key, inner]) => (
             <Node key={key} name={key} value={inner} open={open - 1} />

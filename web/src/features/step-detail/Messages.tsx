@@ -24,7 +24,7 @@ export function Messages({ messages, markdown }: MessagesProps) {
       ))}
       {hidden > 1 ? (
         <button type="button" className="button small earlier" onClick={() => setAll(true)}>
-          <Icon name="unfold" /> {plural(hidden - 1, 'earlier message')}
+          <Icon name="expand" /> {plural(hidden - 1, 'earlier message')}
         </button>
       ) : null}
       {messages.slice(hidden).map((message, index) => (
@@ -43,7 +43,7 @@ function Card({ message, markdown }: { message: Message; markdown: boolean }) {
   const kind = roleKind(message.role);
   const words = wordsOf(message);
   const long = words.length > 200 || words.split('\n').length > 2;
-  const [folded, setFolded] = useState(kind === 'system' && long);
+  const [collapsed, setCollapsed] = useState(kind === 'system' && long);
   return (
     <article className="message" data-role={kind}>
       <header>
@@ -53,10 +53,10 @@ function Card({ message, markdown }: { message: Message; markdown: boolean }) {
         <span className="size tnum">{bytes(sizeOf(message))}</span>
         <CopyButton text={words} what={`the ${message.role} message`} />
       </header>
-      {folded ? (
+      {collapsed ? (
         <>
           <div className="words clamped">{words}</div>
-          <button type="button" className="button small plain more" onClick={() => setFolded(false)}>
+          <button type="button" className="button small plain more" onClick={() => setCollapsed(false)}>
             Show all
           </button>
         </>

@@ -4,18 +4,18 @@ import { Icon } from '../../ui/Icon';
 
 interface SectionProps {
   title: string;
-  /** folded or not is remembered for this kind of step */
+  /** collapsed or not is remembered for this kind of step */
   memory: string;
-  startsFolded?: boolean;
+  startsCollapsed?: boolean;
   summary?: ReactNode;
   actions?: ReactNode;
   children: ReactNode;
 }
 
 /** A part of the detail under a heading that stays in sight; folding it is remembered. */
-export function Section({ title, memory, startsFolded = false, summary, actions, children }: SectionProps) {
-  const [state, setState] = usePreference(`section.${memory}`, startsFolded ? 'folded' : 'open');
-  const unfolded = state === 'open';
+export function Section({ title, memory, startsCollapsed = false, summary, actions, children }: SectionProps) {
+  const [state, setState] = usePreference(`section.${memory}`, startsCollapsed ? 'collapsed' : 'open');
+  const expanded = state === 'open';
   return (
     <section className="detail-section">
       <div className="section-head">
@@ -23,17 +23,17 @@ export function Section({ title, memory, startsFolded = false, summary, actions,
           <button
             type="button"
             className="section-twist"
-            aria-expanded={unfolded}
-            onClick={() => setState(unfolded ? 'folded' : 'open')}
+            aria-expanded={expanded}
+            onClick={() => setState(expanded ? 'collapsed' : 'open')}
           >
-            <Icon name="chevron" className={unfolded ? 'turned' : ''} />
+            <Icon name="chevron" className={expanded ? 'turned' : ''} />
             {title}
           </button>
         </h3>
         <span className="section-summary cut">{summary}</span>
-        {unfolded ? actions : null}
+        {expanded ? actions : null}
       </div>
-      {unfolded ? <div className="section-body">{children}</div> : null}
+      {expanded ? <div className="section-body">{children}</div> : null}
     </section>
   );
 }

@@ -11,7 +11,7 @@ import type { LiveTask } from '../execution-log/live-task';
 import { Silence } from '../execution-log/TraceStep';
 import { NONE, type StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
-import { ownTime } from '../execution-log/waterfall';
+import { selfTimeUs } from '../execution-log/waterfall';
 import { Original } from './Attributes';
 import { ErrorCard } from './ErrorCard';
 import { JsonView } from './Json';
@@ -99,7 +99,7 @@ export function StepDetail(props: StepDetailProps) {
           <Facts step={step} table={table} tree={tree} row={row} />
           {open && row !== NONE ? (
             <div className="silence">
-              <Silence heardUs={Math.max(table.lastHeardUs(row), step.progress?.at_us ?? 0)} />
+              <Silence lastEventUs={Math.max(table.lastEventUsOf(row), step.progress?.at_us ?? 0)} />
             </div>
           ) : null}
           {step.error && step.status === 'error' ? (
@@ -126,7 +126,7 @@ export function StepDetail(props: StepDetailProps) {
           )}
           {step.parameters ? <Parameters text={step.parameters} memory={step.type} /> : null}
           {original ? <Original text={original} memory={step.type} /> : null}
-          <Section title="Raw" memory={`${step.type}.raw`} startsFolded>
+          <Section title="Raw" memory={`${step.type}.raw`} startsCollapsed>
             <JsonView value={step as unknown as Json} depth={1} />
           </Section>
         </>
@@ -196,7 +196,7 @@ interface FactsProps {
 function Facts({ step, table, tree, row }: FactsProps) {
   const { usage } = step;
   const open = step.status === 'running' || step.status === 'waiting';
-  const own = row === NONE ? Number.NaN : ownTime(table, tree, row);
+  const own = row === NONE ? Number.NaN : selfTimeUs(table, tree, row);
   const nano = nusd(step.cost_usd);
   const asked = step.model_requested && step.model && step.model_requested !== step.model ? step.model_requested : null;
   return (
@@ -283,7 +283,7 @@ function Parameters({ text, memory }: { text: string; memory: string }) {
         .join(' · ')
     : text;
   return (
-    <Section title="Parameters" memory={`${memory}.parameters`} startsFolded summary={line}>
+    <Section title="Parameters" memory={`${memory}.parameters`} startsCollapsed summary={line}>
       {value === null ? <pre className="code-block">{text}</pre> : <JsonView value={value} />}
     </Section>
   );

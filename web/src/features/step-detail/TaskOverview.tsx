@@ -6,7 +6,7 @@ import { cost, count, duration, exact, exactCost, moment } from '../../ui/format
 import { StatusMark, TypeTile } from '../../ui/Icon';
 import { STATUS, type StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
-import { ownTime } from '../execution-log/waterfall';
+import { selfTimeUs } from '../execution-log/waterfall';
 import { ErrorCard } from './ErrorCard';
 import './step-detail.css';
 import './overview.css';
@@ -150,7 +150,7 @@ function Rows({ title, rows, table, tree, onSelect }: RowsProps) {
         {title} {rows.length >= LISTED ? '' : <span className="faint">{rows.length}</span>}
       </h2>
       {rows.slice(0, LISTED).map((row) => {
-        const us = tree ? ownTime(table, tree, row) : (table.duration[row] as number);
+        const us = tree ? selfTimeUs(table, tree, row) : (table.duration[row] as number);
         return (
           <button key={row} type="button" className="step-link" onClick={() => onSelect(table.ids[row] as string)}>
             <TypeTile type={STEP_TYPES[table.type[row] as number] ?? 'span'} />
@@ -183,7 +183,7 @@ function sumByType(table: StepTable, tree: Tree): TypeSum[] {
       sums.set(index, sum);
     }
     sum.steps++;
-    const own = ownTime(table, tree, row);
+    const own = selfTimeUs(table, tree, row);
     if (!Number.isNaN(own)) sum.ownUs += own;
     if (!table.counted[row]) continue;
     const input = table.input[row] as number;
@@ -223,7 +223,7 @@ function notableRows(table: StepTable, tree: Tree): Notable {
     if (status === STATUS.error && tree.errorsInside[row] === 0 && failed.length < LISTED) failed.push(row);
     if (status === STATUS.waiting && waiting.length < LISTED) waiting.push(row);
     if (status === STATUS.running && leaf && running.length < LISTED) running.push(row);
-    const own = leaf ? (table.duration[row] as number) : ownTime(table, tree, row);
+    const own = leaf ? (table.duration[row] as number) : selfTimeUs(table, tree, row);
     if (Number.isNaN(own) || (slow.length >= 5 && own <= least)) continue;
     slow.push([own, row]);
     if (slow.length > 5) {

@@ -17,7 +17,7 @@ function task(id: string, startedAtUs: number, more: Partial<Task> = {}): Task {
   } as Task;
 }
 
-function news(item: Task, offset = 1) {
+function notice(item: Task, offset = 1) {
   const position = `1.0.${offset}`;
   return { task_id: item.task_id, change: { v: 1 as const, project_id: 'p', position, task: item } };
 }
@@ -45,22 +45,22 @@ describe('the feed of tasks', () => {
 
   test('a new task goes on top; a known one changes in place', async () => {
     const feed = await feedOf([{ items: [task('b', 2), task('a', 1)], next_cursor: null }]);
-    feed.take([news(task('c', 3)), news(task('a', 1, { errors: 4 }))]);
+    feed.applyNotices([notice(task('c', 3)), notice(task('a', 1, { errors: 4 }))]);
     expect(ids(feed)).toBe('c b a');
     expect(feed.tasks[2]?.errors).toBe(4);
   });
 
   test('older news of a task is left out', async () => {
     const feed = await feedOf([{ items: [task('a', 1)], next_cursor: null }]);
-    feed.take([news(task('a', 1, { steps: 9 }), 9)]);
-    feed.take([news(task('a', 1, { steps: 3 }), 3)]);
+    feed.applyNotices([notice(task('a', 1, { steps: 9 }), 9)]);
+    feed.applyNotices([notice(task('a', 1, { steps: 3 }), 3)]);
     expect(feed.tasks[0]?.steps).toBe(9);
   });
 
   test('while the reader is further down new tasks wait', async () => {
     const feed = await feedOf([{ items: [task('a', 1)], next_cursor: null }]);
     feed.hold(true);
-    feed.take([news(task('b', 2))]);
+    feed.applyNotices([notice(task('b', 2))]);
     expect([ids(feed), feed.waiting.length]).toEqual(['a', 1]);
     feed.hold(false);
     expect([ids(feed), feed.waiting.length]).toEqual(['b a', 0]);
@@ -68,15 +68,15 @@ describe('the feed of tasks', () => {
 
   test('a filter holds for what comes', async () => {
     const feed = await feedOf([{ items: [], next_cursor: null }], { status: 'running' });
-    feed.take([news(task('a', 1)), news(task('b', 2, { status: 'running' }))]);
+    feed.applyNotices([notice(task('a', 1)), notice(task('b', 2, { status: 'running' }))]);
     expect(ids(feed)).toBe('b');
-    feed.take([news(task('b', 2, { status: 'ok' }), 5)]);
+    feed.applyNotices([notice(task('b', 2, { status: 'ok' }), 5)]);
     expect(ids(feed)).toBe('');
   });
 
   test('a deleted task goes', async () => {
     const feed = await feedOf([{ items: [task('a', 1)], next_cursor: null }]);
-    feed.take([{ task_id: 'a', change: null }]);
+    feed.applyNotices([{ task_id: 'a', change: null }]);
     expect(ids(feed)).toBe('');
   });
 });

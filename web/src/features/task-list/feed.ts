@@ -2,7 +2,7 @@
  * The tasks of a project as they are on the screen: pages by cursor, kept true by the live list. News of a known task changes
  * its row in place; a new task goes on top, or waits while the reader is further down, so that no row moves under the pointer.
  */
-import type { TaskNews } from '../../api/live';
+import type { TaskNotice } from '../../api/live';
 import { type ApiError, asApiError } from '../../api/problems';
 import type { Page, Status, Task, TextReach } from '../../api/types';
 import { isBefore } from '../../fold/position';
@@ -88,37 +88,37 @@ export class TaskFeed {
       // rows of older pages stay; rows of this stretch that the answer lacks are gone
       const older =
         endUs === null ? [] : this.tasks.filter((task) => !known.has(task.task_id) && sortKey(task) < endUs);
-      if (older.length === 0 && !this.hasLookedBeyond(untilUs)) this.stand(page);
+      if (older.length === 0 && !this.hasSearchedBeyond(untilUs)) this.moveCursor(page);
       this.tasks = [...page.items, ...older];
       this.waiting = [];
-      this.textBehind = behind(page);
+      this.textBehind = textLagOf(page);
       this.error = null;
     } catch (thrown) {
       if (round === this.round) this.error = asApiError(thrown);
     } finally {
       if (round === this.round) {
         this.loading = false;
-        this.tell();
-        if (this.error === null && this.tasks.length < PAGE_SIZE) void this.searchOn();
+        this.notify();
+        if (this.error === null && this.tasks.length < PAGE_SIZE) void this.continueSearch();
       }
     }
   };
 
   /** A search that ran out of time goes on by itself until there is a page more to see. */
-  private async searchOn(): Promise<void> {
+  private async continueSearch(): Promise<void> {
     const enough = this.tasks.length + PAGE_SIZE;
     const round = this.round;
     while (this.searchedUntilUs !== null && this.tasks.length < enough && !this.stopped && round === this.round) {
-      if (this.loadingMore || !(await this.next())) return;
+      if (this.loadingMore || !(await this.loadNextPage())) return;
     }
   }
 
   /** A refresh looks at the newest only; what was found out about the rest still holds. */
-  private hasLookedBeyond(untilUs: number | null): boolean {
+  private hasSearchedBeyond(untilUs: number | null): boolean {
     return untilUs !== null && this.searched && (this.complete || (this.searchedUntilUs ?? untilUs) < untilUs);
   }
 
-  private stand(page: Page<Task> & TextReach): void {
+  private moveCursor(page: Page<Task> & TextReach): void {
     this.cursor = page.next_cursor;
     this.complete = page.next_cursor === null;
     this.searchedUntilUs = page.next_cursor === null ? null : (page.searched_until_us ?? null);
@@ -126,11 +126,11 @@ export class TaskFeed {
   }
 
   readonly more = async (): Promise<void> => {
-    if (await this.next()) await this.searchOn();
+    if (await this.loadNextPage()) await this.continueSearch();
   };
 
   /** Whether there is a page more. */
-  private async next(): Promise<boolean> {
+  private async loadNextPage(): Promise<boolean> {
     if (this.loadingMore || this.loading || this.complete || this.cursor === null) return false;
     this.loadingMore = true;
     this.changed();
@@ -139,7 +139,7 @@ export class TaskFeed {
       if (this.stopped) return false;
       const known = new Set(this.tasks.map((task) => task.task_id));
       this.tasks = [...this.tasks, ...page.items.filter((task) => !known.has(task.task_id))];
-      this.stand(page);
+      this.moveCursor(page);
       this.error = null;
       return true;
     } catch (thrown) {
@@ -147,7 +147,7 @@ export class TaskFeed {
       return false;
     } finally {
       this.loadingMore = false;
-      this.tell();
+      this.notify();
     }
   }
 
@@ -160,12 +160,12 @@ export class TaskFeed {
   readonly release = (): void => {
     this.tasks = [...this.waiting, ...this.tasks];
     this.waiting = [];
-    this.tell();
+    this.notify();
   };
 
-  take(news: TaskNews[]): void {
-    let unsure = false;
-    for (const { task_id, change } of news) {
+  applyNotices(notices: TaskNotice[]): void {
+    let needsRefresh = false;
+    for (const { task_id, change } of notices) {
       if (change === null) {
         this.remove(task_id);
         continue;
@@ -174,10 +174,10 @@ export class TaskFeed {
       if (before && isBefore(change.position, before)) continue;
       this.positions.set(task_id, change.position);
       if (this.replace(change.task)) continue;
-      if (this.undecidable()) unsure = true;
+      if (this.needsServer()) needsRefresh = true;
       else if (this.matches(change.task)) this.insert(change.task);
     }
-    if (unsure) this.refreshSoon();
+    if (needsRefresh) this.refreshSoon();
     this.changed();
   }
 
@@ -185,7 +185,7 @@ export class TaskFeed {
     for (const list of [this.tasks, this.waiting]) {
       const at = list.findIndex((known) => known.task_id === task.task_id);
       if (at < 0) continue;
-      if (this.undecidable() || this.matches(task)) list[at] = task;
+      if (this.needsServer() || this.matches(task)) list[at] = task;
       else list.splice(at, 1);
       return true;
     }
@@ -211,7 +211,7 @@ export class TaskFeed {
   }
 
   /** Text and time clauses are the server's to judge. */
-  private undecidable(): boolean {
+  private needsServer(): boolean {
     return this.filter.q !== '' || this.filter.from !== '' || this.filter.to !== '';
   }
 
@@ -234,17 +234,17 @@ export class TaskFeed {
     if (this.scheduled !== null) return;
     this.scheduled = setTimeout(() => {
       this.scheduled = null;
-      this.tell();
+      this.notify();
     }, 100);
   }
 
-  private tell(): void {
+  private notify(): void {
     this.version++;
     for (const listener of this.listeners) listener();
   }
 }
 
-function behind({ text_lag_records, text_until_us }: TextReach): TaskFeed['textBehind'] {
+function textLagOf({ text_lag_records, text_until_us }: TextReach): TaskFeed['textBehind'] {
   return text_lag_records ? { records: text_lag_records, untilUs: text_until_us ?? null } : null;
 }
 

@@ -13,7 +13,7 @@ const REASONS: Record<string, string> = {
   invalid: 'not valid',
 };
 
-export function reasonWords(reason: string): string {
+export function reasonText(reason: string): string {
   return REASONS[reason] ?? reason.replaceAll('_', ' ');
 }
 
@@ -28,7 +28,7 @@ export function countOpen(letters: readonly DeadLetter[], more: boolean): Count 
   return { value: letters.filter((letter) => letter.replayed_at_us === null).length, more };
 }
 
-export function countWords({ value, more }: Count): string {
+export function countText({ value, more }: Count): string {
   return `${value}${more ? '+' : ''} not stored`;
 }
 

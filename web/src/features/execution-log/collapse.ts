@@ -1,4 +1,4 @@
-/** Which subtrees are folded, by step id, so that it outlives a table fetched anew. */
+/** Which subtrees are collapsed, by step id, so that it outlives a table fetched anew. */
 import type { StepTable } from './table';
 import type { Tree } from './tree';
 
@@ -13,21 +13,21 @@ export function toggled(
 ): ReadonlySet<string> {
   const next = new Set(before);
   const id = table.ids[row] as string;
-  const folding = !next.has(id);
-  if (folding) next.add(id);
+  const collapsing = !next.has(id);
+  if (collapsing) next.add(id);
   else next.delete(id);
   if (!deep) return next;
   const from = tree.place[row] as number;
   for (let place = from; place < from + (tree.subtree[row] as number); place++) {
     const inner = tree.preorder[place] as number;
     if ((tree.children[inner] as number) === 0) continue;
-    if (folding) next.add(table.ids[inner] as string);
+    if (collapsing) next.add(table.ids[inner] as string);
     else next.delete(table.ids[inner] as string);
   }
   return next;
 }
 
-export function unfoldedTo(
+export function expandedTo(
   before: ReadonlySet<string>,
   table: StepTable,
   tree: Tree,
@@ -43,8 +43,8 @@ export function unfoldedTo(
   return next ?? before;
 }
 
-/** Everything at `depth` and deeper folded. */
-export function foldedBelow(table: StepTable, tree: Tree, depth: number): ReadonlySet<string> {
+/** Everything at `depth` and deeper collapsed. */
+export function collapsedBelow(table: StepTable, tree: Tree, depth: number): ReadonlySet<string> {
   const next = new Set<string>();
   for (let row = 0; row < table.size; row++) {
     if ((tree.depth[row] as number) >= depth && (tree.children[row] as number) > 0) next.add(table.ids[row] as string);

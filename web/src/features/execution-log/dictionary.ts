@@ -1,5 +1,5 @@
 /** A dictionary: words to small numbers and back. */
-export class Words {
+export class Dictionary {
   readonly list: string[] = [];
   private readonly places = new Map<string, number>();
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { DeadLetter } from '../../api/types';
-import { countOpen, countWords, hexLines, readable, reasonWords } from './letters';
+import { countOpen, countText, hexLines, readable, reasonText } from './dead-letters';
 
 function letter(replayedAtUs: number | null): DeadLetter {
   return {
@@ -16,12 +16,12 @@ function letter(replayedAtUs: number | null): DeadLetter {
 }
 
 test('what was replayed is no longer counted', () => {
-  expect(countWords(countOpen([letter(null), letter(5), letter(null)], false))).toBe('2 not stored');
-  expect(countWords(countOpen([letter(null)], true))).toBe('1+ not stored');
+  expect(countText(countOpen([letter(null), letter(5), letter(null)], false))).toBe('2 not stored');
+  expect(countText(countOpen([letter(null)], true))).toBe('1+ not stored');
 });
 
 test('reasons are words, known or not', () => {
-  expect(['not_json', 'unknown_kind', 'of_next_year'].map(reasonWords)).toEqual([
+  expect(['not_json', 'unknown_kind', 'of_next_year'].map(reasonText)).toEqual([
     'not JSON',
     'an unknown kind of event',
     'of next year',
