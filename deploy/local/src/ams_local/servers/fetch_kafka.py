@@ -33,6 +33,7 @@ from ams_local.servers.jars import (
 from ams_local.servers.kafka import Kafka
 
 TRAINING_TIMEOUT_SECONDS = 60
+ATTEMPTS_MAX = 3  # 46 files are fetched one by one; a busy registry sometimes truncates one
 SCRATCH_PREFIX = "kafka-fetch-"
 SCRATCH_AGE_SECONDS = 3_600
 
@@ -44,6 +45,20 @@ def _check(found: dict[str, Path], target: Path) -> None:
         if hashlib.sha256(found[name].read_bytes()).hexdigest() != digest:
             raise ServerError(f"Kafka's jar {name} is not the one that this version of AMS was built with; it is not used")
         shutil.copy2(found[name], target / name)
+
+
+def _download(scratch: Path) -> dict[str, Path]:
+    failure: Exception | None = None
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        try:
+            return {path.name: path for path in map(Path, jgo.build(COORDINATES, cache_dir=scratch / str(attempt)).all_jars)}
+        except Exception as error:  # jgo raises whatever its parsing of a truncated answer meets, an AssertionError included
+            failure = error
+            time.sleep(attempt)
+    raise ServerError(
+        f"Kafka's jars could not be downloaded from Maven Central in {ATTEMPTS_MAX} attempts ({type(failure).__name__}: {failure}). "
+        "Check the network and the proxy settings, then run the command again."
+    ) from failure
 
 
 def fetch_jars() -> None:
@@ -60,10 +75,7 @@ def fetch_jars() -> None:
         if time.time() - cut_off.stat().st_mtime > SCRATCH_AGE_SECONDS:
             shutil.rmtree(cut_off, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=SCRATCH_PREFIX) as scratch:
-        try:
-            found = {path.name: path for path in map(Path, jgo.build(COORDINATES, cache_dir=Path(scratch)).all_jars)}
-        except Exception as error:
-            raise ServerError(f"Kafka's jars cannot be fetched from Maven Central: {type(error).__name__}: {error}") from error
+        found = _download(Path(scratch))
         ready = Path(scratch) / "ready"
         ready.mkdir()
         _check(found, ready)
