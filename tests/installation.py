@@ -86,7 +86,7 @@ class Platform:
         self.remember()
 
     def remember(self) -> None:
-        """Note the processes that belong to it now, to see later that none is left."""
+        """StepUpdate the processes that belong to it now, to see later that none is left."""
         supervisor = psutil.Process(self.process.pid)
         self._family |= {supervisor, *supervisor.children(recursive=True)}
 

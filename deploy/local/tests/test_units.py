@@ -1,4 +1,4 @@
-"""Supervised processes: watched, started again, stopped; and those that a zygote forks."""
+"""Supervised processes: watched, started again, stopped; and those that a fork server forks."""
 
 import asyncio
 import os
@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ams_local.forks import Zygote
+from ams_local.fork_server import Fork
+from ams_local.fork_server_client import ForkServerClient
 from ams_local.process import adopt_orphans, spawn
 from ams_local.servers.base import Command, ServerError
 from ams_local.supervisor import inherited_environment
 from ams_local.units import Reaper, Supervised, Unit, server_starter
-from ams_local.zygote import Fork
 
 WAIT_SECONDS = 20
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -111,9 +111,9 @@ def module(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def zygote(reaper: Reaper, tmp_path: Path, module: str) -> AsyncIterator[Zygote]:
+async def fork_server(reaper: Reaper, tmp_path: Path, module: str) -> AsyncIterator[ForkServerClient]:
     adopt_orphans()
-    one = Zygote(["forked", "no_such_module"], tmp_path / "zygote.log", {**inherited_environment(), "PYTHONPATH": module})
+    one = ForkServerClient(["forked", "no_such_module"], tmp_path / "fork_server.log", {**inherited_environment(), "PYTHONPATH": module})
     one.begin()
     await one.ready()
     yield one
@@ -126,25 +126,25 @@ def request(tmp_path: Path, *argv: str) -> Fork:
     )
 
 
-async def test_a_fork_runs_what_was_imported_once_as_our_own_child(zygote: Zygote, reaper: Reaper, tmp_path: Path) -> None:
-    pid = await zygote.fork(request(tmp_path, "stay"))
+async def test_a_fork_runs_what_was_imported_once_as_our_own_child(fork_server: ForkServerClient, reaper: Reaper, tmp_path: Path) -> None:
+    pid = await fork_server.fork(request(tmp_path, "stay"))
     ended = reaper.ended(pid)
 
     await until(true=lambda: "running" in ((tmp_path / "child.log").read_text() if (tmp_path / "child.log").exists() else ""))
 
     assert "running ['stay'] hello False" in (tmp_path / "child.log").read_text()
-    assert (tmp_path / "zygote.log").read_text().count("imported") == 1
+    assert (tmp_path / "fork_server.log").read_text().count("imported") == 1
     assert psutil.Process(pid).ppid() == os.getpid()
     os.kill(pid, signal.SIGTERM)
     assert await asyncio.wait_for(ended, WAIT_SECONDS) == -signal.SIGTERM
 
 
-async def test_what_could_not_be_imported_is_told_and_not_fatal(zygote: Zygote) -> None:
-    assert list(zygote.missing) == ["no_such_module"]
+async def test_what_could_not_be_imported_is_told_and_not_fatal(fork_server: ForkServerClient) -> None:
+    assert list(fork_server.missing) == ["no_such_module"]
 
 
-async def test_the_exit_code_and_the_last_words_of_a_fork_arrive(zygote: Zygote, reaper: Reaper, tmp_path: Path) -> None:
-    pid = await zygote.fork(request(tmp_path, "fail"))
+async def test_the_exit_code_and_the_last_words_of_a_fork_arrive(fork_server: ForkServerClient, reaper: Reaper, tmp_path: Path) -> None:
+    pid = await fork_server.fork(request(tmp_path, "fail"))
 
     code = await asyncio.wait_for(reaper.ended(pid), WAIT_SECONDS)
 
@@ -152,15 +152,15 @@ async def test_the_exit_code_and_the_last_words_of_a_fork_arrive(zygote: Zygote,
     assert (tmp_path / "child.log").read_text().splitlines()[-1] == "it is broken"
 
 
-async def test_services_outlive_the_zygote_and_another_one_is_started(zygote: Zygote, reaper: Reaper, tmp_path: Path) -> None:
-    first = await zygote.fork(request(tmp_path, "stay"))
-    ended, dead = reaper.ended(first), reaper.ended(zygote.pid)
-    os.kill(zygote.pid, signal.SIGKILL)
+async def test_services_outlive_the_fork_server_which_is_restarted(fork_server: ForkServerClient, reaper: Reaper, tmp_path: Path) -> None:
+    first = await fork_server.fork(request(tmp_path, "stay"))
+    ended, dead = reaper.ended(first), reaper.ended(fork_server.pid)
+    os.kill(fork_server.pid, signal.SIGKILL)
     await asyncio.wait_for(dead, WAIT_SECONDS)
 
     with pytest.raises(ServerError):
-        await zygote.fork(request(tmp_path, "stay"))
-    second = await zygote.fork(request(tmp_path, "stay"))
+        await fork_server.fork(request(tmp_path, "stay"))
+    second = await fork_server.fork(request(tmp_path, "stay"))
 
     assert psutil.pid_exists(first)
     for pid in (first, second):

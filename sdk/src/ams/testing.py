@@ -101,11 +101,11 @@ class CapturedEvents:
 def ams_events() -> Generator[CapturedEvents]:
     """Tracing is on, and what is told stays in memory."""
     before = current_client()
-    inlet_before = runtime.inlet
+    queue_before = runtime.queue
     transport = MemoryTransport()
     client = Client(SdkSettings(api_key="ams_test", announce=False, flush_interval_seconds=0.01), lambda _: transport)
     install(client, handle_sigterm=False)
     yield CapturedEvents(client, transport)
     client.shutdown(_SECONDS)
     install(before, handle_sigterm=False)
-    runtime.inlet = inlet_before
+    runtime.queue = queue_before

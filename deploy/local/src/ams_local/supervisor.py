@@ -1,6 +1,6 @@
 """``ams up``: servers, then databases and topics, then services; all of them watched until the end.
 
-The order of the start, and what runs beside what, decides the seconds until it is ready: the servers boot while the zygote imports; tables
+The order of the start, and what runs beside what, decides the seconds until it is ready: the servers boot while the fork server imports; tables
 and topics are made as soon as their server answers; a service starts as soon as what it needs is there.
 """
 
@@ -17,7 +17,8 @@ from msgspec import Struct
 from ams_local import plan
 from ams_local.data import DataDir, Status
 from ams_local.demo_link import DemoAnswer, demo_environment
-from ams_local.forks import Zygote
+from ams_local.fork_server import Fork
+from ams_local.fork_server_client import ForkServerClient
 from ams_local.logs import bound_logs, last_line
 from ams_local.process import INHERITED_NAMES, adopt_orphans
 from ams_local.servers.base import ServerError, http_status
@@ -26,7 +27,6 @@ from ams_local.servers.kafka import Kafka
 from ams_local.servers.postgres import Postgres
 from ams_local.servers.valkey import Valkey
 from ams_local.units import EARLY_FAILURES_MAX, PROBE_INTERVAL_SECONDS, Reaper, Supervised, Unit, kill_group, server_starter
-from ams_local.zygote import Fork
 
 READY_TIMEOUT_SECONDS = 90.0
 JOB_TIMEOUT_SECONDS = 60.0
@@ -89,7 +89,9 @@ class Supervisor:
         self._supervised: dict[str, Supervised] = {}
         self._status = Status(pid=os.getpid(), public_url=where.public_url, started_s=int(time.time()))
         modules = [*plan.HEAVY_MODULES, *dict.fromkeys(service.target.partition(":")[0] for service in plan.services(where))]
-        self._zygote = Zygote([*modules, "ams_local.database", "ams_kit.bus.__main__"], data.logs / "zygote.log", inherited_environment())
+        self._fork_server = ForkServerClient(
+            [*modules, "ams_local.database", "ams_kit.bus.__main__"], data.logs / "fork_server.log", inherited_environment()
+        )
         self._stop = asyncio.Event()
         self._tables_made = asyncio.Event()
         self._topics_made = asyncio.Event()
@@ -107,7 +109,7 @@ class Supervisor:
         self._reaper.install(loop)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._asked_to_stop)
-        self._zygote.begin()
+        self._fork_server.begin()
         starting = asyncio.create_task(self._start())
         stopping = asyncio.create_task(self._stop.wait())
         bounding = asyncio.create_task(self._bound_logs())
@@ -176,7 +178,7 @@ class Supervisor:
 
     def _begin_services(self) -> None:
         for service in plan.services(self._where):
-            start = self._zygote.starter(
+            start = self._fork_server.starter(
                 target=service.target, argv=list(service.argv), environ=service.environ, log=self._log(service.name)
             )
             made = {plan.TABLES: self._tables_made, plan.TOPICS: self._topics_made}
@@ -217,7 +219,7 @@ class Supervisor:
         """Run something to its end; a server that has only just started may need a second attempt."""
         log = self._log(job.name)
         for _ in range(JOB_ATTEMPTS):
-            pid = await self._zygote.fork(
+            pid = await self._fork_server.fork(
                 Fork(
                     target=job.target,
                     argv=list(job.argv),
@@ -262,7 +264,7 @@ class Supervisor:
         """Start the example agent with a key of its own, and get a link that signs in once."""
         environ = demo_environment(self._where, self._data)
         log = self._log("demo")
-        start = self._zygote.starter(target="ams_local.demo:main", argv=[], environ=environ, log=log)
+        start = self._fork_server.starter(target="ams_local.demo:main", argv=[], environ=environ, log=log)
         answer = DemoAnswer(self._data)
         answer.forget()
         self._supervise(Unit(name="demo", start=start, answers=answer.is_there))
@@ -282,7 +284,7 @@ class Supervisor:
             await demo.stop(DEMO_STOP_SECONDS)  # first: it sends what it still has
         servers = {"postgres", "valkey", "kafka"}
         await asyncio.gather(*(one.stop(SERVICES_STOP_SECONDS) for name, one in self._supervised.items() if name not in servers))
-        self._zygote.close()
+        self._fork_server.close()
         await asyncio.gather(*(one.stop(SERVERS_STOP_SECONDS) for name, one in self._supervised.items() if name in servers))
         self._status.ready = False
         self._write_status()

@@ -14,7 +14,7 @@ from ams.sending.documents import attributes_of, failure_of, preview_of, step_do
 from ams.sending.payloads import payload_of
 from ams.tracing.capture import clean
 from ams.tracing.ids import bits, task_hex
-from ams.tracing.records import WAITING, AgentRecord, Note, StepRecord, TaskRecord
+from ams.tracing.records import WAITING, AgentRecord, StepRecord, StepUpdate, TaskRecord
 from ams_contracts.documents import Slot, Status, TaskDocument
 from ams_contracts.events import (
     DELTA_CHARS_MAX,
@@ -50,7 +50,7 @@ class Encoded:
 
 
 class Assembler:
-    """Turns what the inlet gives into events. One per process; a forked child has a new one."""
+    """Turns what the queue gives into events. One per process; a forked child has a new one."""
 
     def __init__(self) -> None:
         self.instance_id = f"{bits(128):032x}"
@@ -62,12 +62,12 @@ class Assembler:
         self._streams: dict[int, tuple[StepRecord, list[str]]] = {}
 
     def add(self, item: object) -> None:
-        """Take one item of the inlet."""
+        """Take one item of the queue."""
         if isinstance(item, StepRecord):
             self._flush_stream(item)
             self._add_step(item)
-        elif isinstance(item, Note):
-            self._add_note(item)
+        elif isinstance(item, StepUpdate):
+            self._add_update(item)
         elif isinstance(item, AgentRecord):
             self._add_agent(item)
 
@@ -87,7 +87,7 @@ class Assembler:
                 self._emit(task, StepProgressed, steps=steps[first : first + STEPS_PER_BEAT_MAX])
 
     def tell_ends(self) -> None:
-        """Tell the ends that found the inlet full."""
+        """Tell the ends that found the queue full."""
         for task in list(self._open.values()):
             for step in [step for step in task.open_steps.values() if step.over]:
                 self._flush_stream(step)
@@ -96,7 +96,7 @@ class Assembler:
     # -- steps and tasks
 
     def _add_step(self, step: StepRecord) -> None:
-        if step.phase == 2:  # noqa: PLR2004 - told whole at the first sight; this is its second place in the inlet
+        if step.phase == 2:  # noqa: PLR2004 - told whole at the first sight; this is its second place in the queue
             return
         task = step.task
         over = step.over
@@ -104,14 +104,14 @@ class Assembler:
             self._meet(task, step)
             if over:
                 seq = self._next_seq(task)
-                self._tell(task, step, seq, StepRecorded)
+                self._emit_step_event(task, step, seq, StepRecorded)
             else:
                 step.start_seq = seq = self._next_seq(task)
                 task.open_steps[step.id] = step
                 self._open[task.id] = task
-                self._tell(task, step, seq, StepStarted)
+                self._emit_step_event(task, step, seq, StepStarted)
         elif over:
-            self._tell(task, step, self._next_seq(task), StepEnded)
+            self._emit_step_event(task, step, self._next_seq(task), StepEnded)
             self._forget(task, step)
         step.phase = 2 if over else 1
         if over and step.root:
@@ -151,7 +151,7 @@ class Assembler:
         if not task.open_steps:
             self._open.pop(task.id, None)
 
-    def _tell(self, task: TaskRecord, step: StepRecord, seq: int, kind: type[StepStarted | StepEnded | StepRecorded]) -> None:
+    def _emit_step_event(self, task: TaskRecord, step: StepRecord, seq: int, kind: type[StepStarted | StepEnded | StepRecorded]) -> None:
         """One event of a step with its payloads, which follow it under the next numbers."""
         payloads: list[dict[str, Any]] = []
         captured: list[Slot] = []
@@ -181,24 +181,24 @@ class Assembler:
 
     # -- news of open steps
 
-    def _add_note(self, note: Note) -> None:
-        step = note.step
+    def _add_update(self, update: StepUpdate) -> None:
+        step = update.step
         if step.phase == 0:
-            self._add_step(step)  # its own place in the inlet was refused
+            self._add_step(step)  # its own place in the queue was refused
         if step.phase != 1:
             return
-        if note.kind == "delta":
-            self._streams.setdefault(step.id, (step, []))[1].append(note.text)
+        if update.kind == "delta":
+            self._streams.setdefault(step.id, (step, []))[1].append(update.text)
             return
         self._flush_stream(step)
-        if note.kind == "log":
-            line = LogLine(step_id=step.step_id, level=note.level[:256], text=clean(note.text)[:DELTA_CHARS_MAX])
-            self._emit(step.task, StepProgressed, at_us=note.at_ns // 1000, steps=[self._open_step(step)], logs=[line])
-        elif note.kind == "status":
-            self._emit(step.task, StepProgressed, at_us=note.at_ns // 1000, steps=[self._open_step(step)])
+        if update.kind == "log":
+            line = LogLine(step_id=step.step_id, level=update.level[:256], text=clean(update.text)[:DELTA_CHARS_MAX])
+            self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, steps=[self._open_step(step)], logs=[line])
+        elif update.kind == "status":
+            self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, steps=[self._open_step(step)])
             self._watch_waiting(step.task)
         elif not step.over:
-            self._tell(step.task, step, self._next_seq(step.task), StepStarted)
+            self._emit_step_event(step.task, step, self._next_seq(step.task), StepStarted)
             if step.root:
                 self._update(step.task)
 

@@ -15,7 +15,7 @@ from typing import Any
 from ams.sending.sender import Mark, Sender
 from ams.sending.transport import HttpTransport, Transport
 from ams.settings import SdkSettings
-from ams.tracing.inlet import Inlet
+from ams.tracing.event_queue import EventQueue
 from ams.tracing.runtime import runtime
 
 _SIGTERM_SECONDS = 2.0
@@ -46,7 +46,7 @@ class FlushResult:
 
 
 class Client:
-    """Inlet, sender and transport of this process. A forked child gets new ones; nothing of the parent is sent twice."""
+    """EventQueue, sender and transport of this process. A forked child gets new ones; nothing of the parent is sent twice."""
 
     def __init__(self, settings: SdkSettings, make_transport: Callable[[SdkSettings], Transport] = HttpTransport) -> None:
         self._settings = settings
@@ -58,15 +58,15 @@ class Client:
     def _build(self) -> None:
         self.sender: Sender | None = None
         self._starting = threading.Lock()
-        self.inlet = Inlet(items_max=self._settings.waiting_items_max, bytes_max=self._settings.waiting_bytes_max, start=self._start)
-        runtime.inlet = self.inlet
+        self.queue = EventQueue(items_max=self._settings.waiting_items_max, bytes_max=self._settings.waiting_bytes_max, start=self._start)
+        runtime.queue = self.queue
         runtime.agents.clear()
 
     def _start(self) -> None:
         """Begin to send; at the first item, so that a program that traces nothing has no thread."""
         with self._starting:
             if self.sender is None:
-                self.sender = Sender(self._settings, self.inlet, self._make_transport(self._settings))
+                self.sender = Sender(self._settings, self.queue, self._make_transport(self._settings))
                 self.sender.start()
 
     def flush(self, timeout_seconds: float) -> FlushResult:
@@ -75,7 +75,7 @@ class Client:
         if sender is not None and not self._closed:
             mark = Mark()
             sender.marks_waiting += 1
-            self.inlet.put_anyway(mark)
+            self.queue.put_anyway(mark)
             deadline = monotonic() + timeout_seconds
             while not mark.reached.is_set() and not sender.refused and (left := deadline - monotonic()) > 0:
                 sender.wake()
@@ -86,25 +86,25 @@ class Client:
         """The counts as they are now."""
         sender = self.sender
         if sender is None:
-            return FlushResult(0, len(self.inlet.items), self.inlet.lost, 0)
-        return FlushResult(sender.sent, sender.pending, self.inlet.lost + sender.given_up, sender.rejected, sender.failing)
+            return FlushResult(0, len(self.queue.items), self.queue.lost, 0)
+        return FlushResult(sender.sent, sender.pending, self.queue.lost + sender.given_up, sender.rejected, sender.failing)
 
     def shutdown(self, timeout_seconds: float) -> FlushResult:
         """Flush, then end the thread. Steps that begin afterwards are not traced."""
         if self._closed:
             return self.result()
-        if runtime.inlet is self.inlet:
-            runtime.inlet = None
+        if runtime.queue is self.queue:
+            runtime.queue = None
         result = self.flush(timeout_seconds)
         self._closed = True
-        self.inlet.close()
+        self.queue.close()
         if self.sender is not None:
             self.sender.stop()
         return result
 
     def after_fork(self) -> None:
         """In the child: the parent sends what it told; here everything begins anew, without a thread until it is needed."""
-        self.inlet.close()
+        self.queue.close()
         self._pid = os.getpid()
         if not self._closed:
             self._build()

@@ -1,4 +1,4 @@
-"""The one background thread: takes from the inlet, makes events, sends them in order, and tries again until they are taken."""
+"""The one background thread: takes from the queue, makes events, sends them in order, and tries again until they are taken."""
 
 import contextlib
 import random
@@ -13,7 +13,7 @@ import msgspec
 from ams.sending.assemble import Assembler, Encoded
 from ams.sending.transport import THREAD_NAME, Delivered, Later, Malformed, Outcome, Refused, TooLarge, Transport
 from ams.settings import SdkSettings
-from ams.tracing.inlet import Inlet
+from ams.tracing.event_queue import EventQueue
 from ams.tracing.runtime import logger, runtime
 from ams.version import __version__
 from ams_contracts.events import Producer
@@ -25,7 +25,7 @@ _random = random.Random()  # noqa: S311 - jitter
 
 
 class Mark:
-    """Put into the inlet by a flush: reached when everything before it is settled."""
+    """Put into the queue by a flush: reached when everything before it is settled."""
 
     __slots__ = ("reached",)
 
@@ -36,9 +36,9 @@ class Mark:
 class Sender:
     """Runs in a thread of its own. Everything but ``wake``, the counts and ``failing`` belongs to that thread."""
 
-    def __init__(self, settings: SdkSettings, inlet: Inlet, transport: Transport) -> None:
+    def __init__(self, settings: SdkSettings, queue: EventQueue, transport: Transport) -> None:
         self._settings = settings
-        self._inlet = inlet
+        self._queue = queue
         self._transport = transport
         self._assembler = Assembler()
         self._pending: deque[Encoded | Mark] = deque()
@@ -63,7 +63,7 @@ class Sender:
         self.refused = False
 
     def start(self) -> None:
-        """Begin to work; called by the first item of the inlet."""
+        """Begin to work; called by the first item of the queue."""
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
@@ -81,7 +81,7 @@ class Sender:
     @property
     def pending(self) -> int:
         """Events that are not settled, at least."""
-        return max(0, len(self._inlet.items) + len(self._pending) - self.marks_waiting)
+        return max(0, len(self._queue.items) + len(self._pending) - self.marks_waiting)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -101,22 +101,22 @@ class Sender:
             self._next_beat = now + self._settings.heartbeat_seconds
             if self.failing is None:  # beats that wait for an absent server would only fill the memory
                 self._assembler.beat()
-                self._queue(self._assembler.finish_round())
+                self._enqueue(self._assembler.finish_round())
         while self._pending and not self._stopping and monotonic() >= self._not_before:
             self._send_once()
             self._drain()
 
     def _drain(self) -> None:
         """Make events of what waits, as far as the memory goes."""
-        items = self._inlet.items
+        items = self._queue.items
         taken = 0
         if self._has_room():
-            self._inlet.waiting_bytes = 0  # all that waits now is taken below; what comes meanwhile counts anew
+            self._queue.waiting_bytes = 0  # all that waits now is taken below; what comes meanwhile counts anew
         while items and self._has_room():
             item = items.popleft()
             if isinstance(item, Mark):
                 self._assembler.tell_ends()
-                self._queue(self._assembler.finish_round())
+                self._enqueue(self._assembler.finish_round())
                 self._pending.append(item)
                 continue
             try:
@@ -126,14 +126,14 @@ class Sender:
                 runtime.trouble("a step's event")
             taken += 1
             if taken % ITEMS_AT_ONCE == 0:
-                self._queue(self._assembler.finish_round())
+                self._enqueue(self._assembler.finish_round())
                 sleep(0)
-        self._queue(self._assembler.finish_round())
+        self._enqueue(self._assembler.finish_round())
 
     def _has_room(self) -> bool:
         return self._pending_bytes < self._settings.waiting_bytes_max and len(self._pending) < 2 * self._settings.waiting_items_max
 
-    def _queue(self, events: list[Encoded]) -> None:
+    def _enqueue(self, events: list[Encoded]) -> None:
         self._pending.extend(events)
         self._pending_bytes += sum(len(event.data) for event in events)
 

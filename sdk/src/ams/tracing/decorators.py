@@ -8,9 +8,9 @@ from typing import Any, TypeVar, cast
 
 from ams.tracing.capture import capture
 from ams.tracing.context import attach, get_current
-from ams.tracing.records import Note, StepRecord
+from ams.tracing.records import StepRecord, StepUpdate
 from ams.tracing.runtime import logger, runtime
-from ams.tracing.wishes import Arguments, Wish
+from ams.tracing.step_options import Arguments, StepOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 Begin = Callable[[tuple[Any, ...], dict[str, Any]], StepRecord | None]
@@ -24,39 +24,39 @@ def is_function(target: object) -> bool:
     return callable(target) or isinstance(target, staticmethod | classmethod)
 
 
-def decorate(function: F, wish: Wish) -> F:
+def decorate(function: F, options: StepOptions) -> F:
     """``function``, every call of which is a step. Exceptions pass untouched; with tracing off nothing else happens."""
     if isinstance(function, staticmethod | classmethod):
-        return cast("F", type(function)(decorate(function.__func__, wish)))
+        return cast("F", type(function)(decorate(function.__func__, options)))
     if isinstance(function, type) or not callable(function):
         logger.warning("AMS: %r is not a function, so its calls are not traced. Decorate its methods.", function)
         return cast("F", function)
-    begin = _beginning(function, wish)
+    begin = _beginning(function, options)
     if inspect.isasyncgenfunction(function):
-        return cast("F", _async_generator(function, lambda args, kwargs: _Stream(begin(args, kwargs), wish)))
+        return cast("F", _async_generator(function, lambda args, kwargs: _Stream(begin(args, kwargs), options)))
     if inspect.isgeneratorfunction(function):
-        return cast("F", _generator(function, wish, begin))
+        return cast("F", _generator(function, options, begin))
     if inspect.iscoroutinefunction(function):
-        return cast("F", _coroutine(function, wish, begin))
-    return cast("F", _plain(function, wish, begin))
+        return cast("F", _coroutine(function, options, begin))
+    return cast("F", _plain(function, options, begin))
 
 
-def _beginning(function: Callable[..., Any], wish: Wish) -> Begin:
-    name = wish.name or getattr(function, "__name__", None) or type(function).__name__
-    step_type = wish.type
+def _beginning(function: Callable[..., Any], options: StepOptions) -> Begin:
+    name = options.name or getattr(function, "__name__", None) or type(function).__name__
+    step_type = options.type
     arguments = Arguments(function, is_llm=step_type == "llm")
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> StepRecord | None:
-        inlet = runtime.inlet
-        if inlet is None:
+        queue = runtime.queue
+        if queue is None:
             return None
         try:
             record = StepRecord(name, step_type)
-            if not wish.plain:
-                wish.apply(record)
-            if (args or kwargs) and wish.wants_input:
+            if not options.plain:
+                options.apply(record)
+            if (args or kwargs) and options.wants_input:
                 arguments.take(record, args, kwargs)
-            record.open(inlet, wish.task(record))
+            record.open(queue, options.task(record))
         except Exception:  # noqa: BLE001 - a guest does not raise
             runtime.trouble("the start of a step")
             return None
@@ -65,9 +65,9 @@ def _beginning(function: Callable[..., Any], wish: Wish) -> Begin:
     return begin
 
 
-def _end(record: StepRecord, wish: Wish, result: object) -> None:
+def _end(record: StepRecord, options: StepOptions, result: object) -> None:
     try:
-        if record.output is None and result is not None and record.pieces is None and wish.wants_output:
+        if record.output is None and result is not None and record.pieces is None and options.wants_output:
             record.output = result if result.__class__ is str and len(result) < CHUNKS_KEPT_MAX else capture(result)  # type: ignore[arg-type,assignment]  # its class was checked
         record.finish("ok" if record.error_type is None and record.error_message is None else "error")
     except Exception:  # noqa: BLE001 - a guest does not raise
@@ -81,7 +81,7 @@ def _fail(record: StepRecord, error: BaseException) -> None:
         runtime.trouble("the failure of a step")
 
 
-def _plain(function: Callable[..., Any], wish: Wish, begin: Begin) -> Callable[..., Any]:
+def _plain(function: Callable[..., Any], options: StepOptions, begin: Begin) -> Callable[..., Any]:
     @functools.wraps(function)
     def step(*args: Any, **kwargs: Any) -> Any:
         record = begin(args, kwargs)
@@ -93,14 +93,14 @@ def _plain(function: Callable[..., Any], wish: Wish, begin: Begin) -> Callable[.
             _fail(record, error)
             raise
         if result.__class__ in _LAZY:
-            return _follow(record, wish, result)
-        _end(record, wish, result)
+            return _follow(record, options, result)
+        _end(record, options, result)
         return result
 
     return step
 
 
-def _coroutine(function: Callable[..., Any], wish: Wish, begin: Begin) -> Callable[..., Any]:
+def _coroutine(function: Callable[..., Any], options: StepOptions, begin: Begin) -> Callable[..., Any]:
     @functools.wraps(function)
     async def step(*args: Any, **kwargs: Any) -> Any:
         record = begin(args, kwargs)
@@ -111,7 +111,7 @@ def _coroutine(function: Callable[..., Any], wish: Wish, begin: Begin) -> Callab
         except BaseException as error:
             _fail(record, error)
             raise
-        _end(record, wish, result)
+        _end(record, options, result)
         return result
 
     return step
@@ -120,11 +120,11 @@ def _coroutine(function: Callable[..., Any], wish: Wish, begin: Begin) -> Callab
 class _Stream:
     """A step that lives through the pauses of a generator. The generator's own context is current only while its body runs."""
 
-    __slots__ = ("_inner", "_others", "_outer", "_record", "_wish")
+    __slots__ = ("_inner", "_options", "_others", "_outer", "_record")
 
-    def __init__(self, record: StepRecord | None, wish: Wish) -> None:
+    def __init__(self, record: StepRecord | None, options: StepOptions) -> None:
         self._record = record
-        self._wish = wish
+        self._options = options
         self._others: list[object] = []
         self._inner = self._outer = get_current()
         if record is not None and record.previous is not None:
@@ -143,27 +143,27 @@ class _Stream:
     def take(self, item: object) -> None:
         """An item went by: text is shown at once and joined, other things are kept as a list."""
         record = self._record
-        if record is None or not self._wish.wants_output:
+        if record is None or not self._options.wants_output:
             return
         if isinstance(item, str):
             record.say(item)
-            record.inlet.put(Note("delta", record, item), len(item))
+            record.queue.put(StepUpdate("delta", record, item), len(item))
         elif len(self._others) < CHUNKS_KEPT_MAX:
             self._others.append(item)
 
     def end(self, result: object = None) -> None:
         if self._record is not None:
-            _end(self._record, self._wish, result if result is not None else self._others or None)
+            _end(self._record, self._options, result if result is not None else self._others or None)
 
     def fail(self, error: BaseException) -> None:
         if self._record is not None:
             _fail(self._record, error)
 
 
-def _generator(function: Callable[..., Any], wish: Wish, begin: Begin) -> Callable[..., Any]:
+def _generator(function: Callable[..., Any], options: StepOptions, begin: Begin) -> Callable[..., Any]:
     @functools.wraps(function)
     def step(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        stream = _Stream(begin(args, kwargs), wish)
+        stream = _Stream(begin(args, kwargs), options)
         return (yield from _drive(stream, function(*args, **kwargs)))
 
     return step
@@ -231,9 +231,9 @@ def _async_generator(function: Callable[..., Any], make_stream: Callable[[tuple[
     return step
 
 
-def _follow(record: StepRecord, wish: Wish, result: Any) -> Any:
+def _follow(record: StepRecord, options: StepOptions, result: Any) -> Any:
     """A plain function answered with something that still has to run: the step ends when that does."""
-    stream = _Stream(record, wish)
+    stream = _Stream(record, options)
     if isinstance(result, GeneratorType):
         return _drive(stream, result)
     if isinstance(result, AsyncGeneratorType):

@@ -11,9 +11,9 @@ from typing import Any, Self, TypeVar
 from ams.tracing.capture import capture, words
 from ams.tracing.context import current_record
 from ams.tracing.decorators import decorate
-from ams.tracing.records import RUNNING, WAITING, Note, StepRecord
+from ams.tracing.records import RUNNING, WAITING, StepRecord, StepUpdate
 from ams.tracing.runtime import runtime
-from ams.tracing.wishes import Wish, describe
+from ams.tracing.step_options import StepOptions, describe
 from ams_contracts.documents import StepType, Usage
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,22 +39,22 @@ TOKENS = frozenset(Usage.__struct_fields__)
 class Step:
     """One step. ``with ams.step("name", type="llm") as s:`` or ``@ams.step(type="llm")``; inside of a decorated function ``ams.current_step()``."""
 
-    __slots__ = ("_record", "_wish")
+    __slots__ = ("_options", "_record")
 
-    def __init__(self, wish: Wish, record: StepRecord | None = None) -> None:
-        self._wish = wish
-        self._record = record if record is not None else StepRecord(wish.name or "step", wish.type)
+    def __init__(self, options: StepOptions, record: StepRecord | None = None) -> None:
+        self._options = options
+        self._record = record if record is not None else StepRecord(options.name or "step", options.type)
 
     # -- as a context manager and as a decorator
 
     def __enter__(self) -> Self:
-        inlet = runtime.inlet
-        if inlet is not None:
+        queue = runtime.queue
+        if queue is not None:
             try:
                 if self._record.id:  # the same object entered again: another step
-                    self._record = StepRecord(self._wish.name or "step", self._wish.type)
-                self._wish.apply(self._record)
-                self._record.open(inlet, self._wish.task(self._record))
+                    self._record = StepRecord(self._options.name or "step", self._options.type)
+                self._options.apply(self._record)
+                self._record.open(queue, self._options.task(self._record))
             except Exception:  # noqa: BLE001 - a guest does not raise
                 runtime.trouble("the start of a step")
         return self
@@ -78,7 +78,7 @@ class Step:
 
     def __call__(self, function: F) -> F:
         """Make every call of ``function`` a step like this one."""
-        return decorate(function, self._wish)
+        return decorate(function, self._options)
 
     def __bool__(self) -> bool:
         """Whether this is a step that is traced."""
@@ -121,7 +121,7 @@ class Step:
 
     @input.setter  # noqa: A003 - the contract's word
     def input(self, value: object) -> None:
-        if self._listens and (runtime.capture_input or self._wish.capture_input):
+        if self._is_traced and (runtime.capture_input or self._options.capture_input):
             self._record.input = capture(value) if value is not None else None
             self._announce()
 
@@ -132,7 +132,7 @@ class Step:
 
     @output.setter
     def output(self, value: object) -> None:
-        if self._listens and (runtime.capture_output or self._wish.capture_output):
+        if self._is_traced and (runtime.capture_output or self._options.capture_output):
             self._record.output = capture(value) if value is not None else None
 
     @property
@@ -177,18 +177,18 @@ class Step:
 
     def delta(self, text: str) -> None:
         """A piece of streamed output. It is shown at once; all pieces together become the output."""
-        if text and isinstance(text, str) and self._listens and (runtime.capture_output or self._wish.capture_output):
+        if text and isinstance(text, str) and self._is_traced and (runtime.capture_output or self._options.capture_output):
             self._record.say(text)
-            self._tell("delta", text)
+            self._notify("delta", text)
 
     def log(self, text: object, *, level: str = "info") -> None:
         """A line for who watches."""
-        self._tell("log", text if isinstance(text, str) else words(text), level)
+        self._notify("log", text if isinstance(text, str) else words(text), level)
 
     def error(self, error: BaseException | str) -> None:
         """The step failed, though no exception leaves it."""
         if isinstance(error, BaseException):
-            self._record.tell_error(error)
+            self._record.record_error(error)
         else:
             self._record.error_message = str(error)[:4096]
 
@@ -205,7 +205,7 @@ class Step:
         """From now on the step waits for a person, until ``resume()`` or its end."""
         if self._record.status is RUNNING:
             self._record.status = WAITING
-            self._tell("status")
+            self._notify("status")
             if reason:
                 self.log(f"waiting {reason}")
 
@@ -213,21 +213,21 @@ class Step:
         """The step works again."""
         if self._record.status is WAITING:
             self._record.status = RUNNING
-            self._tell("status")
+            self._notify("status")
 
     @property
-    def _listens(self) -> bool:
+    def _is_traced(self) -> bool:
         """False while tracing is off, so that nothing is captured for nobody."""
-        return self._record.id != 0 or runtime.inlet is not None
+        return self._record.id != 0 or runtime.queue is not None
 
     def _announce(self) -> None:
         if self._record.phase == 1:  # its start is already sent: say it anew, so that who watches sees it before the end
-            self._tell("document")
+            self._notify("document")
 
-    def _tell(self, kind: str, text: str = "", level: str = "info") -> None:
+    def _notify(self, kind: str, text: str = "", level: str = "info") -> None:
         record = self._record
-        if record.id and not record.over and not record.inlet.put(Note(kind, record, text, level), len(text)):
-            record.inlet.lost += 1
+        if record.id and not record.over and not record.queue.put(StepUpdate(kind, record, text, level), len(text)):
+            record.queue.lost += 1
             record.task.dropped += 1
 
 
@@ -255,4 +255,4 @@ ABOUT = frozenset({"kind", "agent", "user_id", "conversation_id", "environment",
 def current_step() -> Step:
     """The innermost step around the caller. Outside of any it is one that does nothing and is false, so no ``None`` needs a test."""
     record = current_record()
-    return Step(Wish(record.name, record.type), record) if record is not None else Step(Wish("none", StepType.SPAN))
+    return Step(StepOptions(record.name, record.type), record) if record is not None else Step(StepOptions("none", StepType.SPAN))

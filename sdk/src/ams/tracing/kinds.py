@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from ams.tracing.decorators import is_function
 from ams.tracing.handles import Step, Task
 from ams.tracing.records import AgentRecord
-from ams.tracing.wishes import Wish
+from ams.tracing.step_options import StepOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -45,8 +45,8 @@ class Kind:
                 capture_input and capture_output (False keeps arguments or the result out of AMS).
         """
         if is_function(name):
-            return Step(Wish(None, self._type))(name)
-        return Step(Wish(name if name is None else str(name), self._type, **options))
+            return Step(StepOptions(None, self._type))(name)
+        return Step(StepOptions(name if name is None else str(name), self._type, **options))
 
 
 class StepKind:
@@ -131,13 +131,13 @@ class AgentKind:
                 tools=list(tools or []),
                 metadata=dict(metadata or {}),
             )
-            return AgentStep(Wish(called, "agent", agent=called, registration=about, **options))
+            return AgentStep(StepOptions(called, "agent", agent=called, registration=about, **options))
 
         if is_function(name):
             return introduced(_name_of(name), description or _first_line(name))(name)
         if name is None:
             return AgentStep(
-                Wish(None, "agent", **options), lambda function: introduced(_name_of(function), description or _first_line(function))
+                StepOptions(None, "agent", **options), lambda function: introduced(_name_of(function), description or _first_line(function))
             )
         return introduced(str(name), description)
 
@@ -147,8 +147,8 @@ class AgentStep(Step):
 
     __slots__ = ("_named_by",)
 
-    def __init__(self, wish: Wish, named_by: "Callable[[Callable[..., Any]], AgentStep] | None" = None) -> None:
-        super().__init__(wish)
+    def __init__(self, options: StepOptions, named_by: "Callable[[Callable[..., Any]], AgentStep] | None" = None) -> None:
+        super().__init__(options)
         self._named_by = named_by
 
     def __call__(self, function: F) -> F:
@@ -213,8 +213,8 @@ class TaskKind:
             "tags": dict(tags) if tags else None,
         }
         if is_function(name):
-            return Task(Wish(None, type, about=about, **options))(name)
-        return Task(Wish(name if name is None else str(name), type, about=about, **options))
+            return Task(StepOptions(None, type, about=about, **options))(name)
+        return Task(StepOptions(name if name is None else str(name), type, about=about, **options))
 
 
 def carry(function: Callable[P, R]) -> Callable[P, R]:

@@ -1,6 +1,6 @@
 """A task and a step while they run: the hot path. Everything here runs in the agent's thread, so it is short and never raises.
 
-A record is put into the inlet when it starts and again when it ends. The sender, which takes them out, sees from the record
+A record is put into the queue when it starts and again when it ends. The sender, which takes them out, sees from the record
 itself how far it is: when it is over at the first sight, one event tells all of it.
 """
 
@@ -14,8 +14,8 @@ from opentelemetry.trace import Span
 
 from ams.tracing.capture import Captured, capture, clean
 from ams.tracing.context import SPAN_KEY, STEP_KEY, Context, StepSpan, attach, get_current, within
+from ams.tracing.event_queue import EventQueue
 from ams.tracing.ids import new_step_id, new_task_id, step_hex, task_hex
-from ams.tracing.inlet import Inlet
 from ams.tracing.runtime import PAYLOAD_BYTES_MAX, runtime
 
 STACK_CHARS_MAX = 65_536
@@ -75,7 +75,6 @@ class StepRecord:
         "error_type",
         "first_output_us",
         "id",
-        "inlet",
         "input",
         "model",
         "name",
@@ -86,6 +85,7 @@ class StepRecord:
         "pieces",
         "pieces_chars",
         "previous",
+        "queue",
         "refused",
         "root",
         "seen_error",
@@ -101,7 +101,7 @@ class StepRecord:
     )  # fmt: skip
 
     task: TaskRecord
-    inlet: Inlet
+    queue: EventQueue
     context: Context | None
     previous: Context | None
 
@@ -144,7 +144,7 @@ class StepRecord:
     def over(self) -> bool:
         return self.status is not RUNNING and self.status is not WAITING
 
-    def open(self, inlet: Inlet, task: TaskRecord | None = None) -> None:
+    def open(self, queue: EventQueue, task: TaskRecord | None = None) -> None:
         """Begin now, inside of what is current; with ``task`` as its root."""
         context = get_current()
         self.previous = context
@@ -163,8 +163,8 @@ class StepRecord:
             self._find_place(context, span, task)
         self.context = inner = within(self, context)
         attach(inner)
-        self.inlet = inlet
-        if not inlet.put(self, len(self.input) if self.input is not None else 0):
+        self.queue = queue
+        if not queue.put(self, len(self.input) if self.input is not None else 0):
             self.refused = True
 
     def _find_place(self, context: Context, span: object, task: TaskRecord | None) -> None:
@@ -200,9 +200,9 @@ class StepRecord:
         if self.context is not None and get_current() is self.context and self.previous is not None:
             attach(self.previous)
         self.context = self.previous = None
-        if not self.inlet.put(self, len(self.output) if self.output is not None else 0) and self.refused:
+        if not self.queue.put(self, len(self.output) if self.output is not None else 0) and self.refused:
             # a refused end alone is no loss: the sender knows the step and finds it over at the next heartbeat
-            self.inlet.lost += 1
+            self.queue.lost += 1
             self.task.dropped += 1
 
     def fail(self, error: BaseException) -> None:
@@ -214,10 +214,10 @@ class StepRecord:
         if isinstance(error, SystemExit) and not error.code:
             self.finish()
             return
-        self.tell_error(error)
+        self.record_error(error)
         self.finish("error")
 
-    def tell_error(self, error: BaseException) -> None:
+    def record_error(self, error: BaseException) -> None:
         """Remember what went wrong. The stack is kept by the innermost step only: the ones around it saw the same one."""
         try:
             self.error_type = type(error).__qualname__
@@ -262,7 +262,7 @@ def _task_of_trace(trace_id: int, task: TaskRecord | None, step: StepRecord) -> 
     return record
 
 
-class Note:
+class StepUpdate:
     """News of an open step, in its place among the others: ``kind`` is ``document``, ``status``, ``delta`` or ``log``."""
 
     __slots__ = ("at_ns", "kind", "level", "step", "text")

@@ -1,9 +1,9 @@
-"""What ``ams.init`` decided, as the hot path reads it. ``inlet`` is None while tracing is off."""
+"""What ``ams.init`` decided, as the hot path reads it. ``queue`` is None while tracing is off."""
 
 import logging
 from dataclasses import dataclass, field
 
-from ams.tracing.inlet import Inlet
+from ams.tracing.event_queue import EventQueue
 
 logger = logging.getLogger("ams")
 
@@ -12,9 +12,9 @@ PAYLOAD_BYTES_MAX = 1_000_000  # as text; escaped in JSON it still fits the cont
 
 @dataclass(slots=True)
 class Runtime:
-    """One per process. A forked child gets a new inlet; steps of the parent keep the old one and are ignored."""
+    """One per process. A forked child gets a new queue; steps of the parent keep the old one and are ignored."""
 
-    inlet: Inlet | None = None
+    queue: EventQueue | None = None
     endpoint: str = ""
     agent: str | None = None
     environment: str | None = None

@@ -1,10 +1,10 @@
 """A process that imports what every service imports, once, and forks the services from itself.
 
 Five Python services import for some two seconds of CPU each; forked, they start in milliseconds and share the memory of what was imported.
-The supervisor starts it as ``python -m ams_local.zygote DESCRIPTOR`` while the servers boot, and speaks to it over that socket, one JSON
+The supervisor starts it as ``python -m ams_local.fork_server DESCRIPTOR`` while the servers boot, and speaks to it over that socket, one JSON
 ``Request`` and one ``Answer`` a message.
 
-A forked service is handed to the supervisor as its child (the supervisor adopts orphans), so it outlives a zygote that is killed, and
+A forked service is handed to the supervisor as its child (the supervisor adopts orphans), so it outlives a fork server that is killed, and
 does not outlive the supervisor. Nothing here starts a thread, an event loop or a connection before the fork.
 """
 

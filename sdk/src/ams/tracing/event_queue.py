@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Inlet:
+class EventQueue:
     """What the agent's threads said and the sender has not taken yet.
 
     ``deque.append`` and ``popleft`` are atomic, so no lock is held in the agent's thread: a lock there could be taken in the
@@ -26,7 +26,7 @@ class Inlet:
         """Hand an item to the sender.
 
         Args:
-            item: A record or a note about one.
+            item: A record or an update of one.
             size: Bytes that it keeps in memory, about.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The supervisor's side of the zygote: one request at a time, a new zygote when the old one is gone."""
+"""The supervisor's client of the fork server: one request at a time; restarts the server when it has ended."""
 
 import asyncio
 import os
@@ -11,22 +11,22 @@ from pathlib import Path
 
 import msgspec
 
+from ams_local.fork_server import MESSAGE_BYTES_MAX, Answer, Fork, Load, Request
 from ams_local.process import die_with_parent
 from ams_local.servers.base import ServerError
 from ams_local.units import Starter
-from ams_local.zygote import MESSAGE_BYTES_MAX, Answer, Fork, Load, Request
 
 ANSWER_TIMEOUT_SECONDS = 30.0
 MALLOC = {"MALLOC_ARENA_MAX": "2"}  # glibc's default of 8 arenas a core costs some 10 MB a process under load
 
 
-class Zygote:
+class ForkServerClient:
     """Starts processes by forking one that has imported everything.
 
     Args:
         modules: What is imported before the first fork.
         log: Where its own output goes.
-        inherited: Environment variables of the zygote.
+        inherited: Environment variables of the fork_server.
     """
 
     def __init__(self, modules: list[str], log: Path, inherited: Mapping[str, str]) -> None:
@@ -45,7 +45,7 @@ class Zygote:
         ours.setblocking(False)  # noqa: FBT003  positional only
         with self._log.open("ab") as output:
             child = subprocess.Popen(  # noqa: S603  our own module
-                [sys.executable, "-m", "ams_local.zygote", str(theirs.fileno())],
+                [sys.executable, "-m", "ams_local.fork_server", str(theirs.fileno())],
                 env={**self._inherited, **MALLOC},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -65,7 +65,7 @@ class Zygote:
 
     async def _answer(self) -> Answer:
         if self._channel is None:
-            raise ServerError("the zygote was never started")
+            raise ServerError("the fork server was not started")
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 message = await asyncio.get_running_loop().sock_recv(self._channel, MESSAGE_BYTES_MAX)
@@ -86,7 +86,7 @@ class Zygote:
             self._loaded = True
 
     async def fork(self, request: Fork) -> int:
-        """Start a process and return its id. A zygote that was killed is started again.
+        """Start a process and return its id. Restarts a fork server that was killed.
 
         Raises:
             ServerError: It could not be done; the caller tries again later.

@@ -1,4 +1,4 @@
-"""What a decorator or a ``with`` asks for: the same wish serves every call."""
+"""What a decorator or a ``with`` asks for: the same options serves every call."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from ams_contracts.documents import StepType
 TYPES = frozenset(StepType)
 
 
-class Wish:
+class StepOptions:
     """How a step shall be called, typed and captured."""
 
     __slots__ = ("about", "agent", "capture_input", "capture_output", "details", "input", "model", "name", "plain", "registration", "type")
@@ -83,9 +83,9 @@ def describe(task: TaskRecord, about: Mapping[str, object]) -> None:
 
 def register(agent: AgentRecord) -> None:
     """Introduce an agent, once per process."""
-    if runtime.inlet is not None and agent.name not in runtime.agents:
+    if runtime.queue is not None and agent.name not in runtime.agents:
         runtime.agents.add(agent.name)
-        runtime.inlet.put(agent)
+        runtime.queue.put(agent)
 
 
 class Arguments:
