@@ -52,7 +52,7 @@ def _download(scratch: Path) -> dict[str, Path]:
     for attempt in range(1, ATTEMPTS_MAX + 1):
         try:
             return {path.name: path for path in map(Path, jgo.build(COORDINATES, cache_dir=scratch / str(attempt)).all_jars)}
-        except Exception as error:  # jgo raises whatever its parsing of a truncated answer meets, an AssertionError included
+        except Exception as error:  # noqa: BLE001  jgo raises whatever its parsing of a truncated answer meets, an AssertionError included
             failure = error
             time.sleep(attempt)
     raise ServerError(
