@@ -348,3 +348,43 @@ def test_a_recorded_step_needs_no_other_event(slow: Any) -> None:
     assert recorded.step.seq == recorded.seq == 1
     assert recorded.step.preview_input == "otters"
     assert (ended.task.name, ended.task.preview, ended.task.status) == ("search", "otters", "ok")
+
+
+def test_the_current_step_keeps_to_the_capture_settings_of_its_decorator(tracing: Any) -> None:
+    @ams.tool(capture_input=False, capture_output=False)
+    def secret() -> None:
+        step = ams.current_step()
+        step.input = "hunter2"
+        step.delta("hunter2")
+        step.output = "hunter2"
+
+    secret()
+
+    ams.flush()
+    assert tracing.steps()["secret"].captured == []
+    assert "hunter2" not in str(tracing.events())
+
+
+def test_a_step_may_be_captured_where_the_process_captures_nothing(intake: Any) -> None:
+    ams.init("ams_test", endpoint=intake.url, announce=False, capture_output=False)
+
+    @ams.tool(capture_output=True)
+    def public() -> None:
+        ams.current_step().output = "shown"
+
+    public()
+
+    assert ams.shutdown().complete
+    assert "shown" in str(intake.events())
+
+
+@pytest.mark.parametrize("length", [999, 1_000, 1_001])
+def test_text_is_captured_alike_whatever_its_length(tracing: Any, length: int) -> None:
+    @ams.tool
+    def write() -> str:
+        return "x" * length
+
+    write()
+
+    ams.flush()
+    assert tracing.payload("write", "output").text == "x" * length

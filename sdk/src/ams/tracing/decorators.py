@@ -8,14 +8,14 @@ from typing import Any, TypeVar, cast
 
 from ams.tracing.capture import capture
 from ams.tracing.context import attach, get_current
-from ams.tracing.records import StepRecord, StepUpdate
+from ams.tracing.records import StepRecord
 from ams.tracing.runtime import logger, runtime
 from ams.tracing.step_options import Arguments, StepOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 Begin = Callable[[tuple[Any, ...], dict[str, Any]], StepRecord | None]
 
-CHUNKS_KEPT_MAX = 1_000
+CHUNKS_KEPT_MAX = 1_000  # items other than text that a generator yields, kept as its output
 _LAZY = frozenset({GeneratorType, AsyncGeneratorType, CoroutineType})
 
 
@@ -68,7 +68,7 @@ def _beginning(function: Callable[..., Any], options: StepOptions) -> Begin:
 def _end(record: StepRecord, options: StepOptions, result: object) -> None:
     try:
         if record.output is None and result is not None and record.pieces is None and options.wants_output:
-            record.output = result if result.__class__ is str and len(result) < CHUNKS_KEPT_MAX else capture(result)  # type: ignore[arg-type,assignment]  # its class was checked
+            record.output = capture(result)
         record.finish("ok" if record.error_type is None and record.error_message is None else "error")
     except Exception:  # noqa: BLE001 - a guest does not raise
         runtime.trouble("the end of a step")
@@ -146,8 +146,7 @@ class _Stream:
         if record is None or not self._options.wants_output:
             return
         if isinstance(item, str):
-            record.say(item)
-            record.queue.put(StepUpdate("delta", record, item), len(item))
+            record.stream(item)
         elif len(self._others) < CHUNKS_KEPT_MAX:
             self._others.append(item)
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from ams.tracing.capture import capture, words
 from ams.tracing.context import current_record
 from ams.tracing.decorators import decorate
-from ams.tracing.records import RUNNING, WAITING, StepRecord, StepUpdate
+from ams.tracing.records import RUNNING, WAITING, StepRecord
 from ams.tracing.runtime import runtime
 from ams.tracing.step_options import StepOptions, describe
 from ams_contracts.documents import StepType, Usage
@@ -121,7 +121,7 @@ class Step:
 
     @input.setter  # noqa: A003 - the contract's word
     def input(self, value: object) -> None:
-        if self._is_traced and (runtime.capture_input or self._options.capture_input):
+        if self._is_traced and self._options.wants_input:
             self._record.input = capture(value) if value is not None else None
             self._announce()
 
@@ -132,7 +132,7 @@ class Step:
 
     @output.setter
     def output(self, value: object) -> None:
-        if self._is_traced and (runtime.capture_output or self._options.capture_output):
+        if self._is_traced and self._options.wants_output:
             self._record.output = capture(value) if value is not None else None
 
     @property
@@ -177,13 +177,12 @@ class Step:
 
     def delta(self, text: str) -> None:
         """A piece of streamed output. It is shown at once; all pieces together become the output."""
-        if text and isinstance(text, str) and self._is_traced and (runtime.capture_output or self._options.capture_output):
-            self._record.say(text)
-            self._notify("delta", text)
+        if text and isinstance(text, str) and self._is_traced and self._options.wants_output:
+            self._record.stream(text)
 
     def log(self, text: object, *, level: str = "info") -> None:
         """A line for who watches."""
-        self._notify("log", text if isinstance(text, str) else words(text), level)
+        self._record.notify("log", text if isinstance(text, str) else words(text), level)
 
     def error(self, error: BaseException | str) -> None:
         """The step failed, though no exception leaves it."""
@@ -205,7 +204,7 @@ class Step:
         """From now on the step waits for a person, until ``resume()`` or its end."""
         if self._record.status is RUNNING:
             self._record.status = WAITING
-            self._notify("status")
+            self._record.notify("status")
             if reason:
                 self.log(f"waiting {reason}")
 
@@ -213,7 +212,7 @@ class Step:
         """The step works again."""
         if self._record.status is WAITING:
             self._record.status = RUNNING
-            self._notify("status")
+            self._record.notify("status")
 
     @property
     def _is_traced(self) -> bool:
@@ -221,14 +220,8 @@ class Step:
         return self._record.id != 0 or runtime.queue is not None
 
     def _announce(self) -> None:
-        if self._record.phase == 1:  # its start is already sent: say it anew, so that who watches sees it before the end
-            self._notify("document")
-
-    def _notify(self, kind: str, text: str = "", level: str = "info") -> None:
-        record = self._record
-        if record.id and not record.over and not record.queue.put(StepUpdate(kind, record, text, level), len(text)):
-            record.queue.lost += 1
-            record.task.dropped += 1
+        if self._record.phase == 1:  # its start was sent without this: send the document again, so that it shows before the end
+            self._record.notify("document")
 
 
 class Task(Step):
@@ -255,4 +248,6 @@ ABOUT = frozenset({"kind", "agent", "user_id", "conversation_id", "environment",
 def current_step() -> Step:
     """The innermost step around the caller. Outside of any it is one that does nothing and is false, so no ``None`` needs a test."""
     record = current_record()
-    return Step(StepOptions(record.name, record.type), record) if record is not None else Step(StepOptions("none", StepType.SPAN))
+    if record is None:
+        return Step(StepOptions("none", StepType.SPAN))
+    return Step(StepOptions(record.name, record.type, capture_input=record.capture_input, capture_output=record.capture_output), record)

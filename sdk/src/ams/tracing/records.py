@@ -66,6 +66,8 @@ class StepRecord:
     __slots__ = (
         "agent",
         "attributes",
+        "capture_input",
+        "capture_output",
         "context",
         "cost_usd",
         "delta_index",
@@ -113,6 +115,8 @@ class StepRecord:
         self.parent: StepRecord | None = None
         self.parent_id: int | None = None
         self.agent: str | None = None
+        self.capture_input: bool | None = None  # None: as the process decided at init
+        self.capture_output: bool | None = None
         self.root = False
         self.refused = False
         self.model: str | None = None
@@ -231,14 +235,21 @@ class StepRecord:
         except Exception:  # noqa: BLE001 - a user's exception may have a __str__ that raises
             runtime.trouble("an exception's text")
 
-    def say(self, piece: str) -> None:
-        """Keep a piece of streamed output, to be the output at the end."""
+    def stream(self, piece: str) -> None:
+        """Send a piece of streamed output and keep it: all pieces together become the output at the end."""
         if self.pieces is None:
             self.pieces = []
             self.first_output_us = (perf_counter_ns() - self.started_mono_ns) // 1000
         if self.pieces_chars < PAYLOAD_BYTES_MAX:
             self.pieces.append(piece)
             self.pieces_chars += len(piece)
+        self.notify("delta", piece)
+
+    def notify(self, kind: str, text: str = "", level: str = "info") -> None:
+        """Hand an update of this open step to the sender. One that the full queue refuses is counted, once, wherever it came from."""
+        if self.id and not self.over and not self.queue.put(StepUpdate(kind, self, text, level), len(text)):
+            self.queue.lost += 1
+            self.task.dropped += 1
 
 
 _traces: "OrderedDict[int, TaskRecord]" = OrderedDict()

@@ -13,7 +13,7 @@ TYPES = frozenset(StepType)
 
 
 class StepOptions:
-    """How a step shall be called, typed and captured."""
+    """The name, type and capture settings of a step."""
 
     __slots__ = ("about", "agent", "capture_input", "capture_output", "details", "input", "model", "name", "plain", "registration", "type")
 
@@ -40,7 +40,7 @@ class StepOptions:
         self.capture_output = capture_output
         self.registration = registration
         self.about = about  # of the task that it opens; None: no task of its own
-        self.plain = self.details is None and model is None and agent is None and input is None and registration is None
+        self.plain = all(value is None for value in (self.details, model, agent, input, registration, capture_input, capture_output))
 
     def apply(self, record: StepRecord) -> None:
         """Write it into a step that is about to begin."""
@@ -48,6 +48,8 @@ class StepOptions:
             return
         record.model = self.model
         record.agent = self.agent
+        record.capture_input = self.capture_input
+        record.capture_output = self.capture_output
         if self.details is not None:
             record.details = dict(self.details)
         if self.input is not None and self.wants_input:
