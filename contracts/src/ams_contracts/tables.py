@@ -190,7 +190,7 @@ step_text = Table(  # partitioned by day; without row-level security: readers re
     Column("at_us", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("event_id", Text, nullable=False),
-    Column("words", TSVECTOR, nullable=False),  # of ams_contracts.words; and " <project_id>", " <task_id>"
+    Column("words", TSVECTOR, nullable=False),  # of ams_contracts.search_words; and " <project_id>", " <task_id>"
 )
 
 task_producers = Table(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from ams_contracts.tables import steps
-from ams_trace_query.database import compiled
+from ams_trace_query.database import compile_statement
 from ams_trace_query.search.compile import STEP_FIELDS, TASK_FIELDS, step_condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.tree import And, Clause, Not, Or, QueryError, Value, Words
@@ -160,7 +160,7 @@ def test_a_query_is_a_tree() -> None:
 def test_values_are_bound_and_never_part_of_the_statement() -> None:
     condition = step_condition(parse("""name:"Robert'); DROP TABLE steps;--" tag."x');--":y "z');--" """))
 
-    text, values = compiled(select(steps.c.step_id).where(condition))
+    text, values = compile_statement(select(steps.c.step_id).where(condition))
 
     assert "--" not in text
     assert "'" not in text.replace("ESCAPE '\\'", "")

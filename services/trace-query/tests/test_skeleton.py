@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from ams_trace_query.skeleton import LARGE_STEPS, rows_that_close_a_circle
+from ams_trace_query.skeleton import LARGE_STEPS, rows_closing_a_cycle
 
 T0 = 1_782_000_000_000_000
 
@@ -124,7 +124,7 @@ async def test_q60_a_circle_of_parents_is_cut(ada, store) -> None:
     ],
 )
 def test_one_row_of_every_circle_is_named(parents: list[int], closing: list[int]) -> None:
-    assert rows_that_close_a_circle(parents) == closing
+    assert rows_closing_a_cycle(parents) == closing
 
 
 async def test_a_task_with_too_many_steps_is_refused_with_a_way_out(ada, store) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ams_contracts.words import words_of
+from ams_contracts.search_words import search_words
 
 T0 = 1_782_000_000_000_000
 DAY = date(2026, 6, 21)
@@ -21,7 +21,7 @@ TEXTS = f"""INSERT INTO g1.step_text (project_id, task_id, step_id, slot, day, a
 
 
 async def say(store: Any, task_id: str, step_id: str, text: str, *, slot: str = "output") -> None:
-    await store.execute(ONE, store.project_id, task_id, step_id, slot, DAY, words_of(text))
+    await store.execute(ONE, store.project_id, task_id, step_id, slot, DAY, search_words(text))
 
 
 @pytest.fixture

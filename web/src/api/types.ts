@@ -280,7 +280,7 @@ export interface TextReach {
   text_lag_records?: number | null;
   text_until_us?: number | null;
   /** the search took too long: everything from this moment on was looked at, and the cursor goes on */
-  searched_until_us?: number | null;
+  scanned_back_to_us?: number | null;
 }
 export interface TaskAnswer {
   task: Task;

@@ -7,8 +7,8 @@ from tests.builders import BASE_US, PROJECT, batch, document, record, recorded, 
 
 from ams_contracts.documents import Failure, Slot
 from ams_contracts.events import PayloadStored, TaskDeleted
+from ams_contracts.search_words import search_words
 from ams_contracts.topics import PAYLOADS, STEPS
-from ams_contracts.words import words_of
 from ams_trace_ingest.projector.text import TEXT_BYTES_MAX, TextProjection, Turn
 
 OTHER = "01900000-0000-7000-8000-000000000002"
@@ -39,7 +39,7 @@ class Text:
     async def find(self, words: str, project: str = PROJECT) -> list[str]:
         async with self.reader.transaction():
             await self.reader.execute(f"SET LOCAL ams.project_id = '{project}'")
-            return [row["step_id"] for row in await self.reader.fetch(FIND, words_of(words))]
+            return [row["step_id"] for row in await self.reader.fetch(FIND, search_words(words))]
 
     async def has(self, words: str, task: int, step: int | None = None, project: str = PROJECT) -> bool:
         async with self.reader.transaction():
@@ -47,7 +47,7 @@ class Text:
             day = "SELECT min(day) FROM (VALUES (to_timestamp($4)::date)) AS d (day)"
             return await self.reader.fetchval(
                 f"SELECT g1.has_text(phraseto_tsquery('simple', $1), $2, ({day}), $3)",
-                words_of(words), task_id(task), None if step is None else step_id(step), BASE_US / 1e6,
+                search_words(words), task_id(task), None if step is None else step_id(step), BASE_US / 1e6,
             )  # fmt: skip
 
 

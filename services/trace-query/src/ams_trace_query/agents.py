@@ -14,12 +14,12 @@ from ams_contracts.tables import agents
 from ams_trace_query.context import context_of
 from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import CURSOR, LIMIT, documented, read_query
+from ams_trace_query.parameters import CURSOR, LIMIT, documented, read_parameters
 
 _LIST = (LIMIT, CURSOR)
 _SORT = "last_seen_at_us desc, name"
 
-_words = msgspec.json.Decoder(dict[str, str])
+_metadata = msgspec.json.Decoder(dict[str, str])
 
 
 class Agent(Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class AgentPage(Struct, frozen=True, kw_only=True):
 async def list_agents(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> AgentPage:
     """Agents of a project, those seen last first."""
     context = context_of(request)
-    query = read_query(request, _LIST)
+    query = read_parameters(request, _LIST)
     limit = query.limit()
     bound = (access.project_id, "agents", _SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
@@ -80,7 +80,7 @@ def _view(row: Any) -> Agent:
         description=row["description"],
         tools=row["tools"],
         owner=row["owner"],
-        metadata=_words.decode(row["metadata"]),
+        metadata=_metadata.decode(row["metadata"]),
         registered_at_us=row["registered_at_us"],
         last_seen_at_us=row["last_seen_at_us"],
     )

@@ -13,9 +13,9 @@ from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
 from ams_kit.http.app import make_application
 from ams_kit.http.problems import BadRequestError, Problem, answer_ams_error
 from ams_trace_query.agents import list_agents
+from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.context import Context
 from ams_trace_query.database import Database
-from ams_trace_query.gate import Gate
 from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
 from ams_trace_query.openapi import StampAsArray
 from ams_trace_query.paging import Cursors
@@ -64,7 +64,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         app.state.context = Context(
             database=database,
             cursors=Cursors(settings.service_secret),
-            gate=Gate(settings.heavy_queries_max),
+            heavy_queries=ConcurrencyLimit(settings.heavy_queries_max),
             now=now,
             search_seconds_max=settings.search_ms_max / 1_000,
         )

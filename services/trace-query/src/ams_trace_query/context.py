@@ -7,8 +7,8 @@ from typing import Any
 from litestar import Request
 from msgspec import Struct
 
+from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.database import Database
-from ams_trace_query.gate import Gate
 from ams_trace_query.paging import Cursors
 
 
@@ -22,7 +22,7 @@ class Context(Struct, frozen=True, kw_only=True):
 
     database: Database
     cursors: Cursors
-    gate: Gate
+    heavy_queries: ConcurrencyLimit
     now: Callable[[], datetime]
     search_seconds_max: float
 

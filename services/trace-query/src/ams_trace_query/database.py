@@ -23,7 +23,7 @@ _BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT set_config('ams.project_id', '{project}', true),
        set_config('search_path', (SELECT quote_ident(name) FROM public.generations WHERE current), true)"""
 
-_CUT = (
+_CONNECTION_LOST = (
     OSError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the end of a connection was read in the middle of something else
@@ -40,10 +40,10 @@ _NOT_READY = (
 )
 
 
-_BY_KEY = "SET LOCAL enable_seqscan = {0}; SET LOCAL enable_hashjoin = {0}; SET LOCAL enable_mergejoin = {0}"
+_INDEX_LOOKUPS_ONLY = "SET LOCAL enable_seqscan = {0}; SET LOCAL enable_hashjoin = {0}; SET LOCAL enable_mergejoin = {0}"
 
 
-class Reader:
+class SnapshotReader:
     """Queries of one transaction."""
 
     def __init__(self, connection: Any) -> None:
@@ -51,15 +51,15 @@ class Reader:
 
     async def rows(self, statement: Statement) -> list[Any]:
         """All rows. The statement has a LIMIT, or its size is that of one task."""
-        text, values = compiled(statement)
+        text, values = compile_statement(statement)
         return await self._connection.fetch(text, *values)
 
     async def row(self, statement: Statement) -> Any:
         """The first row, or null."""
-        text, values = compiled(statement)
+        text, values = compile_statement(statement)
         return await self._connection.fetchrow(text, *values)
 
-    async def row_in_time(self, statement: Statement, timeout_ms: int) -> Any:
+    async def row_within(self, statement: Statement, timeout_ms: int) -> Any:
         """The first row; null when there is none, or when it takes longer than that. The transaction goes on."""
         await self._connection.execute(f"SAVEPOINT in_time; SET LOCAL statement_timeout = {timeout_ms:d}")
         try:
@@ -70,25 +70,25 @@ class Reader:
         return row
 
     @asynccontextmanager
-    async def by_key(self) -> AsyncGenerator[None]:
+    async def index_lookups_only(self) -> AsyncGenerator[None]:
         """Let statements look rows up by their keys, one by one.
 
         Of a few thousand keys in a partitioned table the planner believes that each is looked up in every partition, and reads all of
         the table instead.
         """
-        await self._connection.execute(_BY_KEY.format("off"))
+        await self._connection.execute(_INDEX_LOOKUPS_ONLY.format("off"))
         yield
-        await self._connection.execute(_BY_KEY.format("on"))
+        await self._connection.execute(_INDEX_LOOKUPS_ONLY.format("on"))
 
     async def stream(self, statement: Statement, rows_at_once: int) -> AsyncIterator[list[Any]]:
         """All rows, some at a time, so that other requests get their turn in between."""
-        text, values = compiled(statement)
+        text, values = compile_statement(statement)
         cursor = await self._connection.cursor(text, *values)
         while rows := await cursor.fetch(rows_at_once):
             yield rows
 
 
-def compiled(statement: Statement) -> tuple[str, Sequence[Any]]:
+def compile_statement(statement: Statement) -> tuple[str, Sequence[Any]]:
     """A statement as text with ``$1`` ... and its values in order."""
     result = statement.compile(dialect=_DIALECT)
     return str(result), [result.params[name] for name in result.positiontup or ()]
@@ -119,7 +119,7 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def read(self, project_id: str) -> AsyncGenerator[Reader]:
+    async def read(self, project_id: str) -> AsyncGenerator[SnapshotReader]:
         """One snapshot of one project's rows. Row-level security shows no others, whatever a WHERE says.
 
         Raises:
@@ -128,20 +128,20 @@ class Database:
         """
         if not is_uuid(project_id):
             raise ValueError("a project id is a UUID")
-        connection = await self._begun(_BEGIN.format(project=project_id))
+        connection = await self._begin(_BEGIN.format(project=project_id))
         try:
             with QUERY_SECONDS.time():
-                yield Reader(connection)
+                yield SnapshotReader(connection)
                 await connection.execute("COMMIT")
         except (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError, TimeoutError) as error:
             QUERIES_FAILED.labels("timeout").inc()
             raise QueryTimeoutError("Narrow the time range or the query.") from error
-        except (*_CUT, *_NOT_READY) as error:
+        except (*_CONNECTION_LOST, *_NOT_READY) as error:
             raise _unavailable() from error
         finally:
-            await self._give_back(connection)
+            await self._release(connection)
 
-    async def _begun(self, begin: str) -> Any:
+    async def _begin(self, begin: str) -> Any:
         """A connection with an open transaction. One that was cut while it lay in the pool is replaced: nothing was asked of it yet."""
         for attempt in range(BEGIN_ATTEMPTS):
             try:
@@ -150,24 +150,24 @@ class Database:
                 raise _unavailable() from error
             try:
                 await connection.execute(begin)
-            except (*_CUT, *_NOT_READY, TimeoutError) as error:
-                if isinstance(error, _CUT):
+            except (*_CONNECTION_LOST, *_NOT_READY, TimeoutError) as error:
+                if isinstance(error, _CONNECTION_LOST):
                     _terminate(connection)
-                await self._give_back(connection)
-                if attempt == BEGIN_ATTEMPTS - 1 or not isinstance(error, _CUT):
+                await self._release(connection)
+                if attempt == BEGIN_ATTEMPTS - 1 or not isinstance(error, _CONNECTION_LOST):
                     raise _unavailable() from error
             except BaseException:
-                await self._give_back(connection)
+                await self._release(connection)
                 raise
             else:
                 return connection
         raise AssertionError("the last attempt returns or raises")
 
-    async def _give_back(self, connection: Any) -> None:
+    async def _release(self, connection: Any) -> None:
         try:
             if not connection.is_closed() and connection.is_in_transaction():  # something was raised on the way
                 await connection.execute("ROLLBACK")
-        except (*_CUT, asyncpg.PostgresError):
+        except (*_CONNECTION_LOST, asyncpg.PostgresError):
             _terminate(connection)
         await self._pool.release(connection)
 

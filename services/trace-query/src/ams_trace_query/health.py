@@ -12,8 +12,8 @@ from msgspec import Struct
 OK = "ok"
 DOWN = "down"
 DEGRADED = "degraded"
-ASK_SECONDS = 1.5
-KEEP_SECONDS = 2  # whoever asks in a loop asks us, not all services
+REQUEST_SECONDS_MAX = 1.5
+CACHE_SECONDS = 2  # whoever asks in a loop asks us, not all services
 
 
 class Health(Struct, frozen=True):
@@ -45,22 +45,22 @@ class HealthProbe:
         self._http = http
         self._urls = urls
         self._monotonic = monotonic
-        self._known: tuple[float, Health] | None = None
-        self._asking = asyncio.Lock()
+        self._cached: tuple[float, Health] | None = None
+        self._lock = asyncio.Lock()
 
     async def health(self) -> Health:
         """What is known, asked anew when it is older than two seconds."""
-        async with self._asking:
-            if self._known is None or self._monotonic() - self._known[0] >= KEEP_SECONDS:
-                answers = await asyncio.gather(*(self._ask(url) for url in self._urls.values()))
+        async with self._lock:
+            if self._cached is None or self._monotonic() - self._cached[0] >= CACHE_SECONDS:
+                answers = await asyncio.gather(*(self._check(url) for url in self._urls.values()))
                 services = dict(zip(self._urls, answers, strict=True))
                 status = OK if all(answer == OK for answer in answers) else DEGRADED
-                self._known = (self._monotonic(), Health(status, services))
-            return self._known[1]
+                self._cached = (self._monotonic(), Health(status, services))
+            return self._cached[1]
 
-    async def _ask(self, url: str) -> str:
+    async def _check(self, url: str) -> str:
         try:
-            response = await self._http.get(f"{url}/readyz", timeout=ASK_SECONDS)
+            response = await self._http.get(f"{url}/readyz", timeout=REQUEST_SECONDS_MAX)
         except httpx.HTTPError:
             return DOWN
         return OK if response.is_success else DOWN

@@ -95,12 +95,12 @@ def documented(*parameters: Parameter) -> type[Operation]:
     return Documented
 
 
-class Query(Struct, frozen=True):
+class QueryParameters(Struct, frozen=True):
     """The query parameters of one request: known ones, each at most once."""
 
     values: dict[str, str]
 
-    def text(self, name: str) -> str | None:
+    def text_of(self, name: str) -> str | None:
         """A text, null when absent or empty."""
         return self.values.get(name) or None
 
@@ -117,7 +117,7 @@ class Query(Struct, frozen=True):
             raise BadRequestError(f"limit is a whole number from 1 to {LIMIT_MAX}.", code="bad_limit")
         return int(text)
 
-    def words(self, name: str) -> list[str]:
+    def list_of(self, name: str) -> list[str]:
         """A list with commas between.
 
         Raises:
@@ -160,7 +160,7 @@ class Query(Struct, frozen=True):
         return (moment - _EPOCH) // _MICROSECOND + int((fraction or ".0")[1:7].ljust(6, "0"))
 
 
-def read_query(request: Request[Any, Any, Any], parameters: Sequence[Parameter]) -> Query:
+def read_parameters(request: Request[Any, Any, Any], parameters: Sequence[Parameter]) -> QueryParameters:
     """The query parameters of a request.
 
     Raises:
@@ -191,7 +191,7 @@ def read_query(request: Request[Any, Any, Any], parameters: Sequence[Parameter])
             code = "query_too_long" if name == "q" else "too_long"
             raise BadRequestError(f"{name} has at most {TEXT_CHARS_MAX} bytes.", code=code)
         values[name] = value
-    return Query(values)
+    return QueryParameters(values)
 
 
 def hex_id(text: str, digits: int, what: str) -> str:

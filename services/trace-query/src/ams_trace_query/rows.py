@@ -14,7 +14,7 @@ from ams_contracts.views import Stamps, Step, Task, usd
 
 PROJECTION = "steps"
 
-_words = msgspec.json.Decoder(dict[str, str])
+_tags = msgspec.json.Decoder(dict[str, str])
 _usage = msgspec.json.Decoder(Usage)
 
 
@@ -90,7 +90,7 @@ def task_view(row: Any) -> Task:
         conversation_id=row["conversation_id"],
         user_id=row["user_id"],
         environment=row["environment"],
-        tags=_words.decode(row["tags"]),
+        tags=_tags.decode(row["tags"]),
         parent_task_id=row["parent_task_id"],
         preview=row["preview"],
         error=_failure(row),

@@ -20,9 +20,9 @@ from ams_contracts.claims import Access
 from ams_contracts.tables import steps, tasks
 from ams_kit.http.problems import TooLargeError
 from ams_trace_query.context import context_of
-from ams_trace_query.database import Reader, Statement
+from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import documented, hex_id, read_query
+from ams_trace_query.parameters import documented, hex_id, read_parameters
 from ams_trace_query.rows import position_text
 from ams_trace_query.tasks import find_task
 
@@ -96,27 +96,27 @@ class Skeleton(Struct, kw_only=True):
 async def get_skeleton(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> Skeleton:
     """All steps of a task as columns."""
     context = context_of(request)
-    read_query(request, ())
+    read_parameters(request, ())
     task_id = hex_id(task, 32, "task")
     async with context.database.read(access.project_id) as reader:
         found = await _find(reader, access.project_id, task_id)
         if found["steps"] <= LARGE_STEPS:
             return await _read(reader, access.project_id, task_id, found)
     # waits for its turn without a connection, and then begins anew, in a snapshot of its own
-    async with context.gate.enter(), context.database.read(access.project_id) as reader:
+    async with context.heavy_queries.slot(), context.database.read(access.project_id) as reader:
         return await _read(reader, access.project_id, task_id, await _find(reader, access.project_id, task_id))
 
 
-async def _find(reader: Reader, project_id: str, task_id: str) -> Any:
+async def _find(reader: SnapshotReader, project_id: str, task_id: str) -> Any:
     found = await find_task(reader, project_id, task_id, [tasks.c.steps, tasks.c.sort_at_us, _first_start])
     if found["steps"] > STEPS_MAX:
         raise TooLargeError(f"The task has {found['steps']} steps, a skeleton at most {STEPS_MAX}; read its steps in windows.")
     return found
 
 
-async def _read(reader: Reader, project_id: str, task_id: str, found: Any) -> Skeleton:
+async def _read(reader: SnapshotReader, project_id: str, task_id: str, found: Any) -> Skeleton:
     base_us = found["sort_at_us"] if found["first_start"] is None else found["first_start"]
-    gathered = await reader.row(_gathered(project_id, task_id, found["day"], base_us))
+    gathered = await reader.row(_columns_statement(project_id, task_id, found["day"], base_us))
     position = position_text(found["partition"], found["next_offset"])
     if found["steps"] <= LARGE_STEPS:
         return _skeleton(gathered, task_id, position, base_us)
@@ -131,7 +131,7 @@ _first_start = (
 )
 
 # numbers go out as Postgres writes them; words become indexes into a list of them
-_NUMBERS = (
+_NUMBER_COLUMNS = (
     "start",
     "duration",
     "input_tokens",
@@ -144,11 +144,11 @@ _NUMBERS = (
     "first_offset",
     "end_offset",
 )
-_KNOWN_WORDS = ("type", "status")
-_ANY_WORDS = ("name", "agent", "model")
+_ENUM_COLUMNS = ("type", "status")
+_TEXT_COLUMNS = ("name", "agent", "model")
 
 
-def _gathered(project_id: str, task_id: str, day: date, base_us: int) -> Statement:
+def _columns_statement(project_id: str, task_id: str, day: date, base_us: int) -> Statement:
     """One row: ids, parents and known words with commas between them, other words as arrays, numbers as the inside of a JSON array."""
     table = steps.c
     base = literal(base_us, BigInteger)
@@ -181,9 +181,9 @@ def _gathered(project_id: str, task_id: str, day: date, base_us: int) -> Stateme
     comma = literal(",", Text)
     null = literal("null", Text)
     return select(
-        *(sql.string_agg(in_order[name], comma).label(name) for name in ("step_id", "parent", *_KNOWN_WORDS)),
-        *(sql.array_agg(in_order[name]).label(name) for name in _ANY_WORDS),
-        *(sql.string_agg(sql.coalesce(in_order[name].cast(Text), null), comma).label(name) for name in _NUMBERS),
+        *(sql.string_agg(in_order[name], comma).label(name) for name in ("step_id", "parent", *_ENUM_COLUMNS)),
+        *(sql.array_agg(in_order[name]).label(name) for name in _TEXT_COLUMNS),
+        *(sql.string_agg(sql.coalesce(in_order[name].cast(Text), null), comma).label(name) for name in _NUMBER_COLUMNS),
     )
 
 
@@ -195,14 +195,14 @@ def _skeleton(gathered: Any, task_id: str, position: str | None, base_us: int) -
         )  # fmt: skip
     ids = gathered["step_id"].split(",")
     parent_ids = gathered["parent"].split(",")
-    parents = _rows_of(parent_ids, ids)
-    words = {name: gathered[name].split(",") for name in _KNOWN_WORDS} | {name: gathered[name] for name in _ANY_WORDS}
+    parents = _parent_rows(parent_ids, ids)
+    words = {name: gathered[name].split(",") for name in _ENUM_COLUMNS} | {name: gathered[name] for name in _TEXT_COLUMNS}
     lists = {name: [word for word in dict.fromkeys(column) if word is not None] for name, column in words.items()}
     columns = Columns(
-        step_id=_written('"{}"'.format(gathered["step_id"].replace(",", '","'))),
+        step_id=_raw_array('"{}"'.format(gathered["step_id"].replace(",", '","'))),
         parent=parents,
-        **{name: _indexes(column, lists[name]) for name, column in words.items()},
-        **{name: _written(gathered[name]) for name in _NUMBERS},
+        **{name: _dictionary_indexes(column, lists[name]) for name, column in words.items()},
+        **{name: _raw_array(gathered[name]) for name in _NUMBER_COLUMNS},
     )
     return Skeleton(
         task_id=task_id,
@@ -218,34 +218,34 @@ def _skeleton(gathered: Any, task_id: str, position: str | None, base_us: int) -
     )
 
 
-def _written(inside: str) -> Any:
+def _raw_array(inside: str) -> Any:
     """A JSON array as it is, in the place of a list: nothing is made of its values."""
     return Raw(f"[{inside}]".encode())
 
 
-def _indexes(column: list[str | None], words: list[str]) -> list[int]:
+def _dictionary_indexes(column: list[str | None], words: list[str]) -> list[int]:
     places: dict[str | None, int] = {word: place for place, word in enumerate(words)} | {None: -1}
     return [places[word] for word in column]
 
 
-def _rows_of(parent_ids: list[str], ids: list[str]) -> list[int]:
+def _parent_rows(parent_ids: list[str], ids: list[str]) -> list[int]:
     rows = {step_id: row for row, step_id in enumerate(ids)} | {"": ROOT}
     parents = [rows.get(parent_id, PARENT_UNKNOWN) for parent_id in parent_ids]
-    for row in rows_that_close_a_circle(parents):
+    for row in rows_closing_a_cycle(parents):
         parents[row] = PARENT_UNKNOWN
     return parents
 
 
-def rows_that_close_a_circle(parents: list[int]) -> list[int]:
+def rows_closing_a_cycle(parents: list[int]) -> list[int]:
     """One row of every circle of parents, so that whoever builds the tree comes to an end.
 
-    A circle holds at least one row whose parent does not stand before it, so only from such rows does anything need to be walked.
+    A circle holds at least one row whose parent does not stand before it, so only from such rows does anything need to be scan.
 
     Args:
         parents: Row of each row's parent; negative: none.
     """
     closing: list[int] = []
-    seen: dict[int, int] = {}  # row: the start from which it was walked
+    seen: dict[int, int] = {}  # row: the start from which it was reached
     for start in [row for row, parent in enumerate(parents) if parent >= row]:
         row = start
         while row >= 0 and row not in seen:

@@ -21,16 +21,16 @@ from ams_contracts.fold import PHASE_ENDED
 from ams_contracts.tables import step_payloads, steps
 from ams_contracts.views import Step
 from ams_kit.http.problems import BadRequestError
+from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
-from ams_trace_query.database import Reader, Statement
-from ams_trace_query.gate import pass_if
+from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, documented, hex_id, not_found, read_query
+from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, documented, hex_id, not_found, read_parameters
 from ams_trace_query.rows import STEP_COLUMNS, position_text, step_view
 from ams_trace_query.search.compile import Condition, required, step_condition
 from ams_trace_query.search.parse import parse
-from ams_trace_query.search.text import common_words, is_one_of, look_up, rarest, read_reach
-from ams_trace_query.search.walk import Budget, Walked, indexed_of_steps, narrowing, walk
+from ams_trace_query.search.text import candidate_steps, common_words, is_among, look_up_words, read_text_index_lag
+from ams_trace_query.search.windowed_scan import Budget, ScanResult, indexed_clauses, is_indexed_for_steps, windowed_scan
 from ams_trace_query.tasks import find_task
 
 _WINDOW = (STEP_IDS, LIMIT, CURSOR)
@@ -63,7 +63,7 @@ class StepPage(Struct, frozen=True, kw_only=True):
     When ``q`` has words, ``text_lag_records`` says how many records of the log are not searchable by words yet, and ``text_until_us`` up to
     when they all are; null when nothing is missing.
 
-    ``searched_until_us`` is not null when a search took too long: these are the matches among what began at or after that moment, be they few
+    ``scanned_back_to_us`` is not null when a search took too long: these are the matches among what began at or after that moment, be they few
     or none, and ``next_cursor`` goes on from there.
     """
 
@@ -71,7 +71,7 @@ class StepPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
     text_lag_records: int | None
     text_until_us: int | None
-    searched_until_us: int | None
+    scanned_back_to_us: int | None
 
 
 class Payload(Struct, frozen=True, kw_only=True):
@@ -100,10 +100,10 @@ class StepAnswer(Struct, frozen=True, kw_only=True):
 async def list_task_steps(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> StepWindow:
     """Steps of one task in chronological order, or those that are named."""
     context = context_of(request)
-    query = read_query(request, _WINDOW)
+    query = read_parameters(request, _WINDOW)
     task_id = hex_id(task, 32, "task")
     limit = query.limit()
-    ids = [hex_id(item, 16, "step") for item in query.words("step_id")]
+    ids = [hex_id(item, 16, "step") for item in query.list_of("step_id")]
     if ids and "cursor" in query.values:
         raise BadRequestError("step_id and cursor do not go together.", code="bad_cursor")
     bound = (access.project_id, "tasks/steps", task_id, _WINDOW_SORT)
@@ -130,7 +130,7 @@ async def get_step(
     request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str], step: FromPath[str]
 ) -> StepAnswer:
     """One step with its payloads; an absent one says why."""
-    read_query(request, ())
+    read_parameters(request, ())
     task_id, step_id = hex_id(task, 32, "task"), hex_id(step, 16, "step")
     async with context_of(request).database.read(access.project_id) as reader:
         found = await find_task(reader, access.project_id, task_id, [])
@@ -147,47 +147,47 @@ async def get_step(
 async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> StepPage:
     """Steps across the tasks of a project, newest first."""
     context = context_of(request)
-    query = read_query(request, _SEARCH)
+    query = read_parameters(request, _SEARCH)
     limit = query.limit()
     start, end = query.time_range(context.now())
-    tree = parse(query.text("q") or "")
-    bound = (access.project_id, "steps", {"q": query.text("q"), "from": start, "to": end}, _SEARCH_SORT)
+    tree = parse(query.text_of("q") or "")
+    bound = (access.project_id, "steps", {"q": query.text_of("q"), "from": start, "to": end}, _SEARCH_SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
     within = _started(start, end)
 
-    async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
-        found = await look_up(reader, tree, [] if after is None else after[4])
+    async with slot_if(context.heavy_queries, tree is not None), context.database.read(access.project_id) as reader:
+        found = await look_up_words(reader, tree, [] if after is None else after[4])
         common = common_words(found)
         budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_STEPS_BY_WORDS if common else WINDOW_STEPS)
         mine = [steps.c.project_id == access.project_id]
         condition = step_condition(tree, found)
         search = Search([*mine, *([] if condition is None else [condition])], within, after, limit + 1)
-        few = rarest(tree, found)
-        recent_us = await _recent(reader, mine, within, after) if few is not None else None
+        few = candidate_steps(tree, found)
+        recent_us = await _recent_from_us(reader, mine, within, after) if few is not None else None
         if condition is None:
-            walked = Walked(await _listed(reader, search), None)
+            scan = ScanResult(await _indexed_page(reader, search), None)
         elif few is None or recent_us is None:
-            index = [*mine, *(required(step_condition(clause)) for clause in narrowing(tree, indexed_of_steps))]
-            walked = await _walked(reader, search, index, budget)
+            index = [*mine, *(required(step_condition(clause)) for clause in indexed_clauses(tree, is_indexed_for_steps))]
+            scan = await _scan(reader, search, index, budget)
         else:
-            async with reader.by_key():
-                of_word = await _listed(reader, search.among(is_one_of(few))) if few else []
-            recent = await _listed(reader, search.since(recent_us))
-            walked = Walked(_merged(of_word, recent, limit + 1), None)
-        reach = await read_reach(reader) if found else None
+            async with reader.index_lookups_only():
+                of_word = await _indexed_page(reader, search.where(is_among(few))) if few else []
+            recent = await _indexed_page(reader, search.since(recent_us))
+            scan = ScanResult(_merge(of_word, recent, limit + 1), None)
+        text_lag = await read_text_index_lag(reader) if found else None
 
-    shown = walked.rows[:limit]
+    shown = scan.rows[:limit]
     key: tuple[int | None, str, str] | None = None
-    if len(walked.rows) > limit:
+    if len(scan.rows) > limit:
         key = _search_key(shown[-1])
-    elif walked.until_us is not None:
-        key = (walked.until_us - 1, "", "")
+    elif scan.scanned_back_to_us is not None:
+        key = (scan.scanned_back_to_us - 1, "", "")
     return StepPage(
         items=[step_view(row) for row in shown],
         next_cursor=None if key is None else context.cursors.seal(bound, (*key, recent_us, common)),
-        text_lag_records=None if reach is None else reach.lag_records,
-        text_until_us=None if reach is None else reach.until_us,
-        searched_until_us=walked.until_us,
+        text_lag_records=None if text_lag is None else text_lag.records,
+        text_until_us=None if text_lag is None else text_lag.searchable_until_us,
+        scanned_back_to_us=scan.scanned_back_to_us,
     )
 
 
@@ -237,7 +237,7 @@ def _search_key(row: Any) -> tuple[int | None, str, str]:
     return row["started_at_us"], row["step_id"], row["task_id"]
 
 
-async def _window(reader: Reader, mine: tuple[Condition, ...], after: list[Any] | None, limit: int) -> list[Any]:
+async def _window(reader: SnapshotReader, mine: tuple[Condition, ...], after: list[Any] | None, limit: int) -> list[Any]:
     """Steps of a task with a start, in order; when those are through, the ones without."""
     rows: list[Any] = []
     known = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_not(None))
@@ -264,7 +264,7 @@ def _started(start: int | None, end: int | None) -> list[Condition]:
     return conditions
 
 
-async def _recent(reader: Reader, mine: list[Condition], within: list[Condition], after: list[Any] | None) -> int | None:
+async def _recent_from_us(reader: SnapshotReader, mine: list[Condition], within: list[Condition], after: list[Any] | None) -> int | None:
     """From when on names and previews are read letter by letter: the newest 10,000 steps; null when there are not more than that.
 
     Words that few steps have would else be looked for in all of them. The pages of one answer agree on it.
@@ -282,7 +282,7 @@ async def _recent(reader: Reader, mine: list[Condition], within: list[Condition]
     return None if row is None else row["started_at_us"]
 
 
-def _merged(one: list[Any], two: list[Any], limit: int) -> list[Any]:
+def _merge(one: list[Any], two: list[Any], limit: int) -> list[Any]:
     """Two answers in the order of the search as one. Rows without a start come last."""
     rows = {_search_key(row): row for row in (*one, *two)}
     keys = sorted(rows, key=lambda key: (key[0] is None, -(key[0] or 0), key[1], key[2]))
@@ -304,7 +304,7 @@ class Search(Struct, frozen=True):
     after: list[Any] | None
     limit: int
 
-    def among(self, condition: Condition) -> "Search":
+    def where(self, condition: Condition) -> "Search":
         """Only those that fulfil this, too."""
         return replace(self, mine=[*self.mine, condition])
 
@@ -328,11 +328,11 @@ class Search(Struct, frozen=True):
         return chosen.order_by(steps.c.started_at_us.desc(), steps.c.step_id, steps.c.task_id).limit(limit)
 
     @property
-    def through_known(self) -> bool:
+    def is_past_known(self) -> bool:
         """Whether the cursor stands beyond those with a start."""
         return self.after is not None and self.after[0] is None
 
-    async def unknown(self, reader: Reader, limit: int) -> list[Any]:
+    async def unknown(self, reader: SnapshotReader, limit: int) -> list[Any]:
         """Steps without a start; they come last, and in no range."""
         if self.within or limit <= 0:
             return []
@@ -342,17 +342,17 @@ class Search(Struct, frozen=True):
         return await reader.rows(chosen.order_by(steps.c.step_id, steps.c.task_id).limit(limit))
 
 
-async def _listed(reader: Reader, search: Search) -> list[Any]:
+async def _indexed_page(reader: SnapshotReader, search: Search) -> list[Any]:
     """The page, where the question is one that an index answers."""
-    rows = [] if search.through_known else await reader.rows(search.known([], search.limit))
+    rows = [] if search.is_past_known else await reader.rows(search.known([], search.limit))
     return rows + await search.unknown(reader, search.limit - len(rows))
 
 
-async def _walked(reader: Reader, search: Search, index: list[Condition], budget: Budget) -> Walked:
+async def _scan(reader: SnapshotReader, search: Search, index: list[Condition], budget: Budget) -> ScanResult:
     """The page, or what was found of it in time."""
-    walked = Walked([], None)
-    if not search.through_known:
-        walked = await walk(reader, steps.c.started_at_us, [*index, *search.range], search.known, limit=search.limit, budget=budget)
-    if walked.until_us is not None:
-        return walked
-    return Walked(walked.rows + await search.unknown(reader, search.limit - len(walked.rows)), None)
+    scan = ScanResult([], None)
+    if not search.is_past_known:
+        scan = await windowed_scan(reader, steps.c.started_at_us, [*index, *search.range], search.known, limit=search.limit, budget=budget)
+    if scan.scanned_back_to_us is not None:
+        return scan
+    return ScanResult(scan.rows + await search.unknown(reader, search.limit - len(scan.rows)), None)

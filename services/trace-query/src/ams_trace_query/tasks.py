@@ -17,16 +17,16 @@ from ams_contracts.claims import Access
 from ams_contracts.tables import positions, tasks
 from ams_contracts.topics import STEPS
 from ams_contracts.views import Task
+from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
-from ams_trace_query.database import Reader, Statement
-from ams_trace_query.gate import pass_if
+from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, documented, hex_id, not_found, read_query
+from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, documented, hex_id, not_found, read_parameters
 from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text, task_view
 from ams_trace_query.search.compile import Condition, required, task_condition
 from ams_trace_query.search.parse import parse
-from ams_trace_query.search.text import common_words, look_up, read_reach
-from ams_trace_query.search.walk import Budget, Walked, indexed_of_tasks, narrowing, walk
+from ams_trace_query.search.text import common_words, look_up_words, read_text_index_lag
+from ams_trace_query.search.windowed_scan import Budget, ScanResult, indexed_clauses, is_indexed_for_tasks, windowed_scan
 
 _LIST = (STATUS, AGENT, Q, FROM, TO, LIMIT, CURSOR)
 _SORT = "sort_at_us desc, task_id"
@@ -40,7 +40,7 @@ class TaskPage(Struct, frozen=True, kw_only=True):
     When ``q`` has words, ``text_lag_records`` says how many records of the log are not searchable by words yet, and ``text_until_us`` up to
     when they all are; null when nothing is missing.
 
-    ``searched_until_us`` is not null when a search with ``q`` took too long: these are the matches among what began at or after that moment,
+    ``scanned_back_to_us`` is not null when a search with ``q`` took too long: these are the matches among what began at or after that moment,
     be they few or none, and ``next_cursor`` goes on from there.
     """
 
@@ -49,7 +49,7 @@ class TaskPage(Struct, frozen=True, kw_only=True):
     positions: dict[str, str]
     text_lag_records: int | None
     text_until_us: int | None
-    searched_until_us: int | None
+    scanned_back_to_us: int | None
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
@@ -63,58 +63,58 @@ class TaskAnswer(Struct, frozen=True, kw_only=True):
 async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> TaskPage:
     """Tasks of a project, newest first."""
     context = context_of(request)
-    query = read_query(request, _LIST)
+    query = read_parameters(request, _LIST)
     limit = query.limit()
     start, end = query.time_range(context.now())
-    tree = parse(query.text("q") or "")
-    filters = {"status": query.words("status"), "agent": query.text("agent"), "q": query.text("q"), "from": start, "to": end}
+    tree = parse(query.text_of("q") or "")
+    filters = {"status": query.list_of("status"), "agent": query.text_of("agent"), "q": query.text_of("q"), "from": start, "to": end}
     bound = (access.project_id, "tasks", filters, _SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
-    conditions = _conditions(query.words("status"), query.text("agent"), start, end)
+    conditions = _conditions(query.list_of("status"), query.text_of("agent"), start, end)
 
-    async with pass_if(context.gate, tree is not None), context.database.read(access.project_id) as reader:
-        found = await look_up(reader, tree, [] if after is None else after[2])
+    async with slot_if(context.heavy_queries, tree is not None), context.database.read(access.project_id) as reader:
+        found = await look_up_words(reader, tree, [] if after is None else after[2])
         common = common_words(found)
         budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_TASKS_BY_WORDS if common else WINDOW_TASKS)
         scope = [tasks.c.project_id == access.project_id, *conditions, *_before(after)]
         if (condition := task_condition(tree, found)) is None:
-            walked = Walked(await reader.rows(_page([*scope, *_after(after)], limit + 1)), None)
+            scan = ScanResult(await reader.rows(_page([*scope, *_after(after)], limit + 1)), None)
         else:
             mine = [*scope, condition, *_after(after)]
-            scope += [required(task_condition(clause)) for clause in narrowing(tree, indexed_of_tasks)]
-            walked = await walk(
+            scope += [required(task_condition(clause)) for clause in indexed_clauses(tree, is_indexed_for_tasks)]
+            scan = await windowed_scan(
                 reader, tasks.c.sort_at_us, scope, lambda more, rows: _page([*mine, *more], rows), limit=limit + 1, budget=budget
             )
         stored = await reader.rows(_POSITIONS)
-        reach = await read_reach(reader) if found else None
+        text_lag = await read_text_index_lag(reader) if found else None
 
-    shown = walked.rows[:limit]
+    shown = scan.rows[:limit]
     key: tuple[int, str] | None = None
-    if len(walked.rows) > limit:
+    if len(scan.rows) > limit:
         key = (shown[-1]["sort_at_us"], shown[-1]["task_id"])
-    elif walked.until_us is not None:
-        key = (walked.until_us - 1, "")
+    elif scan.scanned_back_to_us is not None:
+        key = (scan.scanned_back_to_us - 1, "")
     return TaskPage(
         items=[task_view(row) for row in shown],
         next_cursor=None if key is None else context.cursors.seal(bound, (*key, common)),
         positions={str(row["partition"]): position_text(row["partition"], row["next_offset"]) or "" for row in stored},
-        text_lag_records=None if reach is None else reach.lag_records,
-        text_until_us=None if reach is None else reach.until_us,
-        searched_until_us=walked.until_us,
+        text_lag_records=None if text_lag is None else text_lag.records,
+        text_until_us=None if text_lag is None else text_lag.searchable_until_us,
+        scanned_back_to_us=scan.scanned_back_to_us,
     )
 
 
 @get("/tasks/{task:str}", operation_class=documented(), operation_id="getTask", responses=PROBLEMS)
 async def get_task(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> TaskAnswer:
     """One task with its totals, and the position at which they were true."""
-    read_query(request, ())
+    read_parameters(request, ())
     task_id = hex_id(task, 32, "task")
     async with context_of(request).database.read(access.project_id) as reader:
         row = await find_task(reader, access.project_id, task_id, TASK_COLUMNS)
     return TaskAnswer(task=task_view(row), position=position_text(row["partition"], row["next_offset"]))
 
 
-async def find_task(reader: Reader, project_id: str, task_id: str, columns: list[Any]) -> Any:
+async def find_task(reader: SnapshotReader, project_id: str, task_id: str, columns: list[Any]) -> Any:
     """A task's row: these columns, its day, its partition and the ``next_offset`` of that.
 
     Raises:

@@ -102,7 +102,7 @@ describe('a search that runs out of time', () => {
   const found = (items: Task[], untilUs: number | null) => ({
     items,
     next_cursor: untilUs === null ? null : `from ${untilUs}`,
-    searched_until_us: untilUs,
+    scanned_back_to_us: untilUs,
   });
 
   test('goes on by itself until it is through', async () => {

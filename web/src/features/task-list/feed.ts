@@ -83,7 +83,7 @@ export class TaskFeed {
       if (this.stopped || round !== this.round) return;
       const known = new Set(page.items.map((task) => task.task_id));
       const last = page.items.at(-1);
-      const untilUs = page.searched_until_us ?? null;
+      const untilUs = page.scanned_back_to_us ?? null;
       const endUs = page.next_cursor === null ? null : (untilUs ?? (last ? sortKey(last) : null));
       // rows of older pages stay; rows of this stretch that the answer lacks are gone
       const older =
@@ -121,7 +121,7 @@ export class TaskFeed {
   private moveCursor(page: Page<Task> & TextReach): void {
     this.cursor = page.next_cursor;
     this.complete = page.next_cursor === null;
-    this.searchedUntilUs = page.next_cursor === null ? null : (page.searched_until_us ?? null);
+    this.searchedUntilUs = page.next_cursor === null ? null : (page.scanned_back_to_us ?? null);
     this.searched = true;
   }
 

@@ -13,7 +13,7 @@ from typing import Any
 from ams_contracts.codec import MalformedError, Reject
 from ams_contracts.documents import Slot, StepDocument
 from ams_contracts.events import Batch, PayloadStored, StepEnded, StepRecorded
-from ams_contracts.words import unescaped, words_of
+from ams_contracts.search_words import search_words, strip_json_escapes
 from ams_kit.bus import LogRecord, Slice
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.failpoints import failpoint
@@ -80,7 +80,7 @@ class TextReader(ReaderBase):
         key = (work.key, event.step_id, slot)
         known = self.newest.get(key)
         if known is None or (event.at_us, event.seq, event.event_id) > known[:3]:
-            self.newest[key] = (event.at_us, event.seq, event.event_id, words_of(said))
+            self.newest[key] = (event.at_us, event.seq, event.event_id, search_words(said))
         elif event.event_id == known[2]:
             work.duplicates += 1
         return None
@@ -99,7 +99,7 @@ def _said(payload: PayloadStored) -> str:
     beginning = payload.text[:TEXT_BYTES_MAX]
     if not beginning.isascii():
         beginning = beginning.encode()[:TEXT_BYTES_MAX].decode(errors="ignore")
-    return unescaped(beginning) if "json" in payload.mime or beginning.startswith(("{", "[")) else beginning
+    return strip_json_escapes(beginning) if "json" in payload.mime or beginning.startswith(("{", "[")) else beginning
 
 
 def _told(step: StepDocument) -> str:

@@ -15,7 +15,7 @@ class TextRow(Struct, frozen=True):
     Attributes:
         task: Whose.
         slot: input, output or name.
-        words: As ``ams_contracts.words.words_of`` gives them.
+        words: As ``ams_contracts.search_words.search_words`` gives them.
     """
 
     task: TaskKey

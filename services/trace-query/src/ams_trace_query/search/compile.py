@@ -17,7 +17,7 @@ from sqlalchemy.types import BigInteger, Text
 from ams_contracts.documents import CostSource, Status, StepType
 from ams_contracts.ids import INT64_MAX
 from ams_contracts.tables import steps, tasks
-from ams_trace_query.search.text import NOTHING_ASKED, Found, step_has, task_has
+from ams_trace_query.search.text import NO_LOOKUPS, Found, step_contains, task_contains
 from ams_trace_query.search.tree import And, Clause, Node, Not, Or, QueryError, Value, Words
 
 Condition = ColumnElement[bool]
@@ -32,21 +32,21 @@ _COUNT = re.compile(r"([0-9]{1,18})([kKmM]?)")
 _LIKE_SPECIAL = re.compile(r"([\\%_])")
 
 
-class Searched(Struct, frozen=True):
+class SearchTarget(Struct, frozen=True):
     """What a query is about.
 
     Attributes:
         fields: Its fields.
         texts: The columns in which free words are looked for, whatever they are part of.
-        elsewhere: Fields that exist, but not here: name to a sentence.
+        other_fields: Fields that exist, but not here: name to a sentence.
     """
 
     fields: Mapping[str, Field]
     texts: Sequence[ColumnElement[Any]]
-    elsewhere: Mapping[str, str]
+    other_fields: Mapping[str, str]
 
 
-def compile_query(node: Node | None, searched: Searched, in_text: Callable[[Value], Condition | None]) -> Condition | None:
+def compile_query(node: Node | None, searched: SearchTarget, in_text: Callable[[Value], Condition | None]) -> Condition | None:
     """The condition that a tree means.
 
     Args:
@@ -73,7 +73,7 @@ def compile_query(node: Node | None, searched: Searched, in_text: Callable[[Valu
             said = in_text(value)
             return written if said is None else or_(written, said)
         case Clause():
-            return _field(node, searched.fields, searched.elsewhere)(node)
+            return _field(node, searched.fields, searched.other_fields)(node)
 
 
 def required(condition: Condition | None) -> Condition:
@@ -83,11 +83,11 @@ def required(condition: Condition | None) -> Condition:
     return condition
 
 
-def _field(clause: Clause, fields: Mapping[str, Field], elsewhere: Mapping[str, str]) -> Field:
+def _field(clause: Clause, fields: Mapping[str, Field], other_fields: Mapping[str, str]) -> Field:
     field = fields.get(clause.field)
     if field is None:
-        if clause.field in elsewhere:
-            raise QueryError(elsewhere[clause.field], column=clause.column, code="unknown_field")
+        if clause.field in other_fields:
+            raise QueryError(other_fields[clause.field], column=clause.column, code="unknown_field")
         close = difflib.get_close_matches(clause.field, fields, n=1)
         suggestion = f"{close[0]}:" if close else f"one of {', '.join(fields)}, or quotation marks around words with a colon"
         raise QueryError(f"There is no field {clause.field[:64]!r}.", column=clause.column, code="unknown_field", suggestion=suggestion)
@@ -126,7 +126,7 @@ def _matches(clause: Clause, expression: ColumnElement[Any]) -> Condition:
     return or_(*conditions)
 
 
-def _word(*columns: ColumnElement[Any]) -> Field:
+def _text(*columns: ColumnElement[Any]) -> Field:
     """A word in any of these columns: exact, a list, or with ``*``."""
 
     def field(clause: Clause) -> Condition:
@@ -225,7 +225,7 @@ def _contains(*columns: ColumnElement[Any]) -> Field:
     return field
 
 
-def _has(column: ColumnElement[Any]) -> Field:
+def _array_contains(column: ColumnElement[Any]) -> Field:
     """A word in an array of words."""
 
     def field(clause: Clause) -> Condition:
@@ -255,9 +255,9 @@ _step_tokens_known = or_(steps.c.input_tokens.is_not(None), steps.c.output_token
 
 TASK_FIELDS: dict[str, Field] = {
     "status": _choice(tasks.c.status, tuple(Status)),
-    "agent": _word(tasks.c.agent),
-    "name": _word(tasks.c.name),
-    "kind": _word(tasks.c.kind),
+    "agent": _text(tasks.c.agent),
+    "name": _text(tasks.c.name),
+    "kind": _text(tasks.c.kind),
     "latency": _number(tasks.c.duration_us, _duration),
     "duration": _number(tasks.c.duration_us, _duration),
     "cost": _number(tasks.c.cost_nusd, _money, _task_cost_known),
@@ -267,22 +267,22 @@ TASK_FIELDS: dict[str, Field] = {
     "steps": _number(tasks.c.steps, _count),
     "errors": _number(tasks.c.errors, _count),
     "error": _contains(tasks.c.error_type, tasks.c.error_message),
-    "conversation": _word(tasks.c.conversation_id),
-    "user": _word(tasks.c.user_id),
-    "env": _word(tasks.c.environment),
+    "conversation": _text(tasks.c.conversation_id),
+    "user": _text(tasks.c.user_id),
+    "env": _text(tasks.c.environment),
     "tag": _tag(tasks.c.tags),
-    "flag": _has(tasks.c.flags),
+    "flag": _array_contains(tasks.c.flags),
     "task": _id(tasks.c.task_id, 32),
 }
 
 STEP_FIELDS: dict[str, Field] = {
     "status": _choice(steps.c.status, tuple(Status)),
     "type": _choice(steps.c.type, tuple(StepType)),
-    "name": _word(steps.c.name),
-    "agent": _word(steps.c.agent),
-    "model": _word(steps.c.model, steps.c.model_requested),
-    "provider": _word(steps.c.provider),
-    "tool": _word(steps.c.tool_name),
+    "name": _text(steps.c.name),
+    "agent": _text(steps.c.agent),
+    "model": _text(steps.c.model, steps.c.model_requested),
+    "provider": _text(steps.c.provider),
+    "tool": _text(steps.c.tool_name),
     "latency": _number(steps.c.duration_us, _duration),
     "duration": _number(steps.c.duration_us, _duration),
     "ttft": _number(steps.c.ttft_us, _duration),
@@ -292,21 +292,21 @@ STEP_FIELDS: dict[str, Field] = {
     "input_tokens": _number(steps.c.input_tokens, _count),
     "output_tokens": _number(steps.c.output_tokens, _count),
     "error": _contains(steps.c.error_type, steps.c.error_message),
-    "conversation": _word(steps.c.conversation_id),
-    "user": _word(steps.c.user_id),
-    "env": _word(steps.c.environment),
+    "conversation": _text(steps.c.conversation_id),
+    "user": _text(steps.c.user_id),
+    "env": _text(steps.c.environment),
     "tag": _tag(steps.c.tags),
-    "flag": _has(steps.c.flags),
+    "flag": _array_contains(steps.c.flags),
     "task": _id(steps.c.task_id, 32),
     "step": _id(steps.c.step_id, 16),
 }
 
-_NUMBERS = {"cost": _money, "latency": _duration, "duration": _duration, "tokens": _count}
+_PARSERS_OF_NUMBERS = {"cost": _money, "latency": _duration, "duration": _duration, "tokens": _count}
 
 
 def number_at_least(clause: Clause) -> int | None:
     """The smallest number that a clause of one lets through, in the unit of its column; null when there is no such end."""
-    parse = _NUMBERS.get(clause.field)
+    parse = _PARSERS_OF_NUMBERS.get(clause.field)
     return parse(clause) if parse is not None and clause.operator in {"=", ">", ">="} else None
 
 
@@ -314,20 +314,20 @@ STEP_ONLY = {name: f"{name} is a field of steps; tasks do not have it." for name
 TASK_ONLY = {name: f"{name} is a field of tasks; steps do not have it." for name in TASK_FIELDS if name not in STEP_FIELDS}
 
 
-TASKS = Searched(TASK_FIELDS, (tasks.c.name, tasks.c.preview), STEP_ONLY)
-STEPS = Searched(STEP_FIELDS, (steps.c.name, steps.c.preview_input, steps.c.preview_output), TASK_ONLY)
+TASKS = SearchTarget(TASK_FIELDS, (tasks.c.name, tasks.c.preview), STEP_ONLY)
+STEPS = SearchTarget(STEP_FIELDS, (steps.c.name, steps.c.preview_input, steps.c.preview_output), TASK_ONLY)
 
 
-def task_condition(node: Node | None, found: Found = NOTHING_ASKED) -> Condition | None:
+def task_condition(node: Node | None, found: Found = NO_LOOKUPS) -> Condition | None:
     """What a query means for tasks.
 
     Args:
         node: From ``parse``.
         found: What the index knows of its words.
     """
-    return compile_query(node, TASKS, lambda value: task_has(found[value]) if value in found else None)
+    return compile_query(node, TASKS, lambda value: task_contains(found[value]) if value in found else None)
 
 
-def step_condition(node: Node | None, found: Found = NOTHING_ASKED) -> Condition | None:
+def step_condition(node: Node | None, found: Found = NO_LOOKUPS) -> Condition | None:
     """What a query means for steps."""
-    return compile_query(node, STEPS, lambda value: step_has(found[value]) if value in found else None)
+    return compile_query(node, STEPS, lambda value: step_contains(found[value]) if value in found else None)

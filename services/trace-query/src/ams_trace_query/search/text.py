@@ -14,10 +14,10 @@ from sqlalchemy import ColumnElement, Integer, Text, cast, column, false, func, 
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlalchemy.types import Date
 
+from ams_contracts.search_words import search_words
 from ams_contracts.tables import positions, steps, tasks
 from ams_contracts.topics import PAYLOADS, STEPS
-from ams_contracts.words import words_of
-from ams_trace_query.database import Reader, Statement
+from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.search.tree import And, Clause, Node, Not, Or, Value, Words
 
 HITS_MAX = 5_000  # texts; with more than that a word is common
@@ -48,7 +48,7 @@ class Hits(Struct, frozen=True):
 
 
 Found = Mapping[Value, Hits]
-NOTHING_ASKED: Found = {}
+NO_LOOKUPS: Found = {}
 
 
 def words_in(node: Node | None) -> Iterator[Value]:
@@ -74,14 +74,14 @@ def text_query(value: Value) -> ColumnElement[Any] | None:
     beginning = not value.quoted and written.endswith("*")
     if beginning:
         written = written[:-1]
-    words = words_of(written)
+    words = search_words(written)
     if not words or (not value.quoted and "*" in written) or (beginning and len(words.rsplit(" ", 1)[-1]) < PREFIX_CHARS_MIN):
         return None
     phrase = func.phraseto_tsquery(literal_column("'simple'::regconfig"), literal(words, Text))
     return cast(cast(phrase, Text) + literal(":*", Text), TSQUERY) if beginning else phrase
 
 
-async def look_up(reader: Reader, node: Node | None, common: Collection[int] = ()) -> Found:
+async def look_up_words(reader: SnapshotReader, node: Node | None, common: Collection[int] = ()) -> Found:
     """Ask the index for every word of a query, for a second and a half at most.
 
     Args:
@@ -101,7 +101,7 @@ async def look_up(reader: Reader, node: Node | None, common: Collection[int] = (
         left_ms = int((deadline - time.monotonic()) * 1_000)
         row = None
         if len(found) not in common and left_ms > 0:
-            row = await reader.row_in_time(_ask(query), left_ms)
+            row = await reader.row_within(_hits_statement(query), left_ms)
         days, task_ids, step_ids = ([], [], []) if row is None else (row[part] or [] for part in ("days", "task_ids", "step_ids"))
         found[value] = Hits(query, days, task_ids, step_ids, row is not None and len(days) <= HITS_MAX)
     return found
@@ -112,7 +112,7 @@ def common_words(found: Found) -> list[int]:
     return [number for number, hits in enumerate(found.values()) if not hits.complete]
 
 
-def _ask(query: ColumnElement[Any]) -> Statement:
+def _hits_statement(query: ColumnElement[Any]) -> Statement:
     hits = func.find_text(query, literal(HITS_MAX + 1, Integer)).table_valued("day", "task_id", "step_id", name="hits")
     return select(
         func.array_agg(hits.c.day).label("days"),
@@ -121,16 +121,16 @@ def _ask(query: ColumnElement[Any]) -> Statement:
     )
 
 
-def step_has(hits: Hits) -> Condition:
+def step_contains(hits: Hits) -> Condition:
     """The condition on a step that a word is in its text."""
     if not hits.complete:
         return func.has_text(hits.query, steps.c.task_id, steps.c.day, steps.c.step_id)
     if not hits.days:
         return false()
-    return is_one_of(list(zip(hits.days, hits.task_ids, hits.step_ids, strict=True)))
+    return is_among(list(zip(hits.days, hits.task_ids, hits.step_ids, strict=True)))
 
 
-def is_one_of(keys: list[StepKey]) -> Condition:
+def is_among(keys: list[StepKey]) -> Condition:
     """The condition on a step that it is one of these."""
     days, task_ids, step_ids = ([key[part] for key in keys] for part in range(3))
     rows = func.unnest(literal(days, ARRAY(Date)), literal(task_ids, ARRAY(Text)), literal(step_ids, ARRAY(Text)))
@@ -138,7 +138,7 @@ def is_one_of(keys: list[StepKey]) -> Condition:
     return tuple_(steps.c.day, steps.c.task_id, steps.c.step_id).in_(select(table.c.day, table.c.task_id, table.c.step_id))
 
 
-def task_has(hits: Hits) -> Condition:
+def task_contains(hits: Hits) -> Condition:
     """The condition on a task that a word is in the text of one of its steps."""
     if not hits.complete:
         return func.has_text(hits.query, tasks.c.task_id, tasks.c.day)
@@ -147,7 +147,7 @@ def task_has(hits: Hits) -> Condition:
     return tasks.c.task_id == func.any(literal(sorted(set(hits.task_ids)), ARRAY(Text)))
 
 
-def rarest(node: Node | None, found: Found) -> list[StepKey] | None:
+def candidate_steps(node: Node | None, found: Found) -> list[StepKey] | None:
     """Steps among which everything lies that a query finds by its words' texts; null when that may be many.
 
     Args:
@@ -161,12 +161,12 @@ def rarest(node: Node | None, found: Found) -> list[StepKey] | None:
                 return None
             return list(zip(hits.days, hits.task_ids, hits.step_ids, strict=True))
         case And(nodes):
-            sets = [keys for part in nodes if (keys := rarest(part, found)) is not None]
+            sets = [keys for part in nodes if (keys := candidate_steps(part, found)) is not None]
             return min(sets, key=len, default=None)
         case Or(nodes):
             union: set[StepKey] = set()
             for part in nodes:
-                keys = rarest(part, found)
+                keys = candidate_steps(part, found)
                 if keys is None:
                     return None
                 union.update(keys)
@@ -175,25 +175,25 @@ def rarest(node: Node | None, found: Found) -> list[StepKey] | None:
             return None
 
 
-class Reach(Struct, frozen=True):
+class TextIndexLag(Struct, frozen=True):
     """How far text is searchable.
 
     Attributes:
-        lag_records: Records of the log that are in the tables, and whose words are not in the index yet.
-        until_us: Texts that came to the log until then are found; null when all are.
+        records: Records of the log that are in the tables, and whose words are not in the index yet.
+        searchable_until_us: Texts that came to the log until then are found; null when all are.
     """
 
-    lag_records: int
-    until_us: int | None
+    records: int
+    searchable_until_us: int | None
 
 
-async def read_reach(reader: Reader) -> Reach:
+async def read_text_index_lag(reader: SnapshotReader) -> TextIndexLag:
     """How far the text projection is behind the rows."""
     rows = await reader.rows(_POSITIONS)
-    return reach_of([tuple(row) for row in rows])
+    return text_index_lag_of([tuple(row) for row in rows])
 
 
-def reach_of(rows: Sequence[tuple[str, str, int, int, int]]) -> Reach:
+def text_index_lag_of(rows: Sequence[tuple[str, str, int, int, int]]) -> TextIndexLag:
     """The same from rows of ``positions``: projection, topic, partition, next_offset, last_timestamp_ms."""
     text = {(topic, partition): (offset, at_ms) for projection, topic, partition, offset, at_ms in rows if projection == PROJECTION}
     lag, until_ms = 0, None
@@ -204,7 +204,7 @@ def reach_of(rows: Sequence[tuple[str, str, int, int, int]]) -> Reach:
         if read < offset:
             lag += offset - read
             until_ms = at_ms if until_ms is None else min(until_ms, at_ms)
-    return Reach(lag, None if until_ms is None else until_ms * 1_000)
+    return TextIndexLag(lag, None if until_ms is None else until_ms * 1_000)
 
 
 _ROWS_MAX = 4 * STEPS.partitions

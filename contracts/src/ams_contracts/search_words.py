@@ -16,7 +16,7 @@ _MARKED = ("\ufe0e", "\ufe0f", "\u200d")  # choose a variant of a picture or joi
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 
-def words_of(text: str) -> str:
+def search_words(text: str) -> str:
     """The words of a text, in order, with one space between.
 
     A word is a run of letters and digits, case-folded and in compatibility form (NFKC). A character of a script without spaces (Chinese,
@@ -39,7 +39,7 @@ def words_of(text: str) -> str:
     return " ".join([word for word in spaced.split() if len(word) <= WORD_CHARS_MAX])
 
 
-def unescaped(json: str) -> str:
+def strip_json_escapes(json: str) -> str:
     """JSON as text without its escapes, so that the word after a newline is not glued to an ``n``.
 
     Args:

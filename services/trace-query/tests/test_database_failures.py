@@ -13,8 +13,8 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from ams_kit.http.problems import UnavailableError
-from ams_trace_query import gate as gates
-from ams_trace_query.gate import Gate
+from ams_trace_query import concurrency_limit
+from ams_trace_query.concurrency_limit import ConcurrencyLimit
 
 HEADERS = {"Authorization": "Bearer ada"}
 
@@ -111,27 +111,27 @@ async def test_q66_many_heavy_queries_at_once_leave_cheap_ones_fast(make_query_a
     assert all(answer.json()["code"] == "busy" and answer.headers["retry-after"] for answer in refused)
 
 
-async def test_a_gate_lets_some_wait_and_refuses_the_others() -> None:
-    gate = Gate(1)
+async def test_a_concurrency_limit_lets_some_wait_and_refuses_the_others() -> None:
+    heavy_queries = ConcurrencyLimit(1)
     release = asyncio.Event()
     entered = asyncio.Event()
 
     async def hold() -> None:
-        async with gate.enter():
+        async with heavy_queries.slot():
             entered.set()
             await release.wait()
 
     holder = asyncio.create_task(hold())
     await entered.wait()
-    waiters = [asyncio.create_task(hold()) for _ in range(gates.WAITING_PER_SLOT)]
-    await asyncio.wait_for(_until(lambda: gate.waiting == gates.WAITING_PER_SLOT), 5)
+    waiters = [asyncio.create_task(hold()) for _ in range(concurrency_limit.WAITING_PER_SLOT)]
+    await asyncio.wait_for(_until(lambda: heavy_queries.waiting == concurrency_limit.WAITING_PER_SLOT), 5)
 
     with pytest.raises(UnavailableError):
-        async with gate.enter():
+        async with heavy_queries.slot():
             pass
     release.set()
     await asyncio.gather(holder, *waiters)
-    async with gate.enter():
+    async with heavy_queries.slot():
         pass
 
 
@@ -140,13 +140,13 @@ async def _until(condition) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_gate_that_stays_shut_refuses_after_its_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "WAIT_SECONDS", 0.01)
-    gate = Gate(1)
+async def test_a_full_concurrency_limit_refuses_after_its_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency_limit, "WAIT_SECONDS", 0.01)
+    heavy_queries = ConcurrencyLimit(1)
 
-    async with gate.enter():
+    async with heavy_queries.slot():
         with pytest.raises(UnavailableError):
-            async with gate.enter():
+            async with heavy_queries.slot():
                 pass
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, literal, select
 from sqlalchemy.types import BigInteger
 
-from ams_trace_query.database import Reader, Statement
+from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.search.compile import Condition, number_at_least
 from ams_trace_query.search.tree import And, Clause, Node
 
@@ -21,20 +21,20 @@ GROWTH_MAX = 8.0
 ROWS_MAX = 400_000
 ROWS_MIN = 16
 
-TAILS = {"cost": 50_000_000, "latency": 10_000_000, "duration": 10_000_000, "tokens": 20_000}
+INDEXED_FROM = {"cost": 50_000_000, "latency": 10_000_000, "duration": 10_000_000, "tokens": 20_000}
 """From where on steps are in an index of their own: see ``migrations/tails.sql`` of trace-ingest. Nano-USD, microseconds, tokens."""
 
 
-class Walked(Struct, frozen=True):
+class ScanResult(Struct, frozen=True):
     """Where a search has come to.
 
     Attributes:
         rows: What was found, newest first.
-        until_us: Time was over: everything from this moment on was looked at. Null when the page is full or nothing is left.
+        scanned_back_to_us: Time was over: everything from this moment on was looked at. Null when the page is full or nothing is left.
     """
 
     rows: list[Any]
-    until_us: int | None
+    scanned_back_to_us: int | None
 
 
 class Budget(Struct, frozen=True):
@@ -51,15 +51,15 @@ class Budget(Struct, frozen=True):
     clock: Callable[[], float] = time.monotonic
 
 
-async def walk(
-    reader: Reader,
+async def windowed_scan(
+    reader: SnapshotReader,
     moment: ColumnElement[Any],
     scope: Sequence[Condition],
     page: Callable[[Sequence[Condition], int], Statement],
     *,
     limit: int,
     budget: Budget,
-) -> Walked:
+) -> ScanResult:
     """Look at rows from the newest on, until the page is full or time is over.
 
     Args:
@@ -81,38 +81,38 @@ async def walk(
         rows += await reader.rows(page(within, limit - len(rows)))
         now = budget.clock()
         if low is None or len(rows) >= limit:
-            return Walked(rows, None)
+            return ScanResult(rows, None)
         if now >= budget.deadline:
-            return Walked(rows, low["at_us"])
+            return ScanResult(rows, low["at_us"])
         growth = min(GROWTH_MAX, WINDOW_SECONDS / max(now - began, 1e-6))
         window = max(ROWS_MIN, min(ROWS_MAX, int(window * growth)))
         newer_than_this = [moment < literal(low["at_us"], BigInteger)]
 
 
-def narrowing(node: Node | None, is_indexed: Callable[[Clause], bool]) -> list[Clause]:
+def indexed_clauses(node: Node | None, is_indexed: Callable[[Clause], bool]) -> list[Clause]:
     """The clauses that everything found must fulfil, which an index in the order of the list answers.
 
     Args:
         node: From ``parse``.
-        is_indexed: ``indexed_of_tasks`` or ``indexed_of_steps``.
+        is_indexed: ``is_indexed_for_tasks`` or ``is_indexed_for_steps``.
     """
     match node:
         case And(nodes):
-            return [clause for part in nodes for clause in narrowing(part, is_indexed)]
+            return [clause for part in nodes for clause in indexed_clauses(part, is_indexed)]
         case Clause() if is_indexed(node):
             return [node]
         case _:
             return []
 
 
-def indexed_of_tasks(clause: Clause) -> bool:
+def is_indexed_for_tasks(clause: Clause) -> bool:
     """``status:ok`` and ``agent:planner``; several values, or beginnings of them, are in no order."""
     return clause.field in {"status", "agent"} and len(clause.values) == 1 and (clause.values[0].quoted or "*" not in clause.values[0].text)
 
 
-def indexed_of_steps(clause: Clause) -> bool:
+def is_indexed_for_steps(clause: Clause) -> bool:
     """The steps of a task; and those that cost much, took long or were long."""
     if clause.field == "task":
         return True
-    tail, least = TAILS.get(clause.field), number_at_least(clause)
+    tail, least = INDEXED_FROM.get(clause.field), number_at_least(clause)
     return tail is not None and least is not None and least >= tail

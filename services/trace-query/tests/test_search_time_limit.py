@@ -10,11 +10,11 @@ from litestar.testing import AsyncTestClient
 from sqlalchemy import func, select
 
 from ams_contracts.tables import steps
-from ams_trace_query.database import Database, compiled
+from ams_trace_query.database import Database, compile_statement
 from ams_trace_query.search import text
 from ams_trace_query.search.compile import step_condition
 from ams_trace_query.search.parse import parse
-from ams_trace_query.search.walk import indexed_of_steps, narrowing
+from ams_trace_query.search.windowed_scan import indexed_clauses, is_indexed_for_steps
 from ams_trace_query.steps import WINDOW_STEPS
 from ams_trace_query.tasks import WINDOW_TASKS
 
@@ -43,7 +43,7 @@ async def hurried(make_query_app: Callable[..., Litestar], store: Any, project_o
         yield project_of(client, store.project_id)
 
 
-async def walked(asking: Any, path: str, **parameters: Any) -> list[dict[str, Any]]:
+async def scan(asking: Any, path: str, **parameters: Any) -> list[dict[str, Any]]:
     """All pages to the end."""
     pages = [await asking.get(path, **parameters)]
     while pages[-1]["next_cursor"] is not None:
@@ -57,16 +57,16 @@ async def test_a_search_of_steps_that_runs_out_of_time_goes_on_by_its_cursor(hur
     await store.execute(STEP_COPIES, store.project_id, task_id, STEPS)
     without_start = await store.step(task_id, started_at_us=None, cost_nusd=40_000_000)
 
-    pages = await walked(hurried, "steps", q="cost:>0.03")
+    pages = await scan(hurried, "steps", q="cost:>0.03")
 
-    untils = [page["searched_until_us"] for page in pages]
+    untils = [page["scanned_back_to_us"] for page in pages]
     found = [step["step_id"] for page in pages for step in page["items"]]
     assert len(pages) > 2
     assert untils[-1] is None
     assert sorted(untils[:-1], reverse=True) == untils[:-1]
     assert found == [f"{number + 65536:016x}" for number in (2900, 5800)] + [without_start]
     for page in pages[:-1]:
-        assert all(step["started_at_us"] >= page["searched_until_us"] for step in page["items"])
+        assert all(step["started_at_us"] >= page["scanned_back_to_us"] for step in page["items"])
     assert found == [step["step_id"] for step in (await ada.get("steps", q="cost:>0.03"))["items"]]
 
 
@@ -75,9 +75,9 @@ async def test_a_full_page_says_nothing_of_how_far_it_has_looked(hurried, store)
     await store.step(task_id, started_at_us=T0, cost_nusd=1)
     await store.execute(STEP_COPIES, store.project_id, task_id, STEPS)
 
-    pages = await walked(hurried, "steps", q="cost:<0.03", limit=500)
+    pages = await scan(hurried, "steps", q="cost:<0.03", limit=500)
 
-    assert all(len(page["items"]) == 500 and page["searched_until_us"] is None for page in pages[:4])
+    assert all(len(page["items"]) == 500 and page["scanned_back_to_us"] is None for page in pages[:4])
     ids = [step["step_id"] for page in pages for step in page["items"]]
     assert len(ids) == len(set(ids)) == STEPS + 1 - STEPS // 2900
 
@@ -90,18 +90,18 @@ async def test_a_search_within_one_task_looks_at_no_others(hurried, store) -> No
 
     page = await hurried.get("steps", q=f"task:{small} cost:>0.03")
 
-    assert ([step["step_id"] for step in page["items"]], page["searched_until_us"], page["next_cursor"]) == ([step_id], None, None)
+    assert ([step["step_id"] for step in page["items"]], page["scanned_back_to_us"], page["next_cursor"]) == ([step_id], None, None)
 
 
 async def test_a_search_of_tasks_that_runs_out_of_time_goes_on_by_its_cursor(hurried, ada, store) -> None:
     task_id = await store.task(started_at_us=T0, steps=1)
     await store.execute(TASK_COPIES, store.project_id, task_id, TASKS)
 
-    pages = await walked(hurried, "tasks", q="steps:77")
+    pages = await scan(hurried, "tasks", q="steps:77")
 
     found = [task["task_id"] for page in pages for task in page["items"]]
     assert len(pages) > 2
-    assert pages[-1]["searched_until_us"] is None
+    assert pages[-1]["scanned_back_to_us"] is None
     assert found == [f"{number:032x}" for number in (700, 1400)]
     assert found == [task["task_id"] for task in (await ada.get("tasks", q="steps:77"))["items"]]
 
@@ -112,7 +112,7 @@ async def test_a_status_that_no_task_has_is_answered_by_its_index(hurried, store
 
     page = await hurried.get("tasks", q="status:waiting steps:77")
 
-    assert (page["items"], page["searched_until_us"], page["next_cursor"]) == ([], None, None)
+    assert (page["items"], page["scanned_back_to_us"], page["next_cursor"]) == ([], None, None)
 
 
 async def test_a_cursor_of_an_unfinished_search_keeps_to_the_range(hurried, store) -> None:
@@ -120,7 +120,7 @@ async def test_a_cursor_of_an_unfinished_search_keeps_to_the_range(hurried, stor
     await store.step(task_id, started_at_us=T0, cost_nusd=1)
     await store.execute(STEP_COPIES, store.project_id, task_id, STEPS)
 
-    pages = await walked(hurried, "steps", q="cost:>0.03", **{"from": "2026-06-20T23:59:59.999970Z", "to": "2026-06-21T00:00:00Z"})
+    pages = await scan(hurried, "steps", q="cost:>0.03", **{"from": "2026-06-20T23:59:59.999970Z", "to": "2026-06-21T00:00:00Z"})
 
     assert len(pages) > 1
     assert [step["step_id"] for page in pages for step in page["items"]] == [f"{2900 + 65536:016x}"]
@@ -134,8 +134,8 @@ async def test_a_word_for_which_time_is_too_short_is_looked_for_in_the_steps(hur
     whole = [step["step_id"] for step in (await ada.get("steps", q='"swims far"'))["items"]]
     monkeypatch.setattr(text, "LOOK_UP_SECONDS_MAX", 0.0)
 
-    pages = await walked(hurried, "steps", q='"swims far"')
-    tasks = await walked(hurried, "tasks", q='"swims far"')
+    pages = await scan(hurried, "steps", q='"swims far"')
+    tasks = await scan(hurried, "tasks", q='"swims far"')
 
     assert len(pages) > 2
     assert (
@@ -149,7 +149,7 @@ async def test_a_word_for_which_time_is_too_short_is_looked_for_in_the_steps(hur
 async def test_a_question_that_takes_too_long_leaves_its_transaction_whole(traces_url, store) -> None:
     database = await Database.open(f"{traces_url}?role=ams_reader", connections_max=1, statement_timeout_ms=4_000)
     async with database.read(store.project_id) as reader:
-        row = await reader.row_in_time(select(func.pg_sleep(3)), 20)
+        row = await reader.row_within(select(func.pg_sleep(3)), 20)
         after = await reader.row(select(func.current_setting("statement_timeout").label("timeout"), func.current_setting("ams.project_id")))
     await database.close()
 
@@ -173,7 +173,7 @@ async def test_a_question_that_takes_too_long_leaves_its_transaction_whole(trace
     ],
 )
 def test_rare_numbers_have_an_index(query: str, indexed: list[str]) -> None:
-    assert [clause.field for clause in narrowing(parse(query), indexed_of_steps)] == indexed
+    assert [clause.field for clause in indexed_clauses(parse(query), is_indexed_for_steps)] == indexed
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ async def test_what_passes_for_rare_is_what_the_index_holds(traces_url, store, q
         .where(steps.c.project_id == store.project_id, step_condition(parse(query)))
         .order_by(steps.c.started_at_us.desc())
     )
-    text_, values = compiled(statement)
+    text_, values = compile_statement(statement)
     owner = await asyncpg.connect(traces_url, server_settings={"search_path": "g1", "plan_cache_mode": "force_custom_plan"})
     names = [row[0] for row in await owner.fetch(INDEX_LEAVES, index)]
     await owner.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ams_contracts.words import unescaped, words_of
+from ams_contracts.search_words import search_words, strip_json_escapes
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,14 @@ from ams_contracts.words import unescaped, words_of
     ],
 )
 def test_words(text: str, words: str) -> None:
-    assert words_of(text) == words
+    assert search_words(text) == words
 
 
 @given(st.text())
 def test_words_of_words_are_the_same(text: str) -> None:
-    words = words_of(text)
+    words = search_words(text)
 
-    assert words_of(words) == words or not words.isascii()
+    assert search_words(words) == words or not words.isascii()
     assert not set(words) & set("'\"\\&|!():<>*%_")
 
 
@@ -45,4 +45,4 @@ def test_words_of_words_are_the_same(text: str) -> None:
     ],
 )
 def test_escapes_are_taken_out_of_json(json: str, text: str) -> None:
-    assert unescaped(json) == text
+    assert strip_json_escapes(json) == text

@@ -12,7 +12,7 @@ WAITING_PER_SLOT = 4
 RETRY_AFTER_SECONDS = 2
 
 
-class Gate:
+class ConcurrencyLimit:
     """Searches and skeletons pass, some at a time; a few wait shortly, the others are told to come back.
 
     Attributes:
@@ -25,7 +25,7 @@ class Gate:
         self._waiting_max = slots * WAITING_PER_SLOT
 
     @asynccontextmanager
-    async def enter(self) -> AsyncGenerator[None]:
+    async def slot(self) -> AsyncGenerator[None]:
         """Hold a slot.
 
         Raises:
@@ -52,10 +52,10 @@ def _busy() -> UnavailableError:
 
 
 @asynccontextmanager
-async def pass_if(gate: Gate, heavy: bool) -> AsyncGenerator[None]:
-    """Enter the gate for a heavy query; just go on for another."""
+async def slot_if(heavy_queries: ConcurrencyLimit, heavy: bool) -> AsyncGenerator[None]:
+    """Hold a slot for a heavy query; just go on for another."""
     if not heavy:
         yield
         return
-    async with gate.enter():
+    async with heavy_queries.slot():
         yield
