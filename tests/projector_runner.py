@@ -8,7 +8,7 @@ from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, r
 
 from ams_contracts.events import AgentRegistered, Batch, TaskDeleted
 from ams_contracts.topics import STEPS
-from ams_kit.bus import LogRecord, Slice
+from ams_kit.bus import LogRecord, PartitionBatch
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.store.connections import open_writer
 
@@ -44,7 +44,9 @@ async def run(url: str) -> None:
     at = {number: stored[number].next_offset if number in stored else 0 for number in range(PARTITIONS)}
     log = history()
     while slices := [
-        Slice(number, log[number][position : position + CHUNK], position) for number, position in at.items() if position < len(log[number])
+        PartitionBatch(number, log[number][position : position + CHUNK], position)
+        for number, position in at.items()
+        if position < len(log[number])
     ]:
         at.update(await projection.apply_together(STEPS.name, slices))
         for one in slices:

@@ -10,7 +10,7 @@ import pytest
 
 from ams_contracts.topics import Topic
 from ams_kit.bus import Consumer, Log, LogRecord, LogUnavailableError, Record, Tail, create_topics
-from ams_kit.testing.ledger import Ledger
+from ams_kit.testing.recording_projection import RecordingProjection
 
 pytestmark = pytest.mark.timeout(240)
 TOPIC = Topic(name="faults", version=1, partitions=3)
@@ -65,16 +65,16 @@ async def through(own_broker: Any, fault: Callable[[Load], Awaitable[None]]) -> 
     """Load, a consumer and a tail live through a fault; afterwards all three agree."""
     await create_topics(own_broker.bootstrap, topics=[TOPIC])
     log = await Log.open(own_broker.bootstrap, "faults")
-    ledger, tailed, sights = Ledger(), [], []
-    consumer = Consumer(own_broker.bootstrap, "faults", TOPIC, ledger, on_stalled=lambda: pytest.fail("the watchdog barked"))
+    projection, tailed, sights = RecordingProjection(), [], []
+    consumer = Consumer(own_broker.bootstrap, "faults", TOPIC, projection, on_stalled=lambda: pytest.fail("the watchdog barked"))
     tail = Tail(own_broker.bootstrap, [TOPIC], back_seconds=60)
     load = Load(log)
     try:
         await consumer.start()
-        await tail.start(tailed.extend, on_sight=sights.append)
+        await tail.start(tailed.extend, on_connectivity=sights.append)
         await tail.ready()
         load.start()
-        await until(lambda: ledger.count() > 50)
+        await until(lambda: projection.count() > 50)
 
         await fault(load)
 
@@ -82,9 +82,9 @@ async def through(own_broker: Any, fault: Callable[[Load], Awaitable[None]]) -> 
         await until(lambda: all(load.acknowledged[key] > before[key] + 5 for key in load.keys))
         await load.stop()
         last = {key: str(load.acknowledged[key] - 1).encode() for key in load.keys}
-        await until(lambda: all(last[key] in ledger.values(key.encode()) for key in load.keys))
-        await until(lambda: len(tailed) >= ledger.count())
-        load.check(ledger.values)
+        await until(lambda: all(last[key] in projection.values(key.encode()) for key in load.keys))
+        await until(lambda: len(tailed) >= projection.count())
+        load.check(projection.values)
         load.check(lambda key: [record.value or b"" for record in tailed if record.key == key])
         assert _places(tailed) == sorted(set(_places(tailed)))
         assert sights[0] is True
@@ -143,7 +143,7 @@ async def test_a_broker_that_is_away_for_half_a_minute(own_broker) -> None:
 async def test_stopping_does_not_wait_for_a_frozen_broker(own_broker) -> None:
     await create_topics(own_broker.bootstrap, topics=[TOPIC])
     log = await Log.open(own_broker.bootstrap, "faults")
-    consumer = Consumer(own_broker.bootstrap, "faults", TOPIC, Ledger())
+    consumer = Consumer(own_broker.bootstrap, "faults", TOPIC, RecordingProjection())
     tail = Tail(own_broker.bootstrap, [TOPIC])
     await consumer.start()
     await tail.start(lambda _: None)

@@ -17,14 +17,14 @@ from ams_identity.migrations.run import migrate
 from ams_identity.settings import Settings
 from ams_kit.auth import service_token
 from ams_kit.testing.serving import serving
-from ams_kit.testing.valkey import OwnValkey
+from ams_kit.testing.valkey import ValkeyServer
 
 _addresses = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def valkey() -> Iterator[OwnValkey]:
-    server = OwnValkey()
+def valkey() -> Iterator[ValkeyServer]:
+    server = ValkeyServer()
     server.start()
     yield server
     server.remove()
@@ -47,7 +47,7 @@ def database_url(postgres_admin_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def settings(database_url: str, valkey: OwnValkey) -> Settings:
+def settings(database_url: str, valkey: ValkeyServer) -> Settings:
     return Settings(
         public_url="http://localhost:8080",
         database_url=database_url,

@@ -33,7 +33,7 @@ from ams_identity.tokens import derive_key
 from ams_kit.auth import open_redis
 from ams_kit.bus import Log, LogUnavailableError, create_topics
 from ams_kit.testing.serving import serving
-from ams_kit.testing.valkey import OwnValkey
+from ams_kit.testing.valkey import ValkeyServer
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 15) -> None:
@@ -174,42 +174,44 @@ async def test_a63_hashes_of_callers_who_went_away_still_count() -> None:
 
 
 @pytest.fixture
-def own_valkey() -> Iterator[OwnValkey]:
-    server = OwnValkey()
+def valkey_server() -> Iterator[ValkeyServer]:
+    server = ValkeyServer()
     server.start()
     yield server
     server.remove()
 
 
 @pytest.fixture
-def fragile(settings: Settings, own_valkey: OwnValkey) -> Iterator[httpx.Client]:
+def fragile(settings: Settings, valkey_server: ValkeyServer) -> Iterator[httpx.Client]:
     """Another replica of identity, whose Valkey the test may stop."""
     values = {name: getattr(settings, name) for name in settings.__struct_fields__}
-    app = make_app(Settings(**{**values, "redis_url": own_valkey.url}))
+    app = make_app(Settings(**{**values, "redis_url": valkey_server.url}))
     with serving(app) as url, httpx.Client(base_url=url, timeout=30) as client:
         wait_for(lambda: client.get("/readyz").status_code == 200 and app.state.auth.revocations.replica_age_seconds < 5)
         yield client
 
 
-def test_a90_a_logout_that_redis_does_not_know_is_not_called_done(fragile: httpx.Client, own_valkey: OwnValkey, person: Person) -> None:
+def test_a90_a_logout_that_redis_does_not_know_is_not_called_done(
+    fragile: httpx.Client, valkey_server: ValkeyServer, person: Person
+) -> None:
     wait_for(lambda: fragile.get("/api/me", headers=person.headers).status_code == 200)
 
-    own_valkey.stop()
+    valkey_server.stop()
     assert fragile.get("/api/me", headers=person.headers).status_code == 200  # the replica
     answer = fragile.post("/api/auth/logout", headers=person.headers)
     assert (answer.status_code, answer.json()["code"]) == (503, "revocation_pending")
     assert fragile.post("/api/auth/login", json={"login": person.username, "password": PASSWORD}).status_code == 503
-    own_valkey.start()
+    valkey_server.start()
 
     wait_for(lambda: fragile.get("/api/me", headers=person.headers).status_code == 401)
     assert fragile.post("/api/auth/logout", headers=person.headers).status_code == 204
 
 
-def test_a_redis_that_lost_its_memory_is_filled_again(fragile: httpx.Client, own_valkey: OwnValkey, person: Person) -> None:
+def test_a_redis_that_lost_its_memory_is_filled_again(fragile: httpx.Client, valkey_server: ValkeyServer, person: Person) -> None:
     assert fragile.post("/api/auth/logout", headers=person.headers).status_code == 204
 
-    own_valkey.stop()
-    own_valkey.start()
+    valkey_server.stop()
+    valkey_server.start()
 
     for _ in range(50):
         assert fragile.get("/api/me", headers=person.headers).status_code in {401, 503}

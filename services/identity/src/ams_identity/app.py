@@ -34,7 +34,7 @@ from ams_kit.bus import Log
 from ams_kit.db import AWAY as DATABASE_AWAY
 from ams_kit.db import check_pool, open_pool
 from ams_kit.http.app import make_application
-from ams_kit.http.problems import UnavailableError, answer_away
+from ams_kit.http.problems import UnavailableError, answer_unavailable
 from ams_kit.service import refuse_to_serve
 
 SERVICE = "identity"
@@ -151,7 +151,7 @@ def make_app(
                     internal_routes(),
                     Router("/", route_handlers=[*projects.ROUTES, *keys.ROUTES]),
                 ],
-                exception_handlers=dict.fromkeys(AWAY, answer_away),
+                exception_handlers=dict.fromkeys(AWAY, answer_unavailable),
             )
         ],
         checks={"postgres": check_postgres, "redis": check_redis, "keys": check_keys},

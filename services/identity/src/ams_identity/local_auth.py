@@ -5,7 +5,7 @@ from collections.abc import Callable
 from redis.asyncio import Redis
 
 from ams_contracts.claims import Access
-from ams_kit.auth import AccessSource, Changes, Verifier
+from ams_kit.auth import AccessSource, IdentityEvents, Verifier
 from ams_kit.auth.jwks import KeySource
 from ams_kit.auth.revocation import RevocationList
 
@@ -18,11 +18,11 @@ class LocalAuth:
     ) -> None:
         self.service_secret = service_secret
         self._access = access
-        self._changes = Changes(redis)
+        self._changes = IdentityEvents(redis)
         self.revocations = RevocationList(redis)
         self.verifier = Verifier(keys, self.revocations, issuer=issuer, now_s=now_s)
-        self._changes.subscribe(self.revocations.hear)
-        self._changes.on_gap(self.revocations.refresh_soon)
+        self._changes.subscribe(self.revocations.on_event)
+        self._changes.on_missed_events(self.revocations.refresh_soon)
         self._changes.start()
         self.revocations.start()
 

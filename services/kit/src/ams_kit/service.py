@@ -48,7 +48,7 @@ def refuse_to_serve(service: str, sentence: str) -> NoReturn:
     os._exit(2)
 
 
-def _leave(number: int, frame: object) -> NoReturn:  # noqa: ARG001  the signature of a signal's handler
+def _exit_cleanly(number: int, frame: object) -> NoReturn:  # noqa: ARG001  the signature of a signal's handler
     raise SystemExit(0)
 
 
@@ -95,6 +95,6 @@ def run(
         backlog=2_048,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)  # uvicorn stops cleanly and then sends the signal again to whoever was asked before it
+        signal.signal(number, _exit_cleanly)  # uvicorn stops cleanly and then sends the signal again to whoever was asked before it
     logger.info("listening", host=host, port=listener.getsockname()[1])
     uvicorn.Server(config).run(sockets=[listener])

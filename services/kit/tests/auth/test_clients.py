@@ -134,7 +134,7 @@ async def test_a_revoked_key_is_dropped_at_once(identity: FakeIdentity, keys: Ke
     await keys.grant(OTHER_KEY)
     identity.revoked.add("0123456789abcdef")
 
-    keys.hear(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
+    keys.on_event(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
 
     with pytest.raises(UnauthenticatedError):
         await keys.grant(KEY)
@@ -147,7 +147,7 @@ async def test_a_key_that_is_revoked_while_identity_answers_is_not_remembered(id
     asking = asyncio.create_task(keys.grant(KEY))
     await _until(lambda: bool(identity.requests))
 
-    keys.hear(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
+    keys.on_event(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
     identity.held.set()
 
     with pytest.raises(UnauthenticatedError):
@@ -174,7 +174,7 @@ async def test_a_revoked_key_is_not_good_while_identity_is_away(identity: FakeId
     await keys.grant(KEY)
     identity.away = True
 
-    keys.hear(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
+    keys.on_event(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
 
     with pytest.raises(UnavailableError):
         await keys.grant(KEY)
@@ -195,7 +195,7 @@ async def test_after_a_gap_in_the_channel_every_key_is_asked_again(identity: Fak
     await keys.grant(KEY)
     identity.revoked.add("0123456789abcdef")
 
-    keys.doubt()
+    keys.expire_all()
 
     with pytest.raises(UnauthenticatedError):
         await keys.grant(KEY)
@@ -221,10 +221,10 @@ async def test_access_is_remembered_for_five_seconds_and_its_absence_not_at_all(
 async def test_access_is_forgotten_when_identity_says_so(identity: FakeIdentity, access: AccessClient) -> None:
     await access.access(USER, PROJECT)
     identity.role = None
-    access.hear(IdentityChanged(kind="access.changed", user_id="somebody else", project_id=PROJECT))
+    access.on_event(IdentityChanged(kind="access.changed", user_id="somebody else", project_id=PROJECT))
     assert await access.access(USER, PROJECT) is not None
 
-    access.hear(IdentityChanged(kind="access.changed", user_id=USER, project_id=PROJECT))
+    access.on_event(IdentityChanged(kind="access.changed", user_id=USER, project_id=PROJECT))
 
     assert await access.access(USER, PROJECT) is None
 
@@ -235,7 +235,7 @@ async def test_access_that_changes_while_identity_answers_is_not_remembered(iden
     await _until(lambda: bool(identity.requests))
     identity.role = None
 
-    access.hear(IdentityChanged(kind="access.changed", user_id=USER, project_id=PROJECT))
+    access.on_event(IdentityChanged(kind="access.changed", user_id=USER, project_id=PROJECT))
     identity.held.set()
     await asking
 

@@ -8,10 +8,10 @@ import pytest
 from ams_contracts.claims import AUDIENCE, IDENTITY_CHANNEL, AccessClaims, IdentityChanged
 from ams_contracts.codec import encode
 from ams_kit.auth import open_redis
-from ams_kit.auth.changes import Changes
+from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.revocation import EPOCH_FIELD, REPLICA_SECONDS, REVOCATIONS_KEY, RevocationList
 from ams_kit.http.problems import UnauthenticatedError, UnavailableError
-from ams_kit.testing.valkey import OwnValkey
+from ams_kit.testing.valkey import ValkeyServer
 
 CLAIMS = AccessClaims(iss="i", aud=AUDIENCE, sub="u1", sid="s1", jti="j1", iat=1_000, exp=1_600)
 
@@ -27,8 +27,8 @@ class Clock:
 
 
 @pytest.fixture
-def valkey() -> Iterator[OwnValkey]:
-    server = OwnValkey()
+def valkey() -> Iterator[ValkeyServer]:
+    server = ValkeyServer()
     server.start()
     yield server
     server.remove()
@@ -40,14 +40,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def revocations(valkey: OwnValkey, clock: Clock) -> AsyncIterator[RevocationList]:
+async def revocations(valkey: ValkeyServer, clock: Clock) -> AsyncIterator[RevocationList]:
     redis = open_redis(valkey.url)
     await redis.hset(REVOCATIONS_KEY, EPOCH_FIELD, "e1")
     yield RevocationList(redis, monotonic=clock, now_s=lambda: 1_000)
     await redis.aclose()
 
 
-async def write(valkey: OwnValkey, **fields: str) -> None:
+async def write(valkey: ValkeyServer, **fields: str) -> None:
     redis = open_redis(valkey.url)
     await redis.hset(REVOCATIONS_KEY, mapping={name.replace("_", ":"): value for name, value in fields.items()})
     await redis.aclose()
@@ -74,7 +74,7 @@ async def is_revoked(revocations: RevocationList) -> bool:
     ],
 )
 async def test_a_token_is_revoked_by_itself_its_session_or_its_user(
-    valkey: OwnValkey, revocations: RevocationList, field: str, value: str, revoked: bool
+    valkey: ValkeyServer, revocations: RevocationList, field: str, value: str, revoked: bool
 ) -> None:
     assert not await is_revoked(revocations)
 
@@ -83,7 +83,9 @@ async def test_a_token_is_revoked_by_itself_its_session_or_its_user(
     assert await is_revoked(revocations) is revoked
 
 
-async def test_without_redis_the_replica_answers_for_thirty_seconds(valkey: OwnValkey, revocations: RevocationList, clock: Clock) -> None:
+async def test_without_redis_the_replica_answers_for_thirty_seconds(
+    valkey: ValkeyServer, revocations: RevocationList, clock: Clock
+) -> None:
     await write(valkey, jti_j9="99999999999:0")
     assert await revocations.refresh()
     valkey.stop()
@@ -99,25 +101,25 @@ async def test_without_redis_the_replica_answers_for_thirty_seconds(valkey: OwnV
         await revocations.check(CLAIMS)
 
 
-async def test_what_the_channel_said_holds_while_redis_is_away(valkey: OwnValkey, revocations: RevocationList) -> None:
+async def test_what_the_channel_said_holds_while_redis_is_away(valkey: ValkeyServer, revocations: RevocationList) -> None:
     await revocations.refresh()
     valkey.stop()
 
-    revocations.hear(IdentityChanged(kind="session.revoked", user_id="u1", session_id="s1"))
+    revocations.on_event(IdentityChanged(kind="session.revoked", user_id="u1", session_id="s1"))
 
     assert await is_revoked(revocations)
 
 
-async def test_a_disabled_user_is_heard_of_too(valkey: OwnValkey, revocations: RevocationList) -> None:
+async def test_a_disabled_user_is_heard_of_too(valkey: ValkeyServer, revocations: RevocationList) -> None:
     await revocations.refresh()
     valkey.stop()
 
-    revocations.hear(IdentityChanged(kind="session.revoked", user_id="u1"))
+    revocations.on_event(IdentityChanged(kind="session.revoked", user_id="u1"))
 
     assert await is_revoked(revocations)
 
 
-async def test_a_redis_that_lost_its_memory_proves_nothing(valkey: OwnValkey, revocations: RevocationList, clock: Clock) -> None:
+async def test_a_redis_that_lost_its_memory_proves_nothing(valkey: ValkeyServer, revocations: RevocationList, clock: Clock) -> None:
     await write(valkey, jti_j1="99999999999:0")
     await revocations.refresh()
     valkey.stop()
@@ -130,7 +132,7 @@ async def test_a_redis_that_lost_its_memory_proves_nothing(valkey: OwnValkey, re
         await revocations.check(CLAIMS)
 
 
-async def test_a_service_that_starts_before_identity_lets_nobody_in(valkey: OwnValkey, clock: Clock) -> None:
+async def test_a_service_that_starts_before_identity_lets_nobody_in(valkey: ValkeyServer, clock: Clock) -> None:
     redis = open_redis(valkey.url)
 
     with pytest.raises(UnavailableError):
@@ -139,14 +141,14 @@ async def test_a_service_that_starts_before_identity_lets_nobody_in(valkey: OwnV
     await redis.aclose()
 
 
-async def test_changes_are_heard_again_after_the_channel_was_lost(valkey: OwnValkey) -> None:
+async def test_changes_are_heard_again_after_the_channel_was_lost(valkey: ValkeyServer) -> None:
     redis = open_redis(valkey.url)
     heard: list[IdentityChanged] = []
     gaps: list[None] = []
-    changes = Changes(redis)
+    changes = IdentityEvents(redis)
     changes.subscribe(lambda _: 1 / 0)  # one that fails does not keep the others from hearing
     changes.subscribe(heard.append)
-    changes.on_gap(lambda: gaps.append(None))
+    changes.on_missed_events(lambda: gaps.append(None))
     changes.start()
     await _until(lambda: len(gaps) == 1)
     valkey.stop()

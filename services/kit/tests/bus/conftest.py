@@ -11,7 +11,7 @@ from tests.conditions import until
 
 from ams_contracts.topics import Topic
 from ams_kit.bus import Alarm, Consumer, Log, Record, create_topics
-from ams_kit.testing.ledger import Ledger
+from ams_kit.testing.recording_projection import RecordingProjection
 
 
 class Bus:
@@ -21,7 +21,7 @@ class Bus:
         self.bootstrap = bootstrap
         self.topic = topic
         self.log = log
-        self.ledger = Ledger()
+        self.projection = RecordingProjection()
         self.alarms: list[Alarm] = []
         self.group = f"group-{topic.name}"
 
@@ -31,18 +31,18 @@ class Bus:
         )
 
     @asynccontextmanager
-    async def consumer(self, ledger: Any = None, **options: Any) -> AsyncIterator[Consumer]:
+    async def consumer(self, projection: Any = None, **options: Any) -> AsyncIterator[Consumer]:
         options.setdefault("on_stalled", lambda: None)
-        consumer = Consumer(self.bootstrap, self.group, self.topic, ledger or self.ledger, on_alarm=self.alarms.append, **options)
+        consumer = Consumer(self.bootstrap, self.group, self.topic, projection or self.projection, on_alarm=self.alarms.append, **options)
         await consumer.start()
         try:
             yield consumer
         finally:
             await consumer.stop()
 
-    async def applied(self, count: int, ledger: Ledger | None = None) -> None:
-        """Wait until so many records are in the ledger."""
-        await until(lambda: (ledger or self.ledger).count() >= count)
+    async def applied(self, count: int, projection: RecordingProjection | None = None) -> None:
+        """Wait until so many records are in the projection."""
+        await until(lambda: (projection or self.projection).count() >= count)
 
     async def alarm(self, kind: str) -> Alarm:
         """Wait for an alarm."""
@@ -84,4 +84,4 @@ async def bus(kafka_bootstrap: str, topic: Topic) -> AsyncGenerator[Bus]:
     bus = Bus(kafka_bootstrap, topic, await Log.open(kafka_bootstrap, "bus-tests"))
     yield bus
     await bus.log.close()
-    bus.ledger.close()
+    bus.projection.close()

@@ -5,12 +5,12 @@ import sys
 
 from ams_contracts.topics import Topic
 from ams_kit.bus import Consumer
-from ams_kit.testing.ledger import Ledger
+from ams_kit.testing.recording_projection import RecordingProjection
 
 
 async def main() -> None:
     bootstrap, group, topic, path = sys.argv[1:]
-    consumer = Consumer(bootstrap, group, Topic(name=topic, version=1, partitions=3), Ledger(path), instance_id="child")
+    consumer = Consumer(bootstrap, group, Topic(name=topic, version=1, partitions=3), RecordingProjection(path), instance_id="child")
     await consumer.start()
     await asyncio.Event().wait()
 

@@ -7,7 +7,7 @@ from tests.conditions import until
 
 from ams_contracts.topics import Topic
 from ams_kit.bus import Consumer, Log, Record, create_topics, partition_of
-from ams_kit.testing.ledger import Ledger
+from ams_kit.testing.recording_projection import RecordingProjection
 
 
 async def test_what_the_log_deleted_before_it_was_applied_is_counted_and_told(bus) -> None:
@@ -24,7 +24,7 @@ async def test_what_the_log_deleted_before_it_was_applied_is_counted_and_told(bu
 
     alarm = await bus.alarm("records_lost")
     assert (alarm.partition, alarm.lost_records) == (partition, 5)
-    assert [int(value) for value in bus.ledger.values()] == [0, 1, 2, 8, 9]
+    assert [int(value) for value in bus.projection.values()] == [0, 1, 2, 8, 9]
 
 
 async def test_a_topic_made_anew_and_shorter_is_an_alarm_and_nothing_is_skipped(bus) -> None:
@@ -37,8 +37,8 @@ async def test_a_topic_made_anew_and_shorter_is_an_alarm_and_nothing_is_skipped(
     async with bus.consumer() as consumer:
         alarm = await bus.alarm("topic_recreated")
         assert alarm.partition == partition_of(b"k", 3)
-        assert bus.ledger.count() == 10
-        bus.ledger.set_position(bus.topic.name, alarm.partition, 0, 0)  # the operator begins anew
+        assert bus.projection.count() == 10
+        bus.projection.set_position(bus.topic.name, alarm.partition, 0, 0)  # the operator begins anew
         await bus.applied(13)
         await until(lambda: not consumer.alarms)
 
@@ -52,7 +52,7 @@ async def test_a_topic_made_anew_and_already_longer_is_an_alarm_too(bus) -> None
 
     async with bus.consumer():
         await bus.alarm("topic_recreated")
-        assert bus.ledger.count() == 10
+        assert bus.projection.count() == 10
 
 
 async def test_a_running_consumer_notices_a_topic_made_anew(bus) -> None:
@@ -64,7 +64,7 @@ async def test_a_running_consumer_notices_a_topic_made_anew(bus) -> None:
         await bus.publish(*range(100, 103))
 
         await bus.alarm("topic_recreated")
-        assert bus.ledger.count() == 10
+        assert bus.projection.count() == 10
 
 
 async def test_a_changed_number_of_partitions_is_an_alarm(bus) -> None:
@@ -79,8 +79,8 @@ async def test_a_changed_number_of_partitions_is_an_alarm(bus) -> None:
 
 
 async def test_a_topic_that_is_missing_at_the_start_is_waited_for(kafka_bootstrap: str, topic: Topic) -> None:
-    ledger, alarms = Ledger(), []
-    consumer = Consumer(kafka_bootstrap, f"g-{topic.name}", topic, ledger, on_alarm=alarms.append)
+    projection, alarms = RecordingProjection(), []
+    consumer = Consumer(kafka_bootstrap, f"g-{topic.name}", topic, projection, on_alarm=alarms.append)
     await consumer.start()
     await until(lambda: [alarm.kind for alarm in alarms] == ["topic_missing"])
 
@@ -88,7 +88,7 @@ async def test_a_topic_that_is_missing_at_the_start_is_waited_for(kafka_bootstra
     log = await Log.open(kafka_bootstrap, "late")
     await log.publish([Record(topic=topic, key=b"k", value=b"1")])
 
-    await until(lambda: ledger.count() == 1)
+    await until(lambda: projection.count() == 1)
     assert consumer.alarms == []
     await consumer.stop()
     await log.close()

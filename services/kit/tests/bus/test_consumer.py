@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from prometheus_client import REGISTRY
 from tests.conditions import until
 
-from ams_kit.bus import Consumer, LogRecord, PositionMovedError, Stored, partition_of
-from ams_kit.testing.ledger import Ledger
+from ams_kit.bus import Consumer, LogRecord, PositionMovedError, StoredPosition, partition_of
+from ams_kit.testing.recording_projection import RecordingProjection
 
 CHILD = Path(__file__).parent / "consume_child.py"
 
@@ -25,7 +25,7 @@ async def test_records_of_a_key_are_applied_in_their_order_and_once(bus) -> None
         await bus.applied(1_200)
 
     for key in (b"a", b"b", b"c", b"d"):
-        assert [int(value) for value in bus.ledger.values(key)] == list(range(300))
+        assert [int(value) for value in bus.projection.values(key)] == list(range(300))
 
 
 async def test_a_later_consumer_goes_on_where_the_table_stands_and_not_where_kafka_says(bus) -> None:
@@ -35,12 +35,12 @@ async def test_a_later_consumer_goes_on_where_the_table_stands_and_not_where_kaf
         await bus.publish(*range(10, 15))
         await bus.applied(15)
     partition = partition_of(b"k", 3)
-    bus.ledger.set_position(bus.topic.name, partition, 12, 0)
+    bus.projection.set_position(bus.topic.name, partition, 12, 0)
 
     async with bus.consumer():
         await bus.applied(18)
 
-    assert [int(value) for value in bus.ledger.values()] == [*range(15), 12, 13, 14]
+    assert [int(value) for value in bus.projection.values()] == [*range(15), 12, 13, 14]
 
 
 async def test_a_table_that_took_back_what_it_held_is_noticed_without_another_record(bus) -> None:
@@ -49,14 +49,14 @@ async def test_a_table_that_took_back_what_it_held_is_noticed_without_another_re
         await bus.publish(*range(10))
         await bus.applied(10)
 
-        bus.ledger.set_position(bus.topic.name, partition, 6, 0)  # a crashed database that did not wait for its disk
+        bus.projection.set_position(bus.topic.name, partition, 6, 0)  # a crashed database that did not wait for its disk
 
         await bus.applied(14)
 
-    assert [int(value) for value in bus.ledger.values()] == [*range(10), 6, 7, 8, 9]
+    assert [int(value) for value in bus.projection.values()] == [*range(10), 6, 7, 8, 9]
 
 
-class Pensive(Ledger):
+class SlowProjection(RecordingProjection):
     """Takes its time to say where it stands."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Pensive(Ledger):
         self.answers.set()
         self.asked = asyncio.Event()
 
-    async def stored(self, topic: str, partitions: list[int]) -> dict[int, Stored]:
+    async def stored(self, topic: str, partitions: list[int]) -> dict[int, StoredPosition]:
         self.asked.set()
         await self.answers.wait()
         return await super().stored(topic, partitions)
@@ -73,28 +73,28 @@ class Pensive(Ledger):
 
 @pytest.mark.parametrize("keys", [("k",), ("k", "other")], ids=["one-partition", "two-partitions"])
 async def test_a_batch_that_waited_while_the_position_went_back_is_no_batch_after_a_gap(bus, keys: tuple[str, ...]) -> None:
-    ledger = Pensive()
+    projection = SlowProjection()
     assert len({partition_of(key.encode(), 3) for key in keys}) == len(keys)
-    async with bus.consumer(ledger) as consumer:
+    async with bus.consumer(projection) as consumer:
         for key in keys:
             await bus.publish(*range(10), key=key)
-        await bus.applied(10 * len(keys), ledger)
+        await bus.applied(10 * len(keys), projection)
         client = consumer._driver.consumer
         assert client is not None
         for key in keys:
-            ledger.set_position(bus.topic.name, partition_of(key.encode(), 3), 6, 0)
-        ledger.answers.clear()
-        ledger.asked.clear()
-        await ledger.asked.wait()  # the consumer looks whether the table is where it was left, and no batch is applied meanwhile
+            projection.set_position(bus.topic.name, partition_of(key.encode(), 3), 6, 0)
+        projection.answers.clear()
+        projection.asked.clear()
+        await projection.asked.wait()  # the consumer looks whether the table is where it was left, and no batch is applied meanwhile
         await asyncio.gather(*(bus.publish(*range(10, 15), key=key) for key in keys))
         async with asyncio.timeout(20):
             while 15 not in {await client.position(TopicPartition(bus.topic.name, partition_of(key.encode(), 3))) for key in keys}:
                 await asyncio.sleep(0.01)
-        ledger.answers.set()
-        await until(lambda: all(len(ledger.values(key.encode())) == 19 for key in keys))
+        projection.answers.set()
+        await until(lambda: all(len(projection.values(key.encode())) == 19 for key in keys))
 
     for key in keys:
-        assert [int(value) for value in ledger.values(key.encode())] == [*range(10), *range(6, 15)]
+        assert [int(value) for value in projection.values(key.encode())] == [*range(10), *range(6, 15)]
 
 
 async def test_lag_is_measured_and_offsets_are_committed_for_tools(bus) -> None:
@@ -102,12 +102,12 @@ async def test_lag_is_measured_and_offsets_are_committed_for_tools(bus) -> None:
     async with bus.consumer() as consumer:
         await bus.publish(0)
         await bus.applied(1)
-        bus.ledger.away = OSError("the database is away")
+        bus.projection.away = OSError("the database is away")
         await bus.publish(*range(7))
         await until(lambda: consumer.lag().get(partition) is not None and consumer.lag()[partition].records == 7)
         await until(lambda: consumer.lag()[partition].seconds > 1)
 
-        bus.ledger.away = None
+        bus.projection.away = None
         await bus.applied(8)
         await until(lambda: consumer.lag()[partition].records == 0 and consumer.lag()[partition].seconds == 0)
 
@@ -125,19 +125,19 @@ async def test_a_database_that_is_away_costs_time_and_nothing_else(bus) -> None:
     async with bus.consumer():
         await bus.publish(*range(5))
         await bus.applied(5)
-        bus.ledger.away = OSError("the database is away")
+        bus.projection.away = OSError("the database is away")
         await bus.publish(*range(5, 10))
         await bus.publish(*range(100), key="other")
-        calls = bus.ledger.calls
-        await until(lambda: bus.ledger.calls > calls)
-        bus.ledger.away = None
+        calls = bus.projection.calls
+        await until(lambda: bus.projection.calls > calls)
+        bus.projection.away = None
         await bus.applied(110)
 
-    assert [int(value) for value in bus.ledger.values(b"k")] == list(range(10))
-    assert [int(value) for value in bus.ledger.values(b"other")] == list(range(100))
+    assert [int(value) for value in bus.projection.values(b"k")] == list(range(10))
+    assert [int(value) for value in bus.projection.values(b"other")] == list(range(100))
 
 
-class Stubborn(Ledger):
+class FailingPartition(RecordingProjection):
     """Fails on one partition for ever."""
 
     failing = -1
@@ -149,18 +149,18 @@ class Stubborn(Ledger):
 
 
 async def test_a_bug_stops_its_partition_alone_and_raises_an_alarm(bus) -> None:
-    ledger = Stubborn()
-    ledger.failing = partition_of(b"bad", 3)
-    good = next(f"g{number}" for number in range(100) if partition_of(f"g{number}".encode(), 3) != ledger.failing)
-    async with bus.consumer(ledger, failures_to_alarm=4) as consumer:
+    projection = FailingPartition()
+    projection.failing = partition_of(b"bad", 3)
+    good = next(f"g{number}" for number in range(100) if partition_of(f"g{number}".encode(), 3) != projection.failing)
+    async with bus.consumer(projection, failures_to_alarm=4) as consumer:
         await bus.publish(1, key="bad")
         for number in range(20):
             await bus.publish(number, key=good)
-            await bus.applied(number + 1, ledger)
+            await bus.applied(number + 1, projection)
 
         await until(lambda: any(alarm.kind == "partition_failing" for alarm in consumer.alarms), 60)
-        ledger.failing = -1
-        await bus.applied(21, ledger)
+        projection.failing = -1
+        await bus.applied(21, projection)
         await until(lambda: not consumer.alarms)
 
 
@@ -170,14 +170,14 @@ async def test_a_zombie_changes_nothing_and_follows_the_table(bus) -> None:
     async with bus.consumer():
         await bus.publish(*range(5))
         await bus.applied(5)
-        bus.ledger.set_position(bus.topic.name, partition, 8, 0)
+        bus.projection.set_position(bus.topic.name, partition, 8, 0)
         await bus.publish(*range(5, 12))
         await bus.applied(9)
 
-    assert [int(value) for value in bus.ledger.values()] == [*range(5), 8, 9, 10, 11]
+    assert [int(value) for value in bus.projection.values()] == [*range(5), 8, 9, 10, 11]
 
 
-class HalfWay(Ledger):
+class FailsHalfWay(RecordingProjection):
     """Commits the first half of a batch and fails: what a bisection does that is interrupted."""
 
     trips = 1
@@ -215,16 +215,16 @@ async def test_two_members_of_one_name_share_the_partitions_and_do_not_fight(bus
             assert (assigned(first), assigned(second)) == shared
             assert positioned(bus) == assignments
         await until(lambda: assigned(first) == [0, 1, 2])
-    assert bus.ledger.count() == 210
+    assert bus.projection.count() == 210
 
 
 async def test_half_a_batch_is_not_applied_again(bus) -> None:
-    ledger = HalfWay()
+    projection = FailsHalfWay()
     await bus.publish(*range(40))
-    async with bus.consumer(ledger):
-        await bus.applied(40, ledger)
+    async with bus.consumer(projection):
+        await bus.applied(40, projection)
 
-    assert [int(value) for value in ledger.values()] == list(range(40))
+    assert [int(value) for value in projection.values()] == list(range(40))
 
 
 async def test_transaction_markers_and_aborted_records_do_not_stall(bus) -> None:
@@ -248,36 +248,36 @@ async def test_transaction_markers_and_aborted_records_do_not_stall(bus) -> None
         await bus.applied(8)
     await producer.stop()
 
-    assert [int(value) for value in bus.ledger.values()] == [0, 2, 3, 5, 6, 8, 9, 10]
+    assert [int(value) for value in bus.projection.values()] == [0, 2, 3, 5, 6, 8, 9, 10]
     assert bus.alarms == []
 
 
 @pytest.mark.timeout(180)
 async def test_killed_consumers_lose_and_double_nothing(bus, tmp_path: Path) -> None:
     """``kill -9`` while records come, again and again."""
-    path = tmp_path / "ledger.sqlite"
-    ledger = Ledger(path)
+    path = tmp_path / "projection.sqlite"
+    projection = RecordingProjection(path)
     sent = 0
     for round_number in range(6):
         child = subprocess.Popen([sys.executable, str(CHILD), bus.bootstrap, bus.group, bus.topic.name, str(path)])
-        before = ledger.count()
+        before = projection.count()
         async with asyncio.timeout(30):
-            while ledger.count() < before + 50 * (round_number < 5):
+            while projection.count() < before + 50 * (round_number < 5):
                 await asyncio.gather(*(bus.publish(*range(sent, sent + 5), key=f"key-{key}") for key in range(4)))
                 sent += 5
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
-    async with bus.consumer(ledger):
-        await bus.applied(sent * 4, ledger)
+    async with bus.consumer(projection):
+        await bus.applied(sent * 4, projection)
 
     for key in range(4):
-        assert [int(value) for value in ledger.values(f"key-{key}".encode())] == list(range(sent))
-    ledger.close()
+        assert [int(value) for value in projection.values(f"key-{key}".encode())] == list(range(sent))
+    projection.close()
 
 
 async def test_consumers_come_and_go_under_load_and_each_record_is_applied_once(bus, tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    ledger, second = Ledger(path), Ledger(path)
+    path = tmp_path / "projection.sqlite"
+    projection, second = RecordingProjection(path), RecordingProjection(path)
     sent = 0
 
     async def load() -> None:
@@ -287,24 +287,24 @@ async def test_consumers_come_and_go_under_load_and_each_record_is_applied_once(
             sent += 1
 
     loading = asyncio.create_task(load())
-    async with bus.consumer(ledger):
+    async with bus.consumer(projection):
         for _ in range(2):
-            count = ledger.count()
+            count = projection.count()
             async with bus.consumer(second):
-                await until(lambda count=count: ledger.count() > count + 100)
-            await until(lambda: ledger.count() > 0)
+                await until(lambda count=count: projection.count() > count + 100)
+            await until(lambda: projection.count() > 0)
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
         await bus.log.close()
-        await until(lambda: all(len(ledger.values(f"key-{key}".encode())) >= sent for key in range(6)))
+        await until(lambda: all(len(projection.values(f"key-{key}".encode())) >= sent for key in range(6)))
 
     for key in range(6):
-        values = [int(value) for value in ledger.values(f"key-{key}".encode())]
+        values = [int(value) for value in projection.values(f"key-{key}".encode())]
         assert values == sorted(set(values))
         assert values[:sent] == list(range(sent))
 
 
-class Deaf(Ledger):
+class HangingProjection(RecordingProjection):
     """Never comes back from a call."""
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
@@ -314,7 +314,7 @@ class Deaf(Ledger):
 
 async def test_lag_without_progress_is_noticed(bus) -> None:
     stalled = asyncio.Event()
-    async with bus.consumer(Deaf(), patience_seconds=2, on_stalled=stalled.set):
+    async with bus.consumer(HangingProjection(), stalled_after_seconds=2, on_stalled=stalled.set):
         await bus.publish(1)
         async with asyncio.timeout(20):
             await stalled.wait()
@@ -323,7 +323,7 @@ async def test_lag_without_progress_is_noticed(bus) -> None:
 async def test_idleness_is_not_a_stall(bus) -> None:
     stalled = asyncio.Event()
     await bus.publish(1)
-    async with bus.consumer(patience_seconds=0.5, on_stalled=stalled.set) as consumer:
+    async with bus.consumer(stalled_after_seconds=0.5, on_stalled=stalled.set) as consumer:
         await bus.applied(1)
         partition = partition_of(b"k", 3)
         await until(lambda: partition in consumer.lag())
@@ -337,13 +337,13 @@ def test_the_ledger_keeps_the_ports_promise() -> None:
     """The stand-in of these tests is held to what it stands for."""
 
     async def run() -> None:
-        ledger = Ledger()
+        projection = RecordingProjection()
         record = LogRecord(topic="t", partition=0, offset=4, key=b"k", value=b"v", headers=(), timestamp_ms=9)
-        assert await ledger.stored("t", [0]) == {}
+        assert await projection.stored("t", [0]) == {}
         with pytest.raises(PositionMovedError):
-            await ledger.apply("t", 0, [record], 3)
-        assert ledger.count() == 0
-        assert await ledger.apply("t", 0, [record], 0) == 5
-        assert await ledger.stored("t", [0]) == {0: Stored(5, 9)}
+            await projection.apply("t", 0, [record], 3)
+        assert projection.count() == 0
+        assert await projection.apply("t", 0, [record], 0) == 5
+        assert await projection.stored("t", [0]) == {0: StoredPosition(5, 9)}
 
     asyncio.run(run())

@@ -5,8 +5,8 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ams_kit.bus import Stored, partition_of
-from ams_kit.bus.standing import GoOn, LogFacts, Recreated, where_to_go_on
+from ams_kit.bus import StoredPosition, partition_of
+from ams_kit.bus.resume import LogFacts, Recreated, ResumeAt, decide_resume
 from ams_kit.bus.watchdog import Progress, Watchdog
 
 
@@ -19,31 +19,31 @@ def test_a_key_lands_where_every_kafka_client_puts_it(key: bytes, partitions: in
 @pytest.mark.parametrize(
     ("stored", "log", "decision"),
     [
-        (None, LogFacts(0, 10), GoOn(0)),
-        (None, LogFacts(4, 10), GoOn(4)),
-        (Stored(0, 0), LogFacts(4, 10), GoOn(4)),
-        (Stored(7, 111), LogFacts(0, 10, 111), GoOn(7)),
-        (Stored(10, 111), LogFacts(0, 10, 111), GoOn(10)),
-        (Stored(7, 111), LogFacts(7, 10), GoOn(7)),
-        (Stored(7, 111), LogFacts(9, 10), GoOn(9, lost=2)),
-        (Stored(7, 0), LogFacts(0, 10, 222), GoOn(7)),
+        (None, LogFacts(0, 10), ResumeAt(0)),
+        (None, LogFacts(4, 10), ResumeAt(4)),
+        (StoredPosition(0, 0), LogFacts(4, 10), ResumeAt(4)),
+        (StoredPosition(7, 111), LogFacts(0, 10, 111), ResumeAt(7)),
+        (StoredPosition(10, 111), LogFacts(0, 10, 111), ResumeAt(10)),
+        (StoredPosition(7, 111), LogFacts(7, 10), ResumeAt(7)),
+        (StoredPosition(7, 111), LogFacts(9, 10), ResumeAt(9, lost=2)),
+        (StoredPosition(7, 0), LogFacts(0, 10, 222), ResumeAt(7)),
     ],
 )
-def test_where_a_projection_goes_on(stored: Stored | None, log: LogFacts, decision: GoOn) -> None:
-    assert where_to_go_on(stored, log) == decision
+def test_where_a_projection_goes_on(stored: StoredPosition | None, log: LogFacts, decision: ResumeAt) -> None:
+    assert decide_resume(stored, log) == decision
 
 
 @pytest.mark.parametrize(
     ("stored", "log"),
     [
-        (Stored(7, 111), LogFacts(0, 3)),
-        (Stored(7, 111), LogFacts(0, 10, 222)),
-        (Stored(7, 111), LogFacts(0, 10, None)),
-        (Stored(7, 111), LogFacts(0, 7, 222)),
+        (StoredPosition(7, 111), LogFacts(0, 3)),
+        (StoredPosition(7, 111), LogFacts(0, 10, 222)),
+        (StoredPosition(7, 111), LogFacts(0, 10, None)),
+        (StoredPosition(7, 111), LogFacts(0, 7, 222)),
     ],
 )
-def test_another_log_than_the_position_was_made_with_is_recognised(stored: Stored, log: LogFacts) -> None:
-    assert isinstance(where_to_go_on(stored, log), Recreated)
+def test_another_log_than_the_position_was_made_with_is_recognised(stored: StoredPosition, log: LogFacts) -> None:
+    assert isinstance(decide_resume(stored, log), Recreated)
 
 
 def test_the_watchdog_barks_at_lag_without_progress() -> None:
@@ -55,8 +55,8 @@ def test_the_watchdog_barks_at_lag_without_progress() -> None:
 
 @pytest.mark.parametrize(
     "later",
-    [Progress(9, 9), Progress(6, 12), Progress(5, 12, excused=True)],
-    ids=["idle", "moving", "excused"],
+    [Progress(9, 9), Progress(6, 12), Progress(5, 12, is_known_stalled=True)],
+    ids=["idle", "moving", "is_known_stalled"],
 )
 def test_the_watchdog_minds_neither_idleness_nor_what_is_known(later: Progress) -> None:
     watchdog = Watchdog(45)
@@ -68,5 +68,5 @@ def test_the_watchdog_minds_neither_idleness_nor_what_is_known(later: Progress) 
 def test_the_watchdog_forgets_what_it_could_not_see() -> None:
     watchdog = Watchdog(45)
     watchdog.observe({0: Progress(5, 9)}, at=0)
-    watchdog.blind()
+    watchdog.reset()
     assert watchdog.observe({0: Progress(5, 9)}, at=60) is None

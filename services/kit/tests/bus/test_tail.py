@@ -9,7 +9,7 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.new_partitions import NewPartitions
 
 from ams_contracts.topics import Topic
-from ams_kit.bus import CatchUp, Log, LogRecord, LogUnavailableError, Record, Tail, TooFarBackError, create_topics, partition_of
+from ams_kit.bus import BacklogDeletedError, BacklogReader, Log, LogRecord, LogUnavailableError, Record, Tail, create_topics, partition_of
 
 
 async def until(condition, seconds: float = 40) -> None:
@@ -46,7 +46,7 @@ async def test_a_tail_begins_so_long_ago_and_is_ready_when_it_has_read_that(bus)
     assert values(got) == list(range(50))
     assert tail.next_offset(bus.topic.name, partition_of(b"k", 3)) == 50
     assert await tail.end_offset(bus.topic.name, partition_of(b"k", 3)) == 50
-    assert tail.sees
+    assert tail.is_caught_up
     await tail.stop()
 
 
@@ -127,7 +127,7 @@ async def test_the_shared_reader_gives_each_what_they_asked_for(bus) -> None:
     await tail.ready()
     end = tail.next_offset(bus.topic.name, partition)
     await tail.stop()
-    catch_up = CatchUp(bus.bootstrap, bus.topic)
+    catch_up = BacklogReader(bus.bootstrap, bus.topic)
 
     async def read(after: int) -> list[LogRecord]:
         records: list[LogRecord] = []
@@ -150,16 +150,16 @@ async def test_the_shared_reader_says_when_the_log_has_deleted_it(bus) -> None:
     await bus.publish(*range(10))
     async with bus.admin() as admin:
         await admin.delete_records({TopicPartition(bus.topic.name, partition): RecordsToDelete(before_offset=6)})
-    catch_up = CatchUp(bus.bootstrap, bus.topic)
+    catch_up = BacklogReader(bus.bootstrap, bus.topic)
 
-    with pytest.raises(TooFarBackError):
+    with pytest.raises(BacklogDeletedError):
         await catch_up.read(partition, b"k", 3, 10)
     assert values((await catch_up.read(partition, b"k", 6, 10)).records) == [6, 7, 8, 9]
     await catch_up.stop()
 
 
 async def test_the_shared_reader_does_not_wait_for_ever(topic: Topic) -> None:
-    catch_up = CatchUp("127.0.0.1:1", topic)
+    catch_up = BacklogReader("127.0.0.1:1", topic)
     started_at = time.monotonic()
     with pytest.raises(LogUnavailableError):
         await catch_up.read(0, b"k", 0, 5)

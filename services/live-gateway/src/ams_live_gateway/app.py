@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from ams_contracts.topics import STEPS, TASKS, Topic
 from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of
-from ams_kit.bus import CatchUp, Tail
+from ams_kit.bus import BacklogReader, Tail
 from ams_kit.http.app import make_application
 from ams_kit.http.json_body import documented, read_json
 from ams_kit.http.problems import NotFoundError
@@ -83,7 +83,7 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         auth = make_auth(settings)
         ring = Ring(settings.live_ring_bytes, settings.live_ring_seconds)
-        catch_up = CatchUp(settings.kafka_bootstrap, steps)
+        catch_up = BacklogReader(settings.kafka_bootstrap, steps)
         tail = Tail(settings.kafka_bootstrap, (steps, tasks), back_seconds=settings.live_ring_seconds)
         hub = Hub(ring, tail, catch_up, steps=steps, tasks=tasks, catch_up_records_max=settings.live_catch_up_records)
         watch = Watch(hub, auth)
@@ -97,10 +97,10 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
             public_url=settings.public_url,
             sockets_per_user=settings.live_sockets_per_user,
             is_ready=lambda: tail.is_ready,
-            is_stale=lambda: not tail.sees,
+            is_stale=lambda: not tail.is_caught_up,
         )
         watch.start()
-        await tail.start(hub.on_records, on_reset=hub.on_reset, on_sight=hub.on_sight)
+        await tail.start(hub.on_records, on_reset=hub.on_reset, on_connectivity=hub.on_connectivity)
         try:
             yield
         finally:

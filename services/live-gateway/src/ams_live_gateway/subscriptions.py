@@ -16,7 +16,7 @@ import structlog
 from ams_contracts.frames import CLOSE_SLOW, Reset, Stale, Subscribed
 from ams_contracts.positions import Position
 from ams_contracts.topics import Topic, task_key
-from ams_kit.bus import CatchUp, LogRecord, LogUnavailableError, Tail, TooFarBackError, partition_of
+from ams_kit.bus import BacklogDeletedError, BacklogReader, LogRecord, LogUnavailableError, Tail, partition_of
 from ams_kit.telemetry.metrics import LIVE_FRAMES
 from ams_live_gateway.encoding import MESSAGE_BYTES_MAX, frame_of, messages_of, position_text, task_frame, task_sub
 from ams_live_gateway.ring import Entry, Ring
@@ -52,7 +52,7 @@ class Subscription:
 class Hub:
     """All subscriptions of the process."""
 
-    def __init__(self, ring: Ring, tail: Tail, catch_up: CatchUp, *, steps: Topic, tasks: Topic, catch_up_records_max: int) -> None:
+    def __init__(self, ring: Ring, tail: Tail, catch_up: BacklogReader, *, steps: Topic, tasks: Topic, catch_up_records_max: int) -> None:
         self._ring = ring
         self._tail = tail
         self._catch_up = catch_up
@@ -94,7 +94,7 @@ class Hub:
         for subscription in [one for followers in self._followers.values() for one in followers if one.partition == partition]:
             self._send_away(subscription)
 
-    def on_sight(self, sees: bool) -> None:
+    def on_connectivity(self, sees: bool) -> None:
         """The log is out of sight, or back: sockets stay, and say so."""
         for socket in list(self.sockets):
             socket.say(Stale(stale=not sees))
@@ -232,7 +232,7 @@ class Hub:
                 return
             try:
                 stretch = await self._catch_up.read(one.partition, one.key, one.next_offset, start)
-            except TooFarBackError:
+            except BacklogDeletedError:
                 one.task = None
                 self._send_away(one)
                 return

@@ -26,7 +26,7 @@ class Watch:
         self._doubt = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         auth.changes.subscribe(self.hear)
-        auth.changes.on_gap(self._doubt.set)
+        auth.changes.on_missed_events(self._doubt.set)
 
     def start(self) -> None:
         """Begin to look, in the background."""

@@ -12,7 +12,7 @@ from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
 from ams_kit.bus import Log
 from ams_kit.db import AWAY
 from ams_kit.http.app import make_application
-from ams_kit.http.problems import answer_away
+from ams_kit.http.problems import answer_unavailable
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.http import take_batches
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
@@ -65,7 +65,10 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
     app = make_application(
         title="AMS intake",
         openapi_path="/api/ingest/openapi",
-        route_handlers=[*AGENTS_ROUTES, Router("/", route_handlers=PEOPLES_ROUTES, exception_handlers=dict.fromkeys(AWAY, answer_away))],
+        route_handlers=[
+            *AGENTS_ROUTES,
+            Router("/", route_handlers=PEOPLES_ROUTES, exception_handlers=dict.fromkeys(AWAY, answer_unavailable)),
+        ],
         checks={"log": log_answers},
         lifespan=[parts],
         middleware=[AuthMiddleware()],

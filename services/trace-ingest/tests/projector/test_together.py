@@ -11,7 +11,7 @@ from tests.builders import BASE_US, NATIVE, batch, document, ended, llm, record,
 from ams_contracts.documents import Slot, Status, TaskDocument
 from ams_contracts.events import AgentRegistered, Batch, PayloadStored, TaskDeleted
 from ams_contracts.topics import PAYLOADS, STEPS
-from ams_kit.bus import LogRecord, Slice
+from ams_kit.bus import LogRecord, PartitionBatch
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.transaction import CHUNK_BYTES_MAX, packed
@@ -28,10 +28,10 @@ def input_of(step: int) -> PayloadStored:
     )
 
 
-def slices(*values: Sequence[Batch | bytes], first: int = 0, topic: str = STEPS.name) -> list[Slice]:
+def slices(*values: Sequence[Batch | bytes], first: int = 0, topic: str = STEPS.name) -> list[PartitionBatch]:
     """One per partition, from 0."""
     return [
-        Slice(
+        PartitionBatch(
             number,
             [
                 record(first + offset, value, partition=number, topic=topic, timestamp_ms=NOW_MS)
@@ -57,7 +57,7 @@ SECOND = (
 
 async def test_the_tables_and_accounts_are_those_of_one_by_one(pool: asyncpg.Pool, store) -> None:
     projection = StepsProjection(pool)
-    for one in (*slices(*FIRST), *(Slice(one.partition, one.records, 2) for one in slices(*SECOND, first=2))):
+    for one in (*slices(*FIRST), *(PartitionBatch(one.partition, one.records, 2) for one in slices(*SECOND, first=2))):
         await projection.apply(STEPS.name, one.partition, one.records, one.expected)
     expected, account = await store.everything(), await store.account()
     await store.empty()
@@ -113,8 +113,8 @@ async def test_what_is_nobodys_fault_is_raised(pool: asyncpg.Pool) -> None:
 
 
 def test_a_pack_is_of_several_partitions_and_not_too_large() -> None:
-    def of(partition: int, size: int) -> Slice:
-        return Slice(
+    def of(partition: int, size: int) -> PartitionBatch:
+        return PartitionBatch(
             partition, [LogRecord(topic="t", partition=partition, offset=0, key=None, value=b"x" * size, headers=(), timestamp_ms=1)], 0
         )
 

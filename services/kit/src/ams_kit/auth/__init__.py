@@ -6,7 +6,7 @@ every route. Routes of a project take the dependency ``access`` from ``provide_a
 
 from ams_kit.auth.access import AccessClient, AccessSource, provide_access, require_role
 from ams_kit.auth.api_keys import KeyClient
-from ams_kit.auth.changes import Changes
+from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.kit import AuthKit, open_redis
 from ams_kit.auth.middleware import AuthMiddleware
 from ams_kit.auth.principal import Principal, bearer_of, principal_of
@@ -19,7 +19,7 @@ __all__ = [
     "AccessSource",
     "AuthKit",
     "AuthMiddleware",
-    "Changes",
+    "IdentityEvents",
     "KeyClient",
     "Principal",
     "Verifier",

@@ -63,7 +63,7 @@ class AccessClient:
             self._known[user_id, project_id] = (now, access)
         return access
 
-    def hear(self, changed: IdentityChanged) -> None:
+    def on_event(self, changed: IdentityChanged) -> None:
         """Take a message of identity's channel: forget what may no longer be true."""
         if changed.kind not in {"access.changed", "project.deleted"}:
             return
@@ -72,7 +72,7 @@ class AccessClient:
             if changed.user_id in {None, user_id} and changed.project_id in {None, project_id}:
                 del self._known[user_id, project_id]
 
-    def forget(self) -> None:
+    def expire_all(self) -> None:
         """Forget everything: messages may have been missed."""
         self._changes += 1
         self._known.clear()

@@ -83,7 +83,7 @@ class KeyClient:
         self._known: dict[bytes, _Known] = {}
         self._locks: dict[bytes, asyncio.Lock] = {}
         self._revoked: dict[str, float] = {}
-        self._away_since = -1e9
+        self._failed_at = -1e9
 
     async def grant(self, api_key: str) -> KeyGrant:
         """What a key opens.
@@ -102,7 +102,7 @@ class KeyClient:
             raise _refusal()
         return known.grant
 
-    def hear(self, changed: IdentityChanged) -> None:
+    def on_event(self, changed: IdentityChanged) -> None:
         """Take a message of identity's channel: drop the grants of a revoked key or a deleted project."""
         now = self._monotonic()
         if changed.kind == "key.revoked" and changed.key_id:
@@ -111,7 +111,7 @@ class KeyClient:
         if changed.kind == "project.deleted" and changed.project_id:
             self._drop(lambda grant: grant.project_id == changed.project_id)
 
-    def doubt(self) -> None:
+    def expire_all(self) -> None:
         """Messages may have been missed: ask again about every key, but keep what was known in case identity is away."""
         for known in self._known.values():
             known.fresh_until = -1e9
@@ -149,7 +149,7 @@ class KeyClient:
         return known
 
     async def _exchange(self, api_key: str) -> KeyGrant | None:
-        if self._monotonic() - self._away_since < ASK_AGAIN_SECONDS:
+        if self._monotonic() - self._failed_at < ASK_AGAIN_SECONDS:
             raise UnavailableError
         try:
             response = await self._http.post(
@@ -160,6 +160,6 @@ class KeyClient:
             response.raise_for_status()
             return _grant.decode(response.content)
         except (httpx.HTTPError, msgspec.MsgspecError) as error:
-            self._away_since = self._monotonic()
+            self._failed_at = self._monotonic()
             logger.warning("identity does not answer about an API key", error_type=type(error).__name__)
             raise UnavailableError from error

@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from ams_contracts.claims import Access
 from ams_kit.auth.access import AccessClient
 from ams_kit.auth.api_keys import KeyClient
-from ams_kit.auth.changes import Changes
+from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.jwks import JwksKeys
 from ams_kit.auth.revocation import RevocationList
 from ams_kit.auth.verifier import Verifier
@@ -48,15 +48,15 @@ class AuthKit:
         self.redis = redis
         self.service_secret = service_secret
         self.keys = KeyClient(http)
-        self.changes = Changes(redis)
+        self.changes = IdentityEvents(redis)
         self.revocations = RevocationList(redis)
         self.verifier = Verifier(JwksKeys(http), self.revocations, issuer=public_url.rstrip("/"))
         self._http = http
         self._access = AccessClient(http, service_secret, service)
-        for hear in (self.revocations.hear, self._access.hear, self.keys.hear):
-            self.changes.subscribe(hear)
-        for gap in (self.revocations.refresh_soon, self._access.forget, self.keys.doubt):
-            self.changes.on_gap(gap)
+        for on_event in (self.revocations.on_event, self._access.on_event, self.keys.on_event):
+            self.changes.subscribe(on_event)
+        for on_missed in (self.revocations.refresh_soon, self._access.expire_all, self.keys.expire_all):
+            self.changes.on_missed_events(on_missed)
         self.changes.start()
         self.revocations.start()
 

@@ -51,7 +51,7 @@ class RevocationList:
         self._monotonic = monotonic
         self._now_s = now_s
         self._replica: dict[str, str | bytes] = {}
-        self._heard: dict[str, str | bytes] = {}  # by the channel, since the replica was read
+        self._received: dict[str, str | bytes] = {}  # by the channel, since the replica was read
         self._replica_at = -1e9
         self._failed_at = -1e9
         self._wanted = asyncio.Event()
@@ -85,25 +85,25 @@ class RevocationList:
             if self.replica_age_seconds > REPLICA_SECONDS:
                 raise UnavailableError("Nobody can say right now whether this session was ended.", code="revocation_unknown")
             known = self._replica
-        if any(revoked_by(known.get(name), claims.iat) or revoked_by(self._heard.get(name), claims.iat) for name in names):
+        if any(revoked_by(known.get(name), claims.iat) or revoked_by(self._received.get(name), claims.iat) for name in names):
             raise UnauthenticatedError("This session was ended. Sign in again.", code="session_ended", headers=CHALLENGE_INVALID)
 
     def known_revoked(self, claims: AccessClaims) -> bool:
         """Whether a token is revoked as far as this process knows, without asking: by the channel, or by the replica of at most 5 s ago."""
         names = fields_of(claims)
-        return any(revoked_by(self._replica.get(name), claims.iat) or revoked_by(self._heard.get(name), claims.iat) for name in names)
+        return any(revoked_by(self._replica.get(name), claims.iat) or revoked_by(self._received.get(name), claims.iat) for name in names)
 
-    def hear(self, changed: IdentityChanged) -> None:
+    def on_event(self, changed: IdentityChanged) -> None:
         """Take a message of identity's channel into the replica."""
         if changed.kind != "session.revoked":
             return
         forever = f"{UNTIL_FOREVER_S}:0"
         if changed.jti:
-            self._heard[f"jti:{changed.jti}"] = forever
+            self._received[f"jti:{changed.jti}"] = forever
         if changed.session_id:
-            self._heard[f"sid:{changed.session_id}"] = forever
+            self._received[f"sid:{changed.session_id}"] = forever
         if changed.user_id and not changed.jti and not changed.session_id:
-            self._heard[f"user:{changed.user_id}"] = f"{int(self._now_s()) + 1}:0"
+            self._received[f"user:{changed.user_id}"] = f"{int(self._now_s()) + 1}:0"
         self._wanted.set()
 
     def refresh_soon(self) -> None:
@@ -133,7 +133,7 @@ class RevocationList:
     async def refresh(self) -> bool:
         """Read the whole list into the replica. False when Redis is away or has lost its memory: the replica stays as old as it is."""
         started_at = self._monotonic()
-        heard = set(self._heard)
+        heard = set(self._received)
         try:
             everything = cast("dict[bytes, bytes]", await self._redis.hgetall(REVOCATIONS_KEY))  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async
         except (RedisError, OSError):
@@ -141,6 +141,6 @@ class RevocationList:
         if EPOCH_FIELD.encode() not in everything:
             return False
         self._replica = {name.decode("latin-1"): value for name, value in everything.items()}
-        self._heard = {name: value for name, value in self._heard.items() if name not in heard}
+        self._received = {name: value for name, value in self._received.items() if name not in heard}
         self._replica_at = started_at
         return True

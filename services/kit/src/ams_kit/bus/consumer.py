@@ -20,20 +20,20 @@ from ams_contracts.topics import Topic
 from ams_kit.bus.alarms import Alarm, OnAlarm
 from ams_kit.bus.cluster import METADATA_AGE_MS, partition_counts, stop_quietly
 from ams_kit.bus.driver import FAILURES_TO_ALARM, Driver
+from ams_kit.bus.eager_batch_subscriber import EagerBatchSubscriber, raw_decoder, raw_parser
 from ams_kit.bus.errors import LogUnavailableError
-from ams_kit.bus.membership import Member
+from ams_kit.bus.membership import GroupMember
 from ams_kit.bus.offsets import end_offsets
-from ams_kit.bus.prompt_batch import PromptBatch, raw_decoder, raw_parser
 from ams_kit.bus.records import Projection
 from ams_kit.bus.topics import partition_count_alarm
-from ams_kit.bus.watchdog import PATIENCE_SECONDS, Progress, Watchdog
+from ams_kit.bus.watchdog import STALLED_AFTER_SECONDS, Progress, Watchdog
 from ams_kit.telemetry.metrics import LAG_RECORDS, LAG_SECONDS, LOG_ALARM
 
 START_TIMEOUT_SECONDS = 15.0
 STOP_TIMEOUT_SECONDS = 8.0  # the whole process stops within 10 s
-LOOK_SECONDS = 1.0
-LOOK_AGAIN_SECONDS = 10.0
-REVIVE_SECONDS = 0.05
+OBSERVE_SECONDS = 1.0
+VERIFY_SECONDS = 10.0
+RETRY_POLL_SECONDS = 0.05
 RECONNECT_SECONDS_MAX = 1.0  # a refused connection costs little, and a broker that comes back is waited for
 PARTITION_BYTES_MAX = 1024 * 1024
 STALLED_EXIT_CODE = 70
@@ -71,7 +71,7 @@ class Consumer:
         records_max: int = 2_000,
         on_alarm: OnAlarm | None = None,
         on_stalled: Callable[[], None] = end_process,
-        patience_seconds: float = PATIENCE_SECONDS,
+        stalled_after_seconds: float = STALLED_AFTER_SECONDS,
         session_timeout_ms: int = 10_000,
         failures_to_alarm: int = FAILURES_TO_ALARM,
     ) -> None:
@@ -87,7 +87,7 @@ class Consumer:
             records_max: Of one ``apply``.
             on_alarm: Told each alarm once, when it begins.
             on_stalled: What to do when there is lag and no progress; by default the process ends.
-            patience_seconds: For how long without progress.
+            stalled_after_seconds: For how long without progress.
             session_timeout_ms: After how long without a heartbeat the partitions go to others.
             failures_to_alarm: So many attempts in a row before a partition counts as failing.
         """
@@ -108,7 +108,7 @@ class Consumer:
             clear_alarm=self._clear_alarm,
             failures_to_alarm=failures_to_alarm,
         )
-        self._watchdog = Watchdog(patience_seconds)
+        self._watchdog = Watchdog(stalled_after_seconds)
         self._tasks: list[asyncio.Task[None]] = []
         self._broker: KafkaBroker | None = None
         self._committed: dict[TopicPartition, int] = {}
@@ -119,7 +119,8 @@ class Consumer:
     async def start(self) -> None:
         """Begin to consume in the background. Returns at once, broker or not."""
         self._tasks = [
-            asyncio.create_task(work, name=f"ams-consumer-{self._group}") for work in (self._run(), self._look(), self._revive())
+            asyncio.create_task(work, name=f"ams-consumer-{self._group}")
+            for work in (self._run(), self._observe_loop(), self._retry_loop())
         ]
 
     async def stop(self) -> None:
@@ -205,7 +206,7 @@ class Consumer:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             no_reply=True,
-            listener=Member(self._driver, lambda: self._driver.consumer),
+            listener=GroupMember(self._driver, lambda: self._driver.consumer),
             max_records=self._records_max,
             batch_timeout_ms=500,
             fetch_max_wait_ms=500,
@@ -216,10 +217,10 @@ class Consumer:
             parser=cast("Any", raw_parser),
             decoder=cast("Any", raw_decoder),
         )
-        subscriber.__class__ = PromptBatch  # the same slots; see there why
+        subscriber.__class__ = EagerBatchSubscriber  # the same slots; see there why
 
         async def take(records: KafkaMessage) -> None:  # the raw decoder hands aiokafka's records through
-            await self._driver.take(cast("Any", records))
+            await self._driver.handle(cast("Any", records))
 
         subscriber(take)
         self._driver.subscriber = subscriber
@@ -240,29 +241,29 @@ class Consumer:
 
     # -- looking after it ------------------------------------------------------------------------------------------
 
-    async def _revive(self) -> None:
+    async def _retry_loop(self) -> None:
         while True:
-            await asyncio.sleep(REVIVE_SECONDS if self._driver.setbacks else LOOK_SECONDS / 4)
-            await self._driver.revive(time.monotonic())
+            await asyncio.sleep(RETRY_POLL_SECONDS if self._driver.retries else OBSERVE_SECONDS / 4)
+            await self._driver.retry_due(time.monotonic())
 
-    async def _look(self) -> None:
-        looked_again_at = time.monotonic()
+    async def _observe_loop(self) -> None:
+        verified_at = time.monotonic()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(OBSERVE_SECONDS)
             try:
                 await self._measure()
                 await self._commit()
-                if time.monotonic() - looked_again_at > LOOK_AGAIN_SECONDS:
-                    looked_again_at = time.monotonic()
-                    await self._driver.look_again()
+                if time.monotonic() - verified_at > VERIFY_SECONDS:
+                    verified_at = time.monotonic()
+                    await self._driver.verify_positions()
             except Exception as error:  # noqa: BLE001  the log or the database is away: nothing can be said, and the watchdog must not guess
-                self._watchdog.blind()
+                self._watchdog.reset()
                 logger.info("could not look at the log", group=self._group, error_type=type(error).__name__)
 
     async def _measure(self) -> None:
         consumer = self._driver.consumer
         if consumer is None or not consumer.assignment():
-            self._watchdog.blind()
+            self._watchdog.reset()
             self._lag = {}
             return
         before = dict(self._driver.last_known)
@@ -271,12 +272,12 @@ class Consumer:
         for tp, end in ends.items():
             if not self._driver.owns(tp) or tp not in self._driver.last_known:
                 continue
-            standing = self._driver.standings.get(tp)
+            state = self._driver.states.get(tp)
             next_offset = self._driver.last_known[tp]
-            if standing and next_offset < end and before.get(tp) == next_offset:
-                next_offset = await self._after_markers(tp, next_offset)
-            progress[tp.partition] = Progress(next_offset, end, self._driver.excused(tp, time.monotonic()))
-            self._note_lag(tp.partition, end - next_offset, standing.last_timestamp_ms if standing else 0)
+            if state and next_offset < end and before.get(tp) == next_offset:
+                next_offset = await self._skip_markers(tp, next_offset)
+            progress[tp.partition] = Progress(next_offset, end, self._driver.is_known_stalled(tp, time.monotonic()))
+            self._record_lag(tp.partition, end - next_offset, state.last_timestamp_ms if state else 0)
         self._lag = {number: lag for number, lag in self._lag.items() if number in progress}
         if (stalled := self._watchdog.observe(progress, time.monotonic())) is not None:
             logger.critical(
@@ -287,7 +288,7 @@ class Consumer:
             )
             self._on_stalled()
 
-    async def _after_markers(self, tp: TopicPartition, next_offset: int) -> int:
+    async def _skip_markers(self, tp: TopicPartition, next_offset: int) -> int:
         """The client walks over transaction markers without giving us anything: where it stands then counts as applied."""
         consumer = self._driver.consumer
         if consumer is None or self._driver.applying or tp in consumer.paused():
@@ -295,7 +296,7 @@ class Consumer:
         async with asyncio.timeout(1):
             return max(next_offset, await consumer.position(tp))
 
-    def _note_lag(self, partition: int, records: int, last_timestamp_ms: int) -> None:
+    def _record_lag(self, partition: int, records: int, last_timestamp_ms: int) -> None:
         now = time.time()
         records = max(0, records)
         if not records:
@@ -312,9 +313,9 @@ class Consumer:
         if consumer is None:
             return
         moved = {
-            tp: standing.next_offset
-            for tp, standing in self._driver.standings.items()
-            if self._driver.owns(tp) and self._committed.get(tp) != standing.next_offset
+            tp: state.next_offset
+            for tp, state in self._driver.states.items()
+            if self._driver.owns(tp) and self._committed.get(tp) != state.next_offset
         }
         if moved:
             async with asyncio.timeout(5):

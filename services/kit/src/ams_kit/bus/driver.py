@@ -22,14 +22,14 @@ from msgspec import Struct
 from ams_kit.bus.alarms import Alarm
 from ams_kit.bus.errors import PositionMovedError
 from ams_kit.bus.offsets import log_facts, start_offsets
-from ams_kit.bus.records import LogRecord, Projection, Slice
-from ams_kit.bus.standing import Recreated, where_to_go_on
+from ams_kit.bus.records import LogRecord, PartitionBatch, Projection
+from ams_kit.bus.resume import Recreated, decide_resume
 from ams_kit.telemetry.metrics import CONSUMER_EVENTS, LOG_RECORDS_LOST
 
 BACKOFF_SECONDS_MIN = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 FAILURES_TO_ALARM = 12  # about half a minute of retries: no longer a restart of Postgres
-EXCUSE_SECONDS = 30.0  # an attempt may take this long before the watchdog minds
+RETRY_GRACE_SECONDS = 30.0  # an attempt may take this long before the watchdog minds
 REVOKE_TIMEOUT_SECONDS = 8.0  # less than the session: the fence protects us if we give up
 
 logger = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ logger = structlog.get_logger(__name__)
 RawRecord = ConsumerRecord[bytes, bytes]
 
 
-class Standing(Struct):
+class PartitionState(Struct):
     """Where this process is in one partition.
 
     Attributes:
@@ -51,11 +51,11 @@ class Standing(Struct):
     last_timestamp_ms: int = 0
 
 
-class Setback(Struct):
+class RetryState(Struct):
     """A partition that failed: how often in a row, and when (monotonic seconds) it is tried again."""
 
     failures: int
-    again_at: float
+    retry_at: float
 
 
 class Driver(ConsumerRebalanceListener):
@@ -79,12 +79,12 @@ class Driver(ConsumerRebalanceListener):
         self._raise_alarm = raise_alarm
         self._clear_alarm = clear_alarm
         self._failures_to_alarm = failures_to_alarm
-        self._busy = asyncio.Lock()  # held while a batch is applied; a revocation waits for it
+        self._apply_lock = asyncio.Lock()  # held while a batch is applied; a revocation waits for it
         self._revoking = False
         self.subscriber: BatchSubscriber | None = None
-        self.standings: dict[TopicPartition, Standing] = {}
+        self.states: dict[TopicPartition, PartitionState] = {}
         self.last_known: dict[TopicPartition, int] = {}  # next offsets, kept while a position has to be found again
-        self.setbacks: dict[TopicPartition, Setback] = {}
+        self.retries: dict[TopicPartition, RetryState] = {}
         self.halted: set[TopicPartition] = set()
 
     @property
@@ -98,33 +98,33 @@ class Driver(ConsumerRebalanceListener):
         """Let the transaction in flight finish, then forget everything: the next owner may be somebody else."""
         self._revoking = True
         try:
-            async with asyncio.timeout(REVOKE_TIMEOUT_SECONDS), self._busy:
+            async with asyncio.timeout(REVOKE_TIMEOUT_SECONDS), self._apply_lock:
                 pass
         except TimeoutError:
             logger.warning("revoked while a transaction was in flight", group=self._group)
-        self.standings.clear()
+        self.states.clear()
         self.last_known.clear()
-        self.setbacks.clear()
+        self.retries.clear()
         self.halted.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  the same
-        """Seek early. aiokafka swallows what is raised here, so nothing depends on it: ``take`` finds the position by itself."""
+        """Seek early. aiokafka swallows what is raised here, so nothing depends on it: ``handle`` finds the position by itself."""
         self._revoking = False
         try:
-            await self._find_positions(list(assigned))
+            await self._resume(list(assigned))
         except Exception as error:  # noqa: BLE001  whatever it is, the first batch tries again
             logger.info("no position at the assignment", group=self._group, error_type=type(error).__name__)
 
     @property
     def applying(self) -> bool:
         """Whether a batch is being applied right now."""
-        return self._busy.locked()
+        return self._apply_lock.locked()
 
     def owns(self, tp: TopicPartition) -> bool:
         """Whether the partition is ours right now."""
         return self.consumer is not None and not self._revoking and tp in self.consumer.assignment()
 
-    async def _find_positions(self, partitions: list[TopicPartition]) -> None:
+    async def _resume(self, partitions: list[TopicPartition]) -> None:
         """Read the stored positions, hold them against the log, and seek, or halt."""
         consumer = self.consumer
         if consumer is None or not partitions:
@@ -135,12 +135,12 @@ class Driver(ConsumerRebalanceListener):
         for tp in partitions:
             if not self.owns(tp):
                 continue
-            decision = where_to_go_on(stored.get(tp), facts[tp])
+            decision = decide_resume(stored.get(tp), facts[tp])
             if isinstance(decision, Recreated):
                 self._halt(tp, decision.detail)
                 continue
             fence = stored[tp].next_offset if tp in stored else 0
-            self.standings[tp] = Standing(fence, decision.offset, stored[tp].last_timestamp_ms if tp in stored else 0)
+            self.states[tp] = PartitionState(fence, decision.offset, stored[tp].last_timestamp_ms if tp in stored else 0)
             self.last_known[tp] = decision.offset
             consumer.seek(tp, decision.offset)
             if tp in self.halted:
@@ -149,28 +149,28 @@ class Driver(ConsumerRebalanceListener):
                 self._clear_alarm("topic_recreated", tp.partition)
             self._count("positioned")
             if decision.lost:
-                self._lost(tp, decision.lost)
+                self._report_lost(tp, decision.lost)
 
     def _halt(self, tp: TopicPartition, detail: str) -> None:
-        self.standings.pop(tp, None)
+        self.states.pop(tp, None)
         if self.consumer is not None:
             self.consumer.pause(tp)
         if tp not in self.halted:
             self.halted.add(tp)
             self._raise_alarm(Alarm(kind="topic_recreated", topic=self._topic, partition=tp.partition, detail=detail))
 
-    def _lost(self, tp: TopicPartition, lost: int) -> None:
+    def _report_lost(self, tp: TopicPartition, lost: int) -> None:
         LOG_RECORDS_LOST.labels(self._group).inc(lost)
         detail = "the log starts beyond the stored position: it deleted records before they were applied"
         self._raise_alarm(Alarm(kind="records_lost", topic=self._topic, partition=tp.partition, detail=detail, lost_records=lost))
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
-    async def take(self, records: Sequence[RawRecord]) -> None:
+    async def handle(self, records: Sequence[RawRecord]) -> None:
         """Apply what continues our position; seek back to what could not be applied. Never raises: FastStream would go on with the next records."""
         batches = {TopicPartition(*tp): list(group) for tp, group in groupby(records, attrgetter("topic", "partition"))}
         if len(batches) > 1:
-            await self._advance_together(batches)
+            await self._apply_together(batches)
         failed = False
         for partition, batch in batches.items():
             if not batch or not self.owns(partition):
@@ -179,14 +179,14 @@ class Driver(ConsumerRebalanceListener):
                 self._seek_back(partition, batch[0].offset)
                 continue
             try:
-                async with self._busy:
-                    await self._advance(partition, batch)
+                async with self._apply_lock:
+                    await self._apply(partition, batch)
                 self._succeeded(partition)
             except Exception as error:  # noqa: BLE001  a bug, Postgres away, the log away: never skip, never bury
                 failed = True
                 self._failed(partition, batch[0].offset, error)
 
-    async def _is_fresh(self, tp: TopicPartition, batch: list[RawRecord]) -> bool:
+    async def _is_current(self, tp: TopicPartition, batch: list[RawRecord]) -> bool:
         """Whether the client still stands where this batch ended.
 
         While a batch waits for its turn the partition may be positioned anew, further back: then what it holds comes again, after what is
@@ -197,84 +197,82 @@ class Driver(ConsumerRebalanceListener):
         async with asyncio.timeout(1):
             return await self.consumer.position(tp) > batch[-1].offset
 
-    async def _continues(self, tp: TopicPartition, batch: list[RawRecord]) -> bool:
-        standing = self.standings.get(tp)
-        return (
-            standing is not None and standing.next_offset == batch[0].offset and tp not in self.setbacks and await self._is_fresh(tp, batch)
-        )
+    async def _can_apply_directly(self, tp: TopicPartition, batch: list[RawRecord]) -> bool:
+        state = self.states.get(tp)
+        return state is not None and state.next_offset == batch[0].offset and tp not in self.retries and await self._is_current(tp, batch)
 
-    async def _advance_together(self, batches: dict[TopicPartition, list[RawRecord]]) -> None:
-        """Apply what a poll brought of several partitions at once, and empty those batches; what is left is for ``_advance``."""
-        async with self._busy:
+    async def _apply_together(self, batches: dict[TopicPartition, list[RawRecord]]) -> None:
+        """Apply what a poll brought of several partitions at once, and empty those batches; what is left is for ``_apply``."""
+        async with self._apply_lock:
             try:
-                together = {tp: batch for tp, batch in batches.items() if await self._continues(tp, batch)}
-            except (KafkaError, TimeoutError):  # the client cannot say where it stands; one by one that is a setback, and read again
+                together = {tp: batch for tp, batch in batches.items() if await self._can_apply_directly(tp, batch)}
+            except (KafkaError, TimeoutError):  # the client cannot say where it stands; one by one that is a retry, and read again
                 return
             slices = [
-                Slice(tp.partition, [_record(record) for record in batch], self.standings[tp].fence) for tp, batch in together.items()
+                PartitionBatch(tp.partition, [_record(record) for record in batch], self.states[tp].fence) for tp, batch in together.items()
             ]
             if len(slices) < 2:  # noqa: PLR2004  one is none together
                 return
             try:
                 applied = await self._projection.apply_together(self._topic, slices)
-            except Exception as error:  # noqa: BLE001  the same as in ``take``
+            except Exception as error:  # noqa: BLE001  the same as in ``handle``
                 for tp, batch in together.items():
                     self._failed(tp, batch[0].offset, error)
                     batch.clear()
                 return
             for number, position in applied.items():
                 tp = TopicPartition(self._topic, number)
-                self._moved_to(tp, batches[tp], position)
+                self._record_progress(tp, batches[tp], position)
                 batches[tp].clear()
 
-    def _moved_to(self, tp: TopicPartition, batch: list[RawRecord], position: int) -> None:
+    def _record_progress(self, tp: TopicPartition, batch: list[RawRecord], position: int) -> None:
         self._count("batch")
         if self.owns(tp):
-            self.standings[tp] = Standing(position, batch[-1].offset + 1, batch[-1].timestamp)
+            self.states[tp] = PartitionState(position, batch[-1].offset + 1, batch[-1].timestamp)
             self.last_known[tp] = batch[-1].offset + 1
 
-    async def _advance(self, tp: TopicPartition, batch: list[RawRecord]) -> None:
-        if not await self._is_fresh(tp, batch):
+    async def _apply(self, tp: TopicPartition, batch: list[RawRecord]) -> None:
+        if not await self._is_current(tp, batch):
             self._count("stale")
             return
-        standing = self.standings.get(tp)
-        if standing is None or batch[0].offset < standing.next_offset:  # the client went back by itself: the log is shorter than it was
-            self.standings.pop(tp, None)
-            await self._find_positions([tp])
+        state = self.states.get(tp)
+        if state is None or batch[0].offset < state.next_offset:  # the client went back by itself: the log is shorter than it was
+            self.states.pop(tp, None)
+            await self._resume([tp])
             return
-        if batch[0].offset > standing.next_offset:
-            await self._mind_the_gap(tp, standing)
+        if batch[0].offset > state.next_offset:
+            await self._check_gap(tp, state)
         try:
-            position = await self._projection.apply(self._topic, tp.partition, [_record(record) for record in batch], standing.fence)
+            position = await self._projection.apply(self._topic, tp.partition, [_record(record) for record in batch], state.fence)
         except PositionMovedError:  # a zombie was here, or we are one: go where the table is
             self._count("moved")
-            self.standings.pop(tp, None)
-            await self._find_positions([tp])
+            self.states.pop(tp, None)
+            await self._resume([tp])
             return
-        self._moved_to(tp, batch, position)
+        self._record_progress(tp, batch, position)
 
-    async def _mind_the_gap(self, tp: TopicPartition, standing: Standing) -> None:
+    async def _check_gap(self, tp: TopicPartition, state: PartitionState) -> None:
         """Markers and compaction leave gaps, and so does retention, of which the client says nothing: only the log's start tells."""
         self._count("gap")
         if self.consumer is None:
             return
         start = (await start_offsets(self.consumer, [tp]))[tp]
-        if start > standing.next_offset:
-            self._lost(tp, start - standing.next_offset)
-            standing.next_offset = start
+        if start > state.next_offset:
+            self._report_lost(tp, start - state.next_offset)
+            state.next_offset = start
 
-    # -- setbacks --------------------------------------------------------------------------------------------------
+    # -- retries --------------------------------------------------------------------------------------------------
 
     def _succeeded(self, tp: TopicPartition) -> None:
-        if self.setbacks.pop(tp, None) is not None:
+        if self.retries.pop(tp, None) is not None:
             self._clear_alarm("partition_failing", tp.partition)
 
     def _failed(self, tp: TopicPartition, offset: int | None, error: Exception) -> None:
         """Seek back, pause the partition and try again later, with jitter; the heartbeat and the other partitions go on."""
         self._count("retry")
-        failures = self.setbacks[tp].failures + 1 if tp in self.setbacks else 1
+        failures = self.retries[tp].failures + 1 if tp in self.retries else 1
         seconds = min(BACKOFF_SECONDS_MIN * 2 ** min(failures, 10), BACKOFF_SECONDS_MAX) * random.uniform(0.5, 1)  # noqa: S311  jitter, not a secret
-        self.setbacks[tp] = Setback(failures, time.monotonic() + seconds)
+        self.retries[tp] = RetryState(failures, time.monotonic() + seconds)
         logger.warning(
             "a batch is tried again",
             group=self._group,
@@ -296,38 +294,38 @@ class Driver(ConsumerRebalanceListener):
         if self.owns(tp) and self.consumer is not None:
             self._seek_back(tp, offset)
             self.consumer.pause(tp)
-        self.standings.pop(tp, None)  # the position is read anew, and the log checked, before the next attempt
+        self.states.pop(tp, None)  # the position is read anew, and the log checked, before the next attempt
 
     def _seek_back(self, tp: TopicPartition, offset: int | None) -> None:
-        standing = self.standings.get(tp)
-        target = standing.next_offset if standing else offset
+        state = self.states.get(tp)
+        target = state.next_offset if state else offset
         if target is not None and self.owns(tp) and self.consumer is not None:
             self.consumer.seek(tp, target)
 
-    async def revive(self, at: float) -> None:
+    async def retry_due(self, at: float) -> None:
         """Find the position again where the wait is over, and go on there.
 
         Args:
             at: Monotonic seconds.
         """
-        for tp, setback in list(self.setbacks.items()):
+        for tp, retry in list(self.retries.items()):
             if (
-                setback.again_at <= at
+                retry.retry_at <= at
                 and self.owns(tp)
                 and self.consumer is not None
                 and tp in self.consumer.paused()
                 and tp not in self.halted
             ):
                 try:
-                    async with self._busy:
-                        await self._find_positions([tp])
+                    async with self._apply_lock:
+                        await self._resume([tp])
                 except Exception as error:  # noqa: BLE001  still away
                     self._failed(tp, None, error)
                     continue
                 if self.owns(tp) and tp not in self.halted:
                     self.consumer.resume(tp)
 
-    async def look_again(self) -> None:
+    async def verify_positions(self) -> None:
         """Look at what no record would show: see whether what was halted may go on, and whether the table stands where it was left.
 
         An operator may have set a position, or taken a topic back; and a database that crashed may have taken back its last commits. Where
@@ -335,26 +333,26 @@ class Driver(ConsumerRebalanceListener):
         """
         for tp in list(self.halted):
             if self.owns(tp):
-                async with self._busy:
-                    await self._find_positions([tp])
-        async with self._busy:
-            standing = {tp.partition: one.fence for tp, one in self.standings.items() if self.owns(tp)}
-            rows = await self._projection.stored(self._topic, list(standing)) if standing else {}
-            moved = [number for number, fence in standing.items() if fence != (rows[number].next_offset if number in rows else 0)]
+                async with self._apply_lock:
+                    await self._resume([tp])
+        async with self._apply_lock:
+            state = {tp.partition: one.fence for tp, one in self.states.items() if self.owns(tp)}
+            rows = await self._projection.stored(self._topic, list(state)) if state else {}
+            moved = [number for number, fence in state.items() if fence != (rows[number].next_offset if number in rows else 0)]
             for number in moved:
                 self._count("moved")
-                self.standings.pop(TopicPartition(self._topic, number), None)
-            await self._find_positions([TopicPartition(self._topic, number) for number in moved])
+                self.states.pop(TopicPartition(self._topic, number), None)
+            await self._resume([TopicPartition(self._topic, number) for number in moved])
 
-    def excused(self, tp: TopicPartition, at: float) -> bool:
+    def is_known_stalled(self, tp: TopicPartition, at: float) -> bool:
         """Whether it is known why the partition does not move: halted, or failing and being retried.
 
         Args:
             tp: The partition.
             at: Monotonic seconds.
         """
-        setback = self.setbacks.get(tp)
-        return tp in self.halted or (setback is not None and at < setback.again_at + EXCUSE_SECONDS)
+        retry = self.retries.get(tp)
+        return tp in self.halted or (retry is not None and at < retry.retry_at + RETRY_GRACE_SECONDS)
 
     def _count(self, kind: str) -> None:
         CONSUMER_EVENTS.labels(self._group, kind).inc()

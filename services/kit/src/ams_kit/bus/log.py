@@ -114,10 +114,10 @@ class Log:
         producer = await self._connected()
         try:
             futures: list[asyncio.Future[RecordMetadata]] = []
-            async with self._alone(records):
+            async with self._hold_keys(records):
                 for record in records:
                     future = await producer.send(record.topic.name, value=record.value, key=record.key, headers=record.headers)
-                    future.add_done_callback(_retrieve)
+                    future.add_done_callback(_consume_exception)
                     futures.append(future)
             # aiokafka's futures are not cancelled at the deadline: the batch that they belong to may still be delivered
             await asyncio.wait(futures)
@@ -130,7 +130,7 @@ class Log:
             raise
 
     @asynccontextmanager
-    async def _alone(self, records: Iterable[Record]) -> AsyncGenerator[None]:
+    async def _hold_keys(self, records: Iterable[Record]) -> AsyncGenerator[None]:
         keys = sorted({(record.topic.name, record.key) for record in records})  # one order for all: no deadlock
         for key in keys:
             self._waiting[key] += 1
@@ -189,7 +189,7 @@ def _check_size(record: Record) -> None:
         raise RecordTooLargeError(f"A record of {size} bytes; {record.topic.name} takes {record.topic.record_bytes_max}.")
 
 
-def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
+def _consume_exception(future: asyncio.Future[RecordMetadata]) -> None:
     """Nobody may be waiting any more; an error that is not looked at would be logged when it is collected."""
     if not future.cancelled():
         future.exception()

@@ -28,7 +28,7 @@ class Listener(Protocol):
         ...
 
 
-class Member(ConsumerRebalanceListener):
+class GroupMember(ConsumerRebalanceListener):
     """One client's membership, from its first join on.
 
     Args:
@@ -43,8 +43,8 @@ class Member(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  the client awaits what its base class declares as None
         client = self._client()
-        if self._joined and client is not None and _was_replaced(client):
-            give_up_name(client)
+        if self._joined and client is not None and _lost_membership(client):
+            drop_instance_id(client)
         await self._listener.on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  the same
@@ -52,18 +52,18 @@ class Member(ConsumerRebalanceListener):
         await self._listener.on_partitions_assigned(assigned)
 
 
-def _was_replaced(consumer: AIOKafkaConsumer) -> bool:
+def _lost_membership(consumer: AIOKafkaConsumer) -> bool:
     """Whether the group does not know this member any more. Before its first join nobody does."""
     coordinator: Any = consumer._coordinator  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  aiokafka shows it nowhere else
     return coordinator is not None and not coordinator.member_id
 
 
-def is_refusal_of_group(error: KafkaError) -> bool:
+def is_group_rejection(error: KafkaError) -> bool:
     """Whether it is what aiokafka makes of an answer of the group that it does not know, as FENCED_INSTANCE_ID."""
     return type(error) is KafkaError
 
 
-def give_up_name(consumer: AIOKafkaConsumer) -> None:
+def drop_instance_id(consumer: AIOKafkaConsumer) -> None:
     """Join from now on as a member without a name."""
     coordinator: Any = consumer._coordinator  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  aiokafka lets it be set at the start only
     if coordinator is None or coordinator._group_instance_id is None:  # noqa: SLF001  the same

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ams_kit.bus.cluster import deadline, stop_quietly
-from ams_kit.bus.records import Stored
-from ams_kit.bus.standing import LogFacts
+from ams_kit.bus.records import StoredPosition
+from ams_kit.bus.resume import LogFacts
 
-QUESTION_TIMEOUT_SECONDS = 5.0
+REQUEST_TIMEOUT_SECONDS = 5.0
 
 
 async def end_offsets(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -18,7 +18,7 @@ async def end_offsets(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPart
     Raises:
         LogUnavailableError: No answer in time.
     """
-    async with deadline(QUESTION_TIMEOUT_SECONDS, "tell its end"):
+    async with deadline(REQUEST_TIMEOUT_SECONDS, "tell its end"):
         return await consumer.end_offsets(list(partitions))
 
 
@@ -28,12 +28,12 @@ async def start_offsets(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPa
     Raises:
         LogUnavailableError: No answer in time.
     """
-    async with deadline(QUESTION_TIMEOUT_SECONDS, "tell its start"):
+    async with deadline(REQUEST_TIMEOUT_SECONDS, "tell its start"):
         return await consumer.beginning_offsets(list(partitions))
 
 
 async def log_facts(
-    consumer: AIOKafkaConsumer, bootstrap: str, stored: Mapping[TopicPartition, Stored], partitions: list[TopicPartition]
+    consumer: AIOKafkaConsumer, bootstrap: str, stored: Mapping[TopicPartition, StoredPosition], partitions: list[TopicPartition]
 ) -> dict[TopicPartition, LogFacts]:
     """Start, end and the record before the stored position, of each partition.
 
@@ -51,10 +51,10 @@ async def log_facts(
 
 
 async def _timestamps_before(
-    consumer: AIOKafkaConsumer, bootstrap: str, stored: Mapping[TopicPartition, Stored]
+    consumer: AIOKafkaConsumer, bootstrap: str, stored: Mapping[TopicPartition, StoredPosition]
 ) -> dict[TopicPartition, int | None]:
     """One request finds the remembered timestamp where it was (the broker's clock only goes forward); the rest is read."""
-    async with deadline(QUESTION_TIMEOUT_SECONDS, "find a time"):
+    async with deadline(REQUEST_TIMEOUT_SECONDS, "find a time"):
         found = await consumer.offsets_for_times({tp: item.last_timestamp_ms for tp, item in stored.items()})
     known: dict[TopicPartition, int | None] = {}
     for tp, item in stored.items():
@@ -72,7 +72,7 @@ async def _read_timestamp(bootstrap: str, tp: TopicPartition, offset: int) -> in
         bootstrap_servers=bootstrap, client_id="ams-probe", group_id=None, auto_offset_reset="earliest", enable_auto_commit=False
     )
     try:
-        async with deadline(QUESTION_TIMEOUT_SECONDS, "give a record"):
+        async with deadline(REQUEST_TIMEOUT_SECONDS, "give a record"):
             await reader.start()
             reader.assign([tp])
             reader.seek(tp, offset)

@@ -40,7 +40,7 @@ class LogRecord(Struct, frozen=True, kw_only=True):
     timestamp_ms: int
 
 
-class Stored(Struct, frozen=True):
+class StoredPosition(Struct, frozen=True):
     """Where a projection stands in one partition.
 
     Attributes:
@@ -52,7 +52,7 @@ class Stored(Struct, frozen=True):
     last_timestamp_ms: int
 
 
-class Slice(Struct, frozen=True):
+class PartitionBatch(Struct, frozen=True):
     """Records of one partition, and the position that they continue: what ``Projection.apply`` takes."""
 
     partition: int
@@ -63,7 +63,7 @@ class Slice(Struct, frozen=True):
 class Projection(Protocol):
     """What a consumer drives: rows made from records, with their position in the same transaction."""
 
-    async def stored(self, topic: str, partitions: list[int]) -> dict[int, Stored]:
+    async def stored(self, topic: str, partitions: list[int]) -> dict[int, StoredPosition]:
         """Positions of these partitions. One that was never applied is absent, which means 0.
 
         Any error means: away, ask again later.
@@ -93,12 +93,12 @@ class Projection(Protocol):
         """
         ...
 
-    async def apply_together(self, topic: str, slices: Sequence[Slice]) -> dict[int, int]:  # noqa: ARG002  those that have a quicker way do
+    async def apply_together(self, topic: str, batches: Sequence[PartitionBatch]) -> dict[int, int]:  # noqa: ARG002  those that have a quicker way do
         """Apply what several partitions brought at once, in fewer transactions than ``apply`` takes, each with all its positions.
 
         Args:
             topic: The topic's name.
-            slices: Each of another partition.
+            batches: Each of another partition.
 
         Returns:
             The new positions of the partitions that were applied. The others are as they were: to be applied one by one.

@@ -23,9 +23,9 @@ from ams_kit.bus.topics import partition_count_alarm
 
 START_TIMEOUT_SECONDS = 10.0
 FETCH_WAIT_MS = 500
-LOOK_SECONDS = 2.0
-LOOK_BLIND_SECONDS = 0.5
-DEAF_SECONDS = 15.0
+OBSERVE_SECONDS = 2.0
+OBSERVE_DISCONNECTED_SECONDS = 0.5
+STALLED_SECONDS = 15.0
 RECONNECT_SECONDS_MAX = 1.0  # a refused connection costs little, and a broker that comes back is waited for
 RECORDS_MAX = 2_000
 
@@ -35,11 +35,11 @@ OnRecords = Callable[[list[LogRecord]], None]
 """Takes records of one partition, in order. Must return fast and not raise."""
 OnReset = Callable[[str, int, int], None]
 """Topic, partition and the offset from which the tail goes on: what lay before it is gone, or was never this log's."""
-OnSight = Callable[[bool], None]
-"""Whether the tail sees the end of the log."""
+OnConnectivity = Callable[[bool], None]
+"""Whether the tail is connected and has caught up."""
 
 
-class DeafError(Exception):
+class StalledConsumerError(Exception):
     """The end of the log moves on and nothing is read: the client must be made anew."""
 
 
@@ -89,25 +89,25 @@ class Tail:
         self._back_seconds = back_seconds
         self._on_records: OnRecords | None = None
         self._on_reset: OnReset | None = None
-        self._on_sight: OnSight | None = None
+        self._on_connectivity: OnConnectivity | None = None
         self._next: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._ends_known = False
         self._counts: dict[str, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
-        self._sees = False
+        self._is_caught_up = False
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, on_records: OnRecords, *, on_reset: OnReset | None = None, on_sight: OnSight | None = None) -> None:
+    async def start(self, on_records: OnRecords, *, on_reset: OnReset | None = None, on_connectivity: OnConnectivity | None = None) -> None:
         """Begin to read in the background. Returns at once, broker or not.
 
         Args:
             on_records: Called with each partition's records.
             on_reset: Called before the first records of a partition, and when its log was cut or made anew.
-            on_sight: Called with False when the broker does not answer, with True when the tail has caught up (again).
+            on_connectivity: Called with False when the broker does not answer, with True when the tail has caught up (again).
         """
-        self._on_records, self._on_reset, self._on_sight = on_records, on_reset, on_sight
+        self._on_records, self._on_reset, self._on_connectivity = on_records, on_reset, on_connectivity
         self._task = asyncio.create_task(self._run(), name="ams-tail")
 
     async def stop(self) -> None:
@@ -135,9 +135,9 @@ class Tail:
         return self._ready.is_set()
 
     @property
-    def sees(self) -> bool:
-        """Whether the tail sees the end of the log right now."""
-        return self._sees
+    def is_caught_up(self) -> bool:
+        """Whether the tail has read up to the end of the log, and the broker answers."""
+        return self._is_caught_up
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic really has, or is declared to have while nobody has looked."""
@@ -164,10 +164,10 @@ class Tail:
             started_at = time.monotonic()
             try:
                 await self._session()
-            except (LogUnavailableError, KafkaError, OSError, TimeoutError, DeafError) as error:
+            except (LogUnavailableError, KafkaError, OSError, TimeoutError, StalledConsumerError) as error:
                 failures = 0 if time.monotonic() - started_at > 60 else failures + 1  # noqa: PLR2004  a session that held for a minute was a good one
                 logger.warning("the tail reconnects", error_type=type(error).__name__)
-                self._see(sees=False)
+                self._set_connectivity(is_caught_up=False)
                 await asyncio.sleep(min(0.2 * 2**failures, RECONNECT_SECONDS_MAX) * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
 
     async def _session(self) -> None:
@@ -191,7 +191,7 @@ class Tail:
             self._consumer = consumer
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read(consumer))
-                group.create_task(self._look(consumer, partitions))
+                group.create_task(self._observe_loop(consumer, partitions))
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors
         finally:
@@ -221,8 +221,8 @@ class Tail:
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         while True:
-            if not self._sees or not self._ready.is_set():
-                await self._caught_up(consumer)
+            if not self._is_caught_up or not self._ready.is_set():
+                await self._check_caught_up(consumer)
             try:
                 got = await consumer.getmany(timeout_ms=FETCH_WAIT_MS, max_records=RECORDS_MAX)
             except OffsetOutOfRangeError as error:
@@ -243,24 +243,24 @@ class Tail:
                     self._on_records([log_record(record) for record in records])
                     self._next[tp] = records[-1].offset + 1
 
-    async def _caught_up(self, consumer: AIOKafkaConsumer) -> None:
+    async def _check_caught_up(self, consumer: AIOKafkaConsumer) -> None:
         """Seen again (or ready) once every partition is where its end was at the last look, which must have been answered."""
         if not self._ends_known:
             return
         for tp, end in self._ends.items():
             if self._next[tp] < end and await consumer.position(tp) < end:
                 return
-        self._see(sees=True)
+        self._set_connectivity(is_caught_up=True)
         self._ready.set()
 
-    async def _look(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+    async def _observe_loop(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
         behind_since: dict[TopicPartition, tuple[int, float]] = {}
         while True:
-            await asyncio.sleep(LOOK_SECONDS if self._ends_known else LOOK_BLIND_SECONDS)
+            await asyncio.sleep(OBSERVE_SECONDS if self._ends_known else OBSERVE_DISCONNECTED_SECONDS)
             try:
                 ends = await end_offsets(consumer, partitions)
             except LogUnavailableError:
-                self._see(sees=False)
+                self._set_connectivity(is_caught_up=False)
                 behind_since.clear()
                 continue
             self._ends, self._ends_known = ends, True
@@ -274,12 +274,12 @@ class Tail:
                     behind_since.pop(tp, None)
                 elif behind_since.get(tp, (-1, 0.0))[0] != position:
                     behind_since[tp] = (position, now)
-                elif now - behind_since[tp][1] > DEAF_SECONDS:
-                    raise DeafError(f"{tp.topic}-{tp.partition}")
+                elif now - behind_since[tp][1] > STALLED_SECONDS:
+                    raise StalledConsumerError(f"{tp.topic}-{tp.partition}")
 
-    def _see(self, *, sees: bool) -> None:
-        self._ends_known = sees
-        if sees != self._sees:
-            self._sees = sees
-            if self._on_sight is not None:
-                self._on_sight(sees)
+    def _set_connectivity(self, *, is_caught_up: bool) -> None:
+        self._ends_known = is_caught_up
+        if is_caught_up != self._is_caught_up:
+            self._is_caught_up = is_caught_up
+            if self._on_connectivity is not None:
+                self._on_connectivity(is_caught_up)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-PATIENCE_SECONDS = 45.0
+STALLED_AFTER_SECONDS = 45.0
 
 
 class Progress(Struct, frozen=True):
@@ -13,19 +13,19 @@ class Progress(Struct, frozen=True):
     Attributes:
         next_offset: How far it has come.
         end: The end of the log.
-        excused: It is known why it does not move: paused by an alarm, or failing and being retried.
+        is_known_stalled: It is known why it does not move: paused by an alarm, or failing and being retried.
     """
 
     next_offset: int
     end: int
-    excused: bool = False
+    is_known_stalled: bool = False
 
 
 class Watchdog:
     """Remembers since when a partition has lag and does not move. Never minds idleness."""
 
-    def __init__(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self.patience_seconds = patience_seconds
+    def __init__(self, stalled_after_seconds: float = STALLED_AFTER_SECONDS) -> None:
+        self.stalled_after_seconds = stalled_after_seconds
         self._since: dict[int, tuple[int, float]] = {}
 
     def observe(self, partitions: Mapping[int, Progress], at: float) -> int | None:
@@ -38,13 +38,13 @@ class Watchdog:
         Returns:
             A partition that has had lag and made no progress for longer than the patience, or ``None``.
         """
-        stuck = {number: seen for number, seen in partitions.items() if seen.next_offset < seen.end and not seen.excused}
+        stuck = {number: seen for number, seen in partitions.items() if seen.next_offset < seen.end and not seen.is_known_stalled}
         self._since = {
             number: self._since[number] if number in self._since and self._since[number][0] == seen.next_offset else (seen.next_offset, at)
             for number, seen in stuck.items()
         }
-        return next((number for number, (_, since) in self._since.items() if at - since > self.patience_seconds), None)
+        return next((number for number, (_, since) in self._since.items() if at - since > self.stalled_after_seconds), None)
 
-    def blind(self) -> None:
+    def reset(self) -> None:
         """The log could not be asked: what was remembered says nothing about the time in between."""
         self._since.clear()

@@ -155,7 +155,7 @@ def answer_ams_error(_: Request[Any, Any, Any], error: AmsError) -> Response[Pro
     return problem_response(problem, error.headers)
 
 
-def answer_away(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Litestar exception handler for what the drivers raise when a server cannot answer now."""
     logger.warning("a server is away", path=request.url.path, error_type=type(error).__name__)
     return answer_ams_error(request, UnavailableError("A server that this needs is away. Try again."))

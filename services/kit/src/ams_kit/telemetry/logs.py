@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-SELDOM_SECONDS = 10
+REPEAT_SECONDS = 10
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
@@ -28,10 +28,10 @@ def _render(_: object, __: str, event: structlog.typing.EventDict) -> str:
     return _encode(event).decode()
 
 
-class Seldom(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Lets a library's same message pass once in 10 s: aiokafka logs ten errors a second while its broker is away."""
 
-    def __init__(self, library: str, *, seconds: float = SELDOM_SECONDS, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, library: str, *, seconds: float = REPEAT_SECONDS, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._library = library
         self._seconds = seconds
@@ -69,7 +69,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    handler.addFilter(Seldom("aiokafka"))
+    handler.addFilter(RepeatFilter("aiokafka"))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

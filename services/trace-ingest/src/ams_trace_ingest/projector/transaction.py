@@ -9,7 +9,7 @@ import asyncpg
 
 from ams_contracts.codec import MalformedError, decode_batch
 from ams_contracts.ids import INT64_MAX
-from ams_kit.bus import LogRecord, PositionMovedError, Slice, Stored
+from ams_kit.bus import LogRecord, PartitionBatch, PositionMovedError, StoredPosition
 from ams_kit.telemetry.metrics import (
     APPLIED_APART,
     EVENTS_ACCOUNTED,
@@ -57,12 +57,12 @@ def split(records: list[LogRecord], records_max: int) -> list[list[LogRecord]]:
     return chunks
 
 
-def packed(slices: Iterable[Slice]) -> list[list[Slice]]:
+def packed(slices: Iterable[PartitionBatch]) -> list[list[PartitionBatch]]:
     """Slices that one transaction each may take: of several partitions, and of not much more than ``CHUNK_BYTES_MAX``.
 
     Those that fill one by themselves are left out.
     """
-    packs: list[list[Slice]] = []
+    packs: list[list[PartitionBatch]] = []
     room = 0
     for one in slices:
         size = sum(len(record.value or b"") for record in one.records)
@@ -130,7 +130,7 @@ class TransactionalProjection:
         """
         raise NotImplementedError
 
-    async def stored(self, topic: str, partitions: Sequence[int]) -> dict[int, Stored]:
+    async def stored(self, topic: str, partitions: Sequence[int]) -> dict[int, StoredPosition]:
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection, connection.transaction():
             await set_generation(connection)
             for partition, account in (await positions.accounts(connection, self.projection, topic, partitions)).items():
@@ -162,7 +162,7 @@ class TransactionalProjection:
         self._records_max.pop(partition, None)
         return position
 
-    async def apply_together(self, topic: str, slices: Sequence[Slice]) -> dict[int, int]:  # noqa: ARG002  the port's signature; records know their topic
+    async def apply_together(self, topic: str, slices: Sequence[PartitionBatch]) -> dict[int, int]:  # noqa: ARG002  the port's signature; records know their topic
         applied: dict[int, int] = {}
         if not self.trusting or self._apart:
             self._apart = max(0, self._apart - 1)
@@ -178,7 +178,7 @@ class TransactionalProjection:
                 reader.direct = True
                 began = time.monotonic()
 
-                def read_ahead(following: list[Slice] | None = following) -> None:
+                def read_ahead(following: list[PartitionBatch] | None = following) -> None:
                     if following is not None and not ahead:
                         ahead.append(self._read_pack(following))
 
@@ -192,7 +192,7 @@ class TransactionalProjection:
             APPLIED_APART.labels(self.projection, type(error).__name__).inc()
         return applied
 
-    def _read_pack(self, pack: list[Slice]) -> ReaderBase:
+    def _read_pack(self, pack: list[PartitionBatch]) -> ReaderBase:
         return self._read([record for one in pack for record in one.records if record.offset >= one.expected], {})
 
     async def _apply(
@@ -279,11 +279,11 @@ class TransactionalProjection:
         meanwhile: Callable[[], None] = nothing,
         trial: bool = False,
     ) -> int:
-        one = Slice(records[0].partition, records, expected)
+        one = PartitionBatch(records[0].partition, records, expected)
         return (await self._transact([one], reader, meanwhile=meanwhile, trial=trial))[one.partition]
 
     async def _transact(
-        self, slices: Sequence[Slice], reader: ReaderBase, *, meanwhile: Callable[[], None] = nothing, trial: bool = False
+        self, slices: Sequence[PartitionBatch], reader: ReaderBase, *, meanwhile: Callable[[], None] = nothing, trial: bool = False
     ) -> dict[int, int]:
         started = time.perf_counter()
         topic, work = slices[0].records[-1].topic, reader.work
@@ -301,7 +301,7 @@ class TransactionalProjection:
                     await dead_letters.insert(connection, work.letters)
                     failpoint("after_letters")
                 accounts = {partition: account.plus(work.tally(partition).account()) for partition, account in before.items()}
-                stored = {one.partition: Stored(moves[one.partition][1], one.records[-1].timestamp_ms) for one in slices}
+                stored = {one.partition: StoredPosition(moves[one.partition][1], one.records[-1].timestamp_ms) for one in slices}
                 await positions.move(connection, self.projection, topic, stored, accounts)
                 failpoint("after_move")
                 if trial:

@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from ams_contracts.topics import Topic
-from ams_kit.bus import PositionMovedError, Reader, Slice, Stored
+from ams_kit.bus import PartitionBatch, PositionMovedError, StoredPosition, TopicReader
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.derive import FLAG_NO_ROOT
 from ams_trace_ingest.projector.payloads import PayloadsProjection
@@ -39,7 +39,7 @@ class Source:
 
     def __init__(self, projection: TransactionalProjection, bootstrap: str, topic: Topic) -> None:
         self.projection = projection
-        self.reader = Reader(bootstrap, topic)
+        self.reader = TopicReader(bootstrap, topic)
         self.topic = topic
         self.began_at: dict[int, int] = {}
         self._applied: dict[int, int] = {}
@@ -77,7 +77,7 @@ class Source:
             taken = await self.reader.read(until, RECORDS_MAX)
             if len(taken) > 1:
                 async with turns:
-                    slices = [Slice(partition, records, self._fence.get(partition, 0)) for partition, records in taken.items()]
+                    slices = [PartitionBatch(partition, records, self._fence.get(partition, 0)) for partition, records in taken.items()]
                     together = await self.projection.apply_together(self.topic.name, slices)
                     self._fence.update(together)
                     self._applied.update(together)
@@ -99,11 +99,11 @@ class Source:
     async def find_the_way(self) -> None:
         """Go where the tables say, after an interruption."""
         if self._astray:
-            await self.reader.stand_at(await self._stored())
+            await self.reader.seek(await self._stored())
             self._arrive()
             self._astray = False
 
-    async def _stored(self) -> dict[int, Stored]:
+    async def _stored(self) -> dict[int, StoredPosition]:
         stored = await self.projection.stored(self.topic.name, list(range(self.topic.partitions)))
         self._fence = {partition: one.next_offset for partition, one in stored.items()}
         return stored

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
-from ams_kit.bus import LogUnavailableError, OtherLogError
+from ams_kit.bus import LogRecreatedError, LogUnavailableError
 from ams_kit.settings import load
 from ams_kit.telemetry.logs import configure_logging
 from ams_trace_ingest.pricing.catalog import GenaiPrices
@@ -71,7 +71,7 @@ def run(arguments: list[str]) -> int:
     except ReplayError as error:
         sys.stderr.write(f"replay: {error}\n")
         return EXIT_REFUSED
-    except OtherLogError as error:
+    except LogRecreatedError as error:
         sys.stderr.write(f"replay: what was built is of another log ({error}); drop it: ams replay --abort\n")
         return EXIT_REFUSED
     except LogUnavailableError as error:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from ams_kit.bus import PositionMovedError, Stored
+from ams_kit.bus import PositionMovedError, StoredPosition
 from ams_trace_ingest.store.connections import Connection
 
 _LOAD = 'SELECT "partition", next_offset, last_timestamp_ms FROM positions WHERE projection = $1 AND topic = $2 AND "partition" = ANY($3::int[])'
@@ -51,9 +51,9 @@ class Account(Struct, frozen=True):
         return Account(self.projected + other.projected, self.duplicate + other.duplicate, self.dead + other.dead, ignored)
 
 
-async def load(connection: Connection, projection: str, topic: str, partitions: Sequence[int]) -> dict[int, Stored]:
+async def load(connection: Connection, projection: str, topic: str, partitions: Sequence[int]) -> dict[int, StoredPosition]:
     """Those that were ever applied."""
-    return {row[0]: Stored(row[1], row[2]) for row in await connection.fetch(_LOAD, projection, topic, list(partitions))}
+    return {row[0]: StoredPosition(row[1], row[2]) for row in await connection.fetch(_LOAD, projection, topic, list(partitions))}
 
 
 async def accounts(connection: Connection, projection: str, topic: str, partitions: Sequence[int]) -> dict[int, Account]:
@@ -92,7 +92,9 @@ async def lock(connection: Connection, projection: str, topic: str, expected: Ma
     return {partition: _account(account) for partition, _, *account in rows}
 
 
-async def move(connection: Connection, projection: str, topic: str, to: Mapping[int, Stored], accounts: Mapping[int, Account]) -> None:
+async def move(
+    connection: Connection, projection: str, topic: str, to: Mapping[int, StoredPosition], accounts: Mapping[int, Account]
+) -> None:
     """Set locked positions, and the accounts of all events before them."""
     await connection.executemany(
         _MOVE,

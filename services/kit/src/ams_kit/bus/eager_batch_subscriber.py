@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from faststream.kafka.message import KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
-from ams_kit.bus.membership import give_up_name, is_refusal_of_group
+from ams_kit.bus.membership import drop_instance_id, is_group_rejection
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Records = tuple[ConsumerRecord[bytes, bytes], ...]
 
 
-class PromptBatch(BatchSubscriber):
+class EagerBatchSubscriber(BatchSubscriber):
     """FastStream sleeps ``batch_timeout_ms`` after every empty poll; a record that comes then waits. Poll again instead."""
 
     __slots__ = ()
@@ -30,8 +30,8 @@ class PromptBatch(BatchSubscriber):
             while not (got := await consumer.getmany(timeout_ms=self.batch_timeout_ms, max_records=self.max_records)):
                 pass
         except KafkaError as error:
-            if is_refusal_of_group(error):
-                give_up_name(consumer)  # or the client would ask the same for ever
+            if is_group_rejection(error):
+                drop_instance_id(consumer)  # or the client would ask the same for ever
             raise
         return tuple(chain.from_iterable(got.values()))
 

@@ -4,10 +4,10 @@ import pytest
 from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from ams_kit.bus import OtherLogError, Reader, Stored
+from ams_kit.bus import LogRecreatedError, StoredPosition, TopicReader
 
 
-async def values_until(reader: Reader, until: dict[int, int], records_max: int = 2) -> list[bytes | None]:
+async def values_until(reader: TopicReader, until: dict[int, int], records_max: int = 2) -> list[bytes | None]:
     found: list[bytes | None] = []
     while any(reader.next_offset(partition) < offset for partition, offset in until.items()):
         for records in (await reader.read(until, records_max)).values():
@@ -17,7 +17,7 @@ async def values_until(reader: Reader, until: dict[int, int], records_max: int =
 
 async def test_it_reads_from_where_it_stands_up_to_where_it_is_told(bus) -> None:
     await bus.publish(*range(10))
-    reader = Reader(bus.bootstrap, bus.topic)
+    reader = TopicReader(bus.bootstrap, bus.topic)
     await reader.start({})
     try:
         partition = next(number for number, (_, end) in (await reader.bounds()).items() if end)
@@ -34,24 +34,24 @@ async def test_it_reads_from_where_it_stands_up_to_where_it_is_told(bus) -> None
 
 async def test_a_position_of_another_log_is_refused(bus) -> None:
     await bus.publish(*range(3))
-    reader = Reader(bus.bootstrap, bus.topic)
+    reader = TopicReader(bus.bootstrap, bus.topic)
     try:
-        with pytest.raises(OtherLogError, match="beyond the end"):
-            await reader.start({0: Stored(1_000, 5)})
+        with pytest.raises(LogRecreatedError, match="beyond the end"):
+            await reader.start({0: StoredPosition(1_000, 5)})
     finally:
         await reader.stop()
 
 
 async def test_what_the_log_has_deleted_is_counted(bus) -> None:
     await bus.publish(*range(10))
-    reader = Reader(bus.bootstrap, bus.topic)
+    reader = TopicReader(bus.bootstrap, bus.topic)
     await reader.start({})
     try:
         partition = next(number for number, (_, end) in (await reader.bounds()).items() if end)
         async with bus.admin() as admin:
             await admin.delete_records({TopicPartition(bus.topic.name, partition): RecordsToDelete(before_offset=6)})
 
-        await reader.stand_at({partition: Stored(2, 0)})
+        await reader.seek({partition: StoredPosition(2, 0)})
 
         assert await values_until(reader, {partition: 10}) == [b"6", b"7", b"8", b"9"]
         assert reader.lost_records == 4

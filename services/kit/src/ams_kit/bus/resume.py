@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from ams_kit.bus.records import Stored
+from ams_kit.bus.records import StoredPosition
 
 
 class LogFacts(Struct, frozen=True):
@@ -19,7 +19,7 @@ class LogFacts(Struct, frozen=True):
     timestamp_before_ms: int | None = None
 
 
-class GoOn(Struct, frozen=True):
+class ResumeAt(Struct, frozen=True):
     """Seek to ``offset``. ``lost`` offsets between the stored position and there were deleted before they were applied."""
 
     offset: int
@@ -32,20 +32,20 @@ class Recreated(Struct, frozen=True):
     detail: str
 
 
-def where_to_go_on(stored: Stored | None, log: LogFacts) -> GoOn | Recreated:
+def decide_resume(stored: StoredPosition | None, log: LogFacts) -> ResumeAt | Recreated:
     """Decide from the stored position and the log.
 
     Offsets alone do not tell a topic that was made anew: it may be longer than the old one already. The remembered timestamp of the last
     applied record does.
     """
     if stored is None or stored.next_offset == 0:
-        return GoOn(log.start)
+        return ResumeAt(log.start)
     if stored.next_offset > log.end:
         return Recreated(f"the stored position {stored.next_offset} is beyond the end of the log {log.end}")
     if log.start > stored.next_offset:
-        return GoOn(log.start, lost=log.start - stored.next_offset)
+        return ResumeAt(log.start, lost=log.start - stored.next_offset)
     if log.start < stored.next_offset and stored.last_timestamp_ms > 0 and log.timestamp_before_ms != stored.last_timestamp_ms:
         return Recreated(
             f"the record before position {stored.next_offset} is another one than was applied: its timestamp is {log.timestamp_before_ms}, not {stored.last_timestamp_ms}"
         )
-    return GoOn(stored.next_offset)
+    return ResumeAt(stored.next_offset)

@@ -18,18 +18,18 @@ from ams_kit.bus.tail import log_record, raw_consumer
 
 IDLE_SECONDS = 5.0
 POLL_MS = 500
-SILENT_SECONDS_MAX = 10.0
-STRETCH_BYTES_MAX = 256 * 1024
+NO_DATA_SECONDS_MAX = 10.0
+CHUNK_BYTES_MAX = 256 * 1024
 RECORDS_PER_POLL = 2_000
 
 logger = structlog.get_logger(__name__)
 
 
-class TooFarBackError(Exception):
+class BacklogDeletedError(Exception):
     """The log has deleted what was asked for."""
 
 
-class Stretch(Struct, frozen=True):
+class Chunk(Struct, frozen=True):
     """Records of one key, in order, and the offset up to which (exclusive) there is no other one."""
 
     records: list[LogRecord]
@@ -45,25 +45,25 @@ class _Request:
         self.until = until
         self.records: list[LogRecord] = []
         self.size = 0
-        self.answer: asyncio.Future[Stretch] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
 
-    def take(self, record: LogRecord) -> None:
+    def offer(self, record: LogRecord) -> None:
         """A record that the reader came to. Those before our place, or of others, only move the place."""
         if self.answer.done() or record.offset < self.next_offset:
             return
         if record.offset < self.until and record.key == self.key:
             self.records.append(record)
             self.size += len(record.value or b"")
-        self.come_to(record.offset + 1)
+        self.advance_to(record.offset + 1)
 
-    def come_to(self, offset: int) -> None:
+    def advance_to(self, offset: int) -> None:
         """The reader has seen everything before this offset."""
         self.next_offset = max(self.next_offset, min(offset, self.until))
-        if not self.answer.done() and (self.next_offset >= self.until or self.size >= STRETCH_BYTES_MAX):
-            self.answer.set_result(Stretch(self.records, self.next_offset))
+        if not self.answer.done() and (self.next_offset >= self.until or self.size >= CHUNK_BYTES_MAX):
+            self.answer.set_result(Chunk(self.records, self.next_offset))
 
 
-class CatchUp:
+class BacklogReader:
     """Reads old stretches of one topic on demand. A partition's reader lives while somebody waits, and 5 s longer."""
 
     def __init__(self, bootstrap: str, topic: Topic) -> None:
@@ -73,7 +73,7 @@ class CatchUp:
         self._asked: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self._readers: dict[int, asyncio.Task[None]] = {}
 
-    async def read(self, partition: int, key: bytes, after: int, until: int) -> Stretch:
+    async def read(self, partition: int, key: bytes, after: int, until: int) -> Chunk:
         """The next records of a key.
 
         Args:
@@ -86,12 +86,12 @@ class CatchUp:
             At most some 256 KiB of records; ask again from ``next_offset`` until that is ``until``.
 
         Raises:
-            TooFarBackError: The log starts beyond ``after``.
+            BacklogDeletedError: The log starts beyond ``after``.
             LogUnavailableError: The log does not answer.
         """
         request = _Request(key, after, until)
         if after >= until:
-            return Stretch([], after)
+            return Chunk([], after)
         self._waiting[partition].append(request)
         self._asked[partition].set()
         if partition not in self._readers:
@@ -113,23 +113,23 @@ class CatchUp:
         tp = TopicPartition(self._topic.name, partition)
         consumer = raw_consumer(self._bootstrap, "ams-catch-up")
         try:
-            async with deadline(SILENT_SECONDS_MAX, "answer"):
+            async with deadline(NO_DATA_SECONDS_MAX, "answer"):
                 await consumer.start()
-            while await self._somebody(partition):
-                await self._pass(consumer, tp)
+            while await self._wait_for_request(partition):
+                await self._read_pass(consumer, tp)
         except (LogUnavailableError, KafkaError, OSError, TimeoutError) as error:
             logger.warning("catching up failed", partition=partition, error_type=type(error).__name__)
-            self._refuse(partition, LogUnavailableError("The log does not answer."))
+            self._fail_pending(partition, LogUnavailableError("The log does not answer."))
         finally:
             self._readers.pop(partition, None)
-            self._refuse(partition, LogUnavailableError("Catching up was stopped."))
+            self._fail_pending(partition, LogUnavailableError("Catching up was stopped."))
             await asyncio.shield(stop_quietly(consumer.stop(), "catch-up"))
 
-    async def _somebody(self, partition: int) -> bool:
+    async def _wait_for_request(self, partition: int) -> bool:
         """Wait for a request. False when none came for a while."""
         asked = self._asked[partition]
         asked.clear()
-        if self._open(partition):
+        if self._pending(partition):
             return True
         try:
             async with asyncio.timeout(IDLE_SECONDS):
@@ -138,46 +138,46 @@ class CatchUp:
             return False
         return True
 
-    async def _pass(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
+    async def _read_pass(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
         """Read once from the lowest place that is wanted; whoever asks for a later place meanwhile rides along."""
         start = (await start_offsets(consumer, [tp]))[tp]
-        for request in self._open(tp.partition):
+        for request in self._pending(tp.partition):
             if request.next_offset < start:
-                request.answer.set_exception(TooFarBackError())
-        riders = self._open(tp.partition)
-        if not riders:
+                request.answer.set_exception(BacklogDeletedError())
+        requests = self._pending(tp.partition)
+        if not requests:
             return
-        place = min(request.next_offset for request in riders)
+        place = min(request.next_offset for request in requests)
         if tp not in consumer.assignment():
             consumer.assign([tp])  # no await before the seek: a partition without a position would be an error of the client
         consumer.seek(tp, place)
-        silent_since = time.monotonic()
-        while riders:
+        no_data_since = time.monotonic()
+        while requests:
             try:
-                came_to = await _read_on(consumer, tp, riders)
+                reached = await _read_batch(consumer, tp, requests)
             except OffsetOutOfRangeError:
                 return  # the log was cut while we read: the next pass tells who is too far back
-            if came_to > place:
-                place, silent_since = came_to, time.monotonic()
-            elif time.monotonic() - silent_since > SILENT_SECONDS_MAX:
+            if reached > place:
+                place, no_data_since = reached, time.monotonic()
+            elif time.monotonic() - no_data_since > NO_DATA_SECONDS_MAX:
                 raise LogUnavailableError("The log gives nothing.")
-            riders = [request for request in self._open(tp.partition) if request.next_offset >= place]
+            requests = [request for request in self._pending(tp.partition) if request.next_offset >= place]
 
-    def _open(self, partition: int) -> list[_Request]:
+    def _pending(self, partition: int) -> list[_Request]:
         return [request for request in self._waiting[partition] if not request.answer.done()]
 
-    def _refuse(self, partition: int, error: Exception) -> None:
-        for request in self._open(partition):
+    def _fail_pending(self, partition: int, error: Exception) -> None:
+        for request in self._pending(partition):
             request.answer.set_exception(error)
 
 
-async def _read_on(consumer: AIOKafkaConsumer, tp: TopicPartition, riders: list[_Request]) -> int:
-    """Give the next records to all riders. Returns the offset that the reader came to."""
+async def _read_batch(consumer: AIOKafkaConsumer, tp: TopicPartition, requests: list[_Request]) -> int:
+    """Give the next records to all requests. Returns the offset that the reader came to."""
     got = (await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)).get(tp, [])
     for record in map(log_record, got):
-        for request in riders:
-            request.take(record)
+        for request in requests:
+            request.offer(record)
     place = await consumer.position(tp)
-    for request in riders:
-        request.come_to(place)
+    for request in requests:
+        request.advance_to(place)
     return place

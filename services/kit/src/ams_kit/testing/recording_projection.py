@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from ams_kit.bus import LogRecord, PositionMovedError, Slice, Stored
+from ams_kit.bus import LogRecord, PartitionBatch, PositionMovedError, StoredPosition
 
 SCHEMA = """
 create table if not exists positions(topic text, partition int, next_offset int not null, last_timestamp_ms int not null, primary key(topic, partition));
@@ -12,7 +12,7 @@ create table if not exists entries(topic text, partition int, offset int, key bl
 """
 
 
-class Ledger:
+class RecordingProjection:
     """Every record that was applied, once per application: a record applied twice is there twice."""
 
     def __init__(self, path: Path | str = ":memory:") -> None:
@@ -28,13 +28,13 @@ class Ledger:
         """While set, every call raises it."""
         self.calls = 0
 
-    async def stored(self, topic: str, partitions: list[int]) -> dict[int, Stored]:
+    async def stored(self, topic: str, partitions: list[int]) -> dict[int, StoredPosition]:
         if self.away is not None:
             raise self.away
         rows = self._connection.execute("select partition, next_offset, last_timestamp_ms from positions where topic = ?", (topic,))
-        return {partition: Stored(next_offset, timestamp) for partition, next_offset, timestamp in rows if partition in partitions}
+        return {partition: StoredPosition(next_offset, timestamp) for partition, next_offset, timestamp in rows if partition in partitions}
 
-    async def apply_together(self, topic: str, slices: Sequence[Slice]) -> dict[int, int]:
+    async def apply_together(self, topic: str, slices: Sequence[PartitionBatch]) -> dict[int, int]:
         applied: dict[int, int] = {}
         for one in slices:
             try:

@@ -10,22 +10,22 @@ from ams_contracts.topics import Topic
 from ams_kit.bus.cluster import deadline, partition_counts, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.offsets import end_offsets, log_facts, start_offsets
-from ams_kit.bus.records import LogRecord, Stored
-from ams_kit.bus.standing import Recreated, where_to_go_on
+from ams_kit.bus.records import LogRecord, StoredPosition
+from ams_kit.bus.resume import Recreated, decide_resume
 from ams_kit.bus.tail import log_record, raw_consumer
 
 START_TIMEOUT_SECONDS = 10.0
 FETCH_WAIT_MS = 500
-SILENT_READS_MAX = 60  # half a minute
+EMPTY_READS_MAX = 60  # half a minute
 
 logger = structlog.get_logger(__name__)
 
 
-class OtherLogError(Exception):
+class LogRecreatedError(Exception):
     """The stored positions are not of this log: it was made anew."""
 
 
-class Reader:
+class TopicReader:
     """Reads one topic, every partition from a position of its own."""
 
     def __init__(self, bootstrap: str, topic: Topic) -> None:
@@ -40,15 +40,15 @@ class Reader:
         self._consumer: AIOKafkaConsumer | None = None
         self._partitions: list[TopicPartition] = []
         self._next: dict[int, int] = {}
-        self._silent_reads = 0
+        self._empty_reads = 0
         self.lost_records = 0
 
-    async def start(self, stored: Mapping[int, Stored]) -> None:
+    async def start(self, stored: Mapping[int, StoredPosition]) -> None:
         """Connect, and stand at these positions; a partition without one stands at the log's start.
 
         Raises:
             LogUnavailableError: The broker does not answer, or there is no such topic.
-            OtherLogError: A position was made with another log.
+            LogRecreatedError: A position was made with another log.
         """
         count = (await partition_counts(self._bootstrap, [self.topic.name])).get(self.topic.name)
         if count is None:
@@ -57,7 +57,7 @@ class Reader:
         self._consumer = raw_consumer(self._bootstrap, "ams-replay")
         async with deadline(START_TIMEOUT_SECONDS, "answer"):
             await self._consumer.start()
-        await self.stand_at(stored)
+        await self.seek(stored)
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -65,21 +65,21 @@ class Reader:
         if consumer is not None:
             await stop_quietly(consumer.stop(), "replay")
 
-    async def stand_at(self, stored: Mapping[int, Stored]) -> None:
+    async def seek(self, stored: Mapping[int, StoredPosition]) -> None:
         """Go to these positions.
 
         Raises:
             LogUnavailableError: The log does not answer.
-            OtherLogError: A position was made with another log.
+            LogRecreatedError: A position was made with another log.
         """
         consumer = self._connected()
         known = {tp: stored[tp.partition] for tp in self._partitions if tp.partition in stored}
         facts = await log_facts(consumer, self._bootstrap, known, self._partitions)
         places: dict[TopicPartition, int] = {}
         for tp in self._partitions:
-            decision = where_to_go_on(known.get(tp), facts[tp])
+            decision = decide_resume(known.get(tp), facts[tp])
             if isinstance(decision, Recreated):
-                raise OtherLogError(f"{tp.topic}, partition {tp.partition}: {decision.detail}")
+                raise LogRecreatedError(f"{tp.topic}, partition {tp.partition}: {decision.detail}")
             places[tp] = decision.offset
             self.lost_records += decision.lost
         self._seek(consumer, places)
@@ -135,8 +135,8 @@ class Reader:
                 self._next[tp.partition] = kept[-1].offset + 1
             else:  # the client walks over transaction markers without a word
                 self._next[tp.partition] = max(self._next[tp.partition], min(end, await consumer.position(tp)))
-        self._silent_reads = 0 if self._next != before else self._silent_reads + 1
-        if self._silent_reads > SILENT_READS_MAX:
+        self._empty_reads = 0 if self._next != before else self._empty_reads + 1
+        if self._empty_reads > EMPTY_READS_MAX:
             raise LogUnavailableError(f"The log gives nothing of {self.topic.name}.")
         return taken
 
@@ -156,7 +156,7 @@ class Reader:
         for tp, offset in places.items():
             consumer.seek(tp, offset)
             self._next[tp.partition] = offset
-        self._silent_reads = 0
+        self._empty_reads = 0
 
     def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from ams_kit.telemetry.logs import Seldom
+from ams_kit.telemetry.logs import RepeatFilter
 
 
 def line(name: str, number: int) -> logging.LogRecord:
@@ -11,7 +11,7 @@ def line(name: str, number: int) -> logging.LogRecord:
 
 def test_the_same_message_of_the_library_passes_once_in_ten_seconds() -> None:
     now = 100.0
-    seldom = Seldom("aiokafka", monotonic=lambda: now)
+    seldom = RepeatFilter("aiokafka", monotonic=lambda: now)
 
     assert [seldom.filter(line("aiokafka.client", 7)) for _ in range(3)] == [True, False, False]
     assert seldom.filter(line("aiokafka.client", 8))
@@ -20,7 +20,7 @@ def test_the_same_message_of_the_library_passes_once_in_ten_seconds() -> None:
 
 
 def test_others_are_not_touched() -> None:
-    seldom = Seldom("aiokafka")
+    seldom = RepeatFilter("aiokafka")
 
     assert all(seldom.filter(line("ams_kit.bus", 7)) for _ in range(3))
     assert all(seldom.filter(line("aiokafkaesque", 7)) for _ in range(3))

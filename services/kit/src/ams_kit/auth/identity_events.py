@@ -19,17 +19,17 @@ logger = structlog.get_logger(__name__)
 _changed = msgspec.json.Decoder(IdentityChanged)
 
 
-class Changes:
+class IdentityEvents:
     """Tells callbacks about every ``IdentityChanged`` of the channel.
 
-    Callbacks run on the event loop and do not block. A message is heard at most once; after the connection was away, ``on_gap`` callbacks
+    Callbacks run on the event loop and do not block. A message is heard at most once; after the connection was away, ``on_missed_events`` callbacks
     run, so that whoever caches asks again.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._callbacks: list[Callable[[IdentityChanged], None]] = []
-        self._gap_callbacks: list[Callable[[], None]] = []
+        self._missed_callbacks: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
         self.connected = asyncio.Event()
 
@@ -37,9 +37,9 @@ class Changes:
         """Call this with every message from now on."""
         self._callbacks.append(callback)
 
-    def on_gap(self, callback: Callable[[], None]) -> None:
+    def on_missed_events(self, callback: Callable[[], None]) -> None:
         """Call this whenever messages may have been missed: at the first connection and at every later one."""
-        self._gap_callbacks.append(callback)
+        self._missed_callbacks.append(callback)
 
     def start(self) -> None:
         """Begin to listen, in the background."""
@@ -62,9 +62,9 @@ class Changes:
                         await pubsub.ping()
                     elif message["type"] == "subscribe":
                         self.connected.set()
-                        self._tell_gap()
+                        self._notify_missed()
                     elif message["type"] == "message":
-                        self._tell(message)
+                        self._notify(message)
             except (RedisError, OSError) as error:
                 if self.connected.is_set():
                     logger.warning("channel of identity lost", error_type=type(error).__name__)
@@ -74,12 +74,12 @@ class Changes:
                     await pubsub.aclose()
             await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _notify(self, message: dict[str, Any]) -> None:
         try:
             changed = _changed.decode(message["data"])
         except msgspec.MsgspecError:
             logger.warning("message of identity not understood")  # a newer identity may say more: what cannot be read may concern anything
-            self._tell_gap()
+            self._notify_missed()
             return
         for callback in self._callbacks:
             try:
@@ -87,8 +87,8 @@ class Changes:
             except Exception as error:
                 logger.exception("callback of identity's channel failed", exc_info=error)
 
-    def _tell_gap(self) -> None:
-        for callback in self._gap_callbacks:
+    def _notify_missed(self) -> None:
+        for callback in self._missed_callbacks:
             try:
                 callback()
             except Exception as error:
