@@ -16,6 +16,7 @@ from ams_contracts.events import (
     EVENTS_PER_BATCH_MAX,
     Batch,
     Event,
+    MediaStored,
     PayloadStored,
     Producer,
     StepEnded,
@@ -154,6 +155,8 @@ def _ids_are_valid(events: Sequence[Any]) -> bool:
             steps.append(event.step_id)
             if event.sha256 is not None:
                 words.append(event.sha256)
+        elif kind is MediaStored:
+            words.append(event.sha256)
         elif kind is StepProgressed:
             steps.extend(part.step_id for part in chain(event.steps, event.deltas, event.logs))
         elif kind is StepLost or kind is StepScored:

@@ -16,6 +16,7 @@ EVENTS_PER_BATCH_MAX = 1_000
 BATCH_BYTES_MAX = 1_048_576
 DELTA_CHARS_MAX = 4_096
 PAYLOAD_CHARS_MAX = 1_048_576
+MEDIA_BYTES_MAX = 786_432  # 768 KiB are 1 MiB in base64, and a record of the log takes 2 MiB
 
 
 class EventBase(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -156,6 +157,18 @@ class PayloadStored(EventBase, frozen=True, gc=False, kw_only=True, omit_default
     consumed: Annotated[str, Meta(max_length=PAYLOAD_CHARS_MAX)] | None = None
 
 
+class MediaStored(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="media.stored"):
+    """An image, a sound or a file that messages of the task show: a part ``{"type": "media", "sha256", "mime", "bytes"}`` refers to it.
+
+    ``sha256`` and ``bytes`` are those of ``data``. A project keeps the same bytes once, however many tasks show them.
+    """
+
+    sha256: Sha256
+    mime: Word = "application/octet-stream"
+    bytes: Annotated[int, Meta(ge=0, le=MEDIA_BYTES_MAX)]
+    data: Annotated[bytes, Meta(max_length=MEDIA_BYTES_MAX)]
+
+
 TaskEvent = TaskStarted | TaskUpdated | TaskEnded
 DocumentEvent = StepStarted | StepEnded | StepRecorded
 StepsTopicEvent = (
@@ -171,7 +184,8 @@ StepsTopicEvent = (
     | StepLost
     | StepScored
 )
-Event = StepsTopicEvent | PayloadStored
+PayloadsTopicEvent = PayloadStored | MediaStored
+Event = StepsTopicEvent | PayloadsTopicEvent
 
 
 class Producer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

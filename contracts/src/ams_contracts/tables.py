@@ -193,6 +193,25 @@ step_text = Table(  # partitioned by day; without row-level security: readers re
     Column("words", TSVECTOR, nullable=False),  # of ams_contracts.search_words; and " <project_id>", " <task_id>"
 )
 
+media = Table(  # what messages show, once for each project and hash; not partitioned, for tasks of several days may share a row
+    "media",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("mime", Text, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+task_media = Table(  # which tasks show it: when the last of them is deleted, so is the row of media
+    "task_media",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("day", Date, nullable=False),  # the task's
+)
+
 task_producers = Table(
     "task_producers",
     metadata,

@@ -20,7 +20,7 @@ COMPONENTS = "#/components/schemas/{name}"
 PAYLOAD_TYPES: dict[str, Any] = {STEPS.name: Batch, PAYLOADS.name: Batch, TASKS.name: TaskChanged, IDENTITY.name: IdentityEvent}
 DESCRIPTIONS = {
     STEPS.name: "Step and task events, batches of one task. Key: project:task. Written by intake alone.",
-    PAYLOADS.name: "Inputs, outputs and what is left of spans: events payload.stored. Key: project:task. Written by intake alone.",
+    PAYLOADS.name: "Inputs, outputs, what is left of spans, and media: events payload.stored and media.stored. Key: project:task. Written by intake alone.",
     TASKS.name: "A task's row after a commit, for live lists; a hint that may be lost. Key: project:task. A null value: the task was deleted.",
     IDENTITY.name: "What changed about users, projects and API keys.",
 }
