@@ -87,7 +87,7 @@ def test_a_nul_is_replaced_and_flagged() -> None:
 
     event = decode_batch(result.steps[0].value).batch.events[0]
     assert isinstance(event, StepStarted)
-    assert (event.step.name, event.step.flags) == ("a\N{REPLACEMENT CHARACTER}b", ["nul_replaced"])
+    assert (event.step.name, event.step.flags) == ("a\N{REPLACEMENT CHARACTER}b", ["replaced_characters"])
 
 
 def test_lone_surrogates_are_replaced_and_pairs_and_backslashes_stay() -> None:

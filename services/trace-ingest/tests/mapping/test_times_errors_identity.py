@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.reference import NOW_US, PRICES, PROJECT, a_span, map_one, mapped, step_of
+from tests.reference import NOW_US, PRICES, PROJECT, a_span, answer, folded, map_one, mapped, step_of
 
 from ams_contracts.documents import Failure
 from ams_contracts.events import StepRecorded, StepStarted
@@ -204,12 +204,36 @@ def test_models_parameters_and_finish_reasons() -> None:
     "attributes",
     [
         {"gen_ai.response.id": "r1"},
-        {"output.value": '{"id": "r1", "choices": []}'},
+        {"output.value": '{"id": "r1", "object": "chat.completion", "choices": []}'},
+        {"output.value": '{"id": "r1", "object": "response", "output": []}'},
+        {"output.value": '{"id": "r1", "type": "message", "role": "assistant", "content": []}'},
+        {"output.value": '{"responseId": "r1", "candidates": []}'},
         {"output.value": '{"generations": [[{"message": {"kwargs": {"response_metadata": {"id": "r1"}}}}]]}'},
     ],
 )
 def test_response_ids(attributes: dict[str, Any]) -> None:
     assert step_of({"openinference.span.kind": "LLM", **attributes}).response_id == "r1"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"id": "42"}',
+        '{"id": "42", "choices": ["red", "blue"]}',
+        '{"id": "42", "object": "chair", "output": []}',
+        '{"id": "42", "content": []}',
+    ],
+)
+def test_an_id_that_the_model_wrote_is_no_response_id(written: str) -> None:
+    assert step_of({"openinference.span.kind": "LLM", "output.value": written}).response_id is None
+
+
+def test_two_parallel_answers_that_are_the_same_json_both_count() -> None:
+    attributes = {"openinference.span.kind": "LLM", "llm.model_name": "m", "output.value": '{"id": "42"}', "llm.token_count.prompt": 5}
+
+    steps = folded(map_one(attributes, span_id=span_id) for span_id in ("2" * 16, "3" * 16))
+
+    assert answer(steps)["input_tokens"] == 10
 
 
 def test_a_parent_that_is_itself_is_marked() -> None:

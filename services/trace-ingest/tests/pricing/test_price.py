@@ -131,7 +131,7 @@ def test_rounding_is_half_to_even() -> None:
 
 def test_a_projects_own_price_beats_the_catalog() -> None:
     own = UnitPrices(input=UnitPrice(1_000_000))
-    prices = PRICES.with_overrides([Override("My-Model*", own), Override("gpt-4o-mini", own, provider="openai")])
+    prices = Prices(CATALOG, [Override("My-Model*", own), Override("gpt-4o-mini", own, provider="openai")])
 
     def ask(model: str, provider: str) -> int | None:
         return prices.price(provider=provider, model=model, requested=None, at_us=NOW_US, usage=Usage(input=10))

@@ -1,13 +1,11 @@
 """``POST /v1/batches``: a request of the SDK -> records for the log. One bad event does not cost its neighbours."""
 
-import re
-
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ams_contracts.codec import MalformedError, decode, decode_event, encode
-from ams_contracts.documents import BILLABLE_TYPES, CostSource, StepDocument
+from ams_contracts.documents import BILLABLE_TYPES, CostSource, StepDocument, TaskDocument
 from ams_contracts.events import (
     AgentRegistered,
     Event,
@@ -15,24 +13,19 @@ from ams_contracts.events import (
     StepEnded,
     StepLost,
     StepRecorded,
-    StepsTopicEvent,
     TaskDeleted,
 )
 from ams_contracts.native import REQUEST_BYTES_MAX, REQUEST_EVENTS_MAX, RawNativeBatch, RawNativeRequest, RejectedEvent
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
 from ams_kit.http.problems import BadRequestError, InvalidError, TooLargeError, UnsupportedError
+from ams_trace_ingest import characters
+from ams_trace_ingest.characters import lone_surrogates_as_nul, replace_invalid_escapes
 from ams_trace_ingest.intake.records import STEPS_RECORD_BYTES_MAX, pack, pack_agent
 from ams_trace_ingest.pricing.price import Prices
 
 ENVELOPE_BYTES_MAX = 4_096  # of a record, beside its events
-NUL_ESCAPE = b"\\u0000"
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-FLAG_NUL_REPLACED = "nul_replaced"
-
-_ESCAPES = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL)
-_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-
+FLAGS_MAX = 32  # of a document
 _request = msgspec.json.Decoder(RawNativeRequest)
 _version = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -69,8 +62,8 @@ def _decode_request(data: bytes) -> RawNativeRequest:
     except MalformedError as error:
         if error.code == "too_large":
             raise TooLargeError(error.detail) from error
-        if error.code == "not_json" and (mended := _without_lone_surrogates(data)) != data:
-            return _decode_request(mended)
+        if error.code == "not_json" and (readable := lone_surrogates_as_nul(data)) != data:
+            return _decode_request(readable)
         if error.code in {"empty", "not_json", "not_utf8", "too_deep"}:
             raise BadRequestError(error.detail or "an empty body", code="malformed_json") from error
         if error.detail.endswith("`$.v`"):
@@ -78,17 +71,13 @@ def _decode_request(data: bytes) -> RawNativeRequest:
         raise InvalidError(error.detail) from error
 
 
-def _without_lone_surrogates(data: bytes) -> bytes:
-    """Escaped halves of a surrogate pair as U+FFFD: Python's ``json.dumps`` writes them, and strict decoders refuse the whole text."""
-    return _ESCAPES.sub(lambda found: b"\\ufffd" if _LONE_SURROGATE.fullmatch(found[0]) else found[0], data)
-
-
 def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, key_id: str, prices: Prices) -> int:
     steps: list[bytes] = []
     payloads: list[bytes] = []
     accepted = 0
     for raw in batch.events:
-        data = bytes(raw)
+        sent = bytes(raw)
+        data = replace_invalid_escapes(sent)
         try:
             event = decode_event(data)
             refusal = _refusal(event, batch, len(data))
@@ -98,7 +87,10 @@ def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, k
         if refusal:
             result.rejected.append(RejectedEvent(event_id=event.event_id, code=refusal))
             continue
-        finished = _finish(event, data, prices)
+        if data is not sent:
+            event = _flagged(event)
+            data = encode(event)
+        finished = _priced(event, data, prices)
         accepted += 1
         if isinstance(event, AgentRegistered):
             result.steps.append(pack_agent(project_id, event.name, batch.producer, finished, key_id=key_id))
@@ -118,17 +110,12 @@ def _refusal(event: Event, batch: RawNativeBatch, size: int) -> str | None:
         return "not_allowed"  # people and the platform say these, agents do not
     if batch.task_id is None and not isinstance(event, AgentRegistered):
         return "task_id_missing"
-    if batch.task_id == "0" * 32:
-        return "task_id_invalid"
     record_bytes_max = PAYLOADS.record_bytes_max if isinstance(event, PayloadStored) else STEPS_RECORD_BYTES_MAX
     return "too_large" if size > record_bytes_max - ENVELOPE_BYTES_MAX else None
 
 
-def _finish(event: Event, data: bytes, prices: Prices) -> bytes:
-    """The event's bytes: as they came, unless something has to be replaced or priced."""
-    if NUL_ESCAPE in data:
-        event = _without_nul(event)
-        data = encode(event)
+def _priced(event: Event, data: bytes, prices: Prices) -> bytes:
+    """The event's bytes, with a cost when it ends a call of known price and reports none."""
     if isinstance(event, StepEnded | StepRecorded):
         step = event.step
         if step.cost_nusd is None and step.usage is not None and step.type in BILLABLE_TYPES:
@@ -139,24 +126,13 @@ def _finish(event: Event, data: bytes, prices: Prices) -> bytes:
     return data
 
 
-def _without_nul(event: Event) -> Event:
-    """U+0000 replaced in every string (Postgres cannot store it), and a flag on the document that had it."""
-    cleaned: StepsTopicEvent | PayloadStored = msgspec.convert(_clean(msgspec.to_builtins(event)), Event)
-    document = getattr(cleaned, "step", None)
-    if isinstance(document, StepDocument):
-        flagged = replace(document, flags=[*document.flags[:31], FLAG_NUL_REPLACED])
-        return replace(cleaned, step=flagged)
-    return cleaned
-
-
-def _clean(value: object) -> object:
-    if isinstance(value, str):
-        return value.replace("\0", REPLACEMENT)
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    return value
+def _flagged(event: Event) -> Event:
+    """The event, with the flag on the document whose characters were replaced. Payloads have no flags."""
+    for field in ("step", "task"):
+        document = getattr(event, field, None)
+        if isinstance(document, StepDocument | TaskDocument) and characters.FLAG not in document.flags:
+            return replace(event, **{field: replace(document, flags=[*document.flags[: FLAGS_MAX - 1], characters.FLAG])})
+    return event
 
 
 def _event_id(data: bytes) -> str | None:

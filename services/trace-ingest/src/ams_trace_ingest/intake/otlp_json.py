@@ -1,11 +1,11 @@
 """OTLP in JSON: msgspec decodes into structs of the wire format once, and one walk makes the flat structures."""
 
-import re
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from ams_trace_ingest.characters import lone_surrogates_as_nul
 from ams_trace_ingest.intake.otlp_json_values import base64_bytes, double, enum_number, int64, uint32, uint64
 from ams_trace_ingest.intake.otlp_spans import Reader, Scoped, checked_span, make_dropped, make_resource, make_scope
 from ams_trace_ingest.intake.otlp_values import (
@@ -25,8 +25,6 @@ from ams_trace_ingest.intake.otlp_values import (
 )
 from ams_trace_ingest.mapping.spans import LogRecord, Span, SpanEvent, SpanLink
 
-_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
-_SURROGATES_START, _LOW_SURROGATES_START, _SURROGATES_END = 0xD800, 0xDC00, 0xE000
 _KINDS = {
     f"SPAN_KIND_{name}": number for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
 }
@@ -174,7 +172,7 @@ def read_traces(body: bytes, reader: Reader) -> None:
         TooManySpansError: Of spans, or of other parts.
     """
     _check_value_count(body)
-    request, replaced = _decode(_traces, body)
+    request: _TracesRequest = _decode(_traces, body)
     resources: list[_ResourceSpans] = request.resource_spans or []
     count = sum(len(scope.spans or ()) for resource in resources for scope in resource.scope_spans or ())
     reader.check_span_count(count)
@@ -193,7 +191,7 @@ def read_traces(body: bytes, reader: Reader) -> None:
                 attributes = _attributes(scope.attributes, Notes())
                 scoped = reader.open(resource, make_scope(scope.name or "", scope.version or "", scope_spans.schema_url or "", attributes))
                 for span in scope_spans.spans:
-                    _span(span, scoped, replaced=replaced)
+                    _span(span, scoped)
     except RecursionError as error:
         raise MalformedOtlpError("a value nests too deep") from error
 
@@ -206,7 +204,7 @@ def read_logs(body: bytes) -> list[LogRecord]:
         TooManySpansError: Of records, or of other parts.
     """
     _check_value_count(body)
-    request, _ = _decode(_logs, body)
+    request: _LogsRequest = _decode(_logs, body)
     count = sum(len(scope.log_records or ()) for resource in request.resource_logs or () for scope in resource.scope_logs or ())
     if count > LOG_RECORDS_MAX:
         raise TooManySpansError(f"{count} log records, at most {LOG_RECORDS_MAX}")
@@ -216,7 +214,7 @@ def read_logs(body: bytes) -> list[LogRecord]:
                 trace_id=(record.trace_id or "").lower(),
                 span_id=(record.span_id or "").lower(),
                 time_ns=uint64(record.time_unix_nano) or uint64(record.observed_time_unix_nano),
-                event_name=record.event_name or "",
+                event_name=_string(record.event_name or "", "event_name", Notes()),
                 body=_value(record.body, "body", Notes(), 1),
                 attributes=_attributes(record.attributes, Notes()),
             )
@@ -228,38 +226,19 @@ def read_logs(body: bytes) -> list[LogRecord]:
         raise MalformedOtlpError("a value nests too deep") from error
 
 
-def _decode(decoder: Any, body: bytes) -> tuple[Any, bool]:
-    """The request, and whether lone surrogates had to be replaced in it."""
+def _decode(decoder: Any, body: bytes) -> Any:
+    """The request. Lone surrogates arrive as U+0000, which is replaced and flagged span by span."""
     try:
-        return decoder.decode(body), False
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise MalformedOtlpError(f"not OTLP in JSON: {str(error)[:200]}") from error
     except RecursionError as error:
         raise MalformedOtlpError("a value nests too deep") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        repaired = _ESCAPE.sub(_Surrogates(body), body)
-        if repaired == body:
+        readable = lone_surrogates_as_nul(body)
+        if readable == body:
             raise MalformedOtlpError(f"not JSON: {str(error)[:200]}") from error
-        return _decode(decoder, repaired)[0], True
-
-
-class _Surrogates:
-    r"""Replaces ``\ud800`` to ``\\udfff`` in JSON text by U+FFFD where they are not a pair."""
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.pair_end = -1
-
-    def __call__(self, match: re.Match[bytes]) -> bytes:
-        code = int(match[1], 16) if match[1] else 0
-        if not _SURROGATES_START <= code < _SURROGATES_END or match.start() == self.pair_end:
-            return match[0]
-        if code < _LOW_SURROGATES_START:
-            follower = _ESCAPE.match(self.body, match.end())
-            if follower is not None and follower[1] and _LOW_SURROGATES_START <= int(follower[1], 16) < _SURROGATES_END:
-                self.pair_end = follower.start()
-                return match[0]
-        return b"\\ufffd"
+        return _decode(decoder, readable)
 
 
 def _check_value_count(body: bytes) -> None:
@@ -296,9 +275,8 @@ def _refuse_silent_loss(request: _TracesRequest, body: bytes) -> None:
         raise MalformedOtlpError(f"no span in a body that is not empty: OTLP in JSON calls the field {missing}") from error
 
 
-def _span(span: _Span, scoped: Scoped, *, replaced: bool) -> None:
+def _span(span: _Span, scoped: Scoped) -> None:
     notes = Notes()
-    notes.replaced = replaced
     raw_events = span.events or []
     raw_links = span.links or []
     events = [_event(event, notes) for event in raw_events[:EVENTS_MAX]]
@@ -314,7 +292,7 @@ def _span(span: _Span, scoped: Scoped, *, replaced: bool) -> None:
         uint64(span.end_time_unix_nano),
         0 if status is None else enum_number(status.code, _CODES),
         "" if status is None else _string(status.message or "", "status.message", notes),
-        span.trace_state or "",
+        _string(span.trace_state or "", "trace_state", notes),
         uint32(span.flags),
         _attributes(span.attributes, notes),
         events,
@@ -334,7 +312,10 @@ def _event(event: _Event, notes: Notes) -> SpanEvent:
 
 def _link(link: _Link, notes: Notes) -> SpanLink:
     return SpanLink(
-        (link.trace_id or "").lower(), (link.span_id or "").lower(), _attributes(link.attributes, notes), link.trace_state or ""
+        (link.trace_id or "").lower(),
+        (link.span_id or "").lower(),
+        _attributes(link.attributes, notes),
+        _string(link.trace_state or "", "trace_state", notes),
     )
 
 

@@ -105,7 +105,7 @@ def _record(record: Any) -> LogRecord:
         trace_id=record.trace_id.hex(),
         span_id=record.span_id.hex(),
         time_ns=record.time_unix_nano or record.observed_time_unix_nano,
-        event_name=record.event_name,
+        event_name=_string(record.event_name, "event_name", Notes()),
         body=_value(record.body, "body", Notes(), 1),
         attributes=_attributes(record.attributes, Notes()),
     )
@@ -139,7 +139,7 @@ def _span(span: Any, scoped: Scoped) -> None:
         span.end_time_unix_nano,
         status.code,
         _string(status.message, "status.message", notes),
-        span.trace_state,
+        _string(span.trace_state, "trace_state", notes),
         span.flags,
         attributes,
         events,
@@ -159,7 +159,9 @@ def _event(event: Any, notes: Notes) -> SpanEvent:
 
 
 def _link(link: Any, notes: Notes) -> SpanLink:
-    return SpanLink(link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes, notes), link.trace_state)
+    return SpanLink(
+        link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes, notes), _string(link.trace_state, "trace_state", notes)
+    )
 
 
 def _string(text: str, key: str, notes: Notes) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ams_contracts.ids import TIME_MAX_US
+from ams_trace_ingest.characters import replace_nul
 from ams_trace_ingest.mapping.spans import Dropped, SpanEvent
 
 SPANS_MAX = 10_000  # a request
@@ -25,7 +26,6 @@ SHRUNK_BYTES = 65_536  # what is left of the largest values of a span that is ov
 TIME_NS_END = (TIME_MAX_US + 1) * 1_000  # the year 2255: later moments are exact nowhere in a browser
 
 SAFE_CHARS = VALUE_BYTES_MAX // 4  # no need to measure: UTF-8 has at most four bytes a character
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -66,7 +66,7 @@ def cut_bytes(text: str, bytes_max: int) -> str:
 def clean(text: str, key: str, notes: Notes) -> str:
     """A string without NUL and within the cap; notes what was done. Call it for strings that need it: see ``needs_cleaning``."""
     if "\0" in text:
-        text = text.replace("\0", REPLACEMENT)
+        text = replace_nul(text)
         notes.replaced = True
     if len(text) > SAFE_CHARS:
         size = len(text.encode())
@@ -116,7 +116,7 @@ def bound_keys(attributes: dict[str, Any], dropped: Callable[[], Dropped]) -> di
         else:
             if "\0" in key:
                 dropped().replaced = True
-            kept[key.replace("\0", REPLACEMENT)] = value
+            kept[replace_nul(key)] = value
     return kept
 
 

@@ -1,8 +1,10 @@
 """The marks of a step: what a reader should know before trusting it."""
 
+from ams_trace_ingest import characters
+
 TRUNCATED_BY_CLIENT = "truncated_by_client"  # the exporter dropped attributes, events or links, and said so
 TRUNCATED = "truncated"  # intake cut values, or dropped what was over a cap
-REPLACED_CHARACTERS = "replaced_characters"  # NUL or lone surrogates became U+FFFD
+REPLACED_CHARACTERS = characters.FLAG
 CLOCK_SKEW = "clock_skew"  # ended before it started
 NO_START = "no_start"
 ODD_TIME = "odd_time"  # before 2000, or more than a day ahead of the receipt

@@ -165,11 +165,19 @@ def _bounded(value: Any, keys: list[str]) -> tuple[str | None, list[str]]:
 
 
 WORTH_CHARS_MAX = 200
-_RESPONSE_MODEL_PATHS = ("generations", 0, 0, "message", "kwargs", "response_metadata", "id")
+_LANGCHAIN_ID = ("generations", 0, 0, "message", "kwargs", "response_metadata", "id")
+_ENVELOPES = (  # of a provider's response: what it calls itself, and the list that holds the answer
+    ({"object": "chat.completion"}, "choices"),
+    ({"object": "chat.completion.chunk"}, "choices"),
+    ({"object": "text_completion"}, "choices"),
+    ({"object": "response"}, "output"),
+    ({"object": "list"}, "data"),  # embeddings
+    ({"type": "message", "role": "assistant"}, "content"),  # Anthropic
+)
 
 
 def response_id(found: Found, span: Span) -> str | None:
-    """The provider's id of the answer: what tells two views of one call apart from two calls (rule R3)."""
+    """The provider's id of the answer: what distinguishes two views of one call from two calls (rule R3)."""
     own = found.values[Field.RESPONSE_ID]
     if own is not None:
         return own
@@ -179,12 +187,26 @@ def response_id(found: Found, span: Span) -> str | None:
     value = load(output)
     if not isinstance(value, dict):
         return None
-    direct = word(value.get("id"))
-    if direct is not None:
-        return direct
-    for part in _RESPONSE_MODEL_PATHS:
+    return _envelope_id(value) or word(_at(value, _LANGCHAIN_ID))
+
+
+def _envelope_id(value: dict[str, Any]) -> str | None:
+    """The ``id`` of a provider's response envelope.
+
+    Any other map may be what the model wrote: two parallel answers ``{"id": "42"}`` are two calls.
+    """
+    if isinstance(value.get("candidates"), list):  # Gemini
+        return word(value.get("responseId")) or word(value.get("response_id"))
+    is_envelope = any(
+        isinstance(value.get(held), list) and all(value.get(key) == name for key, name in names.items()) for names, held in _ENVELOPES
+    )
+    return word(value.get("id")) if is_envelope else None
+
+
+def _at(value: Any, path: tuple[str | int, ...]) -> Any:
+    for part in path:
         if isinstance(part, int):
             value = value[part] if isinstance(value, list) and len(value) > part else None
         else:
             value = value.get(part) if isinstance(value, dict) else None
-    return word(value)
+    return value

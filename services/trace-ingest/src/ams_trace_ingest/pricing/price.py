@@ -103,10 +103,6 @@ class Prices:
         self._overrides = tuple(overrides)
         self._routes: dict[tuple[str | None, str | None, str | None], tuple[tuple[str | None, str], ...]] = {}
 
-    def with_overrides(self, overrides: Iterable[Override]) -> "Prices":
-        """The same catalog with a project's own prices."""
-        return Prices(self._catalog, overrides)
-
     def price(self, *, provider: str | None, model: str | None, requested: str | None, at_us: int, usage: Usage) -> int | None:
         """Nano-USD, or ``None`` when no price is known or nothing was used.
 
