@@ -18,6 +18,8 @@ DELTA_CHARS_MAX = 4_096
 PAYLOAD_CHARS_MAX = 1_048_576
 MEDIA_BYTES_MAX = 786_432  # 768 KiB are 1 MiB in base64, and a record of the log takes 2 MiB
 
+MediaData = Annotated[bytes, Meta(max_length=MEDIA_BYTES_MAX)]
+
 
 class EventBase(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="kind"):
     """What every event says: who it is, its place among its producer's events, and when it happened."""
@@ -166,7 +168,7 @@ class MediaStored(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=
     sha256: Sha256
     mime: Word = "application/octet-stream"
     bytes: Annotated[int, Meta(ge=0, le=MEDIA_BYTES_MAX)]
-    data: Annotated[bytes, Meta(max_length=MEDIA_BYTES_MAX)]
+    data: MediaData
 
 
 TaskEvent = TaskStarted | TaskUpdated | TaskEnded
