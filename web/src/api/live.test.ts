@@ -80,8 +80,9 @@ async function fire(ms: (wait: number) => boolean): Promise<void> {
 }
 
 function frame(prev: string | null, position: string, atMs = 1_000_000): Frame {
-  const event = { kind: 'agent.registered', event_id: '', seq: 0, at_us: atMs * 1_000 } as const;
-  return { op: 'frame', sub: 'task:x', prev, position, batch: { v: 1, project_id: 'p', events: [event] } };
+  const event = { kind: 'step.progressed', event_id: '', seq: 0, at_us: atMs * 1_000 } as const;
+  const producer = { sdk: 'test', instance_id: 'i' };
+  return { op: 'frame', sub: 'task:x', prev, position, batch: { v: 1, project_id: 'p', producer, events: [event] } };
 }
 
 function follower() {

@@ -1,3 +1,5 @@
+import type { Problem } from './types';
+
 /** What went wrong, in the platform's words (`application/problem+json`) or the network's. */
 export class ApiError extends Error {
   constructor(
@@ -23,15 +25,7 @@ export class ApiError extends Error {
   }
 }
 
-interface ProblemBody {
-  code?: string;
-  title?: string;
-  detail?: string;
-  request_id?: string;
-  column?: number;
-  suggestion?: string;
-  errors?: { field?: string; key?: string; path?: string; message?: string; detail?: string }[];
-}
+type ProblemBody = Partial<Problem>;
 
 export async function problemOf(response: Response): Promise<ApiError> {
   let body: ProblemBody = {};
@@ -42,15 +36,17 @@ export async function problemOf(response: Response): Promise<ApiError> {
   }
   const fields: Record<string, string> = {};
   for (const error of Array.isArray(body.errors) ? body.errors : []) {
+    // each kind of check names the field and the reason in its own words
     const name = error.field ?? error.key ?? error.path;
-    if (name) fields[name.split('.').at(-1) ?? name] = error.message ?? error.detail ?? 'is not valid';
+    const reason = error.message ?? error.detail ?? 'is not valid';
+    if (name) fields[String(name).split('.').at(-1) ?? ''] = String(reason);
   }
   const retry = Number(response.headers.get('retry-after'));
   return new ApiError(
     response.status,
     body.code ?? `http_${response.status}`,
     body.detail || body.title || sentenceFor(response.status),
-    body.request_id ?? response.headers.get('x-request-id'),
+    response.headers.get('x-request-id'),
     fields,
     Number.isFinite(retry) && retry > 0 ? retry : null,
     { column: body.column ?? null, suggestion: body.suggestion ?? null },

@@ -2,7 +2,17 @@
 import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query';
 import { request } from './http';
 import { asApiError } from './problems';
-import type { Agent, ApiKey, DeadLetter, DeadLetterWhole, NewApiKey, Page, Project, StepAnswer } from './types';
+import type {
+  AgentPage,
+  DeadLetter,
+  DeadLetterPage,
+  DeadLetterWhole,
+  KeyList,
+  NewApiKey,
+  Project,
+  ProjectList,
+  StepAnswer,
+} from './types';
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -17,21 +27,21 @@ export const queryClient = new QueryClient({
 
 export const projectsQuery = queryOptions({
   queryKey: ['projects'],
-  queryFn: ({ signal }) => request<Page<Project>>('/api/projects', { signal, query: { limit: 200 } }),
+  queryFn: ({ signal }) => request<ProjectList>('/api/projects', { signal, query: { limit: 200 } }),
   staleTime: 60_000,
 });
 
 export function keysQuery(project: string) {
   return queryOptions({
     queryKey: ['keys', project],
-    queryFn: ({ signal }) => request<Page<ApiKey>>(`/api/projects/${project}/keys`, { signal, query: { limit: 200 } }),
+    queryFn: ({ signal }) => request<KeyList>(`/api/projects/${project}/keys`, { signal, query: { limit: 200 } }),
   });
 }
 
 export function agentsQuery(project: string) {
   return queryOptions({
     queryKey: ['agents', project],
-    queryFn: ({ signal }) => request<Page<Agent>>(`/api/traces/${project}/agents`, { signal, query: { limit: 200 } }),
+    queryFn: ({ signal }) => request<AgentPage>(`/api/traces/${project}/agents`, { signal, query: { limit: 200 } }),
     staleTime: 30_000,
   });
 }
@@ -51,7 +61,7 @@ export function deadLettersQuery(project: string) {
   return infiniteQueryOptions({
     queryKey: ['dead-letters', project],
     queryFn: ({ signal, pageParam }) =>
-      request<Page<DeadLetter>>(`/api/ingest/${project}/dead-letters`, {
+      request<DeadLetterPage>(`/api/ingest/${project}/dead-letters`, {
         signal,
         query: { limit: LETTERS_PAGE, cursor: pageParam },
       }),

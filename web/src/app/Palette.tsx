@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import { request } from '../api/http';
 import { projectsQuery } from '../api/queries';
-import type { Page, Task } from '../api/types';
+import type { Task, TaskPage } from '../api/types';
 import { useDeadLetters } from '../features/dead-letters/dead-letters';
 import { serverNowUs } from '../ui/clock';
 import { Icon } from '../ui/Icon';
@@ -146,7 +146,7 @@ function useTasks(project: string, text: string): Task[] {
   const answer = useQuery({
     queryKey: ['palette', project, q],
     queryFn: ({ signal }) =>
-      request<Page<Task>>(`/api/traces/${project}/tasks`, { signal, query: { q, limit: TASKS_MAX } }),
+      request<TaskPage>(`/api/traces/${project}/tasks`, { signal, query: { q, limit: TASKS_MAX } }),
     placeholderData: keepPreviousData,
     retry: false,
   });

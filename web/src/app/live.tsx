@@ -4,6 +4,7 @@ import { request } from '../api/http';
 import { LiveClient, type LiveState, type Socket } from '../api/live';
 import { asApiError } from '../api/problems';
 import { session } from '../api/session';
+import type { Ticket } from '../api/types';
 import { serverNowUs } from '../ui/clock';
 
 const Context = createContext<LiveClient | null>(null);
@@ -11,7 +12,7 @@ const Context = createContext<LiveClient | null>(null);
 function openClient(project: string): LiveClient {
   return new LiveClient({
     ticket: async () => {
-      const answer = await request<{ ticket: string }>('/api/live/tickets', {
+      const answer = await request<Ticket>('/api/live/tickets', {
         method: 'POST',
         body: { project_id: project },
       });

@@ -2,16 +2,15 @@
  * The twin of `ams_contracts.fold`: what a step and a task are, given the events that came so far, in whatever order and
  * however often. Both pass `contracts/vectors/*.json`.
  */
+import type * as Contracts from '../api/types';
 import type {
   Progress,
   Stamp,
   Status,
-  StepDocument,
   StepDocumentEvent,
   StepEvent,
   StepLost,
   StepProgressed,
-  TaskDocument,
   TaskEvent,
   Usage,
 } from '../api/types';
@@ -20,18 +19,9 @@ export const PHASE_STARTED = 0;
 export const PHASE_PROGRESSED = 1;
 export const PHASE_ENDED = 2;
 
-export interface StepState {
-  /** null while only progress of it is known */
-  readonly document: StepDocument | null;
-  readonly stamp: Stamp | null;
-  readonly progress: Progress | null;
-  readonly progress_stamp: Stamp | null;
-}
-
-export interface TaskState {
-  readonly document: TaskDocument | null;
-  readonly stamp: Stamp | null;
-}
+/** The document is null while only progress of the step is known. */
+export type StepState = Readonly<Required<Contracts.StepState>>;
+export type TaskState = Readonly<Required<Contracts.TaskState>>;
 
 export const EMPTY_STEP: StepState = { document: null, stamp: null, progress: null, progress_stamp: null };
 export const EMPTY_TASK: TaskState = { document: null, stamp: null };

@@ -2,7 +2,7 @@ import { useQuery as useServer } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { request } from '../api/http';
 import { agentsQuery } from '../api/queries';
-import { type Page, STATUSES, type Task, type TextReach } from '../api/types';
+import { STATUSES, type TaskPage } from '../api/types';
 import { useKeys } from '../app/keys';
 import { LivePill, useLive } from '../app/live';
 import { navigate, useQuery, withParams } from '../app/router';
@@ -22,7 +22,7 @@ function useFeed(project: string, filter: TaskFilter): TaskFeed {
     () =>
       new TaskFeed(
         (cursor) =>
-          request<Page<Task> & TextReach>(`/api/traces/${project}/tasks`, {
+          request<TaskPage>(`/api/traces/${project}/tasks`, {
             query: { q, status, agent, from, to, limit: PAGE_SIZE, cursor },
           }),
         { q, status, agent, from, to },
@@ -57,7 +57,7 @@ export function TasksPage({ project }: { project: string }) {
   };
   const feed = useFeed(project, filter);
   const filtered = Object.values(filter).some(Boolean);
-  const searching = feed.searchedUntilUs !== null && !feed.error;
+  const searching = feed.scannedBackToUs !== null && !feed.error;
   const empty = feed.tasks.length === 0 && !feed.loading && !feed.error && !searching;
 
   useEffect(() => {
@@ -91,7 +91,7 @@ export function TasksPage({ project }: { project: string }) {
       ) : null}
       {searching && feed.tasks.length < PAGE_SIZE ? (
         <p className="query-note behind" role="status">
-          Searched back to {dateTime(feed.searchedUntilUs ?? 0)}, and going on…
+          Searched back to {dateTime(feed.scannedBackToUs ?? 0)}, and going on…
         </p>
       ) : null}
       {(feed.loading || feed.loadingMore) && (feed.tasks.length > 0 || searching) ? (

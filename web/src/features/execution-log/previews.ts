@@ -1,7 +1,7 @@
 /** The words of steps for the log: asked for in windows as rows come into sight, and taken from frames where these said more. */
 import { useEffect, useMemo, useState } from 'react';
 import { request } from '../../api/http';
-import type { Page, Step } from '../../api/types';
+import type { StepWindow } from '../../api/types';
 import { ended } from '../../fold/fold';
 import type { LiveTask } from './live-task';
 
@@ -31,7 +31,7 @@ class Previews {
     if (missing.length === 0) return false;
     for (const id of missing) this.asked.add(id);
     try {
-      const page = await request<Page<Step>>(this.address, { query: { step_id: missing.join(','), limit: BATCH } });
+      const page = await request<StepWindow>(this.address, { query: { step_id: missing.join(','), limit: BATCH } });
       if (this.texts.size > KEPT) this.texts.clear();
       for (const step of page.items) {
         this.texts.set(step.step_id, step.error?.message ?? step.preview_output ?? step.preview_input ?? '');

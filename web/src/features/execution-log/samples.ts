@@ -51,6 +51,8 @@ export function skeletonOf(rows: Row[]): Skeleton {
       seq: rows.map((_, at) => at),
       phase: rows.map((row) => (row.status === 'running' ? 0 : 2)),
       at: rows.map((_, at) => at * 100),
+      first_offset: rows.map((_, at) => at),
+      end_offset: rows.map((row, at) => (row.status === 'running' ? null : at)),
     },
     missing_parents: missing,
   };

@@ -1,5 +1,5 @@
 import { useMemo } from 'react';
-import type { Absence, Payload, Status } from '../../api/types';
+import type { Payload, Status } from '../../api/types';
 import { usePreference } from '../../app/preferences';
 import { CopyButton, Segmented } from '../../ui/controls';
 import { bytes, plural } from '../../ui/format';
@@ -75,7 +75,8 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
       )}
       {truncated && payload ? (
         <p className="cut-note">
-          Only the beginning was kept: {bytes(new Blob([text ?? '']).size)} of {bytes(payload.bytes)}.
+          Only the beginning was kept: {bytes(new Blob([text ?? '']).size)}
+          {payload.bytes === null ? '' : ` of ${bytes(payload.bytes)}`}.
         </p>
       ) : null}
     </Section>
@@ -100,7 +101,7 @@ function read(text: string, mime: string, truncated: boolean): Content {
 }
 
 function summaryOf(payload: Payload, content: Content | null): string {
-  const parts = [bytes(payload.bytes)];
+  const parts = payload.bytes === null ? [] : [bytes(payload.bytes)];
   if (content?.kind === 'messages') parts.unshift(plural(content.messages.length, 'message'));
   if (payload.truncated) parts.push('cut');
   return parts.join(' · ');
@@ -114,7 +115,7 @@ function indented(text: string): string {
   }
 }
 
-export function absenceSentence(absent: Absence, what: string, status: Status): string {
+export function absenceSentence(absent: Payload['absent'], what: string, status: Status): string {
   const open = status === 'running' || status === 'waiting';
   if (absent === 'too_large') return `Too large: the ${what} was left out where it was made, for its size.`;
   if (open && what === 'output') return 'No output yet: the step is still running.';

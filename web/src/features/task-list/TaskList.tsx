@@ -106,8 +106,8 @@ export function TaskList({ project, feed }: TaskListProps) {
       <p className="list-end">
         {feed.complete
           ? `${exact(tasks.length)} tasks, that is all`
-          : feed.searchedUntilUs !== null
-            ? `Searched back to ${dateTime(feed.searchedUntilUs)}…`
+          : feed.scannedBackToUs !== null
+            ? `Searched back to ${dateTime(feed.scannedBackToUs)}…`
             : feed.loadingMore
               ? 'Loading more…'
               : ' '}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Page, Task } from '../../api/types';
+import type { Task, TaskPage } from '../../api/types';
 import { barScale, TaskFeed, type TaskFilter } from './feed';
 
 const NONE: TaskFilter = { q: '', status: '', agent: '', from: '', to: '' };
@@ -17,14 +17,19 @@ function task(id: string, startedAtUs: number, more: Partial<Task> = {}): Task {
   } as Task;
 }
 
+function page(items: Task[], nextCursor: string | null = null, more: Partial<TaskPage> = {}): TaskPage {
+  const textIndex = { scanned_back_to_us: null, text_lag_records: null, text_until_us: null };
+  return { items, next_cursor: nextCursor, positions: {}, ...textIndex, ...more };
+}
+
 function notice(item: Task, offset = 1) {
   const position = `1.0.${offset}`;
   return { task_id: item.task_id, change: { v: 1 as const, project_id: 'p', position, task: item } };
 }
 
-async function feedOf(pages: Page<Task>[], filter: Partial<TaskFilter> = {}): Promise<TaskFeed> {
+async function feedOf(pages: TaskPage[], filter: Partial<TaskFilter> = {}): Promise<TaskFeed> {
   let at = 0;
-  const feed = new TaskFeed(async () => pages[Math.min(at++, pages.length - 1)] as Page<Task>, { ...NONE, ...filter });
+  const feed = new TaskFeed(async () => pages[Math.min(at++, pages.length - 1)] as TaskPage, { ...NONE, ...filter });
   await feed.refresh();
   return feed;
 }
@@ -33,10 +38,7 @@ const ids = (feed: TaskFeed) => feed.tasks.map((item) => item.task_id).join(' ')
 
 describe('the feed of tasks', () => {
   test('loads page after page', async () => {
-    const feed = await feedOf([
-      { items: [task('b', 2)], next_cursor: 'x' },
-      { items: [task('a', 1)], next_cursor: null },
-    ]);
+    const feed = await feedOf([page([task('b', 2)], 'x'), page([task('a', 1)])]);
     await feed.more();
     await feed.more();
     expect(ids(feed)).toBe('b a');
@@ -44,21 +46,21 @@ describe('the feed of tasks', () => {
   });
 
   test('a new task goes on top; a known one changes in place', async () => {
-    const feed = await feedOf([{ items: [task('b', 2), task('a', 1)], next_cursor: null }]);
+    const feed = await feedOf([page([task('b', 2), task('a', 1)])]);
     feed.applyNotices([notice(task('c', 3)), notice(task('a', 1, { errors: 4 }))]);
     expect(ids(feed)).toBe('c b a');
     expect(feed.tasks[2]?.errors).toBe(4);
   });
 
   test('older news of a task is left out', async () => {
-    const feed = await feedOf([{ items: [task('a', 1)], next_cursor: null }]);
+    const feed = await feedOf([page([task('a', 1)])]);
     feed.applyNotices([notice(task('a', 1, { steps: 9 }), 9)]);
     feed.applyNotices([notice(task('a', 1, { steps: 3 }), 3)]);
     expect(feed.tasks[0]?.steps).toBe(9);
   });
 
   test('while the reader is further down new tasks wait', async () => {
-    const feed = await feedOf([{ items: [task('a', 1)], next_cursor: null }]);
+    const feed = await feedOf([page([task('a', 1)])]);
     feed.hold(true);
     feed.applyNotices([notice(task('b', 2))]);
     expect([ids(feed), feed.waiting.length]).toEqual(['a', 1]);
@@ -67,7 +69,7 @@ describe('the feed of tasks', () => {
   });
 
   test('a filter holds for what comes', async () => {
-    const feed = await feedOf([{ items: [], next_cursor: null }], { status: 'running' });
+    const feed = await feedOf([page([])], { status: 'running' });
     feed.applyNotices([notice(task('a', 1)), notice(task('b', 2, { status: 'running' }))]);
     expect(ids(feed)).toBe('b');
     feed.applyNotices([notice(task('b', 2, { status: 'ok' }), 5)]);
@@ -75,7 +77,7 @@ describe('the feed of tasks', () => {
   });
 
   test('a deleted task goes', async () => {
-    const feed = await feedOf([{ items: [task('a', 1)], next_cursor: null }]);
+    const feed = await feedOf([page([task('a', 1)])]);
     feed.applyNotices([{ task_id: 'a', change: null }]);
     expect(ids(feed)).toBe('');
   });
@@ -91,7 +93,7 @@ test('one very long task does not press all bars to nothing', () => {
 });
 
 test('a search by words tells what it could not see yet', async () => {
-  const answer = { items: [task('a', 1)], next_cursor: null, text_lag_records: 12, text_until_us: 77 };
+  const answer = page([task('a', 1)], null, { text_lag_records: 12, text_until_us: 77 });
   const feed = await feedOf([answer, { ...answer, text_lag_records: 0 }], { q: 'words' });
   expect(feed.textBehind).toEqual({ records: 12, untilUs: 77 });
   await feed.refresh();
@@ -99,11 +101,8 @@ test('a search by words tells what it could not see yet', async () => {
 });
 
 describe('a search that runs out of time', () => {
-  const found = (items: Task[], untilUs: number | null) => ({
-    items,
-    next_cursor: untilUs === null ? null : `from ${untilUs}`,
-    scanned_back_to_us: untilUs,
-  });
+  const found = (items: Task[], untilUs: number | null) =>
+    page(items, untilUs === null ? null : `from ${untilUs}`, { scanned_back_to_us: untilUs });
 
   test('goes on by itself until it is through', async () => {
     const feed = await feedOf([found([], 50), found([task('b', 40)], 30), found([task('a', 10)], null)], {
@@ -111,19 +110,19 @@ describe('a search that runs out of time', () => {
     });
     await expect.poll(() => feed.complete).toBe(true);
     expect(ids(feed)).toBe('b a');
-    expect(feed.searchedUntilUs).toBeNull();
+    expect(feed.scannedBackToUs).toBeNull();
   });
 
   test('tells how far it has looked, and stops with the page', async () => {
     let asked = 0;
-    let go: (page: Page<Task>) => void = () => undefined;
+    let go: (page: TaskPage) => void = () => undefined;
     const feed = new TaskFeed(
-      async () => (asked++ === 0 ? found([], 50) : await new Promise<Page<Task>>((resolve) => (go = resolve))),
+      async () => (asked++ === 0 ? found([], 50) : await new Promise<TaskPage>((resolve) => (go = resolve))),
       { ...NONE, q: 'cost:>9' },
     );
     await feed.refresh();
     await expect.poll(() => asked).toBe(2);
-    expect(feed.searchedUntilUs).toBe(50);
+    expect(feed.scannedBackToUs).toBe(50);
     feed.stop();
     go(found([], 20));
     await expect.poll(() => feed.loadingMore).toBe(false);

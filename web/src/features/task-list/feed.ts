@@ -4,7 +4,7 @@
  */
 import type { TaskNotice } from '../../api/live';
 import { type ApiError, asApiError } from '../../api/problems';
-import type { Page, Status, Task, TextReach } from '../../api/types';
+import type { Status, Task, TaskPage } from '../../api/types';
 import { isBefore } from '../../fold/position';
 
 export interface TaskFilter {
@@ -29,7 +29,7 @@ export class TaskFeed {
   /** of a search by words: what it could not see yet; null when it saw everything */
   textBehind: { records: number; untilUs: number | null } | null = null;
   /** a search that takes long has looked at everything from this moment on, and goes on; null when nothing is left out */
-  searchedUntilUs: number | null = null;
+  scannedBackToUs: number | null = null;
 
   private cursor: string | null = null;
   private searched = false;
@@ -44,7 +44,7 @@ export class TaskFeed {
   private round = 0;
 
   constructor(
-    private readonly fetchPage: (cursor: string | null) => Promise<Page<Task> & TextReach>,
+    private readonly fetchPage: (cursor: string | null) => Promise<TaskPage>,
     private readonly filter: TaskFilter,
   ) {}
 
@@ -108,20 +108,20 @@ export class TaskFeed {
   private async continueSearch(): Promise<void> {
     const enough = this.tasks.length + PAGE_SIZE;
     const round = this.round;
-    while (this.searchedUntilUs !== null && this.tasks.length < enough && !this.stopped && round === this.round) {
+    while (this.scannedBackToUs !== null && this.tasks.length < enough && !this.stopped && round === this.round) {
       if (this.loadingMore || !(await this.loadNextPage())) return;
     }
   }
 
   /** A refresh looks at the newest only; what was found out about the rest still holds. */
   private hasSearchedBeyond(untilUs: number | null): boolean {
-    return untilUs !== null && this.searched && (this.complete || (this.searchedUntilUs ?? untilUs) < untilUs);
+    return untilUs !== null && this.searched && (this.complete || (this.scannedBackToUs ?? untilUs) < untilUs);
   }
 
-  private moveCursor(page: Page<Task> & TextReach): void {
+  private moveCursor(page: TaskPage): void {
     this.cursor = page.next_cursor;
     this.complete = page.next_cursor === null;
-    this.searchedUntilUs = page.next_cursor === null ? null : (page.scanned_back_to_us ?? null);
+    this.scannedBackToUs = page.next_cursor === null ? null : (page.scanned_back_to_us ?? null);
     this.searched = true;
   }
 
@@ -244,7 +244,7 @@ export class TaskFeed {
   }
 }
 
-function textLagOf({ text_lag_records, text_until_us }: TextReach): TaskFeed['textBehind'] {
+function textLagOf({ text_lag_records, text_until_us }: TaskPage): TaskFeed['textBehind'] {
   return text_lag_records ? { records: text_lag_records, untilUs: text_until_us ?? null } : null;
 }
 

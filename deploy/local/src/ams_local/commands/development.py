@@ -94,8 +94,9 @@ def lint() -> None:
         Step(name="pyright", argv=_tool("pyright")),
     ]
     steps += _squawk()
+    steps.append(Step(name="openapi documents", argv=[sys.executable, "-m", "ams_local.openapi", "--check"]))
     if (WEB / "package.json").exists():
-        steps += [_install_web(), Step(name="biome and tsc", argv=_npm("run", "--silent", "lint"), cwd=WEB)]
+        steps += [_install_web(), Step(name="generated types, biome and tsc", argv=_npm("run", "--silent", "lint"), cwd=WEB)]
     sys.exit(_run(steps))
 
 
@@ -105,9 +106,11 @@ def fmt() -> None:
     steps = [
         Step(name="ruff check --fix", argv=_tool("ruff", "check", "--fix", "--exit-zero", "--quiet", *CHECKED)),
         Step(name="ruff format", argv=_tool("ruff", "format", "--quiet", *CHECKED)),
+        Step(name="json schemas", argv=[sys.executable, "-m", "ams_contracts.export"]),
+        Step(name="openapi documents", argv=[sys.executable, "-m", "ams_local.openapi"]),
     ]
     if (WEB / "package.json").exists():
-        steps += [_install_web(), Step(name="biome", argv=_npm("run", "--silent", "fmt"), cwd=WEB)]
+        steps += [_install_web(), Step(name="generated types and biome", argv=_npm("run", "--silent", "fmt"), cwd=WEB)]
     sys.exit(_run(steps))
 
 
