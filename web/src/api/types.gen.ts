@@ -633,7 +633,7 @@ export interface components {
         };
         /** @description One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` alone. */
         Batch: {
-            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"])[];
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             producer: components["schemas"]["Producer"];
             /** @description UUIDv7, lower-case text, not nil. */
             project_id: string;
@@ -771,6 +771,26 @@ export interface components {
             step_id: string;
             text: string;
         };
+        /**
+         * @description An image, a sound or a file that messages of the task show: a part ``{"type": "media", "sha256", "mime", "bytes"}`` refers to it.
+         *
+         *         ``sha256`` and ``bytes`` are those of ``data``. A project keeps the same bytes once, however many tasks show them.
+         */
+        MediaStored: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            bytes: number;
+            data: string;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "media.stored";
+            /** @default application/octet-stream */
+            mime?: string;
+            /** @description Counts the events of one producer in one task from 1; 0 for OpenTelemetry. */
+            seq: number;
+            sha256: string;
+        };
         Member: {
             /** Format: date-time */
             created_at: string;
@@ -788,7 +808,7 @@ export interface components {
         };
         /** @description Events of one task (or ``agent.registered`` without one), steps and payloads together, in order of ``seq``. */
         NativeBatch: {
-            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"])[];
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             producer: components["schemas"]["Producer"];
             /** @default null */
             task_id?: string | null;
@@ -1517,6 +1537,7 @@ export type KeyGrant = components['schemas']['KeyGrant'];
 export type KeyList = components['schemas']['KeyList'];
 export type KeyView = components['schemas']['KeyView'];
 export type LogLine = components['schemas']['LogLine'];
+export type MediaStored = components['schemas']['MediaStored'];
 export type Member = components['schemas']['Member'];
 export type MemberList = components['schemas']['MemberList'];
 export type NativeAnswer = components['schemas']['NativeAnswer'];
