@@ -89,6 +89,8 @@ class Failure(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
 class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A step as its latest event tells it.
 
+    ``agent`` is the agent that the step is known to belong to by what its producer said, ``service`` the program that emitted it: what a
+    step shows where no agent is known follows from its tree (``ams_contracts.derive``).
     ``seq`` is that of the event that started the step: siblings are ordered by (started_at_us, seq, step_id).
     ``captured`` names the payloads that travel on the payload topic, ``too_large`` those that were left out for their size.
     ``duration_us`` and ``cost_nusd`` are checked where they are stored: out of range becomes null and a flag.
@@ -100,6 +102,7 @@ class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     name: Name
     span_name: Name | None = None
     agent: Word | None = None
+    service: Word | None = None
     status: Status
     started_at_us: Microseconds | None = None
     ended_at_us: Microseconds | None = None

@@ -1085,6 +1085,8 @@ export interface components {
         /**
          * @description A step as its latest event tells it.
          *
+         *         ``agent`` is the agent that the step is known to belong to by what its producer said, ``service`` the program that emitted it: what a
+         *         step shows where no agent is known follows from its tree (``ams_contracts.derive``).
          *         ``seq`` is that of the event that started the step: siblings are ordered by (started_at_us, seq, step_id).
          *         ``captured`` names the payloads that travel on the payload topic, ``too_large`` those that were left out for their size.
          *         ``duration_us`` and ``cost_nusd`` are checked where they are stored: out of range becomes null and a flag.
@@ -1136,6 +1138,8 @@ export interface components {
              * @default 0
              */
             seq?: number;
+            /** @default null */
+            service?: string | null;
             /** @default null */
             span_name?: string | null;
             /** @default null */
