@@ -66,12 +66,12 @@ class Client:
     frames: list[dict[str, Any]] = field(default_factory=list)
     ids: int = 0
 
-    async def say(self, **message: Any) -> str:
+    async def send(self, **message: Any) -> str:
         self.ids += 1
         await self.connection.send(msgspec.json.encode({"id": str(self.ids), **message}).decode())
         return str(self.ids)
 
-    async def hear(self, wanted: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
+    async def receive_until(self, wanted: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
         """Receive until so many frames are wanted ones; what came before stays in ``frames``."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while len(found := [frame for frame in self.frames if wanted(frame)]) < count:
@@ -79,16 +79,16 @@ class Client:
         return found
 
     async def steps(self, count: int) -> list[dict[str, Any]]:
-        return await self.hear(lambda frame: frame["op"] == "frame", count)
+        return await self.receive_until(lambda frame: frame["op"] == "frame", count)
 
     async def answer(self, op: str) -> dict[str, Any]:
-        return (await self.hear(lambda frame: frame["op"] == op))[-1]
+        return (await self.receive_until(lambda frame: frame["op"] == op))[-1]
 
     async def subscribe(self, task_id: str, after: str | None = None) -> dict[str, Any]:
-        request = await self.say(op="subscribe", task_id=task_id, **({"after": after} if after else {}))
-        return (await self.hear(lambda frame: frame.get("id") == request))[-1]
+        request = await self.send(op="subscribe", task_id=task_id, **({"after": after} if after else {}))
+        return (await self.receive_until(lambda frame: frame.get("id") == request))[-1]
 
-    async def closed(self) -> int:
+    async def close_code(self) -> int:
         """The close code."""
         async with asyncio.timeout(TIMEOUT_SECONDS + 5):
             while True:
@@ -98,7 +98,7 @@ class Client:
                     return self.connection.close_code or 0
 
 
-class Live:
+class Gateway:
     """The gateway under test and what surrounds it."""
 
     def __init__(self, settings: Settings, steps: Topic, tasks: Topic, log: Log) -> None:
@@ -188,7 +188,7 @@ class Live:
         async with websockets.connect(f"ws://127.0.0.1:{self.port}/api/live", compression=None, close_timeout=1, **options) as connection:
             yield Client(connection)
 
-    async def tell(self, changed: IdentityChanged) -> None:
+    async def announce(self, changed: IdentityChanged) -> None:
         await self.redis.publish("ams:identity:changed", msgspec.json.encode(changed))
 
     # -- the log ---------------------------------------------------------------------------------------------------
@@ -242,14 +242,14 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Live]:
+async def running(settings: Settings) -> AsyncIterator[Gateway]:
     """A gateway with topics of its own."""
     name = f"live-{secrets.token_hex(6)}"
     steps = Topic(name=f"{name}.steps", version=1, partitions=2)
     tasks = Topic(name=f"{name}.tasks", version=1, partitions=2, compacted=True)
     await create_topics(settings.kafka_bootstrap, topics=[steps, tasks])
     log = await Log.open(settings.kafka_bootstrap, "live-tests")
-    gateway = Live(settings, steps, tasks, log)
+    gateway = Gateway(settings, steps, tasks, log)
     await gateway.redis.hset(REVOCATIONS_KEY, EPOCH_FIELD, "1")
     await gateway.start()
     try:
@@ -261,14 +261,14 @@ async def running(settings: Settings) -> AsyncIterator[Live]:
 
 
 @pytest.fixture
-async def live(live_settings: Settings, request: pytest.FixtureRequest) -> AsyncGenerator[Live]:
+async def live(live_settings: Settings, request: pytest.FixtureRequest) -> AsyncGenerator[Gateway]:
     """A running gateway. ``@pytest.mark.parametrize("live", [{setting: value}], indirect=True)`` changes its settings."""
     async with running(msgspec.structs.replace(live_settings, **getattr(request, "param", {}))) as gateway:
         yield gateway
 
 
 @pytest.fixture
-async def live_on_own_broker(live_settings: Settings, own_broker: Any) -> AsyncGenerator[Live]:
+async def live_on_own_broker(live_settings: Settings, own_broker: Any) -> AsyncGenerator[Gateway]:
     """A running gateway whose broker may be frozen and killed."""
     async with running(msgspec.structs.replace(live_settings, kafka_bootstrap=own_broker.bootstrap)) as gateway:
         yield gateway

@@ -53,10 +53,10 @@ async def test_resuming_after_any_position_gives_each_later_frame_once(live, pro
             await client.subscribe(task_id, after=position)
             live_one = 100 + index
             await live.publish(project_id, task_id, live_one)
-            await client.hear(lambda frame, last=live_one: frame["op"] == "frame" and frame["batch"]["n"] == last)
+            await client.receive_until(lambda frame, last=live_one: frame["op"] == "frame" and frame["batch"]["n"] == last)
 
             assert numbers(client.frames) == [*range(index + 1, 10), *range(100, live_one + 1)]
-            await client.say(op="unsubscribe", sub=f"task:{task_id}")
+            await client.send(op="unsubscribe", sub=f"task:{task_id}")
             await client.answer("unsubscribed")
 
 
@@ -69,7 +69,7 @@ async def test_two_clients_get_the_same_frames_and_other_tasks_none(live, projec
         await live.publish(project_id, task_id, *range(50))
 
         assert numbers(await one.steps(50)) == numbers(await two.steps(50)) == list(range(50))
-        assert await third.say(op="unsubscribe", sub="task:x")
+        assert await third.send(op="unsubscribe", sub="task:x")
         await third.answer("unsubscribed")
         assert numbers(third.frames) == []
 
@@ -78,8 +78,8 @@ async def test_a_task_of_another_project_is_silent(live, project_id: str, task_i
     async with live.client(str(uuid.uuid4())) as stranger:
         answer = await stranger.subscribe(task_id)
         positions = await live.publish(project_id, task_id, 1)
-        again = await stranger.say(op="subscribe", task_id=secrets.token_hex(16))
-        await stranger.hear(lambda frame: frame.get("id") == again)
+        again = await stranger.send(op="subscribe", task_id=secrets.token_hex(16))
+        await stranger.receive_until(lambda frame: frame.get("id") == again)
 
         assert answer["op"] == "subscribed"
         assert positions
@@ -94,7 +94,7 @@ async def test_subscribing_twice_is_one_stream(live, project_id: str, task_id: s
         await live.publish(project_id, task_id, 1, 2)
         await live.publish(project_id, task_id, 3)
 
-        await client.hear(lambda frame: frame["op"] == "frame" and frame["batch"]["n"] == 3)
+        await client.receive_until(lambda frame: frame["op"] == "frame" and frame["batch"]["n"] == 3)
         assert numbers(client.frames) == [1, 2, 3]
 
 
@@ -136,14 +136,14 @@ async def test_a_record_that_is_no_json_is_left_out(live, project_id: str, task_
 async def test_the_list_shows_changed_and_deleted_tasks_of_its_project_alone(live, project_id: str, task_id: str) -> None:
     foreign = str(uuid.uuid4())
     async with live.client(project_id) as client:
-        await client.say(op="subscribe", list=True)
+        await client.send(op="subscribe", list=True)
         await client.answer("subscribed")
 
         await live.log.publish([Record(topic=live.tasks, key=task_key(foreign, task_id), value=b'{"n":0}')])
         await live.log.publish([Record(topic=live.tasks, key=task_key(project_id, task_id), value=b'{"n":1}')])
-        await client.hear(lambda frame: frame["op"] == "task" and frame["change"] == {"n": 1})
+        await client.receive_until(lambda frame: frame["op"] == "task" and frame["change"] == {"n": 1})
         await live.log.publish([Record(topic=live.tasks, key=task_key(project_id, task_id), value=None)])
-        await client.hear(lambda frame: frame["op"] == "task" and frame["change"] is None)
+        await client.receive_until(lambda frame: frame["op"] == "task" and frame["change"] is None)
 
         assert [frame["change"] for frame in client.frames if frame["op"] == "task"] == [{"n": 1}, None]
 
@@ -154,7 +154,7 @@ async def test_the_list_shows_changed_and_deleted_tasks_of_its_project_alone(liv
 )
 async def test_a_cursor_that_is_none_of_this_task_is_a_bad_cursor(live, project_id: str, after: object) -> None:
     async with live.client(project_id) as client:
-        request = await client.say(op="subscribe", task_id=secrets.token_hex(16), after=after)
+        request = await client.send(op="subscribe", task_id=secrets.token_hex(16), after=after)
 
-        answer = (await client.hear(lambda frame: frame.get("id") == request))[0]
+        answer = (await client.receive_until(lambda frame: frame.get("id") == request))[0]
         assert (answer["op"], answer["code"]) == ("error", "bad_cursor")

@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ams_live_gateway.encoding import frame_of, messages_of, task_frame
-from ams_live_gateway.endpoint import same_place
+from ams_live_gateway.encoding import encode_frame, encode_task_frame, frames_to_messages
+from ams_live_gateway.endpoint import same_authority
 from ams_live_gateway.ring import Ring
 
 KEY = b"01900000-0000-7000-8000-000000000001:" + b"a" * 32
@@ -87,7 +87,7 @@ def test_a_ring_holds_a_stretch_without_holes_within_its_bytes(records: list[tup
 
 @given(st.lists(st.binary(min_size=0, max_size=2_000).map(lambda data: msgspec.json.encode(data.hex())), max_size=300))
 def test_messages_carry_every_frame_once_and_in_order(frames: list[bytes]) -> None:
-    messages = list(messages_of(frames))
+    messages = list(frames_to_messages(frames))
 
     assert [item for message, _ in messages for item in msgspec.json.decode(unframe(message))] == [
         msgspec.json.decode(frame) for frame in frames
@@ -98,15 +98,15 @@ def test_messages_carry_every_frame_once_and_in_order(frames: list[bytes]) -> No
 @given(st.binary(max_size=200))
 def test_whatever_a_record_holds_a_frame_is_json_or_nothing(value: bytes) -> None:
     ring = Ring(1_000_000, 300)
-    frame = frame_of(ring.add(0, 0, KEY, value, 0))
+    frame = encode_frame(ring.add(0, 0, KEY, value, 0))
     assert frame == b"" or msgspec.json.decode(frame)["op"] == "frame"
-    changed = task_frame("a" * 32, value)
+    changed = encode_task_frame("a" * 32, value)
     assert changed == b"" or msgspec.json.decode(changed)["op"] == "task"
 
 
 def test_places_are_the_same_when_they_are_equal_or_names_of_loopback() -> None:
-    assert same_place("app.example:443", "app.example:443")
-    assert same_place("127.0.0.1:8080", "localhost:8080")
-    assert not same_place("127.0.0.1:8081", "localhost:8080")
-    assert not same_place("app.example.evil.com", "app.example")
-    assert not same_place("APP.example", "app.example")
+    assert same_authority("app.example:443", "app.example:443")
+    assert same_authority("127.0.0.1:8080", "localhost:8080")
+    assert not same_authority("127.0.0.1:8081", "localhost:8080")
+    assert not same_authority("app.example.evil.com", "app.example")
+    assert not same_authority("APP.example", "app.example")

@@ -16,12 +16,12 @@ from ams_kit.bus import BacklogReader, Tail
 from ams_kit.http.app import make_application
 from ams_kit.http.json_body import documented, read_json
 from ams_kit.http.problems import NotFoundError
+from ams_live_gateway.access_watcher import AccessWatcher
 from ams_live_gateway.endpoint import Endpoint
 from ams_live_gateway.ring import Ring
 from ams_live_gateway.settings import Settings
 from ams_live_gateway.subscriptions import Hub
 from ams_live_gateway.tickets import TICKET_SECONDS, Grant, Tickets
-from ams_live_gateway.watch import Watch
 
 BODY_BYTES_MAX = 4_096
 
@@ -83,10 +83,10 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         auth = make_auth(settings)
         ring = Ring(settings.live_ring_bytes, settings.live_ring_seconds)
-        catch_up = BacklogReader(settings.kafka_bootstrap, steps)
+        backlog = BacklogReader(settings.kafka_bootstrap, steps)
         tail = Tail(settings.kafka_bootstrap, (steps, tasks), back_seconds=settings.live_ring_seconds)
-        hub = Hub(ring, tail, catch_up, steps=steps, tasks=tasks, catch_up_records_max=settings.live_catch_up_records)
-        watch = Watch(hub, auth)
+        hub = Hub(ring, tail, backlog, steps=steps, tasks=tasks, catch_up_records_max=settings.live_catch_up_records)
+        watcher = AccessWatcher(hub, auth)
         tickets = Tickets(auth.redis)
         app.state.auth, app.state.tickets, parts.tail = auth, tickets, tail
         app.state.hub = hub
@@ -99,14 +99,14 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
             is_ready=lambda: tail.is_ready,
             is_stale=lambda: not tail.is_caught_up,
         )
-        watch.start()
+        watcher.start()
         await tail.start(hub.on_records, on_reset=hub.on_reset, on_connectivity=hub.on_connectivity)
         try:
             yield
         finally:
             await tail.stop()
-            await watch.stop()
-            await catch_up.stop()
+            await watcher.stop()
+            await backlog.stop()
             await auth.close()
 
     async def log_is_read() -> None:

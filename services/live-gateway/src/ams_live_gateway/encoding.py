@@ -41,15 +41,15 @@ def is_json(value: bytes) -> bool:
     return True
 
 
-def frame_of(entry: Entry) -> bytes:
+def encode_frame(entry: Entry) -> bytes:
     """An entry's frame, made once. Empty when there is nothing to show (it is a dead letter at the projector)."""
     if entry.frame is None:
         value, entry.value = entry.value or b"", None
-        entry.frame = _frame(entry, value)
+        entry.frame = _step_frame(entry, value)
     return entry.frame
 
 
-def _frame(entry: Entry, value: bytes) -> bytes:
+def _step_frame(entry: Entry, value: bytes) -> bytes:
     sub = task_sub(entry.key.decode("latin-1").rpartition(":")[2])
     position = position_text(entry.partition, entry.offset + 1)
     if len(value) > RECORD_BYTES_MAX:
@@ -60,34 +60,34 @@ def _frame(entry: Entry, value: bytes) -> bytes:
     return b"".join((f'{{"op":"frame","sub":"{sub}","prev":{prev},"position":"{position}","batch":'.encode(), value, b"}"))
 
 
-def task_frame(task_id: str, change: bytes | None) -> bytes:
+def encode_task_frame(task_id: str, change: bytes | None) -> bytes:
     """The frame of a task that changed, or was deleted (``None``). Empty when the record's value is no JSON."""
     if change is not None and not is_json(change):
         return b""
     return b"".join((f'{{"op":"task","sub":"list","task_id":"{task_id}","change":'.encode(), change or b"null", b"}"))
 
 
-def messages_of(frames: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+def frames_to_messages(frames: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
     """Frames as framed websocket messages of at most some 256 KiB, each with the number of frames in it."""
     group: list[bytes] = []
     size = 0
     for frame in frames:
         if group and size + len(frame) > MESSAGE_BYTES_MAX:
-            yield _message(group), len(group)
+            yield _websocket_message(group), len(group)
             group, size = [], 0
         if frame:
             group.append(frame)
             size += len(frame)
     if group:
-        yield _message(group), len(group)
+        yield _websocket_message(group), len(group)
 
 
-def message_of(*messages: ServerMessage) -> bytes:
+def encode_messages(*messages: ServerMessage) -> bytes:
     """Our own words as one framed websocket message."""
-    return _message([_encoder.encode(message) for message in messages])
+    return _websocket_message([_encoder.encode(message) for message in messages])
 
 
-def _message(frames: Sequence[bytes]) -> bytes:
+def _websocket_message(frames: Sequence[bytes]) -> bytes:
     """A server's text message: unmasked, so the same bytes serve every socket."""
     length = sum(map(len, frames)) + len(frames) + 1
     if length <= LENGTH_7_MAX:

@@ -40,7 +40,7 @@ from ams_kit.http.problems import (
     UnavailableError,
 )
 from ams_kit.telemetry.metrics import LIVE_SOCKETS
-from ams_live_gateway.protocol import WIRE, Wire
+from ams_live_gateway.protocol import WRITER_EXTENSION, SocketWriter
 from ams_live_gateway.sockets import Socket
 from ams_live_gateway.subscriptions import BadCursorError, Hub
 from ams_live_gateway.tickets import Grant, Tickets
@@ -53,10 +53,10 @@ UNSUPPORTED_DATA, POLICY_VIOLATION = 1003, 1008
 END = "websocket.disconnect"
 
 logger = structlog.get_logger(__name__)
-_any = msgspec.json.Decoder(Any)
+_decoder = msgspec.json.Decoder(Any)
 
 
-def same_place(authority: str, public_authority: str) -> bool:
+def same_authority(authority: str, public_authority: str) -> bool:
     """Whether two ``host[:port]`` are the same place. Exact, but that the names of loopback with one port are one."""
     if authority == public_authority:
         return True
@@ -90,9 +90,9 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
         scope["query_string"] = b""  # nobody is to put a token there; who does, does not find it in a log
-        wire = (scope.get("extensions") or {}).get(WIRE)
+        writer = (scope.get("extensions") or {}).get(WRITER_EXTENSION)
         try:
-            if not isinstance(wire, Wire):
+            if not isinstance(writer, SocketWriter):
                 raise MethodNotAllowedError("This is a websocket: send an upgrade.", headers={"Allow": "GET", "Upgrade": "websocket"})
             grant = await self._admit(scope)
         except AmsError as error:
@@ -102,15 +102,15 @@ class Endpoint:
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
         user_id = grant.claims.sub
         if self._per_user[user_id] >= self._sockets_per_user:
-            wire.close(CLOSE_TOO_MANY, "too many sockets")
+            writer.close(CLOSE_TOO_MANY, "too many sockets")
             return
-        await self._serve(Socket(wire, grant), receive)
+        await self._serve_socket(Socket(writer, grant), receive)
 
     # -- handshake -------------------------------------------------------------------------------------------------
 
     async def _admit(self, scope: Scope) -> Grant:
         headers = scope["headers"]
-        self._check_place(headers)
+        self._check_origin(headers)
         protocols: list[str] = list(scope.get("subprotocols", ()))  # type: ignore[call-overload]
         tickets = [name.removeprefix(TICKET_PREFIX) for name in protocols if name.startswith(TICKET_PREFIX)]
         if len(tickets) != 1:
@@ -125,15 +125,15 @@ class Endpoint:
         await self._check_grant(grant)
         return grant
 
-    def _check_place(self, headers: Any) -> None:
+    def _check_origin(self, headers: Any) -> None:
         """Browsers say from which page a socket is opened; others do not, and have a ticket all the same."""
         origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or not (same_place(hosts[0], self._public.netloc) or hosts[0].rpartition(":")[0] in LOOPBACK):
+        if len(hosts) != 1 or not (same_authority(hosts[0], self._public.netloc) or hosts[0].rpartition(":")[0] in LOOPBACK):
             raise MisdirectedError("This host is not served here.")
         for origin in origins:
             scheme, separator, authority = origin.partition("://")
-            if len(origins) != 1 or not separator or scheme != self._public.scheme or not same_place(authority, self._public.netloc):
+            if len(origins) != 1 or not separator or scheme != self._public.scheme or not same_authority(authority, self._public.netloc):
                 raise ForbiddenError("Sockets are opened from our own pages only.", code="foreign_origin")
 
     async def _check_grant(self, grant: Grant) -> None:
@@ -145,76 +145,76 @@ class Endpoint:
 
     # -- open ------------------------------------------------------------------------------------------------------
 
-    async def _serve(self, socket: Socket, receive: Receive) -> None:
+    async def _serve_socket(self, socket: Socket, receive: Receive) -> None:
         user_id = socket.grant.claims.sub
         self._per_user[user_id] += 1
         self._hub.sockets.add(socket)
         LIVE_SOCKETS.inc()
         if self._is_stale():
-            socket.say(Stale(stale=True))
+            socket.send(Stale(stale=True))
         try:
             while (event := await receive())["type"] != END:
                 text = event.get("text")
                 if not isinstance(text, str):
                     socket.close(UNSUPPORTED_DATA, "text only")
-                elif not socket.may_speak(time.monotonic()):
+                elif not socket.within_rate_limit(time.monotonic()):
                     socket.close(POLICY_VIOLATION, "too many messages")
                 else:
-                    await self._hear(socket, text.encode())
+                    await self._handle(socket, text.encode())
         finally:
             self._per_user[user_id] -= 1
             if not self._per_user[user_id]:
                 del self._per_user[user_id]
             LIVE_SOCKETS.dec()
-            self._hub.forget(socket)
+            self._hub.remove_socket(socket)
 
-    async def _hear(self, socket: Socket, data: bytes) -> None:
+    async def _handle(self, socket: Socket, data: bytes) -> None:
         try:
-            said = decode(_any, data, bytes_max=MESSAGE_BYTES_MAX)
+            decoded = decode(_decoder, data, bytes_max=MESSAGE_BYTES_MAX)
         except MalformedError:
             socket.close(CLOSE_BAD_MESSAGE, "not JSON")
             return
-        if _depth(said) > DEPTH_MAX:
+        if _depth(decoded) > DEPTH_MAX:
             socket.close(CLOSE_BAD_MESSAGE, "too deep")
             return
-        request_id = said.get("id") if isinstance(said, dict) else None
+        request_id = decoded.get("id") if isinstance(decoded, dict) else None
         if not isinstance(request_id, str):
             request_id = None
         try:
-            message: ClientMessage = msgspec.convert(said, ClientMessage)  # pyright: ignore[reportAssignmentType,reportUnknownVariableType]  a union is no type to it
+            message: ClientMessage = msgspec.convert(decoded, ClientMessage)  # pyright: ignore[reportAssignmentType,reportUnknownVariableType]  a union is no type to it
         except msgspec.ValidationError as error:
-            socket.say(Refused(code=_code_of(str(error)), id=request_id, detail=str(error)[:200]))
+            socket.send(Refused(code=_code_of(str(error)), id=request_id, detail=str(error)[:200]))
             return
-        if not socket.is_new(message.id):
-            socket.say(Refused(code="duplicate_id", id=message.id))
+        if not socket.is_new_request_id(message.id):
+            socket.send(Refused(code="duplicate_id", id=message.id))
             return
         match message:
             case Subscribe():
                 await self._subscribe(socket, message)
             case Unsubscribe():
                 self._hub.unfollow(socket, message.sub)
-                socket.say(Unsubscribed(id=message.id, sub=message.sub))
+                socket.send(Unsubscribed(id=message.id, sub=message.sub))
             case Renew():
                 await self._renew(socket, message)
 
     async def _subscribe(self, socket: Socket, message: Subscribe) -> None:
         if (message.task_id is None) != message.list:
-            socket.say(Refused(code="invalid", id=message.id, detail="name a task_id, or list"))
+            socket.send(Refused(code="invalid", id=message.id, detail="name a task_id, or list"))
         elif len(socket.subs) >= SUBSCRIPTIONS_MAX:
-            socket.say(Refused(code="too_many_subscriptions", id=message.id, detail=f"at most {SUBSCRIPTIONS_MAX}"))
+            socket.send(Refused(code="too_many_subscriptions", id=message.id, detail=f"at most {SUBSCRIPTIONS_MAX}"))
         elif message.task_id is None:
             self._hub.follow_list(socket, message.id)
         else:
             try:
                 await self._hub.follow(socket, message.id, message.task_id, message.after)
             except BadCursorError:
-                socket.say(Refused(code="bad_cursor", id=message.id, detail="fetch the task anew and subscribe after its position"))
+                socket.send(Refused(code="bad_cursor", id=message.id, detail="fetch the task anew and subscribe after its position"))
 
     async def _renew(self, socket: Socket, message: Renew) -> None:
         try:
             grant = await self._tickets.redeem(message.ticket)
         except UnavailableError:
-            socket.say(Refused(code="unavailable", id=message.id))
+            socket.send(Refused(code="unavailable", id=message.id))
             return
         if grant is None or grant.claims.exp <= time.time() or self._auth.revocations.known_revoked(grant.claims):
             socket.close(CLOSE_UNAUTHENTICATED, "bad ticket")
@@ -222,7 +222,7 @@ class Endpoint:
             socket.close(CLOSE_FORBIDDEN, "somebody else's ticket")
         else:
             socket.grant = grant
-            socket.say(Renewed(id=message.id, expires_at_us=grant.claims.exp * 1_000_000))
+            socket.send(Renewed(id=message.id, expires_at_us=grant.claims.exp * 1_000_000))
 
 
 def _depth(value: object) -> int:

@@ -13,7 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-WIRE = "ams.wire"
+WRITER_EXTENSION = "ams.wire"
 PINGS_PER_SECOND_MAX = 20
 FRAGMENTS_MAX = 256
 SEND_BUFFER_BYTES = 64 * 1024  # of the kernel: it would grow to megabytes, in which a client that does not read hides
@@ -22,8 +22,8 @@ CLOSE_TIMEOUT_SECONDS = 10.0
 POLICY_VIOLATION = 1008
 
 
-class Wire:
-    """The sending end of an open socket. Found in the ASGI scope's extensions under ``WIRE``."""
+class SocketWriter:
+    """The sending end of an open socket. Found in the ASGI scope's extensions under ``WRITER_EXTENSION``."""
 
     def __init__(self, protocol: "LiveProtocol") -> None:
         self._protocol = protocol
@@ -64,7 +64,7 @@ class Wire:
 class LiveProtocol(WebSocketsSansIOProtocol):
     """See the module."""
 
-    wire: Wire | None = None
+    writer: SocketWriter | None = None
     _pings = 0
     _pings_since = 0.0
 
@@ -80,9 +80,9 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         """Put the wire into the scope, before the application's task runs."""
         super().handle_connect(event)
         if self.response.status_code == 101:  # noqa: PLR2004  Switching Protocols: only then there is a scope
-            self.wire = Wire(self)
+            self.writer = SocketWriter(self)
             extensions: dict[str, Any] = self.scope.get("extensions") or {}
-            extensions[WIRE] = self.wire
+            extensions[WRITER_EXTENSION] = self.writer
 
     def handle_cont(self, event: Frame) -> None:
         """Bound the pieces of a message: empty ones never reach the limit of its size."""
@@ -107,5 +107,5 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         """Tell the socket that its client keeps up again."""
         super().resume_writing()
-        if self.wire is not None and self.wire.on_writable is not None:
-            self.wire.on_writable()
+        if self.writer is not None and self.writer.on_writable is not None:
+            self.writer.on_writable()

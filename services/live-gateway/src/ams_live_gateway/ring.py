@@ -45,12 +45,12 @@ class Ring:
 
     def reset(self, partition: int, offset: int) -> None:
         """Forget a partition and begin it anew at an offset."""
-        gone = [entry for entry in self._entries if entry.partition == partition]
-        if gone:
+        removed = [entry for entry in self._entries if entry.partition == partition]
+        if removed:
             self._entries = deque(entry for entry in self._entries if entry.partition != partition)
-            for entry in gone:
+            for entry in removed:
                 self._forget(entry)
-            for key in {entry.key for entry in gone}:
+            for key in {entry.key for entry in removed}:
                 self._last.pop(key, None)
         self._starts[partition] = offset
 
@@ -96,7 +96,7 @@ class Ring:
 
     def _forget(self, entry: Entry) -> None:
         self.size -= entry.size
-        same = self._by_key[entry.key]
-        same.popleft()  # entries leave in their order: it is the first one
-        if not same:
+        entries_of_key = self._by_key[entry.key]
+        entries_of_key.popleft()  # entries leave in their order: it is the first one
+        if not entries_of_key:
             del self._by_key[entry.key]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from ams_contracts.frames import CLOSE_SLOW, ServerMessage
 from ams_kit.telemetry.metrics import LIVE_CLOSED
-from ams_live_gateway.encoding import message_of
-from ams_live_gateway.protocol import Wire
+from ams_live_gateway.encoding import encode_messages
+from ams_live_gateway.protocol import SocketWriter
 from ams_live_gateway.tickets import Grant
 
 QUEUE_MESSAGES_MAX = 256
@@ -22,20 +22,20 @@ REQUEST_IDS_REMEMBERED = 1_024
 class Socket:
     """The server's end of a websocket. Writing never waits: what a client does not take is queued, and the queue is bounded."""
 
-    def __init__(self, wire: Wire, grant: Grant) -> None:
-        self.wire = wire
+    def __init__(self, writer: SocketWriter, grant: Grant) -> None:
+        self.writer = writer
         self.grant = grant
         self.subs: dict[str, object] = {}
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
-        self._drained = asyncio.Event()
-        self._drained.set()
-        self._credit = float(MESSAGES_BURST)
-        self._credit_at = time.monotonic()
-        self._ids: deque[str] = deque(maxlen=REQUEST_IDS_REMEMBERED)
-        self._ids_known: set[str] = set()
+        self._is_drained = asyncio.Event()
+        self._is_drained.set()
+        self._tokens = float(MESSAGES_BURST)
+        self._tokens_at = time.monotonic()
+        self._request_ids: deque[str] = deque(maxlen=REQUEST_IDS_REMEMBERED)
+        self._request_ids_known: set[str] = set()
         self.on_close: Callable[[Socket], None] | None = None
-        wire.on_writable = self._pump
+        writer.on_writable = self._flush_queue
 
     # -- out -------------------------------------------------------------------------------------------------------
 
@@ -45,68 +45,68 @@ class Socket:
 
     def write(self, message: bytes) -> None:
         """Send a framed message, now or when the client keeps up again."""
-        if not self._queue and self.wire.writable:
-            self.wire.write(message)
+        if not self._queue and self.writer.writable:
+            self.writer.write(message)
             return
-        if not self.wire.is_open:
+        if not self.writer.is_open:
             return
         self._queue.append(message)
         self._queued_bytes += len(message)
-        self._drained.clear()
+        self._is_drained.clear()
         if len(self._queue) > 2 * QUEUE_MESSAGES_MAX or self._queued_bytes > 4 * QUEUE_BYTES_MAX:
             self.close(CLOSE_SLOW, "too slow")
 
-    def say(self, *messages: ServerMessage) -> None:
+    def send(self, *messages: ServerMessage) -> None:
         """Send our own words."""
-        self.write(message_of(*messages))
+        self.write(encode_messages(*messages))
 
-    async def drained(self) -> bool:
+    async def wait_drained(self) -> bool:
         """Wait until the client has taken what was queued. False when it is gone, or is closed for being too slow."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS_MAX):
-                await self._drained.wait()
+                await self._is_drained.wait()
         except TimeoutError:
             self.close(CLOSE_SLOW, "too slow: subscribe again after the last position that you saw")
             return False
-        return self.wire.is_open
+        return self.writer.is_open
 
     def close(self, code: int, reason: str = "") -> None:
         """End it. What is queued is dropped: the client resumes after the last position that it saw."""
-        if self.wire.is_open:
+        if self.writer.is_open:
             LIVE_CLOSED.labels(str(code)).inc()
             self._queue.clear()
             self._queued_bytes = 0
-            self.wire.close(code, reason)
-        self._drained.set()
+            self.writer.close(code, reason)
+        self._is_drained.set()
         if self.on_close is not None:
             self.on_close(self)
 
-    def _pump(self) -> None:
-        while self._queue and self.wire.writable:
+    def _flush_queue(self) -> None:
+        while self._queue and self.writer.writable:
             message = self._queue.popleft()
             self._queued_bytes -= len(message)
-            self.wire.write(message)
+            self.writer.write(message)
         if not self._queue:
-            self._drained.set()
+            self._is_drained.set()
 
     # -- in --------------------------------------------------------------------------------------------------------
 
-    def may_speak(self, at: float) -> bool:
+    def within_rate_limit(self, at: float) -> bool:
         """Whether the client keeps to 20 messages a second (with bursts).
 
         Args:
             at: Monotonic seconds.
         """
-        self._credit = min(MESSAGES_BURST, self._credit + (at - self._credit_at) * MESSAGES_PER_SECOND) - 1
-        self._credit_at = at
-        return self._credit >= 0
+        self._tokens = min(MESSAGES_BURST, self._tokens + (at - self._tokens_at) * MESSAGES_PER_SECOND) - 1
+        self._tokens_at = at
+        return self._tokens >= 0
 
-    def is_new(self, request_id: str) -> bool:
+    def is_new_request_id(self, request_id: str) -> bool:
         """Whether a request's id was not used on this socket before."""
-        if request_id in self._ids_known:
+        if request_id in self._request_ids_known:
             return False
-        if len(self._ids) == REQUEST_IDS_REMEMBERED:
-            self._ids_known.discard(self._ids[0])
-        self._ids.append(request_id)
-        self._ids_known.add(request_id)
+        if len(self._request_ids) == REQUEST_IDS_REMEMBERED:
+            self._request_ids_known.discard(self._request_ids[0])
+        self._request_ids.append(request_id)
+        self._request_ids_known.add(request_id)
         return True

@@ -18,7 +18,7 @@ from ams_contracts.positions import Position
 from ams_contracts.topics import Topic, task_key
 from ams_kit.bus import BacklogDeletedError, BacklogReader, LogRecord, LogUnavailableError, Tail, partition_of
 from ams_kit.telemetry.metrics import LIVE_FRAMES
-from ams_live_gateway.encoding import MESSAGE_BYTES_MAX, frame_of, messages_of, position_text, task_frame, task_sub
+from ams_live_gateway.encoding import MESSAGE_BYTES_MAX, encode_frame, encode_task_frame, frames_to_messages, position_text, task_sub
 from ams_live_gateway.ring import Entry, Ring
 from ams_live_gateway.sockets import Socket
 
@@ -52,10 +52,10 @@ class Subscription:
 class Hub:
     """All subscriptions of the process."""
 
-    def __init__(self, ring: Ring, tail: Tail, catch_up: BacklogReader, *, steps: Topic, tasks: Topic, catch_up_records_max: int) -> None:
+    def __init__(self, ring: Ring, tail: Tail, backlog: BacklogReader, *, steps: Topic, tasks: Topic, catch_up_records_max: int) -> None:
         self._ring = ring
         self._tail = tail
-        self._catch_up = catch_up
+        self._backlog = backlog
         self._steps = steps
         self._tasks = tasks
         self._catch_up_records_max = catch_up_records_max
@@ -73,7 +73,7 @@ class Hub:
     def on_records(self, records: list[LogRecord]) -> None:
         """Records of one partition, from the tail."""
         if records[0].topic == self._tasks.name:
-            self._tasks_changed(records)
+            self._on_task_records(records)
         else:
             for record in records:
                 key = record.key
@@ -91,13 +91,15 @@ class Hub:
         if topic != self._steps.name:
             return
         self._ring.reset(partition, offset)
-        for subscription in [one for followers in self._followers.values() for one in followers if one.partition == partition]:
-            self._send_away(subscription)
+        for subscription in [
+            subscription for followers in self._followers.values() for subscription in followers if subscription.partition == partition
+        ]:
+            self._reset(subscription)
 
-    def on_connectivity(self, sees: bool) -> None:
+    def on_connectivity(self, caught_up: bool) -> None:
         """The log is out of sight, or back: sockets stay, and say so."""
         for socket in list(self.sockets):
-            socket.say(Stale(stale=not sees))
+            socket.send(Stale(stale=not caught_up))
 
     def _flush_soon(self) -> None:
         """At once when idle, so that a lone record does not wait; at most every 50 ms under load."""
@@ -119,23 +121,23 @@ class Hub:
         followers = self._followers.get(key)
         if not followers:
             return
-        shared = list(messages_of(map(frame_of, entries)))
+        shared = list(frames_to_messages(map(encode_frame, entries)))
         size = sum(len(message) for message, _ in shared)
         first, after = entries[0].offset, entries[-1].offset + 1
         sent = 0
-        for one in list(followers):
-            if one.next_offset <= first:
+        for subscription in list(followers):
+            if subscription.next_offset <= first:
                 messages = shared
             else:  # it was brought up to somewhere among these while they waited
-                messages = list(messages_of(frame_of(entry) for entry in entries if entry.offset >= one.next_offset))
-            if not one.socket.has_room(len(messages), size):
-                self._leave(one)
-                self._bring_up(one)
+                messages = list(frames_to_messages(encode_frame(entry) for entry in entries if entry.offset >= subscription.next_offset))
+            if not subscription.socket.has_room(len(messages), size):
+                self._remove_follower(subscription)
+                self._catch_up(subscription)
                 continue
             for message, frames in messages:
-                one.socket.write(message)
+                subscription.socket.write(message)
                 sent += frames
-            one.next_offset = max(one.next_offset, after)
+            subscription.next_offset = max(subscription.next_offset, after)
         LIVE_FRAMES.labels("task").inc(sent)
 
     # -- a task ----------------------------------------------------------------------------------------------------
@@ -158,14 +160,14 @@ class Hub:
         sub = task_sub(task_id)
         known = socket.subs.get(sub)
         if isinstance(known, Subscription):
-            socket.say(Subscribed(id=request_id, sub=sub, position=position_text(partition, known.next_offset)))
+            socket.send(Subscribed(id=request_id, sub=sub, position=position_text(partition, known.next_offset)))
             return
-        if not socket.wire.is_open:  # it went while the end of the log was asked for
+        if not socket.writer.is_open:  # it went while the end of the log was asked for
             return
-        one = Subscription(socket, sub, key, partition, offset)
-        socket.subs[sub] = one
-        socket.say(Subscribed(id=request_id, sub=sub, position=position_text(partition, offset)))
-        self._bring_up(one)
+        subscription = Subscription(socket, sub, key, partition, offset)
+        socket.subs[sub] = subscription
+        socket.send(Subscribed(id=request_id, sub=sub, position=position_text(partition, offset)))
+        self._catch_up(subscription)
 
     async def _offset_of(self, after: str, partition: int) -> int:
         try:
@@ -185,90 +187,90 @@ class Hub:
     def unfollow(self, socket: Socket, sub: str) -> None:
         """Stop following. An unknown subscription is fine."""
         if sub == LIST:
-            self._lists_drop(socket)
-        one = socket.subs.pop(sub, None)
-        if isinstance(one, Subscription):
-            self._leave(one)
-            if one.task is not None:
-                one.task.cancel()
+            self._unfollow_list(socket)
+        subscription = socket.subs.pop(sub, None)
+        if isinstance(subscription, Subscription):
+            self._remove_follower(subscription)
+            if subscription.task is not None:
+                subscription.task.cancel()
 
-    def forget(self, socket: Socket) -> None:
+    def remove_socket(self, socket: Socket) -> None:
         """A socket is gone."""
         for sub in list(socket.subs):
             self.unfollow(socket, sub)
         self.sockets.discard(socket)
 
-    def _leave(self, one: Subscription) -> None:
-        followers = self._followers.get(one.key)
+    def _remove_follower(self, subscription: Subscription) -> None:
+        followers = self._followers.get(subscription.key)
         if followers is not None:
-            followers.discard(one)
+            followers.discard(subscription)
             if not followers:
-                del self._followers[one.key]
+                del self._followers[subscription.key]
 
-    def _send_away(self, one: Subscription) -> None:
+    def _reset(self, subscription: Subscription) -> None:
         """The stretch is gone: the client fetches anew and subscribes after that."""
-        end = self._tail.next_offset(self._steps.name, one.partition)
-        one.socket.say(Reset(sub=one.sub, position=position_text(one.partition, end)))
-        self.unfollow(one.socket, one.sub)
+        end = self._tail.next_offset(self._steps.name, subscription.partition)
+        subscription.socket.send(Reset(sub=subscription.sub, position=position_text(subscription.partition, end)))
+        self.unfollow(subscription.socket, subscription.sub)
 
-    def _bring_up(self, one: Subscription) -> None:
+    def _catch_up(self, subscription: Subscription) -> None:
         """Go on from ``next_offset``: at once when the ring has it all and it is little, else step by step."""
-        if not self._join_from_ring(one):
-            one.task = asyncio.create_task(self._walk_up(one), name="ams-live-replay")
+        if not self._join_from_ring(subscription):
+            subscription.task = asyncio.create_task(self._catch_up_loop(subscription), name="ams-live-replay")
 
-    async def _walk_up(self, one: Subscription) -> None:
-        while await one.socket.drained():
-            start = self._ring.start(one.partition)
+    async def _catch_up_loop(self, subscription: Subscription) -> None:
+        while await subscription.socket.wait_drained():
+            start = self._ring.start(subscription.partition)
             if start is None:  # the tail has not come to this partition yet
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if self._ring.covers(one.partition, one.next_offset):
-                if self._join_from_ring(one):
+            if self._ring.covers(subscription.partition, subscription.next_offset):
+                if self._join_from_ring(subscription):
                     return
                 continue
-            if start - one.next_offset > self._catch_up_records_max:
-                one.task = None
-                self._send_away(one)
+            if start - subscription.next_offset > self._catch_up_records_max:
+                subscription.task = None
+                self._reset(subscription)
                 return
             try:
-                stretch = await self._catch_up.read(one.partition, one.key, one.next_offset, start)
+                chunk = await self._backlog.read(subscription.partition, subscription.key, subscription.next_offset, start)
             except BacklogDeletedError:
-                one.task = None
-                self._send_away(one)
+                subscription.task = None
+                self._reset(subscription)
                 return
             except LogUnavailableError:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            self._send_entries(one, [_entry(record) for record in stretch.records if record.value is not None])
-            one.next_offset = max(one.next_offset, stretch.next_offset)
+            self._send_entries(subscription, [_entry(record) for record in chunk.records if record.value is not None])
+            subscription.next_offset = max(subscription.next_offset, chunk.next_offset)
 
-    def _join_from_ring(self, one: Subscription) -> bool:
+    def _join_from_ring(self, subscription: Subscription) -> bool:
         """Send what the ring has, some 256 KiB at most. True when that was all: from here on it is live."""
-        if not self._ring.covers(one.partition, one.next_offset):
+        if not self._ring.covers(subscription.partition, subscription.next_offset):
             return False
-        entries = self._ring.since(one.key, one.next_offset)
+        entries = self._ring.since(subscription.key, subscription.next_offset)
         size = 0
         for count, entry in enumerate(entries):
             size += entry.size
             if size > MESSAGE_BYTES_MAX and count:
-                self._send_entries(one, entries[:count])
+                self._send_entries(subscription, entries[:count])
                 return False
-        self._send_entries(one, entries)
-        self._followers[one.key].add(one)
-        one.task = None
+        self._send_entries(subscription, entries)
+        self._followers[subscription.key].add(subscription)
+        subscription.task = None
         return True
 
-    def _send_entries(self, one: Subscription, entries: list[Entry]) -> None:
+    def _send_entries(self, subscription: Subscription, entries: list[Entry]) -> None:
         for entry in entries:
             if entry.prev is None and entry.frame is None:
-                entry.prev = one.prev
-            one.prev = entry.offset + 1
+                entry.prev = subscription.prev
+            subscription.prev = entry.offset + 1
         sent = 0
-        for message, frames in messages_of(map(frame_of, entries)):
-            one.socket.write(message)
+        for message, frames in frames_to_messages(map(encode_frame, entries)):
+            subscription.socket.write(message)
             sent += frames
         if entries:
-            one.next_offset = max(one.next_offset, entries[-1].offset + 1)
+            subscription.next_offset = max(subscription.next_offset, entries[-1].offset + 1)
             LIVE_FRAMES.labels("replay").inc(sent)
 
     # -- the list --------------------------------------------------------------------------------------------------
@@ -276,16 +278,16 @@ class Hub:
     def follow_list(self, socket: Socket, request_id: str) -> None:
         """Subscribe a socket to its project's tasks, from now on; the changes of the last seconds come first."""
         project_id = socket.grant.project_id
-        socket.say(Subscribed(id=request_id, sub=LIST))
+        socket.send(Subscribed(id=request_id, sub=LIST))
         if LIST in socket.subs:
             return
         socket.subs[LIST] = LIST
         self._lists[project_id].add(socket)
         since = time.monotonic() - RECENT_SECONDS
-        for message, _ in messages_of(frame for at, frame in self._recent.get(project_id, {}).values() if at >= since):
+        for message, _ in frames_to_messages(frame for at, frame in self._recent.get(project_id, {}).values() if at >= since):
             socket.write(message)
 
-    def _lists_drop(self, socket: Socket) -> None:
+    def _unfollow_list(self, socket: Socket) -> None:
         project_id = socket.grant.project_id
         sockets = self._lists.get(project_id)
         if sockets is not None:
@@ -293,13 +295,13 @@ class Hub:
             if not sockets:
                 del self._lists[project_id]
 
-    def _tasks_changed(self, records: Iterable[LogRecord]) -> None:
+    def _on_task_records(self, records: Iterable[LogRecord]) -> None:
         now = time.monotonic()
         for record in records:
             if record.key is None or not _TASK_KEY.match(record.key):
                 continue
             project_id, _, task_id = record.key.decode("latin-1").partition(":")
-            frame = task_frame(task_id, record.value)
+            frame = encode_task_frame(task_id, record.value)
             recent = self._recent[project_id]
             recent.pop(task_id, None)
             recent[task_id] = (now, frame)
@@ -308,14 +310,14 @@ class Hub:
             if project_id in self._lists:
                 self._pending_lists[project_id][task_id] = frame
 
-    def expire(self) -> None:
+    def expire_recent_changes(self) -> None:
         """Let go of changes that nobody will ask for any more."""
         since = time.monotonic() - RECENT_SECONDS
         for project_id in [project_id for project_id, recent in self._recent.items() if not any(at >= since for at, _ in recent.values())]:
             del self._recent[project_id]
 
     def _flush_list(self, project_id: str, frames: dict[str, bytes]) -> None:
-        messages = list(messages_of(frames.values()))
+        messages = list(frames_to_messages(frames.values()))
         size = sum(len(message) for message, _ in messages)
         for socket in list(self._lists.get(project_id, ())):
             if not socket.has_room(len(messages), size):

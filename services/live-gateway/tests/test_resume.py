@@ -101,15 +101,15 @@ async def test_a_socket_that_does_not_read_is_closed_while_others_go_on(live, pr
 
         for first in range(0, 400, 50):
             await live.publish(project_id, task_id, *range(first, first + 50), pad=20_000)
-            await quick.hear(lambda frame, last=first + 49: frame["op"] == "frame" and frame["batch"]["n"] == last)
+            await quick.receive_until(lambda frame, last=first + 49: frame["op"] == "frame" and frame["batch"]["n"] == last)
 
         assert numbers(quick.frames) == list(range(400))
         async with asyncio.timeout(20):  # 10 s of not reading, which nobody can hurry
             while len(live.app.state.hub.sockets) > 1:
                 await live.publish(project_id, task_id, 400)
-                await quick.hear(lambda frame: frame["op"] == "frame" and frame["batch"]["n"] == 400)
+                await quick.receive_until(lambda frame: frame["op"] == "frame" and frame["batch"]["n"] == 400)
                 quick.frames.clear()
-        assert await slow.closed() == 4409
+        assert await slow.close_code() == 4409
         got = numbers(slow.frames)
         assert got == list(range(len(got)))
         assert len(got) < 400
@@ -130,7 +130,7 @@ async def test_a_restart_of_the_gateway_is_a_reconnection_without_a_gap(live, pr
         await live.publish(project_id, task_id, *range(5))
         last = (await client.steps(5))[-1]["position"]
         await live.restart()
-        assert await client.closed() == 1012
+        assert await client.close_code() == 1012
 
     await live.publish(project_id, task_id, *range(5, 8))
     async with live.client(project_id) as client:
@@ -146,6 +146,6 @@ async def test_half_open_connections_do_not_count_for_ever(live, project_id: str
             await client.connection.recv()
 
     async with live.client(project_id) as client:
-        await client.say(op="unsubscribe", sub="x")
+        await client.send(op="unsubscribe", sub="x")
         await client.answer("unsubscribed")
         assert len(live.app.state.hub.sockets) == 1

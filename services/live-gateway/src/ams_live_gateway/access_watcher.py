@@ -17,20 +17,23 @@ SWEEP_SECONDS = 0.5
 logger = structlog.get_logger(__name__)
 
 
-class Watch:
+class AccessWatcher:
     """Looks at all sockets twice a second, by what this process knows; hears identity's channel, and asks anew when it may have missed something."""
 
     def __init__(self, hub: Hub, auth: AuthKit) -> None:
         self._hub = hub
         self._auth = auth
-        self._doubt = asyncio.Event()
+        self._recheck = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        auth.changes.subscribe(self.hear)
-        auth.changes.on_missed_events(self._doubt.set)
+        auth.changes.subscribe(self.on_event)
+        auth.changes.on_missed_events(self._recheck.set)
 
     def start(self) -> None:
         """Begin to look, in the background."""
-        self._tasks = [asyncio.create_task(self._sweep(), name="ams-live-sweep"), asyncio.create_task(self._ask(), name="ams-live-access")]
+        self._tasks = [
+            asyncio.create_task(self._sweep_loop(), name="ams-live-sweep"),
+            asyncio.create_task(self._recheck_access(), name="ams-live-access"),
+        ]
 
     async def stop(self) -> None:
         """Stop looking."""
@@ -38,16 +41,16 @@ class Watch:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def hear(self, changed: IdentityChanged) -> None:
+    def on_event(self, changed: IdentityChanged) -> None:
         """A message of identity's channel. The list of revocations has heard it before us."""
         if changed.kind == "project.deleted":
             for socket in self._of_project(changed.project_id):
                 socket.close(CLOSE_NOT_FOUND, "the project was deleted")
         elif changed.kind == "access.changed":
-            self._doubt.set()
-        self.look(time.time())
+            self._recheck.set()
+        self.close_unauthorized(time.time())
 
-    def look(self, now_s: float) -> None:
+    def close_unauthorized(self, now_s: float) -> None:
         """Close whose token is over or revoked.
 
         Args:
@@ -60,29 +63,29 @@ class Watch:
             elif self._auth.revocations.known_revoked(claims):
                 socket.close(CLOSE_UNAUTHENTICATED, "the session was ended")
 
-    async def _sweep(self) -> None:
+    async def _sweep_loop(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            self.look(time.time())
-            self._hub.expire()
+            self.close_unauthorized(time.time())
+            self._hub.expire_recent_changes()
 
-    async def _ask(self) -> None:
+    async def _recheck_access(self) -> None:
         """Whether each user still may, asked once per user and project, when there is reason to doubt it."""
         while True:
-            await self._doubt.wait()
-            self._doubt.clear()
-            asked: dict[tuple[str, str], bool] = {}
+            await self._recheck.wait()
+            self._recheck.clear()
+            answers: dict[tuple[str, str], bool] = {}
             for socket in list(self._hub.sockets):
-                who = (socket.grant.claims.sub, socket.grant.project_id)
+                user_and_project = (socket.grant.claims.sub, socket.grant.project_id)
                 try:
-                    if who not in asked:
-                        asked[who] = await self._auth.access(*who) is not None
+                    if user_and_project not in answers:
+                        answers[user_and_project] = await self._auth.access(*user_and_project) is not None
                 except AmsError:
                     logger.info("access is not known right now")
                     await asyncio.sleep(SWEEP_SECONDS)
-                    self._doubt.set()
+                    self._recheck.set()
                     break
-                if not asked[who]:
+                if not answers[user_and_project]:
                     socket.close(CLOSE_FORBIDDEN, "the project is not open to you any more")
 
     def _of_project(self, project_id: str | None) -> list[Socket]:

@@ -15,7 +15,7 @@ from ams_contracts.claims import IdentityChanged, Role
 from ams_kit.auth.revocation import REVOCATIONS_KEY
 
 
-async def refusal(live, project_id: str, **options: Any) -> tuple[int, str]:
+async def refused_handshake(live, project_id: str, **options: Any) -> tuple[int, str]:
     """The HTTP answer to a handshake."""
     with pytest.raises(websockets.InvalidStatus) as caught:
         async with live.client(project_id, **options):
@@ -31,14 +31,14 @@ async def test_a_ticket_opens_one_socket(live, project_id: str) -> None:
         assert client.connection.subprotocol == "ams.v1"
         assert "sec-websocket-extensions" not in client.connection.response.headers
 
-    assert await refusal(live, project_id, ticket=ticket) == (401, "bad_ticket")
+    assert await refused_handshake(live, project_id, ticket=ticket) == (401, "bad_ticket")
 
 
 async def test_without_a_ticket_there_is_no_socket(live, project_id: str) -> None:
-    assert await refusal(live, project_id, subprotocols=["ams.v1"]) == (401, "unauthenticated")
-    assert await refusal(live, project_id, subprotocols=["ticket.x"]) == (400, "unknown_subprotocol")
-    assert await refusal(live, project_id, subprotocols=["ams.v1", "ticket.unknown"]) == (401, "bad_ticket")
-    assert await refusal(live, project_id, subprotocols=["ams.v1", "ticket." + "x" * 200]) == (401, "bad_ticket")
+    assert await refused_handshake(live, project_id, subprotocols=["ams.v1"]) == (401, "unauthenticated")
+    assert await refused_handshake(live, project_id, subprotocols=["ticket.x"]) == (400, "unknown_subprotocol")
+    assert await refused_handshake(live, project_id, subprotocols=["ams.v1", "ticket.unknown"]) == (401, "bad_ticket")
+    assert await refused_handshake(live, project_id, subprotocols=["ams.v1", "ticket." + "x" * 200]) == (401, "bad_ticket")
 
 
 async def test_a_token_in_the_address_opens_nothing(live) -> None:
@@ -63,7 +63,7 @@ async def test_a_token_in_the_address_opens_nothing(live) -> None:
     ],
 )
 async def test_other_origins_are_refused(live, project_id: str, origin: str) -> None:
-    assert await refusal(live, project_id, additional_headers={"Origin": origin}) == (403, "foreign_origin")
+    assert await refused_handshake(live, project_id, additional_headers={"Origin": origin}) == (403, "foreign_origin")
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:8080", "http://127.0.0.1:8080"])
@@ -114,13 +114,13 @@ async def test_a_ticket_of_a_revoked_session_opens_nothing(live, project_id: str
     ticket = await live.ticket(project_id, claims=claims)
     await live.redis.hset(REVOCATIONS_KEY, f"sid:{claims.sid}", "99999999999:0")
 
-    assert await refusal(live, project_id, ticket=ticket) == (401, "session_ended")
+    assert await refused_handshake(live, project_id, ticket=ticket) == (401, "session_ended")
 
 
 async def test_a_socket_closes_within_a_second_of_its_tokens_end(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()), seconds=2)
     async with live.client(project_id, claims=claims) as client:
-        assert await client.closed() == 4401
+        assert await client.close_code() == 4401
         assert abs(time.time() - claims.exp) < 1
 
 
@@ -128,34 +128,34 @@ async def test_a_renewed_socket_outlives_its_first_token(live, project_id: str) 
     first = live.claims(str(uuid.uuid4()), seconds=2)
     second = live.claims(first.sub)
     async with live.client(project_id, claims=first) as client:
-        await client.say(op="renew", ticket=await live.ticket(project_id, claims=second))
+        await client.send(op="renew", ticket=await live.ticket(project_id, claims=second))
 
         assert (await client.answer("renewed"))["expires_at_us"] == second.exp * 1_000_000
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0, first.exp - time.time()) + 1.2):
-                await client.closed()
+                await client.close_code()
         assert client.connection.close_code is None
 
 
 async def test_another_users_ticket_does_not_renew(live, project_id: str) -> None:
     async with live.client(project_id) as client:
-        await client.say(op="renew", ticket=await live.ticket(project_id))
-        assert await client.closed() == 4403
+        await client.send(op="renew", ticket=await live.ticket(project_id))
+        assert await client.close_code() == 4403
 
 
 async def test_a_used_ticket_does_not_renew(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()))
     ticket = await live.ticket(project_id, claims=claims)
     async with live.client(project_id, ticket=ticket) as client:
-        await client.say(op="renew", ticket=ticket)
-        assert await client.closed() == 4401
+        await client.send(op="renew", ticket=ticket)
+        assert await client.close_code() == 4401
 
 
 async def test_a_logout_closes_the_sockets_of_its_session_alone(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()))
     async with live.client(project_id, claims=claims) as gone, live.client(project_id) as stays:
-        await live.tell(IdentityChanged(kind="session.revoked", session_id=claims.sid, jti=claims.jti))
-        assert await gone.closed() == 4401
+        await live.announce(IdentityChanged(kind="session.revoked", session_id=claims.sid, jti=claims.jti))
+        assert await gone.close_code() == 4401
         assert (await stays.subscribe("a" * 32))["op"] == "subscribed"
 
 
@@ -164,7 +164,7 @@ async def test_a_logout_that_was_not_heard_closes_within_five_seconds(live, proj
     async with live.client(project_id, claims=claims) as client:
         started_at = time.monotonic()
         await live.redis.hset(REVOCATIONS_KEY, f"jti:{claims.jti}", "99999999999:0")
-        assert await client.closed() == 4401
+        assert await client.close_code() == 4401
         assert time.monotonic() - started_at < 6
 
 
@@ -172,11 +172,11 @@ async def test_lost_access_and_a_deleted_project_close(live, project_id: str) ->
     claims = live.claims(str(uuid.uuid4()))
     async with live.client(project_id, claims=claims) as put_out, live.client(project_id) as other:
         live.identity.roles.pop((claims.sub, project_id))
-        await live.tell(IdentityChanged(kind="access.changed", user_id=claims.sub, project_id=project_id))
-        assert await put_out.closed() == 4403
+        await live.announce(IdentityChanged(kind="access.changed", user_id=claims.sub, project_id=project_id))
+        assert await put_out.close_code() == 4403
 
-        await live.tell(IdentityChanged(kind="project.deleted", project_id=project_id))
-        assert await other.closed() == 4404
+        await live.announce(IdentityChanged(kind="project.deleted", project_id=project_id))
+        assert await other.close_code() == 4404
 
 
 @pytest.mark.parametrize("live", [{"live_sockets_per_user": 2}], indirect=True)
@@ -186,7 +186,7 @@ async def test_one_user_has_so_many_sockets(live, project_id: str) -> None:
         for _ in range(2):
             await stack.enter_async_context(live.client(project_id, claims=live.claims(user_id)))
         third = await stack.enter_async_context(live.client(project_id, claims=live.claims(user_id)))
-        assert await third.closed() == 4429
+        assert await third.close_code() == 4429
     async with live.client(project_id, claims=live.claims(user_id)) as again:
         assert (await again.subscribe("a" * 32))["op"] == "subscribed"
 
@@ -205,7 +205,7 @@ async def test_one_user_has_so_many_sockets(live, project_id: str) -> None:
 async def test_messages_that_end_the_conversation(live, project_id: str, message: str | bytes, code: int) -> None:
     async with live.client(project_id) as client:
         await client.connection.send(message)
-        assert await client.closed() == code
+        assert await client.close_code() == code
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ async def test_ids_are_used_once_and_subscriptions_are_counted(live, project_id:
     async with live.client(project_id) as client:
         await client.subscribe("a" * 32)
         client.ids -= 1
-        again = await client.say(op="subscribe", task_id="b" * 32)
-        errors = await client.hear(lambda frame: frame["op"] == "error" and frame["id"] == again)
+        again = await client.send(op="subscribe", task_id="b" * 32)
+        errors = await client.receive_until(lambda frame: frame["op"] == "error" and frame["id"] == again)
         assert errors[0]["code"] == "duplicate_id"
 
         for number in range(1, 50):
@@ -245,17 +245,17 @@ async def test_floods_of_messages_and_of_pings_end(live, project_id: str) -> Non
     async with live.client(project_id) as client:
         with contextlib.suppress(websockets.ConnectionClosed):
             for _ in range(300):
-                await client.say(op="unsubscribe", sub="x")
-        assert await client.closed() == 1008
+                await client.send(op="unsubscribe", sub="x")
+        assert await client.close_code() == 1008
     async with live.client(project_id) as client:
         with contextlib.suppress(websockets.ConnectionClosed):
             for _ in range(100):
                 await client.connection.ping()
-        assert await client.closed() == 1008
+        assert await client.close_code() == 1008
 
 
 async def test_a_message_of_empty_fragments_without_end_ends(live, project_id: str) -> None:
     async with live.client(project_id) as client:
         with contextlib.suppress(websockets.ConnectionClosed):
             await client.connection.send([""] * 2_000)
-        assert await client.closed() == 1008
+        assert await client.close_code() == 1008

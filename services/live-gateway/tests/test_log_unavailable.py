@@ -29,12 +29,12 @@ async def test_sockets_stay_while_the_log_is_frozen_and_get_everything_afterward
         await client.steps(5)
 
         own_broker.freeze()
-        await client.hear(stale)
+        await client.receive_until(stale)
         async with live.client(project_id) as late:
             await late.subscribe(task_id, after=client.frames[-2]["position"] if client.frames[-2]["op"] == "frame" else None)
             assert stale(late.frames[0])
         own_broker.thaw()
-        await client.hear(fresh)
+        await client.receive_until(fresh)
 
         await live.publish(project_id, task_id, *range(5, 10))
         assert numbers(await client.steps(10)) == list(range(10))
@@ -48,9 +48,9 @@ async def test_a_broker_that_was_killed_comes_back_without_a_gap(live_on_own_bro
         await client.steps(5)
 
         own_broker.kill()
-        await client.hear(stale)
+        await client.receive_until(stale)
         await own_broker.start()
-        await client.hear(fresh)
+        await client.receive_until(fresh)
 
         last = await live.publish(project_id, task_id, *range(5, 8))
         assert numbers(await client.steps(8)) == list(range(8))
