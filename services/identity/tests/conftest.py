@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from services.identity.tests.people import NO_KAFKA, PASSWORD, SERVICE_SECRET, Clock, Person, Server
+from services.identity.tests.clients import NO_KAFKA, PASSWORD, SERVICE_SECRET, Clock, Person, Server
 
 from ams_identity.app import make_app
 from ams_identity.migrations.run import migrate

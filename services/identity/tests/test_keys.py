@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from services.identity.tests.people import Person, Server
+from services.identity.tests.clients import Person, Server
 
 from ams_identity.tokens import INGEST_AUDIENCE
 from ams_kit.auth.api_keys import format_key

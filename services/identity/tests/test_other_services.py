@@ -9,7 +9,7 @@ import httpx
 import pytest
 from litestar import Litestar, Request, get
 from litestar.di import NamedDependency, Provide
-from services.identity.tests.people import SERVICE_SECRET, Person, Server
+from services.identity.tests.clients import SERVICE_SECRET, Person, Server
 
 from ams_contracts.claims import Access, KeyGrant, Role
 from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of, principal_of, provide_access, require_role

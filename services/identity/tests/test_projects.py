@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from services.identity.tests.people import Person, Server
+from services.identity.tests.clients import Person, Server
 
 NO_PROJECT = "00000000-0000-7000-8000-000000000000"
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from services.identity.tests.people import PASSWORD, Person, Server
+from services.identity.tests.clients import PASSWORD, Person, Server
 
 JSON = {"Content-Type": "application/json"}
 

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from alembic.script import ScriptDirectory
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from services.identity.tests.people import NO_KAFKA, PASSWORD, Person, Server
+from services.identity.tests.clients import NO_KAFKA, PASSWORD, Person, Server
 
 from ams_contracts.claims import IDENTITY_CHANNEL, IdentityChanged
 from ams_identity.app import cookie_is_secure, make_app

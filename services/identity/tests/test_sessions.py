@@ -8,7 +8,7 @@ from typing import Any
 import argon2
 import httpx
 import pytest
-from services.identity.tests.people import PASSWORD, Person, Server
+from services.identity.tests.clients import PASSWORD, Person, Server
 
 from ams_identity.passwords import Passwords
 from ams_identity.sessions import COOKIE

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from services.identity.tests.people import Person, Server
+from services.identity.tests.clients import Person, Server
 
 from ams_kit.auth.encoding import decode_base64url, encode_base64url
 

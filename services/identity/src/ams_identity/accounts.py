@@ -9,14 +9,14 @@ from msgspec import Struct
 
 from ams_contracts.claims import Role
 from ams_contracts.identity_events import AccessChanged, ProjectCreated, SessionRevoked, UserDisabled, UserRegistered
-from ams_identity import names, revocation
+from ams_identity import revocation, validation
 from ams_identity.audit import Action, record
-from ams_identity.identity import BODY_BYTES_MAX, Identity, identity_of
+from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import uuid7
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.store import Executor, members, projects, revocations, sessions, users
 from ams_identity.store.users import User
-from ams_identity.throttle import client_address, counter_of
+from ams_identity.throttle import address_bucket, client_address
 from ams_kit.auth import principal_of
 from ams_kit.http.json_body import documented, read_json
 from ams_kit.http.problems import ConflictError, InvalidError, UnauthenticatedError
@@ -64,34 +64,34 @@ def view_of(user: User) -> UserView:
 @post(["/api/auth/register", "/api/register"], opt={"public": True}, security=[{}], operation_class=documented(RegisterBody))
 async def register(request: Request[Any, Any, Any]) -> Registered:
     """Make an account, with a first project of its own."""
-    identity = identity_of(request)
+    context = context_of(request)
     body = await read_json(request, _register, bytes_max=BODY_BYTES_MAX)
-    username, email = names.check_username(body.username), names.check_email(body.email)
-    names.check_password(body.password, chars_min=identity.policy.password_chars_min, username=username, email=email)
-    await identity.throttle.take([(f"register:{counter_of(client_address(request))}", identity.policy.registers_per_minute)])
+    username, email = validation.check_username(body.username), validation.check_email(body.email)
+    validation.check_password(body.password, chars_min=context.policy.password_chars_min, username=username, email=email)
+    await context.throttle.count([(f"register:{address_bucket(client_address(request))}", context.policy.registers_per_minute)])
 
-    async def still_free() -> None:
-        _refuse_taken(await users.taken(identity.pool, username.lower(), email.lower()))
+    async def refuse_if_taken() -> None:
+        _refuse_if_taken(await users.taken(context.pool, username.lower(), email.lower()))
 
-    await still_free()  # of fifty at once, those who come too late cost no hash
-    password_hash = await identity.passwords.hash(body.password, gate=still_free)
+    await refuse_if_taken()  # of fifty at once, those who come too late cost no hash
+    password_hash = await context.passwords.hash(body.password, gate=refuse_if_taken)
     user = User(
-        user_id=uuid7(identity.now_s()),
+        user_id=uuid7(context.now_s()),
         username=username,
         email=email,
         password_hash=password_hash,
-        created_at=identity.now(),
+        created_at=context.now(),
         disabled_at=None,
     )
-    async with identity.pool.acquire() as connection, connection.transaction():
+    async with context.pool.acquire() as connection, connection.transaction():
         if not await users.insert(connection, user):
-            _refuse_taken(await users.taken(connection, username.lower(), email.lower()) or "username")
+            _refuse_if_taken(await users.taken(connection, username.lower(), email.lower()) or "username")
         await add_account(connection, request, user)
-    identity.outbox.wake()
+    context.outbox.wake()
     return Registered(view_of(user))
 
 
-def _refuse_taken(what: str | None) -> None:
+def _refuse_if_taken(what: str | None) -> None:
     if what is not None:
         raise ConflictError(f"This {what} has an account already.", code=f"{what}_taken")
 
@@ -130,7 +130,7 @@ async def user_of(request: Request[Any, Any, Any]) -> User:
     Raises:
         UnauthenticatedError: There is none any more.
     """
-    user = await users.by_id(identity_of(request).pool, principal_of(request).user_id)
+    user = await users.by_id(context_of(request).pool, principal_of(request).user_id)
     if user is None or user.disabled_at is not None:
         raise UnauthenticatedError("Sign in again.", code="session_ended")
     return user
@@ -139,74 +139,74 @@ async def user_of(request: Request[Any, Any, Any]) -> User:
 @post("/api/users/me/password", status_code=204, operation_class=documented(PasswordBody))
 async def change_password(request: Request[Any, Any, Any]) -> None:
     """Choose another password. Every other session of the account ends."""
-    identity, principal = identity_of(request), principal_of(request)
+    context, principal = context_of(request), principal_of(request)
     body = await read_json(request, _password, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
-    names.check_password(body.new_password, chars_min=identity.policy.password_chars_min, username=user.username, email=user.email)
-    limits = [(f"password:{user.user_id}", identity.policy.login_failures_per_minute)]
-    if not await identity.passwords.matches(user.password_hash, body.password, gate=lambda: identity.throttle.look(limits)):
-        await identity.throttle.take(limits)
+    validation.check_password(body.new_password, chars_min=context.policy.password_chars_min, username=user.username, email=user.email)
+    limits = [(f"password:{user.user_id}", context.policy.login_failures_per_minute)]
+    if not await context.passwords.matches(user.password_hash, body.password, gate=lambda: context.throttle.check(limits)):
+        await context.throttle.count(limits)
         raise InvalidError("This is not the password that holds now.", code="wrong_password")
-    password_hash = await identity.passwords.hash(body.new_password)
-    at = identity.now()
-    async with identity.pool.acquire() as connection, connection.transaction():
+    password_hash = await context.passwords.hash(body.new_password)
+    at = context.now()
+    async with context.pool.acquire() as connection, connection.transaction():
         if not await users.set_password(connection, user.user_id, password_hash, user.password_hash or ""):
             raise ConflictError("The password was changed elsewhere at the same moment.", code="password_changed")
         ended = await sessions.end_all(connection, user.user_id, at, "password", keep=principal.session_id)
-        voided = [revocation.of_session(user.user_id, session_id, at) for session_id in ended]
-        for item in voided:
+        revoked = [revocation.of_session(user.user_id, session_id, at) for session_id in ended]
+        for item in revoked:
             await revocations.insert(connection, item)
             event = SessionRevoked(
                 event_id=new_event_id(), at_us=microseconds(at), user_id=user.user_id, session_id=item.session_id or "", reason="password"
             )
             await put(connection, user.user_id, event, at)
         await record(connection, request, Action.PASSWORD_CHANGED, at, user_id=user.user_id)
-    identity.outbox.wake()
-    await identity.revoker.push(voided)
+    context.outbox.wake()
+    await context.revoker.push(revoked)
 
 
-async def disable(identity: Identity, request: Request[Any, Any, Any], user_id: str) -> bool:
+async def disable(context: IdentityContext, request: Request[Any, Any, Any], user_id: str) -> bool:
     """Close an account to its owner; every token of it is void at once. False when there is no such open account."""
-    at = identity.now()
-    voided = revocation.of_user(user_id, at)
-    async with identity.pool.acquire() as connection, connection.transaction():
+    at = context.now()
+    revoked = revocation.of_user(user_id, at)
+    async with context.pool.acquire() as connection, connection.transaction():
         if not await users.disable(connection, user_id, at):
             return False
         await sessions.end_all(connection, user_id, at, "disabled")
-        await revocations.insert(connection, voided)
+        await revocations.insert(connection, revoked)
         await put(connection, user_id, UserDisabled(event_id=new_event_id(), at_us=microseconds(at), user_id=user_id), at)
         await record(connection, request, Action.DISABLED, at, subject=user_id)
-    identity.outbox.wake()
-    await identity.revoker.push([voided])
+    context.outbox.wake()
+    await context.revoker.push([revoked])
     return True
 
 
-async def ensure_local(identity: Identity, request: Request[Any, Any, Any], username: str) -> tuple[str, str]:
+async def ensure_local(context: IdentityContext, request: Request[Any, Any, Any], username: str) -> tuple[str, str]:
     """An account of this machine's own, without a password, with a first project. Returns the ids of user and project."""
-    user = await _local_user(identity, request, username)
-    owned = await projects.of_user(identity.pool, user.user_id, after=None, limit=1)
+    user = await _local_user(context, request, username)
+    owned = await projects.of_user(context.pool, user.user_id, after=None, limit=1)
     if owned:
         return user.user_id, owned[0].project_id
-    async with identity.pool.acquire() as connection, connection.transaction():
-        return user.user_id, await add_project(connection, request, user.user_id, f"{user.username}'s project", identity.now())
+    async with context.pool.acquire() as connection, connection.transaction():
+        return user.user_id, await add_project(connection, request, user.user_id, f"{user.username}'s project", context.now())
 
 
-async def _local_user(identity: Identity, request: Request[Any, Any, Any], username: str) -> User:
-    known = await users.by_username(identity.pool, username.lower())
-    if known is not None:
-        return known
+async def _local_user(context: IdentityContext, request: Request[Any, Any, Any], username: str) -> User:
+    existing = await users.by_username(context.pool, username.lower())
+    if existing is not None:
+        return existing
     email = f"{username.lower()}@localhost"
     user = User(
-        user_id=uuid7(identity.now_s()), username=username, email=email, password_hash=None, created_at=identity.now(), disabled_at=None
+        user_id=uuid7(context.now_s()), username=username, email=email, password_hash=None, created_at=context.now(), disabled_at=None
     )
-    async with identity.pool.acquire() as connection, connection.transaction():
+    async with context.pool.acquire() as connection, connection.transaction():
         if await users.insert(connection, user):
             await add_account(connection, request, user)
-    identity.outbox.wake()
-    known = await users.by_username(identity.pool, username.lower())
-    if known is None:
+    context.outbox.wake()
+    existing = await users.by_username(context.pool, username.lower())
+    if existing is None:
         raise ConflictError("Somebody has that address.", code="email_taken")
-    return known
+    return existing
 
 
 ROUTES = [register, me, change_password]

@@ -16,7 +16,7 @@ from litestar.di import Provide
 from redis.exceptions import RedisError
 
 from ams_identity import accounts, codes, keys, projects, sessions
-from ams_identity.identity import Identity, Policy, identity_of
+from ams_identity.context import IdentityContext, Policy, context_of
 from ams_identity.internal import internal_routes
 from ams_identity.local_auth import LocalAuth
 from ams_identity.outbox import Outbox
@@ -39,8 +39,8 @@ from ams_kit.service import refuse_to_serve
 
 SERVICE = "identity"
 POOL_SIZE = 10
-LOAD_PAUSE_SECONDS = 1
-TIDY_SECONDS = 3_600
+LOAD_RETRY_SECONDS = 1
+CLEANUP_SECONDS = 3_600
 KEPT_AFTER_EXPIRY = timedelta(days=7)  # for whoever looks into what happened
 JWKS_MAX_AGE_SECONDS = 60
 
@@ -63,7 +63,7 @@ def cookie_is_secure(public_url: str) -> bool:
 @get(JWKS_PATH, opt={"public": True}, security=[{}])
 async def jwks(request: Request[Any, Any, Any]) -> Response[Jwks]:
     """The public keys of access tokens."""
-    published = identity_of(request).signing.jwks()
+    published = context_of(request).signing.jwks()
     if not published:
         raise UnavailableError("The keys are not there yet.")
     return Response(Jwks(published), headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}"})
@@ -99,7 +99,7 @@ def make_app(
                 redis, signing, projects.ProjectAccess(pool), service_secret=settings.service_secret, issuer=public_url, now_s=now_s
             )
             stack.push_async_callback(auth.close)
-            identity = Identity(
+            context = IdentityContext(
                 pool=pool,
                 passwords=passwords,
                 signing=signing,
@@ -116,11 +116,13 @@ def make_app(
                 refresh_key=derive_key(settings.secret_key, "refresh"),
                 now_s=now_s,
             )
-            app.state.auth, app.state.identity, app.state.redis = auth, identity, redis
+            app.state.auth, app.state.identity, app.state.redis = auth, context, redis
             background = (
-                [] if await _load_keys(signing, refuse) else [asyncio.create_task(_keep_loading(signing, refuse), name="signing-keys")]
+                []
+                if await _load_keys(signing, refuse)
+                else [asyncio.create_task(_load_keys_with_retry(signing, refuse), name="signing-keys")]
             )
-            background.append(asyncio.create_task(_keep_tidy(identity), name="tidy"))
+            background.append(asyncio.create_task(_delete_expired_loop(context), name="tidy"))
             for task in background:
                 stack.push_async_callback(_stop, task)
             revoker.start()
@@ -174,21 +176,21 @@ async def _load_keys(signing: SigningKeys, refuse: Callable[[str, str], NoReturn
     return True
 
 
-async def _keep_loading(signing: SigningKeys, refuse: Callable[[str, str], NoReturn]) -> None:
+async def _load_keys_with_retry(signing: SigningKeys, refuse: Callable[[str, str], NoReturn]) -> None:
     while not await _load_keys(signing, refuse):  # noqa: ASYNC110  nothing tells when a database is back
-        await asyncio.sleep(LOAD_PAUSE_SECONDS)
+        await asyncio.sleep(LOAD_RETRY_SECONDS)
 
 
-async def _keep_tidy(identity: Identity) -> None:
+async def _delete_expired_loop(context: IdentityContext) -> None:
     """Forget hourly what expired a week ago."""
     while True:
         try:
-            before = identity.now() - KEPT_AFTER_EXPIRY
-            await session_rows.delete_expired(identity.pool, before)
-            await signin_codes.delete_expired(identity.pool, before)
+            before = context.now() - KEPT_AFTER_EXPIRY
+            await session_rows.delete_expired(context.pool, before)
+            await signin_codes.delete_expired(context.pool, before)
         except (*AWAY, asyncpg.PostgresError) as error:
             logger.warning("not tidied", error_type=type(error).__name__)
-        await asyncio.sleep(TIDY_SECONDS)
+        await asyncio.sleep(CLEANUP_SECONDS)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -10,7 +10,7 @@ from litestar import Request, Response, post
 from msgspec import Struct
 
 from ams_identity.audit import Action, record
-from ams_identity.identity import BODY_BYTES_MAX, Identity, identity_of
+from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import random_text
 from ams_identity.sessions import SignedIn, failure_limits, start_session
 from ams_identity.store import signin_codes, users
@@ -38,30 +38,30 @@ def _hash(code: str) -> bytes:
 @post("/api/auth/redeem", status_code=200, opt={"public": True}, security=[{}], operation_class=documented(RedeemBody))
 async def redeem(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     """Sign in with a code."""
-    identity = identity_of(request)
+    context = context_of(request)
     body = await read_json(request, _redeem, bytes_max=BODY_BYTES_MAX)
-    limits = failure_limits(identity, request, None)
-    await identity.throttle.look(limits)
+    limits = failure_limits(context, request, None)
+    await context.throttle.check(limits)
     well_formed = _CODE.fullmatch(body.code) is not None
-    user_id = await signin_codes.use(identity.pool, _hash(body.code), identity.now()) if well_formed else None
-    user = await users.by_id(identity.pool, user_id) if user_id is not None else None
+    user_id = await signin_codes.use(context.pool, _hash(body.code), context.now()) if well_formed else None
+    user = await users.by_id(context.pool, user_id) if user_id is not None else None
     if user is None or user.disabled_at is not None:
-        await identity.throttle.take(limits)
+        await context.throttle.count(limits)
         raise UnauthenticatedError("This link was used, or is too old. Sign in, or ask for another one.", code="invalid_code")
-    return await start_session(identity, request, user)
+    return await start_session(context, request, user)
 
 
-async def create_code(identity: Identity, request: Request[Any, Any, Any], user_id: str) -> str:
+async def create_code(context: IdentityContext, request: Request[Any, Any, Any], user_id: str) -> str:
     """A new code for an account.
 
     Raises:
         NotFoundError: There is no such open account.
     """
-    user = await users.by_id(identity.pool, user_id)
+    user = await users.by_id(context.pool, user_id)
     if user is None or user.disabled_at is not None:
         raise NotFoundError("There is no such account.")
-    code, at = random_text(CODE_CHARS), identity.now()
-    async with identity.pool.acquire() as connection, connection.transaction():
+    code, at = random_text(CODE_CHARS), context.now()
+    async with context.pool.acquire() as connection, connection.transaction():
         await signin_codes.insert(connection, _hash(code), user_id, at, at + CODE_LIFE)
         await record(connection, request, Action.CODE_CREATED, at, subject=user_id)
     return code

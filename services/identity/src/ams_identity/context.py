@@ -27,7 +27,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     registers_per_minute: int
 
 
-class Identity(Struct, frozen=True, kw_only=True):
+class IdentityContext(Struct, frozen=True, kw_only=True):
     """The parts. ``refresh_key`` derives refresh tokens; ``now_s`` is the clock."""
 
     pool: asyncpg.Pool
@@ -44,6 +44,6 @@ class Identity(Struct, frozen=True, kw_only=True):
         return datetime.fromtimestamp(self.now_s(), UTC)
 
 
-def identity_of(request: Request[Any, Any, Any]) -> Identity:
+def context_of(request: Request[Any, Any, Any]) -> IdentityContext:
     """The parts, for a route."""
     return request.app.state.identity

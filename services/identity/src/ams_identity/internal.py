@@ -8,10 +8,10 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from ams_contracts.claims import Access
-from ams_identity import names
+from ams_identity import validation
 from ams_identity.accounts import disable, ensure_local
 from ams_identity.codes import create_code
-from ams_identity.identity import BODY_BYTES_MAX, identity_of
+from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.keys import CreatedKey, KeyBody, add_key
 from ams_identity.store import projects
 from ams_kit.auth import internal_only, is_uuid
@@ -65,7 +65,7 @@ async def access(request: Request[Any, Any, Any]) -> Access:
 async def ensure_account(request: Request[Any, Any, Any]) -> Account:
     """Make sure that an account exists. It has no password: it signs in by code."""
     body = await read_json(request, _account, bytes_max=BODY_BYTES_MAX)
-    user_id, project_id = await ensure_local(identity_of(request), request, names.check_username(body.username))
+    user_id, project_id = await ensure_local(context_of(request), request, validation.check_username(body.username))
     return Account(user_id, project_id)
 
 
@@ -73,7 +73,7 @@ async def ensure_account(request: Request[Any, Any, Any]) -> Account:
 async def disable_account(request: Request[Any, Any, Any], user: FromPath[str]) -> None:
     """Close an account to its owner. Twice is fine."""
     if is_uuid(user):
-        await disable(identity_of(request), request, user)
+        await disable(context_of(request), request, user)
 
 
 @post("/signin-codes")
@@ -82,17 +82,17 @@ async def signin_code(request: Request[Any, Any, Any]) -> Code:
     body = await read_json(request, _code, bytes_max=BODY_BYTES_MAX)
     if not is_uuid(body.user_id):
         raise NotFoundError("There is no such account.")
-    return Code(await create_code(identity_of(request), request, body.user_id))
+    return Code(await create_code(context_of(request), request, body.user_id))
 
 
 @post("/projects/{project:str}/keys")
 async def project_key(request: Request[Any, Any, Any], project: FromPath[str]) -> CreatedKey:
     """A new API key."""
     body = await read_json(request, _key, bytes_max=BODY_BYTES_MAX)
-    identity = identity_of(request)
-    if not is_uuid(project) or not await projects.exists(identity.pool, project):
+    context = context_of(request)
+    if not is_uuid(project) or not await projects.exists(context.pool, project):
         raise NotFoundError("There is no such project.", code="project_not_found")
-    return await add_key(identity, request, project, None, body)
+    return await add_key(context, request, project, None, body)
 
 
 def internal_routes() -> Router:

@@ -13,9 +13,9 @@ from msgspec import Meta, Struct
 
 from ams_contracts.claims import Access, IdentityChanged, KeyGrant, Role, Scope
 from ams_contracts.identity_events import KeyCreated, KeyRevoked
-from ams_identity import names
+from ams_identity import validation
 from ams_identity.audit import Action, record
-from ams_identity.identity import BODY_BYTES_MAX, Identity, identity_of
+from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import random_text
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
@@ -93,18 +93,20 @@ async def create_key(request: Request[Any, Any, Any], access: NamedDependency[Ac
     """A new key of a project. Members and owners."""
     require_role(access, Role.MEMBER)
     body = await read_json(request, _key, bytes_max=BODY_BYTES_MAX)
-    created = await add_key(identity_of(request), request, access.project_id, access.user_id, body)
+    created = await add_key(context_of(request), request, access.project_id, access.user_id, body)
     return Response(created, headers=NO_STORE)
 
 
-async def add_key(identity: Identity, request: Request[Any, Any, Any], project_id: str, user_id: str | None, body: KeyBody) -> CreatedKey:
+async def add_key(
+    context: IdentityContext, request: Request[Any, Any, Any], project_id: str, user_id: str | None, body: KeyBody
+) -> CreatedKey:
     """Make a key.
 
     Raises:
         InvalidError: The name or the time of expiry means nothing.
         ConflictError: The project has as many keys as it may.
     """
-    name, at = names.check_name(body.name, "key"), identity.now()
+    name, at = validation.check_name(body.name, "key"), context.now()
     if body.expires_at is not None and body.expires_at <= at:
         raise InvalidError("expires_at is over already.", code="expired")
     key_id, secret = random_text(ID_CHARS), random_text(SECRET_CHARS)
@@ -118,7 +120,7 @@ async def add_key(identity: Identity, request: Request[Any, Any, Any], project_i
         created_at=at,
         expires_at=body.expires_at,
     )
-    async with identity.pool.acquire() as connection, connection.transaction():
+    async with context.pool.acquire() as connection, connection.transaction():
         if await api_keys.count(connection, project_id) >= KEYS_MAX:
             raise ConflictError(f"A project has at most {KEYS_MAX} keys. Revoke one first.", code="too_many_keys")
         await api_keys.insert(connection, key)
@@ -127,7 +129,7 @@ async def add_key(identity: Identity, request: Request[Any, Any, Any], project_i
         )
         await put(connection, key_id, event, at)
         await record(connection, request, Action.KEY_CREATED, at, user_id=user_id, project_id=project_id, subject=key_id)
-    identity.outbox.wake()
+    context.outbox.wake()
     return CreatedKey(**_fields(key), key=format_key(key_id, secret))
 
 
@@ -140,7 +142,7 @@ async def list_keys(request: Request[Any, Any, Any], access: NamedDependency[Acc
     """The keys of a project (``limit``, ``cursor``). Members and owners."""
     require_role(access, Role.MEMBER)
     page = page_of(request, KEY_ID_PATTERN)
-    found = await api_keys.of_project(identity_of(request).pool, access.project_id, after=page.after, limit=page.limit + 1)
+    found = await api_keys.of_project(context_of(request).pool, access.project_id, after=page.after, limit=page.limit + 1)
     return KeyList([KeyView(**_fields(key)) for key in found[: page.limit]], cursor_after([key.key_id for key in found], page.limit))
 
 
@@ -148,9 +150,9 @@ async def list_keys(request: Request[Any, Any, Any], access: NamedDependency[Acc
 async def revoke_key(request: Request[Any, Any, Any], key: FromPath[str], access: NamedDependency[Access]) -> None:
     """Revoke a key: it opens nothing any more, at once. Members and owners."""
     require_role(access, Role.MEMBER)
-    identity = identity_of(request)
-    at = identity.now()
-    async with identity.pool.acquire() as connection, connection.transaction():
+    context = context_of(request)
+    at = context.now()
+    async with context.pool.acquire() as connection, connection.transaction():
         if "\0" in key or not await api_keys.revoke(connection, access.project_id, key, at):
             raise NotFoundError("This project has no such key.", code="key_not_found")
         event = KeyRevoked(
@@ -158,39 +160,39 @@ async def revoke_key(request: Request[Any, Any, Any], key: FromPath[str], access
         )
         await put(connection, key, event, at)
         await record(connection, request, Action.KEY_REVOKED, at, user_id=access.user_id, project_id=access.project_id, subject=key)
-    identity.outbox.wake()
-    await identity.revoker.announce(IdentityChanged(kind="key.revoked", key_id=key, project_id=access.project_id))
+    context.outbox.wake()
+    await context.revoker.announce(IdentityChanged(kind="key.revoked", key_id=key, project_id=access.project_id))
 
 
 @post("/api/auth/token", status_code=200, opt={"public": True}, security=[{}], operation_class=documented(TokenBody))
 async def exchange_key(request: Request[Any, Any, Any]) -> Response[KeyGrant]:
     """What a key opens, for ten minutes."""
-    identity = identity_of(request)
+    context = context_of(request)
     body = await read_json(request, _token, bytes_max=BODY_BYTES_MAX)
     refused = UnauthenticatedError("This API key is not valid.", code="invalid_api_key")
     parsed = parse_key(body.api_key)
     if parsed is None:
         raise refused
     key_id, secret = parsed
-    at = identity.now()
-    key = await api_keys.by_id(identity.pool, key_id)
-    if key is None or not hmac.compare_digest(key.secret_hash, _hash(secret)) or not usable(key, at):
+    at = context.now()
+    key = await api_keys.by_id(context.pool, key_id)
+    if key is None or not hmac.compare_digest(key.secret_hash, _hash(secret)) or not is_usable(key, at):
         raise refused
-    await api_keys.touch(identity.pool, key.project_id, key_id, at)
+    await api_keys.touch(context.pool, key.project_id, key_id, at)
     seconds = ACCESS_SECONDS if key.expires_at is None else min(ACCESS_SECONDS, max(1, int((key.expires_at - at).total_seconds())))
-    return Response(_grant(identity, key, seconds), headers=NO_STORE)
+    return Response(_grant(context, key, seconds), headers=NO_STORE)
 
 
-def usable(key: ApiKey, at: datetime) -> bool:
+def is_usable(key: ApiKey, at: datetime) -> bool:
     """Whether a key opens anything at that time."""
     return key.revoked_at is None and (key.expires_at is None or at < key.expires_at)
 
 
-def _grant(identity: Identity, key: ApiKey, seconds: int) -> KeyGrant:
-    now = int(identity.now_s())
-    token = identity.signing.sign(
+def _grant(context: IdentityContext, key: ApiKey, seconds: int) -> KeyGrant:
+    now = int(context.now_s())
+    token = context.signing.sign(
         {
-            "iss": identity.policy.issuer,
+            "iss": context.policy.issuer,
             "aud": INGEST_AUDIENCE,
             "sub": key.key_id,
             "project_id": key.project_id,

@@ -59,7 +59,7 @@ class Outbox:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._keep(), name="outbox")
+        self._task = asyncio.create_task(self._run(), name="outbox")
 
     def wake(self) -> None:
         """Something was committed."""
@@ -82,15 +82,15 @@ class Outbox:
         async with self._pool.acquire() as connection, connection.transaction():
             if not await outbox.lock(connection):
                 return 0
-            waiting = await outbox.oldest(connection, BATCH_MAX)
-            if waiting:
+            pending = await outbox.oldest(connection, BATCH_MAX)
+            if pending:
                 await log.publish(
-                    [Record(topic=IDENTITY, key=item.key, value=item.value) for item in waiting], timeout_seconds=PUBLISH_SECONDS
+                    [Record(topic=IDENTITY, key=item.key, value=item.value) for item in pending], timeout_seconds=PUBLISH_SECONDS
                 )
-                await outbox.delete(connection, [item.outbox_id for item in waiting])
-            return len(waiting)
+                await outbox.delete(connection, [item.outbox_id for item in pending])
+            return len(pending)
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while True:
             self._wake.clear()
             try:

@@ -28,17 +28,17 @@ def page_of(request: Request[Any, Any, Any], id_pattern: str) -> Page:
     Raises:
         BadRequestError: unknown_parameter | duplicate_parameter | invalid_limit | invalid_cursor.
     """
-    given: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in {"limit", "cursor"}:
             raise BadRequestError("There is no such parameter here.", code="unknown_parameter")
-        if name in given:
+        if name in parameters:
             raise BadRequestError(f"Send {name} once.", code="duplicate_parameter")
-        given[name] = value
-    limit = given.get("limit", str(LIMIT_DEFAULT))
+        parameters[name] = value
+    limit = parameters.get("limit", str(LIMIT_DEFAULT))
     if _LIMIT.fullmatch(limit) is None or int(limit) > LIMIT_MAX:
         raise BadRequestError(f"limit is a number from 1 to {LIMIT_MAX}.", code="invalid_limit")
-    cursor = given.get("cursor")
+    cursor = parameters.get("cursor")
     return Page(int(limit), None if cursor is None else _after(cursor, id_pattern))
 
 

@@ -30,7 +30,7 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
         self._threads = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2")
-        self._places = asyncio.Semaphore(CONCURRENCY)
+        self._slots = asyncio.Semaphore(CONCURRENCY)
         self._waiting = 0
         self._dummy = self._hasher.hash("nobody has this password")
 
@@ -47,7 +47,7 @@ class Passwords:
         """Whether a password is the one. Without a hash (no such user) the same work is done for nothing, so that time tells nothing."""
         return await self._run(lambda: self._verify(password_hash, password), gate)
 
-    def outdated(self, password_hash: str) -> bool:
+    def needs_rehash(self, password_hash: str) -> bool:
         """Whether a hash was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(password_hash)
 
@@ -69,7 +69,7 @@ class Passwords:
             raise UnavailableError("Too many sign-ins at once.", retry_after_seconds=3)
         self._waiting += 1
         try:
-            await self._places.acquire()
+            await self._slots.acquire()
         finally:
             self._waiting -= 1
         try:
@@ -77,7 +77,7 @@ class Passwords:
                 await gate()
             future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         except BaseException:
-            self._places.release()
+            self._slots.release()
             raise
-        future.add_done_callback(lambda _: self._places.release())
+        future.add_done_callback(lambda _: self._slots.release())
         return await asyncio.shield(future)

@@ -27,9 +27,9 @@ from ams_kit.auth.revocation import EPOCH_FIELD, REVOCATIONS_KEY, UNTIL_FOREVER_
 from ams_kit.auth.tokens import LEEWAY_SECONDS
 from ams_kit.http.problems import UnavailableError
 
-WATCH_SECONDS = 0.5
-UNPUSHED_SECONDS = 5
-TIDY_SECONDS = 60
+EPOCH_CHECK_SECONDS = 0.5
+RETRY_UNPUSHED_SECONDS = 5
+CLEANUP_SECONDS = 60
 MARGIN_SECONDS = 60  # clocks of machines differ; a revocation outlives the last token by this
 
 logger = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ class Revoker:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._keep(), name="revocation-keeper")
+        self._task = asyncio.create_task(self._run(), name="revocation-keeper")
 
     async def close(self) -> None:
         if self._task is not None:
@@ -120,31 +120,31 @@ class Revoker:
             pipeline.publish(IDENTITY_CHANNEL, _changed(item))
         await pipeline.execute()
 
-    async def _keep(self) -> None:
-        unpushed_at = tidied_at = 0.0
+    async def _run(self) -> None:
+        unpushed_at = cleaned_up_at = 0.0
         while True:
             now = time.monotonic()
             try:
-                await self._watch()
-                if now - unpushed_at >= UNPUSHED_SECONDS:
+                await self._check_epoch()
+                if now - unpushed_at >= RETRY_UNPUSHED_SECONDS:
                     await self.push(await revocations.unpushed(self._pool))
                     unpushed_at = now
-                if now - tidied_at >= TIDY_SECONDS:
-                    await self._tidy()
-                    tidied_at = now
+                if now - cleaned_up_at >= CLEANUP_SECONDS:
+                    await self._delete_expired()
+                    cleaned_up_at = now
             except (RedisError, OSError, UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 self._run_id, unpushed_at = None, 0.0
                 logger.warning("revocations not kept", error_type=type(error).__name__)
-            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.sleep(EPOCH_CHECK_SECONDS)
 
-    async def _watch(self) -> None:
+    async def _check_epoch(self) -> None:
         run_id = (await self._redis.info("server"))["run_id"]
         epoch: Any = await self._redis.hget(REVOCATIONS_KEY, EPOCH_FIELD)  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async
         if epoch is None or run_id != self._run_id:
             await self.restore()
             self._run_id = run_id
 
-    async def _tidy(self) -> None:
+    async def _delete_expired(self) -> None:
         fields = await revocations.delete_expired(self._pool, int(self._now_s()))
         if fields:
             await self._redis.hdel(REVOCATIONS_KEY, *fields)  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async

@@ -12,7 +12,7 @@ from ams_contracts.identity_events import SessionRevoked
 from ams_identity import revocation
 from ams_identity.accounts import UserView, view_of
 from ams_identity.audit import Action, record
-from ams_identity.identity import BODY_BYTES_MAX, Identity, identity_of
+from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import random_text, uuid7
 from ams_identity.origins import require_same_origin
 from ams_identity.outbox import microseconds, new_event_id, put
@@ -20,7 +20,7 @@ from ams_identity.store import Executor, revocations, sessions, users
 from ams_identity.store.revocations import Revocation
 from ams_identity.store.sessions import Session
 from ams_identity.store.users import User
-from ams_identity.throttle import client_address, counter_of
+from ams_identity.throttle import address_bucket, client_address
 from ams_identity.tokens import (
     ACCESS_SECONDS,
     SESSION_IDLE,
@@ -28,7 +28,7 @@ from ams_identity.tokens import (
     Refused,
     Reused,
     Rotated,
-    SameAgain,
+    WithinGrace,
     parse_refresh,
     refresh_token,
     rotate,
@@ -39,7 +39,7 @@ from ams_kit.http.problems import InvalidError, UnauthenticatedError
 
 COOKIE = "ams_refresh"
 COOKIE_PATH = "/api/auth"
-SALT_BYTES = 16
+SALT_CHARS = 16
 JTI_CHARS = 22
 ACCOUNT_FACTOR = 5  # failures of one account over all addresses: enough to stop a spread attack, too many to lock its owner out by accident
 LOGIN_CHARS_MAX = 254
@@ -70,67 +70,67 @@ _login = msgspec.json.Decoder(LoginBody)
 @post(["/api/auth/login", "/api/login"], status_code=200, opt={"public": True}, security=[{}], operation_class=documented(LoginBody))
 async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     """Sign in with a password."""
-    identity = identity_of(request)
+    context = context_of(request)
     body = await read_json(request, _login, bytes_max=BODY_BYTES_MAX)
     name = next((name for name in (body.login, body.username, body.email) if name is not UNSET), None)
     if name is None:
         raise InvalidError("Say who you are: login is a username or an email address.")
-    limits = failure_limits(identity, request, name)
-    user = await _find(identity, name)
-    right = await identity.passwords.matches(
-        user.password_hash if user else None, body.password, gate=lambda: identity.throttle.look(limits)
+    limits = failure_limits(context, request, name)
+    user = await _find_user(context, name)
+    password_matches = await context.passwords.matches(
+        user.password_hash if user else None, body.password, gate=lambda: context.throttle.check(limits)
     )
-    if not right or user is None or user.disabled_at is not None:
-        await identity.throttle.take(limits)
-        await record(identity.pool, request, Action.SIGN_IN_FAILED, identity.now(), user_id=user.user_id if user else None)
+    if not password_matches or user is None or user.disabled_at is not None:
+        await context.throttle.count(limits)
+        await record(context.pool, request, Action.SIGN_IN_FAILED, context.now(), user_id=user.user_id if user else None)
         raise UnauthenticatedError("The name or the password is wrong.", code="invalid_credentials")
-    await _renew_hash(identity, user, body.password)
-    return await start_session(identity, request, user)
+    await _rehash_if_outdated(context, user, body.password)
+    return await start_session(context, request, user)
 
 
-def failure_limits(identity: Identity, request: Request[Any, Any, Any], name: str | None) -> list[tuple[str, int]]:
+def failure_limits(context: IdentityContext, request: Request[Any, Any, Any], name: str | None) -> list[tuple[str, int]]:
     """How many failures an address and an account may have in a minute."""
-    allowed = identity.policy.login_failures_per_minute
-    limits = [(f"login:{counter_of(client_address(request))}", allowed)]
+    allowed = context.policy.login_failures_per_minute
+    limits = [(f"login:{address_bucket(client_address(request))}", allowed)]
     if name is not None:
         limits.append((f"account:{name.lower()[:LOGIN_CHARS_MAX]}", ACCOUNT_FACTOR * allowed))
     return limits
 
 
-async def _find(identity: Identity, name: str) -> User | None:
+async def _find_user(context: IdentityContext, name: str) -> User | None:
     if not name.isascii() or len(name) > LOGIN_CHARS_MAX or "\0" in name:
         return None
     find = users.by_email if "@" in name else users.by_username
-    return await find(identity.pool, name.lower())
+    return await find(context.pool, name.lower())
 
 
-async def _renew_hash(identity: Identity, user: User, password: str) -> None:
-    if user.password_hash is not None and identity.passwords.outdated(user.password_hash):
-        await users.set_password(identity.pool, user.user_id, await identity.passwords.hash(password), user.password_hash)
+async def _rehash_if_outdated(context: IdentityContext, user: User, password: str) -> None:
+    if user.password_hash is not None and context.passwords.needs_rehash(user.password_hash):
+        await users.set_password(context.pool, user.user_id, await context.passwords.hash(password), user.password_hash)
 
 
-async def start_session(identity: Identity, request: Request[Any, Any, Any], user: User) -> Response[SignedIn]:
+async def start_session(context: IdentityContext, request: Request[Any, Any, Any], user: User) -> Response[SignedIn]:
     """A new session for somebody who has proved who they are."""
-    at = identity.now()
+    at = context.now()
     session = Session(
-        session_id=uuid7(identity.now_s()),
+        session_id=uuid7(context.now_s()),
         user_id=user.user_id,
-        salt=random_text(SALT_BYTES).encode(),
+        salt=random_text(SALT_CHARS).encode(),
         generation=0,
         created_at=at,
         rotated_at=at,
         expires_at=at + SESSION_IDLE,
     )
-    async with identity.pool.acquire() as connection, connection.transaction():
+    async with context.pool.acquire() as connection, connection.transaction():
         await sessions.insert(connection, session)
         await record(connection, request, Action.SIGNED_IN, at, user_id=user.user_id, subject=session.session_id)
-    return _answer(identity, user, session, 0)
+    return _signed_in_response(context, user, session, 0)
 
 
-def _answer(identity: Identity, user: User, session: Session, generation: int) -> Response[SignedIn]:
-    now = int(identity.now_s())
+def _signed_in_response(context: IdentityContext, user: User, session: Session, generation: int) -> Response[SignedIn]:
+    now = int(context.now_s())
     claims = AccessClaims(
-        iss=identity.policy.issuer,
+        iss=context.policy.issuer,
         aud=AUDIENCE,
         sub=user.user_id,
         sid=session.session_id,
@@ -138,58 +138,58 @@ def _answer(identity: Identity, user: User, session: Session, generation: int) -
         iat=now,
         exp=now + ACCESS_SECONDS,
     )
-    answer = SignedIn(access_token=identity.signing.sign(msgspec.structs.asdict(claims)), user=view_of(user))
-    token = refresh_token(identity.refresh_key, session, generation)
-    return Response(answer, headers=NO_STORE, cookies=[_cookie(identity, token, int(SESSION_IDLE.total_seconds()))])
+    answer = SignedIn(access_token=context.signing.sign(msgspec.structs.asdict(claims)), user=view_of(user))
+    token = refresh_token(context.refresh_key, session, generation)
+    return Response(answer, headers=NO_STORE, cookies=[_cookie(context, token, int(SESSION_IDLE.total_seconds()))])
 
 
-def _cookie(identity: Identity, value: str, max_age: int) -> Cookie:
+def _cookie(context: IdentityContext, value: str, max_age: int) -> Cookie:
     return Cookie(
-        key=COOKIE, value=value, path=COOKIE_PATH, max_age=max_age, httponly=True, secure=identity.policy.cookie_secure, samesite="strict"
+        key=COOKIE, value=value, path=COOKIE_PATH, max_age=max_age, httponly=True, secure=context.policy.cookie_secure, samesite="strict"
     )
 
 
-def _no_cookie(identity: Identity) -> dict[str, str]:
-    return {"Set-Cookie": _cookie(identity, "", 0).to_header(header="")}
+def _expired_cookie_header(context: IdentityContext) -> dict[str, str]:
+    return {"Set-Cookie": _cookie(context, "", 0).to_header(header="")}
 
 
 @post("/api/auth/refresh", status_code=200, opt={"public": True}, security=[{}])
 async def refresh(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     """A new access token for the refresh cookie, and a new cookie. The old one is good for 10 more seconds, for other tabs."""
-    identity = identity_of(request)
-    require_same_origin(request, identity.policy.issuer)
-    refused = UnauthenticatedError("Sign in again.", code="invalid_refresh_token", headers=_no_cookie(identity))
+    context = context_of(request)
+    require_same_origin(request, context.policy.issuer)
+    refused = UnauthenticatedError("Sign in again.", code="invalid_refresh_token", headers=_expired_cookie_header(context))
     token = parse_refresh(request.cookies.get(COOKIE, ""))
     if token is None:
         raise refused
-    async with identity.pool.acquire() as connection, connection.transaction():
+    async with context.pool.acquire() as connection, connection.transaction():
         session = await sessions.lock(connection, token.session_id)
         if session is None:
             raise refused
-        decision, voided = await _apply(identity, request, connection, session, token)
+        decision, revoked = await _apply(context, request, connection, session, token)
         user = await users.by_id(connection, session.user_id)
-    await identity.revoker.push(voided)
-    if not isinstance(decision, Rotated | SameAgain) or user is None or user.disabled_at is not None:
-        identity.outbox.wake()
+    await context.revoker.push(revoked)
+    if not isinstance(decision, Rotated | WithinGrace) or user is None or user.disabled_at is not None:
+        context.outbox.wake()
         raise refused
-    return _answer(identity, user, session, decision.generation)
+    return _signed_in_response(context, user, session, decision.generation)
 
 
 async def _apply(
-    identity: Identity, request: Request[Any, Any, Any], connection: Executor, session: Session, token: RefreshToken
-) -> tuple[Rotated | SameAgain | Reused | Refused, list[Revocation]]:
-    at = identity.now()
-    decision = rotate(session, token, identity.refresh_key, at)
+    context: IdentityContext, request: Request[Any, Any, Any], connection: Executor, session: Session, token: RefreshToken
+) -> tuple[Rotated | WithinGrace | Reused | Refused, list[Revocation]]:
+    at = context.now()
+    decision = rotate(session, token, context.refresh_key, at)
     if isinstance(decision, Rotated):
         await sessions.rotate(connection, session.session_id, decision.generation, at, decision.expires_at)
     if not isinstance(decision, Reused):
         return decision, []
     await record(connection, request, Action.TOKEN_REUSED, at, user_id=session.user_id, subject=session.session_id)
-    return decision, await end_session(identity, connection, session.user_id, session.session_id, reason="reuse")
+    return decision, await end_session(context, connection, session.user_id, session.session_id, reason="reuse")
 
 
 async def end_session(
-    identity: Identity,
+    context: IdentityContext,
     connection: Executor,
     user_id: str,
     session_id: str,
@@ -202,41 +202,41 @@ async def end_session(
     Returns:
         What the caller hands to ``Revoker.push`` after the commit.
     """
-    at = identity.now()
-    voided = [revocation.of_session(user_id, session_id, at)]
+    at = context.now()
+    revoked = [revocation.of_session(user_id, session_id, at)]
     if token is not None:
-        voided.append(revocation.of_token(user_id, session_id, token.jti, token.exp))
-    for item in voided:
+        revoked.append(revocation.of_token(user_id, session_id, token.jti, token.exp))
+    for item in revoked:
         await revocations.insert(connection, item)
     if await sessions.end(connection, session_id, at, reason):
         event = SessionRevoked(event_id=new_event_id(), at_us=microseconds(at), user_id=user_id, session_id=session_id, reason=reason)
         await put(connection, user_id, event, at)
-    return voided
+    return revoked
 
 
 @post("/api/auth/logout", status_code=204, opt={"public": True}, security=[{}, {"bearer": []}])
 async def logout(request: Request[Any, Any, Any]) -> Response[None]:
     """End the session of the bearer token, of the cookie, or of both. Twice is fine."""
-    identity = identity_of(request)
-    require_same_origin(request, identity.policy.issuer)
+    context = context_of(request)
+    require_same_origin(request, context.policy.issuer)
     claims = await _bearer_claims(request)
     token = parse_refresh(request.cookies.get(COOKIE, ""))
-    voided: list[Revocation] = []
-    async with identity.pool.acquire() as connection, connection.transaction():
+    revoked: list[Revocation] = []
+    async with context.pool.acquire() as connection, connection.transaction():
         if claims is not None:
-            voided += await end_session(identity, connection, claims.sub, claims.sid, reason="logout", token=claims)
+            revoked += await end_session(context, connection, claims.sub, claims.sid, reason="logout", token=claims)
         session = await sessions.lock(connection, token.session_id) if token is not None else None
         if (
             session is not None
             and token is not None
-            and not isinstance(rotate(session, token, identity.refresh_key, identity.now()), Refused)
+            and not isinstance(rotate(session, token, context.refresh_key, context.now()), Refused)
         ):
-            voided += await end_session(identity, connection, session.user_id, session.session_id, reason="logout")
-        if voided:
-            await record(connection, request, Action.SIGNED_OUT, identity.now(), user_id=voided[0].user_id, subject=voided[0].session_id)
-    identity.outbox.wake()
-    await identity.revoker.push(voided)
-    return Response(None, status_code=204, headers={**NO_STORE, **_no_cookie(identity)})
+            revoked += await end_session(context, connection, session.user_id, session.session_id, reason="logout")
+        if revoked:
+            await record(connection, request, Action.SIGNED_OUT, context.now(), user_id=revoked[0].user_id, subject=revoked[0].session_id)
+    context.outbox.wake()
+    await context.revoker.push(revoked)
+    return Response(None, status_code=204, headers={**NO_STORE, **_expired_cookie_header(context)})
 
 
 async def _bearer_claims(request: Request[Any, Any, Any]) -> AccessClaims | None:

@@ -14,7 +14,7 @@ WINDOW_SECONDS = 60
 IPV6_PREFIX = 64  # a household has this many bits of addresses
 
 # KEYS: counters; ARGV: limits, the same number of them, then the window in seconds. Counts when no limit is reached; answers 0, or the seconds to wait.
-_TAKE = """
+_COUNT_SCRIPT = """
 for i, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[i]) then return math.max(redis.call('TTL', key), 1) end
 end
@@ -24,7 +24,7 @@ end
 return 0
 """
 # the same without counting
-_LOOK = """
+_CHECK_SCRIPT = """
 for i, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[i]) then return math.max(redis.call('TTL', key), 1) end
 end
@@ -53,7 +53,7 @@ def _address(text: str) -> Address | None:
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
 
 
-def counter_of(address: Address | None) -> str:
+def address_bucket(address: Address | None) -> str:
     """The name under which an address is counted."""
     return str(IPv6Network((address, IPV6_PREFIX), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
@@ -62,26 +62,26 @@ class Throttle:
     """Limits per minute. A limit is a pair of a counter's name and how many it allows."""
 
     def __init__(self, redis: Redis) -> None:
-        self._take = redis.register_script(_TAKE)
-        self._look = redis.register_script(_LOOK)
+        self._count = redis.register_script(_COUNT_SCRIPT)
+        self._check = redis.register_script(_CHECK_SCRIPT)
 
-    async def take(self, limits: Sequence[tuple[str, int]]) -> None:
+    async def count(self, limits: Sequence[tuple[str, int]]) -> None:
         """Count one more try.
 
         Raises:
             TooManyError: A limit is reached; nothing was counted.
             UnavailableError: Redis is away: nobody can say.
         """
-        await self._run(self._take, limits)
+        await self._run(self._count, limits)
 
-    async def look(self, limits: Sequence[tuple[str, int]]) -> None:
+    async def check(self, limits: Sequence[tuple[str, int]]) -> None:
         """See whether a try would be allowed.
 
         Raises:
             TooManyError: A limit is reached.
             UnavailableError: Redis is away: nobody can say.
         """
-        await self._run(self._look, limits)
+        await self._run(self._check, limits)
 
     async def _run(self, script: Any, limits: Sequence[tuple[str, int]]) -> None:
         keys = [f"ams:throttle:{name}" for name, _ in limits]

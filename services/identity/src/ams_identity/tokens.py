@@ -26,7 +26,7 @@ SESSION_LIFE = timedelta(days=90)
 REFRESH_GRACE = timedelta(seconds=10)  # tabs of one browser refresh at the same moment; the loser of the race is no thief
 REFRESH_CHARS_MAX = 256
 GENERATION_DIGITS_MAX = 9
-_PARTS = 3
+_TOKEN_PARTS = 3
 
 
 def derive_key(secret: str, purpose: str) -> bytes:
@@ -50,7 +50,7 @@ class RefreshToken(Struct, frozen=True):
 def parse_refresh(text: str) -> RefreshToken | None:
     """A refresh token, or ``None`` when it has not the form of one."""
     parts = text.split(".")
-    if len(text) > REFRESH_CHARS_MAX or len(parts) != _PARTS or not text.isascii():
+    if len(text) > REFRESH_CHARS_MAX or len(parts) != _TOKEN_PARTS or not text.isascii():
         return None
     session_id, generation, mac = parts
     if not is_uuid(session_id) or not generation.isdecimal() or len(generation) > GENERATION_DIGITS_MAX:
@@ -71,7 +71,7 @@ class Rotated(Struct, frozen=True):
     expires_at: datetime
 
 
-class SameAgain(Struct, frozen=True):
+class WithinGrace(Struct, frozen=True):
     """It was used up a moment ago by somebody who has the right to it: they get the newest token again."""
 
     generation: int
@@ -85,7 +85,7 @@ class Refused(Struct, frozen=True):
     """It is good for nothing."""
 
 
-def rotate(session: Session, token: RefreshToken, key: bytes, at: datetime) -> Rotated | SameAgain | Reused | Refused:
+def rotate(session: Session, token: RefreshToken, key: bytes, at: datetime) -> Rotated | WithinGrace | Reused | Refused:
     """Decide what a refresh token that came back is worth.
 
     Args:
@@ -101,5 +101,5 @@ def rotate(session: Session, token: RefreshToken, key: bytes, at: datetime) -> R
     if token.generation == session.generation:
         return Rotated(session.generation + 1, min(at + SESSION_IDLE, session.created_at + SESSION_LIFE))
     if token.generation == session.generation - 1 and at - session.rotated_at <= REFRESH_GRACE:
-        return SameAgain(session.generation)
+        return WithinGrace(session.generation)
     return Reused()

@@ -17,7 +17,7 @@ _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
 
-_WALKS = (
+_KEYBOARD_SEQUENCES = (
     "qwertyuiopasdfghjklzxcvbnm",
     "qwertzuiopasdfghjklyxcvbnm",
     "azertyuiopqsdfghjklmwxcvbn",
@@ -88,13 +88,13 @@ def is_common(password: str) -> bool:
     text = password.lower()
     if text in _COMMON:
         return True
-    if any(text in walk or text[::-1] in walk for walk in _WALKS):
+    if any(text in sequence or text[::-1] in sequence for sequence in _KEYBOARD_SEQUENCES):
         return True
     return text.isascii() and any(_repeats(text, period) for period in range(1, len(text) // 2 + 1))
 
 
 def _repeats(text: str, period: int) -> bool:
-    return all(text[place] == text[place - period] for place in range(period, len(text)))
+    return all(text[index] == text[index - period] for index in range(period, len(text)))
 
 
 def check_name(name: str, what: str) -> str:

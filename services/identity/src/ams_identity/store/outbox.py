@@ -9,7 +9,7 @@ from ams_identity.store import Executor
 LOCK = 0x616D735F6F62  # "ams_ob": one publisher at a time keeps the order
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class PendingEvent(Struct, frozen=True, kw_only=True):
     """An event on its way."""
 
     outbox_id: int
@@ -27,10 +27,10 @@ async def lock(database: Executor) -> bool:
     return bool(await database.fetchval("select pg_try_advisory_xact_lock($1)", LOCK))
 
 
-async def oldest(database: Executor, limit: int) -> list[Waiting]:
+async def oldest(database: Executor, limit: int) -> list[PendingEvent]:
     """The events that have waited longest."""
     rows = await database.fetch("select outbox_id, key, value from outbox order by outbox_id limit $1", limit)
-    return [Waiting(**dict(row)) for row in rows]
+    return [PendingEvent(**dict(row)) for row in rows]
 
 
 async def delete(database: Executor, outbox_ids: list[int]) -> None:
