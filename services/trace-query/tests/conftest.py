@@ -22,7 +22,7 @@ from litestar.testing import AsyncTestClient
 from ams_contracts.claims import Access, Role
 from ams_contracts.tables import agents, positions, step_payloads, steps, tasks
 from ams_kit.auth import Principal
-from ams_kit.http.problems import UnauthenticatedError
+from ams_kit.errors import UnauthenticatedError
 from ams_trace_query.__main__ import openapi_text
 from ams_trace_query.app import make_app
 from ams_trace_query.settings import Settings

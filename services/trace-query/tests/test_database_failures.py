@@ -12,7 +12,7 @@ import httpx
 import pytest
 from litestar.testing import AsyncTestClient
 
-from ams_kit.http.problems import UnavailableError
+from ams_kit.errors import UnavailableError
 from ams_trace_query import concurrency_limit
 from ams_trace_query.concurrency_limit import ConcurrencyLimit
 

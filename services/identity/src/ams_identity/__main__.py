@@ -6,7 +6,8 @@ import sys
 from ams_identity.app import SERVICE, make_app
 from ams_identity.migrations.run import migrate
 from ams_identity.settings import MigrateSettings, Settings
-from ams_kit.service import read_settings, run
+from ams_kit.service import run
+from ams_kit.settings import read_settings
 from ams_kit.telemetry.logs import configure_logging
 
 USAGE = "usage: ams-identity serve | migrate\n"

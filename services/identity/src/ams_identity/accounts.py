@@ -18,8 +18,8 @@ from ams_identity.store import Executor, members, projects, revocations, session
 from ams_identity.store.users import User
 from ams_identity.throttle import address_bucket, client_address
 from ams_kit.auth import principal_of
+from ams_kit.errors import ConflictError, InvalidError, UnauthenticatedError
 from ams_kit.http.json_body import documented, read_json
-from ams_kit.http.problems import ConflictError, InvalidError, UnauthenticatedError
 
 
 class RegisterBody(Struct, frozen=True):

@@ -33,8 +33,9 @@ from ams_kit.auth.jwks import JWKS_PATH, Jwks
 from ams_kit.bus import Log
 from ams_kit.db import AWAY as DATABASE_AWAY
 from ams_kit.db import check_pool, open_pool
+from ams_kit.errors import UnavailableError
 from ams_kit.http.app import make_application
-from ams_kit.http.problems import UnavailableError, answer_unavailable
+from ams_kit.http.problems import answer_unavailable
 from ams_kit.service import refuse_to_serve
 
 SERVICE = "identity"

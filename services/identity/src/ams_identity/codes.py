@@ -14,8 +14,8 @@ from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import random_text
 from ams_identity.sessions import SignedIn, failure_limits, start_session
 from ams_identity.store import signin_codes, users
+from ams_kit.errors import NotFoundError, UnauthenticatedError
 from ams_kit.http.json_body import documented, read_json
-from ams_kit.http.problems import NotFoundError, UnauthenticatedError
 
 CODE_CHARS = 32
 CODE_LIFE = timedelta(minutes=10)

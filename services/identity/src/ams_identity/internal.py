@@ -15,8 +15,8 @@ from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.keys import CreatedKey, KeyBody, add_key
 from ams_identity.store import projects
 from ams_kit.auth import internal_only, is_uuid
+from ams_kit.errors import NotFoundError
 from ams_kit.http.json_body import read_json
-from ams_kit.http.problems import NotFoundError
 
 AUDIENCE = "identity"
 

@@ -25,8 +25,8 @@ from ams_identity.store.api_keys import ApiKey
 from ams_identity.tokens import ACCESS_SECONDS, INGEST_AUDIENCE
 from ams_kit.auth import require_role
 from ams_kit.auth.api_keys import ID_CHARS, SECRET_CHARS, format_key, parse_key
+from ams_kit.errors import ConflictError, InvalidError, NotFoundError, UnauthenticatedError
 from ams_kit.http.json_body import documented, read_json
-from ams_kit.http.problems import ConflictError, InvalidError, NotFoundError, UnauthenticatedError
 
 KEYS_MAX = 200  # of one project
 JTI_CHARS = 22

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from litestar import Request
 
-from ams_kit.http.problems import ForbiddenError, UnsupportedError
+from ams_kit.errors import ForbiddenError, UnsupportedError
 
 
 def require_same_origin(request: Request[Any, Any, Any], issuer: str) -> None:

@@ -8,7 +8,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 from msgspec import Struct
 
 from ams_kit.auth.encoding import decode_base64url, encode_base64url
-from ams_kit.http.problems import BadRequestError
+from ams_kit.errors import BadRequestError
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500

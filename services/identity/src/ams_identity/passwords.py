@@ -9,7 +9,7 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from ams_kit.http.problems import UnavailableError
+from ams_kit.errors import UnavailableError
 
 # OWASP's second choice (19 MiB, 2 passes, 1 lane): some 25 ms and 19 MiB each, so two at once stay small beside the platform's 850 MB
 MEMORY_KIB = 19_456

@@ -21,8 +21,8 @@ from ams_identity.store import Executor, members, projects, users
 from ams_identity.store.members import Member
 from ams_identity.store.projects import Membership
 from ams_kit.auth import is_uuid, principal_of, require_role
+from ams_kit.errors import ConflictError, InvalidError, NotFoundError
 from ams_kit.http.json_body import documented, read_json
-from ams_kit.http.problems import ConflictError, InvalidError, NotFoundError
 
 UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 

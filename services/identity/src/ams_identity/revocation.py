@@ -25,7 +25,7 @@ from ams_identity.store.revocations import Revocation
 from ams_identity.tokens import ACCESS_SECONDS
 from ams_kit.auth.revocation import EPOCH_FIELD, REVOCATIONS_KEY, UNTIL_FOREVER_S
 from ams_kit.auth.tokens import LEEWAY_SECONDS
-from ams_kit.http.problems import UnavailableError
+from ams_kit.errors import UnavailableError
 
 EPOCH_CHECK_SECONDS = 0.5
 RETRY_UNPUSHED_SECONDS = 5

@@ -34,8 +34,8 @@ from ams_identity.tokens import (
     rotate,
 )
 from ams_kit.auth import bearer_of
+from ams_kit.errors import InvalidError, UnauthenticatedError
 from ams_kit.http.json_body import documented, read_json
-from ams_kit.http.problems import InvalidError, UnauthenticatedError
 
 COOKIE = "ams_refresh"
 COOKIE_PATH = "/api/auth"

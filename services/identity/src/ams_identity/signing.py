@@ -15,7 +15,7 @@ from ams_identity.store import signing_keys
 from ams_identity.store.signing_keys import WrappedKey
 from ams_identity.tokens import derive_key, sign
 from ams_kit.auth.jwks import Jwk, jwk_of
-from ams_kit.http.problems import UnavailableError
+from ams_kit.errors import UnavailableError
 
 RELOAD_PAUSE_SECONDS = 10
 NONCE_BYTES = 12

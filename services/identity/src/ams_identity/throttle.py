@@ -8,7 +8,7 @@ from litestar import Request
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from ams_kit.http.problems import TooManyError, UnavailableError
+from ams_kit.errors import TooManyError, UnavailableError
 
 WINDOW_SECONDS = 60
 IPV6_PREFIX = 64  # a household has this many bits of addresses

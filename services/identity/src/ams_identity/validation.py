@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from ams_kit.http.problems import InvalidError
+from ams_kit.errors import InvalidError
 
 USERNAME_CHARS_MAX = 64
 EMAIL_CHARS_MAX = 254

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NoReturn
 
 import structlog
@@ -13,7 +13,6 @@ import uvicorn
 from litestar import Litestar
 from msgspec import Struct
 
-from ams_kit.settings import S, SettingsError, load
 from ams_kit.telemetry.logs import configure_logging
 
 GRACEFUL_SHUTDOWN_SECONDS = 4  # the whole platform stops within 10 s: 4 for open requests, the rest for flushes
@@ -30,15 +29,6 @@ class Address(Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 0
-
-
-def read_settings(settings: type[S], environ: Mapping[str, str], service: str) -> S:
-    """Settings of a process, or one sentence on stderr and exit code 2."""
-    try:
-        return load(settings, environ)
-    except SettingsError as error:
-        sys.stderr.write(f"{service}: {error}\n")
-        raise SystemExit(2) from None
 
 
 def refuse_to_serve(service: str, sentence: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """Settings come from the environment: ``AMS_<FIELD>``, once, at the top of a process."""
 
+import sys
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -49,3 +50,18 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
             except msgspec.ValidationError as error:
                 raise SettingsError(f"{name}: {error}") from error
     return settings(**values)
+
+
+def read_settings(settings: type[S], environ: Mapping[str, str], service: str) -> S:
+    """The settings of a process. Wrong settings end it: one sentence on stderr and exit code 2.
+
+    Args:
+        settings: See ``load``.
+        environ: Usually ``os.environ``.
+        service: The name of the process, for the message.
+    """
+    try:
+        return load(settings, environ)
+    except SettingsError as error:
+        sys.stderr.write(f"{service}: {error}\n")
+        raise SystemExit(2) from None

@@ -13,7 +13,7 @@ from ams_kit.auth.access import AccessClient, require_role
 from ams_kit.auth.api_keys import KeyClient, checksum, format_key, parse_key
 from ams_kit.auth.jwks import Jwks, JwksKeys, jwk_of
 from ams_kit.auth.service_tokens import verify_service_token
-from ams_kit.http.problems import ForbiddenError, UnauthenticatedError, UnavailableError
+from ams_kit.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 
 KEY = format_key("0123456789abcdef", "s" * 32)
 OTHER_KEY = format_key("fedcba9876543210", "s" * 32)

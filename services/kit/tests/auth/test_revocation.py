@@ -10,7 +10,7 @@ from ams_contracts.codec import encode
 from ams_kit.auth import open_redis
 from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.revocation import EPOCH_FIELD, REPLICA_SECONDS, REVOCATIONS_KEY, RevocationList
-from ams_kit.http.problems import UnauthenticatedError, UnavailableError
+from ams_kit.errors import UnauthenticatedError, UnavailableError
 from ams_kit.testing.valkey import ValkeyServer
 
 CLAIMS = AccessClaims(iss="i", aud=AUDIENCE, sub="u1", sid="s1", jti="j1", iat=1_000, exp=1_600)

@@ -6,7 +6,7 @@ import jwt
 import pytest
 
 from ams_kit.auth.service_tokens import service_token, verify_service_token
-from ams_kit.http.problems import UnauthenticatedError
+from ams_kit.errors import UnauthenticatedError
 
 SECRET = "shared"
 

@@ -80,8 +80,7 @@ async def test_nobody_waits_longer_than_the_deadline_for_a_broker_that_is_away(t
     await log.close()
 
     assert time.monotonic() - started_at < 5
-    assert caught.value.status == 503
-    assert caught.value.headers["Retry-After"]
+    assert caught.value.retry_after_seconds == 1
 
 
 async def test_a_topic_that_does_not_exist_is_unavailable_and_not_for_ever(kafka_bootstrap: str, topic) -> None:

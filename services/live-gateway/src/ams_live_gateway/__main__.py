@@ -3,7 +3,8 @@
 import argparse
 import os
 
-from ams_kit.service import read_settings, run
+from ams_kit.service import run
+from ams_kit.settings import read_settings
 from ams_live_gateway.app import make_app
 from ams_live_gateway.protocol import LiveProtocol
 from ams_live_gateway.settings import Settings

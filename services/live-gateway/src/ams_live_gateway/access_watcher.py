@@ -8,7 +8,7 @@ import structlog
 from ams_contracts.claims import IdentityChanged
 from ams_contracts.frames import CLOSE_FORBIDDEN, CLOSE_NOT_FOUND, CLOSE_UNAUTHENTICATED
 from ams_kit.auth import AuthKit
-from ams_kit.http.problems import AmsError
+from ams_kit.errors import AmsError
 from ams_live_gateway.sockets import Socket
 from ams_live_gateway.subscriptions import Hub
 

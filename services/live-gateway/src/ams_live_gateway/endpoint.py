@@ -28,17 +28,8 @@ from ams_contracts.frames import (
     Unsubscribed,
 )
 from ams_kit.auth import AuthKit
-from ams_kit.http.problems import (
-    PROBLEM_MEDIA_TYPE,
-    AmsError,
-    BadRequestError,
-    ForbiddenError,
-    MethodNotAllowedError,
-    MisdirectedError,
-    Problem,
-    UnauthenticatedError,
-    UnavailableError,
-)
+from ams_kit.errors import AmsError, BadRequestError, ForbiddenError, UnauthenticatedError, UnavailableError
+from ams_kit.http.problems import PROBLEM_MEDIA_TYPE, MethodNotAllowedError, MisdirectedError, headers_of, problem_of
 from ams_kit.telemetry.metrics import LIVE_SOCKETS
 from ams_live_gateway.protocol import WRITER_EXTENSION, SocketWriter
 from ams_live_gateway.sockets import Socket
@@ -93,7 +84,7 @@ class Endpoint:
         writer = (scope.get("extensions") or {}).get(WRITER_EXTENSION)
         try:
             if not isinstance(writer, SocketWriter):
-                raise MethodNotAllowedError("This is a websocket: send an upgrade.", headers={"Allow": "GET", "Upgrade": "websocket"})
+                raise MethodNotAllowedError("This is a websocket: send an upgrade.", allow="GET", upgrade="websocket")
             grant = await self._admit(scope)
         except AmsError as error:
             await _refuse(scope["type"], send, error)
@@ -245,12 +236,12 @@ def _code_of(reason: str) -> Literal["bad_cursor", "unknown_op", "invalid"]:
 
 
 async def _refuse(kind: str, send: Send, error: AmsError) -> None:
-    problem = Problem(title=error.title, status=error.status, code=error.code, detail=error.detail)
+    problem = problem_of(error)
     headers = [
         (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
-        *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
+        *((name.lower().encode(), value.encode()) for name, value in headers_of(error).items()),
     ]
     prefix = "websocket.http" if kind == "websocket" else "http"
-    logger.info("handshake refused", status=error.status, code=error.code)
-    await send({"type": f"{prefix}.response.start", "status": error.status, "headers": headers})  # type: ignore[typeddict-item]
+    logger.info("handshake refused", status=problem.status, code=error.code)
+    await send({"type": f"{prefix}.response.start", "status": problem.status, "headers": headers})  # type: ignore[typeddict-item]
     await send({"type": f"{prefix}.response.body", "body": msgspec.json.encode(problem), "more_body": False})  # type: ignore[typeddict-item]

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ams_contracts.claims import AccessClaims
-from ams_kit.http.problems import UnavailableError
+from ams_kit.errors import UnavailableError
 
 TICKET_SECONDS = 30
 TICKET_CHARS_MAX = 128

@@ -10,7 +10,7 @@ from litestar import Litestar
 from ams_contracts.claims import KeyGrant, Scope
 from ams_kit.auth import AuthKit
 from ams_kit.bus import create_topics
-from ams_kit.http.problems import UnauthenticatedError
+from ams_kit.errors import UnauthenticatedError
 from ams_kit.testing.serving import serving
 from ams_trace_ingest.app import make_intake
 from ams_trace_ingest.settings import IntakeSettings

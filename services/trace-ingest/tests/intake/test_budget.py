@@ -1,6 +1,6 @@
 import pytest
 
-from ams_kit.http.problems import UnavailableError
+from ams_kit.errors import UnavailableError
 from ams_trace_ingest.intake.budget import ByteBudget
 
 
@@ -11,7 +11,7 @@ def test_what_would_go_over_the_budget_is_refused_and_changes_nothing() -> None:
         with pytest.raises(UnavailableError) as refused:
             second.resize(31)
 
-        assert refused.value.headers["Retry-After"] == "1"
+        assert refused.value.retry_after_seconds == 1
         assert budget.bytes_held == 70
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ams_contracts.codec import decode_batch
 from ams_contracts.events import StepStarted
-from ams_kit.http.problems import BadRequestError, InvalidError, TooLargeError, UnsupportedError
+from ams_kit.errors import BadRequestError, InvalidError, TooLargeError, UnsupportedError
 from ams_trace_ingest.intake.native import NativeRecords, read_native
 from ams_trace_ingest.pricing.price import Prices
 

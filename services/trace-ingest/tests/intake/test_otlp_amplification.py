@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.hostile_posts import NOW_NS, field, proto_attribute, proto_nested, proto_request, proto_span
 
-from ams_kit.http.problems import BadRequestError
+from ams_kit.errors import BadRequestError
 from ams_trace_ingest.intake import otlp_protobuf
 from ams_trace_ingest.intake.body import GZIP_MEMBERS_MAX, inflate
 from ams_trace_ingest.intake.budget import ByteBudget

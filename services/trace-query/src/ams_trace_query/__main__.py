@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from ams_kit.service import read_settings, run
+from ams_kit.service import run
+from ams_kit.settings import read_settings
 from ams_trace_query.app import SERVICE, make_app
 from ams_trace_query.settings import Settings
 

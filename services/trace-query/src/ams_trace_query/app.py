@@ -10,8 +10,9 @@ from litestar import Litestar, Request, Response, Router
 from litestar.di import Provide
 
 from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
+from ams_kit.errors import BadRequestError
 from ams_kit.http.app import make_application
-from ams_kit.http.problems import BadRequestError, Problem, answer_ams_error
+from ams_kit.http.problems import Problem, answer_ams_error
 from ams_trace_query.agents import list_agents
 from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.context import Context

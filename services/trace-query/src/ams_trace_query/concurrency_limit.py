@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from ams_kit.http.problems import UnavailableError
+from ams_kit.errors import UnavailableError
 from ams_kit.telemetry.metrics import QUERIES_FAILED
 
 WAIT_SECONDS = 2

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import asyncpg as dialect
 
 from ams_kit.auth import is_uuid
 from ams_kit.db import check_pool, open_pool
-from ams_kit.http.problems import QueryTimeoutError, UnavailableError
+from ams_kit.errors import QueryTimeoutError, UnavailableError
 from ams_kit.telemetry.metrics import QUERIES_FAILED, QUERY_SECONDS
 
 ACQUIRE_SECONDS = 2

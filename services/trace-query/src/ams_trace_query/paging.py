@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ams_kit.http.problems import BadRequestError
+from ams_kit.errors import BadRequestError
 
 VERSION = 2
 CURSOR_CHARS_MAX = 1_024

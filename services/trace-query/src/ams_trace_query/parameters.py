@@ -16,7 +16,8 @@ from litestar.openapi.spec import Parameter as OpenAPIParameter
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from msgspec import Struct
 
-from ams_kit.http.problems import AmsError, BadRequestError, NotFoundError
+from ams_kit.errors import BadRequestError, NotFoundError
+from ams_kit.http.problems import UriTooLongError
 from ams_trace_query.search.parse import QUERY_BYTES_MAX, VALUES_MAX
 
 LIMIT_DEFAULT = 50
@@ -29,12 +30,6 @@ _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|z|[+-][0-9]{2}:[0-9]{2})?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-class UriTooLongError(AmsError):
-    """Ask shorter."""
-
-    status, code, title = 414, "uri_too_long", "The address is too long"
 
 
 class Parameter(Struct, frozen=True, kw_only=True):

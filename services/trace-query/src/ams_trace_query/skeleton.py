@@ -18,7 +18,7 @@ from sqlalchemy.types import BigInteger, Integer, Text
 
 from ams_contracts.claims import Access
 from ams_contracts.tables import steps, tasks
-from ams_kit.http.problems import TooLargeError
+from ams_kit.errors import TooLargeError
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS

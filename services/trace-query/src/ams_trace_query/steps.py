@@ -20,7 +20,7 @@ from ams_contracts.documents import Slot
 from ams_contracts.fold import PHASE_ENDED
 from ams_contracts.tables import step_payloads, steps
 from ams_contracts.views import Step
-from ams_kit.http.problems import BadRequestError
+from ams_kit.errors import BadRequestError
 from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement

@@ -14,7 +14,7 @@ from ams_contracts.claims import ROLE_RANK, Access, IdentityChanged, Role
 from ams_kit.auth.principal import principal_of
 from ams_kit.auth.service_tokens import service_token
 from ams_kit.auth.tokens import is_uuid
-from ams_kit.http.problems import ForbiddenError, NotFoundError, UnavailableError
+from ams_kit.errors import ForbiddenError, NotFoundError, UnavailableError
 
 IDENTITY = "identity"
 ACCESS_PATH = "/internal/access"

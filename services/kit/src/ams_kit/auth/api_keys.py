@@ -18,7 +18,7 @@ import structlog
 from msgspec import Struct
 
 from ams_contracts.claims import IdentityChanged, KeyGrant
-from ams_kit.http.problems import UnauthenticatedError, UnavailableError
+from ams_kit.errors import BearerRequiredError, UnavailableError
 
 ID_CHARS = 16
 SECRET_CHARS = 32
@@ -60,8 +60,8 @@ def parse_key(api_key: str) -> tuple[str, str] | None:
     return match[1], match[2]
 
 
-def _refusal() -> UnauthenticatedError:
-    return UnauthenticatedError("This API key is not valid.", code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+def _refusal() -> BearerRequiredError:
+    return BearerRequiredError("This API key is not valid.", code="invalid_api_key")
 
 
 class _Known(Struct):

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
 from ams_kit.auth.encoding import decode_base64url, encode_base64url
-from ams_kit.http.problems import UnavailableError
+from ams_kit.errors import UnavailableError
 
 JWKS_PATH = "/.well-known/jwks.json"
 FETCH_PAUSE_SECONDS = 10  # a thousand tokens with random kids make one fetch

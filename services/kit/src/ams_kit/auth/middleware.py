@@ -6,7 +6,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from ams_contracts.claims import Scope as KeyScope
 from ams_kit.auth.principal import PRINCIPAL, bearer_of
-from ams_kit.http.problems import ForbiddenError
+from ams_kit.errors import ForbiddenError
 
 PUBLIC = "public"
 API_KEY_PREFIX = "ams_"

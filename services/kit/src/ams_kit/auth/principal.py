@@ -7,11 +7,9 @@ from litestar.types import Scope
 from msgspec import Struct
 
 from ams_contracts.claims import AccessClaims
-from ams_kit.http.problems import BadRequestError, UnauthenticatedError
+from ams_kit.errors import BadRequestError, BearerRequiredError
 
 PRINCIPAL = "principal"
-CHALLENGE = {"WWW-Authenticate": "Bearer"}
-CHALLENGE_INVALID = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -42,16 +40,16 @@ def bearer_of(scope: Scope) -> str:
 
     Raises:
         BadRequestError: Two ``Authorization`` headers: nobody can say which one is meant.
-        UnauthenticatedError: None, or of another scheme.
+        BearerRequiredError: None, or of another scheme.
     """
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(values) > 1:
         raise BadRequestError("Send one Authorization header.", code="two_credentials")
     if not values:
-        raise UnauthenticatedError("Send an Authorization header with a bearer token.", headers=CHALLENGE)
+        raise BearerRequiredError("Send an Authorization header with a bearer token.")
     scheme, _, credential = values[0].decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not credential.strip():
-        raise UnauthenticatedError("Only bearer tokens are accepted.", headers=CHALLENGE)
+        raise BearerRequiredError("Only bearer tokens are accepted.")
     return credential.strip()
 
 
@@ -59,9 +57,9 @@ def principal_of(connection: Connection) -> Principal:
     """Who asks. Only on routes that ``AuthMiddleware`` guards.
 
     Raises:
-        UnauthenticatedError: The route is public, so nobody was asked who they are.
+        BearerRequiredError: The route is public, so nobody was asked who they are.
     """
     principal = connection.scope.get(PRINCIPAL)
     if not isinstance(principal, Principal):
-        raise UnauthenticatedError("Sign in first.", headers=CHALLENGE)
+        raise BearerRequiredError("Sign in first.")
     return principal

@@ -16,8 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ams_contracts.claims import AccessClaims, IdentityChanged
-from ams_kit.auth.principal import CHALLENGE_INVALID
-from ams_kit.http.problems import UnauthenticatedError, UnavailableError
+from ams_kit.errors import InvalidTokenError, UnavailableError
 
 REVOCATIONS_KEY = "ams:revocations"
 EPOCH_FIELD = "epoch"
@@ -76,7 +75,7 @@ class RevocationList:
         """Let a token pass that is not revoked.
 
         Raises:
-            UnauthenticatedError: It is revoked.
+            InvalidTokenError: It is revoked.
             UnavailableError: Redis is away or has lost its memory, and the replica is older than 30 s.
         """
         names = fields_of(claims)
@@ -86,7 +85,7 @@ class RevocationList:
                 raise UnavailableError("Nobody can say right now whether this session was ended.", code="revocation_unknown")
             known = self._replica
         if any(revoked_by(known.get(name), claims.iat) or revoked_by(self._received.get(name), claims.iat) for name in names):
-            raise UnauthenticatedError("This session was ended. Sign in again.", code="session_ended", headers=CHALLENGE_INVALID)
+            raise InvalidTokenError("This session was ended. Sign in again.", code="session_ended")
 
     def known_revoked(self, claims: AccessClaims) -> bool:
         """Whether a token is revoked as far as this process knows, without asking: by the channel, or by the replica of at most 5 s ago."""

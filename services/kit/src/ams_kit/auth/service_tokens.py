@@ -8,7 +8,7 @@ import jwt
 from litestar.handlers import BaseRouteHandler
 
 from ams_kit.auth.principal import Connection, bearer_of
-from ams_kit.http.problems import UnauthenticatedError
+from ams_kit.errors import UnauthenticatedError
 
 SERVICE_TOKEN_SECONDS = 60
 SERVICE_TOKEN_TYPE = "svc+jwt"  # noqa: S105  the header's typ, not a secret

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from ams_contracts.claims import AUDIENCE, AccessClaims
 from ams_kit.auth.jwks import KeySource
-from ams_kit.auth.principal import CHALLENGE_INVALID, Principal, principal_from
+from ams_kit.auth.principal import Principal, principal_from
 from ams_kit.auth.revocation import RevocationList
 from ams_kit.auth.tokens import TokenError, key_id_of, read_claims
-from ams_kit.http.problems import UnauthenticatedError
+from ams_kit.errors import InvalidTokenError
 
 
 class Verifier:
@@ -27,20 +27,20 @@ class Verifier:
         """The claims of a token, whether or not it is revoked.
 
         Raises:
-            UnauthenticatedError: It is not one that we believe.
+            InvalidTokenError: It is not one that we believe.
             UnavailableError: Identity's keys are not known.
         """
         try:
             key_id = key_id_of(token)
             return read_claims(token, await self._keys.key(key_id), issuer=self._issuer, audience=self._audience, now_s=self._now_s())
         except TokenError as error:
-            raise UnauthenticatedError("The token is not valid. Sign in again.", code="invalid_token", headers=CHALLENGE_INVALID) from error
+            raise InvalidTokenError("The token is not valid. Sign in again.") from error
 
     async def verify(self, token: str) -> Principal:
         """Who a token belongs to.
 
         Raises:
-            UnauthenticatedError: It is not one that we believe, or it was revoked.
+            InvalidTokenError: It is not one that we believe, or it was revoked.
             UnavailableError: Identity's keys are not known, or nobody can say whether it was revoked.
         """
         claims = await self.claims(token)

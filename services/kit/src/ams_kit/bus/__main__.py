@@ -11,7 +11,7 @@ from msgspec import Struct
 from ams_kit.bus.asyncapi import asyncapi_text
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.topics import create_topics
-from ams_kit.service import read_settings
+from ams_kit.settings import read_settings
 from ams_kit.telemetry.logs import configure_logging
 
 EXIT_PARTITIONS_DIFFER = 3

@@ -1,6 +1,6 @@
 """What goes wrong between a process and the log, by what the caller does about it."""
 
-from ams_kit.http.problems import TooLargeError, UnavailableError
+from ams_kit.errors import TooLargeError, UnavailableError
 
 
 class LogUnavailableError(UnavailableError):

@@ -6,6 +6,7 @@ cannot be decoded and what means nothing.
 
 import asyncio
 import contextlib
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +15,8 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 
 from ams_contracts.codec import MalformedError, decode
-from ams_kit.http.problems import BadRequestError, InvalidError, RequestTimeoutError, TooLargeError, UnsupportedError
+from ams_kit.errors import BadRequestError, InvalidError, UnsupportedError
+from ams_kit.http.problems import BodyTooLargeError, RequestTimeoutError
 
 DISCARDED_BYTES_MAX = 1_048_576
 READ_SECONDS = 8  # a body that drips is answered 408 before 10 s are over
@@ -37,7 +39,7 @@ async def read_json(
         seconds_max: For the whole body to arrive.
 
     Raises:
-        TooLargeError: It is larger; the connection is closed.
+        BodyTooLargeError: It is larger; the connection is closed.
         UnsupportedError: It is compressed, or not said to be JSON.
         RequestTimeoutError: It did not arrive in time.
         BadRequestError: It cannot be decoded.
@@ -75,8 +77,8 @@ def check_content_headers(request: Request[Any, Any, Any]) -> None:
         raise UnsupportedError("Send Content-Type: application/json.")
 
 
-def _too_large(bytes_max: int) -> TooLargeError:
-    return TooLargeError(f"At most {bytes_max} bytes.", headers={"Connection": "close"})
+def _too_large(bytes_max: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"At most {bytes_max} bytes.")
 
 
 async def _discard(request: Request[Any, Any, Any], seconds_max: float) -> None:
@@ -97,9 +99,9 @@ async def _read(request: Request[Any, Any, Any], bytes_max: int, seconds_max: fl
                 if len(data) > bytes_max:
                     raise _too_large(bytes_max)
     except TimeoutError as error:
-        raise RequestTimeoutError(f"The body did not arrive within {seconds_max:.0f} s.", headers={"Connection": "close"}) from error
+        raise RequestTimeoutError(f"The body did not arrive within {seconds_max:.0f} s.") from error
     except HTTPException as error:  # Litestar's own cap
-        if error.status_code == TooLargeError.status:
+        if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise _too_large(bytes_max) from error
         raise
     return bytes(data)

@@ -1,7 +1,4 @@
-"""Errors by what the caller does about them, and how they look over HTTP (RFC 9457, ``application/problem+json``).
-
-This is the only module that knows HTTP numbers. ``code`` is stable; ``detail`` is a sentence for a person and never echoes a secret.
-"""
+"""How errors look over HTTP: status, headers and a problem document (RFC 9457, ``application/problem+json``)."""
 
 from typing import Any
 
@@ -9,6 +6,23 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import UNSET, Struct, UnsetType
+
+from ams_kit.errors import (
+    AmsError,
+    BadRequestError,
+    BearerRequiredError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    InvalidTokenError,
+    NotFoundError,
+    QueryTimeoutError,
+    TooLargeError,
+    TooManyError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnsupportedError,
+)
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 logger = structlog.get_logger(__name__)
@@ -27,109 +41,89 @@ class Problem(Struct, kw_only=True, omit_defaults=True):
     errors: list[dict[str, Any]] | UnsetType = UNSET
 
 
-class AmsError(Exception):
-    """An answer that is not a success. Subclasses say what the caller should do."""
-
-    status = 500
-    code = "internal"
-    title = "Something went wrong here"
-
-    def __init__(self, detail: str = "", *, code: str | None = None, headers: dict[str, str] | None = None, **more: Any) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.code = code or type(self).code
-        self.headers = headers or {}
-        self.more = more
-
-
-class BadRequestError(AmsError):
-    """Give up: it cannot be decoded, or a query does not parse."""
-
-    status, code, title = 400, "bad_request", "The request cannot be read"
-
-
-class UnauthenticatedError(AmsError):
-    """Sign in again."""
-
-    status, code, title = 401, "unauthenticated", "Sign in first"
-
-
-class ForbiddenError(AmsError):
-    """You are known, and may not."""
-
-    status, code, title = 403, "forbidden", "Not allowed"
-
-
-class NotFoundError(AmsError):
-    """Not there, or not yours: the same answer."""
-
-    status, code, title = 404, "not_found", "Not found"
-
-
-class RequestTimeoutError(AmsError):
-    """Send faster, or not at all."""
-
-    status, code, title = 408, "request_timeout", "The request did not arrive in time"
-
-
 class MethodNotAllowedError(AmsError):
-    """Ask in another way."""
+    """Use another method, or upgrade to a websocket."""
 
-    status, code, title = 405, "method_not_allowed", "Method not allowed"
+    code = "method_not_allowed"
+
+    def __init__(self, detail: str, *, allow: str, upgrade: str = "") -> None:
+        super().__init__(detail)
+        self.allow = allow
+        self.upgrade = upgrade
 
 
 class MisdirectedError(AmsError):
-    """Asked under a name that is not served here."""
+    """Use another host name: this one is not served here."""
 
-    status, code, title = 421, "misdirected", "Not served here"
-
-
-class ConflictError(AmsError):
-    """Somebody was faster, or the name is taken."""
-
-    status, code, title = 409, "conflict", "Conflict"
+    code = "misdirected"
 
 
-class TooLargeError(AmsError):
-    """Send less."""
+class UriTooLongError(AmsError):
+    """Send a shorter address."""
 
-    status, code, title = 413, "too_large", "Too large"
-
-
-class UnsupportedError(AmsError):
-    """Another content type or encoding is needed."""
-
-    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+    code = "uri_too_long"
 
 
-class InvalidError(AmsError):
-    """It decodes and means nothing."""
+class RequestTimeoutError(AmsError):
+    """Send the body faster. The connection is closed."""
 
-    status, code, title = 422, "invalid", "Invalid"
-
-
-class TooManyError(AmsError):
-    """Come back later (``Retry-After``)."""
-
-    status, code, title = 429, "too_many_requests", "Too many requests"
-
-    def __init__(self, detail: str = "", *, retry_after_seconds: int = 1, **more: Any) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)}, **more)
+    code = "request_timeout"
 
 
-class UnavailableError(AmsError):
-    """A part that this needs is away. Retry (``Retry-After``)."""
-
-    status, code, title = 503, "unavailable", "Unavailable right now"
-
-    def __init__(self, detail: str = "", *, retry_after_seconds: int = 1, **more: Any) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)}, **more)
+class BodyTooLargeError(TooLargeError):
+    """Send less. The rest of the body is not read, so the connection is closed."""
 
 
-class QueryTimeoutError(AmsError):
-    """The question took too long. Narrow it."""
+_STATUSES: dict[type[AmsError], tuple[int, str]] = {
+    BadRequestError: (400, "The request cannot be read"),
+    UnauthenticatedError: (401, "Sign in first"),
+    ForbiddenError: (403, "Not allowed"),
+    NotFoundError: (404, "Not found"),
+    MethodNotAllowedError: (405, "Method not allowed"),
+    RequestTimeoutError: (408, "The request did not arrive in time"),
+    ConflictError: (409, "Conflict"),
+    TooLargeError: (413, "Too large"),
+    UriTooLongError: (414, "The address is too long"),
+    UnsupportedError: (415, "Unsupported media type"),
+    MisdirectedError: (421, "Not served here"),
+    InvalidError: (422, "Invalid"),
+    TooManyError: (429, "Too many requests"),
+    AmsError: (500, "Something went wrong here"),
+    UnavailableError: (503, "Unavailable right now"),
+    QueryTimeoutError: (504, "The query took too long"),
+}
 
-    status, code, title = 504, "query_timeout", "The query took too long"
+
+def _status_and_title(error: AmsError) -> tuple[int, str]:
+    return next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+
+
+def status_of(error: AmsError) -> int:
+    """The HTTP status of an error: that of its class, or of the nearest base class that has one."""
+    return _status_and_title(error)[0]
+
+
+def headers_of(error: AmsError) -> dict[str, str]:
+    """The headers that belong to the answer: when to retry, how to authenticate, what to do with the connection."""
+    match error:
+        case TooManyError() | UnavailableError():
+            return {"Retry-After": str(error.retry_after_seconds)}
+        case BearerRequiredError():
+            return {"WWW-Authenticate": "Bearer"}
+        case InvalidTokenError():
+            return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        case MethodNotAllowedError():
+            return {"Allow": error.allow, **({"Upgrade": error.upgrade} if error.upgrade else {})}
+        case RequestTimeoutError() | BodyTooLargeError():
+            return {"Connection": "close"}
+        case _:
+            return {}
+
+
+def problem_of(error: AmsError) -> Problem:
+    """The problem document of an error."""
+    status, title = _status_and_title(error)
+    return Problem(title=title, status=status, code=error.code, detail=error.detail, **error.more)
 
 
 _CODES = {
@@ -151,8 +145,7 @@ def problem_response(problem: Problem, headers: dict[str, str] | None = None) ->
 
 def answer_ams_error(_: Request[Any, Any, Any], error: AmsError) -> Response[Problem]:
     """Litestar exception handler for our own errors."""
-    problem = Problem(title=error.title, status=error.status, code=error.code, detail=error.detail, **error.more)
-    return problem_response(problem, error.headers)
+    return problem_response(problem_of(error), headers_of(error))
 
 
 def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -180,7 +173,7 @@ def answer_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Re
 def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Litestar exception handler for everything else: logged by type and place, answered without its text."""
     logger.error("unexpected error", path=request.url.path, method=request.method, error_type=type(error).__name__, exc_info=error)
-    return problem_response(Problem(title=AmsError.title, status=500, code="internal"))
+    return problem_response(problem_of(AmsError()))
 
 
 EXCEPTION_HANDLERS: dict[Any, Any] = {AmsError: answer_ams_error, HTTPException: answer_http_exception, Exception: answer_unexpected}

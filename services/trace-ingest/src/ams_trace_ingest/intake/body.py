@@ -8,7 +8,7 @@ from typing import Any
 from litestar import Request
 from litestar.exceptions import ClientException
 
-from ams_kit.http.problems import AmsError, BadRequestError, TooLargeError, UnavailableError, UnsupportedError
+from ams_kit.errors import AmsError, BadRequestError, TooLargeError, UnavailableError, UnsupportedError
 from ams_trace_ingest.intake.budget import Lease
 
 ARRIVAL_TIMEOUT_SECONDS = 30

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from ams_kit.http.problems import UnavailableError
+from ams_kit.errors import UnavailableError
 
 RETRY_AFTER_SECONDS = 1
 

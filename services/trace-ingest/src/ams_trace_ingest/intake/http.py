@@ -6,7 +6,7 @@ from litestar import Request, post
 from litestar.datastructures import State
 
 from ams_contracts.native import REQUEST_BYTES_MAX, NativeAnswer
-from ams_kit.http.problems import UnsupportedError
+from ams_kit.errors import UnsupportedError
 from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.keys import grant_of
 from ams_trace_ingest.intake.native import read_native

@@ -6,7 +6,7 @@ from litestar import Request
 
 from ams_contracts.claims import KeyGrant, Scope
 from ams_kit.auth import AuthKit
-from ams_kit.http.problems import BadRequestError, ForbiddenError, UnauthenticatedError
+from ams_kit.errors import BadRequestError, ForbiddenError, UnauthenticatedError
 
 API_KEY_CHARS_MAX = 256
 

@@ -18,7 +18,7 @@ from ams_contracts.events import (
 from ams_contracts.native import REQUEST_BYTES_MAX, REQUEST_EVENTS_MAX, RawNativeBatch, RawNativeRequest, RejectedEvent
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
-from ams_kit.http.problems import BadRequestError, InvalidError, TooLargeError, UnsupportedError
+from ams_kit.errors import BadRequestError, InvalidError, TooLargeError, UnsupportedError
 from ams_trace_ingest import characters
 from ams_trace_ingest.characters import lone_surrogates_as_nul, replace_invalid_escapes
 from ams_trace_ingest.intake.records import STEPS_RECORD_BYTES_MAX, pack, pack_agent

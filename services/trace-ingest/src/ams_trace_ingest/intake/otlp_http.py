@@ -14,7 +14,8 @@ from litestar.exceptions import HTTPException
 
 from ams_contracts.claims import KeyGrant
 from ams_kit.bus import Record
-from ams_kit.http.problems import AmsError, BadRequestError, TooLargeError, UnsupportedError, answer_unexpected
+from ams_kit.errors import AmsError, BadRequestError, TooLargeError, UnsupportedError
+from ams_kit.http.problems import answer_unexpected, headers_of, status_of
 from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.budget import Lease
@@ -43,7 +44,9 @@ T = TypeVar("T")
 
 
 def _answer_error(request: AnyRequest, error: AmsError | HTTPException) -> Response[bytes]:
-    status, headers = (error.status, error.headers) if isinstance(error, AmsError) else (error.status_code, dict(error.headers or {}))
+    status, headers = (
+        (status_of(error), headers_of(error)) if isinstance(error, AmsError) else (error.status_code, dict(error.headers or {}))
+    )
     encoding = encoding_of(request.headers.get("content-type")) or Encoding.JSON
     return Response(encode_error(encoding, status, error.detail), status_code=status, media_type=encoding.value, headers=headers)
 

@@ -20,7 +20,7 @@ from ams_contracts.events import Producer, TaskDeleted
 from ams_contracts.positions import Position
 from ams_contracts.topics import STEPS
 from ams_kit.auth import principal_of, require_role
-from ams_kit.http.problems import BadRequestError, ConflictError, NotFoundError, UnavailableError
+from ams_kit.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
 from ams_trace_ingest.dead import NoSuchLetterError, parse_place, place_of, replay
 from ams_trace_ingest.intake.publish import Intake
 from ams_trace_ingest.intake.records import pack

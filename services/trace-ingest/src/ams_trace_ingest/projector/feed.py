@@ -10,7 +10,7 @@ from ams_contracts.positions import Position
 from ams_contracts.topics import STEPS, TASKS, task_key
 from ams_contracts.views import TaskChanged
 from ams_kit.bus import Log, Record
-from ams_kit.http.problems import AmsError
+from ams_kit.errors import AmsError
 from ams_kit.telemetry.metrics import TASK_HINTS_LOST
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow, view_of
 

@@ -15,7 +15,7 @@ from ams_contracts.codec import encode
 from ams_contracts.events import Batch, Producer, StepLost
 from ams_contracts.topics import STEPS, task_key
 from ams_kit.bus import Log, Record
-from ams_kit.http.problems import AmsError
+from ams_kit.errors import AmsError
 from ams_kit.telemetry.metrics import STEPS_LOST
 from ams_trace_ingest.projector.derive import FLAG_NO_ROOT
 from ams_trace_ingest.projector.feed import TaskFeed
