@@ -16,7 +16,6 @@ from ams_kit.bus import BacklogReader, Tail
 from ams_kit.errors import NotFoundError
 from ams_kit.http.app import make_application
 from ams_kit.http.json_body import documented, read_json
-from ams_kit.errors import NotFoundError
 from ams_live_gateway.access_watcher import AccessWatcher
 from ams_live_gateway.endpoint import Endpoint
 from ams_live_gateway.ring import Ring
