@@ -42,7 +42,14 @@ def test_a_step_shorter_than_a_flush_is_one_event(slow: Any) -> None:
 
     ams.flush()
     kinds = [(type(event).__name__, getattr(getattr(event, "step", None), "name", None)) for event in slow.events()]
-    assert kinds == [("TaskStarted", None), ("StepStarted", "task"), ("StepRecorded", "short"), ("StepEnded", "task"), ("TaskEnded", None)]
+    assert kinds == [
+        ("TaskStarted", None),
+        ("StepStarted", "task"),
+        ("StepProgressed", None),  # the task's first heartbeat
+        ("StepRecorded", "short"),
+        ("StepEnded", "task"),
+        ("TaskEnded", None),
+    ]
 
 
 def test_a_longer_one_is_told_when_it_starts_and_when_it_ends(slow: Any) -> None:
@@ -388,3 +395,44 @@ def test_text_is_captured_alike_whatever_its_length(tracing: Any, length: int) -
 
     ams.flush()
     assert tracing.payload("write", "output").text == "x" * length
+
+
+def test_a_task_that_ends_before_it_is_sent_has_its_agent(tracing: Any) -> None:
+    @ams.agent
+    def planner() -> None:
+        pass
+
+    with ams.task("task"):
+        planner()
+
+    ams.flush()
+    [task] = tracing.tasks().values()
+    assert task.agent == "planner"
+
+
+def test_a_log_line_of_a_short_step_is_kept(tracing: Any) -> None:
+    with ams.task("task"), ams.step("short") as step:
+        step.log("this happened")
+
+    ams.flush()
+    assert [line.text for event in tracing.of(StepProgressed) for line in event.logs] == ["this happened"]
+
+
+def test_default_arguments_are_captured_and_a_default_model_is_the_model_requested(tracing: Any) -> None:
+    @ams.llm
+    def ask(question: str, model: str = "gpt-4o-mini", *, temperature: float = 0.3, cache: object = None) -> str:
+        return question
+
+    ask("Why?")
+
+    ams.flush()
+    assert tracing.steps()["ask"].model_requested == "gpt-4o-mini"
+    assert json.loads(tracing.payload("ask", "input").text) == {"question": "Why?", "model": "gpt-4o-mini", "temperature": 0.3}
+
+
+def test_an_open_task_is_known_to_send_heartbeats_from_the_beginning(tracing: Any) -> None:
+    with ams.task("task"):
+        ams.flush()
+
+        [beat] = tracing.of(StepProgressed)
+        assert [step.status for step in beat.steps] == ["running"]

@@ -55,7 +55,14 @@ def read_settings(api_key: str | None, endpoint: str | None, **options: object) 
     _warn_of_unknown_names()
     if not key:
         logger.warning(
-            "AMS: no API key, so nothing is traced. Set AMS_API_KEY (or call ams.init(api_key=...)); a key is made at %s under API keys.",
+            "AMS: no API key, so nothing is traced. Set AMS_API_KEY (or call ams.init(api_key=...)). Create a key at %s under API keys.",
+            base,
+        )
+        return None
+    if "..." in key:
+        logger.warning(
+            "AMS: the API key %r is the placeholder of the documentation, so nothing is traced. Create a key at %s under API keys.",
+            "ams_...",
             base,
         )
         return None

@@ -1,14 +1,11 @@
 """The group ``ams``: the SDK's own commands, and those of installed packages (entry-point group ``ams.commands``)."""
 
-import logging
-import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
-from time import perf_counter
 
 import click
 
-import ams as sdk
+from ams.cli.check import check as run_check
 from ams.settings import ENDPOINT_DEFAULT
 from ams.version import __version__
 
@@ -17,7 +14,6 @@ OWN_SECTION = "Your agent"
 PLATFORM_SECTION = "The platform on this machine"
 DEVELOPMENT_SECTION = "Development"
 SECTIONS = (OWN_SECTION, PLATFORM_SECTION, DEVELOPMENT_SECTION)
-CHECK_SECONDS = 10.0
 
 
 class Commands(click.Group):
@@ -65,11 +61,11 @@ def _loaded(entry: EntryPoint) -> click.Command:
 
 
 def _broken(name: str, reason: str) -> click.Command:
-    def tell() -> None:
+    def report() -> None:
         click.echo(f"ams {name} cannot be loaded: {reason}", err=True)
         sys.exit(1)
 
-    return click.Command(name, callback=tell, help=f"(cannot be loaded: {reason})")
+    return click.Command(name, callback=report, help=f"(cannot be loaded: {reason})")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -85,33 +81,10 @@ def version() -> None:
 
 
 @ams.command()
-@click.option("--endpoint", envvar="AMS_ENDPOINT", default=ENDPOINT_DEFAULT, show_default=True, show_envvar=True, help="Where AMS is.")
+@click.option(
+    "--endpoint", envvar="AMS_ENDPOINT", default=ENDPOINT_DEFAULT, show_default=True, show_envvar=True, help="The address of AMS."
+)
 @click.option("--api-key", envvar="AMS_API_KEY", show_envvar=True, help="A project's API key.")
 def check(endpoint: str, api_key: str | None) -> None:
     """Send one test task and say what happened."""
-    if not api_key:
-        click.echo(f"No API key. Make one in the explorer ({endpoint}) under API keys, then: export AMS_API_KEY=ams_...", err=True)
-        sys.exit(2)
-    if not sdk.init(api_key, endpoint=endpoint, announce=False):
-        sys.exit(2)
-    logging.getLogger("ams").disabled = True  # what it would say is said below, once
-    started = perf_counter()
-    with sdk.task("ams check", kind="check", tags={"from": "ams check"}) as task:
-        with sdk.step("hello", type="tool") as step:
-            step.input = {"python": sys.version.split()[0], "pid": os.getpid()}
-            step.output = "AMS can hear this machine."
-        task.output = "All is well."
-    result = sdk.flush(CHECK_SECONDS)
-    milliseconds = round((perf_counter() - started) * 1000)
-    if result.complete:
-        click.echo(f"AMS took all {result.sent} events in {milliseconds} ms. Look: {endpoint.rstrip('/')}/t/{task.task_id}")
-        return
-    if result.rejected:
-        click.echo(
-            f"AMS refused {result.rejected} of {result.rejected + result.sent} events. Do the SDK ({__version__}) and the platform fit?",
-            err=True,
-        )
-    else:
-        click.echo(f"Nothing arrived: {result.reason or 'no answer within ' + str(CHECK_SECONDS) + ' s'}", err=True)
-    sdk.shutdown(timeout_seconds=0)
-    sys.exit(1)
+    sys.exit(run_check(endpoint, api_key))

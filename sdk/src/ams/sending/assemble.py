@@ -39,12 +39,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Encoded:
-    """An event ready to go: its task (None for an agent), its id, its bytes."""
+    """An event ready to send: its task (None for an agent), its step (0 for none), its id, its bytes."""
 
-    __slots__ = ("data", "event_id", "task_id")
+    __slots__ = ("data", "event_id", "step_id", "task_id")
 
-    def __init__(self, task_id: str | None, event_id: str, data: bytes) -> None:
+    def __init__(self, task_id: str | None, event_id: str, data: bytes, step_id: int = 0) -> None:
         self.task_id = task_id
+        self.step_id = step_id
         self.event_id = event_id
         self.data = data
 
@@ -59,6 +60,7 @@ class Assembler:
         self._events = 0
         self._epoch = bits(63)
         self._open: dict[int, TaskRecord] = {}
+        self._beating: set[int] = set()  # open tasks of which a heartbeat was sent
         self._streams: dict[int, tuple[StepRecord, list[str]]] = {}
 
     def add(self, item: object) -> None:
@@ -93,6 +95,18 @@ class Assembler:
                 self._flush_stream(step)
                 self._add_step(step)
 
+    def cancel_open_steps(self, reason: str) -> None:
+        """End every open step as cancelled, inner ones first: the process is about to end.
+
+        Args:
+            reason: Becomes the type of their error, for example the signal's name.
+        """
+        for task in list(self._open.values()):
+            for step in reversed(list(task.open_steps.values())):
+                step.interrupt(reason)
+                self._flush_stream(step)
+                self._add_step(step)
+
     # -- steps and tasks
 
     def _add_step(self, step: StepRecord) -> None:
@@ -110,6 +124,9 @@ class Assembler:
                 task.open_steps[step.id] = step
                 self._open[task.id] = task
                 self._emit_step_event(task, step, seq, StepStarted)
+                if task.id not in self._beating:  # at once: a process that dies within its first seconds is lost, not running for ever
+                    self._beating.add(task.id)
+                    self._emit(task, StepProgressed, steps=[self._open_step(step)])
         elif over:
             self._emit_step_event(task, step, self._next_seq(task), StepEnded)
             self._forget(task, step)
@@ -118,18 +135,15 @@ class Assembler:
             self._end_task(task, step)
 
     def _meet(self, task: TaskRecord, step: StepRecord) -> None:
-        """What a task learns from a step that begins in it."""
+        """What the first sight of a step changes in its task."""
         if task.epoch != self._epoch:  # this process has not spoken of it yet; a fork's parent counts for itself
             task.epoch, task.seq, task.open_steps, task.waiting = self._epoch, 0, {}, False
-        learned = task.agent is None and step.type == "agent"
-        if learned:
-            task.agent = step.agent or step.name
         if step.root and task.phase == 0:
             task.preview = preview_of(step.input)
             task.phase = 1
             if not step.over:
                 self._tell_task(task, TaskStarted, task.started_ns // 1000, task_document(task, Status.RUNNING))
-        elif learned and task.phase == 1 and not task.ended:
+        elif task.agent != task.sent_agent and task.phase == 1 and not task.ended:
             self._update(task)
 
     def _end_task(self, task: TaskRecord, root: StepRecord) -> None:
@@ -142,6 +156,7 @@ class Assembler:
         self._tell_task(task, TaskUpdated, time_ns() // 1000, task_document(task, Status.WAITING if task.waiting else Status.RUNNING))
 
     def _tell_task(self, task: TaskRecord, kind: type[TaskStarted | TaskUpdated | TaskEnded], at_us: int, document: TaskDocument) -> None:
+        task.sent_agent = task.agent
         self._put(task, kind(event_id=self._next_id(), seq=self._next_seq(task), at_us=at_us, task=document))
 
     def _forget(self, task: TaskRecord, step: StepRecord) -> None:
@@ -150,6 +165,7 @@ class Assembler:
             self._watch_waiting(task)
         if not task.open_steps:
             self._open.pop(task.id, None)
+            self._beating.discard(task.id)
 
     def _emit_step_event(self, task: TaskRecord, step: StepRecord, seq: int, kind: type[StepStarted | StepEnded | StepRecorded]) -> None:
         """One event of a step with its payloads, which follow it under the next numbers."""
@@ -185,6 +201,8 @@ class Assembler:
         step = update.step
         if step.phase == 0:
             self._add_step(step)  # its own place in the queue was refused
+        if update.kind == "log" and step.phase == 2:  # noqa: PLR2004 - ended before the sender saw it; the line is news all the same
+            self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, logs=[_log_line(update)])
         if step.phase != 1:
             return
         if update.kind == "delta":
@@ -192,8 +210,7 @@ class Assembler:
             return
         self._flush_stream(step)
         if update.kind == "log":
-            line = LogLine(step_id=step.step_id, level=update.level[:256], text=clean(update.text)[:DELTA_CHARS_MAX])
-            self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, steps=[self._open_step(step)], logs=[line])
+            self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, steps=[self._open_step(step)], logs=[_log_line(update)])
         elif update.kind == "status":
             self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, steps=[self._open_step(step)])
             self._watch_waiting(step.task)
@@ -248,7 +265,8 @@ class Assembler:
         self._put(task, kind(event_id=self._next_id(), seq=self._next_seq(task), at_us=at, **values))
 
     def _put(self, task: TaskRecord, event: Event) -> None:
-        self.ready.append(Encoded(task_hex(task.id), event.event_id, _encode(event)))
+        step_id = int(event.step_id, 16) if isinstance(event, StepStarted | StepEnded | StepRecorded) else 0
+        self.ready.append(Encoded(task_hex(task.id), event.event_id, _encode(event), step_id))
 
     @staticmethod
     def _next_seq(task: TaskRecord) -> int:
@@ -258,6 +276,10 @@ class Assembler:
     def _next_id(self) -> str:
         self._events += 1
         return f"{self._prefix}{self._events:016x}"
+
+
+def _log_line(update: StepUpdate) -> LogLine:
+    return LogLine(step_id=update.step.step_id, level=update.level[:256], text=clean(update.text)[:DELTA_CHARS_MAX])
 
 
 def _moment_us(step: StepRecord, *, ended: bool) -> int:

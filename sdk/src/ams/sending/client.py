@@ -8,17 +8,19 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, sleep
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from ams.sending.sender import Mark, Sender
 from ams.sending.transport import HttpTransport, Transport
 from ams.settings import SdkSettings
 from ams.tracing.event_queue import EventQueue
-from ams.tracing.runtime import runtime
+from ams.tracing.runtime import logger, runtime
 
 _SIGTERM_SECONDS = 2.0
+_SIGTERM_POLL_SECONDS = 0.01
+_exit_at_once = os._exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Client:
         self._make_transport = make_transport
         self._pid = os.getpid()
         self._closed = False
+        self._undelivered_steps = 0
         self._build()
 
     def _build(self) -> None:
@@ -82,6 +85,20 @@ class Client:
                 mark.reached.wait(min(left, 0.25))
         return self.result()
 
+    def terminate(self, timeout_seconds: float) -> None:
+        """End open steps as cancelled and send everything, at most ``timeout_seconds``. For signal handlers.
+
+        Takes no lock and waits on none: the interrupted code may hold any of them, that of an ``Event`` included. The sender polls a plain
+        attribute, and so does this.
+        """
+        sender = self.sender
+        if sender is None or self._closed or self._pid != os.getpid():
+            return
+        sender.terminating = True
+        deadline = monotonic() + timeout_seconds
+        while not sender.terminated and not sender.refused and monotonic() < deadline:
+            sleep(_SIGTERM_POLL_SECONDS)
+
     def result(self) -> FlushResult:
         """The counts as they are now."""
         sender = self.sender
@@ -97,9 +114,10 @@ class Client:
             runtime.queue = None
         result = self.flush(timeout_seconds)
         self._closed = True
-        self.queue.close()
         if self.sender is not None:
             self.sender.stop()
+            self._undelivered_steps = self.sender.undelivered_steps()
+        self.queue.close()
         return result
 
     def after_fork(self) -> None:
@@ -111,8 +129,16 @@ class Client:
 
     def at_exit(self) -> None:
         """Send what is left, within the budget."""
-        if self._pid == os.getpid() and not self._closed:
-            self.shutdown(self._settings.exit_seconds)
+        if self._pid != os.getpid() or self._closed:
+            return
+        result = self.shutdown(self._settings.exit_seconds)
+        if self._undelivered_steps:
+            logger.warning(
+                "AMS: %d steps were not delivered to %s (%s).",
+                self._undelivered_steps,
+                self._settings.endpoint,
+                result.reason or f"{self._settings.exit_seconds:g} s were not enough",
+            )
 
 
 _current: Client | None = None
@@ -153,6 +179,14 @@ def _finalize_in_child(_: Any) -> None:
 def _after_fork() -> None:
     if _current is not None:
         _current.after_fork()
+        # forked workers (billiard, pools, os.fork) leave by os._exit, past atexit
+        os._exit = _send_and_exit  # type: ignore[assignment]  # pyright wants NoReturn of the original
+
+
+def _send_and_exit(status: int) -> NoReturn:
+    with contextlib.suppress(BaseException):
+        _at_exit()
+    _exit_at_once(status)
 
 
 def _at_exit() -> None:
@@ -169,6 +203,6 @@ def _flush_at_sigterm() -> None:
 
 def _on_sigterm(number: int, _: FrameType | None) -> None:
     if _current is not None:
-        _current.flush(_SIGTERM_SECONDS)
+        _current.terminate(_SIGTERM_SECONDS)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -14,6 +14,7 @@ from ams.sending.assemble import Assembler, Encoded
 from ams.sending.transport import THREAD_NAME, Delivered, Later, Malformed, Outcome, Refused, TooLarge, Transport
 from ams.settings import SdkSettings
 from ams.tracing.event_queue import EventQueue
+from ams.tracing.records import StepRecord
 from ams.tracing.runtime import logger, runtime
 from ams.version import __version__
 from ams_contracts.events import Producer
@@ -61,6 +62,9 @@ class Sender:
         self.given_up = 0
         self.failing: str | None = None
         self.refused = False
+        # between a signal handler and this thread: plain attributes, because the handler must not take a lock
+        self.terminating = False
+        self.terminated = False
 
     def start(self) -> None:
         """Begin to work; called by the first item of the queue."""
@@ -83,6 +87,11 @@ class Sender:
         """Events that are not settled, at least."""
         return max(0, len(self._queue.items) + len(self._pending) - self.marks_waiting)
 
+    def undelivered_steps(self) -> int:
+        """Steps of which at least one event is not settled. For the end of the process, when the thread has stopped."""
+        waiting = {item.id for item in list(self._queue.items) if isinstance(item, StepRecord)}
+        return len(waiting | {event.step_id for event in list(self._pending) if isinstance(event, Encoded) and event.step_id})
+
     def _run(self) -> None:
         while not self._stopping:
             try:
@@ -96,6 +105,9 @@ class Sender:
 
     def _round(self) -> None:
         self._drain()
+        if self.terminating:
+            self._assembler.cancel_open_steps("SIGTERM")
+            self._enqueue(self._assembler.finish_round())
         now = monotonic()
         if now >= self._next_beat:
             self._next_beat = now + self._settings.heartbeat_seconds
@@ -105,6 +117,7 @@ class Sender:
         while self._pending and not self._stopping and monotonic() >= self._not_before:
             self._send_once()
             self._drain()
+        self.terminated = self.terminating and not self._pending and not self._queue.items
 
     def _drain(self) -> None:
         """Make events of what waits, as far as the memory goes."""
@@ -192,7 +205,7 @@ class Sender:
                 self._back_off(reason, after_seconds)
                 self._warn(
                     "away",
-                    f"AMS cannot be reached at {self._settings.endpoint} ({reason}). The program goes on; sending is tried again.",
+                    f"AMS cannot be reached at {self._settings.endpoint} ({reason}). The program continues; sending is retried.",
                     after=3,
                 )
             case Refused(reason):

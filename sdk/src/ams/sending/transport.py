@@ -6,7 +6,10 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from importlib import import_module
 from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import msgspec
@@ -24,8 +27,10 @@ THREAD_NAME = "ams-sender"
 PATH = "/v1/batches"
 _GZIP_FROM_BYTES = 1_024
 _RETRY_AFTER_SECONDS_MAX = 60.0
-_OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _METHOD_NOT_ALLOWED, _TOO_LARGE = 200, 401, 403, 404, 405, 413
+_OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _METHOD_NOT_ALLOWED, _TOO_LARGE = 200, 400, 401, 403, 404, 405, 413
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_NEEDED_BY_REQUESTS = ("encodings.idna", "stringprep")
+"""What the first request would import in the sender's thread: a fork in the middle of it leaves a module half imported in the child, for ever."""
 _answer = msgspec.json.Decoder(NativeAnswer)
 
 
@@ -94,6 +99,8 @@ class HttpTransport:
             limits=httpx.Limits(max_connections=1, keepalive_expiry=30),
         )
         _hide_own_requests()
+        for name in _NEEDED_BY_REQUESTS:
+            import_module(name)
 
     def post(self, body: bytes) -> Outcome:
         headers: dict[str, str] = {}
@@ -104,13 +111,33 @@ class HttpTransport:
         try:
             response = self._client.post(self._url, content=body, headers=headers)
         except Exception as error:  # noqa: BLE001 - certificates, proxies, name look-up: whatever it is, the agent goes on
-            return Later(f"{type(error).__name__}: {error}"[:200])
+            return Later(_reason_of(error, self._url))
         finally:
             otel_context.detach(token)
         return outcome_of(response, self._url)
 
     def close(self) -> None:
         self._client.close()
+
+
+def _proxy_of(url: str) -> str:
+    """``host:port`` of the proxy that the environment names for an address, empty without one. Never its user and password."""
+    parts = urlsplit(url)
+    proxies = getproxies()
+    if is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return ""
+    proxy = urlsplit(proxies.get(parts.scheme) or proxies.get("all") or "")
+    return f"{proxy.hostname}:{proxy.port}" if proxy.hostname else ""
+
+
+def _reason_of(error: Exception, url: str) -> str:
+    """Why a request got no answer, and what to change where that is known."""
+    text = f"{type(error).__name__}: {error}"[:200]
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError) and (proxy := _proxy_of(url)):
+        return f"the proxy {proxy} does not answer or refuses the request ({text}); to connect without it, add the host to NO_PROXY"
+    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
+        return f"{url} does not use TLS; use http:// in AMS_ENDPOINT"
+    return text
 
 
 def outcome_of(response: httpx.Response, url: str) -> Outcome:  # noqa: PLR0911 - a table
@@ -120,17 +147,21 @@ def outcome_of(response: httpx.Response, url: str) -> Outcome:  # noqa: PLR0911 
         try:
             return Delivered(_answer.decode(response.content))
         except msgspec.DecodeError:
-            return Refused(f"{url} answers, but not as AMS does. Is AMS_ENDPOINT right?")
+            return Refused(f"The server at {url} is not AMS. Set AMS_ENDPOINT to the address of the explorer.")
     if status in _RETRIED:
         return Later(f"HTTP {status}", _retry_after_seconds(response.headers.get("retry-after")))
     if status in {_UNAUTHORIZED, _FORBIDDEN}:
-        return Refused(f"{url} does not accept the API key (HTTP {status}). Make a new key in the explorer and set AMS_API_KEY.")
+        return Refused(
+            f"{url} does not accept the API key (HTTP {status}). Create a new key in the explorer under API keys and set AMS_API_KEY."
+        )
     if status == _TOO_LARGE:
         return TooLarge()
     if status in {_NOT_FOUND, _METHOD_NOT_ALLOWED} or response.is_redirect:
         return Refused(
-            f"{url} is no address of AMS (HTTP {status}). Set AMS_ENDPOINT to where the explorer opens, like http://localhost:8080."
+            f"{url} is not an address of AMS (HTTP {status}). Set AMS_ENDPOINT to the address of the explorer, for example http://localhost:8080."
         )
+    if status == _BAD_REQUEST and "HTTPS server" in response.text[:200]:  # the words of Go's and nginx's servers differ but for these
+        return Refused(f"{url} uses TLS; use https:// in AMS_ENDPOINT.")
     return Malformed(f"HTTP {status} {response.text[:200]}")
 
 

@@ -45,6 +45,7 @@ def _beginning(function: Callable[..., Any], options: StepOptions) -> Begin:
     name = options.name or getattr(function, "__name__", None) or type(function).__name__
     step_type = options.type
     arguments = Arguments(function, is_llm=step_type == "llm")
+    has_defaults = arguments.has_defaults
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> StepRecord | None:
         queue = runtime.queue
@@ -54,7 +55,7 @@ def _beginning(function: Callable[..., Any], options: StepOptions) -> Begin:
             record = StepRecord(name, step_type)
             if not options.plain:
                 options.apply(record)
-            if (args or kwargs) and options.wants_input:
+            if (args or kwargs or has_defaults) and options.wants_input:
                 arguments.take(record, args, kwargs)
             record.open(queue, options.task(record))
         except Exception:  # noqa: BLE001 - a guest does not raise

@@ -31,7 +31,7 @@ class TaskRecord:
 
     __slots__ = (
         "agent", "conversation_id", "dropped", "ended", "environment", "epoch", "id", "kind", "name", "open_steps", "parent_task_id",
-        "phase", "preview", "seq", "started_ns", "tags", "user_id", "waiting",
+        "phase", "preview", "sent_agent", "seq", "started_ns", "tags", "user_id", "waiting",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -52,6 +52,7 @@ class TaskRecord:
         self.seq = 0
         self.epoch = 0
         self.ended = False
+        self.sent_agent: str | None = None
         self.waiting = False
         self.open_steps: dict[int, StepRecord] = {}
 
@@ -165,6 +166,8 @@ class StepRecord:
                 self.agent = parent.agent
         else:
             self._find_place(context, span, task)
+        if self.type == "agent" and self.task.agent is None:
+            self.task.agent = self.agent or self.name
         self.context = inner = within(self, context)
         attach(inner)
         self.queue = queue
@@ -208,6 +211,16 @@ class StepRecord:
             # a refused end alone is no loss: the sender knows the step and finds it over at the next heartbeat
             self.queue.lost += 1
             self.task.dropped += 1
+
+    def interrupt(self, reason: str) -> None:
+        """End now as cancelled, called by another thread than the step's own: nothing of the caller's context changes."""
+        if self.over:
+            return
+        self.duration_us = (perf_counter_ns() - self.started_mono_ns) // 1000
+        if self.pieces is not None and self.output is None:
+            self.output = capture("".join(self.pieces))
+        self.error_type = reason
+        self.status = "cancelled"
 
     def fail(self, error: BaseException) -> None:
         """End now, because of an exception."""

@@ -93,7 +93,7 @@ def register(agent: AgentRecord) -> None:
 class Arguments:
     """The arguments of one function by their names, without ``self`` and ``cls``."""
 
-    __slots__ = ("_first", "_is_llm", "_names", "_rest")
+    __slots__ = ("_defaults", "_first", "_is_llm", "_names", "_rest")
 
     def __init__(self, function: Callable[..., Any], *, is_llm: bool) -> None:
         try:
@@ -105,8 +105,14 @@ class Arguments:
         self._names = tuple(names[self._first :])
         self._rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
         self._is_llm = is_llm
+        self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty and p.default is not None}
 
-    def take(self, record: StepRecord, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    @property
+    def has_defaults(self) -> bool:
+        """Whether a call without arguments has values all the same."""
+        return bool(self._defaults)
+
+    def take(self, record: StepRecord, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: C901 - the cases of a call
         """Make them the input of a step."""
         if self._first:
             args = args[1:]
@@ -120,12 +126,16 @@ class Arguments:
                 values[self._rest] = args[len(names) :]
         if kwargs:
             values.update(kwargs)
+        if self._defaults:
+            values.update((name, value) for name, value in self._defaults.items() if name not in values)
         if not values:
             return
         for value in values.values():
             if value.__class__ is str and len(value) > PAYLOAD_BYTES_MAX:
                 values = {name: _shortened(item) for name, item in values.items()}
                 break
+        if self._is_llm and isinstance(values.get("model"), str):
+            record.details = {**(record.details or {}), "model_requested": values["model"]}
         if self._is_llm and isinstance(values.get("messages"), list):
             self._take_conversation(record, values)
         else:
@@ -135,8 +145,8 @@ class Arguments:
     def _take_conversation(record: StepRecord, values: dict[str, Any]) -> None:
         record.input = capture(values.pop("messages"))
         details = dict(record.details or {})
-        if isinstance(values.get("model"), str):
-            details["model_requested"] = values.pop("model")
+        if "model_requested" in details:
+            values.pop("model", None)
         if values:
             details["parameters"] = capture(values)
         record.details = details
