@@ -10,6 +10,10 @@ COMPARED_MAX = 32
 CONTAINED_CHARS_MIN = 4
 """A shorter message ("1", "'x'") is in many sentences by chance."""
 
+TRACEBACK = "Traceback (most recent call last)"
+
+BLANKS = " \t\n\v\f\r"
+
 _NOTHING = Failure()
 
 
@@ -28,15 +32,33 @@ Distinct = dict[tuple[str | None, str | None], Failed]
 def repeats(failure: Failure, below: Failure) -> bool:
     """Whether a step's failure is that of a step below it.
 
-    It has the same type and message, or its message contains the other's (or the name of its type, where that has no message), or it says
-    nothing that the other does not say.
+    It says the same, or its message contains what the other says, or it says nothing that the other does not say. A failure without a
+    message says the name of its type.
     """
-    if not failure.message:
+    message = _without_traceback(failure.message)
+    if not message:
         return failure.type is None or failure.type == below.type
-    words = below.message or (below.type or "").rpartition(".")[2]
-    if failure.message == words:
-        return True
-    return len(words) >= CONTAINED_CHARS_MIN and words in failure.message
+    words = words_of(below)
+    if words in {message, words_of(failure)}:
+        return bool(words)
+    return len(words) >= CONTAINED_CHARS_MIN and words in message
+
+
+def words_of(failure: Failure) -> str:
+    """What a failure says, without the forms in which programs wrap it: ``card declined`` of ``RuntimeError('card declined')Traceback ...``."""
+    name = (failure.type or "").rpartition(".")[2]
+    words = _without_traceback(failure.message)
+    if not words:
+        return name
+    if name and words.startswith(f"{name}: "):
+        return words[len(name) + 2 :].strip(BLANKS)
+    if name and words.startswith(f"{name}(") and words.endswith(")"):
+        return words[len(name) + 1 : -1].strip("'\"")
+    return words
+
+
+def _without_traceback(message: str | None) -> str:
+    return (message or "").partition(TRACEBACK)[0].strip(BLANKS)
 
 
 def affected_steps(failed: dict[str, Failed], parent_of: Callable[[str], str | None]) -> set[str]:

@@ -157,11 +157,19 @@ class DeriveTree:
         """Of a step that is there."""
         step = self.steps[step_id]
         self._settle_errors()
-        flags = [FLAG_CYCLE] * (step_id in self._cycle) + [FLAG_SKEWED] * (step_id in self._skewed)
-        return DerivedStep(agent=self._agents[step_id] or step.service, affected=step_id in self._affected, flags=flags)
+        return DerivedStep(agent=self._agents[step_id] or step.service, affected=step_id in self._affected, flags=self._flags_of(step_id))
+
+    def _flags_of(self, step_id: str) -> list[str]:
+        if step_id not in self._cycle and step_id not in self._skewed:
+            return []
+        return [FLAG_CYCLE] * (step_id in self._cycle) + [FLAG_SKEWED] * (step_id in self._skewed)
+
+    def agent_of(self, step_id: str) -> str | None:
+        """The agent of a step that is there; null when nothing names one."""
+        return self._agents[step_id] or self.steps[step_id].service
 
     def take_changed(self) -> set[str]:
-        """The steps of which something derived may be another than when this was last asked; new steps are among them."""
+        """The steps of which something derived is another than when this was last asked; new steps are among them."""
         self._settle_errors()
         changed, self._changed = self._changed, set()
         return changed
@@ -211,7 +219,8 @@ class DeriveTree:
             reached.update(self._relink(step, before))
         below = self._children.get(step_id)
         self._put_failure(step, before, relinked=relinked and bool(below))
-        self._changed.add(step_id)
+        if before is None or before.service != step.service:
+            self._changed.add(step_id)
         self._spread(reached)
         if below and (before is None or (before.started_at_us, before.ended_at_us) != (step.started_at_us, step.ended_at_us)):
             reached.update(below)

@@ -10,6 +10,9 @@ export const COMPARED_MAX = 32;
 /** A shorter message is in many sentences by chance. */
 export const CONTAINED_CHARS_MIN = 4;
 
+const TRACEBACK = 'Traceback (most recent call last)';
+const BLANKS = /^[\t-\r ]+|[\t-\r ]+$/g;
+
 /** What deriving needs of a step; absent means null or false. `agent` is the one that the step names itself. */
 export interface DeriveStep {
   readonly step_id: string;
@@ -122,13 +125,33 @@ export function derive(steps: Iterable<DeriveStep>, task: TaskState | null = nul
 
 /** Whether a step's failure is that of a step below it: see `ams_contracts.derive_errors.repeats`. */
 export function repeats(failure: Failure, below: Failure): boolean {
-  if (!failure.message) return failure.type == null || failure.type === (below.type ?? null);
-  const words = below.message || (below.type ?? '').slice((below.type ?? '').lastIndexOf('.') + 1);
+  const message = withoutTraceback(failure.message);
+  if (!message) return failure.type == null || failure.type === (below.type ?? null);
+  const words = wordsOf(below);
+  if (words === message || words === wordsOf(failure)) return words !== '';
   // counted in code points, as Python does
-  return (
-    failure.message === words ||
-    ([...words.slice(0, 8)].length >= CONTAINED_CHARS_MIN && failure.message.includes(words))
-  );
+  return [...words.slice(0, 2 * CONTAINED_CHARS_MIN)].length >= CONTAINED_CHARS_MIN && message.includes(words);
+}
+
+/** What a failure says, without the forms in which programs wrap it. */
+function wordsOf(failure: Failure): string {
+  const type = failure.type ?? '';
+  const name = type.slice(type.lastIndexOf('.') + 1);
+  const words = withoutTraceback(failure.message);
+  if (!words) return name;
+  if (name && words.startsWith(`${name}: `)) return trimmed(words.slice(name.length + 2));
+  if (name && words.startsWith(`${name}(`) && words.endsWith(')'))
+    return words.slice(name.length + 1, -1).replace(/^['"]+|['"]+$/g, '');
+  return words;
+}
+
+function withoutTraceback(message: string | null | undefined): string {
+  return trimmed((message ?? '').split(TRACEBACK, 1)[0] ?? '');
+}
+
+/** Without the blanks at both ends that Python takes for such. */
+function trimmed(text: string): string {
+  return text.replace(BLANKS, '');
 }
 
 /** The steps that are their own ancestors. */
