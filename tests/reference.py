@@ -16,10 +16,10 @@ from ams_contracts.documents import Status, StepDocument
 from ams_contracts.fold import EMPTY_STEP, StepState, fold
 from ams_trace_ingest import rollup
 from ams_trace_ingest.intake.otlp import Encoding, decode_traces
-from ams_trace_ingest.mapping.mapped import MappedSpan
-from ams_trace_ingest.mapping.request import map_request
-from ams_trace_ingest.mapping.span import map_span
-from ams_trace_ingest.mapping.spans import Resource, Scope, Span
+from ams_trace_ingest.mapping.map_request import map_request
+from ams_trace_ingest.mapping.map_span import map_span
+from ams_trace_ingest.mapping.mapped_span import MappedSpan
+from ams_trace_ingest.mapping.span_model import Resource, Scope, Span
 from ams_trace_ingest.pricing.price import Prices, UnitPrice, UnitPrices
 
 PROJECT = "01900000-0000-7000-8000-000000000001"

@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from ams_contracts.codec import encode
 from ams_trace_ingest.intake.otlp import Encoding, decode_traces
-from ams_trace_ingest.mapping.request import map_request
+from ams_trace_ingest.mapping.map_request import map_request
 from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
 

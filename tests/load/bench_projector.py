@@ -28,7 +28,7 @@ from ams_contracts.topics import STEPS
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.migrations.upgrade import upgrade
 from ams_trace_ingest.projector.apply import StepsProjection
-from ams_trace_ingest.projector.consume import spare_collections
+from ams_trace_ingest.projector.consume import tune_garbage_collection
 from ams_trace_ingest.store import steps, tasks
 from ams_trace_ingest.store.connections import open_writer, set_generation
 from ams_trace_ingest.store.tasks import TaskRow
@@ -134,7 +134,7 @@ class Careful(StepsProjection):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.trusting = False
+        self.assume_new = False
 
 
 class Cost(NamedTuple):
@@ -235,7 +235,7 @@ async def main() -> None:
     try:
         await upgrade(url)
         log = a_log(options.steps)
-        spare_collections()
+        tune_garbage_collection()
         if options.profile:
             for _ in range(options.rounds):
                 await empty(url)

@@ -679,6 +679,11 @@ export interface components {
             prefix: string;
             scopes: components["schemas"]["Scope"][];
         };
+        DeadLetterDetail: {
+            base64: string | null;
+            letter: components["schemas"]["DeadLetterItem"];
+            text: string | null;
+        };
         DeadLetterItem: {
             at_us: number;
             bytes: number;
@@ -692,11 +697,6 @@ export interface components {
         DeadLetterPage: {
             items: components["schemas"]["DeadLetterItem"][];
             next_cursor: string | null;
-        };
-        DeadLetterWhole: {
-            base64: string | null;
-            letter: components["schemas"]["DeadLetterItem"];
-            text: string | null;
         };
         Failure: {
             message?: string | null;
@@ -1529,9 +1529,9 @@ export type ClientMessage = components['schemas']['ClientMessage'];
 export type Columns = components['schemas']['Columns'];
 export type CostSource = components['schemas']['CostSource'];
 export type CreatedKey = components['schemas']['CreatedKey'];
+export type DeadLetterDetail = components['schemas']['DeadLetterDetail'];
 export type DeadLetterItem = components['schemas']['DeadLetterItem'];
 export type DeadLetterPage = components['schemas']['DeadLetterPage'];
-export type DeadLetterWhole = components['schemas']['DeadLetterWhole'];
 export type Failure = components['schemas']['Failure'];
 export type Frame = components['schemas']['Frame'];
 export type Health = components['schemas']['Health'];
@@ -1852,7 +1852,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DeadLetterWhole"];
+                    "application/json": components["schemas"]["DeadLetterDetail"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

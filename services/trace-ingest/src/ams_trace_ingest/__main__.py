@@ -40,7 +40,7 @@ def _run(arguments: list[str]) -> None:
             migrate(load(MigrateSettings, os.environ).database_url)
         case ["dead", *words]:
             settings = load(DeadSettings, os.environ)
-            dead = importlib.import_module("ams_trace_ingest.dead")
+            dead = importlib.import_module("ams_trace_ingest.dead_letter_cli")
             try:
                 sys.stdout.write(asyncio.run(dead.run(settings.database_url, settings.kafka_bootstrap, words)))
             except dead.NoSuchLetterError as error:

@@ -15,17 +15,17 @@ from ams_kit.http.app import make_application
 from ams_kit.http.problems import answer_unavailable
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.http import take_batches
+from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
-from ams_trace_ingest.intake.people import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
-from ams_trace_ingest.intake.publish import Intake
+from ams_trace_ingest.intake.publish import IntakeContext
 from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.settings import IntakeSettings
 from ams_trace_ingest.store.connections import open_writer
 
 DATABASE_CONNECTIONS_MAX = 4
-AGENTS_ROUTES = [take_batches, take_traces, take_logs, ignore_metrics]
-PEOPLES_ROUTES = [delete_task, list_dead_letters, show_dead_letter, replay_dead_letter]
+TELEMETRY_ROUTES = [take_batches, take_traces, take_logs, ignore_metrics]
+MANAGEMENT_ROUTES = [delete_task, list_dead_letters, show_dead_letter, replay_dead_letter]
 
 
 def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Litestar:
@@ -44,7 +44,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         log = await Log.open(settings.kafka_bootstrap, "intake")
         pool = await open_writer(settings.database_url, application="intake", size_max=DATABASE_CONNECTIONS_MAX)
         app.state.auth = known
-        app.state.intake = Intake(
+        app.state.intake = IntakeContext(
             auth=known,
             log=log,
             pool=pool,
@@ -66,8 +66,8 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         title="AMS intake",
         openapi_path="/api/ingest/openapi",
         route_handlers=[
-            *AGENTS_ROUTES,
-            Router("/", route_handlers=PEOPLES_ROUTES, exception_handlers=dict.fromkeys(AWAY, answer_unavailable)),
+            *TELEMETRY_ROUTES,
+            Router("/", route_handlers=MANAGEMENT_ROUTES, exception_handlers=dict.fromkeys(AWAY, answer_unavailable)),
         ],
         checks={"log": log_answers},
         lifespan=[parts],

@@ -84,7 +84,7 @@ class Tree:
         if node.parent_step_id is not None:
             self._children.setdefault(node.parent_step_id, set()).add(node.step_id)
 
-    def is_apart(self, node: Node) -> bool:
+    def is_isolated(self, node: Node) -> bool:
         """Whether R2 asks nothing of a step or because of it: nothing is beneath it, and nothing above it that it could be a view of."""
         if self._children.get(node.step_id):
             return False

@@ -15,7 +15,7 @@ from ams_trace_ingest.intake.otlp import (
     TracesRequest,
     decode_traces,
 )
-from ams_trace_ingest.mapping.spans import Span
+from ams_trace_ingest.mapping.span_model import Span
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"

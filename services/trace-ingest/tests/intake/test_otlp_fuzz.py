@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.reference import NOW_US, PROJECT, as_json, mapped, to_protobuf
 
 from ams_trace_ingest.intake.otlp import Encoding, MalformedOtlpError, TooManySpansError, decode_logs
-from ams_trace_ingest.mapping.logs import map_logs
+from ams_trace_ingest.mapping.map_logs import map_logs
 
 BODY = as_json("openinference_openai_truncated_attrs")
 PROTOBUF = to_protobuf(BODY)

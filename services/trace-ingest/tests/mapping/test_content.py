@@ -9,7 +9,7 @@ from tests.reference import map_one, step_of
 from ams_contracts.documents import Slot
 from ams_contracts.events import PayloadStored
 from ams_trace_ingest.mapping.original import read_original
-from ams_trace_ingest.mapping.spans import Dropped, SpanEvent
+from ams_trace_ingest.mapping.span_model import Dropped, SpanEvent
 
 MESSAGES = "application/vnd.ams.messages+json"
 LLM = {"gen_ai.operation.name": "chat"}

@@ -12,10 +12,10 @@ from ams_contracts.codec import decode_event, encode
 from ams_contracts.documents import Slot
 from ams_contracts.events import BATCH_BYTES_MAX
 from ams_trace_ingest.intake.otlp_values import TIME_NS_END
-from ams_trace_ingest.mapping.mapped import MappedSpan
+from ams_trace_ingest.mapping.map_span import RULES
+from ams_trace_ingest.mapping.mapped_span import MappedSpan
 from ams_trace_ingest.mapping.payloads import ENCODED_BYTES_MAX
-from ams_trace_ingest.mapping.span import RULES
-from ams_trace_ingest.mapping.spans import SpanEvent
+from ams_trace_ingest.mapping.span_model import SpanEvent
 
 KEYS = sorted(
     {

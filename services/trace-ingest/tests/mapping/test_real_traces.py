@@ -7,8 +7,8 @@ import pytest
 from tests.reference import EXPECTED, FOREIGN, NAMES, NOW_US, PRICES, PROJECT, answer, as_json, expected, folded, mapped, to_protobuf
 
 from ams_trace_ingest.intake.otlp import Encoding, MalformedOtlpError
+from ams_trace_ingest.mapping.map_span import map_span
 from ams_trace_ingest.mapping.original import read_original
-from ams_trace_ingest.mapping.span import map_span
 
 
 def test_every_file_has_its_expectation() -> None:

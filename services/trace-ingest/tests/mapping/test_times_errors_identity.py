@@ -8,8 +8,8 @@ from tests.reference import NOW_US, PRICES, PROJECT, a_span, answer, folded, map
 from ams_contracts.documents import Failure
 from ams_contracts.events import StepRecorded, StepStarted
 from ams_trace_ingest.intake.otlp import Encoding
-from ams_trace_ingest.mapping.request import map_request
-from ams_trace_ingest.mapping.spans import Resource, Scope, ScopedSpans, SpanEvent
+from ams_trace_ingest.mapping.map_request import map_request
+from ams_trace_ingest.mapping.span_model import Resource, Scope, ScopedSpans, SpanEvent
 
 SECOND_NS = 10**9
 

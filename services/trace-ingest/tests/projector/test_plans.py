@@ -8,7 +8,7 @@ import pytest
 
 from ams_trace_ingest.store import steps
 from ams_trace_ingest.store.connections import Connection, set_generation
-from ams_trace_ingest.store.leaves import leaf
+from ams_trace_ingest.store.day_partitions import partition_name
 from ams_trace_ingest.store.steps import StepPlace
 
 PROJECT = "0199a000-0000-7000-8000-000000000001"
@@ -50,7 +50,7 @@ LOOK_UPS: dict[str, tuple[Lookup, int]] = {
 async def test_a_look_up_reads_no_more_of_a_large_task_than_it_asks_for(pool: asyncpg.Pool, store, wanted: str, known: str) -> None:
     look_up, rows_a_place = LOOK_UPS[wanted]
     day = date(2031, 3, 1) + timedelta(days=2 * list(LOOK_UPS).index(wanted) + (known == "nothing"))
-    name = leaf("steps", day)
+    name = partition_name("steps", day)
     places = [(PROJECT, LARGE, f"{n + 400:016x}", day) for n in range(ASKED)]
     async with pool.acquire() as writer:
         async with writer.transaction():

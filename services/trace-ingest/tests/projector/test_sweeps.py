@@ -55,7 +55,7 @@ def log() -> KeptLog:
 @pytest.fixture
 def sweeper(pool: asyncpg.Pool, log: KeptLog) -> Sweeper:
     sweeper = Sweeper(pool, log, TaskFeed(log), lambda: {0: 0})
-    sweeper._caught_up.look({0: 0}, -10_000.0)  # has read everything for long
+    sweeper._caught_up.update({0: 0}, -10_000.0)  # has read everything for long
     return sweeper
 
 
@@ -97,10 +97,10 @@ async def test_a_producer_that_never_beat_loses_nothing(projector, sweeper, log)
 def test_nothing_is_lost_while_the_log_is_not_read_to_its_end() -> None:
     caught_up = CaughtUp()
 
-    assert caught_up.look({0: 0, 1: 5}, 100.0) == []
-    assert caught_up.look({0: 0, 1: 0}, 100.0 + LOST_AFTER_SECONDS) == [0]
-    assert caught_up.look({0: 3, 1: 0}, 100.0 + 2 * LOST_AFTER_SECONDS) == [1]
-    assert caught_up.look({0: 0, 1: 0}, 101.0 + 2 * LOST_AFTER_SECONDS) == [1]
+    assert caught_up.update({0: 0, 1: 5}, 100.0) == []
+    assert caught_up.update({0: 0, 1: 0}, 100.0 + LOST_AFTER_SECONDS) == [0]
+    assert caught_up.update({0: 3, 1: 0}, 100.0 + 2 * LOST_AFTER_SECONDS) == [1]
+    assert caught_up.update({0: 0, 1: 0}, 101.0 + 2 * LOST_AFTER_SECONDS) == [1]
 
 
 async def test_a_task_whose_root_never_came_is_shown_by_its_steps(projector, store, sweeper) -> None:
@@ -114,7 +114,7 @@ async def test_a_task_whose_root_never_came_is_shown_by_its_steps(projector, sto
         )
     )
 
-    await sweeper.give_up_on_roots()
+    await sweeper.mark_rootless()
 
     task = await store.task(task_id(1))
     assert (task["status"], task["flags"], task["name"], task["started_at_us"], task["ended_at_us"]) == (
@@ -157,7 +157,7 @@ async def test_running_tasks_are_told_again(projector, sweeper, log) -> None:
     await projector.apply(records(batch(1, started(2, RUNNING, seq=1), producer=NATIVE), batch(3, recorded(4, document()))))
     running = asyncio.create_task(sweeper._feed.run())
     try:
-        await sweeper.repeat_alive()
+        await sweeper.republish_running()
         await asyncio.wait_for(log.arrived.wait(), 5)
     finally:
         running.cancel()

@@ -9,7 +9,7 @@ from ams_contracts.documents import Failure, Slot
 from ams_contracts.events import PayloadStored, TaskDeleted
 from ams_contracts.search_words import search_words
 from ams_contracts.topics import PAYLOADS, STEPS
-from ams_trace_ingest.projector.text import TEXT_BYTES_MAX, TextProjection, Turn
+from ams_trace_ingest.projector.text import TEXT_BYTES_MAX, LowPriorityThrottle, TextProjection
 
 OTHER = "01900000-0000-7000-8000-000000000002"
 FIND = "SELECT DISTINCT step_id FROM g1.find_text(phraseto_tsquery('simple', $1), 100) ORDER BY 1"
@@ -165,9 +165,9 @@ async def test_a_reader_can_reach_text_by_the_functions_alone(text: Text) -> Non
 
 async def test_it_waits_for_the_others_but_not_for_ever(pool, store) -> None:
     behind = [1_000, 1_000, 0]
-    turn = Turn(lambda: behind.pop(0) if len(behind) > 1 else behind[0])
+    throttle = LowPriorityThrottle(lambda: behind.pop(0) if len(behind) > 1 else behind[0])
 
-    await TextProjection(pool, turn=turn).apply(PAYLOADS.name, 0, [record(0, batch(1, payload(2, "a")), topic=PAYLOADS.name)], 0)
+    await TextProjection(pool, throttle=throttle).apply(PAYLOADS.name, 0, [record(0, batch(1, payload(2, "a")), topic=PAYLOADS.name)], 0)
 
     assert behind == [0]
     assert len(await store.rows("step_text")) == 1

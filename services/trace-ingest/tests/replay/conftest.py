@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 from tests.builders import NATIVE, batch, beat, document, ended, llm, recorded, started, step_id
 from tests.conditions import until
-from tests.replay_runner import where
+from tests.replay_runner import target_of
 
 from ams_contracts.codec import encode
 from ams_contracts.documents import CostSource, Slot
@@ -25,7 +25,7 @@ from ams_trace_ingest.migrations.upgrade import upgrade
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.text import TextProjection
-from ams_trace_ingest.replay.replay import Where
+from ams_trace_ingest.replay.replay import ReplayTarget
 from ams_trace_ingest.store.connections import open_writer
 
 TABLES = (
@@ -37,17 +37,17 @@ NOW_US = 1_790_000_000_000_000
 class Platform:
     """The live part: a log, the projections that follow it, and what the tables hold."""
 
-    def __init__(self, bootstrap: str, log: Log, topics: tuple[Topic, Topic], owner: asyncpg.Connection, place: Where) -> None:
+    def __init__(self, bootstrap: str, log: Log, topics: tuple[Topic, Topic], owner: asyncpg.Connection, place: ReplayTarget) -> None:
         self.bootstrap = bootstrap
         self.log = log
         self.steps, self.payloads = topics
         self.owner = owner
-        self.where = place
+        self.target = place
         self.consumers: list[Consumer] = []
         self.published = 0
 
     async def start_projector(self) -> None:
-        pool = await open_writer(self.where.database_url, application="live", size_max=4, repeatable=True)
+        pool = await open_writer(self.target.database_url, application="live", size_max=4, repeatable=True)
         group = secrets.token_hex(4)
         for name, topic, projection in (
             ("steps", self.steps, StepsProjection(pool)),
@@ -168,7 +168,7 @@ async def platform(database: str, kafka_bootstrap: str) -> AsyncIterator[Platfor
     await create_topics(kafka_bootstrap, topics=topics)
     log = await Log.open(kafka_bootstrap, "replay-test")
     owner = await asyncpg.connect(database)
-    platform = Platform(kafka_bootstrap, log, topics, owner, where(database, kafka_bootstrap, topics))
+    platform = Platform(kafka_bootstrap, log, topics, owner, target_of(database, kafka_bootstrap, topics))
     await platform.start_projector()
     yield platform
     await platform.stop_projector()

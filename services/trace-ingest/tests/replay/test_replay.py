@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from sqlalchemy import func, select
 from tests.builders import PROJECT
-from tests.replay_runner import run, wishes
+from tests.replay_runner import options, run
 
 from ams_contracts import tables
 from ams_trace_ingest.projector.failpoints import ENVIRONMENT
@@ -30,7 +30,7 @@ async def test_a_replay_gives_identical_tables_and_changes_over(platform) -> Non
     await platform.publish_history(1)
     await platform.caught_up()
 
-    assert await run(platform.where, wishes(None))
+    assert await run(platform.target, options(None))
 
     assert await platform.current() == "g2"
     before, after = await platform.rows("g1"), await platform.rows("g2")
@@ -40,7 +40,7 @@ async def test_a_replay_gives_identical_tables_and_changes_over(platform) -> Non
 
 
 async def test_new_tables_have_the_shape_of_migrated_ones(platform) -> None:
-    await run(platform.where, wishes(None))
+    await run(platform.target, options(None))
 
     shapes = {}
     for schema in ("g1", "g2"):
@@ -79,7 +79,7 @@ async def test_events_that_come_meanwhile_are_there_once(platform) -> None:
 
     load = asyncio.create_task(go_on())
     try:
-        assert await run(platform.where, wishes(None))
+        assert await run(platform.target, options(None))
     finally:
         stop.set()
         await load
@@ -97,7 +97,7 @@ async def test_events_that_come_meanwhile_are_there_once(platform) -> None:
 
 async def _replay_agrees(platform) -> None:
     """What the live projector has written into the new tables since is what the log says."""
-    assert await run(platform.where, wishes(None))
+    assert await run(platform.target, options(None))
     assert await platform.current() == "g3"
 
 
@@ -105,9 +105,9 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(platform) -> None:
     await platform.publish_history(1, 200)
     await platform.caught_up()
     url, bootstrap, topics = (
-        platform.where.owner_database_url,
-        platform.where.kafka_bootstrap,
-        msgspec.json.encode(platform.where.topics).decode(),
+        platform.target.owner_database_url,
+        platform.target.kafka_bootstrap,
+        msgspec.json.encode(platform.target.topics).decode(),
     )
     command = [sys.executable, "-m", "tests.replay_runner", url, bootstrap, topics, "-"]
 
@@ -135,8 +135,8 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(platform) -> None:
 async def test_killed_at_any_stage_one_generation_serves_and_the_next_run_ends_well(platform, failpoint: str) -> None:
     await platform.publish_history(1)
     await platform.caught_up()
-    command = [sys.executable, "-m", "tests.replay_runner", platform.where.owner_database_url, platform.where.kafka_bootstrap]
-    command += [msgspec.json.encode(platform.where.topics).decode(), "-"]
+    command = [sys.executable, "-m", "tests.replay_runner", platform.target.owner_database_url, platform.target.kafka_bootstrap]
+    command += [msgspec.json.encode(platform.target.topics).decode(), "-"]
     environ = {**os.environ, ENVIRONMENT: failpoint}
 
     killed = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=environ, capture_output=True, check=False, timeout=120)
@@ -146,28 +146,28 @@ async def test_killed_at_any_stage_one_generation_serves_and_the_next_run_ends_w
     assert await platform.current() == serves
     await platform.publish_history(100, 3)  # the projector is not held up by what the dead one held
     await platform.caught_up()
-    assert await run(platform.where, wishes(None))
+    assert await run(platform.target, options(None))
     assert await platform.current() == ("g3" if serves == "g2" else "g2")
 
 
 async def test_what_was_built_can_be_dropped_and_what_served_too(platform) -> None:
     await platform.publish_history(1)
     await platform.caught_up()
-    async with Replay.opened(platform.where) as replay:
+    async with Replay.opened(platform.target) as replay:
         known = await generations.look(replay.owner)
         await generations.drop(replay.owner, await generations.make_next(replay.owner, known.current, None))
     assert await platform.generations() == ["g1"]
 
-    assert await run(platform.where, wishes(None, drop=True))
+    assert await run(platform.target, options(None, drop=True))
 
     assert await platform.generations() == ["g2"]
     assert await platform.owner.fetchval("SELECT to_regnamespace('g1')") is None
 
 
 async def test_two_at_once_are_refused_with_a_sentence(platform) -> None:
-    async with Replay.opened(platform.where):
+    async with Replay.opened(platform.target):
         with pytest.raises(ReplayError, match="another replay is at work"):
-            async with Replay.opened(platform.where):
+            async with Replay.opened(platform.target):
                 pass
 
 
@@ -178,21 +178,21 @@ async def test_tables_that_differ_go_on_serving_until_that_is_accepted(platform,
     await platform.owner.execute("UPDATE g1.tasks SET input_tokens = input_tokens + 1 WHERE task_id = $1", victim)
     await platform.owner.execute("DELETE FROM g1.step_payloads WHERE task_id = $1", victim)
 
-    assert not await run(platform.where, wishes(None))
+    assert not await run(platform.target, options(None))
     told = capsys.readouterr().out
 
     assert "all rows are the same" not in told
     assert victim in told
     assert "step_payloads, partition" in told
     assert await platform.current() == "g1"
-    assert await run(platform.where, wishes(None, accept_differences=True))
+    assert await run(platform.target, options(None, accept_differences=True))
     assert await platform.current() == "g2"
 
 
 async def test_readers_never_see_less_and_never_an_error_while_tables_change(platform) -> None:
     await platform.publish_history(1)
     await platform.caught_up()
-    database = await Database.open(f"{platform.where.owner_database_url}?role=ams_reader", connections_max=4, statement_timeout_ms=5_000)
+    database = await Database.open(f"{platform.target.owner_database_url}?role=ams_reader", connections_max=4, statement_timeout_ms=5_000)
     stop = asyncio.Event()
     seen: list[int] = []
 
@@ -203,7 +203,7 @@ async def test_readers_never_see_less_and_never_an_error_while_tables_change(pla
                 seen.append((await reader.row(select(func.count()).select_from(tables.steps)))[0] + row[0])
 
     looking = [asyncio.create_task(look()) for _ in range(3)]
-    assert await run(platform.where, wishes(None, drop=True))
+    assert await run(platform.target, options(None, drop=True))
     stop.set()
     await asyncio.gather(*looking)
     await database.close()
@@ -218,7 +218,7 @@ async def test_letters_that_were_replayed_stay_marked(platform) -> None:
     await platform.caught_up()
     await platform.owner.execute("UPDATE g1.dead_letters SET replayed_at_us = 7")
 
-    assert await run(platform.where, wishes(None))
+    assert await run(platform.target, options(None))
 
     assert await platform.owner.fetchval("SELECT array_agg(DISTINCT replayed_at_us) FROM g2.dead_letters") == [7]
 
@@ -228,10 +228,10 @@ async def test_what_the_log_has_deleted_is_told_and_the_projector_goes_on_withou
     await platform.caught_up()
     await platform.delete_log()
 
-    assert not await run(platform.where, wishes(None))
+    assert not await run(platform.target, options(None))
     told = capsys.readouterr().out
     assert "tasks began in a part of the log that is deleted" in told
-    assert await run(platform.where, wishes(None, accept_differences=True))
+    assert await run(platform.target, options(None, accept_differences=True))
 
     assert await platform.owner.fetchval("SELECT count(*) FROM g2.tasks") == 0
     await platform.publish_history(100)

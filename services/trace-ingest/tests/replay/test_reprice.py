@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from tests.builders import BASE_US, batch, document, llm, recorded
 from tests.conditions import until
-from tests.replay_runner import run, wishes
+from tests.replay_runner import options, run
 
 from ams_contracts.documents import CostSource, StepType, Usage
 from ams_trace_ingest.replay import generations
@@ -28,7 +28,7 @@ NUSD_A_MTOK = 1_000
     ],
 )
 def test_what_intake_would_have_computed_is_computed_again(source, cost, ended, after) -> None:
-    prices = wishes(PRICES).prices
+    prices = options(PRICES).prices
     before = document(type=StepType.LLM, model="gpt-4o", usage=Usage(input=100), cost_nusd=cost, cost_source=source)
 
     found = repriced(before, prices, BASE_US, ended=ended)
@@ -39,7 +39,7 @@ def test_what_intake_would_have_computed_is_computed_again(source, cost, ended, 
 def test_a_step_that_is_no_call_costs_nothing() -> None:
     before = document(type=StepType.TOOL, model="gpt-4o", usage=Usage(input=100))
 
-    assert repriced(before, wishes(PRICES).prices, BASE_US, ended=True) is before
+    assert repriced(before, options(PRICES).prices, BASE_US, ended=True) is before
 
 
 @pytest.mark.parametrize(
@@ -66,17 +66,17 @@ async def test_other_prices_are_shown_first_and_then_in_the_tables(platform) -> 
     await platform.publish(batch(1, recorded(2, reported), recorded(3, computed), recorded(4, unknown)))
     costs_after = (100 * 10 + 50 * 20) * NUSD_A_MTOK
 
-    async with Replay.opened(platform.where) as replay:
+    async with Replay.opened(platform.target) as replay:
         await until(lambda: platform.owner.fetchval("SELECT count(*) > 0 FROM g1.steps"))
         known = await generations.look(replay.owner)
-        changes = await preview(replay.writer, known.current, wishes(PRICES).prices, on_rows=lambda _: None)
+        changes = await preview(replay.writer, known.current, options(PRICES).prices, on_rows=lambda _: None)
     assert changes == {
         ("openai", "gpt-4o"): Change(steps=2, reported=1, before_nusd=12, after_nusd=5 + costs_after),
         ("-", "nobody-knows-this"): Change(steps=1, unknown_before=1, unknown_after=1),
     }
     assert await costs(platform.owner, "g1") == [5, 7, None]
 
-    assert await run(platform.where, wishes(PRICES))
+    assert await run(platform.target, options(PRICES))
 
     assert await platform.current() == "g2"
     assert await costs(platform.owner, "g2") == [5, costs_after, None]
@@ -85,12 +85,12 @@ async def test_other_prices_are_shown_first_and_then_in_the_tables(platform) -> 
 
 @pytest.mark.timeout(180)
 async def test_what_was_begun_with_other_prices_is_not_gone_on_with(platform) -> None:
-    async with Replay.opened(platform.where) as replay:
+    async with Replay.opened(platform.target) as replay:
         known = await generations.look(replay.owner)
         await generations.make_next(replay.owner, known.current, PRICES)
 
     with pytest.raises(ReplayError, match="--abort"):
-        await run(platform.where, wishes(None))
+        await run(platform.target, options(None))
 
 
 async def costs(owner: asyncpg.Connection, schema: str) -> list[int | None]:

@@ -10,13 +10,13 @@ from ams_kit.errors import UnsupportedError
 from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.keys import grant_of
 from ams_trace_ingest.intake.native import read_native
-from ams_trace_ingest.intake.publish import Intake, publish, refused
+from ams_trace_ingest.intake.publish import IntakeContext, publish, refused
 
 
 @post("/v1/batches", status_code=200, opt={"public": True}, request_max_body_size=None, summary="Take events from an SDK")
 async def take_batches(request: Request[Any, Any, Any], state: State) -> NativeAnswer:
     """Native batches: at most 100 batches, 1,000 events, 4 MiB (gzip allowed). Guarded by an API key."""
-    intake: Intake = state.intake
+    intake: IntakeContext = state.intake
     grant = await grant_of(request, intake.auth)
     if request.content_type[0] != "application/json":
         raise UnsupportedError("use Content-Type application/json")

@@ -11,9 +11,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from ams_trace_ingest.intake import otlp_json, otlp_protobuf
-from ams_trace_ingest.intake.otlp_spans import Reader
+from ams_trace_ingest.intake.otlp_span_collector import SpanCollector
 from ams_trace_ingest.intake.otlp_values import MalformedOtlpError, TooManySpansError
-from ams_trace_ingest.mapping.spans import LogRecord, ScopedSpans
+from ams_trace_ingest.mapping.span_model import LogRecord, ScopedSpans
 
 __all__ = [
     "Encoding",
@@ -87,7 +87,7 @@ def decode_traces(body: bytes, encoding: Encoding) -> TracesRequest:
         MalformedOtlpError: 400.
         TooManySpansError: 413.
     """
-    reader = Reader(len(body))
+    reader = SpanCollector(len(body))
     (otlp_protobuf if encoding is Encoding.PROTOBUF else otlp_json).read_traces(body, reader)
     message = ""
     if reader.rejected:

@@ -31,9 +31,9 @@ from ams_trace_ingest.intake.otlp import (
     encode_error,
     encoding_of,
 )
-from ams_trace_ingest.intake.publish import Intake, publish, refused
-from ams_trace_ingest.intake.spans import PackedSpans, pack_payloads, pack_spans
-from ams_trace_ingest.mapping.logs import map_logs
+from ams_trace_ingest.intake.publish import IntakeContext, publish, refused
+from ams_trace_ingest.intake.span_records import PackedSpans, pack_payloads, pack_spans
+from ams_trace_ingest.mapping.map_logs import map_logs
 
 SENT_BYTES_MAX = 16 * 1024 * 1024
 INFLATED_BYTES_MAX = 64 * 1024 * 1024
@@ -68,26 +68,26 @@ _OPTIONS: dict[str, Any] = {
 @post("/v1/traces", summary="Take OpenTelemetry spans", **_OPTIONS)
 async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
     """``ExportTraceServiceRequest`` in protobuf or JSON, gzip allowed: 16 MiB as sent, 64 MiB inflated, 10,000 spans."""
-    intake: Intake = state.intake
+    intake: IntakeContext = state.intake
     grant, encoding = await _open(request, intake)
     with intake.budget.lease() as lease:
         body = await _body(request, lease)
-        rejected, message, packed = await _beside(intake, body, _read_spans, encoding, grant, intake)
+        rejected, message, pack_slices = await _decode_off_loop(intake, body, _read_spans, encoding, grant, intake)
         if rejected:
             refused("otlp", "bad_span", rejected)
         del body  # like the decoded spans: while the log is away, the records alone are kept, and the lease counts them
-        await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
+        await publish(intake, lease, pack_slices.payloads, pack_slices.steps, source="otlp", events=pack_slices.events)
     return _answer(Signal.TRACES, encoding, rejected=rejected, message=message)
 
 
 @post("/v1/logs", summary="Take OpenTelemetry log records", **_OPTIONS)
 async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
     """``ExportLogsServiceRequest``: GenAI events are joined to their steps, other records are counted as ignored."""
-    intake: Intake = state.intake
+    intake: IntakeContext = state.intake
     grant, encoding = await _open(request, intake)
     with intake.budget.lease() as lease:
         body = await _body(request, lease)
-        ignored, events, payloads = await _beside(intake, body, _read_logs, encoding, grant)
+        ignored, events, payloads = await _decode_off_loop(intake, body, _read_logs, encoding, grant)
         del body
         await publish(intake, lease, payloads, [], source="otlp", events=events)
     EVENTS_IGNORED.labels("intake", "otlp_logs").inc(ignored)
@@ -97,7 +97,7 @@ async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
 @post("/v1/metrics", summary="Ignore OpenTelemetry metrics", **_OPTIONS)
 async def ignore_metrics(request: AnyRequest, state: State) -> Response[bytes]:
     """Answered 200 and counted, so that an exporter that sends all signals to one address stays quiet."""
-    intake: Intake = state.intake
+    intake: IntakeContext = state.intake
     _, encoding = await _open(request, intake)
     with intake.budget.lease() as lease:
         await read_body(request, lease, sent_bytes_max=SENT_BYTES_MAX, inflated_bytes_max=INFLATED_BYTES_MAX)
@@ -105,7 +105,7 @@ async def ignore_metrics(request: AnyRequest, state: State) -> Response[bytes]:
     return _answer(Signal.METRICS, encoding)
 
 
-def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake) -> tuple[int, str, PackedSpans]:
+def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: IntakeContext) -> tuple[int, str, PackedSpans]:
     try:
         decoded = decode_traces(body, encoding)
     except MalformedOtlpError as error:
@@ -113,8 +113,8 @@ def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake
     except TooManySpansError as error:
         raise TooLargeError(str(error), code=error.code) from error
     received_at_us = time.time_ns() // 1_000
-    packed = pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices)
-    return decoded.rejected, decoded.message, packed
+    pack_slices = pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices)
+    return decoded.rejected, decoded.message, pack_slices
 
 
 def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant) -> tuple[int, int, list[Record]]:
@@ -128,7 +128,7 @@ def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant) -> tuple[int, i
     return joined.ignored, len(joined.payloads), pack_payloads(joined.payloads, project_id=grant.project_id, key_id=grant.key_id)
 
 
-async def _beside(intake: Intake, body: bytes, read: Callable[..., T], *arguments: Any) -> T:
+async def _decode_off_loop(intake: IntakeContext, body: bytes, read: Callable[..., T], *arguments: Any) -> T:
     """Read a large body beside the event loop, so that small requests and health checks are answered meanwhile; one at a time."""
     if len(body) <= INLINE_BYTES_MAX:
         return read(body, *arguments)
@@ -136,7 +136,7 @@ async def _beside(intake: Intake, body: bytes, read: Callable[..., T], *argument
         return await asyncio.to_thread(read, body, *arguments)
 
 
-async def _open(request: AnyRequest, intake: Intake) -> tuple[KeyGrant, Encoding]:
+async def _open(request: AnyRequest, intake: IntakeContext) -> tuple[KeyGrant, Encoding]:
     grant = await grant_of(request, intake.auth)
     encoding = encoding_of(request.headers.get("content-type"))
     if encoding is None:

@@ -7,7 +7,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ams_trace_ingest.characters import lone_surrogates_as_nul
 from ams_trace_ingest.intake.otlp_json_values import base64_bytes, double, enum_number, int64, uint32, uint64
-from ams_trace_ingest.intake.otlp_spans import Reader, Scoped, checked_span, make_dropped, make_resource, make_scope
+from ams_trace_ingest.intake.otlp_span_collector import Scoped, SpanCollector, checked_span, make_dropped, make_resource, make_scope
 from ams_trace_ingest.intake.otlp_values import (
     DEPTH_MAX,
     EVENTS_MAX,
@@ -23,7 +23,7 @@ from ams_trace_ingest.intake.otlp_values import (
     clean,
     needs_cleaning,
 )
-from ams_trace_ingest.mapping.spans import LogRecord, Span, SpanEvent, SpanLink
+from ams_trace_ingest.mapping.span_model import LogRecord, Span, SpanEvent, SpanLink
 
 _KINDS = {
     f"SPAN_KIND_{name}": number for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
@@ -164,7 +164,7 @@ _known_names = msgspec.json.Decoder(_KnownTracesRequest)
 _logs = msgspec.json.Decoder(_LogsRequest)
 
 
-def read_traces(body: bytes, reader: Reader) -> None:
+def read_traces(body: bytes, reader: SpanCollector) -> None:
     """Read an ``ExportTraceServiceRequest`` in JSON into ``reader``.
 
     Raises:

@@ -10,9 +10,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as WireRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
-from ams_trace_ingest.intake.otlp_spans import (
-    Reader,
+from ams_trace_ingest.intake.otlp_span_collector import (
     Scoped,
+    SpanCollector,
     checked_span,
     make_dropped,
     make_resource,
@@ -33,14 +33,14 @@ from ams_trace_ingest.intake.otlp_values import (
     number,
 )
 from ams_trace_ingest.intake.otlp_wire import LOG_RECORD, RESOURCE_GROUP, SCOPE_GROUP, SPAN, Room, take_apart
-from ams_trace_ingest.mapping.spans import LogRecord, Resource, Scope, Span, SpanEvent, SpanLink
+from ams_trace_ingest.mapping.span_model import LogRecord, Resource, Scope, Span, SpanEvent, SpanLink
 
 _encode = msgspec.json.Encoder().encode
 _NOTHING: Any = ()
 WHOLE_BYTES_MAX = 1 << 20  # 500,000 empty spans, 70 MB; a larger request is never parsed whole
 
 
-def read_traces(body: bytes, reader: Reader) -> None:
+def read_traces(body: bytes, reader: SpanCollector) -> None:
     """Read an ``ExportTraceServiceRequest`` into ``reader``.
 
     Raises:
@@ -62,7 +62,7 @@ def read_traces(body: bytes, reader: Reader) -> None:
                 _span(span, scoped)
 
 
-def _read_apart(body: bytes, reader: Reader) -> None:
+def _read_apart(body: bytes, reader: SpanCollector) -> None:
     """The same, one span at a time: 2 us a span slower, and no request fills the memory."""
     room = Room()
     for group in take_apart(body):

@@ -9,7 +9,7 @@ import msgspec
 
 from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.characters import replace_nul
-from ams_trace_ingest.mapping.spans import Dropped, SpanEvent
+from ams_trace_ingest.mapping.span_model import Dropped, SpanEvent
 
 SPANS_MAX = 10_000  # a request
 LOG_RECORDS_MAX = 100_000  # a request

@@ -15,7 +15,7 @@ from ams_trace_ingest.pricing.price import Prices
 PUBLISH_TIMEOUT_SECONDS = 4  # an OTLP client waits 10 s in all
 
 
-class Intake(Struct, frozen=True):
+class IntakeContext(Struct, frozen=True):
     """The parts that the routes share, in ``app.state.intake``."""
 
     auth: AuthKit
@@ -26,7 +26,9 @@ class Intake(Struct, frozen=True):
     decoding: asyncio.Semaphore  # one large request is decoded at a time, beside the event loop
 
 
-async def publish(intake: Intake, lease: Lease, payloads: Sequence[Record], steps: Sequence[Record], *, source: str, events: int) -> None:
+async def publish(
+    intake: IntakeContext, lease: Lease, payloads: Sequence[Record], steps: Sequence[Record], *, source: str, events: int
+) -> None:
     """Make the records durable, payloads first: who sees a step shall find its payloads.
 
     Args:

@@ -11,13 +11,13 @@ import msgspec
 from msgspec import Struct
 
 from ams_contracts.documents import BILLABLE_TYPES, StepType
+from ams_trace_ingest.mapping.attribute_rules import UNRANKED, Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.convert import Convert, load, present, word
 from ams_trace_ingest.mapping.messages import Message, messages_of, system_message
 from ams_trace_ingest.mapping.parts import parsed
-from ams_trace_ingest.mapping.rules import UNRANKED, Field, Found, Group, Ladder, Prefix
-from ams_trace_ingest.mapping.spans import Span
+from ams_trace_ingest.mapping.previews import one_line, preview_of, preview_of_input, preview_of_output, preview_of_text
+from ams_trace_ingest.mapping.span_model import Span
 from ams_trace_ingest.mapping.vendors import adk, events, flat, vercel
-from ams_trace_ingest.mapping.words import one_line, words_of, words_of_input, words_of_output, words_of_text
 
 MESSAGES = "application/vnd.ams.messages+json"
 JSON = "application/json"
@@ -165,8 +165,8 @@ class _Side(Struct, gc=False, frozen=True):
     value_rank: int
 
 
-_IN = _Side(Field.INPUT, Field.INPUT_VALUE, Field.INPUT_MIME, words_of_input, _VALUE_IN)
-_OUT = _Side(Field.OUTPUT, Field.OUTPUT_VALUE, Field.OUTPUT_MIME, words_of_output, _VALUE_OUT)
+_IN = _Side(Field.INPUT, Field.INPUT_VALUE, Field.INPUT_MIME, preview_of_input, _VALUE_IN)
+_OUT = _Side(Field.OUTPUT, Field.OUTPUT_VALUE, Field.OUTPUT_MIME, preview_of_output, _VALUE_OUT)
 
 
 def content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content | None, Content | None]:
@@ -205,7 +205,7 @@ def _input(found: Found, span: Span, step_type: StepType, spoken: events.Convers
         entries = found.group(group)
         values = reader(entries) if entries else None
         if values:
-            return Content(JSON, _encode(values).decode(), words_of(values), [])
+            return Content(JSON, _encode(values).decode(), preview_of(values), [])
     system = system_message(parsed(found.values[Field.SYSTEM]))
     return None if system is None else _messages([system], _IN, _keys(found, Field.SYSTEM))
 
@@ -232,7 +232,7 @@ def _output(found: Found, span: Span, step_type: StepType, spoken: events.Conver
     entries = found.group(Group.DOCUMENTS)
     values_ = flat.documents(entries) if entries else []
     if values_ and found.ranks[Field.OUTPUT] > _EVENTS_OUT:
-        return Content(JSON, _encode(values_).decode(), words_of(values_), [key for _, _, key in entries])
+        return Content(JSON, _encode(values_).decode(), preview_of(values_), [key for _, _, key in entries])
     return _attribute(found, span, step_type, _OUT)
 
 
@@ -255,7 +255,7 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
     cut_from = 0 if span.dropped is None else span.dropped.cut.get(keys[0], 0)
     if cut_from:  # what is cut is no JSON any more, and not consumed
         text = value if isinstance(value, str) else _encode(value).decode()
-        return Content(TEXT, text, words_of_text(text), [], cut_from)
+        return Content(TEXT, text, preview_of_text(text), [], cut_from)
     if value.__class__ is str:
         if value[:1] not in _JSON_BEGINS or (field == side.value and found.values[side.mime] == TEXT):
             return Content(TEXT, value, one_line(value), keys)
@@ -264,12 +264,12 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
         loaded = value
     if loaded is None or loaded.__class__ is str:  # begins like JSON and is none; or a JSON string: MLflow quotes every value
         text = value if loaded is None else loaded
-        return Content(TEXT, text, words_of_text(text), keys)
+        return Content(TEXT, text, preview_of_text(text), keys)
     if keys[0] in _CONVERSATIONS or step_type in BILLABLE_TYPES:
         messages = messages_of(loaded)
         if messages:
             return _conversation(found, messages, side, keys)
-    return Content(JSON, value if value.__class__ is str else _encode(value).decode(), words_of(loaded), keys)
+    return Content(JSON, value if value.__class__ is str else _encode(value).decode(), preview_of(loaded), keys)
 
 
 def _conversation(found: Found, messages: list[Message], side: _Side, keys: list[str]) -> Content:

@@ -5,8 +5,8 @@ from typing import Any
 
 from ams_contracts.documents import Usage
 from ams_trace_ingest.mapping import flags
+from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder
 from ams_trace_ingest.mapping.convert import decimal, json_map
-from ams_trace_ingest.mapping.rules import Field, Found, Ladder
 
 NANO = 1_000_000_000
 USD_END = Decimal(1_000_000_000)  # a step that cost a thousand million is a mistake

@@ -3,10 +3,10 @@
 from typing import Any
 
 from ams_contracts.documents import Failure, Status
+from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder
 from ams_trace_ingest.mapping.convert import json_word, word
-from ams_trace_ingest.mapping.members import OK
-from ams_trace_ingest.mapping.rules import Field, Found, Ladder
-from ams_trace_ingest.mapping.spans import Span, SpanEvent
+from ams_trace_ingest.mapping.enum_members import OK
+from ams_trace_ingest.mapping.span_model import Span, SpanEvent
 
 MESSAGE_CHARS_MAX = 4_096
 _ERROR = 2

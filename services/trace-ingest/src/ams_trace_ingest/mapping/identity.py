@@ -3,10 +3,10 @@
 from typing import Any
 
 from ams_contracts.documents import StepType
+from ams_trace_ingest.mapping.attribute_rules import Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_map, json_word, load, name, word
-from ams_trace_ingest.mapping.members import AGENT, TOOL
-from ams_trace_ingest.mapping.rules import Field, Found, Group, Ladder, Prefix
-from ams_trace_ingest.mapping.spans import Resource, Span
+from ams_trace_ingest.mapping.enum_members import AGENT, TOOL
+from ams_trace_ingest.mapping.span_model import Resource, Span
 from ams_trace_ingest.mapping.vendors import adk
 
 UNKNOWN_SERVICE = "unknown_service"

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
+from ams_trace_ingest.mapping.attribute_rules import Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.convert import Convert, json_map, json_word, load, present, word
-from ams_trace_ingest.mapping.rules import Field, Found, Group, Ladder, Prefix
-from ams_trace_ingest.mapping.spans import Span
+from ams_trace_ingest.mapping.span_model import Span
 
 PARAMETERS_CHARS_MAX = 4_096
 FINISH_REASONS_MAX = 16

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ams_contracts.documents import Slot
 from ams_contracts.events import PAYLOAD_CHARS_MAX, PayloadStored
 from ams_trace_ingest.mapping.payloads import ENCODED_BYTES_MAX, SAFE_CHARS
-from ams_trace_ingest.mapping.spans import Resource, Scope, Span
+from ams_trace_ingest.mapping.span_model import Resource, Scope, Span
 
 
 class _Around(Struct):

@@ -3,9 +3,9 @@
 from msgspec import Struct
 
 from ams_trace_ingest.mapping import flags
+from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder
 from ams_trace_ingest.mapping.convert import DURATION_US_MAX, millis_us, moment_us, number, seconds_us
-from ams_trace_ingest.mapping.rules import Field, Found, Ladder
-from ams_trace_ingest.mapping.spans import Span
+from ams_trace_ingest.mapping.span_model import Span
 
 _US_NS = 1_000
 _EARLIEST_US = 946_684_800_000_000  # 2000: before that no agent ran, but a clock that was never set did

@@ -6,10 +6,10 @@ OpenInference beats gen_ai, because its AGENT and CHAIN refine what an operation
 from typing import Any
 
 from ams_contracts.documents import StepType
+from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder, Prefix
 from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_word, word
-from ams_trace_ingest.mapping.members import LLM, SPAN
-from ams_trace_ingest.mapping.rules import Field, Found, Ladder, Prefix
-from ams_trace_ingest.mapping.spans import Span
+from ams_trace_ingest.mapping.enum_members import LLM, SPAN
+from ams_trace_ingest.mapping.span_model import Span
 from ams_trace_ingest.mapping.vendors import adk, livekit
 
 _OURS = {member.value: member for member in StepType}

@@ -4,8 +4,8 @@ from typing import Any
 
 from ams_contracts.documents import Usage
 from ams_trace_ingest.mapping import flags
+from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder
 from ams_trace_ingest.mapping.convert import Convert, json_map, tokens
-from ams_trace_ingest.mapping.rules import Field, Found, Ladder
 
 
 def _ladder(field: int, *keys: str) -> Ladder:

@@ -16,12 +16,12 @@ from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.feed import TaskFeed
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.sweeps import Sweeper
-from ams_trace_ingest.projector.text import PATIENCE_SECONDS, RECORDS_MAX, TextProjection, Turn
+from ams_trace_ingest.projector.text import PATIENCE_SECONDS, RECORDS_MAX, LowPriorityThrottle, TextProjection
 from ams_trace_ingest.settings import ProjectorSettings
 from ams_trace_ingest.store.connections import open_writer
 
 
-def spare_collections() -> None:
+def tune_garbage_collection() -> None:
     """Let the cyclic collector run seldom: a batch makes tens of thousands of objects without a cycle, and walking over them was half the CPU."""
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
@@ -56,13 +56,13 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
         )
         sweeper = Sweeper(pool, log, feed, lambda: {partition: lag.records for partition, lag in steps.lag().items()})
         first = (steps, payloads)
-        turn = Turn(lambda: sum(consumer.behind() for consumer in first))
+        throttle = LowPriorityThrottle(lambda: sum(consumer.behind() for consumer in first))
         texts = [
             Consumer(
                 settings.kafka_bootstrap,
                 group,
                 topic,
-                TextProjection(pool, turn=turn),
+                TextProjection(pool, throttle=throttle),
                 instance_id=instance,
                 records_max=RECORDS_MAX,
                 stalled_after_seconds=PATIENCE_SECONDS,
@@ -70,7 +70,7 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
             for group, topic in (("text", PAYLOADS), ("text_names", STEPS))
         ]
         app.state.pool, app.state.steps, app.state.payloads = pool, steps, payloads
-        spare_collections()
+        tune_garbage_collection()
         await steps.start()
         await payloads.start()
         for consumer in texts:

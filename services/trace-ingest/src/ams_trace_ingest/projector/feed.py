@@ -29,8 +29,8 @@ class TaskFeed:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._pending: dict[TaskKey, TaskRow | None] = {}
-        self._told_at: dict[TaskKey, float] = {}
-        self._something = asyncio.Event()
+        self._published_at: dict[TaskKey, float] = {}
+        self._pending_changed = asyncio.Event()
 
     def changed(self, rows: list[TaskRow]) -> None:
         """These tasks are new or changed; of one that waits already, the newer state counts."""
@@ -42,7 +42,7 @@ class TaskFeed:
         for key in keys:
             self._put(key, None)
 
-    def repeat(self, rows: list[TaskRow]) -> None:
+    def republish(self, rows: list[TaskRow]) -> None:
         """Say these again, unless something newer waits."""
         for row in rows:
             if row.key not in self._pending:
@@ -53,25 +53,25 @@ class TaskFeed:
             self._pending.pop(next(iter(self._pending)))
             TASK_HINTS_LOST.inc()
         self._pending[key] = row
-        self._something.set()
+        self._pending_changed.set()
 
     async def run(self) -> None:
         """Publish until cancelled."""
         while True:
-            await self._something.wait()
+            await self._pending_changed.wait()
             await self._publish_due(time.monotonic())
             if self._pending:
                 await asyncio.sleep(TICK_SECONDS)
             else:
-                self._something.clear()
+                self._pending_changed.clear()
 
     async def _publish_due(self, now: float) -> None:
-        due = [key for key in self._pending if now - self._told_at.get(key, 0) >= TASK_INTERVAL_SECONDS][:BATCH_MAX]
+        due = [key for key in self._pending if now - self._published_at.get(key, 0) >= TASK_INTERVAL_SECONDS][:BATCH_MAX]
         if not due:
             return
         records = [_record(key, self._pending.pop(key)) for key in due]
-        self._told_at = {key: at for key, at in self._told_at.items() if now - at < TASK_INTERVAL_SECONDS}
-        self._told_at.update(dict.fromkeys(due, now))
+        self._published_at = {key: at for key, at in self._published_at.items() if now - at < TASK_INTERVAL_SECONDS}
+        self._published_at.update(dict.fromkeys(due, now))
         try:
             await self._log.publish(records, timeout_seconds=PUBLISH_TIMEOUT_SECONDS)
         except AmsError as error:

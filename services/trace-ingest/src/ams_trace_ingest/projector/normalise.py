@@ -29,7 +29,7 @@ class _Events(Struct):
 _events = msgspec.json.Decoder(_Events)
 
 
-def mend(value: bytes) -> tuple[bytes, frozenset[int]]:
+def replace_invalid_escapes(value: bytes) -> tuple[bytes, frozenset[int]]:
     """Escaped NULs and lone surrogates as U+FFFD.
 
     Args:
@@ -40,24 +40,24 @@ def mend(value: bytes) -> tuple[bytes, frozenset[int]]:
     """
     if b"\\" not in value or b"\\u" not in value or _SUSPICIOUS.search(value) is None:
         return value, frozenset()
-    mended = _mend(value)
-    if mended == value:
+    cleaned = _replace_invalid_escapes(value)
+    if cleaned == value:
         return value, frozenset()
     try:
-        events = [bytes(event) for event in _events.decode(mended).events]
+        events = [bytes(event) for event in _events.decode(cleaned).events]
     except (msgspec.DecodeError, RecursionError):
-        return mended, frozenset()
+        return cleaned, frozenset()
     changed: set[int] = set()
     at = 0
     for index, event in enumerate(events):
-        at = mended.index(event, at)
+        at = cleaned.index(event, at)
         if value[at : at + len(event)] != event:
             changed.add(index)
         at += len(event)
-    return mended, frozenset(changed)
+    return cleaned, frozenset(changed)
 
 
-def _mend(value: bytes) -> bytes:
+def _replace_invalid_escapes(value: bytes) -> bytes:
     """The replacement is as long as what it replaces, so every place stays where it was."""
     return _ESCAPE.sub(lambda found: b"\\ufffd" if _BAD_ESCAPE.fullmatch(found[0]) else found[0], value)
 

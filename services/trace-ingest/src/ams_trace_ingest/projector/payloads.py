@@ -12,11 +12,11 @@ from ams_contracts.documents import Slot
 from ams_contracts.events import Batch, PayloadStored
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
+from ams_trace_ingest.projector.changes import TaskChanges
+from ams_trace_ingest.projector.decode import BatchDecoder, Rejected
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.projector.reading import Buried, ReaderBase
 from ams_trace_ingest.projector.transaction import Moves, NotTogetherError, TransactionalProjection
-from ams_trace_ingest.projector.working import TaskWork
-from ams_trace_ingest.store import days, payloads, producers
+from ams_trace_ingest.store import payloads, producers, task_days
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 
@@ -30,49 +30,49 @@ _ORIGINAL = Slot.ORIGINAL  # looked up once: an enum's member costs 0.3 us
 _DAY = payloads.COLUMNS.index("day")
 
 
-class PayloadsReader(ReaderBase):
+class PayloadsDecoder(BatchDecoder):
     """The payloads topic: the newest payload of each slot."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.newest: dict[PlaceKey, PayloadStored] = {}
 
-    def take_all(self, record: LogRecord, batch: Batch) -> bool:
+    def add_record(self, record: LogRecord, batch: Batch) -> bool:
         events = batch.events
         if batch.task_id is None or not _ONE_KIND.issuperset(map(type, events)):
             return False
-        work = self.task_work(record, batch)
-        work.events += len(events)
-        newest, key = self.newest, work.key
+        changes = self.task_changes(record, batch)
+        changes.events += len(events)
+        newest, key = self.newest, changes.key
         seqs = [event.seq for event in events if event.seq]
         if seqs:
-            self.deliver(work, batch, seqs)
+            self.record_delivery(changes, batch, seqs)
         for event in cast("list[PayloadStored]", events):
             place = (key, event.step_id, event.slot)
             if newest.setdefault(place, event) is not event:
-                self._compare(work, place, event)
+                self._compare(changes, place, event)
         return True
 
-    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:  # noqa: ARG002  a payload has no flags: its characters are replaced, and that is all
+    def add_event(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:  # noqa: ARG002  a payload has no flags: its characters are replaced, and that is all
         if not isinstance(event, PayloadStored):
             return "wrong_topic"
         if batch.task_id is None:
             return "no_task"
-        work = self.task_work(record, batch)
-        work.events += 1
+        changes = self.task_changes(record, batch)
+        changes.events += 1
         if event.seq:
-            self.deliver(work, batch, [event.seq])
-        place = (work.key, event.step_id, event.slot)
+            self.record_delivery(changes, batch, [event.seq])
+        place = (changes.key, event.step_id, event.slot)
         if self.newest.setdefault(place, event) is not event:
-            self._compare(work, place, event)
+            self._compare(changes, place, event)
         return None
 
-    def _compare(self, work: TaskWork, place: PlaceKey, event: PayloadStored) -> None:
+    def _compare(self, changes: TaskChanges, place: PlaceKey, event: PayloadStored) -> None:
         known = self.newest[place]
         if (event.at_us, event.seq, event.event_id) > (known.at_us, known.seq, known.event_id):
             self.newest[place] = event
         elif event.event_id == known.event_id:
-            work.duplicates += 1
+            changes.duplicates += 1
 
 
 class PayloadsProjection(TransactionalProjection):
@@ -80,45 +80,49 @@ class PayloadsProjection(TransactionalProjection):
 
     projection = "payloads"
 
-    def reader(self, *, buried: Buried, events_max: int | None) -> PayloadsReader:
-        return PayloadsReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
+    def decoder(self, *, rejected: Rejected, events_max: int | None) -> PayloadsDecoder:
+        return PayloadsDecoder(self.projection, self._now_us(), rejected=rejected, events_max=events_max)
 
     async def write(
         self,
         connection: Connection,
-        reader: ReaderBase,
+        decoder: BatchDecoder,
         *,
         moves: Moves,  # noqa: ARG002  the frame's signature
         generation: str,
         meanwhile: Callable[[], None],
     ) -> Callable[[], None]:
-        work = reader.work
-        if work.tasks and isinstance(reader, PayloadsReader):
-            await days.share_deletions(connection)
-            found = await days.claim(connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in work.tasks.items()})
+        changes = decoder.changes
+        if changes.tasks and isinstance(decoder, PayloadsDecoder):
+            await task_days.block_deletions(connection)
+            found = await task_days.assign(
+                connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in changes.tasks.items()}
+            )
             failpoint("after_days")
-            work.ignore_deleted(found.deleted)
-            rows = [_row(task, step_id, event, found) for (task, step_id, _), event in reader.newest.items() if task in work.tasks]
+            changes.ignore_deleted(found.deleted)
+            rows = [_row(task, step_id, event, found) for (task, step_id, _), event in decoder.newest.items() if task in changes.tasks]
             failpoint("before_copy")
             if rows:
                 # mostly nobody sends a payload twice; when somebody does, Postgres refuses and the batch is written carefully
-                direct = reader.direct and await self.leaves.all_there(connection, generation, "step_payloads", {row[_DAY] for row in rows})
+                direct = decoder.direct and await self.day_partitions.exist(
+                    connection, generation, "step_payloads", {row[_DAY] for row in rows}
+                )
                 if direct:
                     await payloads.insert(connection, rows, meanwhile)
-                elif len(work.tallies) > 1:
+                elif len(changes.tallies) > 1:
                     raise NotTogetherError
                 else:
-                    reader.tally.duplicates += await payloads.write(connection, rows, meanwhile)
+                    decoder.tally.duplicates += await payloads.write(connection, rows, meanwhile)
             failpoint("after_copy")
-            for task in work.tasks.values():
-                work.tally_of(task).duplicates += task.duplicates
-            delivered = {(*key, instance_id): sent for key, task in work.tasks.items() for instance_id, sent in task.producers.items()}
+            for task in changes.tasks.values():
+                changes.tally_of(task).duplicates += task.duplicates
+            delivered = {(*key, instance_id): sent for key, task in changes.tasks.items() for instance_id, sent in task.producers.items()}
             await producers.merge(connection, delivered)
             failpoint("after_producers")
         return lambda: None
 
 
-def _row(task: TaskKey, step_id: str, event: PayloadStored, found: days.Days) -> tuple[Any, ...]:
+def _row(task: TaskKey, step_id: str, event: PayloadStored, found: task_days.TaskDays) -> tuple[Any, ...]:
     text = leftover(event.text) if event.slot is _ORIGINAL and event.consumed is None else event.text
     return (
         *task,

@@ -17,8 +17,8 @@ from ams_contracts.topics import STEPS, task_key
 from ams_kit.bus import Log, Record
 from ams_kit.errors import AmsError
 from ams_kit.telemetry.metrics import STEPS_LOST
-from ams_trace_ingest.projector.derive import FLAG_NO_ROOT
 from ams_trace_ingest.projector.feed import TaskFeed
+from ams_trace_ingest.projector.task_columns import FLAG_NO_ROOT
 from ams_trace_ingest.store import sweeps
 from ams_trace_ingest.store.connections import Connection, set_generation
 from ams_trace_ingest.store.sweeps import SilentStep
@@ -32,7 +32,7 @@ DAYS_BACK = 2
 DAYS_AHEAD = 7
 STEPS_MAX = 1_000
 TASKS_MAX = 500
-ALIVE_MAX = 2_000
+RUNNING_TASKS_MAX = 2_000
 ACQUIRE_TIMEOUT_SECONDS = 5
 
 PRODUCER = Producer(sdk="ams-projector", instance_id="sweeper")
@@ -48,7 +48,7 @@ class CaughtUp:
     def __init__(self) -> None:
         self._since: dict[int, float] = {}
 
-    def look(self, lag_records: dict[int, int], at: float) -> list[int]:
+    def update(self, lag_records: dict[int, int], at: float) -> list[int]:
         """The partitions that have been without lag for as long as a silent step may be silent.
 
         Args:
@@ -95,13 +95,13 @@ class Sweeper:
         """Sweep until cancelled. What fails is tried again the next time."""
         while True:
             now = time.monotonic()
-            await self._at_times("partitions", PARTITIONS_SECONDS, now, self.make_partitions)
-            await self._at_times("lost", SWEEP_SECONDS, now, self.declare_lost)
-            await self._at_times("roots", SWEEP_SECONDS, now, self.give_up_on_roots)
-            await self._at_times("alive", REPEAT_SECONDS, now, self.repeat_alive)
+            await self._run_if_due("partitions", PARTITIONS_SECONDS, now, self.make_partitions)
+            await self._run_if_due("lost", SWEEP_SECONDS, now, self.declare_lost)
+            await self._run_if_due("roots", SWEEP_SECONDS, now, self.mark_rootless)
+            await self._run_if_due("alive", REPEAT_SECONDS, now, self.republish_running)
             await asyncio.sleep(1)
 
-    async def _at_times(self, name: str, every_seconds: float, now: float, sweep: Callable[[], Awaitable[None]]) -> None:
+    async def _run_if_due(self, name: str, every_seconds: float, now: float, sweep: Callable[[], Awaitable[None]]) -> None:
         if now < self._next.get(name, 0):
             return
         self._next[name] = now + every_seconds
@@ -113,38 +113,38 @@ class Sweeper:
 
     async def declare_lost(self) -> None:
         """Publish ``step.lost`` for open steps whose producer used to beat and has been silent."""
-        partitions = self._caught_up.look(self._lag_records(), time.monotonic())
+        partitions = self._caught_up.update(self._lag_records(), time.monotonic())
         if not partitions:
             return
         before_us = (time.time_ns() // 1_000) - LOST_AFTER_SECONDS * 1_000_000
-        found = await self._ask(lambda connection: sweeps.silent_steps(connection, partitions, before_us, STEPS_MAX))
+        found = await self._query(lambda connection: sweeps.silent_steps(connection, partitions, before_us, STEPS_MAX))
         if found:
             await self._log.publish(lost_records(found))
             STEPS_LOST.inc(len(found))
 
-    async def give_up_on_roots(self) -> None:
+    async def mark_rootless(self) -> None:
         """Show quiet tasks without a root by their steps."""
         partitions = [partition for partition, records in self._lag_records().items() if records == 0]
         before_us = (time.time_ns() // 1_000) - ROOT_AFTER_SECONDS * 1_000_000
         self._feed.changed(
-            await self._ask(lambda connection: sweeps.give_up_on_roots(connection, partitions, before_us, FLAG_NO_ROOT, TASKS_MAX))
+            await self._query(lambda connection: sweeps.mark_rootless(connection, partitions, before_us, FLAG_NO_ROOT, TASKS_MAX))
         )
 
-    async def repeat_alive(self) -> None:
+    async def republish_running(self) -> None:
         """Tell live lists of running tasks again."""
         partitions = list(self._lag_records())
-        self._feed.repeat(await self._ask(lambda connection: sweeps.alive(connection, partitions, ALIVE_MAX)))
+        self._feed.republish(await self._query(lambda connection: sweeps.running_tasks(connection, partitions, RUNNING_TASKS_MAX)))
 
     async def make_partitions(self) -> None:
         """Make the partitions of the next days."""
         today = datetime.now(UTC).date()
-        made = await self._ask(
+        made = await self._query(
             lambda connection: sweeps.ensure_partitions(connection, today - timedelta(DAYS_BACK), today + timedelta(DAYS_AHEAD))
         )
         if made:
             logger.info("partitions made", partitions=made)
 
-    async def _ask(self, question: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _query(self, question: Callable[[Connection], Awaitable[T]]) -> T:
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection, connection.transaction():
             await set_generation(connection, may_sort=True)
             return await question(connection)

@@ -16,10 +16,10 @@ from ams_contracts.events import Batch, PayloadStored, StepEnded, StepRecorded
 from ams_contracts.search_words import search_words, strip_json_escapes
 from ams_kit.bus import LogRecord, PartitionBatch
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
+from ams_trace_ingest.projector.decode import BatchDecoder, Rejected
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.projector.reading import Buried, ReaderBase
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
-from ams_trace_ingest.store import days, text
+from ams_trace_ingest.store import task_days, text
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 from ams_trace_ingest.store.text import TextRow
@@ -30,17 +30,17 @@ NAME = "name"  # a slot of its own, for what the step itself says
 INDEXED_SLOTS = frozenset({Slot.INPUT, Slot.OUTPUT})
 
 WAIT_SECONDS_MAX = 15.0  # then some is done all the same: search must not stand still while there is load
-RESTS = 1.0  # of its own working time, when nobody waits
-RESTS_UNDER_LOAD = 9.0  # a tenth of the time, as long as others are behind
-LOOK_SECONDS = 0.1
+REST_FACTOR = 1.0  # of its own working time, when nobody waits
+REST_FACTOR_UNDER_LOAD = 9.0  # a tenth of the time, as long as others are behind
+LAG_CHECK_SECONDS = 0.1
 PATIENCE_SECONDS = 600.0  # waiting for the others is no deafness
 LAG_RECORDS_MAX = 2  # a record may hold a thousand events, and what is known to wait is known late
 
-Said = tuple[int, int, str, str]
+StampedText = tuple[int, int, str, str]
 """at_us, seq and event_id of an event, and its words."""
 
 
-class Turn:
+class LowPriorityThrottle:
     """Lets others go first: waits while they are behind, and as long as the own work took; nine times as long when they are."""
 
     def __init__(self, lag_records: Callable[[], int]) -> None:
@@ -52,57 +52,57 @@ class Turn:
         """Wait for the turn, 15 s at most."""
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while (now := time.monotonic()) < deadline and (now < self._rest_until or self._lag_records() > LAG_RECORDS_MAX):  # noqa: ASYNC110  lag is measured, not told
-            await asyncio.sleep(min(LOOK_SECONDS, deadline - now))
+            await asyncio.sleep(min(LAG_CHECK_SECONDS, deadline - now))
 
     def worked(self, seconds: float) -> None:
         """So long it took."""
-        rests = RESTS_UNDER_LOAD if self._lag_records() > LAG_RECORDS_MAX else RESTS
+        rests = REST_FACTOR_UNDER_LOAD if self._lag_records() > LAG_RECORDS_MAX else REST_FACTOR
         self._rest_until = time.monotonic() + rests * seconds
 
 
-class TextReader(ReaderBase):
+class TextDecoder(BatchDecoder):
     """Both topics: the newest text of each slot. What cannot be read is a dead letter of the topic's own projection, and counted here."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.newest: dict[tuple[TaskKey, str, str], Said] = {}
+        self.newest: dict[tuple[TaskKey, str, str], StampedText] = {}
 
-    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:  # noqa: ARG002  the base's signature
+    def add_event(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:  # noqa: ARG002  the base's signature
         indexed = batch.task_id is not None and (
             isinstance(event, StepEnded | StepRecorded) or (isinstance(event, PayloadStored) and event.slot in INDEXED_SLOTS)
         )
         if not indexed:
             self.tally.ignored["no_text"] += 1
             return None
-        slot, said = (event.slot.value, _said(event)) if isinstance(event, PayloadStored) else (NAME, _told(event.step))
-        work = self.task_work(record, batch)
-        work.events += 1
-        key = (work.key, event.step_id, slot)
+        slot, said = (event.slot.value, _payload_text(event)) if isinstance(event, PayloadStored) else (NAME, _step_text(event.step))
+        changes = self.task_changes(record, batch)
+        changes.events += 1
+        key = (changes.key, event.step_id, slot)
         known = self.newest.get(key)
         if known is None or (event.at_us, event.seq, event.event_id) > known[:3]:
             self.newest[key] = (event.at_us, event.seq, event.event_id, search_words(said))
         elif event.event_id == known[2]:
-            work.duplicates += 1
+            changes.duplicates += 1
         return None
 
-    def _bury_record(self, record: LogRecord, error: MalformedError) -> None:  # noqa: ARG002  the base's signature
+    def _dead_letter_record(self, record: LogRecord, error: MalformedError) -> None:  # noqa: ARG002  the base's signature
         self.tally.ignored["unreadable"] += 1
 
-    def _bury(self, record: LogRecord, batch: Batch, reject: Reject) -> None:
-        if (record.offset, reject.index) in self._buried:
-            super()._bury(record, batch, reject)
+    def _dead_letter(self, record: LogRecord, batch: Batch, reject: Reject) -> None:
+        if (record.offset, reject.index) in self._rejected:
+            super()._dead_letter(record, batch, reject)
         else:
             self.tally.ignored["unreadable"] += 1
 
 
-def _said(payload: PayloadStored) -> str:
+def _payload_text(payload: PayloadStored) -> str:
     beginning = payload.text[:TEXT_BYTES_MAX]
     if not beginning.isascii():
         beginning = beginning.encode()[:TEXT_BYTES_MAX].decode(errors="ignore")
     return strip_json_escapes(beginning) if "json" in payload.mime or beginning.startswith(("{", "[")) else beginning
 
 
-def _told(step: StepDocument) -> str:
+def _step_text(step: StepDocument) -> str:
     """What a step says by itself; its previews where there is no payload that says the same and more."""
     error = step.error
     parts = [
@@ -121,48 +121,50 @@ class TextProjection(TransactionalProjection):
 
     projection = "text"
 
-    def __init__(self, *args: Any, turn: Turn | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, throttle: LowPriorityThrottle | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._turn = turn
+        self._throttle = throttle
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
-        if self._turn is None:
+        if self._throttle is None:
             return await super().apply(topic, partition, records, expected)
-        await self._turn.wait()
+        await self._throttle.wait()
         began = time.monotonic()
         try:
             return await super().apply(topic, partition, records, expected)
         finally:
-            self._turn.worked(time.monotonic() - began)
+            self._throttle.worked(time.monotonic() - began)
 
     async def apply_together(self, topic: str, slices: Sequence[PartitionBatch]) -> dict[int, int]:  # noqa: ARG002  the port's signature
         return {}  # it takes its turn partition by partition
 
-    def reader(self, *, buried: Buried, events_max: int | None) -> TextReader:
-        return TextReader(self.projection, self._now_us(), buried=buried, events_max=events_max)
+    def decoder(self, *, rejected: Rejected, events_max: int | None) -> TextDecoder:
+        return TextDecoder(self.projection, self._now_us(), rejected=rejected, events_max=events_max)
 
     async def write(
         self,
         connection: Connection,
-        reader: ReaderBase,
+        decoder: BatchDecoder,
         *,
         moves: Moves,  # noqa: ARG002  the frame's signature
         generation: str,  # noqa: ARG002  the same
         meanwhile: Callable[[], None],  # noqa: ARG002  the same; nothing is read ahead here, for nothing is in a hurry
     ) -> Callable[[], None]:
-        work = reader.work
-        if work.tasks and isinstance(reader, TextReader):
-            await days.share_deletions(connection)
-            found = await days.claim(connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in work.tasks.items()})
-            work.ignore_deleted(found.deleted)
+        changes = decoder.changes
+        if changes.tasks and isinstance(decoder, TextDecoder):
+            await task_days.block_deletions(connection)
+            found = await task_days.assign(
+                connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in changes.tasks.items()}
+            )
+            changes.ignore_deleted(found.deleted)
             rows = [
                 TextRow(task, step_id, slot, found.day[task], *said)
-                for (task, step_id, slot), said in reader.newest.items()
-                if task in work.tasks
+                for (task, step_id, slot), said in decoder.newest.items()
+                if task in changes.tasks
             ]
             failpoint("before_copy")
             if rows:
-                reader.tally.duplicates += await text.write(connection, rows)
+                decoder.tally.duplicates += await text.write(connection, rows)
             failpoint("after_copy")
-            reader.tally.duplicates += sum(task.duplicates for task in work.tasks.values())
+            decoder.tally.duplicates += sum(task.duplicates for task in changes.tasks.values())
         return lambda: None

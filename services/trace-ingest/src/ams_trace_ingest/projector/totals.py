@@ -1,10 +1,10 @@
 """A task's totals, by the difference that its changed steps make. Pure."""
 
-from ams_trace_ingest.projector.working import NO_CONTRIBUTION, TaskWork, contribution
+from ams_trace_ingest.projector.changes import NO_CONTRIBUTION, TaskChanges, contribution
 from ams_trace_ingest.store.tasks import TaskRow
 
 
-def add_totals(row: TaskRow, task: TaskWork) -> None:
+def add_totals(row: TaskRow, task: TaskChanges) -> None:
     """Add to the row what each changed step adds now, less what it added before."""
     now = [contribution(step.state.status, step.counted) for step in task.steps.values() if step.changed]
     before = [step.before for step in task.steps.values() if step.changed and step.before is not NO_CONTRIBUTION]

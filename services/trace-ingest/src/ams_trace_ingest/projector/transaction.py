@@ -19,18 +19,18 @@ from ams_kit.telemetry.metrics import (
     EVENTS_PROJECTED,
     PROJECT_SECONDS,
 )
+from ams_trace_ingest.projector.changes import BatchChanges
+from ams_trace_ingest.projector.decode import BatchDecoder, Rejected, TwoPartitionsError
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.projector.normalise import mend
-from ams_trace_ingest.projector.reading import Buried, ReaderBase, TwoPartitionsError
-from ams_trace_ingest.projector.working import Work
+from ams_trace_ingest.projector.normalise import replace_invalid_escapes
 from ams_trace_ingest.store import dead_letters, positions
 from ams_trace_ingest.store.connections import Connection, UnencodableError, set_generation
-from ams_trace_ingest.store.leaves import Leaves
+from ams_trace_ingest.store.day_partitions import DayPartitions
 
 DATA_ERROR_CLASSES = frozenset({"21", "22", "23", "54"})
 TIMEOUT_STATES = frozenset({"57014", "25P04", "25P03"})  # cancelled, transaction timeout, idle in transaction
 ACQUIRE_TIMEOUT_SECONDS = 5
-CAREFUL_BATCHES = 16  # after something was sent twice: whoever repeats himself does so for a while
+UPSERT_BATCHES = 16  # after something was sent twice: whoever repeats himself does so for a while
 CHUNK_BYTES_MAX = 1536 * 1024  # some 2,000 events: large enough for COPY, small enough to read the next one while Postgres writes this one
 
 Moves = Mapping[int, tuple[int, int]]
@@ -57,7 +57,7 @@ def split(records: list[LogRecord], records_max: int) -> list[list[LogRecord]]:
     return chunks
 
 
-def packed(slices: Iterable[PartitionBatch]) -> list[list[PartitionBatch]]:
+def pack_slices(slices: Iterable[PartitionBatch]) -> list[list[PartitionBatch]]:
     """Slices that one transaction each may take: of several partitions, and of not much more than ``CHUNK_BYTES_MAX``.
 
     Those that fill one by themselves are left out.
@@ -101,23 +101,23 @@ class TransactionalProjection:
         self._pool = pool
         self._now_us = now_us
         self._records_max: dict[int, int] = {}
-        self._apart = 0  # polls whose partitions are not applied together
-        self._careful: dict[int, int] = {}  # partition -> batches for which nothing is believed to be new
-        self.leaves = Leaves()
-        self.trusting = True  # what seems new is written as new
+        self._single_polls_left = 0  # polls whose partitions are not applied together
+        self._upsert_batches_left: dict[int, int] = {}  # partition -> batches for which nothing is believed to be new
+        self.day_partitions = DayPartitions()
+        self.assume_new = True  # what seems new is written as new
 
-    def reader(self, *, buried: Buried, events_max: int | None) -> ReaderBase:
+    def decoder(self, *, rejected: Rejected, events_max: int | None) -> BatchDecoder:
         """A reader of this projection's topic."""
         raise NotImplementedError
 
     async def write(
-        self, connection: Connection, reader: ReaderBase, *, generation: str, moves: Moves, meanwhile: Callable[[], None]
+        self, connection: Connection, decoder: BatchDecoder, *, generation: str, moves: Moves, meanwhile: Callable[[], None]
     ) -> Callable[[], None]:
         """Write what the reader has read, within the transaction that holds the positions of its partitions.
 
         Args:
             connection: In the transaction.
-            reader: Has read.
+            decoder: Has decoded the records.
             generation: Of the tables.
             moves: By partition the position that is locked, and the one that it moves to.
             meanwhile: Work for this process, to be called once while Postgres is busy.
@@ -134,25 +134,25 @@ class TransactionalProjection:
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection, connection.transaction():
             await set_generation(connection)
             for partition, account in (await positions.accounts(connection, self.projection, topic, partitions)).items():
-                show_account(self.projection, topic, partition, account)
+                export_account(self.projection, topic, partition, account)
             return await positions.load(connection, self.projection, topic, partitions)
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:  # noqa: ARG002  the port's signature; records know their topic
         position = expected
         chunks = split([record for record in records if record.offset >= expected], self._records_max.get(partition, INT64_MAX))
-        ahead: list[ReaderBase] = []
+        ahead: list[BatchDecoder] = []
         for chunk, following in zip_longest(chunks, chunks[1:], fillvalue=None):
             if chunk is None:
                 break
-            reader = ahead.pop() if ahead else None
+            decoder = ahead.pop() if ahead else None
 
             def read_ahead(following: list[LogRecord] | None = following) -> None:
                 if following is not None and not ahead:
-                    ahead.append(self._read(following, {}))
+                    ahead.append(self._decode(following, {}))
 
             began = time.monotonic()
             try:
-                position = await self._apply(chunk, position, reader, read_ahead)
+                position = await self._apply(chunk, position, decoder, read_ahead)
             except Exception as error:
                 # a batch that always times out would come back for ever. Postgres ends the session of a transaction that takes too long:
                 # what is heard then may be a timeout, a closed connection or an error of the driver
@@ -164,54 +164,56 @@ class TransactionalProjection:
 
     async def apply_together(self, topic: str, slices: Sequence[PartitionBatch]) -> dict[int, int]:  # noqa: ARG002  the port's signature; records know their topic
         applied: dict[int, int] = {}
-        if not self.trusting or self._apart:
-            self._apart = max(0, self._apart - 1)
+        if not self.assume_new or self._single_polls_left:
+            self._single_polls_left = max(0, self._single_polls_left - 1)
             return applied
-        packs = packed(one for one in slices if one.partition not in self._careful and one.partition not in self._records_max)
-        ahead: list[ReaderBase] = []
+        packs = pack_slices(
+            one for one in slices if one.partition not in self._upsert_batches_left and one.partition not in self._records_max
+        )
+        ahead: list[BatchDecoder] = []
         began = time.monotonic()
         try:
             for pack, following in zip_longest(packs, packs[1:], fillvalue=None):
                 if pack is None:
                     break
-                reader = ahead.pop() if ahead else self._read_pack(pack)
-                reader.direct = True
+                decoder = ahead.pop() if ahead else self._decode_pack(pack)
+                decoder.direct = True
                 began = time.monotonic()
 
                 def read_ahead(following: list[PartitionBatch] | None = following) -> None:
                     if following is not None and not ahead:
-                        ahead.append(self._read_pack(following))
+                        ahead.append(self._decode_pack(following))
 
-                applied.update(await self._transact(pack, reader, meanwhile=read_ahead))
+                applied.update(await self._transact(pack, decoder, meanwhile=read_ahead))
         except Exception as error:
             slow = _is_timeout(error) or time.monotonic() - began > self.slow_seconds
-            if not slow and not _is_of_one(error):
+            if not slow and not _is_of_one_partition(error):
                 raise
             if slow:
-                self._apart = CAREFUL_BATCHES
+                self._single_polls_left = UPSERT_BATCHES
             APPLIED_APART.labels(self.projection, type(error).__name__).inc()
         return applied
 
-    def _read_pack(self, pack: list[PartitionBatch]) -> ReaderBase:
-        return self._read([record for one in pack for record in one.records if record.offset >= one.expected], {})
+    def _decode_pack(self, pack: list[PartitionBatch]) -> BatchDecoder:
+        return self._decode([record for one in pack for record in one.records if record.offset >= one.expected], {})
 
     async def _apply(
         self,
         records: list[LogRecord],
         expected: int,
-        reader: ReaderBase | None = None,
+        decoder: BatchDecoder | None = None,
         meanwhile: Callable[[], None] = nothing,
     ) -> int:
         partition = records[0].partition
-        reader = reader or self._read(records, {})
-        reader.direct = self.trusting and partition not in self._careful
+        decoder = decoder or self._decode(records, {})
+        decoder.direct = self.assume_new and partition not in self._upsert_batches_left
         try:
-            position = await self._transact_one(records, expected, reader, meanwhile=meanwhile)
+            position = await self._transact_one(records, expected, decoder, meanwhile=meanwhile)
         except _NOT_NEW:
-            if not reader.direct:
+            if not decoder.direct:
                 raise
-            self._careful[partition] = CAREFUL_BATCHES
-            self.leaves.forget()
+            self._upsert_batches_left[partition] = UPSERT_BATCHES
+            self.day_partitions.clear()
             return await self._apply(records, expected)
         except TwoPartitionsError:  # what was remembered did not hold, and is forgotten
             return await self._apply(records, expected)
@@ -219,49 +221,49 @@ class TransactionalProjection:
             if not is_data_error(error):
                 raise
             if len(records) == 1:
-                buried = await self._find_bad(records[0], expected, error)
-                return await self._transact_one(records, expected, self._read(records, buried))
+                rejected = await self._find_rejected(records[0], expected, error)
+                return await self._transact_one(records, expected, self._decode(records, rejected))
         else:
-            self._grow_bold(partition)
+            self._decay_upserts(partition)
             return position
         middle = len(records) // 2
         position = await self._apply(records[:middle], expected)
         return await self._apply(records[middle:], position)
 
-    def _grow_bold(self, partition: int) -> None:
-        left = self._careful.pop(partition, 0) - 1
+    def _decay_upserts(self, partition: int) -> None:
+        left = self._upsert_batches_left.pop(partition, 0) - 1
         if left > 0:
-            self._careful[partition] = left
+            self._upsert_batches_left[partition] = left
 
-    def _read(self, records: list[LogRecord], buried: Buried, events_max: int | None = None) -> ReaderBase:
-        reader = self.reader(buried=buried, events_max=events_max)
-        reader.read(records)
-        return reader
+    def _decode(self, records: list[LogRecord], rejected: Rejected, events_max: int | None = None) -> BatchDecoder:
+        decoder = self.decoder(rejected=rejected, events_max=events_max)
+        decoder.decode(records)
+        return decoder
 
-    async def _find_bad(self, record: LogRecord, expected: int, error: Exception) -> dict[tuple[int, int], tuple[str, str]]:
+    async def _find_rejected(self, record: LogRecord, expected: int, error: Exception) -> dict[tuple[int, int], tuple[str, str]]:
         """The events of one record that cannot be written, given the others: the last of the shortest beginnings that fail."""
-        indexes = _readable(record)
-        buried: dict[tuple[int, int], tuple[str, str]] = {}
+        indexes = _decodable_indexes(record)
+        rejected: dict[tuple[int, int], tuple[str, str]] = {}
         refusal: Exception | None = error
         while refusal is not None:
-            alive = [index for index in indexes if (record.offset, index) not in buried]
+            alive = [index for index in indexes if (record.offset, index) not in rejected]
             passing, failing = 0, len(alive)
             if failing == 0:
                 raise refusal  # nothing of the record is left, so it is not the data
             while failing - passing > 1:
                 middle = (passing + failing) // 2
-                trial = await self._try(record, expected, buried, middle)
+                trial = await self._try_write(record, expected, rejected, middle)
                 if trial is None:
                     passing = middle
                 else:
                     failing, refusal = middle, trial
-            buried[record.offset, alive[failing - 1]] = (_reason(refusal), str(refusal))
-            refusal = await self._try(record, expected, buried, None)
-        return buried
+            rejected[record.offset, alive[failing - 1]] = (_reason(refusal), str(refusal))
+            refusal = await self._try_write(record, expected, rejected, None)
+        return rejected
 
-    async def _try(self, record: LogRecord, expected: int, buried: Buried, events_max: int | None) -> Exception | None:
+    async def _try_write(self, record: LogRecord, expected: int, rejected: Rejected, events_max: int | None) -> Exception | None:
         try:
-            await self._transact_one([record], expected, self._read([record], buried, events_max), trial=True)
+            await self._transact_one([record], expected, self._decode([record], rejected, events_max), trial=True)
         except (asyncpg.PostgresError, UnencodableError) as error:
             if not is_data_error(error):
                 raise
@@ -274,19 +276,19 @@ class TransactionalProjection:
         self,
         records: list[LogRecord],
         expected: int,
-        reader: ReaderBase,
+        decoder: BatchDecoder,
         *,
         meanwhile: Callable[[], None] = nothing,
         trial: bool = False,
     ) -> int:
         one = PartitionBatch(records[0].partition, records, expected)
-        return (await self._transact([one], reader, meanwhile=meanwhile, trial=trial))[one.partition]
+        return (await self._transact([one], decoder, meanwhile=meanwhile, trial=trial))[one.partition]
 
     async def _transact(
-        self, slices: Sequence[PartitionBatch], reader: ReaderBase, *, meanwhile: Callable[[], None] = nothing, trial: bool = False
+        self, slices: Sequence[PartitionBatch], decoder: BatchDecoder, *, meanwhile: Callable[[], None] = nothing, trial: bool = False
     ) -> dict[int, int]:
         started = time.perf_counter()
-        topic, work = slices[0].records[-1].topic, reader.work
+        topic, changes = slices[0].records[-1].topic, decoder.changes
         moves = {one.partition: (one.expected, one.records[-1].offset + 1) for one in slices}
         failpoint("before_begin")
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
@@ -296,11 +298,11 @@ class TransactionalProjection:
                     connection, self.projection, topic, {partition: expected for partition, (expected, _) in moves.items()}
                 )
                 failpoint("after_lock")
-                committed = await self.write(connection, reader, generation=generation, moves=moves, meanwhile=meanwhile)
-                if work.letters:
-                    await dead_letters.insert(connection, work.letters)
+                committed = await self.write(connection, decoder, generation=generation, moves=moves, meanwhile=meanwhile)
+                if changes.letters:
+                    await dead_letters.insert(connection, changes.letters)
                     failpoint("after_letters")
-                accounts = {partition: account.plus(work.tally(partition).account()) for partition, account in before.items()}
+                accounts = {partition: account.plus(changes.tally(partition).account()) for partition, account in before.items()}
                 stored = {one.partition: StoredPosition(moves[one.partition][1], one.records[-1].timestamp_ms) for one in slices}
                 await positions.move(connection, self.projection, topic, stored, accounts)
                 failpoint("after_move")
@@ -308,16 +310,16 @@ class TransactionalProjection:
                     raise _TrialOverError
             failpoint("after_commit")
         committed()
-        self._count(work)
+        self._count(changes)
         for partition, account in accounts.items():
-            show_account(self.projection, topic, partition, account)
+            export_account(self.projection, topic, partition, account)
         PROJECT_SECONDS.labels(self.projection).observe(time.perf_counter() - started)
         return {partition: position for partition, (_, position) in moves.items()}
 
-    def _count(self, work: Work) -> None:
-        for letter in work.letters:
+    def _count(self, changes: BatchChanges) -> None:
+        for letter in changes.letters:
             EVENTS_DEAD.labels(self.projection, letter.reason).inc()
-        for tally in work.tallies.values():
+        for tally in changes.tallies.values():
             for reason, count in tally.ignored.items():
                 EVENTS_IGNORED.labels(self.projection, reason).inc(count)
             if tally.duplicates:
@@ -325,7 +327,7 @@ class TransactionalProjection:
             EVENTS_PROJECTED.labels(self.projection).inc(max(0, tally.account().projected))
 
 
-def show_account(projection: str, topic: str, partition: int, account: positions.Account) -> None:
+def export_account(projection: str, topic: str, partition: int, account: positions.Account) -> None:
     """The stored account as metrics: unlike the counters, it does not begin anew with the process."""
     for outcome, count in (("projected", account.projected), ("duplicate", account.duplicate), ("dead", account.dead)):
         EVENTS_ACCOUNTED.labels(projection, topic, str(partition), outcome, "").set(count)
@@ -340,7 +342,7 @@ def is_data_error(error: Exception) -> bool:
     return isinstance(error, UnencodableError)
 
 
-def _is_of_one(error: Exception) -> bool:
+def _is_of_one_partition(error: Exception) -> bool:
     """Whether one of several partitions is at fault, so that the others can be applied without it."""
     return is_data_error(error) or isinstance(error, (*_NOT_NEW, PositionMovedError, NotTogetherError, TwoPartitionsError))
 
@@ -354,10 +356,10 @@ def _reason(error: Exception) -> str:
     return f"postgres_{state}" if state else "unencodable"
 
 
-def _readable(record: LogRecord) -> list[int]:
+def _decodable_indexes(record: LogRecord) -> list[int]:
     if record.value is None:
         return []
     try:
-        return decode_batch(mend(record.value)[0]).indexes
+        return decode_batch(replace_invalid_escapes(record.value)[0]).indexes
     except MalformedError:
         return []

@@ -10,9 +10,9 @@ import structlog
 from ams_contracts.topics import Topic
 from ams_kit.bus import PartitionBatch, PositionMovedError, StoredPosition, TopicReader
 from ams_trace_ingest.projector.apply import StepsProjection
-from ams_trace_ingest.projector.derive import FLAG_NO_ROOT
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.sweeps import ROOT_AFTER_SECONDS, TASKS_MAX
+from ams_trace_ingest.projector.task_columns import FLAG_NO_ROOT
 from ams_trace_ingest.projector.text import TextProjection
 from ams_trace_ingest.projector.transaction import TransactionalProjection
 from ams_trace_ingest.replay.generations import Place
@@ -44,13 +44,13 @@ class Source:
         self.began_at: dict[int, int] = {}
         self._applied: dict[int, int] = {}
         self._fence: dict[int, int] = {}
-        self._astray = False  # interrupted within a batch: what is stored tells where we are
+        self._interrupted = False  # interrupted within a batch: what is stored tells where we are
 
     async def open(self) -> None:
         """Connect, and stand where the tables say."""
         stored = await self._stored()
         await self.reader.start(stored)
-        self._arrive()
+        self._mark_all_applied()
         self.began_at = dict(self._applied)
 
     async def close(self) -> None:
@@ -71,37 +71,37 @@ class Source:
         """How many offsets were applied since the start."""
         return sum(self._applied[partition] - offset for partition, offset in self.began_at.items())
 
-    async def advance(self, until: Mapping[int, int], turns: asyncio.Semaphore) -> None:
+    async def advance(self, until: Mapping[int, int], slots: asyncio.Semaphore) -> None:
         """Read once, and apply what came."""
         try:
             taken = await self.reader.read(until, RECORDS_MAX)
             if len(taken) > 1:
-                async with turns:
+                async with slots:
                     slices = [PartitionBatch(partition, records, self._fence.get(partition, 0)) for partition, records in taken.items()]
                     together = await self.projection.apply_together(self.topic.name, slices)
                     self._fence.update(together)
                     self._applied.update(together)
                     taken = {partition: records for partition, records in taken.items() if partition not in together}
             for partition, records in taken.items():
-                async with turns:
+                async with slots:
                     self._fence[partition] = self._applied[partition] = await self.projection.apply(
                         self.topic.name, partition, records, self._fence.get(partition, 0)
                     )
         except BaseException:
-            self._astray = True
+            self._interrupted = True
             raise
-        self._arrive()
+        self._mark_all_applied()
 
-    def _arrive(self) -> None:
+    def _mark_all_applied(self) -> None:
         """Everything that was read is applied."""
         self._applied = {partition: self.reader.next_offset(partition) for partition in range(self.topic.partitions)}
 
-    async def find_the_way(self) -> None:
+    async def resume(self) -> None:
         """Go where the tables say, after an interruption."""
-        if self._astray:
+        if self._interrupted:
             await self.reader.seek(await self._stored())
-            self._arrive()
-            self._astray = False
+            self._mark_all_applied()
+            self._interrupted = False
 
     async def _stored(self) -> dict[int, StoredPosition]:
         stored = await self.projection.stored(self.topic.name, list(range(self.topic.partitions)))
@@ -123,7 +123,7 @@ class Builder:
         """
         self._pool = pool
         self._of_steps, of_payloads = topics
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self.sources: Sequence[Source] = (
             Source(steps, bootstrap, self._of_steps),
             Source(PayloadsProjection(pool), bootstrap, of_payloads),
@@ -183,30 +183,30 @@ class Builder:
         """The first offset that each partition of the steps still has."""
         return {partition: start for (topic, partition), start in self._starts.items() if topic == self._of_steps.name}
 
-    async def catch_up(self, targets: Targets, *, polite: bool) -> None:
+    async def catch_up(self, targets: Targets, *, low_priority: bool) -> None:
         """Apply everything up to the targets.
 
         Args:
             targets: Per place.
-            polite: Let the live projector go first.
+            low_priority: Let the live projector go first.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 for source in self.sources:
-                    group.create_task(self._catch_up(source, source.until(targets), polite=polite))
+                    group.create_task(self._catch_up(source, source.until(targets), low_priority=low_priority))
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors
 
-    async def _catch_up(self, source: Source, until: Mapping[int, int], *, polite: bool) -> None:
+    async def _catch_up(self, source: Source, until: Mapping[int, int], *, low_priority: bool) -> None:
         failures = 0
         while True:
             try:
-                await source.find_the_way()
+                await source.resume()
                 if not source.missing(until):
                     return
-                if polite:
-                    await self._let_others_go_first()
-                await source.advance(until, self._turns)
+                if low_priority:
+                    await self._yield_to_live()
+                await source.advance(until, self._slots)
                 failures = 0
             except _RETRIED as error:
                 failures += 1
@@ -221,17 +221,17 @@ class Builder:
                 )
                 await asyncio.sleep(min(0.1 * 2**failures, BACKOFF_SECONDS_MAX))
 
-    async def _let_others_go_first(self) -> None:
+    async def _yield_to_live(self) -> None:
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while self._live_lag > LIVE_LAG_RECORDS_MAX and time.monotonic() < deadline:  # noqa: ASYNC110  lag is measured, not told
             await asyncio.sleep(0.1)
 
-    async def give_up_on_roots(self) -> None:
+    async def mark_rootless(self) -> None:
         """Show quiet tasks without a root by their steps, as the live projector's sweeps have done in the current generation."""
         before_us = time.time_ns() // 1_000 - ROOT_AFTER_SECONDS * 1_000_000
         partitions = list(range(self._of_steps.partitions))
         while True:
             async with self._pool.acquire(timeout=5) as connection, connection.transaction():
                 await set_generation(connection, may_sort=True)
-                if len(await sweeps.give_up_on_roots(connection, partitions, before_us, FLAG_NO_ROOT, TASKS_MAX)) < TASKS_MAX:
+                if len(await sweeps.mark_rootless(connection, partitions, before_us, FLAG_NO_ROOT, TASKS_MAX)) < TASKS_MAX:
                     return

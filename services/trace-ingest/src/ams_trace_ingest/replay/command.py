@@ -15,9 +15,9 @@ from ams_kit.settings import load
 from ams_kit.telemetry.logs import configure_logging
 from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
-from ams_trace_ingest.replay import generations, words
+from ams_trace_ingest.replay import console, generations
 from ams_trace_ingest.replay.generations import ReplayError
-from ams_trace_ingest.replay.replay import Replay, Where, Wishes
+from ams_trace_ingest.replay.replay import Replay, ReplayOptions, ReplayTarget
 from ams_trace_ingest.replay.reprice import preview, read_prices
 from ams_trace_ingest.settings import ReplaySettings
 
@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
     chosen = _arguments(arguments)
     settings = load(ReplaySettings, os.environ)
     configure_logging("replay", settings.log_level)
-    where = Where(
+    target = ReplayTarget(
         database_url=settings.database_url,
         owner_database_url=settings.owner_database_url,
         kafka_bootstrap=settings.kafka_bootstrap,
@@ -67,7 +67,7 @@ def run(arguments: list[str]) -> int:
     os.nice(NICE)
     gc.set_threshold(*SELDOM)
     try:
-        return asyncio.run(_run(chosen, where))
+        return asyncio.run(_run(chosen, target))
     except ReplayError as error:
         sys.stderr.write(f"replay: {error}\n")
         return EXIT_REFUSED
@@ -85,46 +85,46 @@ def run(arguments: list[str]) -> int:
         return EXIT_INTERRUPTED
 
 
-async def _run(chosen: argparse.Namespace, where: Where) -> int:
-    async with Replay.opened(where) as replay:
+async def _run(chosen: argparse.Namespace, target: ReplayTarget) -> int:
+    async with Replay.opened(target) as replay:
         if chosen.abort:
             return await _abort(replay)
         if chosen.drop_old:
             names = await generations.drop_old(replay.owner)
-            words.say(f"{', '.join(names)} dropped" if names else "there are no old tables")
+            console.print_line(f"{', '.join(names)} dropped" if names else "there are no old tables")
             return 0
-        wishes = _wishes(chosen)
-        if wishes.prices is not None and not chosen.apply:
-            return await _preview(replay, wishes.prices)
-        return 0 if await replay.run(wishes) else EXIT_DIFFERENT
+        options = _options(chosen)
+        if options.prices is not None and not chosen.apply:
+            return await _preview(replay, options.prices)
+        return 0 if await replay.run(options) else EXIT_DIFFERENT
 
 
-def _wishes(chosen: argparse.Namespace) -> Wishes:
+def _options(chosen: argparse.Namespace) -> ReplayOptions:
     common = {"accept_differences": chosen.accept_differences, "drop": chosen.drop}
     if not chosen.reprice:
-        return Wishes(**common)
+        return ReplayOptions(**common)
     try:
         data = chosen.prices.read_bytes() if chosen.prices else b"{}"
     except OSError as error:
         raise ReplayError(f"the price file cannot be read: {error.strerror}") from error
     overrides = read_prices(data)
-    return Wishes(prices_file=msgspec.json.format(data, indent=0).decode(), prices=Prices(GenaiPrices(), overrides), **common)
+    return ReplayOptions(prices_file=msgspec.json.format(data, indent=0).decode(), prices=Prices(GenaiPrices(), overrides), **common)
 
 
 async def _abort(replay: Replay) -> int:
     known = await generations.look(replay.owner)
     if known.next is None:
-        words.say("nothing is being built")
+        console.print_line("nothing is being built")
         return 0
     await generations.drop(replay.owner, known.next)
-    words.say(f"{known.next.name} was dropped; {known.current.name} serves as before")
+    console.print_line(f"{known.next.name} was dropped; {known.current.name} serves as before")
     return 0
 
 
 async def _preview(replay: Replay, prices: Prices) -> int:
     known = await generations.look(replay.owner)
     changes = await preview(replay.writer, known.current, prices, on_rows=lambda _: None)
-    for line in words.changes_table(changes):
-        words.say(line)
-    words.say("nothing was changed; do it with: ams replay --reprice --apply, and the same --prices")
+    for line in console.changes_table(changes):
+        console.print_line(line)
+    console.print_line("nothing was changed; do it with: ams replay --reprice --apply, and the same --prices")
     return 0

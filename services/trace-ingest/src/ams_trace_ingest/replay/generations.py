@@ -15,12 +15,12 @@ READERS_SECONDS_MAX = 10.0  # no transaction of a service lives longer than 8 s,
 FOLD_VERSION = 1
 MAPPER_VERSION = 1
 
-SQL_FILES = ("generation.sql", "text.sql", "direct.sql", "account.sql", "tails.sql", "flags.sql")
+SQL_FILES = ("generation.sql", "text.sql", "direct_copy.sql", "account.sql", "outlier_indexes.sql", "flags.sql")
 """What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
 
 LATE_INDEXES = {
     **dict.fromkeys(("steps_in_order", "steps_by_time"), "generation.sql"),
-    **dict.fromkeys(("steps_costly", "steps_slow", "steps_long"), "tails.sql"),
+    **dict.fromkeys(("steps_costly", "steps_slow", "steps_long"), "outlier_indexes.sql"),
     "step_text_words": "text.sql",
 }
 """Indexes that only readers use, and where they are told: made at once when the rows are there, a fraction of the work."""

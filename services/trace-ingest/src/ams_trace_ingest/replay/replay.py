@@ -15,7 +15,7 @@ from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.replay import compare, generations, words
+from ams_trace_ingest.replay import compare, console, generations
 from ams_trace_ingest.replay.build import Builder, Targets
 from ams_trace_ingest.replay.generations import Generation, Generations, Place, ReplayError
 from ams_trace_ingest.replay.reprice import RepricingProjection
@@ -39,7 +39,7 @@ WHERE o.topic = d.topic AND o."partition" = d."partition" AND o."offset" = d."of
 logger = structlog.get_logger(__name__)
 
 
-class Where(Struct, frozen=True, kw_only=True):
+class ReplayTarget(Struct, frozen=True, kw_only=True):
     """Addresses: of the database as ``ams_writer`` and as its owner, and of the log."""
 
     database_url: str
@@ -48,7 +48,7 @@ class Where(Struct, frozen=True, kw_only=True):
     topics: tuple[Topic, Topic] = (STEPS, PAYLOADS)
 
 
-class Wishes(Struct, frozen=True, kw_only=True):
+class ReplayOptions(Struct, frozen=True, kw_only=True):
     """What the person wants.
 
     Attributes:
@@ -67,35 +67,35 @@ class Wishes(Struct, frozen=True, kw_only=True):
 class Replay:
     """Holds the connections of one replay."""
 
-    def __init__(self, where: Where, owner: asyncpg.Connection, writer: asyncpg.Connection) -> None:
+    def __init__(self, target: ReplayTarget, owner: asyncpg.Connection, writer: asyncpg.Connection) -> None:
         """Use ``opened``."""
-        self._where = where
+        self._target = target
         self.owner = owner
         self.writer = writer
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, where: Where) -> AsyncGenerator["Replay"]:
+    async def opened(cls, target: ReplayTarget) -> AsyncGenerator["Replay"]:
         """Connect and be the only one.
 
         Raises:
             ReplayError: Another replay is at work, or the database is not migrated.
         """
         server_settings = {"application_name": "replay", "jit": "off", "lock_timeout": "10s"}
-        owner = await asyncpg.connect(where.owner_database_url, timeout=10, server_settings=server_settings)
+        owner = await asyncpg.connect(target.owner_database_url, timeout=10, server_settings=server_settings)
         try:
             await generations.lock(owner)
-            if await stored_revision(where.owner_database_url) != head():
+            if await stored_revision(target.owner_database_url) != head():
                 raise ReplayError("the database is not of this version: run ams-trace-ingest migrate first")
-            writer = await asyncpg.connect(where.database_url, timeout=10, server_settings=server_settings)
+            writer = await asyncpg.connect(target.database_url, timeout=10, server_settings=server_settings)
             try:
-                yield cls(where, owner, writer)
+                yield cls(target, owner, writer)
             finally:
                 writer.terminate()
         finally:
             owner.terminate()
 
-    async def run(self, wishes: Wishes) -> bool:
+    async def run(self, options: ReplayOptions) -> bool:
         """Build, compare, change over.
 
         Returns:
@@ -105,73 +105,75 @@ class Replay:
             ReplayError: It cannot be; the text says why and what to do.
         """
         known = await generations.look(self.owner)
-        new = await self._next(known, wishes)
+        new = await self._next(known, options)
         await self.writer.execute(_SEED_DAYS.format(new=new.name, old=known.current.name))
         pool = await open_writer(
-            self._where.database_url, application="replay", size_max=CONNECTIONS_MAX, repeatable=True, generation=new.name
+            self._target.database_url, application="replay", size_max=CONNECTIONS_MAX, repeatable=True, generation=new.name
         )
-        steps = StepsProjection(pool) if wishes.prices is None else RepricingProjection(pool, prices=wishes.prices)
-        builder = Builder(self._where.kafka_bootstrap, pool, steps, self._where.topics)
+        steps = StepsProjection(pool) if options.prices is None else RepricingProjection(pool, prices=options.prices)
+        builder = Builder(self._target.kafka_bootstrap, pool, steps, self._target.topics)
         try:
             await builder.open()
-            return await self._run(builder, known.current, new, wishes)
+            return await self._run(builder, known.current, new, options)
         finally:
             await builder.close()
             pool.terminate()
 
-    async def _next(self, known: Generations, wishes: Wishes) -> Generation:
+    async def _next(self, known: Generations, options: ReplayOptions) -> Generation:
         new = known.next
         if new is None:
-            new = await generations.make_next(self.owner, known.current, wishes.prices_file)
-            words.say(f"building {new.name} beside {known.current.name}, which goes on serving")
-        elif not await self._same_prices(new.prices, wishes.prices_file):
+            new = await generations.make_next(self.owner, known.current, options.prices_file)
+            console.print_line(f"building {new.name} beside {known.current.name}, which goes on serving")
+        elif not await self._same_prices(new.prices, options.prices_file):
             raise ReplayError(f"{new.name} was begun with other prices; drop it first: ams replay --abort")
         else:
-            words.say(f"going on with {new.name}, where it was left")
+            console.print_line(f"going on with {new.name}, where it was left")
         return new
 
     async def _same_prices(self, one: str | None, other: str | None) -> bool:
         return bool(await self.owner.fetchval("SELECT $1::jsonb IS NOT DISTINCT FROM $2::jsonb", one, other))
 
-    async def _run(self, builder: Builder, old: Generation, new: Generation, wishes: Wishes) -> bool:
+    async def _run(self, builder: Builder, old: Generation, new: Generation, options: ReplayOptions) -> bool:
         await self._approach(builder, old, new)
         failpoint("replay_before_indexes")
-        await generations.make_late_indexes(self.owner, new, lambda index: words.say(f"{new.name}: making the index {index}"))
+        await generations.make_late_indexes(self.owner, new, lambda index: console.print_line(f"{new.name}: making the index {index}"))
         await self._approach(builder, old, new)
         if builder.lost_records:
-            words.say(f"{builder.lost_records:,} records were deleted by the log's retention before they could be read")
-        words.say(f"{new.name} has caught up; comparing")
+            console.print_line(f"{builder.lost_records:,} records were deleted by the log's retention before they could be read")
+        console.print_line(f"{new.name} has caught up; comparing")
         await self.owner.execute(f"ANALYZE {', '.join(f'{new.name}.{table.name}' for table in compare.TABLES)}")
         found = await self._compared(builder, old, new)
         for sentence in found:
-            words.say(sentence)
-        if found and not wishes.accept_differences:
-            words.say(
+            console.print_line(sentence)
+        if found and not options.accept_differences:
+            console.print_line(
                 f"{old.name} goes on serving; {new.name} is kept. To change over all the same: ams replay --accept-differences"
                 f"{' with the same prices' if new.prices is not None else ''}; to drop {new.name}: ams replay --abort"
             )
             return False
         other_prices = compare.priced_otherwise(old, new)
-        words.say("not all is the same, which was accepted" if found else f"all rows are the same{', costs apart' if other_prices else ''}")
+        console.print_line(
+            "not all is the same, which was accepted" if found else f"all rows are the same{', costs apart' if other_prices else ''}"
+        )
         await self._approach(builder, old, new)
         await self._change_over(builder, old, new)
-        words.say(f"{new.name} serves")
-        if wishes.drop:
+        console.print_line(f"{new.name} serves")
+        if options.drop:
             for name in await generations.drop_old(self.owner):
-                words.say(f"{name} was dropped")
+                console.print_line(f"{name} was dropped")
         else:
-            words.say(f"{old.name} is kept; drop it with: ams replay --drop-old")
+            console.print_line(f"{old.name} is kept; drop it with: ams replay --drop-old")
         return True
 
     async def _approach(self, builder: Builder, old: Generation, new: Generation) -> None:
         """Come near to where the live projector is, while it goes on."""
         targets = await self._targets(builder, old)
-        telling = asyncio.create_task(words.tell_progress(new.name, builder.done, lambda: builder.missing(targets)))
+        reporting = asyncio.create_task(console.report_progress(new.name, builder.done, lambda: builder.missing(targets)))
         try:
             before = math.inf
             while (missing := builder.missing(targets)) > NEAR_RECORDS or FEW_RECORDS < missing < before / 2:
                 before = missing
-                building = asyncio.create_task(builder.catch_up(targets, polite=True))
+                building = asyncio.create_task(builder.catch_up(targets, low_priority=True))
                 try:
                     while not building.done():  # where the live projector is tells whether it needs to go first
                         await asyncio.wait([building], timeout=1)
@@ -182,8 +184,8 @@ class Replay:
                     await asyncio.gather(building, return_exceptions=True)
                 targets = await self._targets(builder, old)
         finally:
-            telling.cancel()
-        await builder.give_up_on_roots()
+            reporting.cancel()
+        await builder.mark_rootless()
 
     async def _targets(self, builder: Builder, old: Generation) -> dict[Place, int]:
         return await builder.targets(await generations.positions(self.owner, old))
@@ -204,7 +206,7 @@ class Replay:
                     await generations.hold_positions(self.owner, old)
                     live = await generations.positions(self.owner, old)
                     targets = await builder.targets(live)
-                    await builder.catch_up(targets, polite=False)
+                    await builder.catch_up(targets, low_priority=False)
             except (TimeoutError, asyncpg.LockNotAvailableError):
                 await transaction.rollback()
                 await self._go_on(builder, old)
@@ -225,25 +227,25 @@ class Replay:
 
     async def _go_on(self, builder: Builder, old: Generation) -> None:
         targets: Targets = await self._targets(builder, old)
-        await builder.catch_up(targets, polite=False)
+        await builder.catch_up(targets, low_priority=False)
 
     async def _compared(self, builder: Builder, old: Generation, new: Generation) -> list[str]:
         """Differences, seen in one snapshot in which both stand at the same positions; the live projector does not wait for it."""
         async with self.writer.transaction(isolation="repeatable_read", readonly=True):
             async with self._held(builder, old):
-                await builder.give_up_on_roots()
+                await builder.mark_rootless()
                 await generations.positions(self.writer, new)  # now the snapshot is taken
             gone = await compare.begun_before(self.writer, old, builder.log_starts)
             if gone:
-                words.say(f"{gone:,} tasks began in a part of the log that is deleted: they cannot be built again as they were")
+                console.print_line(f"{gone:,} tasks began in a part of the log that is deleted: they cannot be built again as they were")
             failpoint("replay_in_comparison")
-            words.say(words.shown(old.name, await compare.totals(self.writer, old)))
-            words.say(words.shown(new.name, await compare.totals(self.writer, new)))
-            return await compare.differences(self.writer, old, new, words.compared)
+            console.print_line(console.totals_line(old.name, await compare.totals(self.writer, old)))
+            console.print_line(console.totals_line(new.name, await compare.totals(self.writer, new)))
+            return await compare.differences(self.writer, old, new, console.print_compared)
 
     async def _change_over(self, builder: Builder, old: Generation, new: Generation) -> None:
         async with self._held(builder, old) as reached:
-            await builder.give_up_on_roots()
+            await builder.mark_rootless()
             await self.writer.execute(_TAKE_MARKS.format(new=new.name, old=old.name))
             await generations.change_over(self.owner, old, new, reached)
             failpoint("replay_in_change_over")

@@ -16,7 +16,7 @@ from ams_contracts.events import Batch, StepEnded, StepRecorded, StepStarted
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.pricing.price import Override, Prices, UnitPrice, UnitPrices
 from ams_trace_ingest.projector.apply import StepsProjection
-from ams_trace_ingest.projector.reading import Buried, StepsReader
+from ams_trace_ingest.projector.decode import Rejected, StepsDecoder
 from ams_trace_ingest.replay.generations import Generation, ReplayError
 
 PICO_PER_USD_MTOK = 1_000_000  # 1 USD a million tokens = 1,000,000 pico-USD a token
@@ -110,18 +110,18 @@ def repriced(document: StepDocument, prices: Prices, at_us: int, *, ended: bool)
     return document if nusd == document.cost_nusd else replace(document, cost_nusd=nusd, cost_source=source)
 
 
-class RepricingReader(StepsReader):
+class RepricingDecoder(StepsDecoder):
     """Reads events as if they had been priced now."""
 
     def __init__(self, *args: Any, prices: Prices, **options: Any) -> None:
         super().__init__(*args, **options)
         self._prices = prices
 
-    def take_all(self, record: LogRecord, batch: Batch) -> bool:
-        return super().take_all(record, replace(batch, events=[self._repriced(event) for event in batch.events]))
+    def add_record(self, record: LogRecord, batch: Batch) -> bool:
+        return super().add_record(record, replace(batch, events=[self._repriced(event) for event in batch.events]))
 
-    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
-        return super().take(record, batch, self._repriced(event), replaced=replaced)
+    def add_event(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
+        return super().add_event(record, batch, self._repriced(event), replaced=replaced)
 
     def _repriced(self, event: Any) -> Any:
         if not isinstance(event, StepStarted | StepEnded | StepRecorded):
@@ -137,8 +137,8 @@ class RepricingProjection(StepsProjection):
         super().__init__(*args, **options)
         self._prices = prices
 
-    def reader(self, *, buried: Buried, events_max: int | None) -> StepsReader:
-        return RepricingReader(self.projection, self._now_us(), buried=buried, events_max=events_max, prices=self._prices)
+    def decoder(self, *, rejected: Rejected, events_max: int | None) -> StepsDecoder:
+        return RepricingDecoder(self.projection, self._now_us(), rejected=rejected, events_max=events_max, prices=self._prices)
 
 
 class Change(Struct):

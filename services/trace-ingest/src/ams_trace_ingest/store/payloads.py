@@ -7,7 +7,7 @@ from typing import Any
 from ams_contracts.tables import step_payloads
 from ams_trace_ingest.store.columns import names, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows, execute_meanwhile
-from ams_trace_ingest.store.leaves import copy_new
+from ams_trace_ingest.store.day_partitions import copy_new
 
 COLUMNS = names(step_payloads)
 _UPSERT = upsert(

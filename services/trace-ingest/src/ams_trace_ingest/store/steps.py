@@ -8,7 +8,7 @@ from ams_contracts.tables import steps
 from ams_trace_ingest.rollup import DEPTH_MAX, STOP_TYPES
 from ams_trace_ingest.store.columns import array_literals, names, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows, execute_meanwhile
-from ams_trace_ingest.store.leaves import copy_new
+from ams_trace_ingest.store.day_partitions import copy_new
 from ams_trace_ingest.store.step_rows import Neighbour, StoredStep, node_of_row
 
 COLUMNS = names(steps)

@@ -47,7 +47,7 @@ LEFT JOIN LATERAL (
 WHERE t.project_id = found.project_id AND t.task_id = found.task_id
 RETURNING {_TASK_COLUMNS}
 """
-_ALIVE = f"""
+_RUNNING = f"""
 SELECT {_TASK_COLUMNS} FROM tasks t WHERE t.status IN ('running', 'waiting') AND t."partition" = ANY($1::int[])
 ORDER BY t.seen_at_us DESC LIMIT $2
 """
@@ -67,14 +67,14 @@ async def silent_steps(connection: Connection, partitions: Sequence[int], seen_b
     return [SilentStep(*row) for row in await connection.fetch(_SILENT, list(partitions), seen_before_us, limit)]
 
 
-async def give_up_on_roots(connection: Connection, partitions: Sequence[int], seen_before_us: int, flag: str, limit: int) -> list[TaskRow]:
+async def mark_rootless(connection: Connection, partitions: Sequence[int], seen_before_us: int, flag: str, limit: int) -> list[TaskRow]:
     """Tasks known by their steps alone, without a root, and quiet since then: they are shown by their steps, with a flag."""
     return [task_row(row) for row in await connection.fetch(_ROOTLESS, list(partitions), seen_before_us, flag, limit)]
 
 
-async def alive(connection: Connection, partitions: Sequence[int], limit: int) -> list[TaskRow]:
+async def running_tasks(connection: Connection, partitions: Sequence[int], limit: int) -> list[TaskRow]:
     """Running and waiting tasks, those with the latest news first."""
-    return [task_row(row) for row in await connection.fetch(_ALIVE, list(partitions), limit)]
+    return [task_row(row) for row in await connection.fetch(_RUNNING, list(partitions), limit)]
 
 
 async def ensure_partitions(connection: Connection, first: date, last: date) -> int:

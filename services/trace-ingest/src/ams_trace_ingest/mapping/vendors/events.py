@@ -7,7 +7,7 @@ from msgspec import Struct
 from ams_trace_ingest.mapping.convert import load
 from ams_trace_ingest.mapping.messages import Message, message_of, messages_of, system_message
 from ams_trace_ingest.mapping.parts import parsed
-from ams_trace_ingest.mapping.spans import SpanEvent
+from ams_trace_ingest.mapping.span_model import SpanEvent
 
 DETAILS = "gen_ai.client.inference.operation.details"
 _LEGACY = {

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from ams_trace_ingest.mapping.attribute_rules import Path, listed, nested
 from ams_trace_ingest.mapping.convert import load
 from ams_trace_ingest.mapping.messages import Message, message_of
-from ams_trace_ingest.mapping.rules import Path, listed, nested
 
 Entries = list[tuple[Path, Any, str]]
 

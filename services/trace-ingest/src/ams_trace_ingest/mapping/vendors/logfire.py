@@ -1,7 +1,7 @@
 """Logfire's pending spans: a span that says that another one has begun, so that it is seen while it runs."""
 
-from ams_trace_ingest.mapping.rules import Field, Found
-from ams_trace_ingest.mapping.spans import Span
+from ams_trace_ingest.mapping.attribute_rules import Field, Found
+from ams_trace_ingest.mapping.span_model import Span
 
 _ROOT = "0000000000000000"
 _DIGITS = frozenset("0123456789abcdef")

@@ -14,7 +14,7 @@ from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import LogRecord, PartitionBatch
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.payloads import PayloadsProjection
-from ams_trace_ingest.projector.transaction import CHUNK_BYTES_MAX, packed
+from ams_trace_ingest.projector.transaction import CHUNK_BYTES_MAX, pack_slices
 
 NOW_MS = int(time.time() * 1_000)  # a day that has a partition
 RUNNING = TaskDocument(name="work", status=Status.RUNNING, started_at_us=BASE_US)
@@ -119,6 +119,6 @@ def test_a_pack_is_of_several_partitions_and_not_too_large() -> None:
         )
 
     half = CHUNK_BYTES_MAX // 2
-    found = packed([of(0, 10), of(1, CHUNK_BYTES_MAX), of(2, half), of(3, half), of(4, half), of(5, half + 1), of(6, 1)])
+    found = pack_slices([of(0, 10), of(1, CHUNK_BYTES_MAX), of(2, half), of(3, half), of(4, half), of(5, half + 1), of(6, 1)])
 
     assert [[one.partition for one in pack] for pack in found] == [[0, 2, 3], [4, 5]]

@@ -6,8 +6,8 @@ from typing import Any
 from tests.reference import NOW_US, PROJECT
 
 from ams_contracts.codec import decode_event, encode
-from ams_trace_ingest.mapping.logs import map_logs
-from ams_trace_ingest.mapping.spans import LogRecord
+from ams_trace_ingest.mapping.map_logs import map_logs
+from ams_trace_ingest.mapping.span_model import LogRecord
 
 TRACE, SPAN = "1" * 32, "2" * 16
 DETAILS = "gen_ai.client.inference.operation.details"

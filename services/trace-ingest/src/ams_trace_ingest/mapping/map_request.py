@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from msgspec.structs import force_setattr
 
 from ams_contracts.events import StepRecorded, StepStarted
+from ams_trace_ingest.mapping.enum_members import AGENT
 from ams_trace_ingest.mapping.identity import service_of
-from ams_trace_ingest.mapping.mapped import MappedSpan
-from ams_trace_ingest.mapping.members import AGENT
-from ams_trace_ingest.mapping.span import map_span
-from ams_trace_ingest.mapping.spans import ScopedSpans
+from ams_trace_ingest.mapping.map_span import map_span
+from ams_trace_ingest.mapping.mapped_span import MappedSpan
+from ams_trace_ingest.mapping.span_model import ScopedSpans
 from ams_trace_ingest.pricing.price import Prices
 
 CLIMB_MAX = 64

@@ -25,8 +25,15 @@ from ams_contracts.events import (
 )
 from ams_contracts.fold import fold, fold_task
 from ams_kit.bus import LogRecord
-from ams_trace_ingest.projector.normalise import ATTEMPTS_MAX, COST_MAX_NUSD, DURATION_MAX_US, checked_step, checked_task, mend
-from ams_trace_ingest.projector.working import StepWork, Tally, TaskWork, Work
+from ams_trace_ingest.projector.changes import BatchChanges, StepChanges, Tally, TaskChanges
+from ams_trace_ingest.projector.normalise import (
+    ATTEMPTS_MAX,
+    COST_MAX_NUSD,
+    DURATION_MAX_US,
+    checked_step,
+    checked_task,
+    replace_invalid_escapes,
+)
 from ams_trace_ingest.store.dead_letters import WHOLE_RECORD, DeadLetter
 from ams_trace_ingest.store.producers import Delivered
 
@@ -35,10 +42,10 @@ SEEN_STEP_US = 60_000_000  # an agent's last sight is kept to the minute: a hot 
 HEADER_VERSION = "v"
 SUPPORTED_VERSION = b"1"
 
-Buried = Mapping[tuple[int, int], tuple[str, str]]
+Rejected = Mapping[tuple[int, int], tuple[str, str]]
 """Events that Postgres refused: (offset, index) -> reason and detail."""
 
-_NOTHING_BURIED: Buried = {}
+_NONE_REJECTED: Rejected = {}
 
 
 class TwoPartitionsError(Exception):
@@ -48,61 +55,61 @@ class TwoPartitionsError(Exception):
     """
 
 
-class ReaderBase:
+class BatchDecoder:
     """What the readers of both topics share: records in, batches and dead letters out."""
 
-    def __init__(self, projection: str, now_us: int, *, buried: Buried = _NOTHING_BURIED, events_max: int | None = None) -> None:
-        """``buried`` become dead letters; after ``events_max`` others the rest is left alone (both are for the search of a bad one)."""
-        self.work = Work()
+    def __init__(self, projection: str, now_us: int, *, rejected: Rejected = _NONE_REJECTED, events_max: int | None = None) -> None:
+        """``rejected`` become dead letters; after ``events_max`` others the rest is left alone (both are for the search of a bad one)."""
+        self.changes = BatchChanges()
         self.tally = Tally()  # of the partition that is being read
         self.direct = False  # whether rows that seem new may go where a repeated one is refused
         self._projection = projection
         self._now_us = now_us
-        self._buried = buried
+        self._rejected = rejected
         self._left = events_max
 
-    def read(self, records: Sequence[LogRecord]) -> Work:
+    def decode(self, records: Sequence[LogRecord]) -> BatchChanges:
         """Everything that these records say."""
         for record in records:
-            self._read(record)
-        return self.work
+            self._add_or_reject(record)
+        return self.changes
 
     def seen_at_us(self, record: LogRecord) -> int:
         """The broker's time of a record; ours when it has none, or one of tomorrow."""
         us = record.timestamp_ms * 1_000
         return us if 0 < us < self._now_us + DAY_US else self._now_us
 
-    def _read(self, record: LogRecord) -> None:
-        tally = self.tally = self.work.tally(record.partition)
+    def _add_or_reject(self, record: LogRecord) -> None:
+        tally = self.tally = self.changes.tally(record.partition)
         try:
             _check_version(record)
-            mended, replaced = (record.value, frozenset[int]()) if record.value is None else mend(record.value)
-            decoded = decode_batch(mended)
+            cleaned, replaced = (record.value, frozenset[int]()) if record.value is None else replace_invalid_escapes(record.value)
+            decoded = decode_batch(cleaned)
             batch = decoded.batch
         except MalformedError as error:
             tally.events += 1
-            self._bury_record(record, error)
+            self._dead_letter_record(record, error)
             return
         for reject in decoded.rejects:
             tally.events += 1
-            self._bury(record, batch, reject)
-        if not self._buried and self._left is None and not replaced and self.take_all(record, batch):
+            self._dead_letter(record, batch, reject)
+        if not self._rejected and self._left is None and not replaced and self.add_record(record, batch):
             tally.events += len(batch.events)
             return
         for index, event in zip(decoded.indexes, batch.events, strict=True):
             if self._left == 0:
                 return
             tally.events += 1
-            if self._buried and (why := self._buried.get((record.offset, index))):
-                self._bury(record, batch, Reject(index, *why, encode(event)))
+            if self._rejected and (why := self._rejected.get((record.offset, index))):
+                self._dead_letter(record, batch, Reject(index, *why, encode(event)))
                 continue
             if self._left is not None:
                 self._left -= 1
-            refusal = self.take(record, batch, event, replaced=index in replaced if replaced else False)
+            refusal = self.add_event(record, batch, event, replaced=index in replaced if replaced else False)
             if refusal is not None:
-                self._bury(record, batch, Reject(index, refusal, "", encode(event)))
+                self._dead_letter(record, batch, Reject(index, refusal, "", encode(event)))
 
-    def take_all(self, record: LogRecord, batch: Batch) -> bool:  # noqa: ARG002  for those that have a quicker way
+    def add_record(self, record: LogRecord, batch: Batch) -> bool:  # noqa: ARG002  for those that have a quicker way
         """Take all events of a record at once, which are as they were sent.
 
         Returns:
@@ -110,7 +117,7 @@ class ReaderBase:
         """
         return False
 
-    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
+    def add_event(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
         """Take an event into the work.
 
         Returns:
@@ -118,9 +125,9 @@ class ReaderBase:
         """
         raise NotImplementedError
 
-    def _bury_record(self, record: LogRecord, error: MalformedError) -> None:
+    def _dead_letter_record(self, record: LogRecord, error: MalformedError) -> None:
         self.tally.dead += 1
-        self.work.letters.append(
+        self.changes.letters.append(
             DeadLetter(
                 topic=record.topic, partition=record.partition, offset=record.offset, index=WHOLE_RECORD, projection=self._projection,
                 project_id=_project_of(record.key), task_id=None, reason=error.code, detail=error.detail,
@@ -128,7 +135,7 @@ class ReaderBase:
             )
         )  # fmt: skip
 
-    def _bury(self, record: LogRecord, batch: Batch, reject: Reject) -> None:
+    def _dead_letter(self, record: LogRecord, batch: Batch, reject: Reject) -> None:
         task = f'"task_id":"{batch.task_id}",' if batch.task_id is not None else ""
         alone = b'{"v":1,"project_id":"%b",%b"producer":%b,"events":[%b]}' % (
             batch.project_id.encode(),
@@ -137,7 +144,7 @@ class ReaderBase:
             reject.raw,
         )
         self.tally.dead += 1
-        self.work.letters.append(
+        self.changes.letters.append(
             DeadLetter(
                 topic=record.topic, partition=record.partition, offset=record.offset, index=reject.index, projection=self._projection,
                 project_id=batch.project_id, task_id=batch.task_id, reason=reject.code, detail=reject.detail,
@@ -145,58 +152,58 @@ class ReaderBase:
             )
         )  # fmt: skip
 
-    def task_work(self, record: LogRecord, batch: Batch) -> TaskWork:
+    def task_changes(self, record: LogRecord, batch: Batch) -> TaskChanges:
         """The work of the batch's task, which has one.
 
         Raises:
             TwoPartitionsError: The task is in two of the partitions that are read together, which intake never does.
         """
         key = (batch.project_id, batch.task_id or "")
-        work = self.work.tasks.get(key)
-        if work is None:
-            work = self.work.tasks[key] = TaskWork(key, record.partition, record.offset, self.seen_at_us(record))
-        elif work.partition != record.partition:
+        changes = self.changes.tasks.get(key)
+        if changes is None:
+            changes = self.changes.tasks[key] = TaskChanges(key, record.partition, record.offset, self.seen_at_us(record))
+        elif changes.partition != record.partition:
             raise TwoPartitionsError(key)
-        elif work.last_offset != record.offset:
-            work.last_offset = record.offset
-            work.seen_at_us = self.seen_at_us(record)
-        return work
+        elif changes.last_offset != record.offset:
+            changes.last_offset = record.offset
+            changes.seen_at_us = self.seen_at_us(record)
+        return changes
 
-    def deliver(self, work: TaskWork, batch: Batch, seqs: list[int]) -> None:
+    def record_delivery(self, changes: TaskChanges, batch: Batch, seqs: list[int]) -> None:
         """Note that the producer's events came (OpenTelemetry's have no number)."""
         producer = batch.producer
-        delivered = work.producers.get(producer.instance_id)
+        delivered = changes.producers.get(producer.instance_id)
         if delivered is None:
-            delivered = work.producers[producer.instance_id] = Delivered(producer.sdk, producer.version, producer.host, [])
+            delivered = changes.producers[producer.instance_id] = Delivered(producer.sdk, producer.version, producer.host, [])
         delivered.seqs.extend(seqs)
 
 
-class StepsReader(ReaderBase):
+class StepsDecoder(BatchDecoder):
     """The steps topic."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._seen: tuple[str, str, int] | None = None
 
-    def take_all(self, record: LogRecord, batch: Batch) -> bool:
+    def add_record(self, record: LogRecord, batch: Batch) -> bool:
         events: Sequence[Any] = batch.events
-        if batch.task_id is None or not _TAKE.keys() >= set(map(type, events)):
+        if batch.task_id is None or not _HANDLERS.keys() >= set(map(type, events)):
             return False
-        work = self.task_work(record, batch)
-        work.events += len(events)
+        changes = self.task_changes(record, batch)
+        changes.events += len(events)
         seqs = [event.seq for event in events if event.seq]
         if seqs:
-            self.deliver(work, batch, seqs)
-        last = work.last_event_at_us
+            self.record_delivery(changes, batch, seqs)
+        last = changes.last_event_at_us
         for event in events:
             kind = type(event)
             if event.at_us > last and kind is not StepLost:
                 last = event.at_us
-            _TAKE[kind](self, work, record, event, False)  # noqa: FBT003  as it was sent
-        work.last_event_at_us = last
+            _HANDLERS[kind](self, changes, record, event, False)  # noqa: FBT003  as it was sent
+        changes.last_event_at_us = last
         return True
 
-    def take(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
+    def add_event(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
         kind = type(event)
         if kind is AgentRegistered:
             return self._agent(batch, event)
@@ -204,24 +211,24 @@ class StepsReader(ReaderBase):
             return "no_task"
         if kind is PayloadStored:
             return "wrong_topic"
-        work = self.task_work(record, batch)
-        work.events += 1
+        changes = self.task_changes(record, batch)
+        changes.events += 1
         if event.seq:
-            self.deliver(work, batch, [event.seq])
-        if event.at_us > work.last_event_at_us and kind is not StepLost:
-            work.last_event_at_us = event.at_us
+            self.record_delivery(changes, batch, [event.seq])
+        if event.at_us > changes.last_event_at_us and kind is not StepLost:
+            changes.last_event_at_us = event.at_us
         if kind is StepScored:
-            return self._score(work, batch, event.seq)
-        _TAKE[kind](self, work, record, event, replaced)
+            return self._score(changes, batch, event.seq)
+        _HANDLERS[kind](self, changes, record, event, replaced)
         return None
 
     def _agent(self, batch: Batch, event: AgentRegistered) -> str | None:
         if not event.name.strip():
             return "agent_without_name"
         key = (batch.project_id, event.name)
-        known = self.work.registrations.get(key)
+        known = self.changes.registrations.get(key)
         if known is None or known.at_us <= event.at_us:
-            self.work.registrations[key] = event
+            self.changes.registrations[key] = event
         self._see(key, event.at_us)
         return None
 
@@ -231,82 +238,84 @@ class StepsReader(ReaderBase):
         if seen == self._seen:  # mostly one agent speaks for a while
             return
         self._seen = seen
-        if self.work.agents_seen.get(key, -1) < minute:
-            self.work.agents_seen[key] = minute
+        if self.changes.agents_seen.get(key, -1) < minute:
+            self.changes.agents_seen[key] = minute
 
-    def document(self, work: TaskWork, record: LogRecord, event: StepStarted | StepEnded | StepRecorded, replaced: bool) -> None:
+    def document(self, changes: TaskChanges, record: LogRecord, event: StepStarted | StepEnded | StepRecorded, replaced: bool) -> None:
         document = event.step
         step_id = event.step_id
         if replaced or _out_of_range(document, step_id):
             document = checked_step(document, step_id, replaced=replaced)
             event = msgspec.structs.replace(event, step=document)
-        step = work.steps.get(step_id)
+        step = changes.steps.get(step_id)
         if step is None:
-            step = work.steps[step_id] = StepWork(step_id, record.offset)
-        self._fold(work, step, event)
+            step = changes.steps[step_id] = StepChanges(step_id, record.offset)
+        self._fold(changes, step, event)
         if document.parent_step_id is None:
-            work.parentless = True
+            changes.parentless = True
         if step.end_offset is None and not isinstance(event, StepStarted):
             step.end_offset = record.offset
         if document.agent:
-            self._see((work.key[0], document.agent), event.at_us)
+            self._see((changes.key[0], document.agent), event.at_us)
 
-    def progressed(self, work: TaskWork, record: LogRecord, event: StepProgressed, _replaced: bool) -> None:
+    def progressed(self, changes: TaskChanges, record: LogRecord, event: StepProgressed, _replaced: bool) -> None:
         for open_step in event.steps:
-            work.heartbeats = True
-            self._progress(work, record, event, open_step.step_id)
+            changes.heartbeats = True
+            self._progress(changes, record, event, open_step.step_id)
 
-    def lost(self, work: TaskWork, record: LogRecord, event: StepLost, _replaced: bool) -> None:
-        self._progress(work, record, event, event.step_id)
+    def lost(self, changes: TaskChanges, record: LogRecord, event: StepLost, _replaced: bool) -> None:
+        self._progress(changes, record, event, event.step_id)
 
-    def _progress(self, work: TaskWork, record: LogRecord, event: StepProgressed | StepLost, step_id: str) -> None:
-        step = work.steps.get(step_id)
+    def _progress(self, changes: TaskChanges, record: LogRecord, event: StepProgressed | StepLost, step_id: str) -> None:
+        step = changes.steps.get(step_id)
         if step is None:
-            step = work.steps[step_id] = StepWork(step_id, record.offset)
-        self._fold(work, step, event)
+            step = changes.steps[step_id] = StepChanges(step_id, record.offset)
+        self._fold(changes, step, event)
 
-    def _fold(self, work: TaskWork, step: StepWork, event: StepStarted | StepEnded | StepRecorded | StepProgressed | StepLost) -> None:
+    def _fold(
+        self, changes: TaskChanges, step: StepChanges, event: StepStarted | StepEnded | StepRecorded | StepProgressed | StepLost
+    ) -> None:
         state = fold(step.state, event, step.step_id)
-        step.seen_at_us = work.seen_at_us
+        step.seen_at_us = changes.seen_at_us
         if state is not step.state:
             step.state = state
         elif not event.seq and state.stamp is not None and state.stamp.event_id == event.event_id:
             if isinstance(event, StepProgressed | StepLost) or event.step == state.document:
-                work.duplicates += 1
+                changes.duplicates += 1
             else:  # the first one stays
-                work.conflicts += 1
+                changes.conflicts += 1
 
-    def task(self, work: TaskWork, _record: LogRecord, event: TaskStarted | TaskUpdated | TaskEnded, replaced: bool) -> None:
+    def task(self, changes: TaskChanges, _record: LogRecord, event: TaskStarted | TaskUpdated | TaskEnded, replaced: bool) -> None:
         document = checked_task(event.task, replaced=replaced)
         if document is not event.task:
             event = msgspec.structs.replace(event, task=document)
-        work.state = fold_task(work.state, event)
+        changes.state = fold_task(changes.state, event)
         if document.agent:
-            self._see((work.key[0], document.agent), event.at_us)
+            self._see((changes.key[0], document.agent), event.at_us)
 
-    def deleted(self, work: TaskWork, _record: LogRecord, event: TaskDeleted, _replaced: bool) -> None:
-        if work.deleted_by is None:  # the first one stays, as it does when the second comes in a later batch
-            work.deleted_by = event.by
-            work.deleted_at_us = event.at_us
+    def deleted(self, changes: TaskChanges, _record: LogRecord, event: TaskDeleted, _replaced: bool) -> None:
+        if changes.deleted_by is None:  # the first one stays, as it does when the second comes in a later batch
+            changes.deleted_by = event.by
+            changes.deleted_at_us = event.at_us
 
-    def _score(self, work: TaskWork, batch: Batch, seq: int) -> None:
+    def _score(self, changes: TaskChanges, batch: Batch, seq: int) -> None:
         """Scores have no table yet; one that came before is a duplicate, and nothing else."""
         if seq:
-            work.producers[batch.producer.instance_id].scores.append(seq)
+            changes.producers[batch.producer.instance_id].scores.append(seq)
         else:
-            work.scores += 1
+            changes.scores += 1
 
 
-_TAKE: dict[type, Callable[..., None]] = {
-    StepStarted: StepsReader.document,
-    StepEnded: StepsReader.document,
-    StepRecorded: StepsReader.document,
-    StepProgressed: StepsReader.progressed,
-    StepLost: StepsReader.lost,
-    TaskStarted: StepsReader.task,
-    TaskUpdated: StepsReader.task,
-    TaskEnded: StepsReader.task,
-    TaskDeleted: StepsReader.deleted,
+_HANDLERS: dict[type, Callable[..., None]] = {
+    StepStarted: StepsDecoder.document,
+    StepEnded: StepsDecoder.document,
+    StepRecorded: StepsDecoder.document,
+    StepProgressed: StepsDecoder.progressed,
+    StepLost: StepsDecoder.lost,
+    TaskStarted: StepsDecoder.task,
+    TaskUpdated: StepsDecoder.task,
+    TaskEnded: StepsDecoder.task,
+    TaskDeleted: StepsDecoder.deleted,
 }
 
 

@@ -14,7 +14,7 @@ LEFT JOIN task_days d ON d.project_id = wanted.project_id AND d.task_id = wanted
 LEFT JOIN deleted_tasks x ON x.project_id = wanted.project_id AND x.task_id = wanted.task_id
 WHERE d.day IS NOT NULL OR x.task_id IS NOT NULL
 """
-_CLAIM = """
+_ASSIGN = """
 INSERT INTO task_days (project_id, task_id, day) SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::date[])
 ON CONFLICT DO NOTHING RETURNING project_id, task_id
 """
@@ -23,7 +23,7 @@ _EXCLUDE = "LOCK TABLE deleted_tasks IN SHARE ROW EXCLUSIVE MODE"
 _REMEMBER = "INSERT INTO deleted_tasks (project_id, task_id, deleted_by, at_us) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 
 
-class Days:
+class TaskDays:
     """What was found of the tasks of a batch."""
 
     def __init__(self) -> None:
@@ -32,28 +32,28 @@ class Days:
         self.deleted: set[TaskKey] = set()
 
 
-async def claim(connection: Connection, first_days: Mapping[TaskKey, date]) -> Days:
+async def assign(connection: Connection, first_days: Mapping[TaskKey, date]) -> TaskDays:
     """The days of tasks, claimed where nobody has; and which of them were deleted.
 
     Args:
         connection: In a transaction.
         first_days: Per task the day of its first record in this batch.
     """
-    found = Days()
+    found = TaskDays()
     if not first_days:
         return found
-    await _look(connection, list(first_days), found)
+    await _load_known(connection, list(first_days), found)
     missing = sorted(key for key in first_days if key not in found.day and key not in found.deleted)
     if missing:
-        claimed = await connection.fetch(_CLAIM, *array_literals((*key, first_days[key].isoformat()) for key in missing))
+        claimed = await connection.fetch(_ASSIGN, *array_literals((*key, first_days[key].isoformat()) for key in missing))
         found.new = {(row[0], row[1]) for row in claimed}
         found.day.update((key, first_days[key]) for key in found.new)
         if len(found.new) < len(missing):  # the other projection was faster, just now
-            await _look(connection, [key for key in missing if key not in found.new], found)
+            await _load_known(connection, [key for key in missing if key not in found.new], found)
     return found
 
 
-async def _look(connection: Connection, keys: list[TaskKey], found: Days) -> None:
+async def _load_known(connection: Connection, keys: list[TaskKey], found: TaskDays) -> None:
     for project_id, task_id, day, deleted in await connection.fetch(_KNOWN, *array_literals(keys)):
         if day is not None:
             found.day[project_id, task_id] = day
@@ -61,16 +61,16 @@ async def _look(connection: Connection, keys: list[TaskKey], found: Days) -> Non
             found.deleted.add((project_id, task_id))
 
 
-async def share_deletions(connection: Connection) -> None:
+async def block_deletions(connection: Connection) -> None:
     """Let no task be deleted until this transaction ends, so that no row comes after a deletion."""
     await connection.execute(_SHARE)
 
 
-async def exclude_writers(connection: Connection) -> None:
+async def block_writers(connection: Connection) -> None:
     """Wait for the payload projection's transactions under way, and keep new ones waiting: a deletion begins."""
     await connection.execute(_EXCLUDE)
 
 
-async def remember_deleted(connection: Connection, key: TaskKey, by: str, at_us: int) -> None:
+async def record_deleted(connection: Connection, key: TaskKey, by: str, at_us: int) -> None:
     """Later events of the task are ignored."""
     await connection.execute(_REMEMBER, *key, by, at_us)

@@ -53,7 +53,7 @@ class KnownStep(Protocol):
         ...
 
 
-class StepWork:
+class StepChanges:
     """A step in hand: what the batch says of it, joined with what was stored."""
 
     __slots__ = (
@@ -76,11 +76,11 @@ class StepWork:
         self._node_of: StepDocument | None = None
 
     @classmethod
-    def of(cls, stored: KnownStep) -> "StepWork":
+    def of(cls, stored: KnownStep) -> "StepChanges":
         """A row that the batch says nothing of; the totals may."""
-        work = cls(stored.step_id, 0)
-        work.join(stored)
-        return work
+        changes = cls(stored.step_id, 0)
+        changes.join(stored)
+        return changes
 
     def join(self, stored: KnownStep) -> None:
         """Take what was stored into account."""
@@ -132,7 +132,7 @@ def contribution(status: Status, counted: Counted) -> Contribution:
     )
 
 
-class TaskWork:
+class TaskChanges:
     """A task in hand."""
 
     __slots__ = (
@@ -147,7 +147,7 @@ class TaskWork:
         self.first_seen_us = self.seen_at_us = seen_at_us
         self.last_event_at_us = 0
         self.state: TaskState = EMPTY_TASK
-        self.steps: dict[str, StepWork] = {}
+        self.steps: dict[str, StepChanges] = {}
         self.producers: dict[str, Delivered] = {}
         self.heartbeats = False
         self.parentless = False  # whether the batch tells of a step without a parent
@@ -178,11 +178,11 @@ class Tally:
         return Account(self.events - self.duplicates - self.dead - sum(ignored.values()), self.duplicates, self.dead, ignored)
 
 
-class Work:
+class BatchChanges:
     """Everything that records change, and what becomes of their events by partition."""
 
     def __init__(self) -> None:
-        self.tasks: dict[TaskKey, TaskWork] = {}
+        self.tasks: dict[TaskKey, TaskChanges] = {}
         self.registrations: dict[AgentKey, AgentRegistered] = {}
         self.agents_seen: dict[AgentKey, int] = {}
         self.letters: list[DeadLetter] = []
@@ -195,7 +195,7 @@ class Work:
             tally = self.tallies[partition] = Tally()
         return tally
 
-    def tally_of(self, task: "TaskWork") -> Tally:
+    def tally_of(self, task: "TaskChanges") -> Tally:
         """Of the task's partition."""
         return self.tally(task.partition)
 

@@ -10,8 +10,8 @@ from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
 from ams_trace_ingest.intake.otlp import TracesRequest
 from ams_trace_ingest.intake.records import pack
-from ams_trace_ingest.mapping.request import map_request
-from ams_trace_ingest.mapping.spans import Resource, ScopedSpans
+from ams_trace_ingest.mapping.map_request import map_request
+from ams_trace_ingest.mapping.span_model import Resource, ScopedSpans
 from ams_trace_ingest.pricing.price import Prices
 
 WORD_CHARS_MAX = 256

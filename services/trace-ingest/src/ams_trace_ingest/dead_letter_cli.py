@@ -80,7 +80,7 @@ async def run(database_url: str, kafka_bootstrap: str, arguments: Sequence[str])
             case ["list", *project]:
                 return await _list(pool, project[0] if project else None)
             case ["show", place]:
-                return _shown(await _find(pool, place))
+                return _detail(await _find(pool, place))
             case ["replay", *places] if places:
                 letters = [await _find(pool, place) for place in places]
                 log = await Log.open(kafka_bootstrap, "dead-letters")
@@ -115,7 +115,7 @@ async def _list(pool: asyncpg.Pool, project_id: str | None) -> str:
     )
 
 
-def _shown(letter: DeadLetter) -> str:
+def _detail(letter: DeadLetter) -> str:
     about = {
         "place": place_of(letter),
         "projection": letter.projection,

@@ -10,13 +10,13 @@ from ams_trace_ingest.replay.compare import Totals
 from ams_trace_ingest.replay.reprice import Change
 
 NANO = 1_000_000_000
-TELL_SECONDS = 2.0
-TELL_SECONDS_QUIET = 10.0  # into a file
+REPORT_SECONDS = 2.0
+REPORT_SECONDS_QUIET = 10.0  # into a file
 RATE_SECONDS = 60.0  # of the latest: records differ in size, and the machine has other work
 MODELS_MAX = 40
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """A line, at once also through a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -43,28 +43,26 @@ def progress(name: str, done: int, of: int, rate: float) -> str:
     return f"{name}: {done:,} of {of:,} records ({percent} %), {rate:,.0f}/s{left}"
 
 
-async def tell_progress(name: str, done: Callable[[], int], missing: Callable[[], int]) -> None:
+async def report_progress(name: str, done: Callable[[], int], missing: Callable[[], int]) -> None:
     """Say from time to time how far it is, until cancelled."""
-    every = TELL_SECONDS if sys.stdout.isatty() else TELL_SECONDS_QUIET
+    every = REPORT_SECONDS if sys.stdout.isatty() else REPORT_SECONDS_QUIET
     seen: deque[tuple[float, int]] = deque([(time.monotonic(), done())], maxlen=int(RATE_SECONDS / every) + 1)
     while True:
         await asyncio.sleep(every)
         seen.append((time.monotonic(), done()))
         (began_at, before), (at, now) = seen[0], seen[-1]
-        say(progress(name, now, now + missing(), (now - before) / (at - began_at)))
+        print_line(progress(name, now, now + missing(), (now - before) / (at - began_at)))
 
 
-def compared(table: str, rows: int) -> None:
+def print_compared(table: str, rows: int) -> None:
     """A table that was compared; an empty one is not worth a line."""
     if rows:
-        say(f"  compared {table}: {rows:,} rows")
+        print_line(f"  compared {table}: {rows:,} rows")
 
 
-def shown(name: str, held: Totals) -> str:
+def totals_line(name: str, totals: Totals) -> str:
     """What a generation holds."""
-    return (
-        f"{name}: {held.tasks:,} tasks, {held.steps:,} steps, {held.input_tokens:,} + {held.output_tokens:,} tokens, {usd(held.cost_nusd)}"
-    )
+    return f"{name}: {totals.tasks:,} tasks, {totals.steps:,} steps, {totals.input_tokens:,} + {totals.output_tokens:,} tokens, {usd(totals.cost_nusd)}"
 
 
 def changes_table(changes: Mapping[tuple[str, str], Change]) -> list[str]:

@@ -10,7 +10,7 @@ PREVIEW_CHARS_MAX = 512
 _LOOK_CHARS = 4 * PREVIEW_CHARS_MAX  # white space is joined, so look at more than is kept
 _ITEMS_MAX = 32
 _DEPTH_MAX = 8
-_TELLING = (
+_TEXT_KEYS = (
     "task",
     "question",
     "prompt",
@@ -27,7 +27,7 @@ _TELLING = (
 _ENVELOPES = ("inputs", "outputs", "input", "output", "data", "documents")  # beside them: tags, metadata, a model's name
 _CALLED_WITH = ("args", "kwargs")  # both are what a function was called with
 _NUMBERS_SHOWN = 8  # a longer list of floats is a vector: nothing to read
-_SPOKEN = re.compile(r'"(?:content|text|task|question|prompt|output)"\s*:\s*"((?:[^"\\]|\\.){1,2000})')
+_TEXT_FIELD = re.compile(r'"(?:content|text|task|question|prompt|output)"\s*:\s*"((?:[^"\\]|\\.){1,2000})')
 _ESCAPED = {"\\n": " ", "\\t": " ", '\\"': '"', "\\\\": "\\"}
 
 
@@ -40,27 +40,27 @@ def one_line(text: str) -> str:
     return " ".join(text[:_LOOK_CHARS].split())[:PREVIEW_CHARS_MAX]
 
 
-def words_of_text(text: str) -> str:
+def preview_of_text(text: str) -> str:
     """The preview of a text that may be JSON."""
     first = text[:1]
     if first in {"{", "["} and text:
         value = load(text)
-        return _salvaged(text) if value is None else words_of(value)
+        return _salvaged(text) if value is None else preview_of(value)
     if first == '"':
         value = load(text)
         return one_line(value if isinstance(value, str) else text)
     return one_line(text)
 
 
-def words_of(value: Any) -> str:
+def preview_of(value: Any) -> str:
     """The preview of any JSON value."""
     messages = messages_of(value)
     if messages:
-        return words_of_input(messages) or words_of_output(messages)
-    return one_line(_words(value, 0))
+        return preview_of_input(messages) or preview_of_output(messages)
+    return one_line(_preview(value, 0))
 
 
-def words_of_input(messages: list[Message]) -> str:
+def preview_of_input(messages: list[Message]) -> str:
     """What was asked: the first user's words, else the first words of any."""
     for message in messages:
         if message["role"] == "user":
@@ -70,7 +70,7 @@ def words_of_input(messages: list[Message]) -> str:
     return next(filter(None, map(_message, messages)), "")
 
 
-def words_of_output(messages: list[Message]) -> str:
+def preview_of_output(messages: list[Message]) -> str:
     """What was answered: the last message's words."""
     return next(filter(None, map(_message, reversed(messages))), "")
 
@@ -82,23 +82,23 @@ def _message(message: Message) -> str:
         kind = part.get("type")
         if kind == "text":
             text = part.get("text")
-            spoken.append(_words(load(text), 0) or text if isinstance(text, str) and text[:1] in {"{", "["} else str(text))
+            spoken.append(_preview(load(text), 0) or text if isinstance(text, str) and text[:1] in {"{", "["} else str(text))
         elif kind == "tool_call":
-            done.append(f"{part.get('name')}({_words(part.get('arguments'), 1)})")
+            done.append(f"{part.get('name')}({_preview(part.get('arguments'), 1)})")
         elif kind == "tool_result":
-            done.append(_words(part.get("result"), 1))
+            done.append(_preview(part.get("result"), 1))
         elif kind == "media":
             done.append(f"[{part.get('mime')}]")
         elif kind != "reasoning":
-            done.append(_words({key: item for key, item in part.items() if key != "type"}, 1))
+            done.append(_preview({key: item for key, item in part.items() if key != "type"}, 1))
     return one_line(" ".join(filter(None, spoken))) or one_line(" ".join(filter(None, done)))
 
 
-def _words(value: Any, depth: int) -> str:  # noqa: PLR0911  one return a kind of value
+def _preview(value: Any, depth: int) -> str:  # noqa: PLR0911  one return a kind of value
     if isinstance(value, str):
         if value[:1] in {"{", "[", '"'} and depth < _DEPTH_MAX and value:
             inner = load(value)
-            return value[:_LOOK_CHARS] if inner is None else _words(inner, depth + 1)
+            return value[:_LOOK_CHARS] if inner is None else _preview(inner, depth + 1)
         return value[:_LOOK_CHARS]
     if value is None or value is False or depth >= _DEPTH_MAX:
         return ""
@@ -107,28 +107,28 @@ def _words(value: Any, depth: int) -> str:  # noqa: PLR0911  one return a kind o
     if isinstance(value, list):
         if len(value) > _NUMBERS_SHOWN and isinstance(value[0], float) and isinstance(value[-1], float):
             return ""
-        return _joined([_words(item, depth + 1) for item in value[:_ITEMS_MAX]], ", ")
+        return _joined([_preview(item, depth + 1) for item in value[:_ITEMS_MAX]], ", ")
     if not isinstance(value, dict):
         return str(value)
     messages = messages_of(value)
     if messages:
-        return words_of_input(messages)
-    return _map_words(value, depth)
+        return preview_of_input(messages)
+    return _map_preview(value, depth)
 
 
-def _map_words(value: dict[str, Any], depth: int) -> str:
-    for key in _TELLING:
+def _map_preview(value: dict[str, Any], depth: int) -> str:
+    for key in _TEXT_KEYS:
         item = value.get(key)
         if isinstance(item, str) and item:
-            return _words(item, depth + 1)
+            return _preview(item, depth + 1)
     for key in _ENVELOPES:
-        words = _words(value[key], depth + 1) if isinstance(value.get(key), list | dict) else ""
+        words = _preview(value[key], depth + 1) if isinstance(value.get(key), list | dict) else ""
         if words:
             return words
-    called = [_words(value[key], depth + 1) for key in _CALLED_WITH if isinstance(value.get(key), list | dict)]
+    called = [_preview(value[key], depth + 1) for key in _CALLED_WITH if isinstance(value.get(key), list | dict)]
     if any(called):
         return _joined(called, " ")
-    entries = [(key, _words(item, depth + 1)) for key, item in list(value.items())[:_ITEMS_MAX]]
+    entries = [(key, _preview(item, depth + 1)) for key, item in list(value.items())[:_ITEMS_MAX]]
     entries = [(key, words) for key, words in entries if words]
     if len(entries) == 1 and depth == 0 and not isinstance(value[entries[0][0]], int | float):
         return entries[0][1]
@@ -141,7 +141,7 @@ def _joined(pieces: list[str], separator: str) -> str:
 
 def _salvaged(text: str) -> str:
     """Words of something that begins like JSON and is none: cut JSON, or plain words in brackets."""
-    match = _SPOKEN.search(text[: 8 * _LOOK_CHARS])
+    match = _TEXT_FIELD.search(text[: 8 * _LOOK_CHARS])
     if match is None:
         return one_line(text)
     spoken = match[1]

@@ -10,18 +10,18 @@ from typing import Any
 
 from ams_trace_ingest.store.connections import Connection, copy_rows
 
-ASK_AGAIN_SECONDS = 60.0
+RECHECK_SECONDS = 60.0
 _MAY_WRITE = "SELECT coalesce(has_table_privilege(to_regclass($1), 'INSERT'), false)"
 
 
-class Leaves:
+class DayPartitions:
     """Which partitions there are for this process to COPY into; asked once each."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._answers: dict[tuple[str, str], tuple[bool, float]] = {}
 
-    async def all_there(self, connection: Connection, generation: str, table: str, days: Iterable[date]) -> bool:
+    async def exist(self, connection: Connection, generation: str, table: str, days: Iterable[date]) -> bool:
         """Whether each of these days has a partition that takes a COPY.
 
         Args:
@@ -31,21 +31,21 @@ class Leaves:
             days: Of the rows.
         """
         for day in days:
-            name = leaf(table, day)
+            name = partition_name(table, day)
             answer, until = self._answers.get((generation, name), (False, 0.0))
             if not answer and self._clock() >= until:
                 answer = bool(await connection.fetchval(_MAY_WRITE, name))
-                self._answers[generation, name] = (answer, self._clock() + ASK_AGAIN_SECONDS)
+                self._answers[generation, name] = (answer, self._clock() + RECHECK_SECONDS)
             if not answer:
                 return False
         return True
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Ask anew: something was not as it was said."""
         self._answers.clear()
 
 
-def leaf(table: str, day: date) -> str:
+def partition_name(table: str, day: date) -> str:
     """The partition of a day, as ``ensure_partitions`` names it."""
     return f"{table}_{day:%Y%m%d}"
 
@@ -68,7 +68,7 @@ async def copy_new(
     of_row = itemgetter(columns.index("day"))
     first = True
     for day, group in groupby(sorted(rows, key=of_row), of_row) if len({of_row(row) for row in rows}) > 1 else [(of_row(rows[0]), rows)]:
-        copying = asyncio.ensure_future(copy_rows(connection, leaf(table, day), group, columns))
+        copying = asyncio.ensure_future(copy_rows(connection, partition_name(table, day), group, columns))
         try:
             await asyncio.sleep(0)  # now it is sent
             if first:

@@ -21,8 +21,8 @@ from ams_contracts.positions import Position
 from ams_contracts.topics import STEPS
 from ams_kit.auth import principal_of, require_role
 from ams_kit.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
-from ams_trace_ingest.dead import NoSuchLetterError, parse_place, place_of, replay
-from ams_trace_ingest.intake.publish import Intake
+from ams_trace_ingest.dead_letter_cli import NoSuchLetterError, parse_place, place_of, replay
+from ams_trace_ingest.intake.publish import IntakeContext
 from ams_trace_ingest.intake.records import pack
 from ams_trace_ingest.store import dead_letters, positions, tasks
 from ams_trace_ingest.store.connections import set_generation
@@ -33,7 +33,7 @@ VISIBLE_POLL_SECONDS = 0.02
 TEXT_BYTES_MAX = 65_536
 _TASK_ID = re.compile(r"[0-9a-f]{32}")
 _AT_US = re.compile(r"[0-9]{1,18}")
-PEOPLE = Producer(sdk="ams-people", instance_id="intake")
+MANAGEMENT_PRODUCER = Producer(sdk="ams-people", instance_id="intake")
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -58,7 +58,7 @@ class DeadLetterPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-class DeadLetterWhole(Struct, frozen=True, kw_only=True):
+class DeadLetterDetail(Struct, frozen=True, kw_only=True):
     """One dead letter with its first 64 KiB: as text, and as base64 when it is no UTF-8."""
 
     letter: DeadLetterItem
@@ -70,7 +70,7 @@ class DeadLetterWhole(Struct, frozen=True, kw_only=True):
 async def delete_task(request: AnyRequest, state: State, access: NamedDependency[Access], task: FromPath[str]) -> None:
     """Its rows go at once, later events of it are ignored; the log's bytes leave with the log's retention. Needs the role member."""
     require_role(access, Role.MEMBER)
-    intake: Intake = state.intake
+    intake: IntakeContext = state.intake
     missing = NotFoundError("There is no such task.", code="task_not_found")
     if _TASK_ID.fullmatch(task) is None:
         raise missing
@@ -80,9 +80,9 @@ async def delete_task(request: AnyRequest, state: State, access: NamedDependency
             raise missing
     now_us = time.time_ns() // 1_000
     event = TaskDeleted(event_id=secrets.token_hex(16), seq=0, at_us=now_us, by=principal_of(request).user_id)
-    records = pack(STEPS, access.project_id, task, PEOPLE, [encode(event)], key_id="")
+    records = pack(STEPS, access.project_id, task, MANAGEMENT_PRODUCER, [encode(event)], key_id="")
     (position,) = await intake.log.publish(records)
-    await _visible(intake.pool, position)
+    await _wait_until_visible(intake.pool, position)
 
 
 @get("/api/ingest/{project:str}/dead-letters", summary="List what could not be stored")
@@ -93,7 +93,7 @@ async def list_dead_letters(
     cursor: FromQuery[str | None] = None,
 ) -> DeadLetterPage:
     """Events of this project that no table could take, with reason and place."""
-    intake: Intake = state.intake
+    intake: IntakeContext = state.intake
     async with intake.pool.acquire(timeout=VISIBLE_TIMEOUT_SECONDS) as connection, connection.transaction():
         await set_generation(connection, may_sort=True)
         letters = await dead_letters.page(connection, project_id=access.project_id, limit=limit + 1, before=_before(cursor))
@@ -102,22 +102,22 @@ async def list_dead_letters(
 
 
 @get("/api/ingest/{project:str}/dead-letters/{place:path}", summary="Show a dead letter")
-async def show_dead_letter(state: State, access: NamedDependency[Access], place: FromPath[str]) -> DeadLetterWhole:
+async def show_dead_letter(state: State, access: NamedDependency[Access], place: FromPath[str]) -> DeadLetterDetail:
     """Reason, place and bytes."""
-    intake: Intake = state.intake
+    intake: IntakeContext = state.intake
     letter = await _find(intake.pool, access, place)
     head = letter.bytes[:TEXT_BYTES_MAX]
     try:
-        return DeadLetterWhole(letter=_item(letter), text=head.decode(), base64=None)
+        return DeadLetterDetail(letter=_item(letter), text=head.decode(), base64=None)
     except UnicodeDecodeError:
-        return DeadLetterWhole(letter=_item(letter), text=None, base64=base64.b64encode(head).decode())
+        return DeadLetterDetail(letter=_item(letter), text=None, base64=base64.b64encode(head).decode())
 
 
 @post("/api/ingest/{project:str}/dead-letters/{place:path}", status_code=202, summary="Replay a dead letter")
 async def replay_dead_letter(state: State, access: NamedDependency[Access], place: FromPath[str]) -> DeadLetterItem:
     """Publish it again. What still cannot be stored becomes a dead letter anew. Needs the role member."""
     require_role(access, Role.MEMBER)
-    intake: Intake = state.intake
+    intake: IntakeContext = state.intake
     letter = await _find(intake.pool, access, place)
     try:
         await replay(intake.pool, intake.log, [letter], time.time_ns() // 1_000)
@@ -140,7 +140,7 @@ async def _find(pool: asyncpg.Pool, access: Access, place: str) -> DeadLetter:
     return letter
 
 
-async def _visible(pool: asyncpg.Pool, position: Position) -> None:
+async def _wait_until_visible(pool: asyncpg.Pool, position: Position) -> None:
     """Wait until the steps projection has passed a position.
 
     Raises:

@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     connection = op.get_bind()
-    sql = (Path(__file__).parents[1] / "direct.sql").read_text()
+    sql = (Path(__file__).parents[1] / "direct_copy.sql").read_text()
     for name in connection.execute(text("SELECT name FROM public.generations ORDER BY name")).scalars().all():
         filled_in = sql.replace("{schema}", name)
         connection.connection.dbapi_connection.run_async(lambda driver, filled_in=filled_in: driver.execute(filled_in))

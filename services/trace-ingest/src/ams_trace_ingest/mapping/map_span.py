@@ -8,18 +8,18 @@ import msgspec
 from ams_contracts.documents import BILLABLE_TYPES, CostSource, Slot, StepDocument, Usage
 from ams_contracts.events import StepRecorded, StepStarted
 from ams_contracts.ids import TIME_MAX_US
-from ams_trace_ingest.mapping import content, cost, errors, flags, identity, members, models, times, types, usage
+from ams_trace_ingest.mapping import content, cost, enum_members, errors, flags, identity, models, times, types, usage
+from ams_trace_ingest.mapping.attribute_rules import AttributeRules, Field, Found
 from ams_trace_ingest.mapping.content import Content
 from ams_trace_ingest.mapping.convert import NAME_CHARS_MAX
-from ams_trace_ingest.mapping.mapped import MappedSpan
+from ams_trace_ingest.mapping.mapped_span import MappedSpan
 from ams_trace_ingest.mapping.original import original_of
 from ams_trace_ingest.mapping.payloads import SAFE_CHARS, payload
-from ams_trace_ingest.mapping.rules import Field, Found, Rules
-from ams_trace_ingest.mapping.spans import Resource, Scope, Span
+from ams_trace_ingest.mapping.span_model import Resource, Scope, Span
 from ams_trace_ingest.mapping.vendors import logfire
 from ams_trace_ingest.pricing.price import Prices
 
-RULES = Rules(
+RULES = AttributeRules(
     (ladder for concern in (types, usage, cost, models, errors, times, identity, content) for ladder in concern.LADDERS),
     (prefix for concern in (types, models, identity, content) for prefix in concern.PREFIXES),
 )
@@ -49,14 +49,14 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
     if parent == step_id:
         marks.append(flags.SELF_PARENT)
     running = pending is not None or moment.ended_at_us is None
-    status, failure, stack = (members.RUNNING, None, None) if running else errors.outcome_of(found, span)
+    status, failure, stack = (enum_members.RUNNING, None, None) if running else errors.outcome_of(found, span)
     step_type, type_raw = types.type_of(found, span, scope.name)
     billable = step_type in BILLABLE_TYPES
     asked, answered = content.content_of(found, span, step_type)
     used = usage.usage_of(found, marks)
     requested = models.requested_model(found)
     model = values[Field.MODEL] or requested
-    nusd, source = cost.reported_cost(found, used, marks), members.REPORTED
+    nusd, source = cost.reported_cost(found, used, marks), enum_members.REPORTED
     if nusd is None:
         nusd, source = _computed(prices, found, requested, moment.started_at_us, used) if billable and used is not None else _UNKNOWN
     parameters, parameter_keys = models.parameters(found)
@@ -103,30 +103,35 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
         resource=resource,
         scope=scope,
     )
-    stored = [payload(event, members.ORIGINAL, content.JSON, original, consumed=rest)]
+    stored = [payload(event, enum_members.ORIGINAL, content.JSON, original, consumed=rest)]
     if asked is not None:
-        stored.append(payload(event, members.INPUT, asked.mime, asked.text, cut_from=asked.cut_from))
+        stored.append(payload(event, enum_members.INPUT, asked.mime, asked.text, cut_from=asked.cut_from))
     if answered is not None:
-        stored.append(payload(event, members.OUTPUT, answered.mime, answered.text, cut_from=answered.cut_from))
+        stored.append(payload(event, enum_members.OUTPUT, answered.mime, answered.text, cut_from=answered.cut_from))
     if stack is not None:
-        stored.append(payload(event, members.ERROR_STACK, content.TEXT, stack))
+        stored.append(payload(event, enum_members.ERROR_STACK, content.TEXT, stack))
     return MappedSpan(span.trace_id, event, stored)
 
 
 # what is captured, by whether there is an input, an output and a stack; shared, because nothing changes a document
 _CAPTURED = {
-    (asked, answered, failed): [members.ORIGINAL, *[members.INPUT] * asked, *[members.OUTPUT] * answered, *[members.ERROR_STACK] * failed]
+    (asked, answered, failed): [
+        enum_members.ORIGINAL,
+        *[enum_members.INPUT] * asked,
+        *[enum_members.OUTPUT] * answered,
+        *[enum_members.ERROR_STACK] * failed,
+    ]
     for asked in (False, True)
     for answered in (False, True)
     for failed in (False, True)
 }
-_UNKNOWN: tuple[int | None, CostSource] = (None, members.UNKNOWN)
+_UNKNOWN: tuple[int | None, CostSource] = (None, enum_members.UNKNOWN)
 
 
 def _computed(prices: Prices, found: Found, requested: str | None, at_us: int, used: Usage) -> tuple[int | None, CostSource]:
     values = found.values
     nusd = prices.price(provider=values[Field.PROVIDER], model=values[Field.MODEL], requested=requested, at_us=at_us, usage=used)
-    return _UNKNOWN if nusd is None else (nusd, members.COMPUTED)
+    return _UNKNOWN if nusd is None else (nusd, enum_members.COMPUTED)
 
 
 def _marks(span: Span) -> list[str]:
@@ -149,7 +154,7 @@ def _marks(span: Span) -> list[str]:
 def _held(attributes: dict[str, Any], asked: Content | None, answered: Content | None) -> dict[str, Slot]:
     """The attributes that are the text of a payload, letter by letter, and not cut."""
     held: dict[str, Slot] = {}
-    for side, slot in ((asked, members.INPUT), (answered, members.OUTPUT)):
+    for side, slot in ((asked, enum_members.INPUT), (answered, enum_members.OUTPUT)):
         if side is not None and side.keys and attributes.get(side.keys[0]) is side.text and len(side.text) <= SAFE_CHARS:
             held[side.keys[0]] = slot
     return held

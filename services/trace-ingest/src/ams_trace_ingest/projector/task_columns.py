@@ -14,8 +14,8 @@ def root_rank(step_id: str, document: StepDocument) -> tuple[bool, int, int, str
     return (document.started_at_us is None, document.started_at_us or 0, document.seq, step_id)
 
 
-def show_document(row: TaskRow, state: TaskState) -> None:
-    """A task that has told of itself is shown as it says. The status comes after the totals: ``show_status``."""
+def set_document(row: TaskRow, state: TaskState) -> None:
+    """A task that has told of itself is shown as it says. The status comes after the totals: ``set_status``."""
     row.hold(state)
     document = state.document
     if document is None:
@@ -33,7 +33,7 @@ def show_document(row: TaskRow, state: TaskState) -> None:
         row.sort_at_us = document.started_at_us
 
 
-def show_root(row: TaskRow, step_id: str, document: StepDocument, status: Status) -> None:
+def set_root(row: TaskRow, step_id: str, document: StepDocument, status: Status) -> None:
     """A task known by its steps alone is shown as its earliest parentless one."""
     row.root_step_id = step_id
     if row.document is not None:
@@ -50,7 +50,7 @@ def show_root(row: TaskRow, step_id: str, document: StepDocument, status: Status
         row.sort_at_us = document.started_at_us
 
 
-def show_no_root(row: TaskRow) -> None:
+def clear_root(row: TaskRow) -> None:
     """The step that was the root has a parent now, and no other is without one: as if none had come."""
     row.root_step_id = None
     if row.document is not None:
@@ -61,7 +61,7 @@ def show_no_root(row: TaskRow) -> None:
     row.tags = "{}"
 
 
-def show_status(row: TaskRow, state: TaskState) -> None:
+def set_status(row: TaskRow, state: TaskState) -> None:
     """The status of an open task follows its open steps: waiting before running before lost."""
     if state.stamp is not None and state.document is not None:
         if state.stamp.phase == PHASE_ENDED or state.document.status not in OPEN:

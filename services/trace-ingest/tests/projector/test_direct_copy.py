@@ -13,7 +13,7 @@ from ams_contracts.topics import PAYLOADS, STEPS
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.store.connections import open_writer, set_generation
-from ams_trace_ingest.store.leaves import Leaves, leaf
+from ams_trace_ingest.store.day_partitions import DayPartitions, partition_name
 
 
 @pytest_asyncio.fixture
@@ -32,13 +32,15 @@ def payload(step: int, text: str, *, at_us: int = BASE_US) -> PayloadStored:
 
 async def test_the_writer_may_copy_into_the_partitions_of_these_days_and_the_reader_may_not_look(writers: asyncpg.Pool, store) -> None:
     today = datetime.now(UTC).date()
-    leaves = Leaves()
+    day_partitions = DayPartitions()
 
     async with writers.acquire() as connection, connection.transaction():
         generation = await set_generation(connection)
-        there = [await leaves.all_there(connection, generation, table, [today]) for table in ("steps", "step_payloads")]
-        nowhere = await leaves.all_there(connection, generation, "steps", [today, today + timedelta(days=4_000)])
-        readable = await connection.fetchval("SELECT has_table_privilege('ams_reader', $1, 'SELECT')", f"g1.{leaf('steps', today)}")
+        there = [await day_partitions.exist(connection, generation, table, [today]) for table in ("steps", "step_payloads")]
+        nowhere = await day_partitions.exist(connection, generation, "steps", [today, today + timedelta(days=4_000)])
+        readable = await connection.fetchval(
+            "SELECT has_table_privilege('ams_reader', $1, 'SELECT')", f"g1.{partition_name('steps', today)}"
+        )
 
     assert there == [True, True]
     assert not nowhere

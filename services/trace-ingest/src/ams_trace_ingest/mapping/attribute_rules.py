@@ -147,7 +147,7 @@ class Found(Struct, gc=False):
         return [] if self.groups is None else self.groups.get(group, [])
 
 
-class Rules:
+class AttributeRules:
     """The compiled tables."""
 
     def __init__(self, ladders: Iterable[Ladder], prefixes: Iterable[Prefix]) -> None:

@@ -16,7 +16,7 @@ from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.mapping.content import MESSAGES
 from ams_trace_ingest.mapping.messages import Message
 from ams_trace_ingest.mapping.payloads import payload_of
-from ams_trace_ingest.mapping.spans import LogRecord
+from ams_trace_ingest.mapping.span_model import LogRecord
 from ams_trace_ingest.mapping.vendors import events
 
 _US_NS = 1_000

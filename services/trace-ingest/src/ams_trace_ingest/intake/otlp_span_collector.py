@@ -20,7 +20,7 @@ from ams_trace_ingest.intake.otlp_values import (
     bound_size,
     clean,
 )
-from ams_trace_ingest.mapping.spans import Dropped, Resource, Scope, ScopedSpans, Span
+from ams_trace_ingest.mapping.span_model import Dropped, Resource, Scope, ScopedSpans, Span
 
 _encode = msgspec.json.Encoder().encode
 _is_hex = re.compile(r"[0-9a-f]+").fullmatch
@@ -31,7 +31,7 @@ REPEATED_VALUE_BYTES_MAX = 512
 REASONS_MAX = 5  # said in an answer; the rest is a number
 
 
-class Reader:
+class SpanCollector:
     """Collects the spans of one request, and why others were refused."""
 
     def __init__(self, body_bytes: int) -> None:
@@ -78,7 +78,7 @@ class Scoped:
 
     __slots__ = ("reader", "spans")
 
-    def __init__(self, reader: Reader, group: ScopedSpans) -> None:
+    def __init__(self, reader: SpanCollector, group: ScopedSpans) -> None:
         self.reader = reader
         self.spans = group.spans
 

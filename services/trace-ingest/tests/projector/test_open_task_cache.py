@@ -8,7 +8,7 @@ from ams_contracts.documents import Status, StepType, TaskDocument
 from ams_contracts.events import Batch, TaskDeleted
 from ams_contracts.topics import STEPS
 from ams_trace_ingest.projector.apply import StepsProjection
-from ams_trace_ingest.projector.memory import Memory
+from ams_trace_ingest.projector.open_task_cache import OpenTaskCache
 from ams_trace_ingest.store import steps
 
 RUNNING = document(status=Status.RUNNING, type=StepType.AGENT)
@@ -86,7 +86,7 @@ async def test_a_batch_that_fails_is_forgotten(pool: asyncpg.Pool, store, asked:
 
 
 async def test_it_is_bounded_and_what_was_not_spoken_of_for_longest_goes_first(pool: asyncpg.Pool, asked: list[str]) -> None:
-    projection = StepsProjection(pool, memory=Memory(steps_max=20))  # an open step counts nine
+    projection = StepsProjection(pool, open_tasks=OpenTaskCache(steps_max=20))  # an open step counts nine
     for offset, task in enumerate((1, 2, 1, 3)):
         events = [started(10 * task + offset, RUNNING, seq=offset + 1)]
         await projection.apply(STEPS.name, 0, [record(offset, batch(task, *events, producer=NATIVE))], offset)

@@ -26,7 +26,7 @@ from tests.builders import (
 from ams_contracts.documents import Status, StepType, Usage
 from ams_contracts.events import Batch
 from ams_contracts.fold import EMPTY_STEP, StepState, fold, step_ids_of
-from ams_trace_ingest.projector.working import contribution
+from ams_trace_ingest.projector.changes import contribution
 from ams_trace_ingest.rollup import Claim, Counted, Node, Tree, count, node_of, overlapping_claims, shadowed_steps
 
 TYPES = [StepType.LLM, StepType.LLM, StepType.LLM, StepType.SPAN, StepType.AGENT, StepType.TOOL, StepType.EMBEDDING]
