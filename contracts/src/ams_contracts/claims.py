@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ams_contracts.ids import Microseconds, ProjectId, RetentionDays
+
 AUDIENCE = "ams"
 IDENTITY_CHANNEL = "ams:identity:changed"
 """The Redis channel on which identity says what caches must drop (``IdentityChanged``)."""
@@ -22,9 +24,10 @@ ROLE_RANK = {Role.VIEWER: 0, Role.MEMBER: 1, Role.OWNER: 2}
 
 
 class Scope(StrEnum):
-    """What an API key may do."""
+    """What an API key may do: send steps, or read tasks (trace-query and the live gateway) like a viewer of its project."""
 
     INGEST = "ingest"
+    READ = "read"
 
 
 class AccessClaims(Struct, frozen=True, kw_only=True):
@@ -56,6 +59,26 @@ class KeyGrant(Struct, frozen=True, kw_only=True):
     project_id: str
     key_id: str
     scopes: list[Scope]
+
+
+class ProjectSettings(Struct, frozen=True, kw_only=True):
+    """A project as other services see it, deleted ones included.
+
+    Attributes:
+        retention_days: UTC days of tasks that the project keeps; ``None`` means as many as the platform.
+        deleted_at_us: When it was deleted; ``None`` while it exists.
+    """
+
+    project_id: ProjectId
+    retention_days: RetentionDays | None = None
+    deleted_at_us: Microseconds | None = None
+
+
+class ProjectSettingsPage(Struct, frozen=True, kw_only=True):
+    """The answer of ``GET /internal/projects?limit=&cursor=``: projects in the order of their ids, at most 500 per page."""
+
+    items: list[ProjectSettings]
+    next_cursor: str | None = None
 
 
 class IdentityChanged(Struct, frozen=True, kw_only=True, omit_defaults=True):

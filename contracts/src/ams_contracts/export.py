@@ -6,17 +6,21 @@ from typing import Any
 
 import msgspec
 
+from ams_contracts.claims import ProjectSettingsPage
 from ams_contracts.events import Batch
 from ams_contracts.fold import StepState, TaskState
 from ams_contracts.frames import ClientMessage, ServerMessage
+from ams_contracts.identity_events import IdentityEvent
 from ams_contracts.native import NativeAnswer, NativeRequest
 from ams_contracts.views import Step, Task, TaskChanged
 
 SCHEMAS: dict[str, Any] = {
     "batch": Batch,
     "client-message": ClientMessage,
+    "identity-event": IdentityEvent,
     "native-answer": NativeAnswer,
     "native-request": NativeRequest,
+    "project-settings-page": ProjectSettingsPage,
     "server-message": ServerMessage,
     "step": Step,
     "step-state": StepState,

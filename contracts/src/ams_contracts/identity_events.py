@@ -1,15 +1,18 @@
-"""What identity tells the log (``ams.identity.v1``), one event a record, key = the id of what it is about. No secrets, no addresses of people."""
+"""Events of identity on the topic ``ams.identity.v1``: one event per record, keyed by the id of its subject. They hold no secrets and no email addresses.
+
+The topic keeps 30 days, so a consumer that must know every project also reads ``GET /internal/projects`` (``ams_contracts.claims.ProjectSettings``).
+"""
 
 from typing import Literal
 
 from msgspec import Struct
 
 from ams_contracts.claims import Role, Scope
-from ams_contracts.ids import EventId, Microseconds, ProjectId
+from ams_contracts.ids import EventId, Microseconds, ProjectId, RetentionDays
 
 
 class IdentityEventBase(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
-    """What every event says: which one it is, and when it was committed."""
+    """Fields of every event: its id, and when it was committed."""
 
     v: Literal[1] = 1
     event_id: EventId
@@ -17,20 +20,20 @@ class IdentityEventBase(Struct, frozen=True, kw_only=True, omit_defaults=True, t
 
 
 class UserRegistered(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=True, tag="user.registered"):
-    """Somebody has an account."""
+    """An account was created."""
 
     user_id: str
     username: str
 
 
 class UserDisabled(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=True, tag="user.disabled"):
-    """An account was closed to its owner; every token of it is void."""
+    """An account was disabled, and every token of it revoked."""
 
     user_id: str
 
 
 class SessionRevoked(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=True, tag="session.revoked"):
-    """A sign-in was ended. ``reason``: logout, reuse (a refresh token came twice), password (it was changed elsewhere)."""
+    """A session ended. ``reason``: logout, reuse (a refresh token was used twice), password (it was changed in another session)."""
 
     user_id: str
     session_id: str
@@ -38,15 +41,34 @@ class SessionRevoked(IdentityEventBase, frozen=True, kw_only=True, omit_defaults
 
 
 class ProjectCreated(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=True, tag="project.created"):
-    """There is a new project."""
+    """A project was created."""
 
     project_id: ProjectId
     name: str
     user_id: str
 
 
+class ProjectUpdated(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=True, tag="project.updated"):
+    """The settings of a project after a change; the newest event of a project holds all of them.
+
+    ``retention_days``: how many UTC days of tasks the project keeps; ``None`` means as many as the platform. A platform that keeps fewer days wins.
+    """
+
+    project_id: ProjectId
+    name: str
+    retention_days: RetentionDays | None = None
+    user_id: str | None = None
+
+
+class ProjectDeleted(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=True, tag="project.deleted"):
+    """A project was deleted by an owner. Its id is never used again; whatever is stored or arrives under it is to be removed."""
+
+    project_id: ProjectId
+    user_id: str | None = None
+
+
 class AccessChanged(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=True, tag="access.changed"):
-    """A user is something else in a project now; ``role`` is ``None`` when they are nothing there any more."""
+    """The role of a user in a project changed; ``role`` is ``None`` when they were removed."""
 
     project_id: ProjectId
     user_id: str
@@ -54,7 +76,7 @@ class AccessChanged(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=
 
 
 class KeyCreated(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=True, tag="key.created"):
-    """A project has a new API key."""
+    """An API key was created."""
 
     project_id: ProjectId
     key_id: str
@@ -63,11 +85,21 @@ class KeyCreated(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class KeyRevoked(IdentityEventBase, frozen=True, kw_only=True, omit_defaults=True, tag="key.revoked"):
-    """An API key opens nothing any more."""
+    """An API key was revoked."""
 
     project_id: ProjectId
     key_id: str
     user_id: str | None = None
 
 
-IdentityEvent = UserRegistered | UserDisabled | SessionRevoked | ProjectCreated | AccessChanged | KeyCreated | KeyRevoked
+IdentityEvent = (
+    UserRegistered
+    | UserDisabled
+    | SessionRevoked
+    | ProjectCreated
+    | ProjectUpdated
+    | ProjectDeleted
+    | AccessChanged
+    | KeyCreated
+    | KeyRevoked
+)

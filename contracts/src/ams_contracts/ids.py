@@ -50,6 +50,9 @@ Microseconds = Annotated[int, Meta(ge=0, le=TIME_MAX_US, description="Microsecon
 Seq = Annotated[int, Meta(ge=0, le=EXACT_MAX, description="Counts the events of one producer in one task from 1; 0 for OpenTelemetry.")]
 Tokens = Annotated[int, Meta(ge=0, le=10**15)]
 
+RETENTION_DAYS_MAX = 3_650
+RetentionDays = Annotated[int, Meta(ge=1, le=RETENTION_DAYS_MAX, description="UTC days of tasks that are kept.")]
+
 Name = Annotated[str, Meta(max_length=1_024)]
 Word = Annotated[str, Meta(max_length=256)]
 Preview = Annotated[str, Meta(max_length=512)]

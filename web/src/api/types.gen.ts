@@ -588,6 +588,25 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description The role of a user in a project changed; ``role`` is ``None`` when they were removed. */
+        AccessChanged: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "access.changed";
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            /** @default null */
+            role?: components["schemas"]["Role"] | null;
+            user_id: string;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+        };
         Agent: {
             description: string | null;
             framework: string | null;
@@ -722,6 +741,7 @@ export interface components {
             };
             status: string;
         };
+        IdentityEvent: components["schemas"]["UserRegistered"] | components["schemas"]["UserDisabled"] | components["schemas"]["SessionRevoked"] | components["schemas"]["ProjectCreated"] | components["schemas"]["ProjectUpdated"] | components["schemas"]["ProjectDeleted"] | components["schemas"]["AccessChanged"] | components["schemas"]["KeyCreated"] | components["schemas"]["KeyRevoked"];
         Jwk: {
             /** @default EdDSA */
             alg: string;
@@ -736,6 +756,26 @@ export interface components {
         };
         Jwks: {
             keys: components["schemas"]["Jwk"][];
+        };
+        /** @description An API key was created. */
+        KeyCreated: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            key_id: string;
+            /** @enum {unknown} */
+            kind: "key.created";
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            scopes: components["schemas"]["Scope"][];
+            /** @default null */
+            user_id?: string | null;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
         };
         KeyGrant: {
             access_token: string;
@@ -752,6 +792,25 @@ export interface components {
         KeyList: {
             items: components["schemas"]["KeyView"][];
             next_cursor: string | null;
+        };
+        /** @description An API key was revoked. */
+        KeyRevoked: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            key_id: string;
+            /** @enum {unknown} */
+            kind: "key.revoked";
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            /** @default null */
+            user_id?: string | null;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
         };
         KeyView: {
             /** Format: date-time */
@@ -909,9 +968,91 @@ export interface components {
             status: components["schemas"]["Status"];
             usage?: components["schemas"]["Usage"] | null;
         };
+        /** @description A project was created. */
+        ProjectCreated: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "project.created";
+            name: string;
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            user_id: string;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+        };
+        /** @description A project was deleted by an owner. Its id is never used again; whatever is stored or arrives under it is to be removed. */
+        ProjectDeleted: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "project.deleted";
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            /** @default null */
+            user_id?: string | null;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+        };
         ProjectList: {
             items: components["schemas"]["ProjectView"][];
             next_cursor: string | null;
+        };
+        /**
+         * @description A project as other services see it, deleted ones included.
+         *
+         *         Attributes:
+         *             retention_days: UTC days of tasks that the project keeps; ``None`` means as many as the platform.
+         *             deleted_at_us: When it was deleted; ``None`` while it exists.
+         */
+        ProjectSettings: {
+            /** @default null */
+            deleted_at_us?: number | null;
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            /** @default null */
+            retention_days?: number | null;
+        };
+        /** @description The answer of ``GET /internal/projects?limit=&cursor=``: projects in the order of their ids, at most 500 per page. */
+        ProjectSettingsPage: {
+            items: components["schemas"]["ProjectSettings"][];
+            /** @default null */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description The settings of a project after a change; the newest event of a project holds all of them.
+         *
+         *         ``retention_days``: how many UTC days of tasks the project keeps; ``None`` means as many as the platform. A platform that keeps fewer days wins.
+         */
+        ProjectUpdated: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "project.updated";
+            name: string;
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            /** @default null */
+            retention_days?: number | null;
+            /** @default null */
+            user_id?: string | null;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
         };
         ProjectView: {
             name: string;
@@ -974,11 +1115,29 @@ export interface components {
          */
         Role: "viewer" | "member" | "owner";
         /**
-         * @description What an API key may do.
+         * @description What an API key may do: send steps, or read tasks (trace-query and the live gateway) like a viewer of its project.
          * @enum {string}
          */
-        Scope: "ingest";
+        Scope: "ingest" | "read";
         ServerMessage: components["schemas"]["Subscribed"] | components["schemas"]["Unsubscribed"] | components["schemas"]["Renewed"] | components["schemas"]["Frame"] | components["schemas"]["TaskFrame"] | components["schemas"]["Reset"] | components["schemas"]["Stale"] | components["schemas"]["Refused"];
+        /** @description A session ended. ``reason``: logout, reuse (a refresh token was used twice), password (it was changed in another session). */
+        SessionRevoked: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "session.revoked";
+            /** @enum {unknown} */
+            reason: "logout" | "password" | "reuse";
+            session_id: string;
+            user_id: string;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+        };
         SignedIn: {
             access_token: string;
             /** @default 600 */
@@ -1507,6 +1666,37 @@ export interface components {
             reasoning?: number | null;
             video_input?: number | null;
         };
+        /** @description An account was disabled, and every token of it revoked. */
+        UserDisabled: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "user.disabled";
+            user_id: string;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+        };
+        /** @description An account was created. */
+        UserRegistered: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "user.registered";
+            user_id: string;
+            username: string;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+        };
         UserView: {
             /** Format: date-time */
             created_at: string;
@@ -1521,6 +1711,7 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type AccessChanged = components['schemas']['AccessChanged'];
 export type Agent = components['schemas']['Agent'];
 export type AgentPage = components['schemas']['AgentPage'];
 export type AgentRegistered = components['schemas']['AgentRegistered'];
@@ -1535,10 +1726,13 @@ export type DeadLetterPage = components['schemas']['DeadLetterPage'];
 export type Failure = components['schemas']['Failure'];
 export type Frame = components['schemas']['Frame'];
 export type Health = components['schemas']['Health'];
+export type IdentityEvent = components['schemas']['IdentityEvent'];
 export type Jwk = components['schemas']['Jwk'];
 export type Jwks = components['schemas']['Jwks'];
+export type KeyCreated = components['schemas']['KeyCreated'];
 export type KeyGrant = components['schemas']['KeyGrant'];
 export type KeyList = components['schemas']['KeyList'];
+export type KeyRevoked = components['schemas']['KeyRevoked'];
 export type KeyView = components['schemas']['KeyView'];
 export type LogLine = components['schemas']['LogLine'];
 export type MediaStored = components['schemas']['MediaStored'];
@@ -1554,7 +1748,12 @@ export type PayloadStored = components['schemas']['PayloadStored'];
 export type Problem = components['schemas']['Problem'];
 export type Producer = components['schemas']['Producer'];
 export type Progress = components['schemas']['Progress'];
+export type ProjectCreated = components['schemas']['ProjectCreated'];
+export type ProjectDeleted = components['schemas']['ProjectDeleted'];
 export type ProjectList = components['schemas']['ProjectList'];
+export type ProjectSettings = components['schemas']['ProjectSettings'];
+export type ProjectSettingsPage = components['schemas']['ProjectSettingsPage'];
+export type ProjectUpdated = components['schemas']['ProjectUpdated'];
 export type ProjectView = components['schemas']['ProjectView'];
 export type Refused = components['schemas']['Refused'];
 export type Registered = components['schemas']['Registered'];
@@ -1565,6 +1764,7 @@ export type Reset = components['schemas']['Reset'];
 export type Role = components['schemas']['Role'];
 export type Scope = components['schemas']['Scope'];
 export type ServerMessage = components['schemas']['ServerMessage'];
+export type SessionRevoked = components['schemas']['SessionRevoked'];
 export type SignedIn = components['schemas']['SignedIn'];
 export type Skeleton = components['schemas']['Skeleton'];
 export type Slot = components['schemas']['Slot'];
@@ -1602,6 +1802,8 @@ export type Ticket = components['schemas']['Ticket'];
 export type Unsubscribe = components['schemas']['Unsubscribe'];
 export type Unsubscribed = components['schemas']['Unsubscribed'];
 export type Usage = components['schemas']['Usage'];
+export type UserDisabled = components['schemas']['UserDisabled'];
+export type UserRegistered = components['schemas']['UserRegistered'];
 export type UserView = components['schemas']['UserView'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -2161,7 +2363,7 @@ export interface operations {
                 "application/json": {
                     expires_at?: string | null;
                     name: string;
-                    scopes?: "ingest"[];
+                    scopes?: ("ingest" | "read")[];
                 };
             };
         };
@@ -3130,7 +3332,7 @@ export interface operations {
 
 export const CostSourceValues = ["reported","computed","unknown"] as const;
 export const RoleValues = ["viewer","member","owner"] as const;
-export const ScopeValues = ["ingest"] as const;
+export const ScopeValues = ["ingest","read"] as const;
 export const SlotValues = ["input","output","original","error_stack"] as const;
 export const StatusValues = ["running","waiting","ok","error","cancelled","lost"] as const;
 export const StepTypeValues = ["agent","llm","tool","retrieval","embedding","rerank","workflow","guardrail","evaluator","handoff","memory","log","span"] as const;
