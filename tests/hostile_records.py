@@ -94,7 +94,7 @@ def bad_events() -> Iterator[tuple[str, Any, str]]:
 
 
 def odd_events() -> Iterator[tuple[str, dict[str, Any]]]:
-    """An event that is stored all the same, mended and flagged."""
+    """An event that is stored after a repair, and flagged."""
     yield "K11 NUL in a name", event(step={"name": "a\0b", "tags": {"\0": "\0"}})
     yield "a lone surrogate", event(step={"name": "\ud800", "preview_input": "\udfff\ud800"})
     yield "K38 its own parent", event(step_id="a" * 16, step={"parent_step_id": "a" * 16})

@@ -32,7 +32,7 @@ def until(condition: Callable[[], bool], timeout_seconds: float, what: str) -> N
 
 
 def environment() -> dict[str, str]:
-    """Without the settings of whoever runs the tests."""
+    """Without the settings of the person who runs the tests."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
 
 

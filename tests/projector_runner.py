@@ -1,4 +1,4 @@
-"""Runs the steps projection over a fixed history, from wherever the database says it stands. Killed by tests at failpoints."""
+"""Runs the steps projection over a fixed history, from the position in the database. Tests kill it at failpoints."""
 
 import asyncio
 import random

@@ -85,7 +85,7 @@ def folded(items: Iterable[MappedSpan]) -> Steps:
 
 
 def answer(steps: Steps) -> dict[str, Any]:
-    """The steps as ``expected.json`` tells them."""
+    """The steps as ``expected.json`` lists them."""
     trees: dict[str, rollup.Tree] = defaultdict(rollup.Tree)
     for (task_id, step_id), state in steps.items():
         assert state.document is not None

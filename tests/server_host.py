@@ -71,7 +71,7 @@ class Host:
         name = (await reader.readline()).decode().strip()
         try:
             answer = f"ok {await self.address(name)}"
-        except Exception as error:  # noqa: BLE001  the test that asked tells it
+        except Exception as error:  # noqa: BLE001  the test that asked reports it
             answer = f"error {type(error).__name__}: {error}"
         writer.write(answer.encode())
         await writer.drain()

@@ -2,7 +2,7 @@
 
     AMS_API_KEY=ams_... python examples/demo/main.py
 
-Nothing leaves the machine but what AMS is told: the language model plays from a script. What it shows is real: agents inside of
+Nothing leaves the machine except the events for AMS: the language model follows a script. What it shows is real: agents inside of
 agents, streamed answers, tools that fail and are tried again, a provider that is busy, a person who has to approve, tasks that fail.
 """
 
@@ -35,7 +35,7 @@ LUCK = (
 async def article(topic: Topic, luck: Luck, chance: random.Random) -> None:
     """One article as a task."""
     task = ams.task(topic.question, kind="article", agent="newsroom", user_id=chance.choice(("maria", "jonas")), tags={"desk": "science"})
-    with contextlib.suppress(BudgetExceededError), task:  # the task shows it as failed; the program goes on
+    with contextlib.suppress(BudgetExceededError), task:  # the task shows it as failed; the program continues
         task.input = f"{topic.question} Write for {topic.audience}."
         task.output = await Newsroom(topic, luck, chance).write_article()
 
@@ -70,7 +70,7 @@ async def run(pause_seconds: float) -> None:
 
 
 async def until_stopped(pause_seconds: float) -> None:
-    """Run until Ctrl-C or SIGTERM; what is under way is cancelled, and AMS is told so."""
+    """Run until Ctrl-C or SIGTERM; running tasks are cancelled, and AMS shows them as cancelled."""
     loop = asyncio.get_running_loop()
     working = asyncio.create_task(run(pause_seconds))
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -27,11 +27,11 @@ QUESTIONS = (
         "ada",
         "The display of my heat pump says E41 since this morning. Is that dangerous?",
         (
-            Document("HP-9/4.2", "E41: outdoor sensor not read for ten minutes. The unit goes on with the last value.", 0.91),
+            Document("HP-9/4.2", "E41: outdoor sensor not read for ten minutes. The unit keeps using the last value.", 0.91),
             Document("HP-9/4.7", "E47: refrigerant pressure too low. Switch the unit off and call service.", 0.64),
             Document("HP-7/2.1", "Codes starting with F concern the room controller.", 0.31),
         ),
-        "No, it is not dangerous. **E41** means that the outdoor sensor has not answered for ten minutes; the heat pump goes on with the last value it had. Please check whether the grey cable under the outdoor unit sits firmly. If the code comes back within a day, we send you a sensor free of charge.",
+        "No, it is not dangerous. **E41** means that the outdoor sensor has not answered for ten minutes; the heat pump keeps using the last value it had. Please check whether the grey cable under the outdoor unit sits firmly. If the code comes back within a day, we send you a sensor free of charge.",
     ),
     Question(
         "grace",

@@ -163,7 +163,7 @@ def _no_trouble(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatc
     """Whatever a test does, our own code must not have failed in silence."""
     for name in ("AMS_API_KEY", "AMS_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
-    runtime.troubled = False
+    runtime.bug_reported = False
     with caplog.at_level(logging.WARNING, logger="ams"):
         yield
-    assert not runtime.troubled, caplog.text
+    assert not runtime.bug_reported, caplog.text

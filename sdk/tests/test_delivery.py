@@ -130,7 +130,7 @@ def test_the_queue_is_bounded_and_what_is_dropped_is_counted(intake: Any) -> Non
     ams.shutdown()
 
 
-def test_the_end_of_a_step_is_told_even_if_the_queue_was_full_then(intake: Any) -> None:
+def test_the_end_of_a_step_is_sent_even_if_the_queue_was_full_then(intake: Any) -> None:
     ams.init(
         "ams_test",
         endpoint=intake.url,
@@ -170,7 +170,7 @@ def test_requests_stay_within_their_limits(tracing: Any) -> None:
     assert len([event for event in tracing.of(PayloadStored) if event.bytes == 900_000]) == 8
 
 
-def test_refused_events_are_counted_and_told_once(tracing: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_events_are_counted_and_logged_once(tracing: Any, caplog: pytest.LogCaptureFixture) -> None:
     def too_large(event: object) -> str | None:
         return "too_large" if isinstance(event, StepRecorded) else None
 
@@ -206,7 +206,7 @@ def test_a_wrong_key_gets_one_warning_that_says_what_to_do(tracing: Any, caplog:
     assert "ams_test" not in record.message
 
 
-def test_an_address_that_is_not_ams_is_told(intake: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_address_that_is_not_ams_gives_a_warning(intake: Any, caplog: pytest.LogCaptureFixture) -> None:
     ams.init("ams_test", endpoint=intake.url + "/elsewhere", flush_interval_seconds=0.01, announce=False)
 
     steps(1)

@@ -1,4 +1,4 @@
-"""What is told: which events, with which documents and payloads."""
+"""What is sent: which events, with which documents and payloads."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ MESSAGES = "application/vnd.ams.messages+json"
 
 @pytest.fixture
 def slow(intake: Any) -> Any:
-    """Tracing that sends only when it is told to, so that a test decides what is together in the queue."""
+    """Tracing that sends only on flush, so that a test decides which items are in the queue together."""
     ams.init("ams_test", endpoint=intake.url, flush_interval_seconds=3_600, announce=False)
     yield intake
     ams.shutdown(timeout_seconds=1)
@@ -52,7 +52,7 @@ def test_a_step_shorter_than_a_flush_is_one_event(slow: Any) -> None:
     ]
 
 
-def test_a_longer_one_is_told_when_it_starts_and_when_it_ends(slow: Any) -> None:
+def test_a_longer_step_is_sent_when_it_starts_and_when_it_ends(slow: Any) -> None:
     with ams.task("task"), ams.step("long", type="llm", model="gpt-4o", input="hello") as step:
         ams.flush()
         assert [event.step.name for event in slow.of(StepStarted)] == ["task", "long"]
@@ -154,7 +154,7 @@ def test_being_cancelled_is_no_error(tracing: Any) -> None:
     assert [task.status for task in tracing.tasks().values()] == ["cancelled"]
 
 
-def test_an_error_can_be_told_without_an_exception(tracing: Any) -> None:
+def test_an_error_can_be_reported_without_an_exception(tracing: Any) -> None:
     with ams.task("task"), ams.step("s") as step:
         step.error("the answer was empty")
 
@@ -180,7 +180,7 @@ def test_a_wait_shows_on_the_step_and_on_its_task(slow: Any) -> None:
     assert [line.text for event in slow.of(StepProgressed) for line in event.logs] == ["waiting for approval"]
 
 
-def test_pieces_are_told_at_once_few_at_a_time_and_are_the_output(slow: Any) -> None:
+def test_pieces_are_sent_at_once_joined_and_become_the_output(slow: Any) -> None:
     with ams.task("task"), ams.llm("write") as step:
         ams.flush()
         for word in ("a", "b", "c"):
@@ -195,7 +195,7 @@ def test_pieces_are_told_at_once_few_at_a_time_and_are_the_output(slow: Any) -> 
     assert slow.steps()["write"].ttft_us is not None
 
 
-def test_model_tokens_cost_and_the_like_stand_in_the_document(tracing: Any) -> None:
+def test_model_tokens_cost_and_other_fields_are_in_the_document(tracing: Any) -> None:
     with ams.task("task"), ams.llm("think") as step:
         step.usage(input=100, cache_read=60)
         step.usage(output=20, nonsense=3)

@@ -1,4 +1,4 @@
-"""Beginning and end: init, fork, exit, signals."""
+"""Start and end: init, fork, exit, signals."""
 
 import multiprocessing
 import os
@@ -33,12 +33,12 @@ def run(tmp_path: Path, url: str, body: str, timeout: float = 30) -> subprocess.
     return subprocess.run([*program(tmp_path, body), url], capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def test_without_a_key_there_is_one_warning_and_the_program_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_key_there_is_one_warning_and_the_program_continues(caplog: pytest.LogCaptureFixture) -> None:
     assert ams.init() is False
 
     @ams.agent
     def planner() -> str:
-        ams.current_step().log("nobody hears this")
+        ams.current_step().log("ignored")
         with ams.task("task") as task, ams.step("s") as step:
             step.input, task.output = 1, 2
             step.usage(input=3)
@@ -52,12 +52,12 @@ def test_without_a_key_there_is_one_warning_and_the_program_goes_on(caplog: pyte
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:8080", "http://", "ftp://x", "http://x:99999", "nonsense"])
-def test_an_endpoint_that_is_none_is_told(endpoint: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_endpoint_gives_a_warning(endpoint: str, caplog: pytest.LogCaptureFixture) -> None:
     assert ams.init("ams_test", endpoint=endpoint) is False
     assert "AMS_ENDPOINT" in caplog.text
 
 
-def test_a_misspelt_setting_is_told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_setting_gives_a_warning(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMS_APIKEY", "ams_test")
 
     assert ams.init() is False
@@ -76,7 +76,7 @@ def test_a_proxy_is_not_asked_for_this_machine(intake: Any, monkeypatch: pytest.
     assert ams.shutdown().complete
 
 
-def test_nothing_of_the_content_is_told_when_capture_is_off(intake: Any) -> None:
+def test_no_content_is_sent_when_capture_is_off(intake: Any) -> None:
     ams.init("ams_test", endpoint=intake.url, announce=False, capture_input=False, capture_output=False)
 
     @ams.llm
@@ -181,7 +181,7 @@ with ams.task("task"):
     assert intake.steps()["task"].status == "error"
 
 
-def test_a_forked_child_tells_its_own_steps_and_not_its_parents(tracing: Any) -> None:
+def test_a_forked_child_sends_its_own_steps_and_not_its_parents(tracing: Any) -> None:
     with ams.task("parent task"), ams.step("shared"):
         ams.flush()
         child = os.fork()

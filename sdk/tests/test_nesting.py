@@ -164,9 +164,9 @@ async def test_a_plain_function_that_answers_with_a_coroutine_ends_with_it(traci
 def test_generators_keep_send_throw_and_return(tracing: Any) -> None:
     @ams.tool
     def talk() -> Any:
-        heard = yield "first"
+        sent = yield "first"
         try:
-            yield heard
+            yield sent
         except KeyError:
             yield "caught"
         return "end"
@@ -217,12 +217,12 @@ def test_methods_leave_self_out_of_the_input(tracing: Any) -> None:
 
     agent = Agent()
     agent.act("run")
-    agent.still("stand")
+    agent.still("rest")
     agent.general("know")
 
     ams.flush()
     assert [tracing.payload(name, "input").text for name in ("act", "still", "general")] == [
         '{"what":"run"}',
-        '{"what":"stand"}',
+        '{"what":"rest"}',
         '{"what":"know"}',
     ]

@@ -13,7 +13,7 @@ def planner(topic: str) -> str:
     return topic.upper()
 
 
-def test_it_shows_what_the_code_told(ams_events: CapturedEvents) -> None:
+def test_it_shows_what_the_code_sent(ams_events: CapturedEvents) -> None:
     assert planner("otters") == "OTTERS"
 
     assert [step.name for step in ams_events.steps()] == ["planner", "search"]
@@ -24,5 +24,5 @@ def test_it_shows_what_the_code_told(ams_events: CapturedEvents) -> None:
         ams_events.step("nothing")
 
 
-def test_every_test_begins_anew(ams_events: CapturedEvents) -> None:
+def test_every_test_starts_empty(ams_events: CapturedEvents) -> None:
     assert ams_events.steps() == []

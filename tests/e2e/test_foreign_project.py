@@ -35,7 +35,7 @@ class Operation(NamedTuple):
 
 
 class Owned(NamedTuple):
-    """A project with one of everything in it, and what stands for each name in a path or a body."""
+    """A project with one of everything in it, and the value of each name in a path or a body."""
 
     project: Project
     names: dict[str, Any]
@@ -88,7 +88,7 @@ def ask(client: httpx.Client, operation: Operation, names: dict[str, Any], **hea
     path = operation.path
     for name, value in names.items():
         path = path.replace("{%s}" % name, str(value))  # noqa: UP031  braces in braces are harder to read
-    assert "{" not in path, f"what stands for the parameters of {operation.name}?"
+    assert "{" not in path, f"no values for the parameters of {operation.name}?"
     return client.request(operation.method, path, json=operation.body, headers=headers)
 
 

@@ -46,8 +46,8 @@ async def follow(platform: Platform, project: Project) -> ClientConnection:
     return await connect(address, subprotocols=[SUBPROTOCOL, TICKET_PREFIX + ticket], max_size=None)  # pyright: ignore[reportArgumentType]  a plain string is one
 
 
-async def heard_until(socket: ClientConnection, task: str) -> list[dict[str, Any]]:
-    """Every frame up to the first that speaks of a task in the list."""
+async def frames_until(socket: ClientConnection, task: str) -> list[dict[str, Any]]:
+    """Every frame up to the first one about a task of the list."""
     frames: list[dict[str, Any]] = []
     while not any(frame["op"] == "task" and frame["task_id"] == task for frame in frames):
         frames += json.loads(await socket.recv())
@@ -81,13 +81,13 @@ async def test_hostile_records_become_dead_letters_and_their_neighbours_live(pla
         await socket.send(json.dumps({"op": "subscribe", "id": "list", "list": True}))
         for one in records[::4]:
             await socket.send(json.dumps({"op": "subscribe", "id": one.name, "task_id": one.task}))
-            await asyncio.sleep(0.06)  # the gateway hears 20 messages a second
+            await asyncio.sleep(0.06)  # the gateway accepts 20 messages per second
         await write(platform, project, records)
         await write(
             platform, project, [Hostile(f"task hint {n}", "", value, key=key, topic=TASKS.name) for n, (key, value) in enumerate(HINTS)]
         )
         posted = project.post("/v1/traces", hostile_posts.good_protobuf(last), **{"Content-Type": hostile_posts.PROTOBUF})
-        frames = await heard_until(socket, last)
+        frames = await frames_until(socket, last)
 
     assert posted.status_code == 200
     assert any(frame["op"] == "frame" for frame in frames)

@@ -91,17 +91,17 @@ def test_another_persons_project_is_not_found(account: Account, platform: Platfo
     assert {answer.status_code for answer in [*answers, deleted]} == {404}
 
 
-def test_a_deleted_task_is_gone_when_the_answer_comes_and_stays_away(account: Account) -> None:
+def test_a_deleted_task_is_removed_when_the_answer_arrives_and_stays_removed(account: Account) -> None:
     project = account.project("short lived")
     body = reference.as_json("langfuse_sdk")
     project.post("/v1/traces", body, **JSON).raise_for_status()
     (task,) = eventually(lambda: list(project.items("tasks")), bool)
 
     answer = project.http.delete(f"/api/ingest/{project.id}/tasks/{task['task_id']}")
-    gone = list(project.items("tasks"))
+    left = list(project.items("tasks"))
     project.post("/v1/traces", body, **JSON).raise_for_status()
     project.post("/v1/traces", reference.as_json("logfire_pending_spans"), **JSON).raise_for_status()
     later = eventually(lambda: list(project.items("tasks")), bool)
 
-    assert (answer.status_code, gone) == (204, [])
+    assert (answer.status_code, left) == (204, [])
     assert task["task_id"] not in {one["task_id"] for one in later}

@@ -1,4 +1,4 @@
-"""The SDK in programs of their own, against the whole platform: what they told is what the query API answers."""
+"""Programs that use the SDK, against the complete platform: the query API returns what they sent."""
 
 import os
 import signal
@@ -93,10 +93,10 @@ def test_a_task_can_be_watched_while_it_runs_and_is_whole_in_the_end(platform: P
     assert (ended["steps"], ended["errors"], ended["running_steps"]) == (6, 1, 0)
     assert (ended["input_tokens"], ended["output_tokens"], ended["cost_usd"]) == (1000, 100, "0.00021")
     assert (ended["user_id"], ended["tags"]) == ("ada", {"tier": "gold"})
-    told = steps(project, task_id)
-    assert set(told) == {"Weather", "guide", "lookup", "answer", "approve"}
-    assert told["guide"]["parent_step_id"] == told["Weather"]["step_id"]
-    assert told["answer"]["preview_output"] == "21 degrees"
+    sent = steps(project, task_id)
+    assert set(sent) == {"Weather", "guide", "lookup", "answer", "approve"}
+    assert sent["guide"]["parent_step_id"] == sent["Weather"]["step_id"]
+    assert sent["answer"]["preview_output"] == "21 degrees"
 
 
 def tasks(project: Project) -> list[dict[str, Any]]:
@@ -119,7 +119,7 @@ def test_payloads_are_what_went_in_and_came_out(platform: Platform, project: Pro
     assert "How warm is it in Paris?" in found["input"]["text"]
 
 
-def test_a_killed_agent_leaves_what_it_had_told(platform: Platform, project: Project) -> None:
+def test_a_killed_agent_leaves_what_it_had_sent(platform: Platform, project: Project) -> None:
     agent, task_id = begin(platform, project)
     eventually(lambda: tasks(project), lambda found: [task["status"] for task in found] == ["waiting"])
 
@@ -137,8 +137,8 @@ def test_sigterm_is_no_loss(platform: Platform, project: Project) -> None:
     agent.terminate()
 
     assert agent.wait(30) == -signal.SIGTERM
-    told = eventually(lambda: steps(project, task_id), lambda found: "approve" in found)
-    assert told["approve"]["status"] in {"running", "waiting"}
+    sent = eventually(lambda: steps(project, task_id), lambda found: "approve" in found)
+    assert sent["approve"]["status"] in {"running", "waiting"}
 
 
 @pytest.mark.parametrize("program", ["quickstart.py", "otel_quickstart.py"])
@@ -164,7 +164,7 @@ def test_check_says_that_all_is_well(platform: Platform, project: Project) -> No
     assert task["task_id"] in done.stdout
 
 
-def test_a_wrong_key_is_told_in_plain_words(platform: Platform) -> None:
+def test_a_wrong_key_gives_a_clear_warning(platform: Platform) -> None:
     done = subprocess.run(
         [str(Path(sys.executable).with_name("ams")), "check"],
         env=environment(platform, "ams_nonsense"), capture_output=True, text=True, timeout=60, check=False,

@@ -149,7 +149,7 @@ def check_account(platform: Platform, *other_projectors: int) -> dict[Place, Log
 
 
 def positions_in(log: dict[Place, Logged], task_id: str) -> list[str]:
-    """After each record of a task, as the live gateway tells them."""
+    """After each record of a task, as the live gateway sends them."""
     return [position for (topic, _), logged in log.items() if topic == STEPS.name for position in logged.task_positions[task_id]]
 
 

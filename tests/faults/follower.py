@@ -1,4 +1,4 @@
-"""A browser's tab that stays open whatever happens: it comes back with its last position, and every frame must come once."""
+"""A browser tab that stays open during failures: it resumes after its last position, and must receive every frame once."""
 
 import json
 import socket
@@ -49,7 +49,7 @@ class Follower:
         return [frame["position"] for frame in self.frames]
 
     def go_to(self, gateway_port: int) -> None:
-        """Leave the gateway, whether it answers or not, and go on at another one."""
+        """Leave the gateway, whether it answers or not, and resume at another one."""
         self._gateway_port = gateway_port
         if self._socket is not None:
             self._socket.socket.shutdown(socket.SHUT_RDWR)

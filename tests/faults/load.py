@@ -1,4 +1,4 @@
-"""Agents that post all the time and keep a ledger of what was acknowledged: whatever happens meanwhile, that is what must be there."""
+"""Agents that post continuously and keep a ledger of acknowledged spans: after any failure, exactly these must exist."""
 
 import json
 import secrets

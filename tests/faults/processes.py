@@ -1,4 +1,4 @@
-"""Killing processes of a platform, and seeing them come back."""
+"""Kill processes of a platform, and wait for their recovery."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A server whose disk is full: agents are told to come again, nothing is corrupted, and it goes on when there is room."""
+"""A server whose disk is full: agents are asked to retry, nothing is corrupted, and work resumes when there is space."""
 
 import shutil
 import subprocess
@@ -72,7 +72,7 @@ def test_intake_refuses_while_the_brokers_disk_is_full(cramped: Platform) -> Non
         until(lambda: load.ledger.count > 100, 60, "some load")
         fill(folder)
 
-        until(lambda: load.ledger.again["503"] > 20, REFUSED_SECONDS, "agents are told to come again")
+        until(lambda: load.ledger.again["503"] > 20, REFUSED_SECONDS, "agents are asked to retry")
 
         (folder / FILLER).unlink()
         wait_for_more(load)

@@ -1,4 +1,4 @@
-"""Every process of the platform is killed while agents send: nothing that was acknowledged is lost or doubled, and nobody is told a lie."""
+"""Every process of the platform is killed while agents send: nothing that was acknowledged is lost or duplicated, and no answer is wrong."""
 
 import os
 import time

@@ -91,5 +91,5 @@ def test_large_bodies_are_refused_and_not_held_while_the_broker_is_frozen(own: P
     assert len(answers) > CLIENTS
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
     assert peak < MEMORY_MIB_MAX
-    until(lambda: project.post("/v1/traces", body, **headers).status_code == 200, RECOVERY_SECONDS_MAX, "it goes on")
+    until(lambda: project.post("/v1/traces", body, **headers).status_code == 200, RECOVERY_SECONDS_MAX, "intake accepts again")
     assert own.processes()["intake"]["pid"] == intake

@@ -30,7 +30,7 @@ def test_what_is_frozen_is_taken_over_and_changes_nothing_when_it_comes_back(own
 
     with Second(own, "projector") as projector, Second(own, "live-gateway") as gateway, Second(own, "intake") as intake:
         until(lambda: shared_by(2), RECOVERY_SECONDS_MAX, "two projectors share the partitions")
-        away = first if frozen == "the_first" else projector.pid
+        frozen_process = first if frozen == "the_first" else projector.pid
         load = Load(project, also=f"http://127.0.0.1:{intake.port}")
         with (
             Follower(project, load.watched) as elsewhere,
@@ -42,14 +42,14 @@ def test_what_is_frozen_is_taken_over_and_changes_nothing_when_it_comes_back(own
                 until_served(load, follower, RECOVERY_SECONDS_MAX)
 
             began = time.monotonic()
-            freeze(away, gateway.pid, intake.pid)
+            freeze(frozen_process, gateway.pid, intake.pid)
             leaves.go_to(own.port_of("live"))
             until(lambda: shared_by(1), RECOVERY_SECONDS_MAX, "the other projector has all partitions")
             until_served(load, elsewhere, RECOVERY_SECONDS_MAX)
             taken_over_seconds = time.monotonic() - began
 
             began = time.monotonic()
-            thaw(away, gateway.pid, intake.pid)
+            thaw(frozen_process, gateway.pid, intake.pid)
             until(lambda: shared_by(2), RECOVERY_SECONDS_MAX, "both projectors share the partitions again")
             until_served(load, stays, RECOVERY_SECONDS_MAX)
             shared_again_seconds = time.monotonic() - began

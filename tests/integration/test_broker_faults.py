@@ -1,4 +1,4 @@
-"""A broker that is frozen, killed or away: everybody hears of it in time, everything comes back by itself, and what was acknowledged is there."""
+"""A broker that is frozen, killed or unreachable: every client notices in time and recovers by itself, and no acknowledged event is lost."""
 
 import asyncio
 import secrets
@@ -125,8 +125,8 @@ async def test_a_killed_broker_keeps_what_it_acknowledged(own_broker) -> None:
     await through(own_broker, kill)
 
 
-async def test_a_broker_that_is_away_for_half_a_minute(own_broker) -> None:
-    async def go_away(load: Load) -> None:
+async def test_a_broker_that_is_down_for_half_a_minute(own_broker) -> None:
+    async def stop_and_start(load: Load) -> None:
         own_broker.kill()
         refused = load.refused
         async with asyncio.timeout(60):
@@ -136,7 +136,7 @@ async def test_a_broker_that_is_away_for_half_a_minute(own_broker) -> None:
         assert load.refused > refused
         await own_broker.start()
 
-    load = await through(own_broker, go_away)
+    load = await through(own_broker, stop_and_start)
     assert False in load.sights
 
 

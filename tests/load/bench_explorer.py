@@ -1,4 +1,4 @@
-"""A large task in a browser: until its first rows stand, scrolling, and following it while it grows. JSON lines.
+"""A large task in a browser: until its first rows show, scrolling, and following it while it grows. JSON lines.
 
     python -m tests.load.bench_explorer [--steps 100000] [--url URL] [--profiles DIR]
 
@@ -36,7 +36,7 @@ PER_REQUEST = 500
 FOLLOW_PER_REQUEST = 50
 LOOK_SECONDS = 0.25
 
-# when the first row stands, by the page's own clock, and what kept its thread for long
+# when the first row shows, by the page's own clock, and the long tasks of its thread
 WATCH = """
 globalThis.firstRows = 0; globalThis.longTasks = [];
 new MutationObserver((_, observer) => {
@@ -87,7 +87,7 @@ class Thread:
 
     @contextmanager
     def profiled(self, path: Path | None) -> Generator[None]:
-        """A processor profile of what happens meanwhile, as a file that Chromium's DevTools open; nothing without a path."""
+        """A CPU profile of the block, as a file for Chromium's DevTools; nothing without a path."""
         if path is None:
             yield
             return
@@ -132,7 +132,7 @@ class Reader:
         return answer.json()["task"]["steps"] if answer.ok else 0
 
     def open(self, profile: Path | None = None) -> tuple[Page, Thread, dict[str, float]]:
-        """The task's page once its first rows stand, and what its thread spent until then."""
+        """The task's page after its first rows show, and the time that its thread spent until then."""
         page = self.context.new_page()
         page.add_init_script(WATCH)
         thread = Thread(self.context.new_cdp_session(page))
@@ -144,7 +144,7 @@ class Reader:
 
 
 def opening(reader: Reader, profile: Path | None) -> float:
-    """One opening of the page, told as a line; milliseconds until its first rows."""
+    """One opening of the page, printed as a line; milliseconds until its first rows."""
     page, thread, spent = reader.open(profile)
     first = page.evaluate("globalThis.firstRows")
     fetched = page.evaluate(FETCHED)
@@ -167,7 +167,7 @@ def opening(reader: Reader, profile: Path | None) -> float:
 
 
 def scroll(page: Page, thread: Thread, name: str, pixels: int, frames: int = 180) -> float:
-    """One scroll, told as a line; milliseconds of processor time a frame."""
+    """One scroll, printed as a line; milliseconds of CPU time per frame."""
     before = thread.milliseconds()
     times = page.evaluate(SCROLL, [pixels, frames])
     spent = difference(thread.milliseconds(), before, frames)

@@ -58,7 +58,7 @@ class Project:
 
 
 def send(url: str, key: str, bodies: "SimpleQueue[bytes]", answers: dict[int, int], latencies: list[float]) -> None:
-    """One client: posts until there is nothing left; sends again what it is told to."""
+    """One client: posts until nothing is left; retries when the server asks for it."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-protobuf"}
     with httpx.Client(base_url=url, headers=headers, timeout=30) as http:
         while True:

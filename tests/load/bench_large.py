@@ -174,7 +174,7 @@ def follow(project: Project, url: str, data: Path, steps: int, per_request: int)
     followed = live.stop()
     late = catch_up(project, url, task_id, position, steps)
     every = {"steps": steps, "twice": 0, "gaps": 0, "resets": 0, "closed": None}
-    told = followed == every and (late["resets"] == 1 or every.items() <= late.items())
+    received = followed == every and (late["resets"] == 1 or every.items() <= late.items())
     times, ids = windows(project, address)
     began = time.perf_counter()
     skeleton = project.http.get(f"{address}/skeleton").raise_for_status()
@@ -188,7 +188,7 @@ def follow(project: Project, url: str, data: Path, steps: int, per_request: int)
         exact=exact,
         flat=flat,
         whole=whole,
-        told=told,
+        received=received,
         spans_per_second=round(steps / sum(seconds)),
         seconds=[round(one, 2) for one in seconds],
         write_us_a_step=[round(one) for one in costs],
@@ -201,7 +201,7 @@ def follow(project: Project, url: str, data: Path, steps: int, per_request: int)
         skeleton_bytes_a_step=round(len(skeleton.content) / steps, 1),
         load=round(os.getloadavg()[0], 1),
     )
-    return exact and flat and whole and told
+    return exact and flat and whole and received
 
 
 def parts_of(times: list[float], few: int) -> dict[str, list[float]]:

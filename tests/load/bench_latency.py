@@ -49,7 +49,7 @@ def quantiles(latencies_us: list[int]) -> dict[str, float]:
 
 
 def agent(url: str, key: str, rate: int, seconds: float) -> None:
-    """Open the tasks and tell their ids; make steps at an even pace from the moment that a line comes in."""
+    """Open the tasks and print their ids; make steps at an even pace after a line arrives on stdin."""
     ams.init(api_key=key, endpoint=url)
     go = threading.Event()
     steps = int(rate * seconds / TASKS)

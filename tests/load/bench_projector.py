@@ -69,7 +69,7 @@ def a_step(number: int, kind: StepType, parent: int | None) -> StepDocument:
 
 
 def a_task(chance: random.Random, number: int) -> list[Event]:
-    """Most steps are short and come whole; the others start, and end a few events later. Beneath a call of a model there is nothing."""
+    """Most steps are short and recorded in one event; the others start, and end a few events later. Model calls have no children."""
     about = TaskDocument(name="research", agent="planner", status=Status.RUNNING, started_at_us=BASE_US, tags={"env": "prod"})
     events: list[Event] = [task_started(about)]
     open_steps: list[tuple[int, StepDocument]] = []

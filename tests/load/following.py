@@ -1,4 +1,4 @@
-"""A live socket that follows one task and counts what it is told: every step once, every frame after the one before."""
+"""A live socket that follows one task and counts what it receives: every step once, every frame after the previous one."""
 
 import json
 import threading

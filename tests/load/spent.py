@@ -1,4 +1,4 @@
-"""Where the processor time goes while a benchmark runs: by process of a platform, from ``/proc``, whatever else the machine does meanwhile."""
+"""CPU time while a benchmark runs, by process of a platform, from ``/proc``; other load of the machine does not count."""
 
 import json
 import os

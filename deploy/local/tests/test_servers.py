@@ -1,4 +1,4 @@
-"""The embedded servers answer, and keep what they were told."""
+"""The embedded servers answer, and keep their data."""
 
 import asyncpg
 import pytest

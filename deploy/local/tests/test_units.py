@@ -84,7 +84,7 @@ async def test_one_that_does_not_end_is_ended(reaper: Reaper, tmp_path: Path) ->
     assert one.status.state == "stopped"
 
 
-async def test_a_program_that_is_not_there_is_tried_again_and_told(reaper: Reaper, tmp_path: Path) -> None:
+async def test_a_program_that_does_not_exist_is_retried_and_reported(reaper: Reaper, tmp_path: Path) -> None:
     one = supervised(reaper, ("/no/such/program",), tmp_path / "log")
     one.begin()
 
@@ -139,7 +139,7 @@ async def test_a_fork_runs_what_was_imported_once_as_our_own_child(fork_server: 
     assert await asyncio.wait_for(ended, WAIT_SECONDS) == -signal.SIGTERM
 
 
-async def test_what_could_not_be_imported_is_told_and_not_fatal(fork_server: ForkServerClient) -> None:
+async def test_a_failed_import_is_reported_and_not_fatal(fork_server: ForkServerClient) -> None:
     assert list(fork_server.missing) == ["no_such_module"]
 
 

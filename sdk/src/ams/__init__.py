@@ -12,7 +12,7 @@
             s.output = "Dear Ada ..."
             s.usage(input=812, output=164)
 
-Nothing here raises into the agent or waits for the network, except ``flush`` and ``shutdown``, which wait as long as they are told.
+Nothing here raises into the agent or waits for the network, except ``flush`` and ``shutdown``, which wait up to their timeout.
 """
 
 from ams.api import current_step, flush, init, shutdown

@@ -1,4 +1,4 @@
-"""``ams.init``, ``ams.flush``, ``ams.shutdown``: the calls that are about the whole process."""
+"""``ams.init``, ``ams.flush``, ``ams.shutdown``: the calls that concern the process."""
 
 from collections.abc import Mapping
 from typing import Unpack
@@ -25,18 +25,18 @@ def init(
     join_opentelemetry: bool = True,
     **options: Unpack[Options],
 ) -> bool:
-    """Begin to trace. Starts no thread and opens no connection before the first step.
+    """Start tracing. Starts no thread and opens no connection before the first step.
 
     Args:
-        api_key: ``ams_...``; else ``AMS_API_KEY``. Without one there is one warning and tracing stays off.
-        endpoint: Where AMS is; else ``AMS_ENDPOINT``, else ``http://localhost:8080``.
-        agent: The agent that tasks are shown under when none introduces itself.
-        user_id: For whom the tasks of this process are, unless they say.
-        environment: prod, staging ...
-        tags: Searchable words of every task.
-        capture_input: False keeps every input out of AMS, also those that the code sets, but for steps with ``capture_input=True``.
-        capture_output: The same for outputs and their pieces. Names, log lines and messages of exceptions are still told.
-        join_opentelemetry: Take an active recording span as the parent of a step.
+        api_key: ``ams_...``; default ``AMS_API_KEY``. Without a key there is one warning and tracing stays off.
+        endpoint: The address of AMS; default ``AMS_ENDPOINT``, else ``http://localhost:8080``.
+        agent: The agent of tasks in which no agent step runs.
+        user_id: The user of the tasks of this process, unless a task names another one.
+        environment: For example prod or staging.
+        tags: Searchable names and values of every task.
+        capture_input: False keeps every input out of AMS, including inputs that the code sets, except those of steps with ``capture_input=True``.
+        capture_output: The same for outputs and their pieces. Names, log lines and messages of exceptions are still sent.
+        join_opentelemetry: Use an active recording span as the parent of a step.
         **options: announce (print the first task's address to stderr) and the limits of ``ams.settings.SdkSettings``.
 
     Returns:
@@ -60,12 +60,12 @@ def init(
 
 
 def flush(timeout_seconds: float = 5.0) -> FlushResult:
-    """Wait until everything told so far has arrived at AMS, at most ``timeout_seconds``, and say where it is."""
+    """Wait until all events so far are in AMS, at most ``timeout_seconds``, and return the counts."""
     client = current_client()
     return client.flush(timeout_seconds) if client is not None else FlushResult(0, 0, 0, 0)
 
 
 def shutdown(timeout_seconds: float = 5.0) -> FlushResult:
-    """Flush and stop tracing. The end of the process does this by itself."""
+    """Flush and stop tracing. The SDK does this by itself when the process ends."""
     client = current_client()
     return client.shutdown(timeout_seconds) if client is not None else FlushResult(0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The options of ``ams.init`` that few need. Meanings and defaults: ``ams.settings.SdkSettings``."""
+"""The less common options of ``ams.init``. Meanings and defaults: ``ams.settings.SdkSettings``."""
 
 from typing import TypedDict
 

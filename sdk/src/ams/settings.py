@@ -1,4 +1,4 @@
-"""What ``ams.init`` was told, by arguments first and by ``AMS_ENDPOINT`` and ``AMS_API_KEY`` second."""
+"""The settings of the SDK: arguments of ``ams.init`` first, then ``AMS_ENDPOINT`` and ``AMS_API_KEY``."""
 
 import os
 from dataclasses import dataclass, replace
@@ -26,22 +26,22 @@ PLATFORM_NAMES = frozenset(
         *("HOST", "PORT", "LOG_LEVEL", "IDENTITY_URL", "HEALTH_URLS", "TOPIC_REPLICATION", "TOPIC_MIN_ISR"),
     )
 )
-"""What may stand in the same environment for the platform's own processes."""
+"""Settings of the platform's own processes, which may be in the same environment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdkSettings:
-    """How the SDK sends. The limits keep the agent's memory: beyond them news are dropped and counted."""
+    """How the SDK sends. The limits bound the memory that it uses in the agent: beyond them, updates are dropped and counted."""
 
     api_key: str
     endpoint: str = ENDPOINT_DEFAULT
     announce: bool = True
     flush_interval_seconds: float = 0.05
-    heartbeat_seconds: float = 5.0  # a step is given up after 30 s of silence
+    heartbeat_seconds: float = 5.0  # the platform reports a step as lost after 30 s without one
     exit_seconds: float = 3.0
     waiting_items_max: int = 50_000
     waiting_bytes_max: int = 32 * 1024 * 1024
-    request_timeout_seconds: float = 10.0  # intake answers within 4 s or with 503
+    request_timeout_seconds: float = 10.0  # intake answers within 4 s, or with 503
     backoff_first_seconds: float = 0.2
     backoff_max_seconds: float = 10.0
     refused_backoff_seconds: float = 30.0
@@ -49,7 +49,7 @@ class SdkSettings:
 
 
 def read_settings(api_key: str | None, endpoint: str | None, **options: object) -> SdkSettings | None:
-    """Settings, or None when tracing stays off; then one warning says why."""
+    """The settings, or None when tracing stays off; then one warning says why."""
     key = (api_key if api_key is not None else os.environ.get("AMS_API_KEY", "")).strip()
     base = (endpoint if endpoint is not None else os.environ.get("AMS_ENDPOINT", "")).strip().rstrip("/") or ENDPOINT_DEFAULT
     _warn_of_unknown_names()
@@ -67,10 +67,14 @@ def read_settings(api_key: str | None, endpoint: str | None, **options: object) 
         )
         return None
     if not _is_url(base):
-        logger.warning("AMS: %r is no address of a server, so nothing is traced. AMS_ENDPOINT looks like %s.", base, ENDPOINT_DEFAULT)
+        logger.warning(
+            "AMS: %r is not the address of a server, so nothing is traced. Set AMS_ENDPOINT to an address such as %s.",
+            base,
+            ENDPOINT_DEFAULT,
+        )
         return None
     if not (key.isascii() and key.isprintable()):
-        logger.warning("AMS: the API key holds characters that no key has, so nothing is traced. Copy it again.")
+        logger.warning("AMS: the API key contains characters that no key has, so nothing is traced. Copy the key again.")
         return None
     return replace(SdkSettings(api_key=key, endpoint=base), **options)  # type: ignore[arg-type]  # names and types are checked by ams.init
 
@@ -92,10 +96,10 @@ def _warn_of_unknown_names() -> None:
     if unknown:
         meant = [close for name in unknown for close in get_close_matches(name, OWN_NAMES, n=1)]
         hint = f" Did you mean {meant[0]}?" if meant else ""
-        logger.warning("AMS: %s in the environment is no setting of the SDK.%s", ", ".join(unknown), hint)
+        logger.warning("AMS: %s in the environment is not a setting of the SDK.%s", ", ".join(unknown), hint)
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Whether it is this machine, which no proxy leads to."""
+    """Whether it is this machine, which no proxy can reach."""
     host = urlsplit(endpoint).hostname or ""
     return host in {"localhost", "::1"} or host.startswith("127.")

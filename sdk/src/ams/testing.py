@@ -49,14 +49,14 @@ class MemoryTransport:
 
 
 class CapturedEvents:
-    """What the code under test told AMS. Every question first waits until all of it is here."""
+    """What the code under test sent to AMS. Every method first waits until all of it has arrived."""
 
     def __init__(self, client: Client, transport: MemoryTransport) -> None:
         self._client = client
         self._transport = transport
 
     def flush(self) -> FlushResult:
-        """Wait until everything told so far is here."""
+        """Wait until all events so far have arrived."""
         return self._client.flush(_SECONDS)
 
     def all(self) -> list[Event]:
@@ -65,7 +65,7 @@ class CapturedEvents:
         return [event for _, event in self._transport.events()]
 
     def steps(self) -> list[StepDocument]:
-        """Every step as it was told last, in the order of their starts."""
+        """The latest document of every step, in the order of their starts."""
         documents: dict[str, StepDocument] = {}
         for event in self.all():
             if isinstance(event, StepStarted | StepEnded | StepRecorded):
@@ -84,7 +84,7 @@ class CapturedEvents:
         return found[0]
 
     def tasks(self) -> list[TaskDocument]:
-        """Every task as it was told last."""
+        """The latest document of every task."""
         self.flush()
         documents: dict[str | None, TaskDocument] = {}
         for task_id, event in self._transport.events():
@@ -99,7 +99,7 @@ class CapturedEvents:
 
 @pytest.fixture
 def ams_events() -> Generator[CapturedEvents]:
-    """Tracing is on, and what is told stays in memory."""
+    """Tracing is on, and events stay in memory."""
     before = current_client()
     queue_before = runtime.queue
     transport = MemoryTransport()

@@ -1,4 +1,4 @@
-"""The version of this distribution, as requests and ``ams version`` tell it."""
+"""The version of this distribution, as requests and ``ams version`` report it."""
 
 from importlib.metadata import PackageNotFoundError, version
 

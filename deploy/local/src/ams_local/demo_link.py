@@ -1,4 +1,4 @@
-"""What the supervisor and the demo process tell each other: settings one way, a code that signs in once the other way."""
+"""The exchange between the supervisor and the demo process: settings in one direction, a single-use sign-in code in the other."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from ams_local.plan import Surroundings
 
 
 class Made(Struct, frozen=True, kw_only=True):
-    """What the demo process tells the supervisor."""
+    """The demo process's message to the supervisor."""
 
     signin_code: str
 
 
 class DemoAnswer:
-    """The file by which the demo process tells that it has begun."""
+    """The file by which the demo process reports that it has started."""
 
     def __init__(self, data: DataDir) -> None:
         self._path = data.root / "demo.json"

@@ -66,7 +66,7 @@ class Answer(Struct, kw_only=True):
 
 
 def load(modules: list[str]) -> dict[str, str]:
-    """Import modules; what fails is told and not fatal: the service that needs it fails by itself, with its own log."""
+    """Import modules. A failure is reported and not fatal: the service that needs the module fails by itself, with its own log."""
     missing: dict[str, str] = {}
     gc.disable()  # a collection while nothing can be garbage yet costs a fifth of the import
     for name in modules:
@@ -108,16 +108,16 @@ def fork(request: Fork, channel: socket.socket) -> int:
     Returns:
         Its process id.
     """
-    told, teller = os.pipe()
+    reader, writer = os.pipe()
     between = os.fork()
     if between == 0:
         middle = os.getpid()
         child = os.fork()
         if child != 0:
-            os.write(teller, str(child).encode())
+            os.write(writer, str(child).encode())
             os._exit(0)
-        os.close(told)
-        os.close(teller)
+        os.close(reader)
+        os.close(writer)
         channel.close()
         code = 0
         try:
@@ -126,15 +126,15 @@ def fork(request: Fork, channel: socket.socket) -> int:
             code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
             if isinstance(end.code, str):
                 sys.stderr.write(end.code + "\n")
-        except BaseException:  # noqa: BLE001  the last place that can tell
+        except BaseException:  # noqa: BLE001  the last place that can report it
             traceback.print_exc()
             code = 1
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    os.close(teller)
+    os.close(writer)
     os.waitpid(between, 0)
-    with os.fdopen(told, "rb") as file:
+    with os.fdopen(reader, "rb") as file:
         return int(file.read())
 
 

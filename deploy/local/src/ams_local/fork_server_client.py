@@ -40,7 +40,7 @@ class ForkServerClient:
         self._turn = asyncio.Lock()
 
     def begin(self) -> None:
-        """Start it; the import goes on while the caller does something else."""
+        """Start it. It imports while the caller does something else."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)  # noqa: FBT003  positional only
         with self._log.open("ab") as output:

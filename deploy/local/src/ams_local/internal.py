@@ -15,7 +15,7 @@ ISSUER = "ams-local"
 
 
 class InternalError(RuntimeError):
-    """Identity refused or is away."""
+    """Identity refused or does not answer."""
 
 
 class Account(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Which processes make the platform, and what each of them is told: the table that everything else in this package follows."""
+"""The processes of the platform and the settings of each: the table that the rest of this package follows."""
 
 from collections.abc import Mapping
 

@@ -75,7 +75,7 @@ class Supervisor:
         where: Addresses and secrets.
         servers: What runs beside the services.
         demo: Start the example agent, too.
-        say: Tells the person one line.
+        say: Prints one line for the person.
     """
 
     def __init__(self, data: DataDir, where: plan.Surroundings, servers: Servers, *, demo: bool, say: Say) -> None:

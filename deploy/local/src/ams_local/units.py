@@ -25,11 +25,11 @@ PAUSE_STEADY_SECONDS = 0.02
 PAUSE_MAX_SECONDS = 5.0
 STEADY_SECONDS = 10.0  # a process that lived this long starts again at once
 START_TIMEOUT_SECONDS = 60.0  # a process that is not ready by then is ended and started again
-EARLY_FAILURES_MAX = 5  # so many ends in a row before it was ever ready are told as a failed start
+EARLY_FAILURES_MAX = 5  # as many ends in a row before it was ever ready are reported as a failed start
 
 
 class Reaper:
-    """Tells when a child has ended, and collects orphans that were adopted."""
+    """Reports when a child has ended, and reaps adopted orphans."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, asyncio.Future[int]] = {}
@@ -176,7 +176,7 @@ class Supervised:
 
 
 def send_signal(pid: int, number: int) -> None:
-    """A signal to a process that may have ended meanwhile."""
+    """Send a signal to a process that may have ended already."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
-"""Records -> encoded events, in the sender's thread alone: it gives every event its number and its id.
+"""Records -> encoded events, in the sender's thread, which assigns the sequence number and the id of every event.
 
-``seq`` counts the events of this process in one task from 1, in the order in which they are sent; nothing that was dropped
-has a number, so the numbers have no gap.
+``seq`` counts the events of this process in one task from 1, in the order in which they are sent. A dropped item has no
+number, so the numbers have no gap.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class Encoded:
 
 
 class Assembler:
-    """Turns what the queue gives into events. One per process; a forked child has a new one."""
+    """Turns items of the queue into events. One per process; a forked child has a new one."""
 
     def __init__(self) -> None:
         self.instance_id = f"{bits(128):032x}"
@@ -64,7 +64,7 @@ class Assembler:
         self._streams: dict[int, tuple[StepRecord, list[str]]] = {}
 
     def add(self, item: object) -> None:
-        """Take one item of the queue."""
+        """Process one item of the queue."""
         if isinstance(item, StepRecord):
             self._flush_stream(item)
             self._add_step(item)
@@ -74,22 +74,22 @@ class Assembler:
             self._add_agent(item)
 
     def finish_round(self) -> list[Encoded]:
-        """The events of what was added since the last time."""
+        """The events of all items since the last call."""
         for step, _ in list(self._streams.values()):
             self._flush_stream(step)
         ready, self.ready = self.ready, []
         return ready
 
     def beat(self) -> None:
-        """Say of every open step that it is alive."""
-        self.tell_ends()
+        """Send a heartbeat of every open step."""
+        self.add_missed_ends()
         for task in list(self._open.values()):
             steps = [self._open_step(step) for step in task.open_steps.values()]
             for first in range(0, len(steps), STEPS_PER_BEAT_MAX):
                 self._emit(task, StepProgressed, steps=steps[first : first + STEPS_PER_BEAT_MAX])
 
-    def tell_ends(self) -> None:
-        """Tell the ends that found the queue full."""
+    def add_missed_ends(self) -> None:
+        """Make the end events of steps whose end was refused by a full queue."""
         for task in list(self._open.values()):
             for step in [step for step in task.open_steps.values() if step.over]:
                 self._flush_stream(step)
@@ -110,12 +110,12 @@ class Assembler:
     # -- steps and tasks
 
     def _add_step(self, step: StepRecord) -> None:
-        if step.phase == 2:  # noqa: PLR2004 - told whole at the first sight; this is its second place in the queue
+        if step.phase == 2:  # noqa: PLR2004 - already complete; this is its second item in the queue
             return
         task = step.task
         over = step.over
         if step.phase == 0:
-            self._meet(task, step)
+            self._begin_step(task, step)
             if over:
                 seq = self._next_seq(task)
                 self._emit_step_event(task, step, seq, StepRecorded)
@@ -124,7 +124,7 @@ class Assembler:
                 task.open_steps[step.id] = step
                 self._open[task.id] = task
                 self._emit_step_event(task, step, seq, StepStarted)
-                if task.id not in self._beating:  # at once: a process that dies within its first seconds is lost, not running for ever
+                if task.id not in self._beating:  # at once: a process that dies within its first seconds is then reported as lost
                     self._beating.add(task.id)
                     self._emit(task, StepProgressed, steps=[self._open_step(step)])
         elif over:
@@ -134,15 +134,15 @@ class Assembler:
         if over and step.root:
             self._end_task(task, step)
 
-    def _meet(self, task: TaskRecord, step: StepRecord) -> None:
-        """What the first sight of a step changes in its task."""
-        if task.epoch != self._epoch:  # this process has not spoken of it yet; a fork's parent counts for itself
+    def _begin_step(self, task: TaskRecord, step: StepRecord) -> None:
+        """Update the task when the sender sees one of its steps for the first time."""
+        if task.epoch != self._epoch:  # the first event of this process in this task; the parent of a fork counts separately
             task.epoch, task.seq, task.open_steps, task.waiting = self._epoch, 0, {}, False
         if step.root and task.phase == 0:
             task.preview = preview_of(step.input)
             task.phase = 1
             if not step.over:
-                self._tell_task(task, TaskStarted, task.started_ns // 1000, task_document(task, Status.RUNNING))
+                self._emit_task_event(task, TaskStarted, task.started_ns // 1000, task_document(task, Status.RUNNING))
         elif task.agent != task.sent_agent and task.phase == 1 and not task.ended:
             self._update(task)
 
@@ -150,12 +150,14 @@ class Assembler:
         ended_us = root.started_ns // 1000 + (root.duration_us or 0)
         task.ended = True
         document = task_document(task, Status(root.status), ended_us=ended_us, error=failure_of(root))
-        self._tell_task(task, TaskEnded, ended_us, document)
+        self._emit_task_event(task, TaskEnded, ended_us, document)
 
     def _update(self, task: TaskRecord) -> None:
-        self._tell_task(task, TaskUpdated, time_ns() // 1000, task_document(task, Status.WAITING if task.waiting else Status.RUNNING))
+        self._emit_task_event(task, TaskUpdated, time_ns() // 1000, task_document(task, Status.WAITING if task.waiting else Status.RUNNING))
 
-    def _tell_task(self, task: TaskRecord, kind: type[TaskStarted | TaskUpdated | TaskEnded], at_us: int, document: TaskDocument) -> None:
+    def _emit_task_event(
+        self, task: TaskRecord, kind: type[TaskStarted | TaskUpdated | TaskEnded], at_us: int, document: TaskDocument
+    ) -> None:
         task.sent_agent = task.agent
         self._put(task, kind(event_id=self._next_id(), seq=self._next_seq(task), at_us=at_us, task=document))
 
@@ -195,13 +197,13 @@ class Assembler:
             sha256 = hashlib.sha256(payload["text"].encode()).hexdigest()
             self._emit(task, PayloadStored, at_us=at_us, step_id=step.step_id, sha256=sha256, **payload)
 
-    # -- news of open steps
+    # -- updates of open steps
 
     def _add_update(self, update: StepUpdate) -> None:
         step = update.step
         if step.phase == 0:
-            self._add_step(step)  # its own place in the queue was refused
-        if update.kind == "log" and step.phase == 2:  # noqa: PLR2004 - ended before the sender saw it; the line is news all the same
+            self._add_step(step)  # the queue refused its start
+        if update.kind == "log" and step.phase == 2:  # noqa: PLR2004 - the step ended before the sender read it; the line is still new
             self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, logs=[_log_line(update)])
         if step.phase != 1:
             return
@@ -220,7 +222,7 @@ class Assembler:
                 self._update(step.task)
 
     def _flush_stream(self, step: StepRecord) -> None:
-        """The pieces of a round as few long ones: who watches sees the same, and an event per token would cost 50 times as much."""
+        """Join the pieces of a round: viewers see the same text, and one event per token would cost 50 times as much."""
         stream = self._streams.pop(step.id, None)
         if stream is None or step.phase != 1:
             return
@@ -283,7 +285,7 @@ def _log_line(update: StepUpdate) -> LogLine:
 
 
 def _moment_us(step: StepRecord, *, ended: bool) -> int:
-    """When an event of a step happened. A start that is told anew happens now, so that it wins over the first one."""
+    """The time of a step's event. A repeated start happens now, so that it wins over the first one."""
     if ended:
         return step.started_ns // 1000 + (step.duration_us or 0)
     return step.started_ns // 1000 if step.phase == 0 else time_ns() // 1000

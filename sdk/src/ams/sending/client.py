@@ -1,4 +1,4 @@
-"""The SDK's life in a process: begin, flush, fork, exit."""
+"""The life cycle of the SDK in a process: start, flush, fork, exit."""
 
 import atexit
 import contextlib
@@ -25,14 +25,14 @@ _exit_at_once = os._exit
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """Where the events of this process are, counted since ``ams.init``.
+    """What became of the events of this process since ``ams.init``.
 
     Attributes:
-        sent: In AMS's log for certain.
-        pending: Not yet; they are still tried. Steps that are not made into events yet count as one.
-        dropped: Gone: the queue was full, or they were not understood.
-        rejected: Refused by AMS one by one.
-        reason: Why sending does not succeed right now, None when it does.
+        sent: Acknowledged: they are in AMS's log.
+        pending: Not acknowledged yet; the sender retries them. A step that is still in the queue counts as one.
+        dropped: Discarded: the queue was full, or AMS could not read them.
+        rejected: Refused by AMS individually.
+        reason: Why sending fails at the moment, None when it succeeds.
     """
 
     sent: int
@@ -43,12 +43,12 @@ class FlushResult:
 
     @property
     def complete(self) -> bool:
-        """Everything that was ever told has arrived."""
+        """Every event has arrived."""
         return self.pending == 0 and self.dropped == 0 and self.rejected == 0
 
 
 class Client:
-    """EventQueue, sender and transport of this process. A forked child gets new ones; nothing of the parent is sent twice."""
+    """Queue, sender and transport of this process. A forked child gets new ones; nothing of the parent is sent twice."""
 
     def __init__(self, settings: SdkSettings, make_transport: Callable[[SdkSettings], Transport] = HttpTransport) -> None:
         self._settings = settings
@@ -66,14 +66,14 @@ class Client:
         runtime.agents.clear()
 
     def _start(self) -> None:
-        """Begin to send; at the first item, so that a program that traces nothing has no thread."""
+        """Start sending; called by the first item, so that a program that traces nothing has no thread."""
         with self._starting:
             if self.sender is None:
                 self.sender = Sender(self._settings, self.queue, self._make_transport(self._settings))
                 self.sender.start()
 
     def flush(self, timeout_seconds: float) -> FlushResult:
-        """Wait until everything told before the call has arrived, or the time is over. Never raises."""
+        """Wait until all events from before the call have arrived, or the time is over. Never raises."""
         sender = self.sender
         if sender is not None and not self._closed:
             mark = Mark()
@@ -100,14 +100,14 @@ class Client:
             sleep(_SIGTERM_POLL_SECONDS)
 
     def result(self) -> FlushResult:
-        """The counts as they are now."""
+        """The current counts."""
         sender = self.sender
         if sender is None:
             return FlushResult(0, len(self.queue.items), self.queue.lost, 0)
         return FlushResult(sender.sent, sender.pending, self.queue.lost + sender.given_up, sender.rejected, sender.failing)
 
     def shutdown(self, timeout_seconds: float) -> FlushResult:
-        """Flush, then end the thread. Steps that begin afterwards are not traced."""
+        """Flush, then end the thread. Steps that start afterwards are not traced."""
         if self._closed:
             return self.result()
         if runtime.queue is self.queue:
@@ -121,14 +121,14 @@ class Client:
         return result
 
     def after_fork(self) -> None:
-        """In the child: the parent sends what it told; here everything begins anew, without a thread until it is needed."""
+        """In the child: the parent sends its own events; the child starts with an empty queue, and without a thread until it needs one."""
         self.queue.close()
         self._pid = os.getpid()
         if not self._closed:
             self._build()
 
     def at_exit(self) -> None:
-        """Send what is left, within the budget."""
+        """Send the remaining events within the time limit."""
         if self._pid != os.getpid() or self._closed:
             return
         result = self.shutdown(self._settings.exit_seconds)
@@ -150,7 +150,7 @@ def current_client() -> Client | None:
 
 
 def install(client: Client | None, *, handle_sigterm: bool) -> None:
-    """Make it the client of this process, and see it through forks, exit and SIGTERM."""
+    """Make it the client of this process, with hooks for forks, exit and SIGTERM."""
     global _current  # noqa: PLW0603 - one per process, as ams.init promises
     _current = client
     _hook_once()
@@ -162,13 +162,13 @@ _hooked = False
 
 
 def _hook_once() -> None:
-    global _hooked  # noqa: PLW0603 - hooks of the interpreter cannot be taken back
+    global _hooked  # noqa: PLW0603 - hooks of the interpreter cannot be removed
     if _hooked:
         return
     _hooked = True
     os.register_at_fork(after_in_child=_after_fork)
     atexit.register(_at_exit)
-    # a child of multiprocessing leaves by os._exit, past atexit; and forgets what was registered before its start
+    # a child of multiprocessing leaves by os._exit, which skips atexit, and drops what was registered before its start
     multiprocessing.util.register_after_fork(_at_exit, _finalize_in_child)
 
 
@@ -179,7 +179,7 @@ def _finalize_in_child(_: Any) -> None:
 def _after_fork() -> None:
     if _current is not None:
         _current.after_fork()
-        # forked workers (billiard, pools, os.fork) leave by os._exit, past atexit
+        # forked workers (billiard, pools, os.fork) leave by os._exit, which skips atexit
         os._exit = _send_and_exit  # type: ignore[assignment]  # pyright wants NoReturn of the original
 
 
@@ -195,7 +195,7 @@ def _at_exit() -> None:
 
 
 def _flush_at_sigterm() -> None:
-    """Only where SIGTERM would end the process on the spot: a handler of the agent's own stays, and ends in ``atexit``."""
+    """Only where SIGTERM would end the process immediately: a handler of the agent stays, and leads to ``atexit``."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         with contextlib.suppress(ValueError, OSError):
             signal.signal(signal.SIGTERM, _on_sigterm)

@@ -85,7 +85,7 @@ def _parameters(value: object) -> str | None:
 
 
 def usage_of(step: StepRecord) -> Usage | None:
-    """The tokens that were told so far."""
+    """The tokens that are known so far."""
     return Usage(**step.usage) if step.usage else None
 
 

@@ -1,4 +1,4 @@
-"""The one background thread: takes from the queue, makes events, sends them in order, and tries again until they are taken."""
+"""The background thread: reads the queue, makes events, sends them in order, and retries until they are acknowledged."""
 
 import contextlib
 import random
@@ -20,13 +20,13 @@ from ams.version import __version__
 from ams_contracts.events import Producer
 from ams_contracts.native import REQUEST_BATCHES_MAX, REQUEST_BYTES_MAX, REQUEST_EVENTS_MAX
 
-ITEMS_AT_ONCE = 100  # then the interpreter is offered to the agent's threads
-_ENVELOPE_BYTES = 1_000  # of one batch, generously
+ITEMS_AT_ONCE = 100  # then the agent's threads may run
+_ENVELOPE_BYTES = 1_000  # of one batch, an upper estimate
 _random = random.Random()  # noqa: S311 - jitter
 
 
 class Mark:
-    """Put into the queue by a flush: reached when everything before it is settled."""
+    """Put into the queue by a flush; set when everything before it is settled."""
 
     __slots__ = ("reached",)
 
@@ -35,7 +35,7 @@ class Mark:
 
 
 class Sender:
-    """Runs in a thread of its own. Everything but ``wake``, the counts and ``failing`` belongs to that thread."""
+    """Runs in its own thread. Only ``wake``, the counts and ``failing`` are for other threads."""
 
     def __init__(self, settings: SdkSettings, queue: EventQueue, transport: Transport) -> None:
         self._settings = settings
@@ -67,12 +67,12 @@ class Sender:
         self.terminated = False
 
     def start(self) -> None:
-        """Begin to work; called by the first item of the queue."""
+        """Start the thread; called by the first item of the queue."""
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """Look now, not at the end of the interval."""
+        """Send now instead of at the end of the interval."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -98,8 +98,8 @@ class Sender:
                 self._wake.wait(self._settings.flush_interval_seconds)
                 self._wake.clear()
                 self._round()
-            except Exception:  # noqa: BLE001 - a guest does not end with a traceback in the agent's terminal
-                runtime.trouble("the sender")
+            except Exception:  # noqa: BLE001 - no traceback of the SDK in the agent's terminal
+                runtime.report_bug("the sender")
                 sleep(self._settings.backoff_first_seconds)
         self._transport.close()
 
@@ -111,7 +111,7 @@ class Sender:
         now = monotonic()
         if now >= self._next_beat:
             self._next_beat = now + self._settings.heartbeat_seconds
-            if self.failing is None:  # beats that wait for an absent server would only fill the memory
+            if self.failing is None:  # heartbeats that wait for an unreachable server would only fill the memory
                 self._assembler.beat()
                 self._enqueue(self._assembler.finish_round())
         while self._pending and not self._stopping and monotonic() >= self._not_before:
@@ -120,23 +120,23 @@ class Sender:
         self.terminated = self.terminating and not self._pending and not self._queue.items
 
     def _drain(self) -> None:
-        """Make events of what waits, as far as the memory goes."""
+        """Make events from the queue, within the memory limit."""
         items = self._queue.items
         taken = 0
         if self._has_room():
-            self._queue.waiting_bytes = 0  # all that waits now is taken below; what comes meanwhile counts anew
+            self._queue.waiting_bytes = 0  # everything in the queue is read below; later items are counted from zero
         while items and self._has_room():
             item = items.popleft()
             if isinstance(item, Mark):
-                self._assembler.tell_ends()
+                self._assembler.add_missed_ends()
                 self._enqueue(self._assembler.finish_round())
                 self._pending.append(item)
                 continue
             try:
                 self._assembler.add(item)
-            except Exception:  # noqa: BLE001 - one odd item does not cost its neighbours
+            except Exception:  # noqa: BLE001 - one bad item must not affect its neighbours
                 self.given_up += 1
-                runtime.trouble("a step's event")
+                runtime.report_bug("a step's event")
             taken += 1
             if taken % ITEMS_AT_ONCE == 0:
                 self._enqueue(self._assembler.finish_round())
@@ -192,26 +192,26 @@ class Sender:
                 self.rejected += len(answer.rejected)
                 if answer.rejected:
                     codes = ", ".join(sorted({event.code for event in answer.rejected}))
-                    self._warn("rejected", f"AMS refused {len(answer.rejected)} events ({codes}); the others were taken.")
+                    self._warn("rejected", f"AMS refused {len(answer.rejected)} events ({codes}); the others were accepted.")
                 self._recover(chunk)
             case TooLarge() | Malformed() if len(chunk) > 1:
-                self._events_at_once = len(chunk) // 2  # down to the one that is to blame
+                self._events_at_once = len(chunk) // 2  # until the bad event is alone
             case TooLarge() | Malformed():
                 self._done(chunk)
                 self.given_up += 1
                 self._not_before = monotonic() + self._settings.backoff_first_seconds
-                self._warn("malformed", f"AMS did not take an event, which is given up: {outcome}")
+                self._warn("malformed", f"AMS could not read an event, which is dropped: {outcome}")
             case Later(reason, after_seconds):
                 self._back_off(reason, after_seconds)
                 self._warn(
-                    "away",
+                    "unreachable",
                     f"AMS cannot be reached at {self._settings.endpoint} ({reason}). The program continues; sending is retried.",
                     after=3,
                 )
             case Refused(reason):
                 self.refused = True
                 self._back_off(reason, self._settings.refused_backoff_seconds)
-                self._warn("refused", f"AMS: {reason} Until then nothing is traced.")
+                self._warn("refused", f"AMS: {reason} Nothing is traced until then.")
 
     def _done(self, chunk: list[Encoded]) -> None:
         for event in chunk:
@@ -222,12 +222,12 @@ class Sender:
         self._attempts = 0
         self.failing = None
         self.refused = False
-        self._warned -= {"away", "refused"}
+        self._warned -= {"unreachable", "refused"}
         self._events_at_once = min(REQUEST_EVENTS_MAX, self._events_at_once * 2)
         task_id = next((event.task_id for event in chunk if event.task_id is not None), None)
         if not self._announced and task_id is not None:
             self._announced = True
-            with contextlib.suppress(Exception):  # stderr may be closed, or none at all
+            with contextlib.suppress(Exception):  # stderr may be closed or missing
                 print(f"AMS: {self._settings.endpoint}/t/{task_id}", file=sys.stderr, flush=True)  # noqa: T201 - for the person at the terminal
 
     def _back_off(self, reason: str, after_seconds: float | None) -> None:

@@ -1,4 +1,4 @@
-"""One request to ``POST /v1/batches``, and what its answer means for the sender."""
+"""One request to ``POST /v1/batches``, and what its answer means to the sender."""
 
 import gzip
 import logging
@@ -30,20 +30,20 @@ _RETRY_AFTER_SECONDS_MAX = 60.0
 _OK, _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _METHOD_NOT_ALLOWED, _TOO_LARGE = 200, 400, 401, 403, 404, 405, 413
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NEEDED_BY_REQUESTS = ("encodings.idna", "stringprep")
-"""What the first request would import in the sender's thread: a fork in the middle of it leaves a module half imported in the child, for ever."""
+"""What the first request would import in the sender's thread: a fork in the middle of it leaves a partially imported module in the child, permanently."""
 _answer = msgspec.json.Decoder(NativeAnswer)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Every event of the request is in the log, but those that were rejected."""
+    """Every event of the request is in the log, except the rejected ones."""
 
     answer: NativeAnswer
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Nothing is known to be taken; the same events may be sent again. ``after_seconds`` is what the server asked for."""
+    """It is unknown whether the events were stored; the same events may be sent again. ``after_seconds`` is the server's Retry-After."""
 
     reason: str
     after_seconds: float | None = None
@@ -51,19 +51,19 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The server will not take anything from us as things stand: wrong key, wrong address."""
+    """The server accepts nothing until a setting changes: wrong key, wrong address."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """Something on the way does not take requests of this size."""
+    """A server or proxy does not accept requests of this size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """The server does not understand this request; it never will."""
+    """The server cannot read this request; a retry does not help."""
 
     reason: str
 
@@ -72,19 +72,19 @@ Outcome = Delivered | Later | Refused | TooLarge | Malformed
 
 
 class Transport(Protocol):
-    """Sends one request. Never raises, answers within the request's timeout; called by one thread."""
+    """Sends one request. Never raises, and returns within the request's timeout; called by one thread."""
 
     def post(self, body: bytes) -> Outcome:
         """Send a NativeRequest in JSON."""
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...
 
 
 class HttpTransport:
-    """Over HTTP, with the connection kept open, proxies and certificates as httpx finds them in the environment."""
+    """HTTP with a persistent connection; proxies and certificates come from the environment, as httpx reads it."""
 
     def __init__(self, settings: SdkSettings) -> None:
         self._url = settings.endpoint + PATH
@@ -110,7 +110,7 @@ class HttpTransport:
         token = otel_context.attach(_suppressed())
         try:
             response = self._client.post(self._url, content=body, headers=headers)
-        except Exception as error:  # noqa: BLE001 - certificates, proxies, name look-up: whatever it is, the agent goes on
+        except Exception as error:  # noqa: BLE001 - certificates, proxies, name resolution: the agent continues in any case
             return Later(_reason_of(error, self._url))
         finally:
             otel_context.detach(token)
@@ -179,12 +179,12 @@ def _retry_after_seconds(header: str | None) -> float | None:
 
 
 def _suppressed() -> otel_context.Context:
-    """A context in which instrumentations of httpx look away: our requests are no steps of the agent."""
+    """A context that instrumentations of httpx ignore: our requests are not steps of the agent."""
     return otel_context.Context({_SUPPRESS_INSTRUMENTATION_KEY: True, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True})
 
 
 class _NotOurs(logging.Filter):
-    """Keeps our requests out of the agent's log: httpx writes a line for each, 20 a second."""
+    """Keeps our requests out of the agent's log: httpx logs each of them, 20 per second."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.threadName != THREAD_NAME

@@ -1,4 +1,4 @@
-"""Values to text, at the moment they are seen: the agent may change them afterwards.
+"""Values to text, immediately: the agent may change them afterwards.
 
 A ``str`` stays itself (it cannot change), everything else becomes JSON bytes. Nothing here raises.
 """
@@ -16,7 +16,7 @@ _ITEMS_MAX = 10_000
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """The beginning of something too long. ``bytes`` is the true length of the whole in UTF-8."""
+    """The beginning of a value that is too long. ``bytes`` is the true length of the complete text in UTF-8."""
 
     text: str
     bytes: int
@@ -70,13 +70,13 @@ def _cut_text(text: str) -> Cut:
 
 
 def clean(text: str) -> str:
-    """Without NUL and lone surrogates, which no database and no encoder takes."""
+    """Replace NUL and lone surrogates, which databases and encoders refuse."""
     text = text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
     return text.replace("\x00", "\ufffd") if "\x00" in text else text
 
 
 def _plain(value: Any, depth: int, above: set[int]) -> object:  # noqa: PLR0911 - a table of types
-    """The slow way: only dicts, lists and scalars, without cycles."""
+    """The slow path: only dicts, lists and scalars, without cycles."""
     if value is None or value.__class__ in {bool, float}:
         return value
     if isinstance(value, str):

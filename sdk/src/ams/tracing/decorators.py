@@ -20,12 +20,12 @@ _LAZY = frozenset({GeneratorType, AsyncGeneratorType, CoroutineType})
 
 
 def is_function(target: object) -> bool:
-    """Whether a decorator was put on it without parentheses."""
+    """Whether a decorator was applied to it without parentheses."""
     return callable(target) or isinstance(target, staticmethod | classmethod)
 
 
 def decorate(function: F, options: StepOptions) -> F:
-    """``function``, every call of which is a step. Exceptions pass untouched; with tracing off nothing else happens."""
+    """Wrap ``function`` so that every call is a step. Exceptions pass unchanged; with tracing off the wrapper only calls it."""
     if isinstance(function, staticmethod | classmethod):
         return cast("F", type(function)(decorate(function.__func__, options)))
     if isinstance(function, type) or not callable(function):
@@ -58,8 +58,8 @@ def _beginning(function: Callable[..., Any], options: StepOptions) -> Begin:
             if (args or kwargs or has_defaults) and options.wants_input:
                 arguments.take(record, args, kwargs)
             record.open(queue, options.task(record))
-        except Exception:  # noqa: BLE001 - a guest does not raise
-            runtime.trouble("the start of a step")
+        except Exception:  # noqa: BLE001 - the SDK does not raise into the agent
+            runtime.report_bug("the start of a step")
             return None
         return record
 
@@ -71,15 +71,15 @@ def _end(record: StepRecord, options: StepOptions, result: object) -> None:
         if record.output is None and result is not None and record.pieces is None and options.wants_output:
             record.output = capture(result)
         record.finish("ok" if record.error_type is None and record.error_message is None else "error")
-    except Exception:  # noqa: BLE001 - a guest does not raise
-        runtime.trouble("the end of a step")
+    except Exception:  # noqa: BLE001 - the SDK does not raise into the agent
+        runtime.report_bug("the end of a step")
 
 
 def _fail(record: StepRecord, error: BaseException) -> None:
     try:
         record.fail(error)
-    except Exception:  # noqa: BLE001 - a guest does not raise
-        runtime.trouble("the failure of a step")
+    except Exception:  # noqa: BLE001 - the SDK does not raise into the agent
+        runtime.report_bug("the failure of a step")
 
 
 def _plain(function: Callable[..., Any], options: StepOptions, begin: Begin) -> Callable[..., Any]:
@@ -119,7 +119,7 @@ def _coroutine(function: Callable[..., Any], options: StepOptions, begin: Begin)
 
 
 class _Stream:
-    """A step that lives through the pauses of a generator. The generator's own context is current only while its body runs."""
+    """A step that spans the pauses of a generator. The generator's context is current only while its body runs."""
 
     __slots__ = ("_inner", "_options", "_others", "_outer", "_record")
 
@@ -142,7 +142,7 @@ class _Stream:
             attach(self._outer)
 
     def take(self, item: object) -> None:
-        """An item went by: text is shown at once and joined, other things are kept as a list."""
+        """Record one item: text is streamed and joined, other items are kept as a list."""
         record = self._record
         if record is None or not self._options.wants_output:
             return
@@ -189,7 +189,7 @@ def _drive(stream: _Stream, made: Generator[Any, Any, Any]) -> Generator[Any, An
             except GeneratorExit:
                 made.close()
                 raise
-            except BaseException as error:  # noqa: BLE001 - the consumer throws it in, the generator shall have it
+            except BaseException as error:  # noqa: BLE001 - the consumer throws it into the generator
                 thrown = error
     except BaseException as error:
         stream.fail(error)
@@ -221,7 +221,7 @@ def _async_generator(function: Callable[..., Any], make_stream: Callable[[tuple[
                 except GeneratorExit:
                     await made.aclose()
                     raise
-                except BaseException as error:  # noqa: BLE001 - the consumer throws it in, the generator shall have it
+                except BaseException as error:  # noqa: BLE001 - the consumer throws it into the generator
                     thrown = error
         except BaseException as error:
             stream.fail(error)
@@ -232,7 +232,7 @@ def _async_generator(function: Callable[..., Any], make_stream: Callable[[tuple[
 
 
 def _follow(record: StepRecord, options: StepOptions, result: Any) -> Any:
-    """A plain function answered with something that still has to run: the step ends when that does."""
+    """A plain function returned a generator or coroutine: the step ends when that ends."""
     stream = _Stream(record, options)
     if isinstance(result, GeneratorType):
         return _drive(stream, result)

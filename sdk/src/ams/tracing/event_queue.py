@@ -1,4 +1,4 @@
-"""Between the agent's threads and the sender: a bounded queue that never blocks and never raises."""
+"""Between the agent's threads and the sender: a bounded queue whose ``put`` neither blocks nor raises."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class EventQueue:
-    """What the agent's threads said and the sender has not taken yet.
+    """Items of the agent's threads that the sender has not read yet.
 
     ``deque.append`` and ``popleft`` are atomic, so no lock is held in the agent's thread: a lock there could be taken in the
     middle of a signal handler, or be held by another thread at a fork. ``waiting_bytes`` is therefore an estimate.
@@ -27,7 +27,7 @@ class EventQueue:
 
         Args:
             item: A record or an update of one.
-            size: Bytes that it keeps in memory, about.
+            size: Approximate bytes of memory that it keeps.
 
         Returns:
             False when there is no room. The caller decides whether that is a loss.
@@ -42,13 +42,13 @@ class EventQueue:
         return True
 
     def put_anyway(self, item: object) -> None:
-        """Hand over what must not be refused and is rare: the mark of a flush."""
+        """Add what must not be refused and is rare: the mark of a flush."""
         self.items.append(item)
         if self._start is not None:
             self._begin()
 
     def close(self) -> None:
-        """Take nothing any more and forget what is here: in a forked child all this belongs to the parent."""
+        """Refuse further items and drop the present ones: in a forked child they belong to the parent."""
         self.items_max = -1
         self.items.clear()
         self._start = None

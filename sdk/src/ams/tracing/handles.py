@@ -56,7 +56,7 @@ class Step:
                 self._options.apply(self._record)
                 self._record.open(queue, self._options.task(self._record))
             except Exception:  # noqa: BLE001 - a guest does not raise
-                runtime.trouble("the start of a step")
+                runtime.report_bug("the start of a step")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -68,7 +68,7 @@ class Step:
                 else:
                     record.finish("error" if record.error_type is not None or record.error_message is not None else "ok")
             except Exception:  # noqa: BLE001 - a guest does not raise
-                runtime.trouble("the end of a step")
+                runtime.report_bug("the end of a step")
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -81,13 +81,13 @@ class Step:
         return decorate(function, self._options)
 
     def __bool__(self) -> bool:
-        """Whether this is a step that is traced."""
+        """Whether this step is traced."""
         return self._record.id != 0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._record.name!r} {self._record.type} {self._record.status}>"
 
-    # -- what it is
+    # -- identity
 
     @property
     def step_id(self) -> str | None:
@@ -112,11 +112,11 @@ class Step:
         """running, waiting, ok, error or cancelled."""
         return self._record.status
 
-    # -- what the agent says of it
+    # -- content
 
     @property
     def input(self) -> object:
-        """What went in: text, anything that JSON can say, or a list of messages. Reading gives the snapshot that was taken."""
+        """The input: text, any JSON value, or a list of messages. Reading returns the snapshot that was taken."""
         return self._record.input
 
     @input.setter  # noqa: A003 - the contract's word
@@ -127,7 +127,7 @@ class Step:
 
     @property
     def output(self) -> object:
-        """What came out, like ``input``. Streamed pieces (``delta``) become the output when nothing else is set."""
+        """The output, like ``input``. Streamed pieces (``delta``) become the output when nothing else is set."""
         return self._record.output
 
     @output.setter
@@ -137,7 +137,7 @@ class Step:
 
     @property
     def model(self) -> str | None:
-        """The model that answered. The price is looked up by it."""
+        """The model that answered; it decides the price."""
         return self._record.model
 
     @model.setter
@@ -158,12 +158,12 @@ class Step:
         self._record.usage = {**(self._record.usage or {}), **known}
 
     def cost(self, usd: float) -> None:
-        """What the provider says that this step cost, in US dollars. Without it the platform computes the cost from model and tokens."""
+        """The cost of this step in US dollars as the provider reports it. Without it the platform computes the cost from model and tokens."""
         if isinstance(usd, int | float) and usd >= 0:
             self._record.cost_usd = float(usd)
 
     def set(self, **values: object) -> Self:
-        """Say more. Known names (provider, response_id, finish_reason, tool_call_id, ...) go to their fields, others are attributes."""
+        """Set more fields. Known names (provider, response_id, finish_reason, tool_call_id, ...) set their fields, others are attributes."""
         for name, value in values.items():
             if name in {"input", "output", "model"}:
                 setattr(self, name, value)
@@ -176,16 +176,16 @@ class Step:
         return self
 
     def delta(self, text: str) -> None:
-        """A piece of streamed output. It is shown at once; all pieces together become the output."""
+        """Stream a piece of output. It shows immediately; all pieces together become the output."""
         if text and isinstance(text, str) and self._is_traced and self._options.wants_output:
             self._record.stream(text)
 
     def log(self, text: object, *, level: str = "info") -> None:
-        """A line for who watches."""
+        """Add a log line, shown live with the step."""
         self._record.notify("log", text if isinstance(text, str) else words(text), level)
 
     def error(self, error: BaseException | str) -> None:
-        """The step failed, though no exception leaves it."""
+        """Mark the step as failed although no exception leaves it."""
         if isinstance(error, BaseException):
             self._record.record_error(error)
         else:
@@ -201,7 +201,7 @@ class Step:
             self.resume()
 
     def wait(self, reason: str | None = None) -> None:
-        """From now on the step waits for a person, until ``resume()`` or its end."""
+        """Mark the step as waiting for a person, until ``resume()`` or its end."""
         if self._record.status is RUNNING:
             self._record.status = WAITING
             self._record.notify("status")
@@ -209,14 +209,14 @@ class Step:
                 self.log(f"waiting {reason}")
 
     def resume(self) -> None:
-        """The step works again."""
+        """End the wait: the step is running again."""
         if self._record.status is WAITING:
             self._record.status = RUNNING
             self._record.notify("status")
 
     @property
     def _is_traced(self) -> bool:
-        """False while tracing is off, so that nothing is captured for nobody."""
+        """False while tracing is off: then nothing is captured."""
         return self._record.id != 0 or runtime.queue is not None
 
     def _announce(self) -> None:
@@ -231,11 +231,11 @@ class Task(Step):
 
     @property
     def url(self) -> str | None:
-        """Where the explorer shows it, None when it is not traced."""
+        """Its address in the explorer, None when it is not traced."""
         return f"{runtime.endpoint}/t/{self.task_id}" if self._record.id else None
 
     def set(self, **values: object) -> Self:
-        """Say more: user_id, conversation_id, environment, kind, agent and tags are the task's, others its root step's."""
+        """Set more fields: user_id, conversation_id, environment, kind, agent and tags are the task's, others its root step's."""
         if self._record.id:
             describe(self._record.task, {name: values.pop(name) for name in ABOUT & values.keys()})
             self._announce()
@@ -246,7 +246,7 @@ ABOUT = frozenset({"kind", "agent", "user_id", "conversation_id", "environment",
 
 
 def current_step() -> Step:
-    """The innermost step around the caller. Outside of any it is one that does nothing and is false, so no ``None`` needs a test."""
+    """The innermost step around the caller. Outside of any step, a falsy step that does nothing, so that no ``None`` check is needed."""
     record = current_record()
     if record is None:
         return Step(StepOptions("none", StepType.SPAN))

@@ -40,7 +40,7 @@ class Kind:
         """A step to enter or to decorate with.
 
         Args:
-            name: How it is called in the explorer; without one the function's own name.
+            name: Its name in the explorer; default the name of the function.
             **options: input (what goes in), model (the model asked), agent (whose step it is, else that of the step around it),
                 capture_input and capture_output (False keeps arguments or the result out of AMS).
         """
@@ -74,7 +74,7 @@ class StepKind:
 
 
 class AgentKind:
-    """``ams.agent``: a step of type agent, which introduces the agent to AMS; the steps inside are shown as its own."""
+    """``ams.agent``: a step of type agent, which registers the agent with AMS; the steps inside belong to it."""
 
     __slots__ = ()
 
@@ -111,21 +111,21 @@ class AgentKind:
         """An agent's step to enter or to decorate with.
 
         Args:
-            name: The agent's name; without one the function's own.
+            name: The agent's name; default the name of the function.
             version: Of the agent.
-            description: What it does, for people.
-            framework: What it is built with.
-            owner: Who answers for it.
+            description: What it does, as text for people.
+            framework: The framework that it is built with.
+            owner: The person or team responsible for it.
             tools: The names of its tools.
             metadata: Anything else about it.
             **options: As for ``Kind``.
         """
 
-        def introduced(called: str, said: str | None) -> AgentStep:
+        def registered(called: str, described: str | None) -> AgentStep:
             about = AgentRecord(
                 called,
                 version=version,
-                description=said,
+                description=described,
                 framework=framework,
                 owner=owner,
                 tools=list(tools or []),
@@ -134,12 +134,12 @@ class AgentKind:
             return AgentStep(StepOptions(called, "agent", agent=called, registration=about, **options))
 
         if is_function(name):
-            return introduced(_name_of(name), description or _first_line(name))(name)
+            return registered(_name_of(name), description or _first_line(name))(name)
         if name is None:
             return AgentStep(
-                StepOptions(None, "agent", **options), lambda function: introduced(_name_of(function), description or _first_line(function))
+                StepOptions(None, "agent", **options), lambda function: registered(_name_of(function), description or _first_line(function))
             )
-        return introduced(str(name), description)
+        return registered(str(name), description)
 
 
 class AgentStep(Step):
@@ -194,13 +194,13 @@ class TaskKind:
         """A task to enter or to decorate with. Its root is a step of the same name.
 
         Args:
-            name: How it is called in the explorer; without one the function's own name.
+            name: Its name in the explorer; default the name of the function.
             agent: The agent that it is shown under; else the first agent that works in it.
             kind: A free word to sort tasks by.
             user_id: For whom.
             conversation_id: Ties the tasks of one conversation together.
             environment: prod, staging ...
-            tags: Searchable words.
+            tags: Searchable names and values.
             type: The type of the root step.
             **options: As for ``Kind``.
         """

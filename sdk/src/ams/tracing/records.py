@@ -1,7 +1,7 @@
 """A task and a step while they run: the hot path. Everything here runs in the agent's thread, so it is short and never raises.
 
 A record is put into the queue when it starts and again when it ends. The sender, which takes them out, sees from the record
-itself how far it is: when it is over at the first sight, one event tells all of it.
+the state of the step: when it has already ended, one event carries all of it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ WAITING = "waiting"
 
 
 class TaskRecord:
-    """A task: what its document says, and what the sender must remember of it."""
+    """A task: the fields of its document, and the sender's state of it."""
 
     __slots__ = (
         "agent", "conversation_id", "dropped", "ended", "environment", "epoch", "id", "kind", "name", "open_steps", "parent_task_id",
@@ -62,7 +62,7 @@ class TaskRecord:
 
 
 class StepRecord:
-    """A step. ``status`` is set last, so that who sees it ended sees everything."""
+    """A step. ``status`` is set last, so that a thread that sees the end sees all other fields."""
 
     __slots__ = (
         "agent",
@@ -150,7 +150,7 @@ class StepRecord:
         return self.status is not RUNNING and self.status is not WAITING
 
     def open(self, queue: EventQueue, task: TaskRecord | None = None) -> None:
-        """Begin now, inside of what is current; with ``task`` as its root."""
+        """Start now, inside the current step; with ``task``, as the root of that task."""
         context = get_current()
         self.previous = context
         span = context.get(SPAN_KEY)
@@ -175,7 +175,7 @@ class StepRecord:
             self.refused = True
 
     def _find_place(self, context: Context, span: object, task: TaskRecord | None) -> None:
-        """The rarer places: a new task, or beneath a span of OpenTelemetry."""
+        """The less common cases: a new task, or below a span of OpenTelemetry."""
         parent: StepRecord | None = context.get(STEP_KEY)  # type: ignore[assignment]  # only `within` writes that key
         recording = span if isinstance(span, Span) and span.is_recording() and runtime.join_opentelemetry else None
         if task is None and parent is not None:
@@ -196,19 +196,19 @@ class StepRecord:
         self.agent = self.agent or self.task.agent
 
     def finish(self, status: str = "ok") -> None:
-        """End now. The second time it does nothing."""
+        """End now. A second call does nothing."""
         if self.status is not RUNNING and self.status is not WAITING:
             return
         self.duration_us = (perf_counter_ns() - self.started_mono_ns) // 1000
         if self.pieces is not None and self.output is None:
             self.output = capture("".join(self.pieces))
         self.status = status
-        # no token is reset: a generator may be closed in another context than it began in
+        # no token is reset: a generator may be closed in another context than the one that started it
         if self.context is not None and get_current() is self.context and self.previous is not None:
             attach(self.previous)
         self.context = self.previous = None
         if not self.queue.put(self, len(self.output) if self.output is not None else 0) and self.refused:
-            # a refused end alone is no loss: the sender knows the step and finds it over at the next heartbeat
+            # a refused end alone loses nothing: the sender knows the step and finds its end at the next heartbeat
             self.queue.lost += 1
             self.task.dropped += 1
 
@@ -223,7 +223,7 @@ class StepRecord:
         self.status = "cancelled"
 
     def fail(self, error: BaseException) -> None:
-        """End now, because of an exception."""
+        """End now with an exception."""
         if isinstance(error, CANCELLED):
             self.error_type = type(error).__name__
             self.finish("cancelled")
@@ -235,7 +235,7 @@ class StepRecord:
         self.finish("error")
 
     def record_error(self, error: BaseException) -> None:
-        """Remember what went wrong. The stack is kept by the innermost step only: the ones around it saw the same one."""
+        """Record an exception. Only the innermost step keeps the stack: the steps around it see the same one."""
         try:
             self.error_type = type(error).__qualname__
             self.error_message = clean(str(error))[:4096]
@@ -245,8 +245,8 @@ class StepRecord:
                 self.stack = clean("".join(traceback.format_exception(type(error), error, shown, limit=-100)))[-STACK_CHARS_MAX:]
             if self.parent is not None:
                 self.parent.seen_error = id(error)
-        except Exception:  # noqa: BLE001 - a user's exception may have a __str__ that raises
-            runtime.trouble("an exception's text")
+        except Exception:  # noqa: BLE001 - __str__ of a user's exception may raise
+            runtime.report_bug("an exception's text")
 
     def stream(self, piece: str) -> None:
         """Send a piece of streamed output and keep it: all pieces together become the output at the end."""
@@ -269,7 +269,7 @@ _traces: "OrderedDict[int, TaskRecord]" = OrderedDict()
 
 
 def _task_of_trace(trace_id: int, task: TaskRecord | None, step: StepRecord) -> TaskRecord:
-    """The task of an OpenTelemetry trace that we are inside of. A second explicit task in one trace gets an id of its own."""
+    """The task of the active OpenTelemetry trace. A second explicit task in one trace gets an id of its own."""
     known = _traces.get(trace_id)
     if known is not None and task is None:
         return known
@@ -287,7 +287,7 @@ def _task_of_trace(trace_id: int, task: TaskRecord | None, step: StepRecord) -> 
 
 
 class StepUpdate:
-    """News of an open step, in its place among the others: ``kind`` is ``document``, ``status``, ``delta`` or ``log``."""
+    """An update of an open step, in order with the others: ``kind`` is ``document``, ``status``, ``delta`` or ``log``."""
 
     __slots__ = ("at_ns", "kind", "level", "step", "text")
 
@@ -300,7 +300,7 @@ class StepUpdate:
 
 
 class AgentRecord:
-    """An agent introduced itself."""
+    """An agent registered itself."""
 
     __slots__ = ("description", "framework", "metadata", "name", "owner", "tools", "version")
 

@@ -1,4 +1,4 @@
-"""What ``ams.init`` decided, as the hot path reads it. ``queue`` is None while tracing is off."""
+"""The settings of ``ams.init`` as the hot path reads them. ``queue`` is None while tracing is off."""
 
 import logging
 from dataclasses import dataclass, field
@@ -7,7 +7,9 @@ from ams.tracing.event_queue import EventQueue
 
 logger = logging.getLogger("ams")
 
-PAYLOAD_BYTES_MAX = 1_000_000  # as text; escaped in JSON it still fits the contract's 1 MiB in all but odd cases, which the assembler cuts
+PAYLOAD_BYTES_MAX = (
+    1_000_000  # as text; escaped in JSON it fits the contract's 1 MiB in nearly all cases; the assembler truncates the others
+)
 
 
 @dataclass(slots=True)
@@ -24,13 +26,13 @@ class Runtime:
     capture_output: bool = True
     join_opentelemetry: bool = True
     agents: set[str] = field(default_factory=set[str])
-    troubled: bool = False
+    bug_reported: bool = False
 
-    def trouble(self, where: str) -> None:
-        """Our own code failed. The agent must not notice more than one warning."""
-        if not self.troubled:
-            self.troubled = True
-            logger.warning("AMS could not trace something in %s; the program goes on. This is a bug of ams-tracing.", where, exc_info=True)  # noqa: LOG014 - called from handlers only
+    def report_bug(self, where: str) -> None:
+        """The SDK itself failed. The agent sees at most one warning."""
+        if not self.bug_reported:
+            self.bug_reported = True
+            logger.warning("AMS could not trace %s; the program continues. This is a bug of ams-tracing.", where, exc_info=True)  # noqa: LOG014 - called from handlers only
 
 
 runtime = Runtime()

@@ -39,11 +39,11 @@ class StepOptions:
         self.capture_input = capture_input
         self.capture_output = capture_output
         self.registration = registration
-        self.about = about  # of the task that it opens; None: no task of its own
+        self.about = about  # fields of the task that it starts; None: it starts no task
         self.plain = all(value is None for value in (self.details, model, agent, input, registration, capture_input, capture_output))
 
     def apply(self, record: StepRecord) -> None:
-        """Write it into a step that is about to begin."""
+        """Copy the options into a step that is about to start."""
         if self.plain:
             return
         record.model = self.model
@@ -58,7 +58,7 @@ class StepOptions:
             register(self.registration)
 
     def task(self, record: StepRecord) -> TaskRecord | None:
-        """The task that begins with this step, if it is to begin one."""
+        """The task that starts with this step, if it starts one."""
         if self.about is None:
             return None
         task = TaskRecord(record.name)
@@ -75,7 +75,7 @@ class StepOptions:
 
 
 def describe(task: TaskRecord, about: Mapping[str, object]) -> None:
-    """Write into a task what the agent's code says of it."""
+    """Set fields of a task."""
     for name, value in about.items():
         if name == "tags" and isinstance(value, Mapping):
             task.tags = {**task.tags, **{str(key): str(item) for key, item in value.items()}}
@@ -84,7 +84,7 @@ def describe(task: TaskRecord, about: Mapping[str, object]) -> None:
 
 
 def register(agent: AgentRecord) -> None:
-    """Introduce an agent, once per process."""
+    """Register an agent, once per process."""
     if runtime.queue is not None and agent.name not in runtime.agents:
         runtime.agents.add(agent.name)
         runtime.queue.put(agent)
@@ -109,7 +109,7 @@ class Arguments:
 
     @property
     def has_defaults(self) -> bool:
-        """Whether a call without arguments has values all the same."""
+        """Whether a call without arguments still has values."""
         return bool(self._defaults)
 
     def take(self, record: StepRecord, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: C901 - the cases of a call
@@ -153,5 +153,5 @@ class Arguments:
 
 
 def _shortened(value: object) -> object:
-    """Encoding 100 MB would hold the agent up; all but the beginning is cut anyway."""
+    """Encoding 100 MB would delay the agent, and all but the beginning is truncated anyway."""
     return value[: PAYLOAD_BYTES_MAX + 1] if isinstance(value, str) else value

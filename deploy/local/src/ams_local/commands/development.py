@@ -23,7 +23,7 @@ class Step(Struct, frozen=True, kw_only=True):
     """One tool.
 
     Attributes:
-        name: What it looks after.
+        name: What it checks.
         argv: The program and its arguments.
         cwd: Where it runs.
         stdin: What it reads.
@@ -49,10 +49,10 @@ def _npm(*arguments: str) -> list[str]:
 
 
 def _run(steps: Sequence[Step]) -> int:
-    """Run all of them, tell which failed.
+    """Run all of them and report which failed.
 
     Returns:
-        The exit code: 0 when every tool was content.
+        The exit code: 0 when every tool succeeded.
     """
     failed: list[str] = []
     for step in steps:

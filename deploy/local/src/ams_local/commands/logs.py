@@ -15,7 +15,7 @@ FOLLOW_INTERVAL_SECONDS = 0.3
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(0, 10_000), help="How many lines of each.")
 @data_option
 def logs(name: str | None, follow: bool, lines: int, data: Path) -> None:

@@ -33,7 +33,7 @@ def replay(  # noqa: PLR0917  click passes them by name
 ) -> None:
     """Build the tables again from the log while the old ones serve, compare, and change over.
 
-    Interrupted, it is run again and goes on where it was. The exit code is 0 when it is done, 1 when the tables differ (the old ones go on
+    After an interruption, run it again: it resumes. The exit code is 0 when it is done, 1 when the tables differ (the old ones keep
     serving), 2 when it cannot be, 75 when it was interrupted.
     """
     folder = DataDir(data)
@@ -60,6 +60,6 @@ def replay(  # noqa: PLR0917  click passes them by name
         code = subprocess.run(  # noqa: S603  our own module
             [sys.executable, "-m", "ams_trace_ingest", "replay", *words], env={**os.environ, **environ}, check=False
         ).returncode
-    except KeyboardInterrupt:  # the other process heard it too, and has said what to do
+    except KeyboardInterrupt:  # the other process received it too, and has printed what to do
         code = 75
     sys.exit(code)

@@ -58,9 +58,9 @@ CADDYFILE = """\
 			Content-Type application/problem+json
 			X-Content-Type-Options nosniff
 		}}
-		@away expression {{err.status_code}} in [502, 503, 504]
-		header @away Retry-After 1
-		respond @away `{{"title":"Unavailable right now","status":503,"code":"unavailable","detail":"A part of AMS is starting or away."}}` 503
+		@unavailable expression {{err.status_code}} in [502, 503, 504]
+		header @unavailable Retry-After 1
+		respond @unavailable `{{"title":"Unavailable right now","status":503,"code":"unavailable","detail":"A part of AMS is starting or not running. Try again in a second."}}` 503
 		@none expression {{err.status_code}} == 404
 		respond @none `{{"title":"Not found","status":404,"code":"not_found"}}` 404
 		respond `{{"title":"Something went wrong here","status":{{err.status_code}},"code":"gateway"}}` {{err.status_code}}

@@ -87,7 +87,7 @@ def fetch_jars() -> None:
 
 async def _until_ready(broker: Kafka) -> None:
     async with asyncio.timeout(TRAINING_TIMEOUT_SECONDS):
-        while not await broker.answers():  # noqa: ASYNC110  another process; it tells nobody
+        while not await broker.answers():  # noqa: ASYNC110  another process, which sends no notification
             await asyncio.sleep(0.05)
 
 

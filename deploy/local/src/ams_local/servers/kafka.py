@@ -92,7 +92,7 @@ class Kafka(Struct, frozen=True, kw_only=True):
         return self.data / "topics-made"
 
     def has_topics(self, declared: str) -> bool:
-        """Whether ``remember_topics`` was told the same of this log, at this start or an earlier one."""
+        """Whether ``remember_topics`` recorded the same topics for this log, at this start or an earlier one."""
         try:
             return self._topics_made.read_text(encoding="utf-8") == declared
         except OSError:

@@ -146,7 +146,7 @@ class Postgres(Struct, frozen=True, kw_only=True):
         return Command(
             argv=(str(_home(identity) / "bin" / "postgres"), "-D", str(_place(self.data, identity)), "-p", str(self.port), *options),
             identity=identity,
-            stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back, clients are sent away
+            stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back, clients are disconnected
             death_signal=signal.SIGQUIT,  # "immediate": its own children go too; recovery at the next start
         )
 

@@ -37,7 +37,7 @@ class Valkey(Struct, frozen=True, kw_only=True):
         return f"redis://:{self.password}@{LOOPBACK}:{self.port}/0"
 
     def prepare(self) -> None:
-        """Write its configuration: the password stands in a file of mode 600, not in the list of processes."""
+        """Write its configuration: the password is in a file of mode 600, not in the list of processes."""
         self.data.mkdir(parents=True, exist_ok=True)
         configuration = self.data / "valkey.conf"
         configuration.touch(mode=0o600)
