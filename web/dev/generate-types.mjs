@@ -96,6 +96,13 @@ const ast = await openapiTS(
 const enums = Object.entries(sorted)
   .filter(([, schema]) => Array.isArray(schema.enum))
   .map(([name, schema]) => `export const ${name}Values = ${JSON.stringify(schema.enum)} as const;`);
+// what an event of a step leaves out has its default
+const defaults = Object.fromEntries(
+  Object.entries(sorted.StepDocument.properties)
+    .filter(([, property]) => property.default !== undefined)
+    .map(([name, property]) => [name, property.default]),
+);
+enums.push(`export const StepDocumentDefaults = ${JSON.stringify(defaults)} satisfies Partial<StepDocument>;`);
 const text = `${HEAD}${astToString(ast)}\n${enums.join('\n')}\n`;
 
 if (process.argv.includes('--check')) {

@@ -1,30 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { LogEvent, StepEvent, TaskEvent } from '../api/types';
-import { EMPTY_STEP, EMPTY_TASK, fold, foldTask, statusOf, stepIdsOf, usageOf } from './fold';
+import type { StepEvent, TaskEvent } from '../api/types';
+import { EMPTY_STEP, EMPTY_TASK, fold, foldTask, join, type StepState, statusOf, stepIdsOf, usageOf } from './fold';
 import { isBefore, parsePosition } from './position';
+import { orders, readVectors, stepVectors } from './vectors';
 
-interface Vector {
-  name: string;
-  task?: boolean;
-  step_id?: string;
-  events: LogEvent[];
-  expect: { state: unknown; status: string; usage?: unknown };
-}
-
-const folder = new URL('../../../contracts/vectors/', import.meta.url);
-const vectors = readdirSync(folder)
-  .filter((name) => name.endsWith('.json'))
-  .map((name) => JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Vector);
+const vectors = readVectors();
 
 /** States leave out what is null, as the vectors do. */
-function told(state: object): unknown {
+function withoutNulls(state: object): unknown {
   return Object.fromEntries(Object.entries(state).filter(([, value]) => value !== null));
-}
-
-function orders<T>(items: T[]): T[][] {
-  if (items.length < 2) return [items];
-  return items.flatMap((item, index) => orders(items.toSpliced(index, 1)).map((rest) => [item, ...rest]));
 }
 
 describe('the fold gives what the shared vectors expect, in every order and with repeats', () => {
@@ -35,14 +19,14 @@ describe('the fold gives what the shared vectors expect, in every order and with
       for (const events of [order, [...order, ...order]]) {
         if (vector.task) {
           const state = (events as TaskEvent[]).reduce(foldTask, EMPTY_TASK);
-          expect(told(state)).toEqual(vector.expect.state);
+          expect(withoutNulls(state)).toEqual(vector.expect.state);
           expect(state.document?.status ?? 'running').toBe(vector.expect.status);
         } else {
           const id = vector.step_id ?? '';
           const state = (events as StepEvent[])
             .filter((event) => stepIdsOf(event).includes(id))
             .reduce((before, event) => fold(before, event, id), EMPTY_STEP);
-          expect(told(state)).toEqual(vector.expect.state);
+          expect(withoutNulls(state)).toEqual(vector.expect.state);
           expect(statusOf(state)).toBe(vector.expect.status);
           expect(usageOf(state)).toEqual(vector.expect.usage ?? null);
         }
@@ -55,6 +39,24 @@ describe('the fold gives what the shared vectors expect, in every order and with
     const first = event?.events[0] as StepEvent;
     const state = fold(EMPTY_STEP, first, event?.step_id ?? '');
     expect(fold(state, first, event?.step_id ?? '')).toBe(state);
+  });
+});
+
+describe('the join of two states is the state of all their events', () => {
+  const stateAfter = (events: StepEvent[], id: string): StepState =>
+    events
+      .filter((event) => stepIdsOf(event).includes(id))
+      .reduce<StepState>((state, event) => fold(state, event, id), EMPTY_STEP);
+
+  test.each(stepVectors().map((vector) => [vector.name, vector] as const))('%s', (_, { id, events }) => {
+    const all = stateAfter(events, id);
+    for (let split = 0; split <= events.length; split++) {
+      const left = stateAfter(events.slice(0, split), id);
+      const right = stateAfter(events.slice(split), id);
+      expect(join(left, right)).toEqual(all);
+      expect(join(right, left)).toEqual(all);
+      expect(join(all, left)).toBe(all);
+    }
   });
 });
 

@@ -7,6 +7,7 @@ import type {
   Progress,
   Stamp,
   Status,
+  StepDocument,
   StepDocumentEvent,
   StepEvent,
   StepLost,
@@ -21,6 +22,10 @@ export const PHASE_ENDED = 2;
 
 /** The document is null while only progress of the step is known. */
 export type StepState = Readonly<Required<Contracts.StepState>>;
+/** A state whose view keeps only a part `D` of the document: the table of a task keeps columns. It folds in the same way. */
+export type PartialState<D> = Readonly<Omit<StepState, 'document'> & { document: D | null }>;
+/** What the status and the usage of a step depend on. */
+export type DocumentSummary = Pick<StepDocument, 'status' | 'usage'>;
 export type TaskState = Readonly<Required<Contracts.TaskState>>;
 
 export const EMPTY_STEP: StepState = { document: null, stamp: null, progress: null, progress_stamp: null };
@@ -57,7 +62,7 @@ export function stepIdsOf(event: StepEvent): string[] {
 }
 
 /** The step `stepId` after one more event; `state` itself when the event changes nothing. */
-export function fold(state: StepState, event: StepEvent, stepId: string): StepState {
+export function fold<D>(state: PartialState<D>, event: StepEvent, stepId: string): PartialState<D | StepDocument> {
   const stamp = stampOf(event);
   if (isDocumentEvent(event)) {
     if (state.stamp !== null && compareStamps(stamp, state.stamp) <= 0) return state;
@@ -74,24 +79,43 @@ export function foldTask(state: TaskState, event: TaskEvent): TaskState {
   return { document: event.task, stamp };
 }
 
-export function ended(state: StepState): boolean {
+/** The step that has seen the events of both: the higher stamp of each register. `state` itself when `other` adds nothing. */
+export function join<D, E>(state: PartialState<D>, other: PartialState<E>): PartialState<D | E> {
+  const document = outranks(other.stamp, state.stamp);
+  const progress = outranks(other.progress_stamp, state.progress_stamp);
+  if (!document && !progress) return state;
+  const first = document ? other : state;
+  const second = progress ? other : state;
+  return {
+    document: first.document,
+    stamp: first.stamp,
+    progress: second.progress,
+    progress_stamp: second.progress_stamp,
+  };
+}
+
+function outranks(stamp: Stamp | null, other: Stamp | null): boolean {
+  return stamp !== null && (other === null || compareStamps(stamp, other) > 0);
+}
+
+export function ended(state: PartialState<unknown>): boolean {
   return state.stamp !== null && state.stamp[0] === PHASE_ENDED;
 }
 
 /** The status to show: the document's once it is over, else what progress says. */
-export function statusOf(state: StepState): Status {
+export function statusOf(state: PartialState<DocumentSummary>): Status {
   if (state.document !== null && (ended(state) || state.progress === null)) return state.document.status;
   return state.progress?.status ?? 'running';
 }
 
 /** The document's usage, or the partial one while the step is open. */
-export function usageOf(state: StepState): Usage | null {
+export function usageOf(state: PartialState<DocumentSummary>): Usage | null {
   if (state.document?.usage) return state.document.usage;
   return ended(state) ? null : (state.progress?.usage ?? null);
 }
 
 /** What a heartbeat, a wait or a loss says of one open step. */
-export function progressOf(event: StepProgressed | StepLost, stepId: string): Progress {
+function progressOf(event: StepProgressed | StepLost, stepId: string): Progress {
   if (event.kind === 'step.lost') return { status: 'lost', at_us: event.last_beat_us };
   // several entries of one step in one event: the last one said it
   const entry = event.steps?.findLast((step) => step.step_id === stepId);

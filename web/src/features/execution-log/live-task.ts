@@ -169,17 +169,17 @@ export class LiveTask {
       case 'step.started':
       case 'step.ended':
       case 'step.recorded':
-        this.table?.applyDocument(event);
+        this.table?.apply(event);
         this.foldState(event);
         if (event.kind !== 'step.started') this.streams.finish(event.step_id);
         break;
       case 'step.progressed':
-        this.table?.applyProgress(event);
+        this.table?.apply(event);
         this.foldState(event);
         this.streams.take(event);
         break;
       case 'step.lost':
-        this.table?.applyProgress(event);
+        this.table?.apply(event);
         this.foldState(event);
         break;
       case 'task.started':

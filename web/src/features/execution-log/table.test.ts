@@ -18,10 +18,11 @@ describe('the table folds events into columns', () => {
   test('a started step becomes a row, its end closes it', () => {
     const table = tableOf({ id: 'root', status: 'running', duration: null });
 
-    const row = table.applyDocument(stepEvent('step.started', 'a', 500, { parent_step_id: 'root' }));
+    table.apply(stepEvent('step.started', 'a', 500, { parent_step_id: 'root' }));
+    const row = table.rowOf('a');
 
     expect(table.open(row)).toBe(true);
-    table.applyDocument(
+    table.apply(
       stepEvent('step.ended', 'a', 900, { parent_step_id: 'root', started_at_us: BASE_US + 500, duration_us: 400 }),
     );
     expect(table.open(row)).toBe(false);
@@ -32,19 +33,20 @@ describe('the table folds events into columns', () => {
   test('an end stays when its start comes after it', () => {
     const table = tableOf();
     const started = stepEvent('step.started', 'a', 100);
-    const row = table.applyDocument(stepEvent('step.ended', 'a', 900, { status: 'error' }));
+    table.apply(stepEvent('step.ended', 'a', 900, { status: 'error' }));
+    const row = table.rowOf('a');
 
-    expect(table.applyDocument(started)).toBe(-1);
+    expect(table.apply(started)).toBe(false);
     expect(table.status[row]).toBe(STATUS.error);
   });
 
   test('a repeated event changes nothing', () => {
     const table = tableOf();
     const event = stepEvent('step.ended', 'a', 900);
-    table.applyDocument(event);
+    table.apply(event);
     const { version } = table;
 
-    table.applyDocument(event);
+    table.apply(event);
 
     expect(table.version).toBe(version);
     expect(table.size).toBe(1);
@@ -52,29 +54,32 @@ describe('the table folds events into columns', () => {
 
   test('a wait shows until a later heartbeat, and counts no more after the end', () => {
     const table = tableOf();
-    const row = table.applyDocument(stepEvent('step.started', 'a', 100));
-    table.applyProgress(heartbeat(200, [{ step_id: 'a', status: 'waiting', usage: { output: 7 } }]));
+    table.apply(stepEvent('step.started', 'a', 100));
+    const row = table.rowOf('a');
+    table.apply(heartbeat(200, [{ step_id: 'a', status: 'waiting', usage: { output: 7 } }]));
     expect(table.status[row]).toBe(STATUS.waiting);
     expect(table.output[row]).toBe(7);
     expect(table.lastEventUsOf(row)).toBe(BASE_US + 200);
 
-    table.applyDocument(stepEvent('step.ended', 'a', 300));
-    table.applyProgress(heartbeat(400, [{ step_id: 'a', status: 'waiting' }]));
+    table.apply(stepEvent('step.ended', 'a', 300));
+    table.apply(heartbeat(400, [{ step_id: 'a', status: 'waiting' }]));
 
     expect(table.status[row]).toBe(STATUS.ok);
   });
 
   test('a beat that comes before its step is kept for it', () => {
     const table = tableOf();
-    table.applyProgress(heartbeat(200, [{ step_id: 'a', status: 'waiting' }]));
-    const row = table.applyDocument(stepEvent('step.started', 'a', 100));
+    table.apply(heartbeat(200, [{ step_id: 'a', status: 'waiting' }]));
+    table.apply(stepEvent('step.started', 'a', 100));
+    const row = table.rowOf('a');
     expect(table.status[row]).toBe(STATUS.waiting);
   });
 
   test('a lost step comes back with a later beat', () => {
     const table = tableOf();
-    const row = table.applyDocument(stepEvent('step.started', 'a', 100));
-    table.applyProgress({
+    table.apply(stepEvent('step.started', 'a', 100));
+    const row = table.rowOf('a');
+    table.apply({
       kind: 'step.lost',
       event_id: 'f'.repeat(32),
       seq: 0,
@@ -83,13 +88,13 @@ describe('the table folds events into columns', () => {
       last_beat_us: BASE_US + 200,
     });
     expect(table.status[row]).toBe(STATUS.lost);
-    table.applyProgress(heartbeat(300, [{ step_id: 'a' }]));
+    table.apply(heartbeat(300, [{ step_id: 'a' }]));
     expect(table.status[row]).toBe(STATUS.running);
   });
 
   test('the columns grow', () => {
     const table = tableOf();
-    for (let i = 0; i < 3_000; i++) table.applyDocument(stepEvent('step.recorded', `s${i}`, i));
+    for (let i = 0; i < 3_000; i++) table.apply(stepEvent('step.recorded', `s${i}`, i));
     expect(table.size).toBe(3_000);
     expect(table.start[2_999]).toBe(2_999);
   });
@@ -111,7 +116,7 @@ describe('the tree', () => {
 
   test('a live step with an earlier start takes its place among its siblings', () => {
     const table = tableOf({ id: 'root', start: 0 }, { id: 'b', parent: 'root', start: 500 });
-    table.applyDocument(stepEvent('step.recorded', 'a', 200, { parent_step_id: 'root' }));
+    table.apply(stepEvent('step.recorded', 'a', 200, { parent_step_id: 'root' }));
     expect(namesOf(table, layOut(table).preorder)).toEqual(['root', 'a', 'b']);
   });
 
@@ -119,7 +124,7 @@ describe('the tree', () => {
     const table = tableOf({ id: 'root' }, { id: 'child', parent: 'late' });
     expect(layOut(table).depth[1]).toBe(1);
 
-    table.applyDocument(stepEvent('step.recorded', 'late', 50, { parent_step_id: 'root' }));
+    table.apply(stepEvent('step.recorded', 'late', 50, { parent_step_id: 'root' }));
 
     const tree = layOut(table);
     expect(namesOf(table, tree.preorder)).toEqual(['root', 'late', 'child']);

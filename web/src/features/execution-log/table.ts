@@ -1,20 +1,20 @@
 /**
  * All steps of one task as columns: typed arrays, one string per id and no object per step, so that 100,000 steps are a few
- * megabytes and a live event is a few writes. The fold's rules (src/fold) hold here too; only their storage differs.
+ * megabytes and a live event is a few writes. Events go through the one fold (src/fold); only the storage is of its own.
  */
+import { type Skeleton, STATUSES, STEP_TYPES, type StepDocument, type StepEvent, type Usage } from '../../api/types';
 import {
-  type Skeleton,
-  STATUSES,
-  STEP_TYPES,
-  type Stamp,
-  type StepDocument,
-  type StepDocumentEvent,
-  type StepLost,
-  type StepProgressed,
-  type Usage,
-} from '../../api/types';
-import { PHASE_ENDED, progressOf, stampOf } from '../../fold/fold';
+  type DocumentSummary,
+  EMPTY_STEP,
+  fold,
+  isDocumentEvent,
+  type PartialState,
+  statusOf,
+  stepIdsOf,
+  usageOf,
+} from '../../fold/fold';
 import { Dictionary } from './dictionary';
+import { Registers } from './registers';
 
 export const ROOT = -1;
 export const PARENT_UNKNOWN = -2;
@@ -25,14 +25,10 @@ export const STATUS = Object.fromEntries(STATUSES.map((name, index) => [name, in
   number
 >;
 const TYPE_SPAN = STEP_TYPES.indexOf('span');
-const NO_STATUS = 255;
+/** Steps of which only progress has come: their documents are on the way. */
+const EARLY_MAX = 10_000;
 /** The types whose usage is summed (roll-up rule R1); the server refines it for steps that repeat a child's usage. */
 const BILLABLE = new Set(['llm', 'embedding', 'rerank']);
-
-interface WaitingProgress {
-  stamp: Stamp;
-  event: StepProgressed | StepLost;
-}
 
 export class StepTable {
   size = 0;
@@ -66,17 +62,11 @@ export class StepTable {
   /** rows by (start, seq, id) */
   chronological = new Int32Array(0);
 
-  private phase = new Uint8Array(0);
-  /** the document's stamp: at_us since `baseUs`, seq and event id (unknown for rows that came over REST) */
-  private stampAt = new Float64Array(0);
-  private stampSeq = new Float64Array(0);
-  private readonly stampEvent: (string | undefined)[] = [];
-  private progressStatus = new Uint8Array(0);
-  private progressAt = new Float64Array(0);
-  private progressSeq = new Float64Array(0);
+  private readonly registers = new Registers();
   private readonly rows = new Map<string, number>();
   private readonly orphans = new Map<string, number[]>();
-  private readonly early = new Map<string, WaitingProgress>();
+  /** states of steps of which no document has come, by step id */
+  private readonly early = new Map<string, PartialState<DocumentSummary>>();
   private counts = new Int32Array(STATUSES.length);
 
   constructor(skeleton: Skeleton) {
@@ -109,19 +99,14 @@ export class StepTable {
       skeleton.models.map((word) => this.models.index(word)),
       NONE,
     );
-    known(this.start, columns.start);
-    known(this.duration, columns.duration);
-    known(this.input, columns.input_tokens);
-    known(this.output, columns.output_tokens);
-    known(this.cost, columns.cost_nusd);
+    fill(this.start, columns.start);
+    fill(this.duration, columns.duration);
+    fill(this.input, columns.input_tokens);
+    fill(this.output, columns.output_tokens);
+    fill(this.cost, columns.cost_nusd);
     this.counted.set(columns.counted);
     this.seq.set(columns.seq);
-    this.phase.set(columns.phase);
-    this.stampAt.set(columns.at);
-    this.stampSeq.fill(Number.NaN);
-    this.progressStatus.fill(NO_STATUS);
-    this.progressAt.fill(Number.NaN);
-    this.progressSeq.fill(Number.NaN);
+    this.registers.load(columns.phase, columns.at, skeleton.base_us);
     for (let row = 0; row < n; row++) {
       this.chronological[row] = row;
       const status = this.status[row] as number;
@@ -142,7 +127,7 @@ export class StepTable {
   }
 
   ended(row: number): boolean {
-    return this.phase[row] === PHASE_ENDED;
+    return this.registers.ended(row);
   }
 
   open(row: number): boolean {
@@ -152,12 +137,8 @@ export class StepTable {
 
   /** When this step was last heard of, microseconds UTC; its start when nothing came since. */
   lastEventUsOf(row: number): number {
-    const at = this.stampAt[row] as number;
-    const progressAt = this.progressAt[row] as number;
-    const receivedUs = this.baseUs + (Number.isNaN(progressAt) ? at : Math.max(at, progressAt));
-    return Number.isNaN(progressAt) && Number.isNaN(this.stampSeq[row] as number)
-      ? Math.max(receivedUs, this.fetchedLastEventUs)
-      : receivedUs;
+    const receivedUs = this.registers.lastEventUs(row);
+    return this.registers.hasEvent(row) ? receivedUs : Math.max(receivedUs, this.fetchedLastEventUs);
   }
 
   /** Microseconds since `baseUs` at which the step was over; NaN while it is open or unknown. */
@@ -165,54 +146,54 @@ export class StepTable {
     return (this.start[row] as number) + (this.duration[row] as number);
   }
 
-  /** Fold a started, ended or recorded step. Returns its row; NONE when the event changed nothing. */
-  applyDocument(event: StepDocumentEvent): number {
-    const stamp = stampOf(event);
-    let row = this.rowOf(event.step_id);
-    if (row === NONE) row = this.add(event.step_id);
-    else if (!this.outranks(row, stamp)) return NONE;
-    this.phase[row] = stamp[0];
-    this.stampAt[row] = stamp[1] - this.baseUs;
-    this.stampSeq[row] = stamp[2];
-    this.stampEvent[row] = stamp[3];
-    this.write(row, event.step);
-    const early = this.early.get(event.step_id);
-    if (early) {
-      this.early.delete(event.step_id);
-      this.progress(row, early.event, early.stamp);
-    }
-    this.touch(row);
-    return row;
-  }
-
-  /** Fold a heartbeat, a wait or a loss. Returns whether a row changed in a way that shows. */
-  applyProgress(event: StepProgressed | StepLost): boolean {
-    const stamp = stampOf(event);
-    const ids = event.kind === 'step.lost' ? [event.step_id] : (event.steps ?? []).map((step) => step.step_id);
+  /** Fold an event into the rows that it is about. Returns whether any row changed in a way that shows. */
+  apply(event: StepEvent): boolean {
     let shows = false;
-    for (const id of ids) {
-      const row = this.rowOf(id);
-      if (row === NONE) this.early.set(id, { stamp, event });
-      else if (this.progress(row, event, stamp)) shows = true;
-    }
+    for (const id of stepIdsOf(event)) if (this.applyTo(id, event)) shows = true;
     if (shows) this.version++;
     return shows;
   }
 
-  private progress(row: number, event: StepProgressed | StepLost, stamp: Stamp): boolean {
-    const at = stamp[1] - this.baseUs;
-    const before = this.progressAt[row] as number;
-    if (at < before || (at === before && stamp[2] <= (this.progressSeq[row] as number))) return false;
-    const progress = progressOf(event, this.ids[row] as string);
-    const status = STATUS[progress.status];
-    this.progressAt[row] = event.kind === 'step.lost' ? progress.at_us - this.baseUs : at;
-    this.progressSeq[row] = stamp[2];
-    this.progressStatus[row] = status;
-    if (this.phase[row] === PHASE_ENDED) return false;
-    let shows = this.setStatus(row, status);
-    if (progress.usage) shows = this.setUsage(row, progress.usage) || shows;
+  private applyTo(id: string, event: StepEvent): boolean {
+    let row = this.rowOf(id);
+    const before = row === NONE ? (this.early.get(id) ?? EMPTY_STEP) : this.stateOf(row);
+    const after = fold(before, event, id);
+    if (after === before) return false;
+    if (row === NONE) {
+      if (!isDocumentEvent(event)) {
+        this.keepEarly(id, after);
+        return false;
+      }
+      this.early.delete(id);
+      row = this.add(id);
+    }
+    this.registers.store(row, after);
+    let shows = false;
+    if (isDocumentEvent(event)) {
+      this.write(row, event.step);
+      shows = true;
+    }
+    shows = this.setStatus(row, STATUS[statusOf(after)]) || shows;
+    shows = this.setUsage(row, usageOf(after)) || shows;
     if (shows) this.rowVersion[row] = (this.rowVersion[row] as number) + 1;
     return shows;
+  }
+
+  private keepEarly(id: string, state: PartialState<DocumentSummary>): void {
+    if (this.early.size >= EARLY_MAX && !this.early.has(id)) {
+      const [oldest] = this.early.keys();
+      if (oldest !== undefined) this.early.delete(oldest);
+    }
+    this.early.set(id, state);
+  }
+
+  private stateOf(row: number): PartialState<DocumentSummary> {
+    return this.registers.stateOf(row, () => {
+      const input = known(this.input[row] as number);
+      const output = known(this.output[row] as number);
+      const usage = input === null && output === null ? null : { input, output };
+      return { status: STATUSES[this.status[row] as number] ?? 'ok', usage };
+    });
   }
 
   private write(row: number, step: StepDocument): void {
@@ -229,15 +210,9 @@ export class StepTable {
       this.reorder(row);
     }
     this.duration[row] = durationOf(step);
-    this.input[row] = Number.NaN;
-    this.output[row] = Number.NaN;
-    if (step.usage) this.setUsage(row, step.usage);
     this.cost[row] = step.cost_nusd ?? Number.NaN;
     if (BILLABLE.has(step.type)) this.counted[row] = 1;
     this.attach(row, step.parent_step_id ?? null);
-    const ended = this.phase[row] === PHASE_ENDED;
-    const progress = this.progressStatus[row] as number;
-    this.setStatus(row, ended || progress === NO_STATUS ? STATUS[step.status] : progress);
   }
 
   private setStatus(row: number, status: number): boolean {
@@ -249,9 +224,9 @@ export class StepTable {
     return true;
   }
 
-  private setUsage(row: number, usage: Usage): boolean {
-    const input = usage.input ?? Number.NaN;
-    const output = usage.output ?? Number.NaN;
+  private setUsage(row: number, usage: Usage | null): boolean {
+    const input = usage?.input ?? Number.NaN;
+    const output = usage?.output ?? Number.NaN;
     if (Object.is(input, this.input[row]) && Object.is(output, this.output[row])) return false;
     this.input[row] = input;
     this.output[row] = output;
@@ -277,17 +252,6 @@ export class StepTable {
     else this.orphans.set(parentId, [row]);
   }
 
-  /** The document's stamp of a row against an event's. What REST did not tell (seq, id) counts as lower: at worst one repeat. */
-  private outranks(row: number, stamp: Stamp): boolean {
-    const phase = stamp[0] - (this.phase[row] as number);
-    if (phase !== 0) return phase > 0;
-    const at = stamp[1] - this.baseUs - (this.stampAt[row] as number);
-    if (at !== 0) return at > 0;
-    const seq = this.stampSeq[row] as number;
-    if (Number.isNaN(seq)) return true;
-    return stamp[2] !== seq ? stamp[2] > seq : stamp[3] > (this.stampEvent[row] ?? '');
-  }
-
   private add(id: string): number {
     if (this.size === this.parent.length) this.reserve(Math.max(1_024, this.size * 2));
     const row = this.size++;
@@ -299,12 +263,9 @@ export class StepTable {
     this.name[row] = NONE;
     this.agent[row] = NONE;
     this.model[row] = NONE;
-    for (const column of [this.start, this.duration, this.input, this.output, this.cost, this.progressAt]) {
+    for (const column of [this.start, this.duration, this.input, this.output, this.cost]) {
       column[row] = Number.NaN;
     }
-    this.stampSeq[row] = Number.NaN;
-    this.progressSeq[row] = Number.NaN;
-    this.progressStatus[row] = NO_STATUS;
     this.chronological[row] = row;
     for (const child of this.orphans.get(id) ?? []) if (child !== row) this.parent[child] = row;
     this.orphans.delete(id);
@@ -336,11 +297,6 @@ export class StepTable {
     return (this.ids[a] as string) < (this.ids[b] as string) ? -1 : 1;
   }
 
-  private touch(row: number): void {
-    this.rowVersion[row] = (this.rowVersion[row] as number) + 1;
-    this.version++;
-  }
-
   private reserve(capacity: number): void {
     const int = (old: Int32Array<ArrayBuffer>) => grown(new Int32Array(capacity), old);
     const byte = (old: Uint8Array<ArrayBuffer>) => grown(new Uint8Array(capacity), old);
@@ -353,18 +309,13 @@ export class StepTable {
     this.type = byte(this.type);
     this.status = byte(this.status);
     this.counted = byte(this.counted);
-    this.phase = byte(this.phase);
-    this.progressStatus = byte(this.progressStatus);
     this.start = real(this.start);
     this.duration = real(this.duration);
     this.input = real(this.input);
     this.output = real(this.output);
     this.cost = real(this.cost);
     this.seq = real(this.seq);
-    this.stampAt = real(this.stampAt);
-    this.stampSeq = real(this.stampSeq);
-    this.progressAt = real(this.progressAt);
-    this.progressSeq = real(this.progressSeq);
+    this.registers.reserve(capacity);
     this.rowVersion = grown(new Uint32Array(capacity), this.rowVersion);
   }
 }
@@ -375,8 +326,13 @@ function recode(into: Uint8Array | Int32Array, codes: number[], ours: number[], 
 }
 
 /** Numbers, NaN where not known. */
-function known(into: Float64Array, values: (number | null)[]): void {
+function fill(into: Float64Array, values: (number | null)[]): void {
   for (let row = 0; row < values.length; row++) into[row] = values[row] ?? Number.NaN;
+}
+
+/** A number of a column; null where not known. */
+function known(value: number): number | null {
+  return Number.isNaN(value) ? null : value;
 }
 
 function typeIndex(word: string): number {

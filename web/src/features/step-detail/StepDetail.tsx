@@ -2,8 +2,8 @@ import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { asApiError } from '../../api/problems';
 import { queryClient, stepQuery } from '../../api/queries';
-import type { Payload, Slot, Status, Step, StepDocument } from '../../api/types';
-import { compareStamps, ended, type StepState, statusOf, usageOf } from '../../fold/fold';
+import type { Payload, Slot, Step } from '../../api/types';
+import { compareStamps } from '../../fold/fold';
 import { CopyButton, CopyId, ErrorStrip, Ticking } from '../../ui/controls';
 import { clock, cost, duration, exact, moment, nusd, offset } from '../../ui/format';
 import { Icon, StatusPill, TypeTile } from '../../ui/Icon';
@@ -19,6 +19,7 @@ import { Markdown } from './Markdown';
 import { isObject, type Json } from './messages';
 import { PayloadView } from './PayloadView';
 import { Section } from './Section';
+import { stepWith } from './step';
 import './step-detail.css';
 import './messages.css';
 import './content.css';
@@ -73,7 +74,7 @@ export function StepDetail(props: StepDetailProps) {
   }, [newer, stamp, answer.isFetching, query.queryKey]);
 
   const step = useMemo(
-    () => merged(task, stepId, answer.data?.step ?? null, state),
+    () => stepWith(task, stepId, answer.data?.step ?? null, state),
     [task, stepId, answer.data, state],
   );
   const top = useRef<HTMLDivElement>(null);
@@ -332,58 +333,4 @@ function StreamView({ live, stepId, covered }: { live: LiveTask; stepId: string;
       ) : null}
     </>
   );
-}
-
-/** The step as REST told it, with what frames said since. */
-function merged(taskId: string, stepId: string, rest: Step | null, state: StepState | null): Step | null {
-  if (!state) return rest;
-  const known = rest?.stamps.document ?? null;
-  const document = state.stamp && (known === null || compareStamps(state.stamp, known) > 0) ? state.document : null;
-  const base = document ? fromDocument(taskId, stepId, document, rest) : rest;
-  if (!base) return null;
-  const over = document ? ended(state) : (known?.[0] ?? 0) === 2;
-  if (over || !state.progress) return base;
-  const status: Status =
-    document || !rest?.progress || state.progress.at_us >= rest.progress.at_us ? statusOf(state) : base.status;
-  return { ...base, status, usage: base.usage ?? usageOf(state), progress: state.progress };
-}
-
-function fromDocument(taskId: string, stepId: string, document: StepDocument, rest: Step | null): Step {
-  return {
-    task_id: taskId,
-    step_id: stepId,
-    parent_step_id: document.parent_step_id ?? null,
-    type: document.type,
-    type_raw: document.type_raw ?? null,
-    name: document.name,
-    span_name: document.span_name ?? null,
-    status: document.status,
-    agent: document.agent ?? null,
-    provider: document.provider ?? null,
-    model_requested: document.model_requested ?? null,
-    model: document.model ?? null,
-    started_at_us: document.started_at_us ?? null,
-    ended_at_us: document.ended_at_us ?? null,
-    duration_us: document.duration_us ?? null,
-    ttft_us: document.ttft_us ?? null,
-    seq: document.seq ?? 0,
-    usage: document.usage ?? null,
-    counted: rest?.counted ?? true,
-    cost_usd: document.cost_nusd == null ? null : (document.cost_nusd / 1e9).toFixed(9).replace(/\.?0+$/, ''),
-    cost_source: document.cost_source ?? 'unknown',
-    response_id: document.response_id ?? null,
-    finish_reasons: document.finish_reasons ?? [],
-    parameters: document.parameters ?? null,
-    tool_name: document.tool_name ?? null,
-    tool_call_id: document.tool_call_id ?? null,
-    error: document.error ?? null,
-    attempts: document.attempts ?? 1,
-    preview_input: document.preview_input ?? null,
-    preview_output: document.preview_output ?? null,
-    captured: document.captured ?? [],
-    too_large: document.too_large ?? [],
-    flags: document.flags ?? [],
-    progress: rest?.progress ?? null,
-    stamps: rest?.stamps ?? {},
-  };
 }

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { STATUSES, type StepEvent } from '../../api/types';
+import { orders, stepVectors } from '../../fold/vectors';
+import { BASE_US, heartbeat, skeletonOf, stepEvent } from './samples';
+import { NONE, STATUS, StepTable } from './table';
+
+function tableAfter(events: StepEvent[]): StepTable {
+  const table = new StepTable(skeletonOf([]));
+  for (const event of events) table.apply(event);
+  return table;
+}
+
+describe('the table shows what the shared vectors expect, in every order and with repeats', () => {
+  test.each(stepVectors().map((vector) => [vector.name, vector] as const))('%s', (_, { id, events, expected }) => {
+    const hasDocument = events.some((event) => 'step' in event && event.step_id === id);
+    for (const order of orders(events.slice(0, 6))) {
+      for (const each of [order, [...order, ...order]]) {
+        const table = tableAfter(each);
+        const row = table.rowOf(id);
+        expect(row === NONE).toBe(!hasDocument);
+        if (row === NONE) continue;
+        expect(STATUSES[table.status[row] as number]).toBe(expected.status);
+        expect(table.input[row]).toBe(expected.usage?.input ?? Number.NaN);
+        expect(table.output[row]).toBe(expected.usage?.output ?? Number.NaN);
+      }
+    }
+  });
+});
+
+describe('progress of a step', () => {
+  const lost = (atUs: number, lastBeatUs: number): StepEvent => ({
+    ...(heartbeat(atUs, []) as unknown as StepEvent & { kind: 'step.lost' }),
+    kind: 'step.lost',
+    step_id: 'a',
+    last_beat_us: BASE_US + lastBeatUs,
+  });
+
+  test('that came before the step: the highest stamp counts, not the last one that arrived', () => {
+    const later = heartbeat(300, [{ step_id: 'a', status: 'waiting' }]);
+    const table = tableAfter([later, heartbeat(200, [{ step_id: 'a' }]), stepEvent('step.started', 'a', 100)]);
+
+    expect(table.status[table.rowOf('a')]).toBe(STATUS.waiting);
+  });
+
+  test('a repeated heartbeat does not revive a lost step', () => {
+    const beat = heartbeat(200, [{ step_id: 'a' }]);
+    const table = tableAfter([stepEvent('step.started', 'a', 100), beat, lost(40_000, 200), beat]);
+
+    expect(table.status[table.rowOf('a')]).toBe(STATUS.lost);
+    expect(table.lastEventUsOf(table.rowOf('a'))).toBe(beat.at_us);
+  });
+
+  test('of steps that never start is bounded', () => {
+    const table = tableAfter([]);
+    for (let i = 0; i < 10_001; i++) table.apply(heartbeat(i, [{ step_id: `s${i}`, status: 'waiting' }]));
+
+    table.apply(stepEvent('step.started', 's0', 0));
+    table.apply(stepEvent('step.started', 's10000', 0));
+
+    expect(table.status[table.rowOf('s0')]).toBe(STATUS.running);
+    expect(table.status[table.rowOf('s10000')]).toBe(STATUS.waiting);
+  });
+});
