@@ -5,8 +5,8 @@ import { asApiError } from './problems';
 import type {
   AgentPage,
   DeadLetter,
+  DeadLetterDetail,
   DeadLetterPage,
-  DeadLetterWhole,
   KeyList,
   NewApiKey,
   Project,
@@ -74,7 +74,7 @@ export function deadLettersQuery(project: string) {
 export function deadLetterQuery(project: string, place: string) {
   return queryOptions({
     queryKey: ['dead-letter', project, place],
-    queryFn: ({ signal }) => request<DeadLetterWhole>(`/api/ingest/${project}/dead-letters/${place}`, { signal }),
+    queryFn: ({ signal }) => request<DeadLetterDetail>(`/api/ingest/${project}/dead-letters/${place}`, { signal }),
     staleTime: Number.POSITIVE_INFINITY,
   });
 }
