@@ -42,6 +42,8 @@ task_days = Table(  # the UTC day, by the broker's clock, of a task's first reco
     Column("project_id", Text, primary_key=True),
     Column("task_id", Text, primary_key=True),
     Column("day", Date, nullable=False),
+    Column("pruned", Boolean, nullable=False),  # its rows are deleted by retention; it is remembered while the log may hold a record
+    Column("late_day", Date),  # UTC day of the last record that was ignored because the task is older than is kept
 )
 
 tasks = Table(

@@ -2,7 +2,16 @@
 
 import pytest
 
-ROUTES = ["tasks", "tasks/{task}", "tasks/{task}/skeleton", "tasks/{task}/steps", "tasks/{task}/steps/{step}", "steps", "agents"]
+ROUTES = [
+    "tasks",
+    "tasks/{task}",
+    "tasks/{task}/skeleton",
+    "tasks/{task}/steps",
+    "tasks/{task}/steps/{step}",
+    "steps",
+    "agents",
+    "retention",
+]
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -25,7 +34,7 @@ async def test_q31_a_task_of_another_project_is_not_found_in_mine(ada, foreign, 
     assert (problem["status"], problem["code"]) == (404, "task_not_found")
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route])
+@pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route and route != "retention"])
 async def test_lists_show_nothing_of_another_project(ada, foreign, route: str) -> None:
     task_id = await foreign.task()
     await foreign.step(task_id)

@@ -380,6 +380,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetRetention */
+        get: operations["getRetention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/steps": {
         parameters: {
             query?: never;
@@ -1109,6 +1126,20 @@ export interface components {
             position?: string | null;
             sub: string;
         };
+        Retention: {
+            days: number | null;
+            deleted_at_us: number | null;
+            kept_from: string | null;
+            last_run: components["schemas"]["RetentionRun"] | null;
+            platform_days: number | null;
+            project_days: number | null;
+            tasks_deleted: number;
+        };
+        RetentionRun: {
+            day: string;
+            finished_at_us: number | null;
+            started_at_us: number;
+        };
         /**
          * @description What a user may do in a project, from least to most.
          * @enum {string}
@@ -1761,6 +1792,8 @@ export type RejectedEvent = components['schemas']['RejectedEvent'];
 export type Renew = components['schemas']['Renew'];
 export type Renewed = components['schemas']['Renewed'];
 export type Reset = components['schemas']['Reset'];
+export type Retention = components['schemas']['Retention'];
+export type RetentionRun = components['schemas']['RetentionRun'];
 export type Role = components['schemas']['Role'];
 export type Scope = components['schemas']['Scope'];
 export type ServerMessage = components['schemas']['ServerMessage'];
@@ -2651,6 +2684,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AgentPage"];
+                };
+            };
+            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A credential that does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not there, or not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow it. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getRetention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
                 };
             };
             /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */

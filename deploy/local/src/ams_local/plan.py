@@ -81,6 +81,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     Attributes:
         public_url: What people and agents use.
         log_level: Of the services.
+        retention_days: How long tables keep tasks; empty for the projector's default.
         kafka: ``host:port``.
         redis_url: With password and database.
         admin_url: Of a Postgres role that may create roles and databases.
@@ -91,6 +92,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
 
     public_url: str
     log_level: str
+    retention_days: str = ""
     kafka: str
     redis_url: str
     admin_url: str
@@ -172,6 +174,7 @@ def services(where: Surroundings) -> list[Service]:
 
     identity_database = {"AMS_DATABASE_URL": where.database_url("ams_identity", "ams_identity")}
     writer = {"AMS_DATABASE_URL": where.database_url("ams_writer", "ams_traces")}
+    projector = {**writer, "AMS_PROJECTOR_INSTANCE": "0", **({"AMS_RETENTION_DAYS": where.retention_days} if where.retention_days else {})}
     reader = {"AMS_DATABASE_URL": where.database_url("ams_reader", "ams_traces")}
     return [
         service(
@@ -182,7 +185,7 @@ def services(where: Surroundings) -> list[Service]:
             {**identity_database, "AMS_SECRET_KEY": where.secrets.secret_key},
         ),
         service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), writer),
-        service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), {**writer, "AMS_PROJECTOR_INSTANCE": "0"}),
+        service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), projector),
         service("trace-query", ("ams_trace_query", "serve"), "query", (TABLES,), {**reader, "AMS_HEALTH_URLS": health}),
         service("live-gateway", ("ams_live_gateway", "serve"), "live", (TOPICS,), {}),
     ]

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ams_contracts.topics import PAYLOADS, STEPS, TASKS, TOPICS, Topic
-from ams_kit.bus import LogUnavailableError, create_topics
+from ams_kit.bus import LogUnavailableError, create_topics, shortest_retention_ms
 from ams_kit.bus.asyncapi import asyncapi_document, asyncapi_text
 from ams_kit.bus.cluster import partition_counts
 from ams_kit.bus.topics import topic_config
@@ -110,3 +110,13 @@ def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:
         place = document
         for part in reference.removeprefix("#/").split("/"):
             place = place[part]
+
+
+async def test_the_shortest_retention_is_that_of_the_broker(kafka_bootstrap: str, topic: Topic) -> None:
+    longer = Topic(name=f"{topic.name}-longer", version=1, partitions=1, retention_ms=-1)
+    await create_topics(kafka_bootstrap, topics=[Topic(name=topic.name, version=1, partitions=3, retention_ms=86_400_000), longer])
+
+    assert await shortest_retention_ms(kafka_bootstrap, [topic, longer]) == 86_400_000
+    assert await shortest_retention_ms(kafka_bootstrap, [longer]) is None
+    with pytest.raises(LogUnavailableError):
+        await shortest_retention_ms(kafka_bootstrap, [Topic(name="no-such-topic", version=1, partitions=1)])

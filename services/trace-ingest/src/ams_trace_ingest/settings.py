@@ -1,6 +1,10 @@
 """Settings of the processes of trace-ingest."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+RETENTION_DAYS_MAX = 3_650
 
 
 class IntakeSettings(Struct, frozen=True, kw_only=True):
@@ -44,6 +48,7 @@ class ProjectorSettings(Struct, frozen=True, kw_only=True):
             partitions up at once instead of after the session. Empty where there is none.
         database_connections_max: Of this process.
         records_max: Records of one transaction.
+        retention_days: Whole UTC days before today that tasks are kept; at least 1, at most what the log keeps.
     """
 
     host: str = "127.0.0.1"
@@ -52,8 +57,9 @@ class ProjectorSettings(Struct, frozen=True, kw_only=True):
     database_url: str
     log_level: str = "INFO"
     projector_instance: str = ""
-    database_connections_max: int = 6
+    database_connections_max: int = 8
     records_max: int = 2_000
+    retention_days: Annotated[int, Meta(ge=1, le=RETENTION_DAYS_MAX)] = 30
 
 
 class MigrateSettings(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,10 @@ TABLES = (
     "deleted_tasks",
     "dead_letters",
 )
-EMPTY = "; ".join(f"DELETE FROM g1.{table}" for table in TABLES)  # TRUNCATE would make every partition's files anew
+OUTSIDE = ("public.retention", "public.retention_runs", "app.project_settings")  # of the generations
+EMPTY = "; ".join(
+    f"DELETE FROM {table}" for table in (*(f"g1.{table}" for table in TABLES), *OUTSIDE)
+)  # TRUNCATE would make every partition's files anew
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,11 @@ import sys
 
 import asyncpg
 import pytest
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from tests.builders import PROJECT, batch, document, recorded, records
 
-from ams_contracts import tables
+from ams_contracts import platform_tables, tables
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.migrations.upgrade import upgrade
 
@@ -35,6 +36,17 @@ async def test_the_database_has_the_columns_of_the_contracts(store, name: str) -
         "SELECT attname, format_type(atttypid, NULL) AS type, attnotnull FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 ORDER BY attnum",
         f"g1.{name}",
     )
+    expected = [(column.name, column.type.compile(dialect=dialect).lower(), not column.nullable) for column in table.columns]
+    assert [(row["attname"], row["type"], row["attnotnull"]) for row in rows] == expected
+
+
+@pytest.mark.parametrize("table", [platform_tables.retention, platform_tables.retention_runs, platform_tables.project_settings], ids=str)
+async def test_tables_outside_the_generations_have_the_columns_of_the_contracts(store, table: Table) -> None:
+    rows = await store.connection.fetch(
+        "SELECT attname, format_type(atttypid, NULL) AS type, attnotnull FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 ORDER BY attnum",
+        str(table),
+    )
+    dialect = postgresql.dialect()
     expected = [(column.name, column.type.compile(dialect=dialect).lower(), not column.nullable) for column in table.columns]
     assert [(row["attname"], row["type"], row["attnotnull"]) for row in rows] == expected
 

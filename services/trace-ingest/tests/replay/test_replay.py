@@ -6,20 +6,23 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import msgspec
 import pytest
 from sqlalchemy import func, select
-from tests.builders import PROJECT
+from tests.builders import PROJECT, task_id
 from tests.replay_runner import options, run
 
 from ams_contracts import tables
 from ams_trace_ingest.projector.failpoints import ENVIRONMENT
+from ams_trace_ingest.projector.retention import Retention
 from ams_trace_ingest.replay import generations
 from ams_trace_ingest.replay.generations import ReplayError
 from ams_trace_ingest.replay.replay import FAILPOINTS, Replay
+from ams_trace_ingest.store.connections import open_writer
 from ams_trace_query.database import Database
 
 pytestmark = pytest.mark.timeout(180)
@@ -238,3 +241,39 @@ async def test_what_the_log_has_deleted_is_told_and_the_projector_goes_on_withou
     await platform.caught_up()
     assert await platform.owner.fetchval("SELECT count(*) FROM g2.tasks") > 10
     assert [alarm.kind for consumer in platform.consumers for alarm in consumer.alarms] == []
+
+
+async def test_a_replay_is_cut_at_the_same_day_and_brings_nothing_back(platform) -> None:
+    today = datetime.now(UTC).date()
+    for task in range(1, 11):  # of a day that is not kept; the others are of today
+        await platform.owner.execute(
+            "INSERT INTO g1.task_days (project_id, task_id, day) VALUES ($1, $2, $3)", PROJECT, task_id(task), today - timedelta(10)
+        )
+    await platform.publish_history(1)
+    await platform.caught_up()
+    assert len((await platform.rows("g1"))["tasks"]) > 15
+
+    pool = await open_writer(platform.target.database_url, application="retention", size_max=2)
+    retention = Retention(pool, ForgetfulLog(), days=5, log_retention_ms=log_retention_ms)
+    assert await retention.run_once()
+    await platform.publish_history(1)  # all of it comes late, and again
+    await platform.caught_up()
+    assert await run(platform.target, options(None))
+    await pool.close()
+
+    before, after = await platform.rows("g1"), await platform.rows("g2")
+    assert after == before
+    assert {row["day"] for row in after["tasks"]} == {today}
+    assert 5 <= len(after["tasks"]) <= 10
+    assert {row["project_id"]: row["late_day"] for row in after["task_days"] if row["pruned"]} == {PROJECT: today}
+
+
+class ForgetfulLog:
+    """Takes the tombstones of ``ams.tasks.v1``, which nobody reads here."""
+
+    async def publish(self, records, *, timeout_seconds: float = 4) -> list[object]:
+        return []
+
+
+async def log_retention_ms() -> int:
+    return 30 * 86_400_000

@@ -8,6 +8,7 @@ from ams_kit.bus.errors import LogUnavailableError, PositionMovedError, RecordTo
 from ams_kit.bus.log import Log
 from ams_kit.bus.partition import partition_of
 from ams_kit.bus.records import LogRecord, PartitionBatch, Projection, Record, StoredPosition
+from ams_kit.bus.retention import shortest_retention_ms
 from ams_kit.bus.tail import Tail
 from ams_kit.bus.topic_reader import LogRecreatedError, TopicReader
 from ams_kit.bus.topics import create_topics
@@ -36,4 +37,5 @@ __all__ = [
     "create_topics",
     "partition_of",
     "ping",
+    "shortest_retention_ms",
 ]

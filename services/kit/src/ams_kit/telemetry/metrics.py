@@ -35,6 +35,12 @@ APPLIED_APART = Counter(
 )
 TASK_HINTS_LOST = Counter("ams_task_hints_lost_total", "Changes of tasks that live lists were not told of; they are told again.")
 STEPS_LOST = Counter("ams_steps_lost_total", "Steps that were declared lost for want of a heartbeat.")
+RETENTION_DELETED = Counter(
+    "ams_retention_deleted_total",
+    "What retention has deleted: rows by table, day partitions as `partitions`, and tasks that are done as `pruned_tasks`.",
+    ["kind"],
+)
+RETENTION_FINISHED = Gauge("ams_retention_finished_seconds", "Unix time at which this process last finished a run of retention.")
 QUERY_SECONDS = Histogram("ams_query_seconds", "Time of one snapshot of the traces database, its queries included.")
 QUERIES_FAILED = Counter("ams_queries_failed_total", "Questions that got no answer, by reason: busy, timeout, unavailable.", ["reason"])
 LIVE_SOCKETS = Gauge("ams_live_sockets", "Open live sockets.")

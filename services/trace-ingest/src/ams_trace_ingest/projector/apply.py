@@ -103,7 +103,8 @@ class StepsProjection(TransactionalProjection):
         }
         found = await task_days.assign(connection, first_days)
         failpoint("after_days")
-        changes.ignore_deleted(found.deleted)
+        changes.ignore(found.deleted, "deleted")
+        changes.ignore(found.expired, "expired")
         new_claims = candidate_claims(task for task in changes.tasks.values() if task.deleted_by is None)
         stored_claims = await claims.lock(connection, new_claims)
         failpoint("after_claims")
@@ -138,6 +139,18 @@ async def _delete(connection: Connection, task: TaskChanges, deleted_claims: dic
     await tasks.delete(connection, task.key)
     await producers.delete(connection, task.key)
     await task_days.record_deleted(connection, task.key, task.deleted_by or "", task.deleted_at_us)
+
+
+async def release_claims(connection: Connection, deleted: dict[ClaimKey, set[str]]) -> None:
+    """Remove the claims of tasks whose rows are deleted; steps of other tasks that count now are written, with their tasks' totals.
+
+    Args:
+        connection: In a transaction with a generation set.
+        deleted: Per response id the tasks.
+    """
+    changes = BatchChanges()
+    await RollupUpdater(connection, changes.tasks, {}, {}, {}).update(deleted)
+    await _write_steps_and_tasks(connection, changes, nothing, direct=False)
 
 
 async def _join_steps(connection: Connection, tasks: dict[TaskKey, TaskChanges], cached_tasks: dict[TaskKey, CachedTask]) -> None:

@@ -199,11 +199,16 @@ class BatchChanges:
         """Of the task's partition."""
         return self.tally(task.partition)
 
-    def ignore_deleted(self, keys: set[TaskKey]) -> None:
-        """Drop what the records say of tasks that were deleted before."""
+    def ignore(self, keys: set[TaskKey], reason: str) -> None:
+        """Drop what the records say of these tasks, and count their events as ignored.
+
+        Args:
+            keys: Of the batch.
+            reason: ``deleted``, or ``expired``: older than the project keeps.
+        """
         for key in keys:
             task = self.tasks.pop(key)
-            self.tally_of(task).ignored["deleted"] += task.events
+            self.tally_of(task).ignored[reason] += task.events
 
     @property
     def deletes(self) -> bool:

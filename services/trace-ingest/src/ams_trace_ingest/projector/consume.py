@@ -9,12 +9,13 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from ams_contracts.topics import PAYLOADS, STEPS
-from ams_kit.bus import Consumer, Log
+from ams_kit.bus import Consumer, Log, shortest_retention_ms
 from ams_kit.db import check_pool
 from ams_kit.http.app import make_application
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.feed import TaskFeed
 from ams_trace_ingest.projector.payloads import PayloadsProjection
+from ams_trace_ingest.projector.retention import Retention, keep_running
 from ams_trace_ingest.projector.sweeps import Sweeper
 from ams_trace_ingest.projector.text import PATIENCE_SECONDS, RECORDS_MAX, LowPriorityThrottle, TextProjection
 from ams_trace_ingest.settings import ProjectorSettings
@@ -55,6 +56,12 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
             records_max=settings.records_max,
         )
         sweeper = Sweeper(pool, log, feed, lambda: {partition: lag.records for partition, lag in steps.lag().items()})
+        retention = Retention(
+            pool,
+            log,
+            days=settings.retention_days,
+            log_retention_ms=lambda: shortest_retention_ms(settings.kafka_bootstrap, (STEPS, PAYLOADS)),
+        )
         first = (steps, payloads)
         throttle = LowPriorityThrottle(lambda: sum(consumer.behind() for consumer in first))
         texts = [
@@ -75,7 +82,7 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
         await payloads.start()
         for consumer in texts:
             await consumer.start()
-        tasks = [asyncio.create_task(feed.run()), asyncio.create_task(sweeper.run())]
+        tasks = [asyncio.create_task(feed.run()), asyncio.create_task(sweeper.run()), asyncio.create_task(keep_running(retention))]
         try:
             yield
         finally:

@@ -99,7 +99,8 @@ class PayloadsProjection(TransactionalProjection):
                 connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in changes.tasks.items()}
             )
             failpoint("after_days")
-            changes.ignore_deleted(found.deleted)
+            changes.ignore(found.deleted, "deleted")
+            changes.ignore(found.expired, "expired")
             rows = [_row(task, step_id, event, found) for (task, step_id, _), event in decoder.newest.items() if task in changes.tasks]
             failpoint("before_copy")
             if rows:

@@ -156,7 +156,8 @@ class TextProjection(TransactionalProjection):
             found = await task_days.assign(
                 connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in changes.tasks.items()}
             )
-            changes.ignore_deleted(found.deleted)
+            changes.ignore(found.deleted, "deleted")
+            changes.ignore(found.expired, "expired")
             rows = [
                 TextRow(task, step_id, slot, found.day[task], *said)
                 for (task, step_id, slot), said in decoder.newest.items()

@@ -9,13 +9,15 @@ import asyncpg
 from msgspec import Struct
 
 from ams_trace_ingest import migrations
+from ams_trace_ingest.store.retention import ADVISORY_LOCK as RETENTION_LOCK
 
 ADVISORY_LOCK = 7_232_002  # any number that no migration uses
+RETENTION_SECONDS_MAX = 1_800
 READERS_SECONDS_MAX = 10.0  # no transaction of a service lives longer than 8 s, so none works on the old tables then
 FOLD_VERSION = 1
 MAPPER_VERSION = 1
 
-SQL_FILES = ("generation.sql", "text.sql", "direct_copy.sql", "account.sql", "outlier_indexes.sql", "flags.sql")
+SQL_FILES = ("generation.sql", "text.sql", "direct_copy.sql", "account.sql", "outlier_indexes.sql", "flags.sql", "retention.sql")
 """What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
 
 LATE_INDEXES = {
@@ -90,6 +92,25 @@ async def lock(connection: asyncpg.Connection) -> None:
     """
     if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
         raise ReplayError("another replay is at work on this database; wait for it, or stop it")
+
+
+async def hold_retention(connection: asyncpg.Connection, on_wait: Callable[[], None]) -> None:
+    """Let nobody move the cuts of retention for as long as the connection lives.
+
+    Args:
+        connection: The owner's.
+        on_wait: Called once when a run is under way, which is waited for.
+
+    Raises:
+        ReplayError: It does not end.
+    """
+    for attempt in range(RETENTION_SECONDS_MAX):
+        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", RETENTION_LOCK):
+            return
+        if attempt == 0:
+            on_wait()
+        await asyncio.sleep(1)
+    raise ReplayError("retention is deleting old tasks, and goes on for long; try again later")
 
 
 async def look(connection: asyncpg.Connection) -> Generations:

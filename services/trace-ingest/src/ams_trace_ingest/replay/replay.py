@@ -5,16 +5,20 @@ import contextlib
 import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
 
 import asyncpg
 import structlog
 from msgspec import Struct
 
 from ams_contracts.topics import PAYLOADS, STEPS, Topic
+from ams_kit.bus import Log
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.failpoints import failpoint
+from ams_trace_ingest.projector.retention import Pruner, report_deleted
 from ams_trace_ingest.replay import compare, console, generations
 from ams_trace_ingest.replay.build import Builder, Targets
 from ams_trace_ingest.replay.generations import Generation, Generations, Place, ReplayError
@@ -104,6 +108,7 @@ class Replay:
         Raises:
             ReplayError: It cannot be; the text says why and what to do.
         """
+        await generations.hold_retention(self.owner, lambda: console.print_line("waiting for a run of retention to end"))
         known = await generations.look(self.owner)
         new = await self._next(known, options)
         await self.writer.execute(_SEED_DAYS.format(new=new.name, old=known.current.name))
@@ -141,6 +146,8 @@ class Replay:
         if builder.lost_records:
             console.print_line(f"{builder.lost_records:,} records were deleted by the log's retention before they could be read")
         console.print_line(f"{new.name} has caught up; comparing")
+        await self._prune(old)
+        await self._prune(new)
         await self.owner.execute(f"ANALYZE {', '.join(f'{new.name}.{table.name}' for table in compare.TABLES)}")
         found = await self._compared(builder, old, new)
         for sentence in found:
@@ -164,6 +171,18 @@ class Replay:
         else:
             console.print_line(f"{old.name} is kept; drop it with: ams replay --drop-old")
         return True
+
+    async def _prune(self, generation: Generation) -> None:
+        """Delete what lies before the cuts of retention, so that both generations hold the same days; it waits while a replay runs."""
+        pool = await open_writer(self._target.database_url, application="replay", size_max=1, repeatable=True, generation=generation.name)
+        log = await Log.open(self._target.kafka_bootstrap, "replay")
+        try:
+            serves = generation.current
+            pruner = Pruner(pool, now=lambda: datetime.now(UTC), on_deleted=partial(report_deleted, log) if serves else None)
+            await pruner.run()
+        finally:
+            await log.close()
+            pool.terminate()
 
     async def _approach(self, builder: Builder, old: Generation, new: Generation) -> None:
         """Come near to where the live projector is, while it goes on."""

@@ -8,15 +8,25 @@ from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 
 _KNOWN = """
-SELECT wanted.project_id, wanted.task_id, d.day, x.task_id IS NOT NULL
+SELECT wanted.project_id, wanted.task_id, d.day, x.task_id IS NOT NULL,
+    d.pruned OR d.day < greatest(own.kept_from, (SELECT kept_from FROM public.retention WHERE project_id = ''))
 FROM unnest($1::text::text[], $2::text::text[]) AS wanted (project_id, task_id)
 LEFT JOIN task_days d ON d.project_id = wanted.project_id AND d.task_id = wanted.task_id
 LEFT JOIN deleted_tasks x ON x.project_id = wanted.project_id AND x.task_id = wanted.task_id
+LEFT JOIN public.retention own ON own.project_id = wanted.project_id
 WHERE d.day IS NOT NULL OR x.task_id IS NOT NULL
 """
 _ASSIGN = """
 INSERT INTO task_days (project_id, task_id, day) SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::date[])
-ON CONFLICT DO NOTHING RETURNING project_id, task_id
+ON CONFLICT DO NOTHING RETURNING project_id, task_id, day < greatest(
+    (SELECT kept_from FROM public.retention WHERE project_id = ''),
+    (SELECT own.kept_from FROM public.retention own WHERE own.project_id = task_days.project_id)
+)
+"""
+_LATE = """
+UPDATE task_days d SET late_day = late.day
+FROM unnest($1::text::text[], $2::text::text[], $3::text::date[]) AS late (project_id, task_id, day)
+WHERE d.project_id = late.project_id AND d.task_id = late.task_id AND (d.late_day IS NULL OR d.late_day < late.day)
 """
 _SHARE = "LOCK TABLE deleted_tasks IN ROW EXCLUSIVE MODE"
 _EXCLUDE = "LOCK TABLE deleted_tasks IN SHARE ROW EXCLUSIVE MODE"
@@ -30,10 +40,11 @@ class TaskDays:
         self.day: dict[TaskKey, date] = {}
         self.new: set[TaskKey] = set()  # claimed by this transaction: no projection has met them before
         self.deleted: set[TaskKey] = set()
+        self.expired: set[TaskKey] = set()  # older than their project keeps
 
 
 async def assign(connection: Connection, first_days: Mapping[TaskKey, date]) -> TaskDays:
-    """The days of tasks, claimed where nobody has; and which of them were deleted.
+    """The days of tasks, claimed where nobody has; and which of them were deleted or are older than is kept.
 
     Args:
         connection: In a transaction.
@@ -47,18 +58,23 @@ async def assign(connection: Connection, first_days: Mapping[TaskKey, date]) -> 
     if missing:
         claimed = await connection.fetch(_ASSIGN, *array_literals((*key, first_days[key].isoformat()) for key in missing))
         found.new = {(row[0], row[1]) for row in claimed}
+        found.expired.update((row[0], row[1]) for row in claimed if row[2])
         found.day.update((key, first_days[key]) for key in found.new)
         if len(found.new) < len(missing):  # the other projection was faster, just now
             await _load_known(connection, [key for key in missing if key not in found.new], found)
+    if found.expired:  # so that the task is not forgotten while the log still holds a record of it
+        await connection.execute(_LATE, *array_literals((*key, first_days[key].isoformat()) for key in sorted(found.expired)))
     return found
 
 
 async def _load_known(connection: Connection, keys: list[TaskKey], found: TaskDays) -> None:
-    for project_id, task_id, day, deleted in await connection.fetch(_KNOWN, *array_literals(keys)):
+    for project_id, task_id, day, deleted, expired in await connection.fetch(_KNOWN, *array_literals(keys)):
         if day is not None:
             found.day[project_id, task_id] = day
         if deleted:
             found.deleted.add((project_id, task_id))
+        elif expired:
+            found.expired.add((project_id, task_id))
 
 
 async def block_deletions(connection: Connection) -> None:

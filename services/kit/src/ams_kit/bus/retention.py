@@ -1,0 +1,48 @@
+"""How long the broker keeps the records of a topic: what is configured there, not what we declare."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from ams_contracts.topics import Topic
+from ams_kit.bus.cluster import REQUEST_TIMEOUT_MS, deadline, stop_quietly
+from ams_kit.bus.errors import LogUnavailableError
+
+TIMEOUT_SECONDS = 10.0
+RETENTION = "retention.ms"
+_NAME, _VALUE = 0, 1  # of an entry of Kafka's DescribeConfigs answer
+
+
+async def shortest_retention_ms(bootstrap: str, topics: Sequence[Topic], *, timeout_seconds: float = TIMEOUT_SECONDS) -> int | None:
+    """The shortest retention of topics, in milliseconds; null when all of them keep their records for ever.
+
+    Args:
+        bootstrap: ``host:port``, several by commas.
+        topics: They exist.
+        timeout_seconds: For all of it.
+
+    Raises:
+        LogUnavailableError: The broker does not answer, or does not know a topic.
+    """
+    admin: AIOKafkaAdminClient | None = None
+    try:
+        async with deadline(timeout_seconds, "describe its topics"):
+            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="ams-retention", request_timeout_ms=REQUEST_TIMEOUT_MS)
+            await admin.start()
+            answers: list[Any] = await admin.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic.name, configs={RETENTION: None}) for topic in topics]
+            )
+    finally:
+        if admin is not None:
+            await stop_quietly(admin.close(), "admin")
+    found: list[int] = []
+    for answer in answers:
+        for code, _, _, name, entries in answer.resources:
+            value = next((entry[_VALUE] for entry in entries if entry[_NAME] == RETENTION), None)
+            if code != 0 or value is None:
+                raise LogUnavailableError(f"The log did not tell the retention of {name}.")
+            found.append(int(value))
+    limited = [retention_ms for retention_ms in found if retention_ms >= 0]
+    return min(limited, default=None)
