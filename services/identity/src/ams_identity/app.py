@@ -22,6 +22,7 @@ from ams_identity.local_auth import LocalAuth
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.revocation import Revoker
+from ams_identity.sessions import RefreshRefusedError, answer_refresh_refused
 from ams_identity.settings import Settings
 from ams_identity.signing import SigningKeys, WrongSecretError
 from ams_identity.store import sessions as session_rows
@@ -154,7 +155,7 @@ def make_app(
                     internal_routes(),
                     Router("/", route_handlers=[*projects.ROUTES, *keys.ROUTES]),
                 ],
-                exception_handlers=dict.fromkeys(AWAY, answer_unavailable),
+                exception_handlers={**dict.fromkeys(AWAY, answer_unavailable), RefreshRefusedError: answer_refresh_refused},
             )
         ],
         checks={"postgres": check_postgres, "redis": check_redis, "keys": check_keys},

@@ -36,6 +36,7 @@ from ams_identity.tokens import (
 from ams_kit.auth import bearer_of
 from ams_kit.errors import InvalidError, UnauthenticatedError
 from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.problems import Problem, headers_of, problem_of, problem_response
 
 COOKIE = "ams_refresh"
 COOKIE_PATH = "/api/auth"
@@ -62,6 +63,21 @@ class SignedIn(Struct, frozen=True, kw_only=True):
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  a word of RFC 6750
     expires_in: int = ACCESS_SECONDS
     user: UserView
+
+
+class RefreshRefusedError(UnauthenticatedError):
+    """Sign in again: the refresh token is not valid. The answer deletes the cookie."""
+
+    code = "invalid_refresh_token"
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        super().__init__("Sign in again.")
+        self.headers = headers
+
+
+def answer_refresh_refused(_: Request[Any, Any, Any], error: RefreshRefusedError) -> Response[Problem]:
+    """Litestar exception handler: the problem, and the header that deletes the cookie."""
+    return problem_response(problem_of(error), headers_of(error) | error.headers)
 
 
 _login = msgspec.json.Decoder(LoginBody)
@@ -158,7 +174,7 @@ async def refresh(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     """A new access token for the refresh cookie, and a new cookie. The old one is good for 10 more seconds, for other tabs."""
     context = context_of(request)
     require_same_origin(request, context.policy.issuer)
-    refused = UnauthenticatedError("Sign in again.", code="invalid_refresh_token", headers=_expired_cookie_header(context))
+    refused = RefreshRefusedError(_expired_cookie_header(context))
     token = parse_refresh(request.cookies.get(COOKIE, ""))
     if token is None:
         raise refused
