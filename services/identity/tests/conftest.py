@@ -5,6 +5,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -30,20 +31,32 @@ def valkey() -> Iterator[ValkeyServer]:
     server.remove()
 
 
-@pytest.fixture(scope="session")
-def database_url(postgres_admin_url: str) -> Iterator[str]:
+@contextmanager
+def new_database(admin_url: str) -> Iterator[str]:
+    """The address of an empty database, dropped afterwards."""
     name = f"ams_identity_test_{secrets.token_hex(6)}"
 
     async def run(sql: str) -> None:
-        connection = await asyncpg.connect(postgres_admin_url)
+        connection = await asyncpg.connect(admin_url)
         await connection.execute(sql)
         await connection.close()
 
     asyncio.run(run(f"create database {name}"))
-    url = f"{postgres_admin_url.rpartition('/')[0]}/{name}"
-    migrate(url)
-    yield url
+    yield f"{admin_url.rpartition('/')[0]}/{name}"
     asyncio.run(run(f"drop database {name} with (force)"))
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres_admin_url: str) -> Iterator[str]:
+    with new_database(postgres_admin_url) as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres_admin_url: str) -> Iterator[str]:
+    with new_database(postgres_admin_url) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

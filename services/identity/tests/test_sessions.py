@@ -123,15 +123,15 @@ def test_failures_of_another_address_do_not_lock_an_account(new_client: Callable
 
 def test_a65_a_hash_with_old_parameters_is_renewed(person: Person, sql: Callable[..., Any]) -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)
-    sql("update users set password_hash = $2 where user_id = $1", person.user_id, old)
+    sql("update users set password_hash = $2 where id = $1", person.user_id, old)
 
     assert sign_in(person).status_code == 200
-    assert "m=19456,t=2,p=1" in sql("select password_hash from users where user_id = $1", person.user_id)[0][0]
+    assert "m=19456,t=2,p=1" in sql("select password_hash from users where id = $1", person.user_id)[0][0]
     assert sign_in(person).status_code == 200
 
 
 def test_a66_a_hash_that_cannot_be_read_lets_nobody_in(person: Person, sql: Callable[..., Any]) -> None:
-    sql("update users set password_hash = '$argon2id$garbage' where user_id = $1", person.user_id)
+    sql("update users set password_hash = '$argon2id$garbage' where id = $1", person.user_id)
 
     assert person.client.post("/api/auth/login", json={"login": person.username, "password": PASSWORD}).status_code == 401
 

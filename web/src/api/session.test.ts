@@ -7,7 +7,7 @@ let answers: Record<string, () => Response>;
 let nowMs: number;
 let timers: { run: () => void; ms: number }[];
 
-const user = { user_id: 'u', username: 'ada', email: 'a@b', created_at: '' };
+const user = { user_id: 'u', username: 'ada', email: 'a@b', created_at: '', updated_at: '' };
 
 function json(body: unknown, status = 200): Response {
   return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } });

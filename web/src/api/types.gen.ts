@@ -1732,6 +1732,8 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             email: string;
+            /** Format: date-time */
+            updated_at: string;
             user_id: string;
             username: string;
         };

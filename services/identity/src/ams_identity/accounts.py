@@ -44,6 +44,7 @@ class UserView(Struct, frozen=True, kw_only=True):
     username: str
     email: str
     created_at: datetime
+    updated_at: datetime
 
 
 class Registered(Struct, frozen=True):
@@ -58,7 +59,7 @@ _password = msgspec.json.Decoder(PasswordBody)
 
 def view_of(user: User) -> UserView:
     """What may be shown of a user to themselves."""
-    return UserView(user_id=user.user_id, username=user.username, email=user.email, created_at=user.created_at)
+    return UserView(user_id=user.user_id, username=user.username, email=user.email, created_at=user.created_at, updated_at=user.updated_at)
 
 
 @post(["/api/auth/register", "/api/register"], opt={"public": True}, security=[{}], operation_class=documented(RegisterBody))
@@ -75,14 +76,7 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
 
     await refuse_if_taken()  # of fifty at once, those who come too late cost no hash
     password_hash = await context.passwords.hash(body.password, gate=refuse_if_taken)
-    user = User(
-        user_id=uuid7(context.now_s()),
-        username=username,
-        email=email,
-        password_hash=password_hash,
-        created_at=context.now(),
-        disabled_at=None,
-    )
+    user = _new_user(context, username, email, password_hash)
     async with context.pool.acquire() as connection, connection.transaction():
         if not await users.insert(connection, user):
             _refuse_if_taken(await users.taken(connection, username.lower(), email.lower()) or "username")
@@ -94,6 +88,19 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
 def _refuse_if_taken(what: str | None) -> None:
     if what is not None:
         raise ConflictError(f"This {what} has an account already.", code=f"{what}_taken")
+
+
+def _new_user(context: IdentityContext, username: str, email: str, password_hash: str | None) -> User:
+    at = context.now()
+    return User(
+        user_id=uuid7(at.timestamp()),
+        username=username,
+        email=email,
+        password_hash=password_hash,
+        created_at=at,
+        updated_at=at,
+        disabled_at=None,
+    )
 
 
 async def add_account(database: Executor, request: Request[Any, Any, Any], user: User) -> str:
@@ -196,9 +203,7 @@ async def _local_user(context: IdentityContext, request: Request[Any, Any, Any],
     if existing is not None:
         return existing
     email = f"{username.lower()}@localhost"
-    user = User(
-        user_id=uuid7(context.now_s()), username=username, email=email, password_hash=None, created_at=context.now(), disabled_at=None
-    )
+    user = _new_user(context, username, email, None)
     async with context.pool.acquire() as connection, connection.transaction():
         if await users.insert(connection, user):
             await add_account(connection, request, user)

@@ -20,11 +20,11 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _upgrade(connection: Connection) -> None:
-    command.upgrade(alembic_config(connection), "head")
+def _upgrade(connection: Connection, revision: str) -> None:
+    command.upgrade(alembic_config(connection), revision)
 
 
-async def _run(database_url: str) -> None:
+async def _run(database_url: str, revision: str) -> None:
     engine = create_async_engine(
         database_url.replace("postgresql://", "postgresql+asyncpg://", 1).replace("postgres://", "postgresql+asyncpg://", 1),
         poolclass=NullPool,
@@ -32,11 +32,11 @@ async def _run(database_url: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, revision)
     finally:
         await engine.dispose()
 
 
-def upgrade(database_url: str) -> None:
-    """Run every migration that is missing, in one transaction, under an advisory lock."""
-    asyncio.run(_run(database_url))
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Run every missing migration up to a revision, in one transaction, under an advisory lock."""
+    asyncio.run(_run(database_url, revision))

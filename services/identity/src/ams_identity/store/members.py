@@ -27,7 +27,7 @@ async def role_of(database: Executor, project_id: str, user_id: str) -> Role | N
     """What an account that is open is in a project; ``None`` when nothing."""
     role = await database.fetchval(
         """
-        select m.role from members m join users u using (user_id)
+        select m.role from members m join users u on u.id = m.user_id
         where m.project_id = $1 and m.user_id = $2 and u.disabled_at is null
         """,
         project_id,
@@ -41,7 +41,7 @@ async def of_project(database: Executor, project_id: str, *, after: str | None, 
     rows = await database.fetch(
         """
         select m.user_id, u.username, m.role, m.created_at
-        from members m join users u using (user_id)
+        from members m join users u on u.id = m.user_id
         where m.project_id = $1 and ($2::uuid is null or m.user_id > $2)
         order by m.user_id limit $3
         """,

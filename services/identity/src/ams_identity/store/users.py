@@ -1,4 +1,4 @@
-"""Table ``users``. The keys (``username_key``, ``email_key``) are the lower-case forms under which a name exists once."""
+"""Table ``users``. A username and an email address exist once, whatever their case. A trigger maintains ``updated_at``."""
 
 from datetime import datetime
 from typing import Any
@@ -9,30 +9,40 @@ from ams_identity.store import Executor
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """A person. ``password_hash`` is ``None`` for accounts that sign in by code only."""
+    """An account.
+
+    Attributes:
+        password_hash: ``None`` for an account that signs in by code only.
+        updated_at: When a column of the row last changed.
+        disabled_at: ``None`` while the account is open.
+    """
 
     user_id: str
     username: str
     email: str
     password_hash: str | None
     created_at: datetime
+    updated_at: datetime
     disabled_at: datetime | None
+
+
+_COLUMNS = "id, username, email, password_hash, created_at, updated_at, disabled_at"
 
 
 def _user(row: Any) -> User | None:
     if row is None:
         return None
-    values: dict[str, Any] = {**dict(row), "user_id": str(row["user_id"])}
-    return User(**values)
+    values: dict[str, Any] = dict(row)
+    return User(user_id=str(values.pop("id")), **values)
 
 
 async def insert(database: Executor, user: User) -> bool:
-    """Add a user. False when the username or the email is taken."""
+    """Add a user. False when the username or the email address is taken."""
     return (
         await database.fetchval(
             """
-            insert into users (user_id, username, username_key, email, email_key, password_hash, created_at)
-            values ($1, $2, lower($2), $3, lower($3), $4, $5)
+            insert into users (id, username, email, password_hash, created_at, updated_at)
+            values ($1, $2, $3, $4, $5, $6)
             on conflict do nothing
             returning 1
             """,
@@ -41,6 +51,7 @@ async def insert(database: Executor, user: User) -> bool:
             user.email,
             user.password_hash,
             user.created_at,
+            user.updated_at,
         )
         is not None
     )
@@ -48,46 +59,38 @@ async def insert(database: Executor, user: User) -> bool:
 
 async def by_id(database: Executor, user_id: str) -> User | None:
     """An account by its id."""
-    return _user(
-        await database.fetchrow(
-            "select user_id, username, email, password_hash, created_at, disabled_at from users where user_id = $1", user_id
-        )
-    )
+    return _user(await database.fetchrow(f"select {_COLUMNS} from users where id = $1", user_id))
 
 
 async def by_username(database: Executor, username_key: str) -> User | None:
     """An account by the lower-case form of its username."""
-    sql = "select user_id, username, email, password_hash, created_at, disabled_at from users where username_key = $1"
-    return _user(await database.fetchrow(sql, username_key))
+    return _user(await database.fetchrow(f"select {_COLUMNS} from users where lower(username) = $1", username_key))
 
 
 async def by_email(database: Executor, email_key: str) -> User | None:
     """An account by the lower-case form of its email address."""
-    sql = "select user_id, username, email, password_hash, created_at, disabled_at from users where email_key = $1"
-    return _user(await database.fetchrow(sql, email_key))
+    return _user(await database.fetchrow(f"select {_COLUMNS} from users where lower(email) = $1", email_key))
 
 
 async def taken(database: Executor, username_key: str, email_key: str) -> str | None:
     """Which of the two is taken: ``username``, ``email`` or ``None``."""
     return await database.fetchval(
         """
-        select case when bool_or(username_key = $1) then 'username' when bool_or(email_key = $2) then 'email' end
-        from users where username_key = $1 or email_key = $2
+        select case when bool_or(lower(username) = $1) then 'username' when bool_or(lower(email) = $2) then 'email' end
+        from users where lower(username) = $1 or lower(email) = $2
         """,
         username_key,
         email_key,
     )
 
 
-async def set_password(database: Executor, user_id: str, password_hash: str, was: str) -> bool:
+async def set_password(database: Executor, user_id: str, password_hash: str, previous_hash: str) -> bool:
     """Replace a hash. False when it is no longer the one that was checked."""
-    sql = "update users set password_hash = $2 where user_id = $1 and password_hash = $3 returning 1"
-    return await database.fetchval(sql, user_id, password_hash, was) is not None
+    sql = "update users set password_hash = $2 where id = $1 and password_hash = $3 returning 1"
+    return await database.fetchval(sql, user_id, password_hash, previous_hash) is not None
 
 
 async def disable(database: Executor, user_id: str, at: datetime) -> bool:
-    """Close an account. False when there is no such open one."""
-    return (
-        await database.fetchval("update users set disabled_at = $2 where user_id = $1 and disabled_at is null returning 1", user_id, at)
-        is not None
-    )
+    """Disable an account. False when there is no such open account."""
+    sql = "update users set disabled_at = $2 where id = $1 and disabled_at is null returning 1"
+    return await database.fetchval(sql, user_id, at) is not None
