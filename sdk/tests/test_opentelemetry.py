@@ -65,7 +65,7 @@ def test_a_step_under_a_foreign_root_span_joins_its_trace(tracing: Any, tracer: 
     [span] = spans.get_finished_spans()
     trace_id, span_id = ids(span)
     assert list(tracing.tasks()) == [trace_id]
-    assert tracing.tasks()[trace_id].name == "planner"
+    assert (tracing.tasks()[trace_id].name, tracing.tasks()[trace_id].agent) == ("POST /chat", "planner")
     assert {step.parent_step_id for step in tracing.steps().values()} == {span_id}
     seqs = [event.seq for batch in tracing.batches() if batch.task_id for event in batch.events]
     assert seqs == list(range(1, len(seqs) + 1))

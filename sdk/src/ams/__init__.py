@@ -34,6 +34,7 @@ from ams.tracing.kinds import (
     tool,
     workflow,
 )
+from ams.tracing.propagation import extract, inject
 from ams.version import __version__
 
 __all__ = [
@@ -46,10 +47,12 @@ __all__ = [
     "current_step",
     "embedding",
     "evaluator",
+    "extract",
     "flush",
     "guardrail",
     "handoff",
     "init",
+    "inject",
     "llm",
     "memory",
     "rerank",

@@ -153,6 +153,8 @@ class Assembler:
         self._emit_task_event(task, TaskEnded, ended_us, document)
 
     def _update(self, task: TaskRecord) -> None:
+        if task.joined:
+            return
         self._emit_task_event(task, TaskUpdated, time_ns() // 1000, task_document(task, Status.WAITING if task.waiting else Status.RUNNING))
 
     def _emit_task_event(

@@ -7,7 +7,7 @@ A single one needs no reconciliation and costs 0.5 us.
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context, attach, create_key, get_current
-from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
 if TYPE_CHECKING:
     from ams.tracing.records import StepRecord
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 """The key of the current span in OpenTelemetry's context. It is random and private, so it is read from a context that OpenTelemetry wrote."""
 STEP_KEY = create_key("ams-step")
+STATE_KEY = "ams"
+"""The entry of ``tracestate`` that marks a trace whose task a process with this SDK has started."""
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_STATE = TraceState([(STATE_KEY, "1")])
 
-__all__ = ["SPAN_KEY", "STEP_KEY", "Context", "StepSpan", "attach", "current_record", "get_current", "within"]
+__all__ = ["SPAN_KEY", "STATE_KEY", "STEP_KEY", "Context", "StepSpan", "attach", "current_record", "get_current", "within"]
 
 
 class StepSpan(NonRecordingSpan):
@@ -27,7 +30,7 @@ class StepSpan(NonRecordingSpan):
         self.record = record
 
     def get_span_context(self) -> SpanContext:
-        return SpanContext(self.record.task.id, self.record.id, is_remote=False, trace_flags=_SAMPLED)
+        return SpanContext(self.record.task.id, self.record.id, is_remote=False, trace_flags=_SAMPLED, trace_state=_STATE)
 
     def __repr__(self) -> str:
         return f"StepSpan({self.record.name!r})"

@@ -10,16 +10,17 @@ from collections import OrderedDict
 from time import perf_counter_ns, time_ns
 from typing import Any
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Span, SpanContext
 
 from ams.tracing.capture import Captured, capture, clean
-from ams.tracing.context import SPAN_KEY, STEP_KEY, Context, StepSpan, attach, get_current, within
+from ams.tracing.context import SPAN_KEY, STATE_KEY, STEP_KEY, Context, StepSpan, attach, get_current, within
 from ams.tracing.event_queue import EventQueue
 from ams.tracing.ids import new_step_id, new_task_id, step_hex, task_hex
 from ams.tracing.runtime import PAYLOAD_BYTES_MAX, runtime
 
 STACK_CHARS_MAX = 65_536
 JOINED_TRACES_MAX = 4_096
+AGENT_ATTRIBUTES = ("gen_ai.agent.name", "agent.name", "agent_name")
 CANCELLED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
 
 RUNNING = "running"
@@ -30,7 +31,7 @@ class TaskRecord:
     """A task: the fields of its document, and the sender's state of it."""
 
     __slots__ = (
-        "agent", "conversation_id", "dropped", "ended", "environment", "epoch", "id", "kind", "name", "open_steps", "parent_task_id",
+        "agent", "conversation_id", "dropped", "ended", "environment", "epoch", "id", "joined", "kind", "name", "open_steps", "parent_task_id",
         "phase", "preview", "sent_agent", "seq", "started_ns", "tags", "user_id", "waiting",
     )  # fmt: skip
 
@@ -46,6 +47,7 @@ class TaskRecord:
         self.parent_task_id: int | None = None
         self.started_ns = 0
         self.dropped = 0
+        self.joined = False  # another process describes it: no events of the task itself
         # the sender's
         self.preview: str | None = None
         self.phase = 0
@@ -175,25 +177,31 @@ class StepRecord:
             self.refused = True
 
     def _find_place(self, context: Context, span: object, task: TaskRecord | None) -> None:
-        """The less common cases: a new task, or below a span of OpenTelemetry."""
+        """The less common cases: a new task, below a span of OpenTelemetry, or below a step of another process."""
         parent: StepRecord | None = context.get(STEP_KEY)  # type: ignore[assignment]  # only `within` writes that key
-        recording = span if isinstance(span, Span) and span.is_recording() and runtime.join_opentelemetry else None
+        joinable = isinstance(span, Span) and runtime.join_opentelemetry
+        where = span.get_span_context() if joinable else INVALID_SPAN_CONTEXT  # type: ignore[union-attr]  # its class was checked
+        recording = joinable and span.is_recording()  # type: ignore[union-attr]  # the same
         if task is None and parent is not None:
             self.parent, self.task = parent, parent.task
             self.agent = self.agent or parent.agent
-            inside = recording is not None and recording.get_span_context().trace_id == parent.task.id
-            self.parent_id = recording.get_span_context().span_id if recording is not None and inside else parent.id
+            self.parent_id = where.span_id if recording and where.trace_id == parent.task.id else parent.id
             return
-        self.root = True
-        if recording is not None and parent is None:
-            where = recording.get_span_context()
-            self.task = _task_of_trace(where.trace_id, task, self)
-            self.parent_id = where.span_id if self.task.id == where.trace_id else None
+        if parent is None and where.is_valid and (recording or where.is_remote):
+            self._join(span, where, task)
         else:
+            self.root = True
             self.task = task if task is not None else TaskRecord(self.name)
             self.task.parent_task_id = parent.task.id if parent is not None else None
             self.task.started_ns = self.started_ns
         self.agent = self.agent or self.task.agent
+
+    def _join(self, span: object, where: SpanContext, task: TaskRecord | None) -> None:
+        """Below a span that is not ours: its trace is the task, unless that has an explicit task already."""
+        elsewhere = STATE_KEY in where.trace_state
+        self.task = _joined_task(where.trace_id) if elsewhere else _task_of_trace(where.trace_id, task, self, span)
+        self.root = not elsewhere
+        self.parent_id = where.span_id if self.task.id == where.trace_id else None
 
     def finish(self, status: str = "ok") -> None:
         """End now. A second call does nothing."""
@@ -268,8 +276,8 @@ class StepRecord:
 _traces: "OrderedDict[int, TaskRecord]" = OrderedDict()
 
 
-def _task_of_trace(trace_id: int, task: TaskRecord | None, step: StepRecord) -> TaskRecord:
-    """The task of the active OpenTelemetry trace. A second explicit task in one trace gets an id of its own."""
+def _task_of_trace(trace_id: int, task: TaskRecord | None, step: StepRecord, span: object) -> TaskRecord:
+    """The task of the active OpenTelemetry trace, named by its span. A second explicit task in one trace gets an id of its own."""
     known = _traces.get(trace_id)
     if known is not None and task is None:
         return known
@@ -277,10 +285,27 @@ def _task_of_trace(trace_id: int, task: TaskRecord | None, step: StepRecord) -> 
         task.parent_task_id = trace_id
         task.started_ns = step.started_ns
         return task
-    record = task if task is not None else TaskRecord(step.name)
+    record = task if task is not None else TaskRecord(str(getattr(span, "name", None) or step.name))
+    attributes = getattr(span, "attributes", None) or {}
+    record.agent = record.agent or next((str(attributes[name]) for name in AGENT_ATTRIBUTES if attributes.get(name)), None)
     record.id = trace_id
     record.started_ns = step.started_ns
-    _traces[trace_id] = record
+    return _remember(record)
+
+
+def _joined_task(trace_id: int) -> TaskRecord:
+    """The task of another process, of which this one sends steps only."""
+    known = _traces.get(trace_id)
+    if known is not None:
+        return known
+    record = TaskRecord("")
+    record.id = trace_id
+    record.joined = True
+    return _remember(record)
+
+
+def _remember(record: TaskRecord) -> TaskRecord:
+    _traces[record.id] = record
     while len(_traces) > JOINED_TRACES_MAX:
         _traces.popitem(last=False)
     return record
