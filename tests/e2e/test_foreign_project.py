@@ -1,5 +1,8 @@
 """Every endpoint of every service, as its OpenAPI document names them, asked by a stranger: an endpoint that is new is asked too."""
 
+import base64
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -15,6 +18,8 @@ pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
 DOCUMENTS = ("/api/auth/openapi", "/api/traces/openapi", "/api/ingest/openapi", "/api/live/openapi")
 METHODS = ("get", "post", "put", "patch", "delete")
 NO_PROJECT = "01900000-0000-7000-8000-00000000dead"
+
+PICTURE = b"\x89PNG\r\n\x1a\n of the owner"
 
 PUBLIC = {
     "GET /.well-known/jwks.json", "GET /api/health", "POST /api/auth/register", "POST /api/register", "POST /api/auth/login", "POST /api/login",
@@ -59,15 +64,21 @@ def owned(platform: Platform) -> Owned:
     account = Account(platform.url)
     project = account.project()
     task, step = hostile_posts.trace_id(), os.urandom(8).hex()
-    body = hostile_posts.request(hostile_posts.span(task, spanId=step))
+    prompt = json.dumps(
+        [{"role": "user", "parts": [{"type": "blob", "mime_type": "image/png", "content": base64.b64encode(PICTURE).decode()}]}]
+    )
+    attributes = [{"key": "gen_ai.input.messages", "value": {"stringValue": prompt}}]
+    body = hostile_posts.request(hostile_posts.span(task, spanId=step, attributes=attributes))
     project.post("/v1/traces", body, **{"Content-Type": "application/json"}).raise_for_status()
     eventually(lambda: project.http.get(f"/api/traces/{project.id}/tasks/{task}").status_code, lambda got: got == 200)
+    picture = f"/api/traces/{project.id}/media/{hashlib.sha256(PICTURE).hexdigest()}"
+    eventually(lambda: project.http.get(picture).content, lambda got: got == PICTURE)
     keys = project.http.get(f"/api/projects/{project.id}/keys").raise_for_status().json()["items"]
     user = project.http.get("/api/users/me").raise_for_status().json()
     user_id = user.get("user", user)["user_id"]
     names = {
         "project": project.id, "project_id": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
-        "place": "ams.steps.v1/0/0/0", "username": account.name, "role": "owner", "name": "taken over",
+        "place": "ams.steps.v1/0/0/0", "sha256": hashlib.sha256(PICTURE).hexdigest(), "username": account.name, "role": "owner", "name": "taken over",
     }  # fmt: skip
     return Owned(project, names)
 

@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 import pytest
-from ams_trace_ingest.mapping.request import map_request
 from tests.reference import NOW_US, PRICES, PROJECT, to_protobuf
 
 from ams_contracts.codec import decode_batch
@@ -13,6 +12,7 @@ from ams_contracts.events import StepStarted, TaskStarted
 from ams_trace_ingest.characters import lone_surrogates_as_nul, replace_invalid_escapes
 from ams_trace_ingest.intake.native import read_native
 from ams_trace_ingest.intake.otlp import Encoding, decode_traces
+from ams_trace_ingest.mapping.map_request import map_request
 
 TASK, STEP = "a" * 32, "c" * 16
 

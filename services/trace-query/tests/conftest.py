@@ -117,6 +117,7 @@ def row_defaults() -> dict[str, dict[str, Any]]:
             "bytes": 5,
             "truncated": False,
         },
+        "media": {},
         "agents": {"tools": [], "metadata": {}, "last_seen_at_us": T0},
         "positions": {"topic": "ams.steps.v1", "last_timestamp_ms": T0 // 1_000},
     }

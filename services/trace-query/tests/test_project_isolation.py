@@ -2,6 +2,7 @@
 
 import pytest
 
+MEDIA = f"media/{'a' * 64}"
 ROUTES = [
     "tasks",
     "tasks/{task}",
@@ -11,6 +12,7 @@ ROUTES = [
     "steps",
     "agents",
     "retention",
+    MEDIA,
 ]
 
 
@@ -34,7 +36,7 @@ async def test_q31_a_task_of_another_project_is_not_found_in_mine(ada, foreign, 
     assert (problem["status"], problem["code"]) == (404, "task_not_found")
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route and route != "retention"])
+@pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route and route not in {"retention", MEDIA}])
 async def test_lists_show_nothing_of_another_project(ada, foreign, route: str) -> None:
     task_id = await foreign.task()
     await foreign.step(task_id)

@@ -1,9 +1,11 @@
+import base64
+import hashlib
 import json
 
 import pytest
 
 from ams_contracts.codec import decode_batch
-from ams_contracts.events import StepStarted
+from ams_contracts.events import MEDIA_BYTES_MAX, MediaStored, StepStarted
 from ams_kit.errors import BadRequestError, InvalidError, TooLargeError, UnsupportedError
 from ams_trace_ingest.intake.native import NativeRecords, read_native
 from ams_trace_ingest.pricing.price import Prices
@@ -127,3 +129,39 @@ def test_many_events_are_split_into_records_that_the_gateway_can_forward() -> No
 def test_what_is_no_request_is_refused_whole(data: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         read(data)
+
+
+def media(raw: bytes, **more: object) -> dict[str, object]:
+    return {
+        "kind": "media.stored",
+        "event_id": "e" * 32,
+        "seq": 3,
+        "at_us": 7,
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "mime": "image/png",
+        "bytes": len(raw),
+        "data": base64.b64encode(raw).decode(),
+    } | more
+
+
+def test_media_are_taken_and_travel_with_the_payloads() -> None:
+    result = read(a_request(an_event(), media(bytes(MEDIA_BYTES_MAX))))
+
+    assert (result.accepted, result.rejected) == (2, [])
+    (event,) = decode_batch(result.payloads[0].value).batch.events
+    assert isinstance(event, MediaStored)
+    assert event.data == bytes(MEDIA_BYTES_MAX)
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        (media(b"x", sha256="0" * 64), "wrong_hash"),
+        (media(b"x", bytes=2), "wrong_hash"),
+        (media(b"x", sha256="xyz"), "invalid"),
+        (media(b"x", data="***"), "invalid"),
+        (media(bytes(MEDIA_BYTES_MAX + 1)), "invalid"),
+    ],
+)
+def test_media_that_are_not_what_they_say_are_refused(event: dict[str, object], code: str) -> None:
+    assert [item.code for item in read(a_request(event)).rejected] == [code]

@@ -1,6 +1,7 @@
 """Input, output, their messages and their previews."""
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ams_trace_ingest.mapping.span_model import Dropped, SpanEvent
 
 MESSAGES = "application/vnd.ams.messages+json"
 LLM = {"gen_ai.operation.name": "chat"}
+THREE_ZEROS = sha256(bytes(3)).hexdigest()
 
 
 def payload(slot: Slot, attributes: dict[str, Any], **options: Any) -> PayloadStored:
@@ -118,8 +120,8 @@ def test_reasoning_media_and_what_is_unknown() -> None:
     assert message["content"] == [
         {"type": "reasoning", "text": "hm"},
         {"type": "media", "mime": "image/*", "uri": "https://x/y.png"},
-        {"type": "media", "mime": "image/png", "bytes": 3},
-        {"type": "media", "mime": "image/jpeg", "bytes": 3},
+        {"type": "media", "mime": "image/png", "bytes": 3, "sha256": THREE_ZEROS},
+        {"type": "media", "mime": "image/jpeg", "bytes": 3, "sha256": THREE_ZEROS},
         {"type": "hologram", "points": 3},
     ]
 

@@ -23,6 +23,8 @@ TABLES = (
     "steps",
     "step_payloads",
     "step_text",
+    "media",
+    "task_media",
     "task_producers",
     "agents",
     "response_claims",

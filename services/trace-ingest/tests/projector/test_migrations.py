@@ -20,6 +20,8 @@ NAMES = [
     "tasks",
     "steps",
     "step_payloads",
+    "media",
+    "task_media",
     "task_producers",
     "agents",
     "response_claims",

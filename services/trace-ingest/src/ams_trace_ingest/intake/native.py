@@ -1,5 +1,7 @@
 """``POST /v1/batches``: a request of the SDK -> records for the log. One bad event does not cost its neighbours."""
 
+import hashlib
+
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
@@ -9,6 +11,7 @@ from ams_contracts.documents import BILLABLE_TYPES, CostSource, StepDocument, Ta
 from ams_contracts.events import (
     AgentRegistered,
     Event,
+    MediaStored,
     PayloadStored,
     StepEnded,
     StepLost,
@@ -94,7 +97,7 @@ def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, k
         accepted += 1
         if isinstance(event, AgentRegistered):
             result.steps.append(pack_agent(project_id, event.name, batch.producer, finished, key_id=key_id))
-        elif isinstance(event, PayloadStored):
+        elif isinstance(event, PayloadStored | MediaStored):
             payloads.append(finished)
         else:
             steps.append(finished)
@@ -110,7 +113,9 @@ def _refusal(event: Event, batch: RawNativeBatch, size: int) -> str | None:
         return "not_allowed"  # people and the platform say these, agents do not
     if batch.task_id is None and not isinstance(event, AgentRegistered):
         return "task_id_missing"
-    record_bytes_max = PAYLOADS.record_bytes_max if isinstance(event, PayloadStored) else STEPS_RECORD_BYTES_MAX
+    if isinstance(event, MediaStored) and (event.bytes, event.sha256) != (len(event.data), hashlib.sha256(event.data).hexdigest()):
+        return "wrong_hash"
+    record_bytes_max = PAYLOADS.record_bytes_max if isinstance(event, PayloadStored | MediaStored) else STEPS_RECORD_BYTES_MAX
     return "too_large" if size > record_bytes_max - ENVELOPE_BYTES_MAX else None
 
 

@@ -300,7 +300,7 @@ def _span(span: _Span, scoped: Scoped) -> None:
     )
     dropped = (uint32(span.dropped_attributes_count), uint32(span.dropped_events_count), uint32(span.dropped_links_count))
     lost = (len(raw_events) - len(events), len(raw_links) - len(links))
-    if notes.cut or notes.replaced or dropped != (0, 0, 0) or lost != (0, 0):
+    if notes.cut or notes.replaced or notes.media_left_out or dropped != (0, 0, 0) or lost != (0, 0):
         result.dropped = make_dropped(notes, dropped, lost)
     checked_span(result, scoped)
 

@@ -147,7 +147,7 @@ def _span(span: Any, scoped: Scoped) -> None:
     )
     dropped = (span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count)
     lost = (len(raw_events) - len(events), len(raw_links) - len(links))
-    if notes.cut or notes.replaced or dropped != (0, 0, 0) or lost != (0, 0):
+    if notes.cut or notes.replaced or notes.media_left_out or dropped != (0, 0, 0) or lost != (0, 0):
         result.dropped = make_dropped(notes, dropped, lost)
     checked_span(result, scoped)
 

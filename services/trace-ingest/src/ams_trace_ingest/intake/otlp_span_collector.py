@@ -121,6 +121,7 @@ def make_dropped(notes: Notes, client: tuple[int, int, int], lost: tuple[int, in
         links=lost[1],
         cut=notes.cut,
         replaced=notes.replaced,
+        media=notes.media_left_out,
     )
 
 

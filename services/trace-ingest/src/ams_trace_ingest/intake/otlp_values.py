@@ -9,6 +9,7 @@ import msgspec
 
 from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.characters import replace_nul
+from ams_trace_ingest.mapping.media import left_out, may_hold_media
 from ams_trace_ingest.mapping.span_model import Dropped, SpanEvent
 
 SPANS_MAX = 10_000  # a request
@@ -51,10 +52,11 @@ class TooManyValuesError(TooManySpansError):
 class Notes:
     """What happened to the values of one span or record while it was read."""
 
-    __slots__ = ("cut", "replaced")
+    __slots__ = ("cut", "media_left_out", "replaced")
 
     def __init__(self) -> None:
         self.cut: dict[str, int] = {}
+        self.media_left_out = False
         self.replaced = False
 
 
@@ -70,6 +72,11 @@ def clean(text: str, key: str, notes: Notes) -> str:
         notes.replaced = True
     if len(text) > SAFE_CHARS:
         size = len(text.encode())
+        if size > VALUE_BYTES_MAX and may_hold_media(text):
+            shorter = left_out(text, VALUE_BYTES_MAX)
+            if shorter is not text:
+                notes.media_left_out = True
+                text, size = shorter, len(shorter.encode())
         if size > VALUE_BYTES_MAX:
             notes.cut[key] = max(size, notes.cut.get(key, 0))
             return cut_bytes(text, VALUE_BYTES_MAX)

@@ -44,8 +44,8 @@ def pack_spans(request: TracesRequest, *, project_id: str, key_id: str, received
         producers[producer.instance_id] = producer
         key = (item.task_id, producer.instance_id)
         steps.setdefault(key, []).append(encode(item.event))
-        payloads.setdefault(key, []).extend(map(encode, item.payloads))
-        events += 1 + len(item.payloads)
+        payloads.setdefault(key, []).extend(map(encode, (*item.media, *item.payloads)))
+        events += 1 + len(item.payloads) + len(item.media)
     return PackedSpans(
         [
             record

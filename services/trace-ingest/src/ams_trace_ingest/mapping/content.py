@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ams_contracts.documents import BILLABLE_TYPES, StepType
 from ams_trace_ingest.mapping.attribute_rules import UNRANKED, Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.convert import Convert, load, present, word
+from ams_trace_ingest.mapping.media import MediaCollector, may_hold_media, referenced
 from ams_trace_ingest.mapping.messages import Message, messages_of, system_message
 from ams_trace_ingest.mapping.parts import parsed
 from ams_trace_ingest.mapping.previews import one_line, preview_of, preview_of_input, preview_of_output, preview_of_text
@@ -169,8 +171,32 @@ _IN = _Side(Field.INPUT, Field.INPUT_VALUE, Field.INPUT_MIME, preview_of_input, 
 _OUT = _Side(Field.OUTPUT, Field.OUTPUT_VALUE, Field.OUTPUT_MIME, preview_of_output, _VALUE_OUT)
 
 
-def content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content | None, Content | None]:
-    """Input and output of a step."""
+def content_of(found: Found, span: Span, step_type: StepType, media: MediaCollector) -> tuple[Content | None, Content | None]:
+    """Input and output of a step.
+
+    Args:
+        found: What the attributes say.
+        span: For its events, and for what was cut.
+        step_type: Model calls prefer messages.
+        media: Takes the bytes that the content holds; references to them stay.
+    """
+    asked, answered = _content_of(found, span, step_type)
+    return with_references(asked, media), with_references(answered, media)
+
+
+def with_references(content: Content | None, media: MediaCollector) -> Content | None:
+    """The content in which references replace the bytes of images, sounds and files."""
+    if content is None or content.mime == TEXT or not may_hold_media(content.text):
+        return content
+    value = load(content.text)
+    changed = referenced(value, media)
+    if changed is value:
+        return content
+    preview = content.preview if content.mime == MESSAGES else preview_of(changed)
+    return replace(content, text=_encode(changed).decode(), preview=preview)
+
+
+def _content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content | None, Content | None]:
     groups = found.groups
     written = found.values[Field.SPOKEN]
     spoken = events.conversation_of(written or span.events) if span.events or written is not None else None

@@ -9,6 +9,7 @@ from ams_trace_ingest.mapping.enum_members import AGENT
 from ams_trace_ingest.mapping.identity import service_of
 from ams_trace_ingest.mapping.map_span import map_span
 from ams_trace_ingest.mapping.mapped_span import MappedSpan
+from ams_trace_ingest.mapping.media import MediaBudget
 from ams_trace_ingest.mapping.span_model import ScopedSpans
 from ams_trace_ingest.pricing.price import Prices
 
@@ -23,10 +24,13 @@ def map_request(project_id: str, groups: Iterable[ScopedSpans], *, received_at_u
     """
     mapped: list[MappedSpan] = []
     services: list[str] = []
+    media = MediaBudget()
     for group in groups:
         service = service_of(group.resource)
         for span in group.spans:
-            mapped.append(map_span(project_id, group.resource, group.scope, span, received_at_us=received_at_us, prices=prices))
+            mapped.append(
+                map_span(project_id, group.resource, group.scope, span, received_at_us=received_at_us, prices=prices, media=media)
+            )
             services.append(service)
             group.resource.encoded = group.resource.encoded_again
             group.scope.encoded = group.scope.encoded_again

@@ -13,6 +13,7 @@ from ams_trace_ingest.mapping.attribute_rules import AttributeRules, Field, Foun
 from ams_trace_ingest.mapping.content import Content
 from ams_trace_ingest.mapping.convert import NAME_CHARS_MAX
 from ams_trace_ingest.mapping.mapped_span import MappedSpan
+from ams_trace_ingest.mapping.media import MediaBudget, MediaCollector
 from ams_trace_ingest.mapping.original import original_of
 from ams_trace_ingest.mapping.payloads import SAFE_CHARS, payload
 from ams_trace_ingest.mapping.span_model import Resource, Scope, Span
@@ -27,7 +28,9 @@ _REMOTE_BITS = 0x300  # bit 8: known whether the parent is remote; bit 9: it is
 _encode = msgspec.json.Encoder().encode
 
 
-def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, received_at_us: int, prices: Prices) -> MappedSpan:
+def map_span(
+    project_id: str, resource: Resource, scope: Scope, span: Span, *, received_at_us: int, prices: Prices, media: MediaBudget | None = None
+) -> MappedSpan:
     """Map one span.
 
     Args:
@@ -37,6 +40,7 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
         span: Checked by intake: good ids, bounded values.
         received_at_us: Stands in for times that are missing.
         prices: To compute what is not reported.
+        media: What the spans of the request may store as media together; by default this span alone.
     """
     canonical = _encode(span)  # trace and span ids are in it
     event_id = hashlib.blake2b(canonical, digest_size=16, key=project_id.encode()).hexdigest()
@@ -52,7 +56,8 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
     status, failure, stack = (enum_members.RUNNING, None, None) if running else errors.outcome_of(found, span)
     step_type, type_raw = types.type_of(found, span, scope.name)
     billable = step_type in BILLABLE_TYPES
-    asked, answered = content.content_of(found, span, step_type)
+    collector = MediaCollector(span.trace_id, media)
+    asked, answered = content.content_of(found, span, step_type, collector)
     used = usage.usage_of(found, marks)
     requested = models.requested_model(found)
     model = values[Field.MODEL] or requested
@@ -110,7 +115,7 @@ def map_span(project_id: str, resource: Resource, scope: Scope, span: Span, *, r
         stored.append(payload(event, enum_members.OUTPUT, answered.mime, answered.text, cut_from=answered.cut_from))
     if stack is not None:
         stored.append(payload(event, enum_members.ERROR_STACK, content.TEXT, stack))
-    return MappedSpan(span.trace_id, event, stored)
+    return MappedSpan(span.trace_id, event, stored, collector.events(project_id, at_us) if collector.found else [])
 
 
 # what is captured, by whether there is an input, an output and a stack; shared, because nothing changes a document
@@ -140,7 +145,7 @@ def _marks(span: Span) -> list[str]:
     if dropped is not None:
         if dropped.client_attributes or dropped.client_events or dropped.client_links:
             marks.append(flags.TRUNCATED_BY_CLIENT)
-        if dropped.attributes or dropped.events or dropped.links or dropped.keys or dropped.cut:
+        if dropped.attributes or dropped.events or dropped.links or dropped.keys or dropped.cut or dropped.media:
             marks.append(flags.TRUNCATED)
         if dropped.replaced:
             marks.append(flags.REPLACED_CHARACTERS)

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from ams_contracts.events import PayloadStored, StepRecorded, StepStarted
+from ams_contracts.events import MediaStored, PayloadStored, StepRecorded, StepStarted
 
 MAPPER_VERSION = 1
 
@@ -14,8 +14,10 @@ class MappedSpan(Struct, gc=False):
         task_id: The trace.
         event: ``step.recorded``, or ``step.started`` for a span that still runs.
         payloads: At most one a slot.
+        media: What the payloads refer to, without what an earlier span of the task brought in the same request.
     """
 
     task_id: str
     event: StepRecorded | StepStarted
     payloads: list[PayloadStored]
+    media: list[MediaStored]

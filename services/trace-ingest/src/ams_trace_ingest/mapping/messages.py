@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ams_trace_ingest.mapping.parts import Part, call_part, part_of, parts_of, result_part, text_part, unwrapped
+from ams_trace_ingest.mapping.parts import Part, call_part, is_result, parts_from, parts_of, result_part, unwrapped
 
 Message = dict[str, Any]
 
@@ -33,8 +33,33 @@ _LANGCHAIN_CLASSES = {
     "ToolMessage": "tool",
     "FunctionMessage": "tool",
 }
-_RESPONSE_ITEMS = {"function_call": "assistant", "reasoning": "assistant", "function_call_output": "tool"}
-_SPEAKING = ("content", "parts", "tool_calls", "function_call", "reasoning_content")
+_CALLED = (
+    "function",
+    "custom_tool",
+    "web_search",
+    "file_search",
+    "code_interpreter",
+    "computer",
+    "image_generation",
+    "mcp",
+    "local_shell",
+    "shell",
+    "apply_patch",
+    "tool_search",
+)
+_RESPONSE_ITEMS = {  # items of OpenAI's responses API that are no messages
+    **{f"{name}_call": "assistant" for name in _CALLED},
+    **{f"{name}_call_output": "tool" for name in _CALLED},
+    **dict.fromkeys(("reasoning", "compaction", "mcp_list_tools", "mcp_approval_request", "tool_search_output"), "assistant"),
+    "mcp_approval_response": "user",
+}
+_SPEAKING = ("content", "parts", "tool_calls", "function_call", "reasoning_content", "audio", "refusal")
+_HANDLED = frozenset(  # fields of a message that become parts, or that only frame it
+    {
+        "role", "type", "lc", "content", "parts", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio",
+        "name", "finish_reason", "tool_call_id", "toolCallId", "additional_kwargs", "example",
+    }
+)  # fmt: skip
 
 
 def messages_of(value: Any) -> list[Message] | None:
@@ -66,8 +91,9 @@ def message_of(value: dict[str, Any]) -> Message | None:
         return _compose(_role(value["role"]), value)
     if isinstance(kind, str) and kind in _LANGCHAIN:
         return _compose(_LANGCHAIN[kind], value)
-    part = part_of(value) if isinstance(kind, str) and kind in _RESPONSE_ITEMS else None
-    return None if part is None else {"role": _RESPONSE_ITEMS[str(kind)], "content": [part]}
+    if isinstance(kind, str) and kind in _RESPONSE_ITEMS:
+        return {"role": _RESPONSE_ITEMS[kind], "content": parts_from(value)}
+    return None
 
 
 def system_message(instructions: Any) -> Message | None:
@@ -83,41 +109,59 @@ def _role(value: Any) -> str:
 
 def _compose(role: str, value: dict[str, Any]) -> Message:
     content: list[Part] = []
+    known = set(_HANDLED)
     reasoning = value.get("reasoning_content") or value.get("reasoning")
     if isinstance(reasoning, str) and reasoning:
         content.append({"type": "reasoning", "text": reasoning})
     raw = value.get("parts")
     if not isinstance(raw, list):
         raw = value.get("content")
-    call_id = value.get("tool_call_id") or value.get("toolCallId")
-    if role == "tool" and not _holds_results(raw):
-        part: Part = {
-            "type": "tool_result",
-            "id": call_id if isinstance(call_id, str) else value["id"] if isinstance(value.get("id"), str) else None,
-        }
-        if isinstance(value.get("name"), str):
-            part["name"] = value["name"]
-        content.append({**part, "result": unwrapped(raw)})
+    if role == "tool" and not (isinstance(raw, list) and any(map(is_result, raw))):
+        content.append(_result_of(value, raw))
+        known |= {"id", "is_error", "status", "artifact"}
     else:
         content += parts_of(raw)
     content += _calls(value, content)
-    if isinstance(value.get("refusal"), str):
-        content.append(text_part(value["refusal"]))
+    if isinstance(value.get("refusal"), str) and value["refusal"]:
+        content.append({"type": "refusal", "refusal": value["refusal"]})
+    if isinstance(value.get("audio"), dict):
+        content += parts_from({"format": "*", **value["audio"], "type": "audio"})
     message: Message = {"role": role, "content": content}
     if role != "tool" and isinstance(value.get("name"), str):
         message["name"] = value["name"]
     finish = value.get("finish_reason")
     if isinstance(finish, str) and finish:
         message["finish_reason"] = finish
+    message.update(_rest(value, known, message))
     return message
 
 
-def _holds_results(raw: Any) -> bool:
-    """Whether the content says itself which parts are results (else it is the result)."""
-    return isinstance(raw, list) and any(
-        isinstance(item, dict) and ("toolResult" in item or "function_response" in item or item.get("type", "text") != "text")
-        for item in raw
-    )
+def _rest(value: dict[str, Any], known: set[str], message: Message) -> dict[str, Any]:
+    """What a message says beside its parts: an id, annotations, metadata. Empty fields say nothing."""
+    extra = value.get("additional_kwargs")
+    beside = {**value, **(extra if isinstance(extra, dict) else {})}
+    return {
+        key: item
+        for key, item in beside.items()
+        if key not in known and key not in message and item is not None and item not in ("", [], {})
+    }
+
+
+def _result_of(value: dict[str, Any], raw: Any) -> Part:
+    """The answer of a tool that is the whole message."""
+    call_id = value.get("tool_call_id") or value.get("toolCallId")
+    part: Part = {
+        "type": "tool_result",
+        "id": call_id if isinstance(call_id, str) else value["id"] if isinstance(value.get("id"), str) else None,
+    }
+    if isinstance(value.get("name"), str):
+        part["name"] = value["name"]
+    part["result"] = unwrapped(raw)
+    if value.get("is_error") is True or value.get("status") == "error":  # Anthropic; LangChain
+        part["is_error"] = True
+    if value.get("artifact"):
+        part["artifact"] = value["artifact"]
+    return part
 
 
 def _calls(value: dict[str, Any], content: list[Part]) -> list[Part]:
@@ -148,13 +192,23 @@ def _is_message(value: dict[str, Any]) -> bool:
 
 
 def _from_list(value: list[Any]) -> list[Message] | None:
+    """A list in which at least every second item is a message is a conversation; what the other items say stays as it came."""
     if not value:
         return None
     if len(value) == 1 and isinstance(value[0], list):  # LangChain: a batch of one conversation
         return _from_list(value[0])
-    if not all(isinstance(item, dict) and _is_message(item) for item in value):
+    messages = [message_of(item) if isinstance(item, dict) and _is_message(item) else None for item in value]
+    if 2 * sum(message is not None for message in messages) < len(messages):
         return None
-    return [message for message in map(message_of, value) if message is not None]
+    return [_odd(item) if message is None else message for item, message in zip(value, messages, strict=True) if item is not None]
+
+
+def _odd(item: Any) -> Message:
+    """An item of a conversation that is no message of any known form."""
+    role = item.get("role") if isinstance(item, dict) else None
+    if isinstance(item, dict) and isinstance(role, str):
+        return {"role": _role(role), "content": [{"type": "unknown", **{key: field for key, field in item.items() if key != "role"}}]}
+    return {"role": "user" if isinstance(item, str) else "unknown", "content": parts_from(item)}
 
 
 def _with_system(instructions: Any, messages: list[Message] | None) -> list[Message] | None:

@@ -1,33 +1,58 @@
 """The parts of a message in one form, whatever dialect they came in. The form is described in ``docs/messages.md``.
 
-Dialects: OpenTelemetry GenAI ``parts``, OpenAI chat and responses, Anthropic, Gemini, Bedrock and Strands, the Vercel AI SDK, LangChain.
+Dialects: OpenTelemetry GenAI ``parts``, OpenAI chat and responses, Anthropic, Gemini, Bedrock and Strands, the Vercel AI SDK, pydantic-ai, LangChain.
+
+A reader translates the fields that it knows and carries all others along, so that nothing that was said disappears.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ams_trace_ingest.mapping.convert import load
+from ams_trace_ingest.mapping.media import BYTES_KEYS, MIME_KEYS, bytes_of, is_link
 
 Part = dict[str, Any]
 
-_TEXT = frozenset({"text", "input_text", "output_text"})
-_REASONING = frozenset({"reasoning", "thinking", "redacted_thinking"})
-_CALLS = frozenset({"tool_call", "tool_use", "function_call", "tool-call", "server_tool_use", "server_tool_call"})
-_RESULTS = frozenset(
-    {
-        "tool_call_response",
-        "tool_result",
-        "function_call_output",
-        "tool-result",
-        "tool_response",
-        "web_search_tool_result",
-        "server_tool_call_response",
-    }
+_TEXT = ("text", "input_text", "output_text")
+_REASONING = ("reasoning", "thinking", "redacted_thinking")
+_CALLS = ("tool_call", "tool_use", "function_call", "server_tool_use", "server_tool_call", "mcp_tool_use", "builtin_tool_call")
+_RESULTS = (
+    "tool_call_response",
+    "tool_result",
+    "tool_response",
+    "server_tool_call_response",
+    "builtin_tool_return",
+    "tool_return",
+    "tool_error",
 )
-_MEDIA = frozenset(
-    {"image", "image_url", "input_image", "audio", "input_audio", "file", "input_file", "blob", "uri", "media", "document", "video"}
+_MEDIA = (
+    "image",
+    "image_url",
+    "input_image",
+    "output_image",
+    "audio",
+    "audio_url",
+    "input_audio",
+    "output_audio",
+    "video",
+    "video_url",
+    "input_video",
+    "file",
+    "input_file",
+    "document",
+    "document_url",
+    "blob",
+    "uri",
+    "media",
+    "binary",
 )
-_BASE64_BYTES = 3 / 4
+_CALL_ENDING = "_call"  # OpenAI's responses API names its server-side tools so: web_search_call, code_interpreter_call
+_OUTPUT_ENDINGS = ("_call_output", "_tool_result")  # function_call_output; Anthropic's web_search_tool_result
+_ARGUMENTS = ("arguments", "input", "args", "parameters", "arguments_json", "action")
+_RESULT = ("response", "result", "output", "content", "outputs", "results")
+_IDS = ("id", "call_id", "toolCallId", "tool_call_id", "tool_use_id", "toolUseId")
+_NAMES = ("name", "toolName", "tool_name")
+_STATES = frozenset({"status", "error"})  # of a server-side call, beside its arguments
 
 
 def parts_of(content: Any) -> list[Part]:
@@ -37,9 +62,8 @@ def parts_of(content: Any) -> list[Part]:
     if isinstance(content, str):
         return [text_part(content)]
     if isinstance(content, list):
-        return [part for part in map(part_of, content) if part is not None]
-    part = part_of(content)
-    return [] if part is None else [part]
+        return [part for item in content for part in parts_from(item)]
+    return parts_from(content)
 
 
 def text_part(text: str) -> Part:
@@ -47,53 +71,89 @@ def text_part(text: str) -> Part:
     return {"type": "text", "text": text}
 
 
-def part_of(value: Any) -> Part | None:
-    """One part, or ``None`` for nothing. What is not understood stays as it came."""
+def parts_from(value: Any) -> list[Part]:  # noqa: PLR0911  one return for each form
+    """One item of a content: mostly one part; a server-side tool call that holds its result is two. What is not understood stays as it came."""
     if isinstance(value, str):
-        return text_part(value) if value else None
+        return [text_part(value)] if value else []
     if not isinstance(value, dict):
-        return None if value is None else {"type": "unknown", "value": value}
+        return [] if value is None else [{"type": "unknown", "value": value}]
+    kind = value.get("type")
+    part = _untyped(value) if not isinstance(kind, str) else None
+    if part is not None or not isinstance(kind, str):
+        return [] if part is None else [part]
+    name = kind.lower().replace("-", "_")
+    reader = _READERS.get(name)
+    if reader is not None:
+        part = reader(value)
+        return [] if part is None else [part]
+    if name.endswith(_CALL_ENDING):
+        return _server_side_call(value, name)
+    if name.endswith(_OUTPUT_ENDINGS):
+        return [result_part(value)]
+    return [value]
+
+
+def is_result(value: Any) -> bool:
+    """Whether an item of a content is a tool's answer, in any dialect."""
+    if not isinstance(value, dict):
+        return False
     kind = value.get("type")
     if not isinstance(kind, str):
-        return _untyped(value)
-    reader = _READERS.get(kind.lower())
-    return value if reader is None else reader(value)
+        return any(isinstance(value.get(key), dict) for key in _RESULT_WRAPPERS)
+    name = kind.lower().replace("-", "_")
+    return name in _RESULTS or name.endswith(_OUTPUT_ENDINGS)
 
 
 def call_part(value: dict[str, Any]) -> Part:
     """A request for a tool."""
     function = value.get("function")
     inner: dict[str, Any] = function if isinstance(function, dict) else value
-    arguments = _first(inner, ("arguments", "input", "args", "parameters"))
-    return {
+    known = {"type", "function", "index", *_IDS}
+    arguments_key = _key_of(inner, _ARGUMENTS)
+    arguments = inner.get(arguments_key) if arguments_key is not None else None
+    kind = value.get("type")
+    if (
+        arguments is None and isinstance(kind, str) and isinstance(value.get(kind), dict)
+    ):  # {type: server_tool_call, server_tool_call: {...}}
+        arguments = value[kind]
+        known.add(kind)
+    part: Part = {
         "type": "tool_call",
-        "id": _identifier(_first(value, ("id", "call_id", "toolCallId", "tool_call_id", "toolUseId"))),
-        "name": str(_first(inner, ("name", "toolName", "tool_name")) or ""),
+        "id": _identifier(_first(value, _IDS)),
+        "name": str(_first(inner, _NAMES) or ""),
         "arguments": parsed(arguments),
     }
+    part = _carry(part, inner, {*known, *_NAMES, arguments_key})
+    return part if inner is value else _carry(part, value, known)
 
 
 def result_part(value: dict[str, Any]) -> Part:
     """A tool's answer."""
     part: Part = {
         "type": "tool_result",
-        "id": _identifier(_first(value, ("id", "tool_use_id", "call_id", "toolCallId", "tool_call_id", "toolUseId"))),
+        "id": _identifier(_first(value, ("tool_use_id", "call_id", "toolCallId", "tool_call_id", "toolUseId", "id"))),
     }
-    name = _first(value, ("name", "toolName", "tool_name"))
+    name = _first(value, _NAMES)
     if isinstance(name, str):
         part["name"] = name
-    part["result"] = unwrapped(_first(value, ("response", "result", "output", "content")))
-    return part
+    known = {"type", *_IDS, *_NAMES}
+    key = _key_of(value, _RESULT)
+    kind = value.get("type")
+    if key is None and isinstance(kind, str) and isinstance(value.get(kind), dict):
+        key = kind
+    part["result"] = None if key is None else unwrapped(value[key])
+    return _carry(part, value, {*known, key})
 
 
 def unwrapped(result: Any) -> Any:
-    """A tool's answer without the dialect's wrapping: a list with one text is that text."""
-    if isinstance(result, list) and len(result) == 1 and isinstance(result[0], dict):
-        part = result[0]
-        if set(part) <= {"type", "text"} and isinstance(part.get("text"), str):
-            return part["text"]
+    """A tool's answer without the dialect's wrapping: a list with one text is that text, a list of parts is one of parts in our form."""
+    if isinstance(result, list) and len(result) == 1 and isinstance(result[0], dict) and set(result[0]) == {"json"}:  # Bedrock
+        return result[0]["json"]
+    if isinstance(result, list) and result and all(isinstance(item, dict) and _is_part(item) for item in result):
+        parts = parts_of(result)
+        return parts[0]["text"] if len(parts) == 1 and set(parts[0]) == {"type", "text"} else parts
     if isinstance(result, dict) and set(result) == {"type", "value"}:  # Vercel: {"type": "json", "value": ...}
-        return result["value"]
+        return unwrapped(result["value"])
     return parsed(result)
 
 
@@ -105,66 +165,196 @@ def parsed(value: Any) -> Any:
     return value
 
 
+def _is_part(value: dict[str, Any]) -> bool:
+    kind = value.get("type")
+    if not isinstance(kind, str):
+        return (isinstance(value.get("text"), str) and len(value) == 1) or any(isinstance(value.get(key), dict) for key in _MEDIA_WRAPPERS)
+    return kind.lower().replace("-", "_") in _PARTS_OF_RESULTS
+
+
+def _server_side_call(value: dict[str, Any], kind: str) -> list[Part]:
+    """``web_search_call`` and the like: the call, and what the tool answered when the item holds it."""
+    call_id = _identifier(_first(value, ("call_id", "id")))
+    result_key = _key_of(value, ("output", "outputs", "results", "result"))
+    known = {"type", "id", "call_id", "name", result_key}
+    name = value.get("name")
+    part: Part = {"type": "tool_call", "id": call_id, "name": name if isinstance(name, str) else kind.removesuffix(_CALL_ENDING)}
+    arguments_key = _key_of(value, _ARGUMENTS)
+    if arguments_key is not None:
+        part["arguments"] = parsed(value[arguments_key])
+        part = _carry(part, value, {*known, arguments_key})
+    else:  # code_interpreter_call has `code`, file_search_call has `queries`
+        said = {key: item for key, item in value.items() if key not in known and item is not None}
+        part["arguments"] = {key: item for key, item in said.items() if key not in _STATES}
+        part = _carry(part, {key: item for key, item in said.items() if key in _STATES}, ())
+    if result_key is None or value[result_key] in ([], ""):
+        return [part]
+    answered = value[result_key]
+    if kind == "image_generation_call" and isinstance(answered, str):
+        extension = value.get("output_format")
+        return [part, _media({"type": "image", "data": answered, "format": extension if isinstance(extension, str) else "png"})]
+    return [part, {"type": "tool_result", "id": call_id, "result": unwrapped(answered)}]
+
+
+_CALL_WRAPPERS = ("function_call", "functionCall", "toolUse", "executable_code", "executableCode")
+_RESULT_WRAPPERS = ("function_response", "functionResponse", "toolResult", "code_execution_result", "codeExecutionResult")
+_MEDIA_WRAPPERS = ("inline_data", "inlineData", "file_data", "fileData", "image", "document", "video", "audio")
+
+
 def _untyped(value: dict[str, Any]) -> Part | None:
     """Gemini and Bedrock name the part by the key it is under."""
-    for key in ("function_call", "functionCall", "toolUse"):
-        if isinstance(value.get(key), dict):
-            return call_part(value[key])
-    for key in ("function_response", "functionResponse", "toolResult"):
-        if isinstance(value.get(key), dict):
-            return result_part(value[key])
+    for wrappers, reader in ((_CALL_WRAPPERS, _wrapped_call), (_RESULT_WRAPPERS, _wrapped_result), (_MEDIA_WRAPPERS, _media_of)):
+        for key in wrappers:
+            if isinstance(value.get(key), dict):
+                return _carry(reader(value[key], key), value, {key})
     if isinstance(value.get("reasoningContent"), dict):
         inner = value["reasoningContent"].get("reasoningText", value["reasoningContent"])
-        return {"type": "reasoning", "text": _words(inner, ("text",)) if isinstance(inner, dict) else ""}
-    for key in ("inline_data", "inlineData", "file_data", "fileData", "image", "document", "video"):
-        if isinstance(value.get(key), dict):
-            return _media(value[key], key)
+        part: Part = {"type": "reasoning", "text": _words(inner, ("text",)) if isinstance(inner, dict) else ""}
+        part = _carry(part, inner if isinstance(inner, dict) else {}, {"text"})
+        return _carry(part, value, {"reasoningContent"})
     if isinstance(value.get("text"), str):
-        return {"type": "reasoning", "text": value["text"]} if value.get("thought") is True else text_part(value["text"])
+        kind = "reasoning" if value.get("thought") is True else "text"
+        return _carry({"type": kind, "text": value["text"]}, value, {"text", "thought"})
+    if isinstance(value.get("content"), str) and set(value) <= {"content", "kind"}:
+        return text_part(value["content"])
     return {"type": "unknown", **value} if value else None
 
 
+def _wrapped_call(inner: dict[str, Any], key: str) -> Part:
+    if key in {"executable_code", "executableCode"}:
+        return {"type": "tool_call", "id": _identifier(inner.get("id")), "name": "code_execution", "arguments": inner}
+    return call_part(inner)
+
+
+def _wrapped_result(inner: dict[str, Any], key: str) -> Part:
+    if key in {"code_execution_result", "codeExecutionResult"}:
+        return _carry(
+            {"type": "tool_result", "id": _identifier(inner.get("id")), "name": "code_execution", "result": inner.get("output")},
+            inner,
+            {"id", "output"},
+        )
+    return result_part(inner)
+
+
+def _media_of(inner: dict[str, Any], key: str) -> Part:
+    return _media({**inner, "type": key.removesuffix("_data").removesuffix("Data")})
+
+
 def _text(value: dict[str, Any]) -> Part | None:
-    text = value.get("text")
-    if text is None:
-        text = value.get("content")
+    key = "text" if value.get("text") is not None else "content"
+    text = value.get(key)
     if isinstance(text, dict):  # {"text": {"value": ...}}
         text = text.get("value")
     if not isinstance(text, str):
         return None if text is None else value
-    return text_part(text) if text else None
+    return _carry(text_part(text), value, {"type", key}) if text else None
 
 
-def _media(value: dict[str, Any], kind: str = "") -> Part:
-    kind = kind or str(value["type"])
-    inner: Any = next(
-        (value[key] for key in ("image_url", "source", "input_audio", "image", "file") if isinstance(value.get(key), dict)), value
-    )
-    mime = _first(inner, ("mime_type", "media_type", "mimeType", "mediaType")) or _first(
-        value, ("mime_type", "media_type", "mimeType", "mediaType")
-    )
-    link = _first(inner, ("url", "uri", "file_uri", "fileUri")) or next(
-        (value[key] for key in ("image_url", "image", "url") if isinstance(value.get(key), str)), None
-    )
-    data = _first(inner, ("data", "bytes", "content", "file_data"))
-    if isinstance(link, str) and link.startswith("data:"):
-        head, _, data = link.partition(",")
-        mime = mime or head[5:].partition(";")[0]
-        link = None
-    part: Part = {"type": "media", "mime": mime if isinstance(mime, str) else _guess(kind)}
-    if isinstance(link, str):
+_HOLDERS = (
+    "image_url",
+    "source",
+    "input_audio",
+    "image",
+    "file",
+    "audio",
+    "video",
+    "document",
+    "inline_data",
+    "inlineData",
+    "file_data",
+    "url",
+)
+_LINKS = ("url", "uri", "file_uri", "fileUri", "file_url", "image_url", "image", "audio", "video", "document", "file")
+
+
+def _media(value: dict[str, Any]) -> Part:
+    """An image, a sound or a file. Bytes that came inline are in ``data`` until ``media.referenced`` replaces them by their hash."""
+    flat = _flat(value)
+    if flat.get("source_kind") in {"text", "content"} and not isinstance(flat.get("url"), str):
+        return _document_words(flat)
+    kind = f"{flat.get('type')} {flat.get('modality', '')}".lower()
+    mime = _first(flat, MIME_KEYS)
+    link: str | None = None
+    data: Any = None
+    used = {"type", "modality", "source_kind", *MIME_KEYS}
+    # the content of a text file comes as it is, except in OpenTelemetry's blobs
+    keys = _LINKS if isinstance(mime, str) and mime.startswith("text/") and "blob" not in kind else (*_LINKS, *BYTES_KEYS, "file_data")
+    for key in keys:
+        item = flat.get(key)
+        if item is None:
+            continue
+        if isinstance(item, str) and item[:5] == "data:":
+            head, _, item = item.partition(",")
+            mime = mime or head[5:].partition(";")[0]
+        elif isinstance(item, str) and key in _LINKS and is_link(item):
+            link, used = link or item, {*used, key}
+            continue
+        if data is None and bytes_of(item) is not None:
+            data, used = item, {*used, key}
+    part: Part = {"type": "media", "mime": mime if isinstance(mime, str) and mime else _mime_of(kind, flat.get("format"))}
+    if link is not None:
         part["uri"] = link
-    elif isinstance(data, str):
-        part["bytes"] = int(len(data) * _BASE64_BYTES)
+    if data is not None:
+        part["data"] = data
+    return _carry(part, flat, used)
+
+
+def _flat(value: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a media part and of the maps in which dialects wrap them."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        if key in _HOLDERS and isinstance(item, dict) and bytes_of(item) is None:
+            inner = _flat({name: field for name, field in item.items() if name != "type"})
+            if isinstance(item.get("type"), str):
+                inner["source_kind"] = item["type"]
+            flat = {**inner, **flat}
+        else:
+            flat[key] = item
+    return flat
+
+
+def _document_words(flat: dict[str, Any]) -> Part:
+    """Anthropic's documents of plain text or of blocks: words, not bytes."""
+    key = next((name for name in ("data", "content", "text") if flat.get(name) is not None), None)
+    content = flat.get(key) if key is not None else None
+    if isinstance(content, list):
+        words = "\n".join(part["text"] for part in parts_of(content) if isinstance(part.get("text"), str))
+    else:
+        words = content if isinstance(content, str) else ""
+    return _carry(text_part(words), flat, {"type", "source_kind", key})
+
+
+_BINARY_FORMATS = {"wav": "audio", "mp3": "audio", "flac": "audio", "opus": "audio", "ogg": "audio", "pcm16": "audio", "aac": "audio"}
+
+
+def _mime_of(kind: str, extension: Any) -> str:
+    """The MIME type by what the part calls itself; ``image/*`` when only that is known."""
+    extension = extension if isinstance(extension, str) and extension.isalnum() else None
+    for family in ("image", "audio", "video"):
+        if family in kind:
+            return f"{family}/{extension.lower() if extension else '*'}"
+    if extension is None:
+        return "application/octet-stream"
+    if extension.lower() in _BINARY_FORMATS:
+        return f"audio/{extension.lower()}"
+    return "application/pdf" if extension.lower() == "pdf" else "application/octet-stream"
+
+
+def _carry(part: Part, value: dict[str, Any], known: Iterable[str | None]) -> Part:
+    """The part with the fields that its reader does not know; empty ones say nothing."""
+    taken = set(known)
+    for key, item in value.items():
+        if key not in taken and key not in part and item is not None and item not in ("", [], {}):
+            part[key] = item
     return part
-
-
-def _guess(kind: str) -> str:
-    return "image/*" if "image" in kind else "audio/*" if "audio" in kind else "video/*" if "video" in kind else "application/octet-stream"
 
 
 def _first(value: dict[str, Any], keys: tuple[str, ...]) -> Any:
     return next((value[key] for key in keys if value.get(key) is not None), None)
+
+
+def _key_of(value: dict[str, Any], keys: tuple[str, ...]) -> str | None:
+    return next((key for key in keys if value.get(key) is not None), None)
 
 
 def _identifier(value: Any) -> str | None:
@@ -178,8 +368,13 @@ def _words(value: dict[str, Any], keys: tuple[str, ...]) -> str:
     return found if isinstance(found, str) else ""
 
 
+_THOUGHTS = ("content", "thinking", "text", "reasoning", "summary")
+
+
 def _reasoning(value: dict[str, Any]) -> Part:
-    return {"type": "reasoning", "text": _words(value, ("content", "thinking", "text", "reasoning", "summary"))}
+    key = next((name for name in _THOUGHTS if value.get(name)), None)
+    part: Part = {"type": "reasoning", "text": "" if key is None else _words(value, (key,))}
+    return _carry(part, value, {"type", key})
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], Part | None]] = {
@@ -189,3 +384,4 @@ _READERS: dict[str, Callable[[dict[str, Any]], Part | None]] = {
     **dict.fromkeys(_RESULTS, result_part),
     **dict.fromkeys(_MEDIA, _media),
 }
+_PARTS_OF_RESULTS = frozenset({*_TEXT, *_MEDIA, "resource", "resource_link", "json", "search_result", "tool_reference"})

@@ -62,6 +62,7 @@ class Dropped(Struct, gc=False, omit_defaults=True):
     keys: int = 0  # empty or over-long
     cut: dict[str, int] = {}
     replaced: bool = False  # NUL or lone surrogates became U+FFFD
+    media: bool = False  # long base64 of a value over the cap is named by its size
 
 
 class Span(Struct, gc=False, omit_defaults=True):

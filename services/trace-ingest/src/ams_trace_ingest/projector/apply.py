@@ -13,7 +13,7 @@ from ams_trace_ingest.projector.task_columns import clear_root, root_rank, set_d
 from ams_trace_ingest.projector.totals import add_totals
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection, nothing
 from ams_trace_ingest.rollup import Claim
-from ams_trace_ingest.store import agents, claims, payloads, producers, steps, task_days, tasks, text
+from ams_trace_ingest.store import agents, claims, media, payloads, producers, steps, task_days, tasks, text
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey
 from ams_trace_ingest.store.connections import Connection
@@ -136,6 +136,7 @@ async def _delete(connection: Connection, task: TaskChanges, deleted_claims: dic
             deleted_claims.setdefault((project_id, response_id), set()).add(task_id)
         await payloads.delete(connection, project_id, task_id, task.day)
         await text.delete(connection, project_id, task_id, task.day)
+        await media.delete(connection, project_id, task_id)
     await tasks.delete(connection, task.key)
     await producers.delete(connection, task.key)
     await task_days.record_deleted(connection, task.key, task.deleted_by or "", task.deleted_at_us)

@@ -1,11 +1,10 @@
 """What Postgres or a person could not take, made harmless and flagged. Pure."""
 
-import re
-
 import msgspec
 from msgspec import Raw, Struct
 
 from ams_contracts.documents import StepDocument, TaskDocument
+from ams_trace_ingest import characters
 from ams_trace_ingest.mapping import flags as flags_of
 
 DURATION_MAX_US = 10**15  # 31 years
@@ -16,11 +15,6 @@ FLAGS_MAX = 32
 FLAG_DURATION = "bad_duration"
 FLAG_ATTEMPTS = "bad_attempts"
 
-# an escape, whole; pairs of surrogates are one
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_BAD_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
-_SUSPICIOUS = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-
 
 class _Events(Struct):
     events: list[Raw]
@@ -30,18 +24,16 @@ _events = msgspec.json.Decoder(_Events)
 
 
 def replace_invalid_escapes(value: bytes) -> tuple[bytes, frozenset[int]]:
-    """Escaped NULs and lone surrogates as U+FFFD.
+    """Replace the escapes of U+0000 and of lone surrogates in a record.
 
     Args:
         value: A record's JSON.
 
     Returns:
-        The value, and the places of the events that are not as they were sent.
+        The value, and the indexes of the events that changed.
     """
-    if b"\\" not in value or b"\\u" not in value or _SUSPICIOUS.search(value) is None:
-        return value, frozenset()
-    cleaned = _replace_invalid_escapes(value)
-    if cleaned == value:
+    cleaned = characters.replace_invalid_escapes(value)
+    if cleaned is value:
         return value, frozenset()
     try:
         events = [bytes(event) for event in _events.decode(cleaned).events]
@@ -55,11 +47,6 @@ def replace_invalid_escapes(value: bytes) -> tuple[bytes, frozenset[int]]:
             changed.add(index)
         at += len(event)
     return cleaned, frozenset(changed)
-
-
-def _replace_invalid_escapes(value: bytes) -> bytes:
-    """The replacement is as long as what it replaces, so every place stays where it was."""
-    return _ESCAPE.sub(lambda found: b"\\ufffd" if _BAD_ESCAPE.fullmatch(found[0]) else found[0], value)
 
 
 def checked_step(document: StepDocument, step_id: str, *, replaced: bool) -> StepDocument:

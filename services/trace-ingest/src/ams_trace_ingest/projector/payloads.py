@@ -9,14 +9,14 @@ from msgspec import Raw
 
 from ams_contracts.codec import encode
 from ams_contracts.documents import Slot
-from ams_contracts.events import Batch, PayloadStored
+from ams_contracts.events import Batch, MediaStored, PayloadStored
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.changes import TaskChanges
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.transaction import Moves, NotTogetherError, TransactionalProjection
-from ams_trace_ingest.store import payloads, producers, task_days
+from ams_trace_ingest.store import media, payloads, producers, task_days
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 
@@ -36,6 +36,7 @@ class PayloadsDecoder(BatchDecoder):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.newest: dict[PlaceKey, PayloadStored] = {}
+        self.media: dict[tuple[TaskKey, str], MediaStored] = {}
 
     def add_record(self, record: LogRecord, batch: Batch) -> bool:
         events = batch.events
@@ -54,7 +55,7 @@ class PayloadsDecoder(BatchDecoder):
         return True
 
     def add_event(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:  # noqa: ARG002  a payload has no flags: its characters are replaced, and that is all
-        if not isinstance(event, PayloadStored):
+        if not isinstance(event, PayloadStored | MediaStored):
             return "wrong_topic"
         if batch.task_id is None:
             return "no_task"
@@ -62,6 +63,10 @@ class PayloadsDecoder(BatchDecoder):
         changes.events += 1
         if event.seq:
             self.record_delivery(changes, batch, [event.seq])
+        if isinstance(event, MediaStored):
+            if self.media.setdefault((changes.key, event.sha256), event) is not event:
+                changes.duplicates += 1
+            return None
         place = (changes.key, event.step_id, event.slot)
         if self.newest.setdefault(place, event) is not event:
             self._compare(changes, place, event)
@@ -115,6 +120,8 @@ class PayloadsProjection(TransactionalProjection):
                 else:
                     decoder.tally.duplicates += await payloads.write(connection, rows, meanwhile)
             failpoint("after_copy")
+            for (task_key, _), is_new in (await media.write(connection, _media_rows(decoder, found))).items():
+                changes.tasks[task_key].duplicates += not is_new
             for task in changes.tasks.values():
                 changes.tally_of(task).duplicates += task.duplicates
             delivered = {(*key, instance_id): sent for key, task in changes.tasks.items() for instance_id, sent in task.producers.items()}
@@ -138,6 +145,14 @@ def _row(task: TaskKey, step_id: str, event: PayloadStored, found: task_days.Tas
         event.bytes,
         event.truncated,
     )
+
+
+def _media_rows(decoder: PayloadsDecoder, found: task_days.TaskDays) -> list[media.MediaRow]:
+    return [
+        media.MediaRow(task, event.sha256, found.day[task], event.mime, event.data)
+        for (task, _), event in decoder.media.items()
+        if task in decoder.changes.tasks
+    ]
 
 
 def leftover(text: str) -> str:

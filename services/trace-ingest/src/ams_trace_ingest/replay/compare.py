@@ -15,7 +15,11 @@ TASK_JOIN = "LEFT JOIN {schema}.tasks k ON k.project_id = t.project_id AND k.tas
 _BY_THE_CLOCK = {"flags", "status", "name", "agent", "started_at_us", "ended_at_us", "duration_us", "sort_at_us"}
 _COSTS = {"tasks": {"cost_nusd", "priced_steps", "unpriced_steps"}, "steps": {"cost_nusd", "cost_source", "counted_nusd"}}
 # a text is told by its event's id and its length: reading a gigabyte of them again would prove no more
-_TEXTS = {"step_payloads": {"text": "octet_length(t.text)"}, "step_text": {"words": "length(t.words)"}}
+_TEXTS = {
+    "step_payloads": {"text": "octet_length(t.text)"},
+    "step_text": {"words": "length(t.words)"},
+    "media": {"data": "octet_length(t.data)"},
+}
 
 
 class Table(Struct, frozen=True):
@@ -41,6 +45,8 @@ TABLES = (
     Table("steps", ("task_id", "step_id"), PARTITION_OF_TASK, TASK_JOIN),
     Table("step_payloads", ("task_id", "step_id", "slot"), PARTITION_OF_TASK, TASK_JOIN),
     Table("step_text", ("task_id", "step_id", "slot"), PARTITION_OF_TASK, TASK_JOIN),
+    Table("media", ("sha256",)),
+    Table("task_media", ("task_id", "sha256"), PARTITION_OF_TASK, TASK_JOIN),
     Table("task_producers", ("task_id", "instance_id"), PARTITION_OF_TASK, TASK_JOIN),
     Table("agents", ("name",)),
     Table("response_claims", ("response_id",)),

@@ -17,7 +17,16 @@ READERS_SECONDS_MAX = 10.0  # no transaction of a service lives longer than 8 s,
 FOLD_VERSION = 1
 MAPPER_VERSION = 1
 
-SQL_FILES = ("generation.sql", "text.sql", "direct_copy.sql", "account.sql", "outlier_indexes.sql", "flags.sql", "retention.sql")
+SQL_FILES = (
+    "generation.sql",
+    "text.sql",
+    "direct_copy.sql",
+    "account.sql",
+    "outlier_indexes.sql",
+    "flags.sql",
+    "retention.sql",
+    "media.sql",
+)
 """What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
 
 LATE_INDEXES = {

@@ -22,6 +22,7 @@ _COMPLETION = "gen_ai.content.completion"
 NAMES = frozenset({DETAILS, *_LEGACY, _CHOICE, _PROMPT, _COMPLETION})
 
 
+_FRAMES = ("event.", "gen_ai.", "logfire.")  # of the event, not of the message
 _NAMED = tuple(NAMES)  # what is compared with it may be unhashable
 
 
@@ -80,7 +81,7 @@ def add(result: Conversation, name: str, attributes: dict[str, Any]) -> None:
 
 
 def _legacy(role: str, attributes: dict[str, Any]) -> Message | None:
-    fields = {"role": role, **attributes}
+    fields = {"role": role, **{key: value for key, value in attributes.items() if not key.startswith(_FRAMES)}}
     for key in ("content", "tool_calls"):
         value = fields.get(key)
         if isinstance(value, str) and value[:1] in {"[", "{"}:
