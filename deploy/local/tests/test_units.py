@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ams_local import fork_server_client
 from ams_local.fork_server import Fork
 from ams_local.fork_server_client import ForkServerClient
 from ams_local.process import adopt_orphans, spawn
@@ -187,3 +188,45 @@ sys.stdin.read()
 
     psutil.wait_procs([child], timeout=WAIT_SECONDS)
     assert not child.is_running()
+
+
+async def test_a_slow_import_is_waited_for_and_its_progress_is_reported(
+    reaper: Reaper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fork_server_client, "ANSWER_TIMEOUT_SECONDS", 0.5)  # what an answer may take once everything is imported
+    gate = tmp_path / "gate"
+    (tmp_path / "slow_module.py").write_text(f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.01)\n")
+    progress: list[str] = []
+    adopt_orphans()
+    client = ForkServerClient(
+        ["json", "slow_module"],
+        tmp_path / "fork_server.log",
+        {**inherited_environment(), "PYTHONPATH": str(tmp_path)},
+        on_progress=progress.append,
+    )
+    client.begin()
+    ready = asyncio.create_task(client.ready())
+    await until(true=lambda: len(progress) == 2)
+    done, _ = await asyncio.wait({ready}, timeout=1)  # twice the limit of another answer
+    assert not done
+
+    gate.touch()
+    await asyncio.wait_for(ready, WAIT_SECONDS)
+
+    assert progress == ["importing json (1 of 2)", "importing slow_module (2 of 2)"]
+    assert client.missing == {}
+    client.close()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_an_import_of_three_minutes_still_starts(reaper: Reaper, tmp_path: Path) -> None:
+    (tmp_path / "slow_module.py").write_text("import time\ntime.sleep(180)\n")
+    adopt_orphans()
+    client = ForkServerClient(["slow_module"], tmp_path / "fork_server.log", {**inherited_environment(), "PYTHONPATH": str(tmp_path)})
+    client.begin()
+
+    await asyncio.wait_for(client.ready(), 240)
+
+    assert client.missing == {}
+    client.close()

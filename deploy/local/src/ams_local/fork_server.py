@@ -59,17 +59,23 @@ class Request(Struct, kw_only=True):
 
 
 class Answer(Struct, kw_only=True):
-    """``pid`` of what was forked; ``missing`` are modules that could not be imported, with the reason."""
+    """``pid`` of what was forked; ``missing`` are modules that could not be imported, with the reason.
+
+    While the fork server imports, it sends one answer before each module, with its name in ``importing`` and its number in ``imported``.
+    """
 
     pid: int = 0
+    importing: str = ""
+    imported: int = 0
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def load(modules: list[str]) -> dict[str, str]:
-    """Import modules. A failure is reported and not fatal: the service that needs the module fails by itself, with its own log."""
+def load(modules: list[str], report: Callable[[str, int], None]) -> dict[str, str]:
+    """Import modules, and report each before it is imported. A failure is reported and not fatal: the service that needs the module fails by itself, with its own log."""
     missing: dict[str, str] = {}
     gc.disable()  # a collection while nothing can be garbage yet costs a fifth of the import
-    for name in modules:
+    for number, name in enumerate(modules):
+        report(name, number)
         try:
             importlib.import_module(name)
         except Exception as error:  # noqa: BLE001  whatever an import raises
@@ -144,11 +150,15 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     decode = msgspec.json.Decoder(Request).decode
+
+    def report(module: str, number: int) -> None:
+        channel.send(msgspec.json.encode(Answer(importing=module, imported=number)))
+
     while message := channel.recv(MESSAGE_BYTES_MAX):
         request = decode(message)
         answer = Answer()
         if request.load is not None:
-            answer = Answer(missing=load(request.load.modules))
+            answer = Answer(missing=load(request.load.modules, report))
         elif request.fork is not None:
             answer = Answer(pid=fork(request.fork, channel))
         channel.send(msgspec.json.encode(answer))

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from ams_local.servers.base import ServerError
 from ams_local.units import Starter
 
 ANSWER_TIMEOUT_SECONDS = 30.0
+IMPORT_TIMEOUT_SECONDS = 600.0  # for one module: a first start on a busy machine compiles thousands of files, from a cold disk
 MALLOC = {"MALLOC_ARENA_MAX": "2"}  # glibc's default of 8 arenas a core costs some 10 MB a process under load
 
 
@@ -26,17 +27,21 @@ class ForkServerClient:
     Args:
         modules: What is imported before the first fork.
         log: Where its own output goes.
-        inherited: Environment variables of the fork_server.
+        inherited: Environment variables of the fork server.
+        on_progress: Called with a sentence before each module that it imports.
     """
 
-    def __init__(self, modules: list[str], log: Path, inherited: Mapping[str, str]) -> None:
+    def __init__(
+        self, modules: list[str], log: Path, inherited: Mapping[str, str], *, on_progress: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._on_progress = on_progress
         self.missing: dict[str, str] = {}
         self.pid = 0
         self._modules = modules
         self._log = log
         self._inherited = inherited
         self._channel: socket.socket | None = None
-        self._loaded = False
+        self.loaded = False
         self._turn = asyncio.Lock()
 
     def begin(self) -> None:
@@ -59,20 +64,24 @@ class ForkServerClient:
         if self._channel is not None:
             self._channel.close()
         self._channel = ours
-        self._loaded = False
+        self.loaded = False
         self.pid = child.pid
         ours.send(msgspec.json.encode(Request(load=Load(modules=self._modules))))
 
-    async def _answer(self) -> Answer:
+    async def _answer(self, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> Answer:
         if self._channel is None:
             raise ServerError("the fork server was not started")
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+            async with asyncio.timeout(timeout_seconds):
                 message = await asyncio.get_running_loop().sock_recv(self._channel, MESSAGE_BYTES_MAX)
-        except (OSError, TimeoutError):
+        except TimeoutError as error:
+            raise ServerError(
+                f"the process that starts the services has not answered for {timeout_seconds:.0f} s; its log is {self._log}"
+            ) from error
+        except OSError:
             message = b""
         if not message:
-            raise ServerError("the process that starts the services has ended")
+            raise ServerError(f"the process that starts the services has ended; its log is {self._log}")
         return msgspec.json.decode(message, type=Answer)
 
     async def ready(self) -> None:
@@ -81,9 +90,13 @@ class ForkServerClient:
             await self._load()
 
     async def _load(self) -> None:
-        if not self._loaded:
-            self.missing = (await self._answer()).missing
-            self._loaded = True
+        while not self.loaded:
+            answer = await self._answer(IMPORT_TIMEOUT_SECONDS)
+            if answer.importing:
+                self._on_progress(f"importing {answer.importing} ({answer.imported + 1} of {len(self._modules)})")
+            else:
+                self.missing = answer.missing
+                self.loaded = True
 
     async def fork(self, request: Fork) -> int:
         """Start a process and return its id. Restarts a fork server that was killed.
@@ -99,7 +112,7 @@ class ForkServerClient:
                 return (await self._answer()).pid
             except (ServerError, OSError) as error:
                 self.begin()
-                raise ServerError("the process that starts the services has ended; another one is being started") from error
+                raise ServerError(f"{error}; another one is being started") from error
 
     def starter(self, *, target: str, argv: list[str], environ: Mapping[str, str], log: Path) -> Starter:
         """A Unit's way to start."""

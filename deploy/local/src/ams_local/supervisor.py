@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -28,7 +28,8 @@ from ams_local.servers.postgres import Postgres
 from ams_local.servers.valkey import Valkey
 from ams_local.units import EARLY_FAILURES_MAX, PROBE_INTERVAL_SECONDS, Reaper, Supervised, Unit, kill_group, server_starter
 
-READY_TIMEOUT_SECONDS = 90.0
+SILENCE_SECONDS_MAX = 180.0  # without a part becoming ready; imports have a limit of their own
+PROGRESS_EVERY_SECONDS = 5.0
 JOB_TIMEOUT_SECONDS = 60.0
 JOB_ATTEMPTS = 3
 DEMO_STOP_SECONDS = 0.8
@@ -90,8 +91,12 @@ class Supervisor:
         self._status = Status(pid=os.getpid(), public_url=where.public_url, started_s=int(time.time()))
         modules = [*plan.HEAVY_MODULES, *dict.fromkeys(service.target.partition(":")[0] for service in plan.services(where))]
         self._fork_server = ForkServerClient(
-            [*modules, "ams_local.database", "ams_kit.bus.__main__"], data.logs / "fork_server.log", inherited_environment()
+            [*modules, "ams_local.database", "ams_kit.bus.__main__"],
+            data.logs / "fork_server.log",
+            inherited_environment(),
+            on_progress=self._progressed,
         )
+        self._progress, self._progressed_at = "starting the servers", self._began
         self._stop = asyncio.Event()
         self._tables_made = asyncio.Event()
         self._topics_made = asyncio.Event()
@@ -143,17 +148,12 @@ class Supervisor:
         self._begin_servers()
         self._begin_services()
         try:
-            async with asyncio.timeout(READY_TIMEOUT_SECONDS), asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:
                 group.create_task(self._make_tables())
                 group.create_task(self._make_topics())
                 group.create_task(self._report_and_wait())
         except* (StartError, ServerError) as errors:
             raise StartError(str(errors.exceptions[0])) from errors
-        except* TimeoutError as errors:
-            waiting = [name for name, one in self._supervised.items() if not one.ready.is_set()]
-            raise StartError(
-                f"not ready after {READY_TIMEOUT_SECONDS:.0f} s: {', '.join(waiting)}; their logs are in {self._data.logs}"
-            ) from errors
         self._status.ready = True
         self._write_status()
         link = await self._start_demo() if self._demo else ""
@@ -236,8 +236,18 @@ class Supervisor:
                 return
         raise StartError(f"the step {job.name!r} failed; the last lines of {log} say why: {last_line(log)}")
 
+    def _progressed(self, what: str) -> None:
+        self._progress, self._progressed_at = what, time.monotonic()
+
+    def _end_when_silent(self, waiting: Iterable[str]) -> None:
+        if self._fork_server.loaded and time.monotonic() - self._progressed_at > SILENCE_SECONDS_MAX:
+            raise StartError(
+                f"nothing has changed for {SILENCE_SECONDS_MAX:.0f} s while waiting for {', '.join(waiting)}; their logs are in {self._data.logs}"
+            )
+
     async def _report_and_wait(self) -> None:
-        """Say which part is up, until all are."""
+        """Say which part is ready, until all are. While nothing changes, say every 5 s what is waited for; only silence ends the start."""
+        reported_at = self._began
         waiting = {name: asyncio.create_task(supervised.ready.wait()) for name, supervised in self._supervised.items()}
         try:
             while waiting:
@@ -245,8 +255,16 @@ class Supervisor:
                 done = [name for name, task in waiting.items() if task.done()]
                 for name in done:
                     del waiting[name]
+                now = time.monotonic()
                 if done:
+                    self._progressed("")
+                    reported_at = now
                     self._say(f"{time.monotonic() - self._began:5.1f} s  {', '.join(done)} ready")
+                else:
+                    self._end_when_silent(waiting)
+                    if now - reported_at >= PROGRESS_EVERY_SECONDS:
+                        self._say(f"{now - self._began:5.1f} s  {self._progress or 'waiting for ' + ', '.join(waiting)}")
+                        reported_at = now
                 for name in waiting:
                     self._give_up_when_hopeless(self._supervised[name])
         finally:
