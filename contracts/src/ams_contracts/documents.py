@@ -6,11 +6,13 @@ Times are int64 microseconds UTC, durations microseconds of the monotonic clock,
 ``gc=False``: what is decoded from JSON holds no cycles, and the collector's walks over millions of these cost a projector half its CPU.
 """
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from ams_contracts.fields import Field, Filter, Skeleton
 from ams_contracts.ids import Microseconds, Name, Preview, Seq, StepId, TaskId, Tokens, Word
 
 
@@ -134,6 +136,124 @@ class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     tags: Annotated[dict[Word, Word], Meta(max_length=64)] = {}
 
 
+STEP_FIELDS = (
+    Field("project_id", str, "project_id", key=True),
+    Field("task_id", str, "task_id", "The task, 32 hex digits.", key=True, public=True, filters=(Filter(name="task", kind="id", indexed=True),)),
+    Field("step_id", str, "step.step_id", "16 hex digits.", key=True, public=True, filters=(Filter(name="step", kind="id"),)),
+    Field("day", date, "day", "UTC day of the task's first record, by the broker's clock.", key=True),
+    Field("first_offset", int, "step.first_offset", "The record with the first event of the step.", skeleton=Skeleton(name="first_offset")),
+    Field("end_offset", int | None, "step.end_offset", "The record with the end; null while open.", skeleton=Skeleton(name="end_offset")),
+    Field("seen_at_us", int, "step.seen_at_us", "The broker's time of the last record that changed the step."),
+    # the document register; its phase is null while only progress is known
+    Field("stamp_phase", int | None, "state.stamp.phase", sql="smallint", skeleton=Skeleton(name="phase", default=1)),
+    Field("stamp_at_us", int | None, "state.stamp.at_us", skeleton=Skeleton(name="at", relative=True, or_else="progress_at_us")),
+    Field("stamp_seq", int | None, "state.stamp.seq"),
+    Field("stamp_event_id", str | None, "state.stamp.event_id"),
+    # the progress register
+    Field("progress_phase", int | None, "state.progress_stamp.phase", sql="smallint"),
+    Field("progress_at_us", int | None, "state.progress_stamp.at_us"),
+    Field("progress_seq", int | None, "state.progress_stamp.seq"),
+    Field("progress_event_id", str | None, "state.progress_stamp.event_id"),
+    Field("progress_status", Status | None, "state.progress.status"),
+    Field("progress_usage", Usage | None, "state.progress.usage"),
+    Field("last_beat_us", int | None, "state.progress.at_us"),
+    # the document
+    Field("parent_step_id", str | None, "state.document.parent_step_id", "Null for a step without a parent.", public=True),
+    Field(
+        *("type", StepType, "state.document.type", "What kind of work it is."),
+        absent=StepType.SPAN, public=True, filters=(Filter(name="type"),), skeleton=Skeleton(name="type", values="types"),
+    ),
+    Field("type_raw", str | None, "state.document.type_raw", "The type as the producer named it, when AMS has another word.", public=True),
+    Field(
+        *("name", str, "state.document.name", "Empty while only progress of the step is known."),
+        absent="", public=True, searched=True, filters=(Filter(name="name"),), skeleton=Skeleton(name="name", values="names"),
+    ),
+    Field("span_name", str | None, "state.document.span_name", "The span's name, when it differs from `name`.", public=True),
+    Field(
+        *("agent", str | None, "state.document.agent", "The agent that did it."),
+        public=True, filters=(Filter(name="agent"),), skeleton=Skeleton(name="agent", values="agents"),
+    ),
+    Field(
+        *("status", Status, "state.status", "The status to show: of the document, or of the latest progress while the step is open."),
+        public=True, filters=(Filter(name="status"),), skeleton=Skeleton(name="status", values="statuses"),
+    ),
+    Field("document_status", Status | None, "state.document.status"),
+    Field(
+        *("started_at_us", int | None, "state.document.started_at_us", "Microseconds UTC."),
+        public=True, sortable=True, skeleton=Skeleton(name="start", relative=True),
+    ),
+    Field("ended_at_us", int | None, "state.document.ended_at_us", "Microseconds UTC.", public=True),
+    Field(
+        *("duration_us", int | None, "state.document.duration_us", "Microseconds, by a monotonic clock where the producer has one."), public=True,
+        filters=(Filter(name="latency", indexed_from=10_000_000), Filter(name="duration", indexed_from=10_000_000)),
+        skeleton=Skeleton(name="duration"),
+    ),
+    Field("ttft_us", int | None, "state.document.ttft_us", "Microseconds to the first token.", public=True, filters=(Filter(name="ttft"),)),
+    Field(
+        *("seq", int, "state.document.seq", "Of the event that started it: siblings are ordered by (started_at_us, seq, step_id)."),
+        absent=0, public=True, skeleton=Skeleton(name="seq"),
+    ),
+    Field("provider", str | None, "state.document.provider", "Of the model.", public=True, filters=(Filter(name="provider"),)),
+    Field("model_requested", str | None, "state.document.model_requested", "As asked for.", public=True, filters=(Filter(name="model"),)),
+    Field(
+        *("model", str | None, "state.document.model", "As the provider named it in its answer."),
+        public=True, filters=(Filter(name="model"),), skeleton=Skeleton(name="model", values="models", or_else="model_requested"),
+    ),
+    Field("response_id", str | None, "state.document.response_id", "The provider's id of its answer.", public=True),
+    Field(
+        *("input_tokens", int | None, "state.usage.input"), skeleton=Skeleton(name="input_tokens"),
+        filters=(Filter(name="tokens", kind="sum", indexed_from=20_000), Filter(name="input_tokens")),
+    ),
+    Field(
+        *("output_tokens", int | None, "state.usage.output"), skeleton=Skeleton(name="output_tokens"),
+        filters=(Filter(name="tokens", kind="sum", indexed_from=20_000), Filter(name="output_tokens")),
+    ),
+    Field(
+        *("cost_nusd", int | None, "state.document.cost_nusd"),
+        filters=(Filter(name="cost", indexed_from=50_000_000),), skeleton=Skeleton(name="cost_nusd"),
+    ),
+    Field(
+        *("cost_source", CostSource, "state.document.cost_source", "Who computed the cost."),
+        absent=CostSource.UNKNOWN, public=True, filters=(Filter(name="cost_source"),),
+    ),
+    Field("tool_name", str | None, "state.document.tool_name", "The tool that was called.", public=True, filters=(Filter(name="tool"),)),
+    Field("error_type", str | None, "state.document.error.type", filters=(Filter(name="error", kind="contains"),)),
+    Field("error_message", str | None, "state.document.error.message", filters=(Filter(name="error", kind="contains"),)),
+    Field("preview_input", str | None, "state.document.preview_input", "The beginning of the input.", public=True, searched=True),
+    Field("preview_output", str | None, "state.document.preview_output", "The beginning of the output.", public=True, searched=True),
+    Field(
+        *("conversation_id", str | None, "state.document.conversation_id", "What the task takes over when this step is its root."),
+        public=True, filters=(Filter(name="conversation"),),
+    ),
+    Field("user_id", str | None, "state.document.user_id", "The same.", public=True, filters=(Filter(name="user"),)),
+    Field("environment", str | None, "state.document.environment", "The same.", public=True, filters=(Filter(name="env"),)),
+    Field(
+        *("tags", dict[str, str], "state.document.tags", "The same."),
+        absent={}, nullable=True, public=True, filters=(Filter(name="tag"),),
+    ),
+    Field(
+        *("flags", list[str], "state.document.flags", "What was unusual about what the producer sent."),
+        absent=[], copy_default=True, public=True, filters=(Filter(name="flag"),),
+    ),
+    # no column of their own
+    Field("usage", Usage | None, "state.document.usage", in_rest=True),
+    Field("finish_reasons", list[str], "state.document.finish_reasons", "Why the model stopped.", absent=[], in_rest=True, public=True),
+    Field("parameters", str | None, "state.document.parameters", "Of the model, as JSON.", in_rest=True, public=True),
+    Field("tool_call_id", str | None, "state.document.tool_call_id", "The model's id of the call.", in_rest=True, public=True),
+    Field("attempts", int, "state.document.attempts", "How often it was tried.", absent=1, in_rest=True, public=True),
+    Field("captured", list[Slot], "state.document.captured", "The payloads that were sent.", absent=[], in_rest=True, public=True),
+    Field("too_large", list[Slot], "state.document.too_large", "The payloads left out for their size.", absent=[], in_rest=True, public=True),
+    Field("rest", dict[str, object], about="The fields that have no column of their own."),
+    # roll-up: what this step adds to its task's totals (rules R1-R3)
+    Field("counted_input", int, "counted.input_tokens"),
+    Field("counted_output", int, "counted.output_tokens"),
+    Field("counted_nusd", int | None, "counted.cost_nusd"),
+    Field("usage_shadowed", bool, "step.shadowed", "Another step reports the same usage, and counts (R2 or R3)."),
+    Field("usage_wrapper", bool, "step.wrapper", "The same by R2 alone: a step below it."),
+)  # fmt: skip
+"""The columns of ``steps``, in the order of COPY, and the fields in its column ``rest``. ``docs/extending.md`` says how to add one."""
+
+
 class TaskDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A task as its latest event tells it. ``kind`` is a free word of the producer (default ``task``)."""
 
@@ -152,3 +272,59 @@ class TaskDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     error: Failure | None = None
     preview: Preview | None = None
     flags: Annotated[list[Word], Meta(max_length=32)] = []
+
+
+TASK_FIELDS = (
+    Field("project_id", str, key=True),
+    Field("task_id", str, about="32 hex digits.", key=True, public=True, filters=(Filter(name="task", kind="id"),)),
+    Field("day", date),
+    Field("partition", int, sql="integer"),
+    Field("first_offset", int),
+    Field("last_offset", int, about="Of the last record that touched the task."),
+    Field("seen_at_us", int, about="The broker's time of that record."),
+    Field("heartbeats", bool, about="A producer of it sent a heartbeat: its silence means something."),
+    # the register of the task's own events (fold_task)
+    Field("document", str | None, about="TaskDocument as JSON; null while only steps are known.", sql="jsonb"),
+    Field("stamp_phase", int | None, sql="smallint"),
+    Field("stamp_at_us", int | None),
+    Field("stamp_seq", int | None),
+    Field("stamp_event_id", str | None),
+    # what is shown: from the document, else from the earliest step without a parent
+    Field("root_step_id", str | None),
+    Field("name", str, public=True, searched=True, filters=(Filter(name="name"),)),
+    Field("kind", str, about="A free word of the producer.", public=True, filters=(Filter(name="kind"),)),
+    Field("agent", str | None, about="The agent that began it.", public=True, filters=(Filter(name="agent", indexed=True),)),
+    Field("status", Status, public=True, filters=(Filter(name="status", indexed=True),)),
+    Field("started_at_us", int | None, about="Microseconds UTC.", public=True),
+    Field("ended_at_us", int | None, about="Microseconds UTC; null while it runs.", public=True),
+    Field("duration_us", int | None, about="Microseconds.", public=True, filters=(Filter(name="latency"), Filter(name="duration"))),
+    Field("conversation_id", str | None, public=True, filters=(Filter(name="conversation"),)),
+    Field("user_id", str | None, public=True, filters=(Filter(name="user"),)),
+    Field("environment", str | None, public=True, filters=(Filter(name="env"),)),
+    Field("tags", dict[str, str], public=True, filters=(Filter(name="tag"),)),
+    Field("parent_task_id", str | None, about="The task that began this one.", public=True),
+    Field("preview", str | None, about="The beginning of the input, or of the output.", public=True, searched=True),
+    Field("error_type", str | None, filters=(Filter(name="error", kind="contains"),)),
+    Field("error_message", str | None, filters=(Filter(name="error", kind="contains"),)),
+    Field("flags", list[str], about="What was unusual about what the producers sent.", public=True, filters=(Filter(name="flag"),)),
+    # totals, kept by difference
+    Field("steps", int, sql="integer", public=True, filters=(Filter(name="steps"),)),
+    Field("errors", int, sql="integer", public=True, filters=(Filter(name="errors"),)),
+    Field("running_steps", int, sql="integer", public=True),
+    Field("waiting_steps", int, sql="integer", public=True),
+    Field("lost_steps", int, sql="integer", public=True),
+    Field("input_tokens", int, public=True, filters=(Filter(name="tokens", kind="sum"), Filter(name="input_tokens"))),
+    Field("output_tokens", int, public=True, filters=(Filter(name="tokens", kind="sum"), Filter(name="output_tokens"))),
+    Field("cost_nusd", int, filters=(Filter(name="cost", known_by="priced_steps"),)),
+    Field("priced_steps", int, about="0: the task's cost is unknown (null), not zero.", sql="integer"),
+    Field("unpriced_steps", int, about="Steps with usage and without a known price.", sql="integer", public=True),
+    Field("last_event_at_us", int, about="By the producers' clocks.", public=True),
+    Field(
+        "sort_at_us",
+        int,
+        about="`started_at_us`, else the broker's time of the first record: the order of the list.",
+        public=True,
+        sortable=True,
+    ),
+)
+"""The columns of ``tasks``, in the order of COPY."""

@@ -4,10 +4,33 @@ They live in one schema per projection generation (``g1`` ...). No schema is nam
 ``search_path`` to the current generation (``public.generations``) and, for readers, ``ams.project_id`` for row-level security.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB, TSVECTOR
 
+from ams_contracts.documents import STEP_FIELDS, TASK_FIELDS
+from ams_contracts.fields import Field, SqlType, columns
+
 metadata = MetaData()
+
+_TYPES: dict[SqlType, Any] = {
+    "text": Text,
+    "bigint": BigInteger,
+    "integer": Integer,
+    "smallint": SmallInteger,
+    "boolean": Boolean,
+    "date": Date,
+    "jsonb": JSONB,
+    "text[]": ARRAY(Text),
+}
+
+
+def sql_columns(fields: Sequence[Field]) -> list[Column[Any]]:
+    """The columns of a table that fields declare."""
+    return [Column(field.name, _TYPES[field.sql_type], primary_key=field.key, nullable=field.is_nullable) for field in columns(fields)]
+
 
 generations = Table(
     "generations",
@@ -46,123 +69,9 @@ task_days = Table(  # the UTC day, by the broker's clock, of a task's first reco
     Column("late_day", Date),  # UTC day of the last record that was ignored because the task is older than is kept
 )
 
-tasks = Table(
-    "tasks",
-    metadata,
-    Column("project_id", Text, primary_key=True),
-    Column("task_id", Text, primary_key=True),
-    Column("day", Date, nullable=False),
-    Column("partition", Integer, nullable=False),
-    Column("first_offset", BigInteger, nullable=False),
-    Column("last_offset", BigInteger, nullable=False),  # of the last record that touched the task
-    Column("seen_at_us", BigInteger, nullable=False),  # the broker's time of that record
-    Column("heartbeats", Boolean, nullable=False),  # a producer of it ever beat: its silence means something
-    # the register of the task's own events (fold_task)
-    Column("document", JSONB),  # TaskDocument; null while only steps are known
-    Column("stamp_phase", SmallInteger),
-    Column("stamp_at_us", BigInteger),
-    Column("stamp_seq", BigInteger),
-    Column("stamp_event_id", Text),
-    # what is shown: from the document, else from the earliest parentless step
-    Column("root_step_id", Text),
-    Column("name", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("agent", Text),
-    Column("status", Text, nullable=False),
-    Column("started_at_us", BigInteger),
-    Column("ended_at_us", BigInteger),
-    Column("duration_us", BigInteger),
-    Column("conversation_id", Text),
-    Column("user_id", Text),
-    Column("environment", Text),
-    Column("tags", JSONB, nullable=False),  # {word: word}
-    Column("parent_task_id", Text),
-    Column("preview", Text),
-    Column("error_type", Text),
-    Column("error_message", Text),
-    Column("flags", ARRAY(Text), nullable=False),
-    # totals, kept by difference
-    Column("steps", Integer, nullable=False),
-    Column("errors", Integer, nullable=False),
-    Column("running_steps", Integer, nullable=False),
-    Column("waiting_steps", Integer, nullable=False),
-    Column("lost_steps", Integer, nullable=False),
-    Column("input_tokens", BigInteger, nullable=False),
-    Column("output_tokens", BigInteger, nullable=False),
-    Column("cost_nusd", BigInteger, nullable=False),
-    Column("priced_steps", Integer, nullable=False),  # 0: the task's cost is unknown (null), not zero
-    Column("unpriced_steps", Integer, nullable=False),  # billable steps with usage and without a known price
-    Column("last_event_at_us", BigInteger, nullable=False),  # by the producers' clocks
-    Column(
-        "sort_at_us", BigInteger, nullable=False
-    ),  # started_at_us, else the broker's time of the first record: never null, the list's order
-)
+tasks = Table("tasks", metadata, *sql_columns(TASK_FIELDS))
 
-steps = Table(  # partitioned by day
-    "steps",
-    metadata,
-    Column("project_id", Text, primary_key=True),
-    Column("task_id", Text, primary_key=True),
-    Column("step_id", Text, primary_key=True),
-    Column("day", Date, primary_key=True),
-    Column("first_offset", BigInteger, nullable=False),
-    Column("end_offset", BigInteger),  # the record at which it ended; null while open
-    Column("seen_at_us", BigInteger, nullable=False),  # the broker's time of the last record that changed it
-    # the document register; null type while only progress is known
-    Column("stamp_phase", SmallInteger),
-    Column("stamp_at_us", BigInteger),
-    Column("stamp_seq", BigInteger),
-    Column("stamp_event_id", Text),
-    # the progress register
-    Column("progress_phase", SmallInteger),
-    Column("progress_at_us", BigInteger),
-    Column("progress_seq", BigInteger),
-    Column("progress_event_id", Text),
-    Column("progress_status", Text),
-    Column("progress_usage", JSONB),
-    Column("last_beat_us", BigInteger),
-    # the document
-    Column("parent_step_id", Text),
-    Column("type", Text, nullable=False),
-    Column("type_raw", Text),
-    Column("name", Text, nullable=False),
-    Column("span_name", Text),
-    Column("agent", Text),
-    Column("status", Text, nullable=False),  # the one to show: fold.StepState.status
-    Column("document_status", Text),  # the document's own
-    Column("started_at_us", BigInteger),
-    Column("ended_at_us", BigInteger),
-    Column("duration_us", BigInteger),
-    Column("ttft_us", BigInteger),
-    Column("seq", BigInteger, nullable=False),
-    Column("provider", Text),
-    Column("model_requested", Text),
-    Column("model", Text),
-    Column("response_id", Text),
-    Column("input_tokens", BigInteger),
-    Column("output_tokens", BigInteger),
-    Column("cost_nusd", BigInteger),
-    Column("cost_source", Text, nullable=False),
-    Column("tool_name", Text),
-    Column("error_type", Text),
-    Column("error_message", Text),
-    Column("preview_input", Text),
-    Column("preview_output", Text),
-    Column("conversation_id", Text),
-    Column("user_id", Text),
-    Column("environment", Text),
-    Column("tags", JSONB),
-    Column("flags", ARRAY(Text), nullable=False),
-    Column(
-        "rest", JSONB, nullable=False
-    ),  # the document's other fields, as in StepDocument: usage, finish_reasons, parameters, tool_call_id, attempts, captured, too_large
-    # roll-up: what this step adds to its task's totals (rules R1-R3)
-    Column("counted_input", BigInteger, nullable=False),
-    Column("counted_output", BigInteger, nullable=False),
-    Column("counted_nusd", BigInteger),
-    Column("usage_shadowed", Boolean, nullable=False),  # its usage is told by another step as well, which counts (R2 or R3)
-    Column("usage_wrapper", Boolean, nullable=False),  # R2 alone: by a step beneath it
-)
+steps = Table("steps", metadata, *sql_columns(STEP_FIELDS))  # partitioned by day
 
 step_payloads = Table(  # partitioned by day
     "step_payloads",

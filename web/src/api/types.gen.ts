@@ -1230,13 +1230,13 @@ export interface components {
             string
         ];
         Stamps: {
-            document?: [
+            document: [
                 number,
                 number,
                 number,
                 string
             ] | null;
-            progress?: [
+            progress: [
                 number,
                 number,
                 number,
@@ -1249,41 +1249,77 @@ export interface components {
          */
         Status: "running" | "waiting" | "ok" | "error" | "cancelled" | "lost";
         Step: {
+            /** @description The agent that did it. */
             agent: string | null;
+            /** @description How often it was tried. */
             attempts: number;
-            captured: string[];
+            /** @description The payloads that were sent. */
+            captured: components["schemas"]["Slot"][];
+            /** @description What the task takes over when this step is its root. */
+            conversation_id: string | null;
             cost_source: components["schemas"]["CostSource"];
             cost_usd: string | null;
             counted: boolean;
+            /** @description Microseconds, by a monotonic clock where the producer has one. */
             duration_us: number | null;
+            /** @description Microseconds UTC. */
             ended_at_us: number | null;
+            /** @description The same. */
+            environment: string | null;
             error: components["schemas"]["Failure"] | null;
+            /** @description Why the model stopped. */
             finish_reasons: string[];
+            /** @description What was unusual about what the producer sent. */
             flags: string[];
+            /** @description As the provider named it in its answer. */
             model: string | null;
+            /** @description As asked for. */
             model_requested: string | null;
+            /** @description Empty while only progress of the step is known. */
             name: string;
+            /** @description Of the model, as JSON. */
             parameters: string | null;
+            /** @description Null for a step without a parent. */
             parent_step_id: string | null;
+            /** @description The beginning of the input. */
             preview_input: string | null;
+            /** @description The beginning of the output. */
             preview_output: string | null;
             progress: components["schemas"]["Progress"] | null;
+            /** @description Of the model. */
             provider: string | null;
+            /** @description The provider's id of its answer. */
             response_id: string | null;
+            /** @description Of the event that started it: siblings are ordered by (started_at_us, seq, step_id). */
             seq: number;
+            /** @description The span's name, when it differs from `name`. */
             span_name: string | null;
             stamps: components["schemas"]["Stamps"];
+            /** @description Microseconds UTC. */
             started_at_us: number | null;
             status: components["schemas"]["Status"];
+            /** @description 16 hex digits. */
             step_id: string;
+            /** @description The same. */
+            tags: {
+                [key: string]: string;
+            };
+            /** @description The task, 32 hex digits. */
             task_id: string;
-            too_large: string[];
+            /** @description The payloads left out for their size. */
+            too_large: components["schemas"]["Slot"][];
+            /** @description The model's id of the call. */
             tool_call_id: string | null;
+            /** @description The tool that was called. */
             tool_name: string | null;
+            /** @description Microseconds to the first token. */
             ttft_us: number | null;
             type: components["schemas"]["StepType"];
+            /** @description The type as the producer named it, when AMS has another word. */
             type_raw: string | null;
             usage: components["schemas"]["Usage"] | null;
+            /** @description The same. */
+            user_id: string | null;
         };
         StepAnswer: {
             payloads: components["schemas"]["Payload"][];
@@ -1526,31 +1562,44 @@ export interface components {
             sub: string;
         };
         Task: {
+            /** @description The agent that began it. */
             agent: string | null;
             conversation_id: string | null;
             cost_usd: string | null;
+            /** @description Microseconds. */
             duration_us: number | null;
+            /** @description Microseconds UTC; null while it runs. */
             ended_at_us: number | null;
             environment: string | null;
             error: components["schemas"]["Failure"] | null;
             errors: number;
+            /** @description What was unusual about what the producers sent. */
             flags: string[];
             input_tokens: number;
+            /** @description A free word of the producer. */
             kind: string;
+            /** @description By the producers' clocks. */
             last_event_at_us: number;
             lost_steps: number;
             name: string;
             output_tokens: number;
+            /** @description The task that began this one. */
             parent_task_id: string | null;
+            /** @description The beginning of the input, or of the output. */
             preview: string | null;
             running_steps: number;
+            /** @description `started_at_us`, else the broker's time of the first record: the order of the list. */
+            sort_at_us: number;
+            /** @description Microseconds UTC. */
             started_at_us: number | null;
             status: components["schemas"]["Status"];
             steps: number;
             tags: {
                 [key: string]: string;
             };
+            /** @description 32 hex digits. */
             task_id: string;
+            /** @description Steps with usage and without a known price. */
             unpriced_steps: number;
             user_id: string | null;
             waiting_steps: number;

@@ -19,14 +19,14 @@ from ams_contracts.claims import Access
 from ams_contracts.documents import Slot
 from ams_contracts.fold import PHASE_ENDED
 from ams_contracts.tables import step_payloads, steps
-from ams_contracts.views import Step
+from ams_contracts.views import Step, step_view
 from ams_kit.errors import BadRequestError
 from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, documented, hex_id, not_found, read_parameters
-from ams_trace_query.rows import STEP_COLUMNS, position_text, step_view
+from ams_trace_query.rows import STEP_COLUMNS, position_text
 from ams_trace_query.search.compile import Condition, required, step_condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.text import candidate_steps, common_words, is_among, look_up_words, read_text_index_lag

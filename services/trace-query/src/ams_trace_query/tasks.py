@@ -16,13 +16,13 @@ from sqlalchemy.types import BigInteger, Text
 from ams_contracts.claims import Access
 from ams_contracts.tables import positions, tasks
 from ams_contracts.topics import STEPS
-from ams_contracts.views import Task
+from ams_contracts.views import Task, task_view
 from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, documented, hex_id, not_found, read_parameters
-from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text, task_view
+from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text
 from ams_trace_query.search.compile import Condition, required, task_condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.text import common_words, look_up_words, read_text_index_lag

@@ -45,6 +45,6 @@ function fromDocument(taskId: string, stepId: string, document: StepDocument, re
     cost_usd: cost_nusd == null ? null : (cost_nusd / 1e9).toFixed(9).replace(/\.?0+$/, ''),
     counted: rest?.counted ?? true,
     progress: null,
-    stamps: {},
+    stamps: { document: null, progress: null },
   };
 }

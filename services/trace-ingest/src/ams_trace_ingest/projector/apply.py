@@ -17,7 +17,7 @@ from ams_trace_ingest.store import agents, claims, media, payloads, producers, s
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey
 from ams_trace_ingest.store.connections import Connection
-from ams_trace_ingest.store.step_rows import row_of
+from ams_trace_ingest.store.step_rows import encode_new_row, encode_row
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
@@ -224,17 +224,8 @@ async def _write_steps_and_tasks(
                 continue
             # what is stored of the batch's steps was looked up, so it is not there
             new = direct and step.stored is None and (step.state.document is None or not step.state.document.flags)
-            row = row_of(
-                (*key, step.step_id),
-                task.day,
-                (step.first_offset, step.end_offset, step.seen_at_us),
-                step.state,
-                step.counted,
-                shadowed=step.shadowed,
-                wrapper=step.wrapper,
-                new=new,
-            )
-            (inserts if new else step_rows).append(row)
+            rows_of_kind, encode = (inserts, encode_new_row) if new else (step_rows, encode_row)
+            rows_of_kind.append(encode(*key, task.day, step))
     rows: list[TaskRow] = []
     rootless: list[TaskChanges] = []
 

@@ -8,11 +8,11 @@ import structlog
 from ams_contracts.codec import encode
 from ams_contracts.positions import Position
 from ams_contracts.topics import STEPS, TASKS, task_key
-from ams_contracts.views import TaskChanged
+from ams_contracts.views import TaskChanged, task_view
 from ams_kit.bus import Log, Record
 from ams_kit.errors import AmsError
 from ams_kit.telemetry.metrics import TASK_HINTS_LOST
-from ams_trace_ingest.store.tasks import TaskKey, TaskRow, view_of
+from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
 TASK_INTERVAL_SECONDS = 0.25  # a task is told at most four times a second
 TICK_SECONDS = 0.05
@@ -83,5 +83,5 @@ def _record(key: TaskKey, row: TaskRow | None) -> Record:
     value = None
     if row is not None:
         position = Position(STEPS.version, row.partition, row.last_offset + 1)
-        value = encode(TaskChanged(project_id=row.project_id, position=str(position), task=view_of(row)))
+        value = encode(TaskChanged(project_id=row.project_id, position=str(position), task=task_view(row)))
     return Record(topic=TASKS, key=task_key(*key), value=value, headers=[("v", b"1")])

@@ -4,15 +4,17 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
+from ams_contracts.documents import STEP_FIELDS
 from ams_contracts.tables import steps
 from ams_trace_ingest.rollup import DEPTH_MAX, STOP_TYPES
 from ams_trace_ingest.store.columns import array_literals, names, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows, execute_meanwhile
 from ams_trace_ingest.store.day_partitions import copy_new
+from ams_trace_ingest.store.row_codec import stored_columns
 from ams_trace_ingest.store.step_rows import Neighbour, StoredStep, node_of_row
 
 COLUMNS = names(steps)
-NEW_COLUMNS = [name for name in COLUMNS if name != "flags"]
+NEW_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, new=True)]
 UPSERT = upsert(steps)
 
 _ALL = ", ".join(f"s.{name}" for name in COLUMNS)
@@ -95,11 +97,11 @@ async def earliest_root(connection: Connection, project_id: str, task_id: str, d
 
 
 async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
-    """Insert rows without flags that are not there yet, into partitions that are.
+    """Insert rows that are not there yet, into partitions that are.
 
     Args:
         connection: In a transaction.
-        rows: Values in the order of ``NEW_COLUMNS``, each step once, made with ``new``.
+        rows: Values in the order of ``NEW_COLUMNS``, each step once, made by ``encode_new_row``.
         meanwhile: Called while Postgres is busy.
 
     Raises:

@@ -8,10 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from ams_contracts.codec import encode
-from ams_contracts.documents import Failure, Status, TaskDocument
+from ams_contracts.documents import TaskDocument
 from ams_contracts.fold import Stamp, TaskState
 from ams_contracts.tables import tasks
-from ams_contracts.views import Task, usd
 from ams_trace_ingest.store.columns import array_literal, array_literals, names, quoted, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows
 
@@ -24,7 +23,6 @@ _LOCK = f"""{_SELECT} FROM unnest($1::text::text[], $2::text::text[]) AS wanted 
 LATERAL (SELECT * FROM tasks WHERE project_id = wanted.project_id AND task_id = wanted.task_id FOR UPDATE) t"""
 _DELETE = "DELETE FROM tasks WHERE project_id = $1 AND task_id = $2"
 
-_tags = msgspec.json.Decoder(dict[str, str])
 _document = msgspec.json.Decoder(TaskDocument)
 
 TaskKey = tuple[str, str]
@@ -77,6 +75,10 @@ class TaskRow(Struct, kw_only=False, gc=False):
     last_event_at_us: int
     sort_at_us: int
 
+    def __getitem__(self, column: str) -> Any:
+        """The value of a column, as ``ams_contracts.views.task_view`` asks for it."""
+        return getattr(self, column)
+
     @property
     def key(self) -> TaskKey:
         return (self.project_id, self.task_id)
@@ -94,39 +96,6 @@ class TaskRow(Struct, kw_only=False, gc=False):
         if state.document is not None and state.stamp is not None:
             self.document = encode(state.document).decode()
             self.stamp_phase, self.stamp_at_us, self.stamp_seq, self.stamp_event_id = msgspec.structs.astuple(state.stamp)
-
-
-def view_of(row: TaskRow) -> Task:
-    """The row as people and programs see it."""
-    failed = row.error_type is not None or row.error_message is not None
-    return Task(
-        task_id=row.task_id,
-        name=row.name,
-        kind=row.kind,
-        agent=row.agent,
-        status=Status(row.status),
-        started_at_us=row.started_at_us,
-        ended_at_us=row.ended_at_us,
-        duration_us=row.duration_us,
-        steps=row.steps,
-        errors=row.errors,
-        running_steps=row.running_steps,
-        waiting_steps=row.waiting_steps,
-        lost_steps=row.lost_steps,
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        cost_usd=usd(row.cost_nusd) if row.priced_steps else None,
-        unpriced_steps=row.unpriced_steps,
-        conversation_id=row.conversation_id,
-        user_id=row.user_id,
-        environment=row.environment,
-        tags=_tags.decode(row.tags),
-        parent_task_id=row.parent_task_id,
-        preview=row.preview,
-        error=Failure(type=row.error_type, message=row.error_message) if failed else None,
-        last_event_at_us=row.last_event_at_us,
-        flags=row.flags,
-    )
 
 
 def task_row(record: Any) -> TaskRow:
