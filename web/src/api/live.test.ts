@@ -8,6 +8,7 @@ class PaperSocket implements Socket {
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number }) => void) | null = null;
   closed = false;
+  private confirmed = 0;
 
   constructor(readonly protocols: string[]) {}
 
@@ -21,6 +22,18 @@ class PaperSocket implements Socket {
 
   receive(...messages: ServerMessage[]): void {
     this.onmessage?.({ data: JSON.stringify(messages) });
+  }
+
+  /** Answer every subscribe message that has no answer yet, as the gateway does. */
+  confirm(): void {
+    const asked = this.sent.filter((message) => message.op === 'subscribe').slice(this.confirmed);
+    this.confirmed += asked.length;
+    this.receive(
+      ...asked.map((message) => {
+        const sub = message.task_id ? `task:${message.task_id}` : 'list';
+        return { op: 'subscribed', id: message.id, sub, position: message.after ?? null } as const;
+      }),
+    );
   }
 
   get subscriptions(): ClientMessage[] {
@@ -69,6 +82,7 @@ async function connect(client: LiveClient): Promise<PaperSocket> {
   await settle();
   const socket = sockets.at(-1) as PaperSocket;
   socket.onopen?.();
+  socket.confirm();
   return socket;
 }
 
@@ -138,12 +152,46 @@ describe('the live client', () => {
     expect(own.got).toEqual({ frames: [], lost: 1 });
 
     subscription.resume('1.0.10');
+    socket.confirm();
     socket.receive(frame('1.0.9', '1.0.10'), frame('1.0.10', '1.0.11'));
     expect(socket.subscriptions.at(-1)).toMatchObject({ after: '1.0.10' });
     expect(own.got.frames).toEqual(['1.0.11']);
   });
 
-  test('a reset is told to the follower once', async () => {
+  test('after a resume frames of the old subscription that are still in flight are neither news nor a gap', async () => {
+    const client = open();
+    const own = follower();
+    const subscription = client.followTask('x', '1.0.5', own);
+    const socket = await connect(client);
+    socket.receive({ op: 'reset', sub: 'task:x' });
+
+    // the snapshot is older than what the old subscription was just sending
+    subscription.resume('1.0.8');
+    socket.receive(frame('1.0.19', '1.0.20'), { op: 'reset', sub: 'task:x' });
+    expect(own.got).toEqual({ frames: [], lost: 1 });
+
+    socket.confirm();
+    socket.receive(frame('1.0.8', '1.0.9'), frame('1.0.9', '1.0.20'));
+    expect(own.got).toEqual({ frames: ['1.0.9', '1.0.20'], lost: 1 });
+  });
+
+  test('a subscription that the gateway cannot serve at the moment is asked for again', async () => {
+    const client = open();
+    client.followTask('x', '1.0.5', follower());
+    client.start();
+    await settle();
+    const socket = sockets.at(-1) as PaperSocket;
+    socket.onopen?.();
+    const [first] = socket.subscriptions;
+
+    socket.receive({ op: 'error', code: 'unavailable', id: first?.id ?? '' });
+    await fire((ms) => ms === 1_000);
+
+    expect(socket.subscriptions).toHaveLength(2);
+    expect(socket.subscriptions[1]).toMatchObject({ task_id: 'x', after: '1.0.5' });
+  });
+
+  test('a reset is reported to the follower once', async () => {
     const client = open();
     const own = follower();
     client.followTask('x', '1.0.5', own);
@@ -166,6 +214,7 @@ describe('the live client', () => {
     expect([own.got.lost, other.got.lost]).toEqual([1, 0]);
 
     subscription.resume('1.0.9');
+    socket.confirm();
     socket.receive(frame('1.0.9', '1.0.10'));
     expect(own.got.frames).toEqual(['1.0.10']);
   });

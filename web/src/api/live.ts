@@ -65,6 +65,8 @@ interface ActiveSubscription {
   last: string | null;
   /** of the newest subscribe message: an `error` names it */
   requestId: string | null;
+  /** that message was answered: frames before the answer belong to an older subscription of the same task */
+  confirmed: boolean;
   /** waits for `resume`: frames of before say nothing new */
   awaitsResume: boolean;
   task: TaskFollower | null;
@@ -80,6 +82,7 @@ const CLOSE_NOT_FOUND = 4404;
 const PROBE_MS = 15_000;
 const ANSWER_MS = 10_000;
 const OFFLINE_AFTER_FAILURES = 5;
+const SUBSCRIBE_AGAIN_MS = 1_000;
 
 export class LiveClient {
   private state: LiveState = { phase: 'connecting', stale: false, lagMs: null };
@@ -146,6 +149,7 @@ export class LiveClient {
       taskId,
       last: after,
       requestId: null,
+      confirmed: false,
       awaitsResume: false,
       task: follower,
       list: null,
@@ -159,6 +163,7 @@ export class LiveClient {
       taskId: null,
       last: null,
       requestId: null,
+      confirmed: false,
       awaitsResume: false,
       task: null,
       list: follower,
@@ -189,6 +194,7 @@ export class LiveClient {
   private sendSubscribe(item: ActiveSubscription): void {
     const id = this.nextId(item.key.slice(0, 12));
     item.requestId = id;
+    item.confirmed = false;
     if (item.taskId === null) this.send({ op: 'subscribe', id, list: true });
     else this.send({ op: 'subscribe', id, task_id: item.taskId, after: item.last });
   }
@@ -281,11 +287,14 @@ export class LiveClient {
           break;
         case 'subscribed': {
           const item = this.following.get(message.sub);
-          if (item && item.last === null && message.position) item.last = message.position;
+          // the answer to an older request, whose frames may still be in flight
+          if (!item || item.requestId !== message.id) break;
+          item.confirmed = true;
+          if (item.last === null && message.position) item.last = message.position;
           break;
         }
         case 'reset':
-          this.resetSubscription(this.following.get(message.sub));
+          if (this.following.get(message.sub)?.confirmed) this.resetSubscription(this.following.get(message.sub));
           break;
         case 'stale':
           this.setState({ stale: message.stale });
@@ -306,7 +315,7 @@ export class LiveClient {
   /** Whether a frame is news for its follower. Moves the follower on, or reports a gap. */
   private accept(frame: Frame): boolean {
     const item = this.following.get(frame.sub);
-    if (!item || item.awaitsResume) return false;
+    if (!item?.confirmed || item.awaitsResume) return false;
     if (item.last !== null) {
       if (!isBefore(item.last, frame.position)) return false;
       if (frame.prev !== null && isBefore(item.last, frame.prev)) {
@@ -318,10 +327,16 @@ export class LiveClient {
     return true;
   }
 
-  /** The log no longer has (or never had) the position that was asked for: only a new snapshot leads on. */
   private handleError(code: string, id: string | null): void {
-    if (code !== 'bad_cursor') return;
-    for (const item of this.following.values()) if (item.requestId === id) this.resetSubscription(item);
+    const item = [...this.following.values()].find(({ requestId }) => requestId === id);
+    if (!item) return;
+    // the log no longer has (or never had) the position that was asked for: only a new snapshot leads on
+    if (code === 'bad_cursor') this.resetSubscription(item);
+    if (code !== 'unavailable') return;
+    const { generation } = this;
+    this.ports.setTimer(() => {
+      if (generation === this.generation && item.requestId === id && !item.confirmed) this.sendSubscribe(item);
+    }, SUBSCRIBE_AGAIN_MS);
   }
 
   private resetSubscription(item: ActiveSubscription | undefined): void {
