@@ -67,7 +67,7 @@ def browser(chromium: Chromium) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, platform: Platform) -> Iterator[Page]:
-    """A page of a new person, who has just registered; faults of the page fail the test."""
+    """A page of a new user; errors of the page fail the test."""
     faults: list[str] = []
     context = browser.new_context(base_url=platform.url, viewport={"width": 1440, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
@@ -78,8 +78,8 @@ def page(browser: Browser, platform: Platform) -> Iterator[Page]:
     page.get_by_label("Username").fill(name)
     page.get_by_label("Email").fill(f"{name}@example.org")
     page.get_by_label("Password").fill("a long and plain sentence")
-    page.get_by_role("button", name="Register").click()
-    expect(page.get_by_role("heading", name="Send the first task")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("heading", name="Send your first task")).to_be_visible(timeout=PATIENCE_MS)
     yield page
     context.close()
     assert faults == []
@@ -87,7 +87,7 @@ def page(browser: Browser, platform: Platform) -> Iterator[Page]:
 
 def make_key(page: Page) -> str:
     """Press the button of an empty project; the key that it shows."""
-    page.get_by_role("button", name="Make a key").click()
+    page.get_by_role("button", name="Create API key").click()
     return page.locator(".key-call code").inner_text()
 
 
@@ -107,7 +107,7 @@ def agent(platform: Platform, key: str, folder: Path) -> Generator[subprocess.Po
                 process.kill()
 
 
-def go_on(process: subprocess.Popen[str]) -> None:
+def resume(process: subprocess.Popen[str]) -> None:
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
@@ -145,14 +145,14 @@ def test_a_task_appears_grows_and_ends_without_a_reload(page: Page, platform: Pl
         expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
         expect(row(page, "answer")).to_have_count(0)
 
-        go_on(process)
+        resume(process)
         expect(row(page, "answer")).to_be_visible(timeout=PATIENCE_MS)
         expect(row(page, "lookup")).to_have_count(2)
         row(page, "answer").click()
         detail = page.locator("#detail")
-        expect(detail.get_by_text("Output, being written")).to_be_visible(timeout=PATIENCE_MS)
+        expect(detail.get_by_text("Output (streaming)")).to_be_visible(timeout=PATIENCE_MS)
 
-        go_on(process)
+        resume(process)
         assert process.wait(60) == 0
 
     expect(page.locator(".task-bar .pill")).to_contain_text("ok", timeout=PATIENCE_MS)
@@ -163,8 +163,8 @@ def test_a_task_appears_grows_and_ends_without_a_reload(page: Page, platform: Pl
 def test_an_address_leads_to_its_step_and_the_keyboard_to_the_error(page: Page, platform: Platform, tmp_path: Path) -> None:
     with agent(platform, make_key(page), tmp_path) as process:
         task_id = task_id_of(process)
-        go_on(process)
-        go_on(process)
+        resume(process)
+        resume(process)
         assert process.wait(60) == 0
     page.goto(f"/t/{task_id}")
     expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
@@ -180,7 +180,7 @@ def test_an_address_leads_to_its_step_and_the_keyboard_to_the_error(page: Page, 
     expect(card).to_have_count(0)
 
 
-def test_a_silent_agent_is_told(page: Page, platform: Platform, tmp_path: Path) -> None:
+def test_a_silent_agent_is_reported(page: Page, platform: Platform, tmp_path: Path) -> None:
     with agent(platform, make_key(page), tmp_path) as process:
         task_id_of(process)
         page.get_by_role("link", name="Weather report").click(timeout=PATIENCE_MS)
@@ -190,7 +190,7 @@ def test_a_silent_agent_is_told(page: Page, platform: Platform, tmp_path: Path) 
     expect(row(page, "guide")).to_contain_text("no event for", timeout=30_000)
 
 
-def test_another_persons_project_is_not_found(page: Page, browser: Browser, platform: Platform) -> None:
+def test_another_users_project_is_not_found(page: Page, browser: Browser, platform: Platform) -> None:
     address = page.url
     make_key(page)
     context = browser.new_context(base_url=platform.url)
@@ -199,38 +199,38 @@ def test_another_persons_project_is_not_found(page: Page, browser: Browser, plat
     stranger.goto("/register")
     for label, value in (("Username", name), ("Email", f"{name}@example.org"), ("Password", "a long and plain sentence")):
         stranger.get_by_label(label).fill(value)
-    stranger.get_by_role("button", name="Register").click()
-    expect(stranger.get_by_role("heading", name="Send the first task")).to_be_visible(timeout=PATIENCE_MS)
+    stranger.get_by_role("button", name="Create account").click()
+    expect(stranger.get_by_role("heading", name="Send your first task")).to_be_visible(timeout=PATIENCE_MS)
 
     stranger.goto(address)
 
-    expect(stranger.get_by_role("heading", name="No such project")).to_be_visible(timeout=PATIENCE_MS)
+    expect(stranger.get_by_role("heading", name="Project not found")).to_be_visible(timeout=PATIENCE_MS)
     context.close()
 
 
-def test_wrong_words_at_the_door_are_explained(browser: Browser, platform: Platform) -> None:
+def test_a_failed_sign_in_is_explained(browser: Browser, platform: Platform) -> None:
     context = browser.new_context(base_url=platform.url)
     page = context.new_page()
     page.goto("/projects")
     page.get_by_label("Username or email").fill("nobody")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("Password is needed.")).to_be_visible()
+    expect(page.get_by_text("Password is required.")).to_be_visible()
 
     page.get_by_label("Password").fill("wrong wrong wrong")
     page.get_by_role("button", name="Sign in").click()
 
-    expect(page.get_by_role("alert")).to_contain_text("wrong", timeout=PATIENCE_MS)
+    expect(page.get_by_role("alert")).to_contain_text("Wrong", timeout=PATIENCE_MS)
     context.close()
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `npm ci` in web/")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_fault_that_axe_finds(page: Page, platform: Platform, tmp_path: Path, scheme: str) -> None:
+def test_no_page_has_an_accessibility_violation(page: Page, platform: Platform, tmp_path: Path, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     with agent(platform, make_key(page), tmp_path) as process:
         task_id_of(process)
-        go_on(process)
-        go_on(process)
+        resume(process)
+        resume(process)
         assert process.wait(60) == 0
 
     def faults() -> list[list[str]]:
@@ -255,8 +255,8 @@ def test_no_page_has_a_fault_that_axe_finds(page: Page, platform: Platform, tmp_
 def test_what_was_not_stored_is_counted_shown_and_replayed(page: Page, platform: Platform, tmp_path: Path) -> None:
     with agent(platform, make_key(page), tmp_path) as process:
         task = task_id_of(process)
-        go_on(process)
-        go_on(process)
+        resume(process)
+        resume(process)
         assert process.wait(60) == 0
     expect(page.get_by_role("link", name="Weather report")).to_be_visible(timeout=PATIENCE_MS)
     project = page.url.split("/projects/")[1].split("/")[0]
@@ -274,7 +274,7 @@ def test_what_was_not_stored_is_counted_shown_and_replayed(page: Page, platform:
 
     until(counted, 30, "the badge counts it")
     expect(page.get_by_text("1 record of this task was not stored")).to_be_visible(timeout=PATIENCE_MS)
-    page.get_by_role("link", name="Why").click()
+    page.get_by_role("link", name="Details").click()
     expect(page.get_by_text("an unknown kind of event")).to_be_visible(timeout=PATIENCE_MS)
     page.keyboard.press("j")
     page.keyboard.press("Enter")
@@ -283,38 +283,38 @@ def test_what_was_not_stored_is_counted_shown_and_replayed(page: Page, platform:
     expect(page.get_by_role("cell", name="replayed")).to_be_visible(timeout=PATIENCE_MS)
 
 
-def test_a_task_is_deleted_after_a_question(page: Page, platform: Platform, tmp_path: Path) -> None:
+def test_a_task_is_deleted_after_a_confirmation(page: Page, platform: Platform, tmp_path: Path) -> None:
     with agent(platform, make_key(page), tmp_path) as process:
         task_id_of(process)
-        go_on(process)
-        go_on(process)
+        resume(process)
+        resume(process)
         assert process.wait(60) == 0
     page.get_by_role("link", name="Weather report").click(timeout=PATIENCE_MS)
     expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
 
-    page.get_by_role("button", name="More about this task").click()
+    page.get_by_role("button", name="Task actions").click()
     page.get_by_role("button", name="Delete…").click()
     dialog = page.get_by_role("dialog", name="Delete this task?")
     expect(dialog).to_contain_text("30 days")
-    dialog.get_by_role("button", name="Keep").click()
+    dialog.get_by_role("button", name="Cancel").click()
     expect(row(page, "guide")).to_be_visible()
-    page.get_by_role("button", name="More about this task").click()
+    page.get_by_role("button", name="Task actions").click()
     page.get_by_role("button", name="Delete…").click()
     dialog.get_by_role("button", name="Delete", exact=True).click()
 
-    expect(page.get_by_role("heading", name="Send the first task")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="Send your first task")).to_be_visible(timeout=PATIENCE_MS)
     page.reload()
-    expect(page.get_by_role("heading", name="Send the first task")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="Send your first task")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_the_palette_leads_to_tasks_and_pages_from_inside_a_field(page: Page, platform: Platform, tmp_path: Path) -> None:
     with agent(platform, make_key(page), tmp_path) as process:
         task_id = task_id_of(process)
-        go_on(process)
-        go_on(process)
+        resume(process)
+        resume(process)
         assert process.wait(60) == 0
     expect(page.get_by_role("link", name="Weather report")).to_be_visible(timeout=PATIENCE_MS)
-    page.get_by_label("Query").focus()
+    page.get_by_label("Search tasks").focus()
     page.keyboard.press("Control+k")
     palette = page.get_by_role("dialog", name="Go to")
     palette.get_by_role("combobox").fill(task_id)
@@ -331,11 +331,11 @@ def test_the_palette_leads_to_tasks_and_pages_from_inside_a_field(page: Page, pl
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-def test_a_used_link_says_so(browser: Browser, platform: Platform) -> None:
+def test_a_used_sign_in_link_is_explained(browser: Browser, platform: Platform) -> None:
     context = browser.new_context(base_url=platform.url)
     page = context.new_page()
 
     page.goto("/signin?code=never-given")
 
-    expect(page.get_by_role("alert")).to_contain_text("was used or has expired", timeout=PATIENCE_MS)
+    expect(page.get_by_role("alert")).to_contain_text("was already used or has expired", timeout=PATIENCE_MS)
     context.close()

@@ -142,7 +142,7 @@ describe('the live client', () => {
     expect(client.get().lagMs).toBe(250);
   });
 
-  test('a frame whose predecessor was never seen is a gap: fetch anew, then resume', async () => {
+  test('a frame whose predecessor was never seen is a gap: fetch again, then resume', async () => {
     const client = open();
     const own = follower();
     const subscription = client.followTask('x', '1.0.5', own);
@@ -219,7 +219,7 @@ describe('the live client', () => {
     expect(own.got.frames).toEqual(['1.0.10']);
   });
 
-  test('comes back with a fresh ticket and resumes after the last frame it saw', async () => {
+  test('reconnects with a fresh ticket and resumes after the last frame it received', async () => {
     const client = open();
     client.followTask('x', '1.0.5', follower());
     const first = await connect(client);
@@ -238,7 +238,7 @@ describe('the live client', () => {
 
   test('waits longer after each failure and says offline after several', async () => {
     const client = open();
-    ticketError = new Error('away');
+    ticketError = new Error('unavailable');
     client.start();
     await settle();
     const waits: number[] = [];
@@ -283,7 +283,7 @@ describe('the live client', () => {
     expect(client.get().stale).toBe(true);
   });
 
-  test('a list that was away is fetched anew', async () => {
+  test('after a reconnect the list is fetched again', async () => {
     const client = open();
     const got = { news: 0, lost: 0 };
     client.followList({

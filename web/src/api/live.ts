@@ -1,6 +1,6 @@
 /**
- * The live socket of one project. Subscriptions outlive sockets: after a break the client comes back with a fresh ticket and
- * resumes each one after its last position. `prev` of a frame tells of a gap; then the follower fetches anew over REST.
+ * The live socket of one project. Subscriptions outlive sockets: after a break the client reconnects with a fresh ticket and
+ * resumes each one after its last position. `prev` of a frame reveals a gap; then the follower fetches again over REST.
  */
 import { isBefore } from '../fold/position';
 import type { ClientMessage, ServerMessage, TaskChanged } from './types';
@@ -14,12 +14,12 @@ export interface TaskNotice {
 export interface TaskFollower {
   /** New frames in order; none is repeated. */
   onFrames: (frames: Frame[]) => void;
-  /** Something was missed: fetch anew, then call `resume` with the position of the answer. */
+  /** Frames were missed: fetch again, then call `resume` with the position of the answer. */
   onReset: () => void;
 }
 export interface ListFollower {
   onTasks: (notices: TaskNotice[]) => void;
-  /** The list was out of sight for a while: fetch anew. */
+  /** Changes of the list may have been missed: fetch it again. */
   onReset: () => void;
 }
 
@@ -32,7 +32,7 @@ export interface Subscription {
 export type LivePhase = 'connecting' | 'live' | 'reconnecting' | 'offline' | 'refused';
 export interface LiveState {
   phase: LivePhase;
-  /** the gateway itself has lost sight of the log */
+  /** the gateway cannot read the log at the moment */
   stale: boolean;
   /** from the newest event's own time to its arrival here; null before the first */
   lagMs: number | null;
@@ -67,11 +67,11 @@ interface ActiveSubscription {
   requestId: string | null;
   /** that message was answered: frames before the answer belong to an older subscription of the same task */
   confirmed: boolean;
-  /** waits for `resume`: frames of before say nothing new */
+  /** waits for `resume`: frames of before are old */
   awaitsResume: boolean;
   task: TaskFollower | null;
   list: ListFollower | null;
-  /** a list was told once that it is complete; a new socket means it may have missed something */
+  /** the list was subscribed on an earlier socket: a new socket means that it may have missed changes */
   seen: boolean;
 }
 
@@ -123,7 +123,7 @@ export class LiveClient {
     socket?.close(1000, 'bye');
   }
 
-  /** The network or the person is back: do not wait for the back-off. */
+  /** The network or the page is active again: do not wait for the back-off. */
   reconnectNow(): void {
     if (this.stopped || this.socket || this.state.phase === 'refused') return;
     this.ports.clearTimer(this.retry);
@@ -221,7 +221,7 @@ export class LiveClient {
       this.setState({ phase: 'live', stale: false });
       for (const item of this.following.values()) {
         if (!item.awaitsResume) this.sendSubscribe(item);
-        // the list has no positions: what happened while the socket was away is in the next REST answer
+        // the list has no positions: what happened while there was no socket is in the next REST answer
         if (item.list && item.seen) item.list.onReset();
         item.seen = true;
       }
@@ -249,12 +249,12 @@ export class LiveClient {
     this.failures += 1;
     const offline = !this.ports.online() || this.failures > OFFLINE_AFTER_FAILURES;
     this.setState({ phase: offline ? 'offline' : 'reconnecting' });
-    // all viewers lose a restarting gateway at the same moment: they must not come back at the same one
+    // all viewers lose a restarting gateway at the same moment: they must not reconnect at the same one
     const jitter = 0.5 + this.ports.random();
     this.retry = this.ports.setTimer(() => void this.connect(), unauthenticated ? 1_000 : wait * jitter);
   }
 
-  /** A socket that died without a close looks like silence: ask something harmless and expect an answer. */
+  /** A socket that died without a close looks like silence: send a harmless request and expect an answer. */
   private armProbe(): void {
     this.ports.clearTimer(this.probe);
     this.probe = this.ports.setTimer(() => {
@@ -330,7 +330,7 @@ export class LiveClient {
   private handleError(code: string, id: string | null): void {
     const item = [...this.following.values()].find(({ requestId }) => requestId === id);
     if (!item) return;
-    // the log no longer has (or never had) the position that was asked for: only a new snapshot leads on
+    // the log no longer has (or never had) the requested position: only a new snapshot helps
     if (code === 'bad_cursor') this.resetSubscription(item);
     if (code !== 'unavailable') return;
     const { generation } = this;

@@ -1,6 +1,6 @@
 import type { Problem } from './types';
 
-/** What went wrong, in the platform's words (`application/problem+json`) or the network's. */
+/** Errors of the platform (`application/problem+json`) and of the network. */
 export class ApiError extends Error {
   constructor(
     /** HTTP status; 0 when nothing answered */
@@ -32,7 +32,7 @@ export async function problemOf(response: Response): Promise<ApiError> {
   try {
     body = (await response.json()) as ProblemBody;
   } catch {
-    // a proxy in between answered with something else: the status has to do
+    // a proxy in between responded with something else: only the status is known
   }
   const fields: Record<string, string> = {};
   for (const error of Array.isArray(body.errors) ? body.errors : []) {
@@ -54,7 +54,7 @@ export async function problemOf(response: Response): Promise<ApiError> {
 }
 
 export function networkError(): ApiError {
-  return new ApiError(0, 'network', 'The platform did not answer. Is it running, and is this machine online?');
+  return new ApiError(0, 'network', 'The platform did not respond. Check that it is running and that you are online.');
 }
 
 /** Anything thrown, as one kind. */
@@ -65,9 +65,10 @@ export function asApiError(error: unknown): ApiError {
 
 function sentenceFor(status: number): string {
   if (status === 401) return 'You are not signed in.';
-  if (status === 403) return 'Your role in this project does not allow that.';
-  if (status === 404) return 'Not found, or not yours to see.';
-  if (status === 429) return 'Too many requests; wait a moment.';
-  if (status === 502 || status === 503 || status === 504) return 'A service is starting or not reachable just now.';
-  return `The platform answered ${status}.`;
+  if (status === 403) return 'Your role in this project does not allow this.';
+  if (status === 404) return 'Not found, or you have no access.';
+  if (status === 429) return 'Too many requests. Try again in a moment.';
+  if (status === 502 || status === 503 || status === 504)
+    return 'A service is starting or unavailable. Try again in a moment.';
+  return `The platform responded with status ${status}.`;
 }

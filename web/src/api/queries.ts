@@ -1,4 +1,4 @@
-/** Server data by name: keys and fetches of the lists and pages. Live news is written into the same cache. */
+/** Server data by name: keys and fetches of the lists and pages. */
 import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query';
 import { request } from './http';
 import { asApiError } from './problems';
@@ -56,7 +56,7 @@ export function stepQuery(project: string, task: string, step: string) {
 
 const LETTERS_PAGE = 100;
 
-/** What could not be stored, the newest first. Also what the badge counts, so it is asked for every half minute. */
+/** Events that could not be stored, the newest first. The badge counts them, so they are fetched every half minute. */
 export function deadLettersQuery(project: string) {
   return infiniteQueryOptions({
     queryKey: ['dead-letters', project],

@@ -63,7 +63,7 @@ describe('the session', () => {
     expect(own.get()).toMatchObject({ state: 'in', token: 'fresh' });
   });
 
-  test('a refused cookie means signed out; a platform that is away means nothing', async () => {
+  test('a refused cookie means signed out; an unavailable platform means nothing', async () => {
     const own = store();
     answers['/api/auth/refresh'] = () => json({ code: 'unavailable' }, 503);
     await expect(own.token()).rejects.toMatchObject({ status: 503 });
@@ -73,14 +73,14 @@ describe('the session', () => {
     expect(own.get().state).toBe('out');
   });
 
-  test('a token that another caller replaced meanwhile is not refreshed again', async () => {
+  test('a token that another caller replaced in between is not refreshed again', async () => {
     const own = store();
     await own.login('ada', 'pw');
     expect(await own.refreshAfter('older')).toBe('first');
     expect(calls).toEqual(['/api/auth/login']);
   });
 
-  test('signing out forgets the token even when the platform is away', async () => {
+  test('signing out forgets the token even when the platform is unavailable', async () => {
     const own = store();
     await own.login('ada', 'pw');
     answers['/api/auth/logout'] = () => json({}, 503);

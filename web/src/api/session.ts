@@ -52,7 +52,7 @@ export class SessionStore {
   /**
    * Ask for a new token by cookie; callers at the same time share one request.
    *
-   * @throws ApiError when nothing can be said about the session (network, 5xx). A refusal is an answer: `out`.
+   * @throws ApiError when the state of the session is unknown (network, 5xx). A refusal is an answer: `out`.
    */
   refresh(): Promise<Identity> {
     this.pending ??= this.ports
@@ -68,7 +68,7 @@ export class SessionStore {
     return this.pending;
   }
 
-  /** After a 401: another caller may have refreshed meanwhile, then its token is the answer. */
+  /** After a 401: another caller may have refreshed in between, then its token is the answer. */
   async refreshAfter(refused: string): Promise<string | null> {
     const { identity } = this;
     if (identity.state === 'in' && identity.token !== refused) return identity.token;
@@ -136,7 +136,7 @@ export class SessionStore {
     return identity;
   }
 
-  /** Renew ahead of the end; while the platform is away, try again until the token is over. */
+  /** Renew ahead of the end; while the platform is unavailable, retry until the token expires. */
   private schedule(ms: number): void {
     this.timer = this.ports.setTimer(
       () => {

@@ -47,7 +47,7 @@ function Pages() {
   return <NotFound what="page" />;
 }
 
-/** The first question of a page: does the cookie still open a session? Asked again while the platform is away. */
+/** The first question of a page: does the cookie still open a session? Retried while the platform is unavailable. */
 function ask(): void {
   session.refresh().catch(() => setTimeout(ask, 2_000));
 }
@@ -56,7 +56,7 @@ function Waiting() {
   return (
     <main className="waiting" aria-busy="true">
       <div className="loading-bar" />
-      <p className="visually-hidden">Opening your session</p>
+      <p className="visually-hidden">Signing in</p>
     </main>
   );
 }

@@ -1,6 +1,6 @@
 import { Component, type ReactNode } from 'react';
 
-/** A fault of the page itself: says so, and offers the way out, instead of a white page. */
+/** Shows an error of the page itself instead of a blank page. */
 export class ErrorBoundary extends Component<{ children: ReactNode }, { error: Error | null }> {
   override state: { error: Error | null } = { error: null };
 
@@ -12,8 +12,8 @@ export class ErrorBoundary extends Component<{ children: ReactNode }, { error: E
     if (!this.state.error) return this.props.children;
     return (
       <main className="plain-page">
-        <h1>This page has a fault</h1>
-        <p className="quiet">Nothing of your data is affected. Reloading helps in most cases.</p>
+        <h1>Something went wrong</h1>
+        <p className="quiet">This page failed to render. Your data is not affected. Reload the page to try again.</p>
         <pre className="code-block">{this.state.error.stack ?? this.state.error.message}</pre>
         <p>
           <button type="button" className="button primary" onClick={() => location.reload()}>

@@ -6,11 +6,11 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, readonly s
   [
     'Everywhere',
     [
-      ['This help', ['?']],
-      ['Go to a task, a project, a page', ['Ctrl', 'K']],
-      ['Query line', ['/']],
+      ['Keyboard shortcuts', ['?']],
+      ['Go to a task, project or page', ['Ctrl', 'K']],
+      ['Search', ['/']],
       ['Absolute or relative times', ['T']],
-      ['Back, one layer', ['Esc']],
+      ['Close or go back', ['Esc']],
     ],
   ],
   [
@@ -24,18 +24,18 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, readonly s
   [
     'A task',
     [
-      ['Fold, or to the parent', ['←']],
-      ['Unfold, or to the first child', ['→']],
-      ['Unfold everything beneath', ['Shift', '→']],
-      ['Unfold to depth', ['1', '–', '9']],
+      ['Collapse, or go to the parent', ['←']],
+      ['Expand, or go to the first child', ['→']],
+      ['Expand everything below', ['Shift', '→']],
+      ['Expand to depth', ['1', '–', '9']],
       ['Next, previous error', ['e', 'E']],
-      ['Next, previous hit', ['n', 'N']],
-      ['Zoom to the step, to all', ['z', '0']],
-      ['Time fits the rows in sight', ['g']],
-      ['Follow what is running', ['f']],
-      ['Copy the address', ['c']],
-      ['Tree or log', ['v']],
-      ['Detail pane', ['\\']],
+      ['Next, previous match', ['n', 'N']],
+      ['Zoom to the step, show all', ['z', '0']],
+      ['Fit the time axis to visible rows', ['g']],
+      ['Follow running steps', ['f']],
+      ['Copy link', ['c']],
+      ['Switch between tree and log', ['v']],
+      ['Show or hide the detail pane', ['\\']],
       ['Previous, next task', ['[', ']']],
     ],
   ],
@@ -51,7 +51,7 @@ export function Help({ onClose }: { onClose: () => void }) {
   return (
     <dialog ref={dialog} className="dialog" onClose={onClose} aria-labelledby="help-title">
       <div className="dialog-head">
-        <h2 id="help-title">Keyboard</h2>
+        <h2 id="help-title">Keyboard shortcuts</h2>
         <button
           type="button"
           className="button plain square"
@@ -74,7 +74,7 @@ export function Help({ onClose }: { onClose: () => void }) {
           </section>
         ))}
         <section>
-          <h3>Setting</h3>
+          <h3>Settings</h3>
           <label className="help-row">
             <span>Single-key shortcuts</span>
             <input

@@ -16,7 +16,7 @@ const TYPING_MS = 150;
 const THEMES = [
   ['light', 'Light theme', 'sun'],
   ['dark', 'Dark theme', 'moon'],
-  ['system', 'Theme of the system', 'screen'],
+  ['system', 'System theme', 'screen'],
 ] as const;
 
 interface PaletteProps {
@@ -62,8 +62,8 @@ export function Palette({ project, onHelp, onClose }: PaletteProps) {
           aria-expanded
           aria-controls="palette-list"
           aria-activedescendant={found[chosen] ? `palette-${chosen}` : undefined}
-          aria-label="Go to a task, a project or a page"
-          placeholder="A task’s name or id, a project, a page, a theme"
+          aria-label="Go to a task, project or page"
+          placeholder="Task name or ID, project, page or theme"
           spellCheck={false}
           autoFocus
           value={text}
@@ -75,7 +75,7 @@ export function Palette({ project, onHelp, onClose }: PaletteProps) {
         />
         <kbd>Esc</kbd>
       </div>
-      <div id="palette-list" role="listbox" aria-label="Found" className="palette-list">
+      <div id="palette-list" role="listbox" aria-label="Results" className="palette-list">
         {found.map((command, index) => (
           <Entry
             key={command.id}
@@ -88,7 +88,7 @@ export function Palette({ project, onHelp, onClose }: PaletteProps) {
           />
         ))}
       </div>
-      {found.length === 0 ? <p className="palette-none">Nothing has this name.</p> : null}
+      {found.length === 0 ? <p className="palette-none">No results.</p> : null}
     </dialog>
   );
 }
@@ -135,7 +135,7 @@ function Entry({ command, index, chosen, heads, onChoose, onRun }: EntryProps) {
   );
 }
 
-/** The tasks that fit the words, asked for when the typing pauses; until then the last ones stay. */
+/** The tasks that match the text, fetched when the typing pauses; until then the last ones stay. */
 function useTasks(project: string, text: string): Task[] {
   const [settled, setSettled] = useState(text);
   useEffect(() => {
@@ -166,7 +166,7 @@ function useCommands(project: string, onHelp: () => void): Command[] {
   });
   return [
     page('tasks', 'Tasks', 'list'),
-    page('tasks?status=error', 'Tasks that failed', 'status-error', 'errors'),
+    page('tasks?status=error', 'Failed tasks', 'status-error', 'errors'),
     page('agents', 'Agents', 'agent'),
     page('keys', 'API keys', 'key'),
     ...(open.value > 0 ? [page('not-stored', 'Not stored', 'replay', 'dead letters')] : []),
@@ -181,7 +181,7 @@ function useCommands(project: string, onHelp: () => void): Command[] {
       })),
     ...THEMES.map(([name, label, icon]) => ({
       id: name,
-      group: 'Look',
+      group: 'Theme',
       label,
       icon,
       run: () => {

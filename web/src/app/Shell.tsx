@@ -46,7 +46,7 @@ export function Shell({ project, page, children }: ShellProps) {
         Skip to content
       </a>
       <header className="topbar">
-        <Link to={`/projects/${project}/tasks`} className="brand" aria-label="AMS, to the tasks">
+        <Link to={`/projects/${project}/tasks`} className="brand" aria-label="AMS, go to tasks">
           <Logo size={22} />
           <span>AMS</span>
         </Link>
@@ -72,13 +72,16 @@ export function Shell({ project, page, children }: ShellProps) {
           type="button"
           className="button plain palette-button"
           onClick={() => setPalette(true)}
-          title="Go to a task, a project or a page"
+          title="Go to a task, project or page"
         >
           <Icon name="search" />
-          <span className="visually-hidden">Go to a task, a project or a page</span>
+          <span className="visually-hidden">Go to a task, project or page</span>
           <kbd>Ctrl K</kbd>
         </button>
-        <span className="zone" title={`Times are local: ${zoneId()}. T switches to clock times.`}>
+        <span
+          className="zone"
+          title={`Local time zone: ${zoneId()}. Press T to switch between relative and absolute times.`}
+        >
           {zoneName()}
         </span>
         <ThemeMenu />
@@ -106,7 +109,7 @@ export function Shell({ project, page, children }: ShellProps) {
   );
 }
 
-/** Only where there is something to look at. */
+/** Shown only when there are events that could not be stored. */
 function NotStored({ project, current }: { project: string; current: boolean }) {
   const { open } = useDeadLetters(project);
   if (open.value === 0 && !current) return null;
@@ -115,7 +118,7 @@ function NotStored({ project, current }: { project: string; current: boolean }) 
       to={`/projects/${project}/not-stored`}
       className="nav-link unstored"
       aria-current={current ? 'page' : undefined}
-      title="What reached the log and fitted no table"
+      title="Events received that could not be stored"
     >
       {open.value === 0 ? 'Not stored' : countText(open)}
     </Link>
@@ -174,7 +177,7 @@ function ProjectMenu({ project }: { project: string }) {
               style={{ display: 'flex', gap: 4, padding: 4 }}
               onSubmit={(event) => {
                 event.preventDefault();
-                create(close).catch(() => toast('That did not work'));
+                create(close).catch(() => toast('Cannot create the project. Try again.'));
               }}
             >
               <input
@@ -188,7 +191,7 @@ function ProjectMenu({ project }: { project: string }) {
                 onChange={(event) => setName(event.target.value)}
               />
               <button type="submit" className="button primary" style={{ height: 32 }}>
-                Make
+                Create
               </button>
             </form>
           )}

@@ -93,18 +93,18 @@ export function LivePill() {
 }
 
 function describe(phase: LiveState['phase'], stale: boolean, lagMs: number | null): [string, string, string] {
-  if (phase === 'connecting') return ['wait', 'connecting', 'Opening the live connection'];
-  if (phase === 'reconnecting') return ['wait', 'reconnecting', 'The connection broke; it resumes where it stopped'];
-  if (phase === 'offline') return ['off', 'offline', 'No connection. What you see is from before; it is tried again'];
-  if (phase === 'refused') return ['off', 'not live', 'This project is not open to you (any more)'];
-  if (stale) return ['wait', 'behind', 'The live service has lost sight of the log; this page is not up to date'];
-  if (lagMs === null) return ['live', 'live', 'Connected; the next event shows by itself'];
+  if (phase === 'connecting') return ['wait', 'connecting', 'Connecting'];
+  if (phase === 'reconnecting') return ['wait', 'reconnecting', 'The connection was lost. It resumes without gaps'];
+  if (phase === 'offline') return ['off', 'offline', 'No connection. This page is not up to date. Retrying'];
+  if (phase === 'refused') return ['off', 'not live', 'You no longer have access to this project'];
+  if (stale) return ['wait', 'behind', 'The live service cannot read the event log. This page is not up to date'];
+  if (lagMs === null) return ['live', 'live', 'Connected. New events appear automatically'];
   if (lagMs > BEHIND_MS) {
     return [
       'wait',
       `behind ${lagMs < 60_000 ? `${Math.round(lagMs / 1_000)} s` : 'over 1 m'}`,
-      'From an event’s own time to this page',
+      'Time from the newest event to its display here',
     ];
   }
-  return ['live', `live ${lagMs} ms`, 'Connected. The figure is from the newest event’s own time to this page'];
+  return ['live', `live ${lagMs} ms`, 'Connected. Time from the newest event to its display here'];
 }

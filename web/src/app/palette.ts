@@ -6,14 +6,14 @@ export interface Command {
   id: string;
   group: string;
   label: string;
-  /** further words that find it */
+  /** further terms that find it */
   also?: string;
   hint?: string;
   icon: string;
   run: () => void;
 }
 
-/** Commands that fit, the best first: the label begins so, then a word does, then it is somewhere in it. Order is kept among equals. */
+/** Commands that match, the best first: the label begins so, then a word does, then it is somewhere in it. Order is kept among equals. */
 export function fitting(commands: readonly Command[], text: string): Command[] {
   const wanted = text.trim().toLowerCase();
   if (wanted === '') return [...commands];
@@ -47,7 +47,7 @@ export function taskCommands(
   return tasks.map((task) => ({
     id: `task-${task.task_id}`,
     group: 'Tasks',
-    label: task.name || 'unnamed task',
+    label: task.name || 'Unnamed task',
     hint: `${ago(task.started_at_us ?? task.last_event_at_us, nowUs)} · ${task.task_id.slice(0, 8)}`,
     icon: 'tree',
     run: () => go(`/projects/${project}/tasks/${task.task_id}`),

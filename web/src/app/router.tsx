@@ -1,4 +1,4 @@
-/** Addresses: the path says which page, the query what of it; both come back with a link. */
+/** Addresses: the path selects the page, the query its filter and selection; a link restores both. */
 import { type AnchorHTMLAttributes, type MouseEvent, useMemo, useSyncExternalStore } from 'react';
 
 const listeners = new Set<() => void>();
@@ -32,7 +32,7 @@ export function useQuery(): URLSearchParams {
   return useMemo(() => new URLSearchParams(text), [text]);
 }
 
-/** The present address with some query values changed; null or empty takes one away. */
+/** The present address with some query values changed; null or empty removes one. */
 export function withParams(changes: Record<string, string | null>): string {
   const params = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(changes)) {

@@ -16,7 +16,7 @@ const vectors = readdirSync(folder)
   .map((name) => JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Vector);
 
 /** Leaves out what is at its default, as the vectors do. */
-function told(value: object): object {
+function withoutDefaults(value: object): object {
   const isDefault = (key: string, item: unknown) =>
     item === null || item === false || (key === 'errors' && item === 0) || (Array.isArray(item) && item.length === 0);
   return Object.fromEntries(Object.entries(value).filter(([key, item]) => !isDefault(key, item)));
@@ -39,10 +39,10 @@ describe('derive gives what the shared vectors expect, in every order', () => {
   test.each(vectors.map((vector) => [vector.name, vector] as const))('%s', (_, vector) => {
     for (const steps of orders(vector.steps)) {
       const found = derive(steps, vector.task);
-      expect(Object.fromEntries([...found.steps].map(([step, value]) => [step, told(value)]))).toEqual(
+      expect(Object.fromEntries([...found.steps].map(([step, value]) => [step, withoutDefaults(value)]))).toEqual(
         vector.expect.steps,
       );
-      expect(told(found.task)).toEqual(vector.expect.task);
+      expect(withoutDefaults(found.task)).toEqual(vector.expect.task);
     }
   });
 });

@@ -56,7 +56,7 @@ export function compareStamps(a: Stamp, b: Stamp): number {
   return a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || (a[3] < b[3] ? -1 : a[3] > b[3] ? 1 : 0);
 }
 
-/** The steps that an event speaks of: one, or all that a heartbeat lists. */
+/** The steps that an event is about: one, or all that a heartbeat lists. */
 export function stepIdsOf(event: StepEvent): string[] {
   return event.kind === 'step.progressed' ? (event.steps ?? []).map((step) => step.step_id) : [event.step_id];
 }
@@ -102,7 +102,7 @@ export function ended(state: PartialState<unknown>): boolean {
   return state.stamp !== null && state.stamp[0] === PHASE_ENDED;
 }
 
-/** The status to show: the document's once it is over, else what progress says. */
+/** The status to show: the document's once the step has ended, else that of its progress. */
 export function statusOf(state: PartialState<DocumentSummary>): Status {
   if (state.document !== null && (ended(state) || state.progress === null)) return state.document.status;
   return state.progress?.status ?? 'running';
@@ -114,10 +114,10 @@ export function usageOf(state: PartialState<DocumentSummary>): Usage | null {
   return ended(state) ? null : (state.progress?.usage ?? null);
 }
 
-/** What a heartbeat, a wait or a loss says of one open step. */
+/** The progress of one open step in a heartbeat, a wait or a loss. */
 function progressOf(event: StepProgressed | StepLost, stepId: string): Progress {
   if (event.kind === 'step.lost') return { status: 'lost', at_us: event.last_beat_us };
-  // several entries of one step in one event: the last one said it
+  // several entries of one step in one event: the last one counts
   const entry = event.steps?.findLast((step) => step.step_id === stepId);
   const progress: Progress = { status: entry?.status ?? 'running', at_us: event.at_us };
   if (entry?.usage) progress.usage = entry.usage;

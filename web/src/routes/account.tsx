@@ -29,7 +29,7 @@ export function SignIn() {
       .redeem(code)
       .then(() => navigate(next, { replace: true }))
       .catch((thrown: unknown) => {
-        // the link was used before: whoever is signed in already just goes on
+        // the link was used before: a person who is signed in already continues
         session
           .refresh()
           .then((identity) => {
@@ -73,7 +73,7 @@ export function SignIn() {
         errors={error?.fields ?? {}}
       />
       <p className="quiet">
-        No account yet? <Link to={`/register${location.search}`}>Register</Link>
+        No account? <Link to={`/register${location.search}`}>Create an account</Link>
       </p>
     </AccountCard>
   );
@@ -99,13 +99,13 @@ export function Register() {
 
   return (
     <AccountCard
-      title="Make an account"
+      title="Create an account"
       error={error}
       sentence={Object.keys(fieldErrors(error)).length > 0 ? null : registerSentence(error)}
     >
       <Form
         busy={busy}
-        action="Register"
+        action="Create account"
         onSubmit={submit}
         fields={[
           { name: 'username', label: 'Username', autoComplete: 'username' },
@@ -121,7 +121,7 @@ export function Register() {
         errors={fieldErrors(error)}
       />
       <p className="quiet">
-        You have one? <Link to={`/signin${location.search}`}>Sign in</Link>
+        Already have an account? <Link to={`/signin${location.search}`}>Sign in</Link>
       </p>
     </AccountCard>
   );
@@ -130,20 +130,20 @@ export function Register() {
 function signInSentence(error: ApiError | null, byLink: boolean): string | null {
   if (!error) return null;
   if (byLink && error.status >= 400 && error.status < 500) {
-    return 'This sign-in link was used or has expired. Ask for a new one, or sign in here.';
+    return 'This sign-in link was already used or has expired. Request a new link, or sign in here.';
   }
-  if (error.status === 401) return 'Username or password is wrong.';
-  if (error.status === 429) return `Too many tries. ${waitSentence(error)}`;
+  if (error.status === 401) return 'Wrong username or password.';
+  if (error.status === 429) return `Too many attempts. ${waitSentence(error)}`;
   return error.message;
 }
 
 function registerSentence(error: ApiError | null): string | null {
   if (!error) return null;
-  if (error.status === 429) return `Too many tries. ${waitSentence(error)}`;
+  if (error.status === 429) return `Too many attempts. ${waitSentence(error)}`;
   return error.message;
 }
 
-/** Refusals of one field, by the code that says which. */
+/** The field that an error code is about. */
 const FIELD_OF_CODE: Record<string, string> = {
   invalid_username: 'username',
   username_taken: 'username',
@@ -230,7 +230,7 @@ function Form({ fields, errors, action, busy, onSubmit }: FormProps) {
   return (
     <form ref={form} onSubmit={submit} noValidate>
       {fields.map((field, index) => {
-        const error = missing.includes(field.name) ? `${field.label} is needed.` : errors[field.name];
+        const error = missing.includes(field.name) ? `${field.label} is required.` : errors[field.name];
         const note = error ?? field.hint;
         return (
           <label key={field.name} className="field">

@@ -6,7 +6,7 @@ import { Link } from '../app/router';
 import { ErrorStrip, When } from '../ui/controls';
 import { TypeTile } from '../ui/Icon';
 
-/** `/projects/{project}/agents`: who has been seen at work. */
+/** `/projects/{project}/agents`: registered and observed agents. */
 export function AgentsPage({ project }: { project: string }) {
   const agents = useQuery(agentsQuery(project));
   useEffect(() => {
@@ -19,22 +19,28 @@ export function AgentsPage({ project }: { project: string }) {
         <div className="page-head">
           <div>
             <h1>Agents</h1>
-            <p className="quiet">Who introduced itself, or was seen at work in a task.</p>
+            <p className="quiet">Agents that registered themselves or ran a step.</p>
           </div>
         </div>
         {agents.error ? (
-          <ErrorStrip error={asApiError(agents.error)} doing="The agents" onRetry={() => agents.refetch()} />
+          <ErrorStrip
+            error={asApiError(agents.error)}
+            doing="Cannot load the agents"
+            onRetry={() => agents.refetch()}
+          />
         ) : null}
         {agents.isFetching && !agents.data ? <div className="loading-bar" /> : null}
-        {agents.data && items.length === 0 ? <p className="quiet">None yet: the first task brings the first.</p> : null}
+        {agents.data && items.length === 0 ? (
+          <p className="quiet">No agents yet. They appear with your first task.</p>
+        ) : null}
         {items.length > 0 ? (
           <table className="table">
             <thead>
               <tr>
                 <th scope="col">Agent</th>
-                <th scope="col">About</th>
+                <th scope="col">Description</th>
                 <th scope="col">Tools</th>
-                <th scope="col">Version</th>
+                <th scope="col">Framework and version</th>
                 <th scope="col">Last seen</th>
               </tr>
             </thead>

@@ -8,7 +8,7 @@ import { DeadLetterRow } from '../features/dead-letters/DeadLetterRow';
 import { ErrorStrip } from '../ui/controls';
 import '../features/dead-letters/dead-letters.css';
 
-/** `/projects/{project}/not-stored?task=`: what arrived and no table could take, with the reason. */
+/** `/projects/{project}/not-stored?task=`: events that could not be stored, each with the reason. */
 export function DeadLettersPage({ project }: { project: string }) {
   const task = useAddress().get('task');
   const letters = useInfiniteQuery(deadLettersQuery(project));
@@ -33,8 +33,8 @@ export function DeadLettersPage({ project }: { project: string }) {
           <div>
             <h1>Not stored</h1>
             <p className="quiet">
-              What reached the log and fitted no table. Its bytes are kept; a replay sends them again, which helps after
-              an update of the platform.
+              Events received that could not be stored. Their bytes are kept. Replay sends them again, for example after
+              an upgrade.
             </p>
           </div>
         </div>
@@ -42,7 +42,7 @@ export function DeadLettersPage({ project }: { project: string }) {
           <p>
             <span className="chip">
               task {task.slice(0, 8)}…{' '}
-              <Link to={withParams({ task: null })} aria-label="Show those of all tasks">
+              <Link to={withParams({ task: null })} aria-label="Show all tasks">
                 show all
               </Link>
             </span>
@@ -51,15 +51,13 @@ export function DeadLettersPage({ project }: { project: string }) {
         {letters.error ? (
           <ErrorStrip
             error={asApiError(letters.error)}
-            doing="What was not stored"
+            doing="Cannot load the events that were not stored"
             onRetry={() => void letters.refetch()}
           />
         ) : null}
         {letters.isFetching && !letters.data ? <div className="loading-bar" /> : null}
         {letters.data && shown.length === 0 ? (
-          <p className="quiet">
-            {task ? 'Nothing of this task is missing.' : 'Nothing: everything that arrived is stored.'}
-          </p>
+          <p className="quiet">{task ? 'All events of this task were stored.' : 'All events were stored.'}</p>
         ) : null}
         {shown.length > 0 ? (
           <table className="table letters">
@@ -70,11 +68,11 @@ export function DeadLettersPage({ project }: { project: string }) {
                 </th>
                 <th scope="col">Reason</th>
                 <th scope="col">Task</th>
-                <th scope="col">Place in the log</th>
+                <th scope="col">Position in the log</th>
                 <th scope="col" className="num" style={{ textAlign: 'right' }}>
                   Size
                 </th>
-                <th scope="col">Arrived</th>
+                <th scope="col">Received</th>
                 <th scope="col">
                   <span className="visually-hidden">Replay</span>
                 </th>

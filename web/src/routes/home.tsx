@@ -6,7 +6,7 @@ import { preference } from '../app/preferences';
 import { navigate } from '../app/router';
 import { ErrorStrip } from '../ui/controls';
 
-/** `/`: the project of last time, or the first. */
+/** `/`: the last used project, or the first. */
 export function Home() {
   const projects = useQuery(projectsQuery);
   const items = projects.data?.items;
@@ -17,7 +17,13 @@ export function Home() {
     if (project) navigate(`/projects/${project.project_id}/tasks`, { replace: true });
   }, [items]);
   if (projects.error) {
-    return <ErrorStrip error={asApiError(projects.error)} doing="Your projects" onRetry={() => projects.refetch()} />;
+    return (
+      <ErrorStrip
+        error={asApiError(projects.error)}
+        doing="Cannot load your projects"
+        onRetry={() => projects.refetch()}
+      />
+    );
   }
   if (items?.length === 0) {
     const create = async () => {
@@ -26,11 +32,11 @@ export function Home() {
     };
     return (
       <main className="plain-page">
-        <h1>You have no project yet</h1>
-        <p className="quiet">A project holds tasks and the keys that agents send them with.</p>
+        <h1>No projects yet</h1>
+        <p className="quiet">A project contains tasks and the API keys that agents use to send them.</p>
         <p>
           <button type="button" className="button primary" onClick={create}>
-            Make one
+            Create a project
           </button>
         </p>
       </main>

@@ -6,7 +6,7 @@ import type { ApiKey } from '../api/types';
 import { CopyButton, ErrorStrip, When } from '../ui/controls';
 import { Icon } from '../ui/Icon';
 
-/** `/projects/{project}/keys`: what agents send with. */
+/** `/projects/{project}/keys`: the keys that agents send with. */
 export function KeysPage({ project }: { project: string }) {
   const keys = useQuery(keysQuery(project));
   const [name, setName] = useState('');
@@ -31,7 +31,7 @@ export function KeysPage({ project }: { project: string }) {
         <div className="page-head">
           <div>
             <h1>API keys</h1>
-            <p className="quiet">A key lets an agent send tasks into this project, and nothing else.</p>
+            <p className="quiet">Agents use an API key to send tasks to this project.</p>
           </div>
           <form onSubmit={submit} style={{ display: 'flex', gap: 8 }}>
             <input
@@ -40,34 +40,34 @@ export function KeysPage({ project }: { project: string }) {
               value={name}
               maxLength={100}
               onChange={(event) => setName(event.target.value)}
-              placeholder="Name of a new key"
-              aria-label="Name of a new key"
+              placeholder="Name of the new key"
+              aria-label="Name of the new key"
             />
             <button type="submit" className="button primary" disabled={create.isPending}>
-              Make a key
+              Create key
             </button>
           </form>
         </div>
         {create.data ? (
           <div className="key-made" role="status">
-            <p>This key is shown once. Keep it where your agent finds it.</p>
+            <p>Copy this key now. It is not shown again.</p>
             <code>{create.data.key}</code>
             <CopyButton text={create.data.key} what="the key" label="Copy" />
           </div>
         ) : null}
-        {create.error ? <ErrorStrip error={asApiError(create.error)} doing="The new key" /> : null}
+        {create.error ? <ErrorStrip error={asApiError(create.error)} doing="Cannot create the key" /> : null}
         {keys.error ? (
-          <ErrorStrip error={asApiError(keys.error)} doing="The keys" onRetry={() => keys.refetch()} />
+          <ErrorStrip error={asApiError(keys.error)} doing="Cannot load the keys" onRetry={() => keys.refetch()} />
         ) : null}
         {keys.isFetching && !keys.data ? <div className="loading-bar" /> : null}
-        {keys.data?.items.length === 0 ? <p className="quiet">No key yet.</p> : null}
+        {keys.data?.items.length === 0 ? <p className="quiet">No API keys yet.</p> : null}
         {keys.data && keys.data.items.length > 0 ? (
           <table className="table">
             <thead>
               <tr>
                 <th scope="col">Name</th>
                 <th scope="col">Key</th>
-                <th scope="col">Made</th>
+                <th scope="col">Created</th>
                 <th scope="col">Last used</th>
                 <th scope="col">Expires</th>
                 <th scope="col">
@@ -109,10 +109,10 @@ function KeyRow({ project, item, onGone }: { project: string; item: ApiKey; onGo
               disabled={remove.isPending}
               onClick={() => remove.mutate()}
             >
-              Delete; agents with it stop
+              Delete key
             </button>{' '}
             <button type="button" className="button small plain" onClick={() => setAsking(false)}>
-              Keep
+              Cancel
             </button>
           </>
         ) : (

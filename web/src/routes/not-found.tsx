@@ -3,11 +3,11 @@ import { Link } from '../app/router';
 export function NotFound({ what }: { what: string }) {
   return (
     <main className="plain-page">
-      <h1>No such {what}</h1>
-      <p className="quiet">It was deleted, or it belongs to a project that is not yours, or the address has a slip.</p>
+      <h1>{`${what.charAt(0).toUpperCase()}${what.slice(1)} not found`}</h1>
+      <p className="quiet">It does not exist, it was deleted, or you have no access to it.</p>
       <p>
         <Link className="button" to="/">
-          To my projects
+          Go to my projects
         </Link>
       </p>
     </main>

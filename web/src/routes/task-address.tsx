@@ -27,7 +27,8 @@ export function TaskAddress({ task }: { task: string }) {
     if (project) navigate(`/projects/${project}/tasks/${task}${location.search}`, { replace: true });
   }, [project, task]);
   const error = projects.error ?? found.error;
-  if (error) return <ErrorStrip error={asApiError(error)} doing="Finding the task" onRetry={() => found.refetch()} />;
+  if (error)
+    return <ErrorStrip error={asApiError(error)} doing="Cannot find the task" onRetry={() => found.refetch()} />;
   if (project === null && !patient()) return <NotFound what="task" />;
   return (
     <main className="plain-page">

@@ -42,7 +42,7 @@ function useLiveTask(project: string, task: string): [LiveTask, number] {
   return [live, useSyncExternalStore(live.subscribe, live.getVersion)];
 }
 
-/** `/projects/{project}/tasks/{task}?step=`: the steps, and beside them the one that is open. */
+/** `/projects/{project}/tasks/{task}?step=`: the steps, and the selected one beside them. */
 export function TaskPage({ project, task }: TaskPageProps) {
   const [live, version] = useLiveTask(project, task);
   const query = useQuery();
@@ -68,7 +68,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
   const toNeighbour = (by: 1 | -1) => {
     const id = neighbour(task, by);
     if (id) navigate(`/projects/${project}/tasks/${id}`, { replace: true });
-    else toast(by < 0 ? 'This is the first task of the list' : 'This is the last task of the list');
+    else toast(by < 0 ? 'This is the first task in the list' : 'This is the last task in the list');
   };
   useKeys({
     Escape: () => {
@@ -91,7 +91,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
   if (live.phase === 'deleted') return <Deleted project={project} />;
   if (!table || !tree || !live.task) {
     return live.phase === 'failed' && live.error ? (
-      <ErrorStrip error={live.error} doing="This task" onRetry={live.reload} />
+      <ErrorStrip error={live.error} doing="Cannot load this task" onRetry={live.reload} />
     ) : (
       <NotFoundYet waiting={live.phase === 'not-found-yet'} task={task} />
     );
@@ -102,7 +102,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
   return (
     <div className="task-page">
       <TaskBar project={project} live={live} task={live.task} table={table} />
-      {live.error ? <ErrorStrip error={live.error} doing="Fetching this task anew" onRetry={live.reload} /> : null}
+      {live.error ? <ErrorStrip error={live.error} doing="Cannot refresh this task" onRetry={live.reload} /> : null}
       <NotStored project={project} task={task} />
       <div className="panes">
         <ExecutionLogViewer
@@ -122,7 +122,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
         {shown ? (
           <>
             <Splitter
-              label="Width of the detail"
+              label="Width of the detail pane"
               value={detailWidth}
               min={320}
               max={Math.max(DETAIL_MIN, width - 380)}
@@ -166,7 +166,7 @@ interface TaskBarProps {
   table: StepTable;
 }
 
-/** The head: what the task is, how it stands, its totals, and how fresh all that is. */
+/** The head: name, status and totals of the task, and the state of the live connection. */
 function TaskBar({ project, live, task, table }: TaskBarProps) {
   const document = live.folded.document;
   const status: Status = document?.status ?? task.status;
@@ -181,13 +181,13 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
       <Link
         to={`/projects/${project}/tasks`}
         className="button plain square"
-        aria-label="Back to the tasks"
-        title="Tasks (Esc)"
+        aria-label="Back to tasks"
+        title="Back to tasks (Esc)"
       >
         <Icon name="back" />
       </Link>
       <h1 className="cut" title={document?.name ?? task.name}>
-        {document?.name ?? (task.name || 'unnamed task')}
+        {document?.name ?? (task.name || 'Unnamed task')}
       </h1>
       <StatusPill status={status === 'running' && waiting > 0 ? 'waiting' : status} note={note} />
       {open ? <Silence lastEventUs={live.lastEventUs} /> : null}
@@ -225,7 +225,7 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
           <div
             title={
               task.unpriced_steps > 0
-                ? `$${task.cost_usd}, without ${plural(task.unpriced_steps, 'step')} of unknown price`
+                ? `$${task.cost_usd}, not including ${plural(task.unpriced_steps, 'step')} without a price`
                 : `$${task.cost_usd}`
             }
           >
@@ -235,7 +235,7 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
         )}
       </dl>
       <span style={{ flex: 1 }} />
-      <CopyId id={task.task_id} what="the task’s id" />
+      <CopyId id={task.task_id} what="the task ID" />
       <LivePill />
       <TaskMenu project={project} task={task.task_id} name={document?.name ?? task.name} />
     </header>
@@ -247,12 +247,12 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
   const projects = useServer(projectsQuery);
   const role = projects.data?.items.find((item) => item.project_id === project)?.role;
   const deleted = () => {
-    toast('Deleted');
+    toast('Task deleted');
     navigate(`/projects/${project}/tasks`, { replace: true });
   };
   return (
     <>
-      <Menu name="More about this task" className="button plain square" align="end" label={<Icon name="more" />}>
+      <Menu name="Task actions" className="button plain square" align="end" label={<Icon name="more" />}>
         {(close) => (
           <>
             <button
@@ -260,17 +260,17 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
               className="menu-item"
               onClick={() => {
                 close();
-                void copyText(`${location.origin}/t/${task}`, 'the task’s short address');
+                void copyText(`${location.origin}/t/${task}`, 'the short link');
               }}
             >
-              <Icon name="link" /> Copy the short address
+              <Icon name="link" /> Copy short link
             </button>
             <div className="menu-rule" />
             <button
               type="button"
               className="menu-item danger"
               disabled={role === undefined || role === 'viewer'}
-              title={role === 'viewer' ? 'Viewers of a project do not delete' : undefined}
+              title={role === 'viewer' ? 'Viewers cannot delete tasks' : undefined}
               onClick={() => {
                 close();
                 setAsking(true);
@@ -285,7 +285,7 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
         <DeleteTask
           project={project}
           task={task}
-          name={name || 'unnamed task'}
+          name={name || 'Unnamed task'}
           onDeleted={deleted}
           onClose={() => setAsking(false)}
         />
@@ -294,7 +294,7 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
   );
 }
 
-/** Part of this task is not on the page, because no table could take it. */
+/** Some events of this task could not be stored. */
 function NotStored({ project, task }: { project: string; task: string }) {
   const { letters } = useDeadLetters(project);
   const own = letters.filter((letter) => letter.task_id === task && letter.replayed_at_us === null).length;
@@ -302,8 +302,8 @@ function NotStored({ project, task }: { project: string; task: string }) {
   return (
     <div className="strip soft" role="status">
       <p>
-        {plural(own, 'record')} of this task {own === 1 ? 'was' : 'were'} not stored: steps may be missing here.{' '}
-        <Link to={`/projects/${project}/not-stored?task=${task}`}>Why</Link>
+        {plural(own, 'record')} of this task {own === 1 ? 'was' : 'were'} not stored, so steps may be missing.{' '}
+        <Link to={`/projects/${project}/not-stored?task=${task}`}>Details</Link>
       </p>
     </div>
   );
@@ -326,10 +326,10 @@ function Deleted({ project }: { project: string }) {
   return (
     <div className="plain-page">
       <h1>This task was deleted</h1>
-      <p className="quiet">Someone deleted it a moment ago, while this page was open.</p>
+      <p className="quiet">It was deleted while this page was open.</p>
       <p>
         <Link className="button" to={`/projects/${project}/tasks`}>
-          To the tasks
+          Go to tasks
         </Link>
       </p>
     </div>

@@ -80,18 +80,19 @@ export function TasksPage({ project }: { project: string }) {
           ) : null}
         </p>
       ) : feed.error ? (
-        <ErrorStrip error={feed.error} doing="The tasks" onRetry={feed.refresh} />
+        <ErrorStrip error={feed.error} doing="Cannot load the tasks" onRetry={feed.refresh} />
       ) : null}
       {feed.textBehind && !feed.error ? (
         <p className="query-note behind" role="status">
-          Words in inputs and outputs are searchable
-          {feed.textBehind.untilUs === null ? ' except for the newest' : ` until ${clock(feed.textBehind.untilUs, 0)}`};{' '}
-          {plural(feed.textBehind.records, 'record')} to go.
+          {feed.textBehind.untilUs === null
+            ? 'The newest inputs and outputs are not searchable yet'
+            : `Inputs and outputs after ${clock(feed.textBehind.untilUs, 0)} are not searchable yet`}
+          : {plural(feed.textBehind.records, 'record')} left to index.
         </p>
       ) : null}
       {searching && feed.tasks.length < PAGE_SIZE ? (
         <p className="query-note behind" role="status">
-          Searched back to {dateTime(feed.scannedBackToUs ?? 0)}, and going on…
+          Searched back to {dateTime(feed.scannedBackToUs ?? 0)}. Searching older tasks…
         </p>
       ) : null}
       {(feed.loading || feed.loadingMore) && (feed.tasks.length > 0 || searching) ? (
@@ -129,7 +130,7 @@ function QueryLine({ project, filter }: { project: string; filter: TaskFilter })
   const input = useRef<HTMLInputElement>(null);
   const agents = useServer(agentsQuery(project));
 
-  // the address changes from elsewhere too (back, a removed clause)
+  // the address also changes by the back button and when a filter is removed
   useEffect(() => setText(filter.q), [filter.q]);
   useEffect(() => {
     if (text === filter.q) return;
@@ -152,8 +153,8 @@ function QueryLine({ project, filter }: { project: string; filter: TaskFilter })
             if (event.key === 'Enter') navigate(withParams({ q: text.trim() }));
             if (event.key === 'Escape') event.currentTarget.blur();
           }}
-          aria-label="Query"
-          placeholder="Words, or status:error agent:planner latency:>2s cost:>0.01"
+          aria-label="Search tasks"
+          placeholder="Search text, or status:error agent:planner latency:>2s cost:>0.01"
           spellCheck={false}
           autoComplete="off"
         />
@@ -161,7 +162,7 @@ function QueryLine({ project, filter }: { project: string; filter: TaskFilter })
           <button
             type="button"
             className="button plain small square clear"
-            aria-label="Clear the query"
+            aria-label="Clear search"
             onClick={() => setText('')}
           >
             <Icon name="close" />
@@ -247,8 +248,8 @@ function NoHits({ filter }: { filter: TaskFilter }) {
   });
   return (
     <div className="no-hits">
-      <h2>No task fits</h2>
-      <p className="quiet">Take a clause away:</p>
+      <h2>No tasks found</h2>
+      <p className="quiet">Remove a filter:</p>
       <div className="clauses">
         {clauses.map(([name, word, rest], index) => (
           <span key={`${word}-${index}`} className="chip">
@@ -274,7 +275,7 @@ function NoHits({ filter }: { filter: TaskFilter }) {
   );
 }
 
-/** Rows of the true height while there is nothing old to keep. */
+/** Placeholder rows while there is no earlier content to keep. */
 function Ghosts() {
   return (
     <div style={{ padding: '40px 16px', display: 'grid', gap: 14 }} aria-hidden="true">

@@ -7,7 +7,7 @@ import { Icon } from './Icon';
 
 let toastTimer: ReturnType<typeof setTimeout> | null = null;
 
-/** A word at the bottom of the page that goes by itself; screen readers hear it. */
+/** A short message at the bottom of the page that disappears by itself; screen readers announce it. */
 export function toast(text: string): void {
   const place = document.getElementById('toast');
   if (!place) return;
@@ -34,7 +34,7 @@ export async function copyText(text: string, what: string): Promise<boolean> {
     const done = document.execCommand('copy');
     area.remove();
     if (!done) {
-      toast('Copying is not allowed here');
+      toast('The browser does not allow copying here');
       return false;
     }
   }
@@ -71,10 +71,10 @@ export function CopyButton({ text, what, icon = 'copy', label }: CopyButtonProps
   );
 }
 
-/** An id in mono, shortened for the eye, whole for the clipboard. */
+/** An ID, shown shortened and copied in full. */
 export function CopyId({ id, what, shown = 8 }: { id: string; what: string; shown?: number }) {
   return (
-    <button type="button" className="copy-id" title={`${id}\nclick to copy`} onClick={() => copyText(id, what)}>
+    <button type="button" className="copy-id" title={`${id}\nClick to copy`} onClick={() => copyText(id, what)}>
       <span>{id.length > shown ? `${id.slice(0, shown)}…` : id}</span>
       <Icon name="copy" />
       <span className="visually-hidden">Copy {what}</span>
@@ -125,11 +125,11 @@ export function Menu({ label, name, className = 'button plain', align = 'start',
   useEffect(() => {
     if (!open) return;
     root.current?.querySelector<HTMLElement>('.menu-list button, .menu-list a, .menu-list input')?.focus();
-    const away = (event: PointerEvent) => {
+    const closeOutside = (event: PointerEvent) => {
       if (!root.current?.contains(event.target as Node)) setOpen(false);
     };
-    window.addEventListener('pointerdown', away);
-    return () => window.removeEventListener('pointerdown', away);
+    window.addEventListener('pointerdown', closeOutside);
+    return () => window.removeEventListener('pointerdown', closeOutside);
   }, [open]);
   const close = () => {
     setOpen(false);
@@ -179,7 +179,7 @@ export function ErrorStrip({ error, doing, onRetry }: { error: ApiError; doing: 
         <use href="#i-status-error" />
       </svg>
       <p>
-        {doing}: {error.message}{' '}
+        {doing}. {error.message}{' '}
         <span className="meta">
           {error.code}
           {error.requestId ? ` · request ${error.requestId}` : ''}
@@ -201,11 +201,11 @@ export function Ticking({ sinceUs }: { sinceUs: number }) {
   return <>{ticking(now - sinceUs)}</>;
 }
 
-/** A moment as people want it: how long ago, or the clock time after `T`; the whole of it in the title. */
+/** A moment: how long ago, or the clock time after `T`; the exact time is in the title. */
 export function When({ us, className }: { us: number | null; className?: string }) {
   const [mode] = usePreference('times', 'relative');
   const now = useNowUs(mode === 'relative' ? 1_000 : null);
-  if (us === null) return <span className={className} title="start not known" />;
+  if (us === null) return <span className={className} title="Unknown start" />;
   return (
     <time className={className} dateTime={isoOf(us)} title={moment(us)}>
       {mode === 'relative' ? ago(us, now) : dateTime(us)}

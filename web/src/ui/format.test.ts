@@ -28,14 +28,14 @@ test('a running clock shows tenths under ten seconds and whole seconds after', (
 });
 
 describe('cost', () => {
-  test('has two significant digits and is never "less than a cent"', () => {
+  test('has two significant digits, and below $0.00001 says so', () => {
     expect([2_100_000, 123_456, 98_000, 9_940, 320, 1, 45_600_000, 999_000_000, 1_234_000_000].map(cost)).toEqual([
       '$0.0021',
       '$0.00012',
       '$0.000098',
-      '$9.9e-6',
-      '$3.2e-7',
-      '$1e-9',
+      '<$0.00001',
+      '<$0.00001',
+      '<$0.00001',
       '$0.046',
       '$1.00',
       '$1.23',

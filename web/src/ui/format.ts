@@ -50,11 +50,11 @@ export function exact(value: number): string {
   return intFormat.format(value);
 }
 
-/** Below this zeros say less than an exponent, and would run out of a column. */
-const PLAIN_COST_MIN_USD = 0.00000995;
+/** Smaller costs would not fit a column: the exact value is in the title. */
+const SHOWN_COST_MIN_USD = 0.00000995;
 const LARGE_COST_USD = 999_999.5;
 
-/** Nano-USD to two significant digits: `$0.0021`, `$3.2e-7`; `$0` only when it is known to be nothing; empty when unknown. */
+/** Nano-USD to two significant digits: `$0.0021`; `$0` only when it is known to be free; empty when unknown. */
 export function cost(nusd: number | null): string {
   if (nusd === null || !Number.isFinite(nusd)) return '';
   if (nusd === 0) return '$0';
@@ -62,7 +62,7 @@ export function cost(nusd: number | null): string {
   if (Math.abs(usd) >= LARGE_COST_USD) return `$${count(Math.round(usd))}`;
   if (Math.abs(usd) >= 100) return `$${intFormat.format(Math.round(usd))}`;
   if (Math.abs(usd) >= 0.995) return `$${usd.toFixed(2)}`;
-  if (Math.abs(usd) < PLAIN_COST_MIN_USD) return `$${usd.toExponential(1).replace('.0e', 'e')}`;
+  if (Math.abs(usd) < SHOWN_COST_MIN_USD) return '<$0.00001';
   const digits = Math.min(9, 1 - Math.floor(Math.log10(Math.abs(usd))));
   return `$${usd.toFixed(digits)}`;
 }
@@ -167,7 +167,7 @@ export function tickLabel(us: number, step: number): string {
   return duration(us);
 }
 
-/** One line of words without the marks of Markdown: for rows and previews. */
+/** One line of text without the marks of Markdown: for rows and previews. */
 export function plainLine(text: string): string {
   return text.replace(/\*\*|`|^#{1,6} |(?<=\s)#{1,6} /g, '');
 }

@@ -21,7 +21,7 @@ export function DeadLetterRow({ project, letter, mayReplay }: RowProps) {
   const replay = useMutation({
     mutationFn: () => replayDeadLetter(project, letter.place),
     onSuccess: () => {
-      toast('Sent to the log again');
+      toast('Sent again');
       return queryClient.invalidateQueries({ queryKey: deadLettersQuery(project).queryKey });
     },
   });
@@ -49,11 +49,11 @@ export function DeadLetterRow({ project, letter, mayReplay }: RowProps) {
               {letter.task_id.slice(0, 8)}…
             </Link>
           ) : (
-            <span className="faint">not known</span>
+            <span className="faint">unknown</span>
           )}
         </td>
         <td>
-          <CopyId id={letter.place} what="the place in the log" shown={32} />
+          <CopyId id={letter.place} what="the position in the log" shown={32} />
         </td>
         <td className="num quiet">{bytes(letter.bytes)}</td>
         <td className="quiet">
@@ -69,7 +69,7 @@ export function DeadLetterRow({ project, letter, mayReplay }: RowProps) {
               type="button"
               className="button small"
               disabled={replay.isPending}
-              title="Send these bytes to the log again. What still cannot be stored comes back here"
+              title="Send these bytes again. If they still cannot be stored, they return to this list"
               onClick={() => replay.mutate()}
             >
               <Icon name="replay" /> Replay
@@ -80,7 +80,7 @@ export function DeadLetterRow({ project, letter, mayReplay }: RowProps) {
       {replay.error ? (
         <tr className="letter-more">
           <td colSpan={7}>
-            <ErrorStrip error={asApiError(replay.error)} doing="Replay" />
+            <ErrorStrip error={asApiError(replay.error)} doing="Cannot replay" />
           </td>
         </tr>
       ) : null}
@@ -99,19 +99,18 @@ export function DeadLetterRow({ project, letter, mayReplay }: RowProps) {
 function Bytes({ project, letter }: { project: string; letter: DeadLetter }) {
   const whole = useQuery(deadLetterQuery(project, letter.place));
   if (whole.error) {
-    return <ErrorStrip error={asApiError(whole.error)} doing="The bytes" onRetry={() => whole.refetch()} />;
+    return <ErrorStrip error={asApiError(whole.error)} doing="Cannot load the bytes" onRetry={() => whole.refetch()} />;
   }
   if (!whole.data) return <div className="ghost" style={{ height: 40 }} />;
   const { text, base64 } = whole.data;
   const raw = text ?? base64 ?? '';
   const shown = text === null ? hexLines(base64 ?? '') : readable(text);
-  if (raw === '') return <p className="quiet">No bytes: the record was empty.</p>;
+  if (raw === '') return <p className="quiet">The record was empty.</p>;
   return (
     <div className="letter-bytes">
       <div className="letter-head">
         <span className="faint">
-          {letter.projection} · {text === null ? 'not UTF-8, the first bytes' : 'as it was sent'} ·{' '}
-          {bytes(letter.bytes)}
+          {letter.projection} · {text === null ? 'not UTF-8, first bytes' : 'as sent'} · {bytes(letter.bytes)}
         </span>
         <CopyButton text={raw} what={text === null ? 'the bytes (base64)' : 'the bytes'} />
       </div>

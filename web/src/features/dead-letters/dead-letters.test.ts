@@ -20,7 +20,7 @@ test('what was replayed is no longer counted', () => {
   expect(countText(countOpen([letter(null)], true))).toBe('1+ not stored');
 });
 
-test('reasons are words, known or not', () => {
+test('reasons are readable, known or not', () => {
   expect(['not_json', 'unknown_kind', 'of_next_year'].map(reasonText)).toEqual([
     'not JSON',
     'an unknown kind of event',
@@ -28,7 +28,7 @@ test('reasons are words, known or not', () => {
   ]);
 });
 
-test('bytes that are no text stand in lines of sixteen', () => {
+test('bytes that are not text are shown sixteen to a line', () => {
   const lines = hexLines(btoa('{"v":1,\xff\xfe\x00 and so on')).split('\n');
   expect(lines).toEqual([
     '00000000  7b 22 76 22 3a 31 2c ff fe 00 20 61 6e 64 20 73  {"v":1,··· and s',

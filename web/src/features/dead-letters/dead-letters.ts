@@ -1,4 +1,4 @@
-/** What could not be stored, in words: pure, so that it is tested without a page. */
+/** Texts about events that could not be stored: pure, so that they are tested without a page. */
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { deadLettersQuery } from '../../api/queries';
 import type { DeadLetter } from '../../api/types';
@@ -23,7 +23,7 @@ export interface Count {
   more: boolean;
 }
 
-/** Those that wait for someone to look: what was replayed does not. */
+/** Those that nobody has replayed yet. */
 export function countOpen(letters: readonly DeadLetter[], more: boolean): Count {
   return { value: letters.filter((letter) => letter.replayed_at_us === null).length, more };
 }

@@ -4,7 +4,7 @@ import type { View } from './waterfall';
 export function LogHead() {
   return (
     <span role="columnheader" style={{ paddingLeft: 18 }}>
-      What it said
+      Input or output
     </span>
   );
 }

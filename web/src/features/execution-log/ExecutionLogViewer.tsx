@@ -29,7 +29,7 @@ const HEAD = 24;
 const NAME_MIN = 160;
 const NAME_DEFAULT = '312px';
 const NONE = -1;
-/** In tasks of more steps the bars of the rows in sight would be dots: the time axis goes with them. */
+/** In tasks of more steps the bars of visible rows would be dots: the time axis follows the rows. */
 const FIT_FROM_STEPS = 300;
 
 interface ViewerProps {
@@ -80,7 +80,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
   const selected = selectedId === null ? NONE : table.rowOf(selectedId);
   const path = useMemo(() => pathTo(tree, selected), [tree, selected]);
 
-  // -- which stretch of time
+  // -- which range of time
   const whole = useMemo(() => {
     void version;
     const all = extent(table, now);
@@ -132,7 +132,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
     scrollTo(index, 'nearest');
   }, [visible, scrollTo, selectedId]);
 
-  // a link to a step opens the page with it in sight
+  // a link to a step opens the page with it visible
   const linked = useRef(false);
   useEffect(() => {
     if (linked.current || selected === NONE) return;
@@ -265,7 +265,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
           <span role="columnheader">
             {mode === 'tree' ? 'Step' : 'Start and step'}
             <Splitter
-              label="Width of the names"
+              label="Width of the name column"
               className="name-splitter"
               value={Number.parseInt(nameWidth, 10)}
               min={NAME_MIN}
@@ -290,7 +290,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
           {mode === 'tree' ? <Lanes table={table} bars={bars} view={view} origin={whole.from} open={open > 0} /> : null}
         </div>
         {visible.length === 0 ? (
-          <p className="no-step">{match === null ? 'No step has arrived yet.' : 'No step fits this filter.'}</p>
+          <p className="no-step">{match === null ? 'No steps yet.' : 'No steps match this filter.'}</p>
         ) : null}
       </div>
       {open > 0 && !following && behind > 0 ? (

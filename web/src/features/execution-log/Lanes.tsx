@@ -12,7 +12,7 @@ export interface LaneBar {
   selected: boolean;
   /** how many children the step has: the time of an open one is drawn as theirs */
   parent: boolean;
-  /** children's time as a gradient; null when all of it is the step's own */
+  /** children's time as a gradient; null when all of it is self time */
   paint: string | null;
 }
 
@@ -25,7 +25,7 @@ interface LanesProps {
 }
 
 /**
- * The waterfall beside the rows: lines of time, bars, the line of now. Bars stand in microseconds, and the stretch shown is two
+ * The waterfall beside the rows: lines of time, bars, the line of now. Bars are placed in microseconds, and the visible range is two
  * CSS values of this element alone: zooming, scrolling with the time and the passing of now restyle some fifty elements.
  */
 export function Lanes({ table, bars, view, origin, open }: LanesProps) {

@@ -21,16 +21,16 @@ interface LogBarProps {
   open: number;
   following: boolean;
   onFollow: (following: boolean) => void;
-  /** a stretch was chosen */
+  /** a range was chosen */
   zoomed: boolean;
-  /** whether the time axis goes with the rows in sight; null in small tasks, where it need not */
+  /** whether the time axis follows the visible rows; null in small tasks, where it need not */
   fitted: boolean | null;
   onZoom: (zoom: Zoom) => void;
   onCollapseAll: () => void;
   onExpandAll: () => void;
 }
 
-/** The line above the steps: how they are shown, which, and the way through them. */
+/** The toolbar above the steps: view, filter and navigation. */
 export function LogBar(props: LogBarProps) {
   const { mode, filterText, mistake, hits } = props;
   return (
@@ -58,7 +58,7 @@ export function LogBar(props: LogBarProps) {
           aria-label="Filter steps"
           aria-invalid={mistake ? true : undefined}
           title={mistake ?? undefined}
-          placeholder="Filter: words, type:llm, latency:>2s"
+          placeholder="Filter by name, type:llm, latency:>2s"
           spellCheck={false}
           autoComplete="off"
         />
@@ -66,7 +66,7 @@ export function LogBar(props: LogBarProps) {
           <button
             type="button"
             className="button plain small square clear"
-            aria-label="Clear the filter"
+            aria-label="Clear filter"
             onClick={() => props.onFilter('')}
           >
             <Icon name="close" />
@@ -90,9 +90,9 @@ export function LogBar(props: LogBarProps) {
           type="button"
           className="button small"
           onClick={() => props.onZoom(props.fitted === null ? null : 'all')}
-          title="Show all of the time (0)"
+          title="Show the full time range (0)"
         >
-          <Icon name="zoom" /> All
+          <Icon name="zoom" /> Full range
         </button>
       ) : null}
       {props.fitted !== null && mode === 'tree' ? (
@@ -101,7 +101,7 @@ export function LogBar(props: LogBarProps) {
           className="button small"
           aria-pressed={props.fitted}
           onClick={() => props.onZoom(props.fitted ? 'all' : null)}
-          title="The time axis goes with the rows in sight (g)"
+          title="Fit the time axis to the visible rows (g)"
         >
           <Icon name="zoom" /> Fit
         </button>
@@ -112,8 +112,8 @@ export function LogBar(props: LogBarProps) {
             type="button"
             className="button plain small square"
             onClick={props.onExpandAll}
-            aria-label="Unfold all"
-            title="Unfold all (9)"
+            aria-label="Expand all"
+            title="Expand all (9)"
           >
             <Icon name="expand" />
           </button>
@@ -121,8 +121,8 @@ export function LogBar(props: LogBarProps) {
             type="button"
             className="button plain small square"
             onClick={props.onCollapseAll}
-            aria-label="Fold all"
-            title="Fold all (1)"
+            aria-label="Collapse all"
+            title="Collapse all (1)"
           >
             <Icon name="collapse" />
           </button>
@@ -134,12 +134,12 @@ export function LogBar(props: LogBarProps) {
           className="button small"
           aria-pressed={props.following}
           onClick={() => props.onFollow(!props.following)}
-          title="Keep the newest step in sight (f)"
+          title="Keep the newest step visible (f)"
         >
           <Icon name="follow" /> Follow
         </button>
       ) : null}
-      <CopyButton text={() => location.href} what="the address of this view" icon="link" />
+      <CopyButton text={() => location.href} what="a link to this view" icon="link" />
     </div>
   );
 }

@@ -11,7 +11,7 @@ const PAD = 4;
 interface MinimapProps {
   table: StepTable;
   tree: Tree;
-  /** counts what was drawn anew */
+  /** changes when the table did */
   version: number;
   whole: View;
   view: View;
@@ -19,7 +19,7 @@ interface MinimapProps {
   onView: (view: View | null) => void;
 }
 
-/** The whole task in 44 pixels: every step a stroke of its colour, errors as ticks over all, brackets that choose the stretch. */
+/** The whole task in 44 pixels: every step a stroke of its colour, errors as ticks over all, brackets that choose the visible range. */
 export function Minimap(props: MinimapProps) {
   const { whole, view, onView } = props;
   const box = useRef<HTMLDivElement>(null);
@@ -81,7 +81,7 @@ export function Minimap(props: MinimapProps) {
               className="bracket"
               style={{ left: `${(side === 'from' ? left : right) * 100}%` }}
               aria-label={side === 'from' ? 'Start of the stretch shown' : 'End of the stretch shown'}
-              title="Drag, or arrow keys; double click shows all"
+              title="Drag or use the arrow keys. Double-click to show the full range"
               onPointerDown={(event) => drag(event, (time) => ({ ...view, [side]: time }))}
               onKeyDown={nudge(side)}
             />

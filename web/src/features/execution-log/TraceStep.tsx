@@ -8,7 +8,7 @@ import { Guides } from './Guides';
 import { LEVELS_MAX } from './guides';
 import type { StepTable } from './table';
 
-/** After this long without a beat an open step says so; beats come every 5 s. */
+/** A step that is open shows that it is silent after this long without an event; heartbeats come every 5 s. */
 export const SILENT_US = 15_000_000;
 
 export interface TraceStepProps {
@@ -47,7 +47,7 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
   const type = STEP_TYPES[table.type[row] as number] ?? 'span';
   const status = STATUSES[table.status[row] as number] ?? 'ok';
   const open = table.open(row);
-  const name = table.names.at(table.name[row]) || 'unnamed';
+  const name = table.names.at(table.name[row]) || 'Unnamed step';
   const model = table.models.at(table.model[row]);
   const id = table.ids[row] as string;
   const classes = ['step', props.fresh ? 'fresh' : '', props.hit ?? '', guides === null ? 'in-log' : ''].join(' ');
@@ -81,7 +81,7 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
                 type="button"
                 className="twist"
                 tabIndex={-1}
-                aria-label={`${expanded ? 'Fold' : 'Unfold'} ${name}`}
+                aria-label={`${expanded ? 'Collapse' : 'Expand'} ${name}`}
                 onClick={(event) => {
                   event.stopPropagation();
                   props.onToggle(row, event.shiftKey || event.altKey);
@@ -134,29 +134,26 @@ function Latency({ table, row, open }: { table: StepTable; row: number; open: bo
 
 function LogTime({ table, row, absolute }: { table: StepTable; row: number; absolute: boolean }) {
   const start = table.start[row] as number;
-  if (Number.isNaN(start)) return <span className="log-time" title="start not known" />;
+  if (Number.isNaN(start)) return <span className="log-time" title="Unknown start" />;
   return <span className="log-time tnum">{absolute ? clock(table.baseUs + start) : offset(start)}</span>;
 }
 
 function Hidden({ count: hidden, errors }: { count: number; errors: number }) {
   return (
-    <span
-      className="hidden-count"
-      title={`${exact(hidden)} steps collapsed${errors ? `, ${exact(errors)} failed` : ''}`}
-    >
+    <span className="hidden-count" title={`${exact(hidden)} hidden steps${errors ? `, ${exact(errors)} failed` : ''}`}>
       +{exact(hidden)}
       {errors > 0 ? <b>!</b> : null}
     </span>
   );
 }
 
-/** `no event for 40 s` when an open step went quiet. */
+/** `no event for 40 s` when nothing was received of an open step. */
 export function Silence({ lastEventUs }: { lastEventUs: number }) {
   const now = useNowUs(1_000);
   const silence = now - lastEventUs;
   if (silence < SILENT_US) return null;
   return (
-    <span className="note" title="The agent sends a sign of life every few seconds while a step is open. None came.">
+    <span className="note" title="Agents send a heartbeat every few seconds while a step is running. None arrived.">
       no event for {duration(Math.floor(silence / 1e6) * 1e6).replace('.0', '')}
     </span>
   );
@@ -175,19 +172,19 @@ function tokensTitle(table: StepTable, row: number): string | undefined {
   const input = nullable(table.input[row] as number);
   const output = nullable(table.output[row] as number);
   if (input === null && output === null) return undefined;
-  const parts = [input === null ? 'input not known' : `${exact(input)} in`];
-  parts.push(output === null ? 'output not known' : `${exact(output)} out`);
-  if (!table.counted[row]) parts.push('counted elsewhere in the total');
+  const parts = [input === null ? 'input unknown' : `${exact(input)} in`];
+  parts.push(output === null ? 'output unknown' : `${exact(output)} out`);
+  if (!table.counted[row]) parts.push('not added to the total, which counts another step');
   return parts.join(', ');
 }
 
 function costTitle(table: StepTable, row: number): string | undefined {
   const value = table.cost[row] as number;
   if (!Number.isNaN(value)) return exactCost(value);
-  return table.counted[row] ? 'Cost not known: no price for this model' : undefined;
+  return table.counted[row] ? 'Unknown cost: no price for this model' : undefined;
 }
 
 function laneLabel(table: StepTable, row: number): string {
   const start = table.start[row] as number;
-  return Number.isNaN(start) ? 'start not known' : `starts at ${offset(start)}`;
+  return Number.isNaN(start) ? 'unknown start' : `starts at ${offset(start)}`;
 }

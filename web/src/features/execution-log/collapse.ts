@@ -1,4 +1,4 @@
-/** Which subtrees are collapsed, by step id, so that it outlives a table fetched anew. */
+/** Which subtrees are collapsed, by step id, so that it survives a reload of the table. */
 import type { StepTable } from './table';
 import type { Tree } from './tree';
 

@@ -6,7 +6,7 @@ import type { StepTable } from './table';
 type Test = (row: number) => boolean;
 
 export interface Filter {
-  /** null when the text asks for nothing */
+  /** null when the text has no clause */
   test: ((table: StepTable) => Test) | null;
   /** a sentence when a clause is not understood */
   mistake: string | null;
@@ -64,7 +64,7 @@ function clauseOf(clause: string): ((table: StepTable) => Test) | string {
     case 'tokens':
       return compared(value, (table) => (row) => (table.input[row] as number) + (table.output[row] as number), false);
     default:
-      return `unknown word "${match?.[1]}": try type, status, name, agent, model, latency, cost, tokens`;
+      return `Unknown field "${match?.[1]}". Use type, status, name, agent, model, latency, cost or tokens.`;
   }
 }
 
@@ -75,7 +75,7 @@ function oneOf(
   column: (table: StepTable) => Uint8Array,
 ): ((table: StepTable) => Test) | string {
   const wanted = new Set(value.split(',').map((word) => words.indexOf(word)));
-  if (wanted.has(-1)) return `${field} is one of ${words.join(', ')}`;
+  if (wanted.has(-1)) return `${field} must be one of ${words.join(', ')}.`;
   return (table) => {
     const values = column(table);
     return (row) => wanted.has(values[row] as number);
@@ -126,7 +126,8 @@ function compared(
   time: boolean,
 ): ((table: StepTable) => Test) | string {
   const match = COMPARISON.exec(value);
-  if (!match || (match[3] && !time)) return `cannot compare with "${value}": try >${time ? '2s' : '0.01'}`;
+  if (!match || (match[3] && !time))
+    return `Cannot compare with "${value}". Use a value like >${time ? '2s' : '0.01'}.`;
   const limit = Number(match[2]) * (time ? (UNITS[match[3] ?? ''] ?? 1e6) : 1);
   const operator = match[1] ?? '=';
   return (table) => {

@@ -1,4 +1,4 @@
-/** What moves while steps run: keeping the newest step in sight, and new rows fading in. */
+/** What moves while steps run: keeping the newest step visible, and new rows fading in. */
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { StepTable } from './table';
 
@@ -11,7 +11,7 @@ interface FollowOptions {
   selectedId: string | null;
 }
 
-/** Keeps the newest step in sight until the reader scrolls or selects; then counts what came since. */
+/** Keeps the newest step visible until the reader scrolls or selects; then counts the steps since. */
 export function useFollow(options: FollowOptions) {
   const { table, version, visible, open, scrollTo, selectedId } = options;
   const [following, set] = useState(selectedId === null);
@@ -36,7 +36,7 @@ export function useFollow(options: FollowOptions) {
   return { following: following && open > 0, setFollowing, behind: Math.max(0, table.size - seen) };
 }
 
-/** Rows that came since the page was opened fade in, unless they come in floods. */
+/** Rows that are new since the page was opened fade in, unless many arrive at once. */
 export function useFresh(table: StepTable): (row: number) => boolean {
   const state = useRef({ table, from: table.size, at: 0, burst: 0 });
   const known = state.current;

@@ -1,11 +1,11 @@
 /**
- * The lines at the left of a row, as text, so that a drawn row can tell by comparing whether they changed. Three letters a level:
+ * The lines at the left of a row, as text, so that a row compares one string to see whether they changed. Three letters a level:
  * upper half, lower half, elbow; each `.` nothing, `n` ordinary, `e` leads to an error, `s` leads to the selection.
  */
 import type { StepTable } from './table';
 import { failing, type Tree } from './tree';
 
-/** Levels drawn; deeper rows stand at the last one with `+n`. */
+/** Levels drawn; deeper rows are indented like the last one, with `+n`. */
 export const LEVELS_MAX = 9;
 const NONE = -1;
 

@@ -1,6 +1,6 @@
 /**
- * One task on the screen: fetched once as columns, then kept true by frames. Views subscribe to `version`; changes are told at
- * most once per animation frame, and so seldom that drawing them takes a quarter of the time when the task is very large.
+ * One task on the screen: fetched once as columns, then kept up to date by frames. Views subscribe to `version`; they are
+ * notified at most once per animation frame, and so seldom that drawing takes a quarter of the time when the task is very large.
  */
 import { request } from '../../api/http';
 import type { Frame, LiveClient, Subscription } from '../../api/live';
@@ -23,12 +23,12 @@ import { layOut, type Tree } from './tree';
 
 /** Documents of steps that changed while the page is open, newest kept: the detail shows them before REST knows them. */
 const DOCUMENTS_MAX = 2_000;
-/** Telling a change takes as long as laying out and drawing all of the task: that much of the time stays free for the reader. */
+/** Notifying lays out and draws the whole task: this many times as long stays free for the reader. */
 const PAUSE_PER_NOTIFY = 4;
 const PAUSE_MAX_MS = 500;
 const FRAME_MS = 16;
 const TASK_REFRESH_MS = 1_000;
-/** A stream that is lost again at once must not fetch in a circle. */
+/** A subscription that is reset at once again must not fetch in a loop. */
 const RELOAD_INTERVAL_MS = 2_000;
 const NOT_FOUND_RETRY_MS = 1_500;
 const NOT_FOUND_RETRIES_MAX = 40;
@@ -44,7 +44,7 @@ export class LiveTask {
   folded: TaskState = EMPTY_TASK;
   /** events folded since the page was opened */
   events = 0;
-  /** the newest event's own time: after a while without one the page says that the agent went silent */
+  /** the newest event's own time: after a while without one the page shows that the agent is silent */
   lastEventUs = 0;
   readonly streams = new Streams();
 
@@ -59,7 +59,7 @@ export class LiveTask {
   private loading = false;
   private loadedAtMs = Number.NEGATIVE_INFINITY;
   private tries = 0;
-  /** what the last telling took */
+  /** how long the last notification took */
   private notifyMs = 0;
 
   constructor(
@@ -75,7 +75,7 @@ export class LiveTask {
 
   readonly getVersion = (): number => this.version;
 
-  /** What frames said of a step since the page was opened; null when nothing. */
+  /** The state of a step from frames since the page was opened; null when there were none. */
   stateOf(stepId: string): StepState | null {
     return this.states.get(stepId) ?? null;
   }
@@ -210,7 +210,7 @@ export class LiveTask {
     }
   }
 
-  /** Totals are the server's (roll-up rules need the whole tree): asked for at most once a second. */
+  /** Totals are the server's (roll-up rules need the complete tree): fetched at most once a second. */
   private refreshTaskSoon(): void {
     this.taskTimer ??= setTimeout(() => {
       this.taskTimer = null;
@@ -221,11 +221,11 @@ export class LiveTask {
           const behind = this.folded.document !== null && this.folded.stamp?.[0] === 2 && running;
           this.task = answer.task;
           this.changed();
-          // the projector has not caught up with the end that a frame told
+          // a frame brought the task's end, but the projector has not caught up
           if (behind) this.refreshTaskSoon();
         })
         .catch(() => {
-          // the next frame asks again; the connection's state is shown by the pill
+          // the next frame fetches again; the connection's state is shown by the pill
         });
     }, TASK_REFRESH_MS);
   }

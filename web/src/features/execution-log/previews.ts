@@ -1,4 +1,4 @@
-/** The words of steps for the log: asked for in windows as rows come into sight, and taken from frames where these said more. */
+/** Previews of steps for the log: fetched in windows as rows become visible, and taken from frames where these are newer. */
 import { useEffect, useMemo, useState } from 'react';
 import { request } from '../../api/http';
 import type { StepWindow } from '../../api/types';
@@ -38,7 +38,7 @@ class Previews {
       }
       return true;
     } catch {
-      // words are an extra: the rows stand without them, and scrolling back asks again
+      // previews are optional: rows are shown without them, and scrolling back fetches again
       return false;
     } finally {
       for (const id of missing) this.asked.delete(id);
@@ -46,7 +46,7 @@ class Previews {
   }
 }
 
-/** `null` when the words are not shown; else a function from step id to its words. */
+/** `null` when previews are not shown; else a function from step id to its preview. */
 export function usePreviews(
   shown: boolean,
   project: string,

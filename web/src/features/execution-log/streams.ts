@@ -1,7 +1,7 @@
-/** Streamed output and log lines of open steps, as they arrive. A step's own listeners hear of it; the list does not. */
+/** Streamed output and log lines of open steps, as they arrive. Only listeners of the step are notified, the list is not. */
 import type { LogLine, StepProgressed } from '../../api/types';
 
-/** What a person can read of a stream at once; the whole text comes with the step's end. */
+/** As much of a stream is kept; the complete text comes with the step's end. */
 const TEXT_MAX = 262_144;
 const LINES_MAX = 500;
 
@@ -90,7 +90,7 @@ export class Streams {
 }
 
 function drain(entry: Entry): void {
-  // a piece that never comes must not hold back the rest for ever
+  // a piece that never arrives must not hold back the rest
   if (entry.ahead.size > 64 && !entry.ahead.has(entry.next)) entry.next = Math.min(...entry.ahead.keys());
   let text = entry.ahead.get(entry.next);
   while (text !== undefined) {

@@ -67,7 +67,7 @@ describe('the table folds events into columns', () => {
     expect(table.status[row]).toBe(STATUS.ok);
   });
 
-  test('a beat that comes before its step is kept for it', () => {
+  test('a heartbeat that arrives before its step is kept for it', () => {
     const table = tableOf();
     table.apply(heartbeat(200, [{ step_id: 'a', status: 'waiting' }]));
     table.apply(stepEvent('step.started', 'a', 100));
@@ -75,7 +75,7 @@ describe('the table folds events into columns', () => {
     expect(table.status[row]).toBe(STATUS.waiting);
   });
 
-  test('a lost step comes back with a later beat', () => {
+  test('a lost step runs again after a later heartbeat', () => {
     const table = tableOf();
     table.apply(stepEvent('step.started', 'a', 100));
     const row = table.rowOf('a');
@@ -148,7 +148,7 @@ describe('the tree', () => {
     expect(layOut(new StepTable(skeletonOf(wide))).children[0]).toBe(99_999);
   });
 
-  test('knows errors beneath, and which lines lead to them', () => {
+  test('knows errors below, and which lines lead to them', () => {
     const table = tableOf(
       { id: 'root' },
       { id: 'a', parent: 'root' },
@@ -162,7 +162,7 @@ describe('the tree', () => {
     expect(guidesOf(table, tree, 1, true, pathTo(tree, 3)).slice(0, 3)).toBe('ssn');
   });
 
-  test('folding hides what is beneath, a filter keeps what is above', () => {
+  test('collapsing hides what is below, a filter keeps what is above', () => {
     const table = tableOf(
       { id: 'root' },
       { id: 'a', parent: 'root' },
@@ -242,9 +242,9 @@ describe('the filter', () => {
     ['tool', 'bc'],
   ])('%s', (text, expected) => expect(hits(text)).toBe(expected));
 
-  test('says what it does not understand', () => {
-    expect(parseFilter('latancy:>2s').mistake).toMatch(/unknown word "latancy"/);
-    expect(parseFilter('latency:>slow').mistake).toMatch(/try >2s/);
+  test('explains what it does not understand', () => {
+    expect(parseFilter('latancy:>2s').mistake).toMatch(/Unknown field "latancy"/);
+    expect(parseFilter('latency:>slow').mistake).toMatch(/like >2s/);
     expect(parseFilter('status:bad').mistake).toMatch(/one of running/);
     expect(parseFilter('  ').test).toBeNull();
   });

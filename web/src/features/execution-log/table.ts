@@ -32,7 +32,7 @@ const BILLABLE = new Set(['llm', 'embedding', 'rerank']);
 
 export class StepTable {
   size = 0;
-  /** counts every change; views ask again when it moved */
+  /** counts every change; views redraw when it changed */
   version = 0;
   readonly baseUs: number;
   readonly ids: string[];
@@ -57,7 +57,7 @@ export class StepTable {
   seq = new Float64Array(0);
   /** how often a row changed: what a drawn row compares */
   rowVersion = new Uint32Array(0);
-  /** the task's newest event when this was fetched: open steps of then were alive at that moment as far as is known */
+  /** the task's newest event when this was fetched: steps that were open then were alive at that moment as far as is known */
   fetchedLastEventUs = 0;
   /** rows by (start, seq, id) */
   chronological = new Int32Array(0);
@@ -116,7 +116,7 @@ export class StepTable {
   }
 
   rowOf(stepId: string): number {
-    // a task that is over and looked at is never asked: 100,000 entries cost as much as the rest of a table
+    // the index is built on first use: a finished task may never need it, and 100,000 entries cost as much as the rest
     for (let row = this.rows.size; row < this.size; row++) this.rows.set(this.ids[row] as string, row);
     return this.rows.get(stepId) ?? NONE;
   }
@@ -135,7 +135,7 @@ export class StepTable {
     return status === STATUS.running || status === STATUS.waiting;
   }
 
-  /** When this step was last heard of, microseconds UTC; its start when nothing came since. */
+  /** When the last event of this step was received, microseconds UTC; its start when there was none since. */
   lastEventUsOf(row: number): number {
     const receivedUs = this.registers.lastEventUs(row);
     return this.registers.hasEvent(row) ? receivedUs : Math.max(receivedUs, this.fetchedLastEventUs);
@@ -272,7 +272,7 @@ export class StepTable {
     return row;
   }
 
-  /** Move a row to its place in time. New rows are late, so the walk from the end is short. */
+  /** Move a row to its place in time. New rows are late, so the scan from the end is short. */
   private reorder(row: number): void {
     const order = this.chronological;
     let at = this.size - 1;
@@ -320,7 +320,7 @@ export class StepTable {
   }
 }
 
-/** Codes of a skeleton's lists of words as codes of ours. A loop a column: a tenth of the time of a loop over rows. */
+/** A skeleton's dictionary codes as codes of this table. One loop a column: a tenth of the time of a loop over rows. */
 function recode(into: Uint8Array | Int32Array, codes: number[], ours: number[], otherwise: number): void {
   for (let row = 0; row < codes.length; row++) into[row] = ours[codes[row] as number] ?? otherwise;
 }

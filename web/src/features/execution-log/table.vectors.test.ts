@@ -42,7 +42,7 @@ describe('progress of a step', () => {
     expect(table.status[table.rowOf('a')]).toBe(STATUS.waiting);
   });
 
-  test('a repeated heartbeat does not revive a lost step', () => {
+  test('a lost step stays lost when a heartbeat is repeated', () => {
     const beat = heartbeat(200, [{ step_id: 'a' }]);
     const table = tableAfter([stepEvent('step.started', 'a', 100), beat, lost(40_000, 200), beat]);
 

@@ -16,9 +16,9 @@ export interface Tree {
   fromLast: Int32Array;
   /** 1 when a later sibling failed or holds a failed step: the guide down to it is drawn in the error's colour */
   errorAfter: Uint8Array;
-  /** steps beneath, itself included */
+  /** steps below, itself included */
   subtree: Int32Array;
-  /** errors beneath, itself not included */
+  /** errors below, itself not included */
   errorsInside: Int32Array;
   openInside: Int32Array;
   roots: number;
@@ -150,7 +150,7 @@ export type Match = Uint8Array | null;
 export const HIT = 1;
 export const ANCESTOR = 2;
 
-/** Rows to draw, in order. Folded subtrees are jumped over; with a filter, hits stay with their ancestors. */
+/** Rows to draw, in order. Collapsed subtrees are skipped; with a filter, hits stay with their ancestors. */
 export function visibleRows(tree: Tree, collapsed: ReadonlySet<number>, match: Match): Int32Array {
   const { preorder, subtree } = tree;
   const n = preorder.length;
@@ -160,7 +160,7 @@ export function visibleRows(tree: Tree, collapsed: ReadonlySet<number>, match: M
   for (let i = 0; i < n; ) {
     const row = preorder[i] as number;
     if (match !== null && match[row] === 0) {
-      // no hit beneath either, or this row would be an ancestor of one
+      // no hit below either, or this row would be an ancestor of one
       i += subtree[row] as number;
       continue;
     }

@@ -1,4 +1,4 @@
-/** Bars in time: where they stand, what of a step is its own time, and which stretch of the task is on the screen. */
+/** Bars in time: their position, the self time of a step, and the visible range of the task. */
 import type { StepTable } from './table';
 import type { Tree } from './tree';
 
@@ -8,7 +8,7 @@ export interface View {
   to: number;
 }
 
-/** A stretch that someone chose; all of the time; or null: what suits the rows in sight. */
+/** A range that the user chose; the full range; or null: what fits the visible rows. */
 export type Zoom = View | 'all' | null;
 
 /** Rows as a tree, or in order of time. */
@@ -35,8 +35,8 @@ export function extent(table: StepTable, now: number): View {
 }
 
 /**
- * The stretch that the rows in sight need. Steps with children reach far beyond them, so they count only where nothing else
- * is in sight. The right edge stays at now while one of the rows is open.
+ * The range that the visible rows need. Steps with children reach far beyond them, so they count only where no other row
+ * is visible. The right edge stays at now while one of the rows is open.
  */
 export function fitRows(table: StepTable, tree: Tree, rows: Int32Array, whole: View): View {
   for (const leaves of [true, false]) {
@@ -66,8 +66,8 @@ export function roomAhead(view: View, now: number): View {
 }
 
 /**
- * The children's time within a step as a CSS gradient: its own time at full ink, time spent in children lighter.
- * Null when all of it is its own. Children are in order of start, so one pass merges them.
+ * The children's time within a step as a CSS gradient: self time in the full colour, time spent in children lighter.
+ * Null when all of it is self time. Children are in order of start, so one pass merges them.
  */
 export function selfTimeGradient(table: StepTable, tree: Tree, row: number): string | null {
   const start = table.start[row] as number;

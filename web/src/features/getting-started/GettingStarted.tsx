@@ -5,7 +5,7 @@ import { CopyButton, ErrorStrip } from '../../ui/controls';
 import { otelLines, SDK_EXAMPLE, sdkLines } from './lines';
 import './getting-started.css';
 
-/** What a project without tasks shows: the lines that send the first one, with the reader's own key once it is made. */
+/** What a project without tasks shows: the commands that send the first one, with the reader's key once it is created. */
 export function GettingStarted({ project }: { project: string }) {
   const [key, setKey] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -28,35 +28,42 @@ export function GettingStarted({ project }: { project: string }) {
     <div className="start">
       <div className="start-inner">
         <div className="start-head">
-          <h1>Send the first task</h1>
+          <h1>Send your first task</h1>
           <span className="listening" role="status">
             <span className="live-dot" aria-hidden="true" /> listening…
           </span>
         </div>
-        <p className="quiet">The first event shows here by itself. Two ways, both with the same key:</p>
-        {error ? <ErrorStrip error={error} doing="The key" onRetry={make} /> : null}
+        <p className="quiet">
+          This page updates when the first event arrives. Use the SDK or OpenTelemetry; both work with the same key.
+        </p>
+        {error ? <ErrorStrip error={error} doing="Cannot create the key" onRetry={make} /> : null}
         <div className="key-call">
           {key === null ? (
             <>
-              <p>Make an API key, and the lines below have it filled in.</p>
+              <p>Create an API key to fill in the commands below.</p>
               <button type="button" className="button primary" onClick={make} disabled={busy}>
-                Make a key
+                Create API key
               </button>
             </>
           ) : (
             <>
               <p>
-                This is your key. It is shown once, here: <code>{key}</code>
+                Your API key, shown only once: <code>{key}</code>
               </p>
               <CopyButton text={key} what="the key" label="Copy" />
             </>
           )}
         </div>
-        <Lines title="Python" note="decorators; steps show as they start" text={sdkLines(origin, key)} secret={key} />
-        <Lines title="agent.py" note="try it" text={SDK_EXAMPLE} secret={null} />
+        <Lines
+          title="Python"
+          note="decorators; steps appear when they start"
+          text={sdkLines(origin, key)}
+          secret={key}
+        />
+        <Lines title="agent.py" note="example" text={SDK_EXAMPLE} secret={null} />
         <Lines
           title="OpenTelemetry"
-          note="any instrumentation, no code change"
+          note="any instrumentation, no code changes"
           text={otelLines(origin, key)}
           secret={key}
         />
@@ -81,7 +88,7 @@ function Lines({ title, note, text, secret }: LinesProps) {
         <h2>
           {title} <small>{note}</small>
         </h2>
-        <CopyButton text={text} what={`the lines for ${title}`} label="Copy" />
+        <CopyButton text={text} what={`the ${title} commands`} label="Copy" />
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it */}
       <pre tabIndex={0}>

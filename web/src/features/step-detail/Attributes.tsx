@@ -8,7 +8,7 @@ import { LongText } from './Text';
 
 const ROWS_MAX = 300;
 
-/** What the instrumentation sent beside, searchable; a click copies the path. */
+/** Everything else that the instrumentation sent, searchable. */
 export function Original({ text, memory }: { text: string; memory: string }) {
   const original = useMemo(() => parse(text), [text]);
   if (original === null) {
@@ -53,15 +53,15 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
           className="input attribute-find"
           value={find}
           onChange={(event) => setFind(event.target.value)}
-          placeholder="Find in attributes"
-          aria-label="Find in attributes"
+          placeholder="Filter attributes"
+          aria-label="Filter attributes"
         />
       ) : null}
       <dl className="attributes">
         {shown.slice(0, ROWS_MAX).map(([name, value]) => (
           <div key={name}>
             <dt>
-              <button type="button" title="Copy the name" onClick={() => copyText(name, name)}>
+              <button type="button" title="Copy name" onClick={() => copyText(name, name)}>
                 {name}
               </button>
             </dt>
@@ -76,7 +76,7 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
         ))}
       </dl>
       {shown.length > ROWS_MAX ? (
-        <p className="faint">{exact(shown.length - ROWS_MAX)} more; find narrows them.</p>
+        <p className="faint">{exact(shown.length - ROWS_MAX)} more. Use the filter to narrow them down.</p>
       ) : null}
     </Section>
   );

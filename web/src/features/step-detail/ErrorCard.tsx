@@ -10,7 +10,7 @@ interface ErrorCardProps {
   stack: string | null;
 }
 
-/** What failed, first and whole: type, message, and the stack with its lines; frames of libraries are folded. */
+/** The error: type, message and stack with its lines; frames of libraries are collapsed. */
 export function ErrorCard({ error, stack }: ErrorCardProps) {
   const groups = useMemo(() => (stack ? groupStack(stack) : []), [stack]);
   return (

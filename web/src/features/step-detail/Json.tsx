@@ -60,7 +60,7 @@ function Node({ name, value, open }: NodeProps) {
           ))}
           {entries.length > shown ? (
             <button type="button" className="button small" onClick={() => setShown(shown + 10 * CHILDREN_STEP)}>
-              {exact(entries.length - shown)} more
+              Show {exact(entries.length - shown)} more
             </button>
           ) : null}
         </div>
@@ -90,7 +90,7 @@ function Scalar({ value }: { value: string | number | boolean | null }) {
       <span className={lines ? 'json-text' : 'json-string'}>{lines ? text : `"${text}"`}</span>
       {cut ? (
         <button type="button" className="button small" onClick={() => setAll(true)}>
-          all {exact(value.length)} characters
+          Show all {exact(value.length)} characters
         </button>
       ) : null}
     </>

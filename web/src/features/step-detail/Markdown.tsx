@@ -2,7 +2,7 @@ import { Fragment, type ReactNode } from 'react';
 
 /**
  * A small Markdown: headings, lists, quotes, rules, tables, code, emphasis, links. What agents write is shown, never run: no
- * HTML passes, an image is its words and its address, a link says where it goes and opens apart.
+ * HTML passes, an image is its description and address, a link shows its target and opens in a new tab.
  */
 export function Markdown({ text }: { text: string }) {
   return <div className="markdown">{blocks(text)}</div>;

@@ -63,7 +63,7 @@ function Card({ message, markdown }: { message: Message; markdown: boolean }) {
       ) : (
         message.parts.map((part, index) => <PartView key={index} part={part} markdown={markdown} />)
       )}
-      {message.parts.length === 0 ? <p className="faint">no content</p> : null}
+      {message.parts.length === 0 ? <p className="faint">No content</p> : null}
     </article>
   );
 }
@@ -96,7 +96,7 @@ function PartView({ part, markdown }: { part: Part; markdown: boolean }) {
               <CopyButton text={part.uri} what="the address" />
             </>
           ) : (
-            <span className="faint">not captured</span>
+            <span className="faint">content not recorded</span>
           )}
         </p>
       );
@@ -106,7 +106,7 @@ function PartView({ part, markdown }: { part: Part; markdown: boolean }) {
 }
 
 function Reasoning({ text }: { text: string }) {
-  if (!text) return <p className="faint">Reasoning, hidden by the provider</p>;
+  if (!text) return <p className="faint">Reasoning hidden by the provider</p>;
   return (
     <details className="reasoning">
       <summary>Reasoning · {bytes(text.length)}</summary>

@@ -27,7 +27,7 @@ const FORMS = [
 interface PayloadViewProps {
   title: string;
   payload: Payload | null;
-  /** what stands behind an absent text */
+  /** explains an absent text */
   status: Status;
   memory: string;
 }
@@ -75,7 +75,7 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
       )}
       {truncated && payload ? (
         <p className="cut-note">
-          Only the beginning was kept: {bytes(new Blob([text ?? '']).size)}
+          Truncated: showing the first {bytes(new Blob([text ?? '']).size)}
           {payload.bytes === null ? '' : ` of ${bytes(payload.bytes)}`}.
         </p>
       ) : null}
@@ -94,7 +94,7 @@ function read(text: string, mime: string, truncated: boolean): Content {
       if (typeof value !== 'string') return { kind: 'json', value };
       return { kind: 'text', text: value };
     } catch {
-      // not what its mime says: its words are still worth reading
+      // not what its MIME type says: shown as text
     }
   }
   return { kind: 'text', text };
@@ -103,7 +103,7 @@ function read(text: string, mime: string, truncated: boolean): Content {
 function summaryOf(payload: Payload, content: Content | null): string {
   const parts = payload.bytes === null ? [] : [bytes(payload.bytes)];
   if (content?.kind === 'messages') parts.unshift(plural(content.messages.length, 'message'));
-  if (payload.truncated) parts.push('cut');
+  if (payload.truncated) parts.push('truncated');
   return parts.join(' · ');
 }
 
@@ -117,10 +117,11 @@ function indented(text: string): string {
 
 export function absenceSentence(absent: Payload['absent'], what: string, status: Status): string {
   const open = status === 'running' || status === 'waiting';
-  if (absent === 'too_large') return `Too large: the ${what} was left out where it was made, for its size.`;
-  if (open && what === 'output') return 'No output yet: the step is still running.';
-  if (absent === 'not_here_yet') return `Not here yet: the ${what} travels apart and follows in a moment.`;
-  if (status === 'error' && what === 'output') return 'No output: the step failed.';
-  if (status === 'lost' && what === 'output') return 'No output: the agent went silent before the step ended.';
-  return `Not captured: the agent did not send the ${what} of this step.`;
+  if (absent === 'too_large') return `The ${what} was too large and was not sent.`;
+  if (open && what === 'output') return 'No output yet. The step is still running.';
+  if (absent === 'not_here_yet') return `The ${what} has not arrived yet. It is sent separately and follows shortly.`;
+  if (status === 'error' && what === 'output') return 'No output because the step failed.';
+  if (status === 'lost' && what === 'output')
+    return 'No output. The agent stopped sending events before the step ended.';
+  return `No ${what} recorded.`;
 }

@@ -12,7 +12,7 @@ interface SectionProps {
   children: ReactNode;
 }
 
-/** A part of the detail under a heading that stays in sight; folding it is remembered. */
+/** A part of the detail under a sticky heading; whether it is collapsed is remembered. */
 export function Section({ title, memory, startsCollapsed = false, summary, actions, children }: SectionProps) {
   const [state, setState] = usePreference(`section.${memory}`, startsCollapsed ? 'collapsed' : 'open');
   const expanded = state === 'open';

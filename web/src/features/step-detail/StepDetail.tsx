@@ -38,13 +38,13 @@ interface StepDetailProps {
   onSelect: (stepId: string) => void;
 }
 
-/** One step opened: its error first, then what it gave, what it got, and the rest. */
+/** The selected step: its error first, then output, input and the rest. */
 export function StepDetail(props: StepDetailProps) {
   const { project, task, stepId, live, table, tree } = props;
   const query = stepQuery(project, task, stepId);
   const answer = useQuery({
     ...query,
-    // payloads travel apart from steps: ask again until those that were announced are here
+    // payloads are sent apart from steps: fetch again until the announced ones have arrived
     refetchInterval: ({ state }) => {
       const late = state.data?.payloads.some((payload) => payload.absent === 'not_here_yet');
       const over = state.data ? state.data.step.ended_at_us !== null || state.data.step.status !== 'running' : false;
@@ -107,7 +107,11 @@ export function StepDetail(props: StepDetailProps) {
             <ErrorCard error={step.error} stack={slot('error_stack')?.text ?? null} />
           ) : null}
           {answer.error && !newer ? (
-            <ErrorStrip error={asApiError(answer.error)} doing="This step" onRetry={() => answer.refetch()} />
+            <ErrorStrip
+              error={asApiError(answer.error)}
+              doing="Cannot load this step"
+              onRetry={() => answer.refetch()}
+            />
           ) : null}
           <StreamView live={live} stepId={stepId} covered={slot('output')?.text != null} />
           {loading ? (
@@ -132,7 +136,7 @@ export function StepDetail(props: StepDetailProps) {
           </Section>
         </>
       ) : answer.error ? (
-        <ErrorStrip error={asApiError(answer.error)} doing="This step" onRetry={() => answer.refetch()} />
+        <ErrorStrip error={asApiError(answer.error)} doing="Cannot load this step" onRetry={() => answer.refetch()} />
       ) : (
         <Ghost />
       )}
@@ -166,18 +170,18 @@ function Head({ step, table, tree, stepId, onClose, onSelect }: StepDetailProps 
         <button
           type="button"
           className="button plain small square"
-          aria-label="To the parent step"
-          title={`To the parent: ${table.names.at(table.name[up])}`}
+          aria-label="Go to the parent step"
+          title={`Parent: ${table.names.at(table.name[up])}`}
           onClick={() => onSelect(table.ids[up] as string)}
         >
           <Icon name="up" />
         </button>
       )}
-      <CopyButton text={() => location.href} what="the address of this step" icon="link" />
+      <CopyButton text={() => location.href} what="a link to this step" icon="link" />
       <button
         type="button"
         className="button plain small square"
-        aria-label="Close the step"
+        aria-label="Close step"
         title="Close (Esc)"
         onClick={onClose}
       >
@@ -202,9 +206,9 @@ function Facts({ step, table, tree, row }: FactsProps) {
   const asked = step.model_requested && step.model && step.model_requested !== step.model ? step.model_requested : null;
   return (
     <dl className="facts">
-      <Fact name="Started" title={step.started_at_us === null ? 'not known' : moment(step.started_at_us)}>
+      <Fact name="Started" title={step.started_at_us === null ? 'Unknown' : moment(step.started_at_us)}>
         {step.started_at_us === null ? (
-          <span className="faint">not known</span>
+          <span className="faint">unknown</span>
         ) : (
           <>
             {clock(step.started_at_us)} <span className="faint">{offset(step.started_at_us - table.baseUs)}</span>
@@ -214,10 +218,10 @@ function Facts({ step, table, tree, row }: FactsProps) {
       <Fact name="Duration">
         {open && step.started_at_us !== null ? <Ticking sinceUs={step.started_at_us} /> : duration(step.duration_us)}
         {!open && !Number.isNaN(own) && step.duration_us !== null && own < step.duration_us ? (
-          <span className="faint"> · {duration(own)} own</span>
+          <span className="faint"> · {duration(own)} self</span>
         ) : null}
       </Fact>
-      {step.ttft_us !== null ? <Fact name="First token">{duration(step.ttft_us)}</Fact> : null}
+      {step.ttft_us !== null ? <Fact name="Time to first token">{duration(step.ttft_us)}</Fact> : null}
       {usage && (usage.input != null || usage.output != null) ? (
         <Fact name="Tokens" title={usageTitle(usage)}>
           {usage.input == null ? '' : `${exact(usage.input)} in`}
@@ -231,8 +235,8 @@ function Facts({ step, table, tree, row }: FactsProps) {
           {cost(nano)} <span className="faint">{step.cost_source}</span>
         </Fact>
       ) : !open && (step.type === 'llm' || step.type === 'embedding' || step.type === 'rerank') ? (
-        <Fact name="Cost" title="There is no price for this model, and none was reported">
-          <span className="faint">not known</span>
+        <Fact name="Cost" title="No price for this model, and none was reported">
+          <span className="faint">unknown</span>
         </Fact>
       ) : null}
       {(step.model ?? step.model_requested) ? (
@@ -245,10 +249,10 @@ function Facts({ step, table, tree, row }: FactsProps) {
       {step.agent ? <Fact name="Agent">{step.agent}</Fact> : null}
       {step.tool_name && step.tool_name !== step.name ? <Fact name="Tool">{step.tool_name}</Fact> : null}
       {step.attempts > 1 ? <Fact name="Attempts">{exact(step.attempts)}</Fact> : null}
-      {step.finish_reasons.length > 0 ? <Fact name="Finish">{step.finish_reasons.join(', ')}</Fact> : null}
+      {step.finish_reasons.length > 0 ? <Fact name="Finish reason">{step.finish_reasons.join(', ')}</Fact> : null}
       {step.flags.length > 0 ? <Fact name="Flags">{step.flags.join(', ').replaceAll('_', ' ')}</Fact> : null}
-      <Fact name="Step">
-        <CopyId id={step.step_id} what="the step’s id" shown={16} />
+      <Fact name="Step ID">
+        <CopyId id={step.step_id} what="the step ID" shown={16} />
       </Fact>
     </dl>
   );
@@ -312,10 +316,10 @@ function StreamView({ live, stepId, covered }: { live: LiveTask; stepId: string;
       {writing ? (
         <section className="detail-section">
           <div className="section-head">
-            <h3 className="stream-title">{stream.finished ? 'Output' : 'Output, being written'}</h3>
+            <h3 className="stream-title">{stream.finished ? 'Output' : 'Output (streaming)'}</h3>
           </div>
           <div className={stream.finished ? 'stream' : 'stream writing'} aria-live="off">
-            {stream.cut ? <p className="faint">… the beginning came before this page was open</p> : null}
+            {stream.cut ? <p className="faint">… earlier output was sent before this page was opened</p> : null}
             <Markdown text={stream.text} />
           </div>
         </section>

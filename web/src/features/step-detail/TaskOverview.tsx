@@ -21,7 +21,7 @@ interface OverviewProps {
   onSelect: (stepId: string) => void;
 }
 
-/** What stands beside the steps while none is open: what the task is, where it failed or waits, and what it spent its time on. */
+/** Shown while no step is selected: facts of the task, failed and waiting steps, and where the time went. */
 export function TaskOverview({ project, task, table, tree, onSelect }: OverviewProps) {
   // it goes over all steps, several times: the rows come first, and a reader who scrolls
   const whole = useMemo(() => ({ table, tree }), [table, tree]);
@@ -40,18 +40,18 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
             {task.agent ? <Fact name="Agent">{task.agent}</Fact> : null}
             {task.conversation_id ? (
               <Fact name="Conversation">
-                <CopyId id={task.conversation_id} what="the conversation’s id" shown={18} />
+                <CopyId id={task.conversation_id} what="the conversation ID" shown={18} />
               </Fact>
             ) : null}
             {task.user_id ? <Fact name="User">{task.user_id}</Fact> : null}
             {task.environment ? <Fact name="Environment">{task.environment}</Fact> : null}
             {task.parent_task_id ? (
-              <Fact name="Part of">
+              <Fact name="Parent task">
                 <Link to={`/projects/${project}/tasks/${task.parent_task_id}`}>{task.parent_task_id.slice(0, 8)}</Link>
               </Fact>
             ) : null}
-            <Fact name="Task">
-              <CopyId id={task.task_id} what="the task’s id" shown={12} />
+            <Fact name="Task ID">
+              <CopyId id={task.task_id} what="the task ID" shown={12} />
             </Fact>
             {Object.keys(task.tags).length > 0 ? (
               <Fact name="Tags">
@@ -67,7 +67,7 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
         </section>
         {task.preview ? (
           <section>
-            <h2>Asked</h2>
+            <h2>Input</h2>
             <p className="words">{task.preview}</p>
           </section>
         ) : null}
@@ -88,7 +88,7 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
                     Steps
                   </th>
                   <th scope="col" className="num">
-                    Own time
+                    Self time
                   </th>
                   <th scope="col" className="num">
                     Tokens
@@ -109,7 +109,7 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
                     <td className="num">{exact(sum.steps)}</td>
                     <td className="num">{sum.ownUs > 0 ? duration(sum.ownUs) : ''}</td>
                     <td className="num">{sum.tokens > 0 ? count(sum.tokens) : ''}</td>
-                    <td className="num" title={sum.cost === null ? 'not known' : exactCost(sum.cost)}>
+                    <td className="num" title={sum.cost === null ? 'Unknown' : exactCost(sum.cost)}>
                       {cost(sum.cost)}
                     </td>
                   </tr>
@@ -118,7 +118,7 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
             </table>
           </section>
         ) : null}
-        <Rows title="Slowest by own time" rows={notable.slow} table={table} tree={tree} onSelect={onSelect} />
+        <Rows title="Slowest by self time" rows={notable.slow} table={table} tree={tree} onSelect={onSelect} />
       </div>
     </div>
   );
@@ -137,7 +137,7 @@ interface RowsProps {
   title: string;
   rows: number[];
   table: StepTable;
-  /** given: own time is shown, not the whole duration */
+  /** given: self time is shown instead of the duration */
   tree?: Tree;
   onSelect: (stepId: string) => void;
 }

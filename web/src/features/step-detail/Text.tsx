@@ -11,7 +11,7 @@ interface LongTextProps {
   mono?: boolean;
 }
 
-/** Words as they are; of a long text the first 200 lines until all of it is asked for. */
+/** Text as it is; of a long one the first 200 lines until the reader asks for all of it. */
 export function LongText({ text, markdown = false, mono = false }: LongTextProps) {
   const [all, setAll] = useState(false);
   const cut = all ? text : beginning(text);

@@ -18,7 +18,7 @@ describe('messages', () => {
     expect(messages?.[1]?.parts).toMatchObject([{ kind: 'call', answered: true, result: { celsius: 21 } }]);
   });
 
-  test('a result without its call stands alone', () => {
+  test('a result without its call is shown by itself', () => {
     const messages = parseMessages('[{"role":"tool","content":[{"type":"tool_result","id":"x","result":"ok"}]}]');
     expect(messages?.[0]?.parts).toMatchObject([{ kind: 'result', result: 'ok' }]);
   });

@@ -1,4 +1,4 @@
-/** A stack as lines in groups: the program's own frames, and runs of library frames that can be folded. */
+/** A stack as lines in groups: the program's own frames, and runs of library frames that can be collapsed. */
 
 export interface StackGroup {
   library: boolean;

@@ -13,7 +13,7 @@ interface DeleteTaskProps {
   onClose: () => void;
 }
 
-/** Asks once more, and says what goes when. */
+/** Asks for confirmation and says what is deleted when. */
 export function DeleteTask({ project, task, name, onDeleted, onClose }: DeleteTaskProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const remove = useMutation({ mutationFn: () => deleteTask(project, task), onSuccess: onDeleted });
@@ -37,13 +37,13 @@ export function DeleteTask({ project, task, name, onDeleted, onClose }: DeleteTa
       <div className="dialog-body">
         <p className="dialog-name">{name}</p>
         <p>
-          The task, its steps, inputs and outputs go from the tables at once, for everyone, and do not come back. Its
-          bytes in the log leave with the log’s retention, after 30 days. What its agent still sends is ignored.
+          The task with its steps, inputs and outputs is deleted for everyone. This cannot be undone. The event log
+          keeps its bytes until its retention ends, after 30 days. Events that the agent still sends are ignored.
         </p>
-        {remove.error ? <ErrorStrip error={asApiError(remove.error)} doing="Deleting" /> : null}
+        {remove.error ? <ErrorStrip error={asApiError(remove.error)} doing="Cannot delete the task" /> : null}
         <div className="dialog-actions">
           <button type="button" className="button" onClick={() => dialog.current?.close()}>
-            Keep
+            Cancel
           </button>
           <button type="button" className="button danger" disabled={remove.isPending} onClick={() => remove.mutate()}>
             <Icon name="trash" /> Delete

@@ -4,7 +4,7 @@ import { useKeys } from '../../app/keys';
 import { Link, navigate } from '../../app/router';
 import { serverNowUs, useNowUs } from '../../ui/clock';
 import { Ticking, When } from '../../ui/controls';
-import { cost, count, dateTime, duration, exact, nusd, plainLine } from '../../ui/format';
+import { cost, count, dateTime, duration, exact, nusd, plainLine, plural } from '../../ui/format';
 import { StatusMark } from '../../ui/Icon';
 import { useRows } from '../../ui/virtual';
 import { barScale, type TaskFeed } from './feed';
@@ -105,7 +105,7 @@ export function TaskList({ project, feed }: TaskListProps) {
       </div>
       <p className="list-end">
         {feed.complete
-          ? `${exact(tasks.length)} tasks, that is all`
+          ? `${plural(tasks.length, 'task')} in total`
           : feed.scannedBackToUs !== null
             ? `Searched back to ${dateTime(feed.scannedBackToUs)}…`
             : feed.loadingMore
@@ -164,7 +164,7 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
       </span>
       <span role="gridcell" className="task-name">
         <Link to={address} className="cut" tabIndex={-1} title={task.name}>
-          {task.name || 'unnamed task'}
+          {task.name || 'Unnamed task'}
         </Link>
         {preview ? <span className="preview cut">{preview}</span> : null}
       </span>
@@ -225,15 +225,16 @@ function RunningDuration({ startedAtUs, longestUs }: { startedAtUs: number; long
   );
 }
 
-/** The preview without what the name says already. */
+/** The preview without what the name already contains. */
 function restOf(task: Task): string {
   const words = plainLine(task.preview ?? '');
   return words.startsWith(task.name) ? words.slice(task.name.length).trim() : words;
 }
 
 function costTitle(task: Task): string {
-  if (task.cost_usd === null) return 'Cost not known: no price for the models used';
-  if (task.unpriced_steps > 0) return `$${task.cost_usd}, without ${task.unpriced_steps} steps of unknown price`;
+  if (task.cost_usd === null) return 'Unknown cost: no price for the models used';
+  if (task.unpriced_steps > 0)
+    return `$${task.cost_usd}, not including ${plural(task.unpriced_steps, 'step')} without a price`;
   return `$${task.cost_usd}`;
 }
 

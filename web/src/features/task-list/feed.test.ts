@@ -45,7 +45,7 @@ describe('the feed of tasks', () => {
     expect(feed.complete).toBe(true);
   });
 
-  test('a new task goes on top; a known one changes in place', async () => {
+  test('a new task is inserted at the top; a known one changes in place', async () => {
     const feed = await feedOf([page([task('b', 2), task('a', 1)])]);
     feed.applyNotices([notice(task('c', 3)), notice(task('a', 1, { errors: 4 }))]);
     expect(ids(feed)).toBe('c b a');
@@ -92,7 +92,7 @@ test('one very long task does not press all bars to nothing', () => {
   expect(barScale(rows, 0)).toBeLessThan(30);
 });
 
-test('a search by words tells what it could not see yet', async () => {
+test('a text search reports what is not indexed yet', async () => {
   const answer = page([task('a', 1)], null, { text_lag_records: 12, text_until_us: 77 });
   const feed = await feedOf([answer, { ...answer, text_lag_records: 0 }], { q: 'words' });
   expect(feed.textBehind).toEqual({ records: 12, untilUs: 77 });
@@ -104,7 +104,7 @@ describe('a search that runs out of time', () => {
   const found = (items: Task[], untilUs: number | null) =>
     page(items, untilUs === null ? null : `from ${untilUs}`, { scanned_back_to_us: untilUs });
 
-  test('goes on by itself until it is through', async () => {
+  test('continues by itself until it is complete', async () => {
     const feed = await feedOf([found([], 50), found([task('b', 40)], 30), found([task('a', 10)], null)], {
       q: 'cost:>9',
     });
@@ -113,7 +113,7 @@ describe('a search that runs out of time', () => {
     expect(feed.scannedBackToUs).toBeNull();
   });
 
-  test('tells how far it has looked, and stops with the page', async () => {
+  test('reports how far it has searched, and stops with the page', async () => {
     let asked = 0;
     let go: (page: TaskPage) => void = () => undefined;
     const feed = new TaskFeed(

@@ -1,6 +1,6 @@
 /**
- * The tasks of a project as they are on the screen: pages by cursor, kept true by the live list. News of a known task changes
- * its row in place; a new task goes on top, or waits while the reader is further down, so that no row moves under the pointer.
+ * The tasks of a project as they are on the screen: pages by cursor, kept up to date by the live list. A change of a known task
+ * changes its row in place; a new task is inserted at the top, or waits while rows must not move.
  */
 import type { TaskNotice } from '../../api/live';
 import { type ApiError, asApiError } from '../../api/problems';
@@ -26,9 +26,9 @@ export class TaskFeed {
   loadingMore = false;
   error: ApiError | null = null;
   complete = false;
-  /** of a search by words: what it could not see yet; null when it saw everything */
+  /** of a text search: what is not indexed yet; null when everything is */
   textBehind: { records: number; untilUs: number | null } | null = null;
-  /** a search that takes long has looked at everything from this moment on, and goes on; null when nothing is left out */
+  /** a long search has scanned everything from this moment on, and continues; null when it is complete */
   scannedBackToUs: number | null = null;
 
   private cursor: string | null = null;
@@ -73,7 +73,7 @@ export class TaskFeed {
     return this.fresh.has(taskId);
   }
 
-  /** Fetch the first page anew; what was loaded beyond it stays. */
+  /** Fetch the first page again; what was loaded beyond it stays. */
   readonly refresh = async (): Promise<void> => {
     const round = ++this.round;
     this.loading = true;
@@ -85,7 +85,7 @@ export class TaskFeed {
       const last = page.items.at(-1);
       const untilUs = page.scanned_back_to_us ?? null;
       const endUs = page.next_cursor === null ? null : (untilUs ?? (last ? sortKey(last) : null));
-      // rows of older pages stay; rows of this stretch that the answer lacks are gone
+      // rows of older pages stay; rows of this range that the answer lacks were deleted
       const older =
         endUs === null ? [] : this.tasks.filter((task) => !known.has(task.task_id) && sortKey(task) < endUs);
       if (older.length === 0 && !this.hasSearchedBeyond(untilUs)) this.moveCursor(page);
@@ -104,7 +104,7 @@ export class TaskFeed {
     }
   };
 
-  /** A search that ran out of time goes on by itself until there is a page more to see. */
+  /** A search that ran out of time continues by itself until there is another page. */
   private async continueSearch(): Promise<void> {
     const enough = this.tasks.length + PAGE_SIZE;
     const round = this.round;
@@ -258,6 +258,6 @@ export function barScale(tasks: Task[], nowUs: number): number {
   const sorted = all.filter((us) => us > 0).sort((a, b) => a - b);
   const usual = (sorted[Math.floor(sorted.length / 2)] ?? 0) * 6;
   const most = sorted.findLast((us) => us <= usual) ?? sorted.at(-1) ?? 0;
-  // in steps of a fifth, so that a running task does not draw every row anew each second
+  // in steps of a fifth, so that a running task does not redraw every row each second
   return most > 0 ? 2 ** (Math.ceil(Math.log2(most) * 4) / 4) : 0;
 }
