@@ -2,8 +2,10 @@
 
 import httpx
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
 
-from ams_trace_query.health import HealthProbe, parse_health_urls
+from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
 
 T0 = 1_782_000_000_000_000
 
@@ -46,6 +48,25 @@ async def test_health_tells_which_services_are_ready_and_asks_at_most_every_two_
         clock[0] = 2.0
         await probe.health()
         assert len(asked) == 6
+
+
+async def test_health_is_503_while_a_service_is_down_and_names_the_reason_on_request() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.port == 2:
+            return httpx.Response(503, json={"status": "unavailable", "checks": {"postgres": "TimeoutError", "log": "ok"}})
+        if request.url.port == 3:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={"status": "ok", "checks": {}})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        probe = HealthProbe(client, {"identity": "http://h:1", "intake": "http://h:2", "projector": "http://h:3"})
+        app = Litestar([health_route(lambda: probe)])
+        with TestClient(app) as browser:
+            plain, verbose = browser.get("/api/health"), browser.get("/api/health?verbose")
+
+    assert (plain.status_code, verbose.status_code) == (503, 503)
+    assert plain.json() == {"status": "degraded", "services": {"identity": "ok", "intake": "down", "projector": "down"}}
+    assert verbose.json()["reasons"] == {"intake": "postgres: TimeoutError", "projector": "does not answer (ConnectError)"}
 
 
 async def test_health_needs_no_sign_in(http) -> None:

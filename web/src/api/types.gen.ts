@@ -770,6 +770,9 @@ export interface components {
             sub: string;
         };
         Health: {
+            reasons?: {
+                [key: string]: string;
+            };
             services: {
                 [key: string]: string;
             };
@@ -2079,7 +2082,9 @@ export interface operations {
     };
     getHealth: {
         parameters: {
-            query?: never;
+            query?: {
+                verbose?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2088,6 +2093,30 @@ export interface operations {
         responses: {
             /** @description Request fulfilled, document follows */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+            /** @description A service is not ready. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,22 +5,37 @@ import time
 from collections.abc import Callable, Mapping
 
 import httpx
-from litestar import get
+import msgspec
+from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromQuery
 from msgspec import Struct
+
+from ams_kit.http.health import Readiness
 
 OK = "ok"
 DOWN = "down"
 DEGRADED = "degraded"
 REQUEST_SECONDS_MAX = 1.5
-CACHE_SECONDS = 2  # whoever asks in a loop asks us, not all services
+CACHE_SECONDS = 2  # clients that poll do not reach all services each time
+REASON_CHARS_MAX = 200
+
+_readiness = msgspec.json.Decoder(Readiness)
 
 
-class Health(Struct, frozen=True):
-    """``status``: ok when every service is, else degraded. ``services``: by name, ok or down."""
+class Health(Struct, frozen=True, omit_defaults=True):
+    """Whether the platform works.
+
+    Attributes:
+        status: ``ok`` when every service is ready, else ``degraded``.
+        services: By name, ``ok`` or ``down``.
+        reasons: With ``verbose``: by service that is down, the part that fails, or how it could not be reached.
+    """
 
     status: str
     services: dict[str, str]
+    reasons: dict[str, str] = {}
 
 
 def parse_health_urls(text: str) -> dict[str, str]:
@@ -49,21 +64,28 @@ class HealthProbe:
         self._lock = asyncio.Lock()
 
     async def health(self) -> Health:
-        """What is known, asked anew when it is older than two seconds."""
+        """The last answer, refreshed when it is older than two seconds."""
         async with self._lock:
             if self._cached is None or self._monotonic() - self._cached[0] >= CACHE_SECONDS:
-                answers = await asyncio.gather(*(self._check(url) for url in self._urls.values()))
-                services = dict(zip(self._urls, answers, strict=True))
-                status = OK if all(answer == OK for answer in answers) else DEGRADED
-                self._cached = (self._monotonic(), Health(status, services))
+                failures = dict(zip(self._urls, await asyncio.gather(*map(self._failure, self._urls.values())), strict=True))
+                reasons = {name: reason for name, reason in failures.items() if reason is not None}
+                services = {name: DOWN if name in reasons else OK for name in failures}
+                self._cached = (self._monotonic(), Health(DEGRADED if reasons else OK, services, reasons))
             return self._cached[1]
 
-    async def _check(self, url: str) -> str:
+    async def _failure(self, url: str) -> str | None:
+        """Why a service is not ready; None when it is."""
         try:
             response = await self._http.get(f"{url}/readyz", timeout=REQUEST_SECONDS_MAX)
-        except httpx.HTTPError:
-            return DOWN
-        return OK if response.is_success else DOWN
+        except httpx.HTTPError as error:
+            return f"does not answer ({type(error).__name__})"
+        if response.is_success:
+            return None
+        try:
+            checks = _readiness.decode(response.content).checks
+        except msgspec.DecodeError:
+            return f"HTTP {response.status_code}"
+        return "; ".join(f"{name}: {result}" for name, result in checks.items() if result != OK)[:REASON_CHARS_MAX]
 
 
 def health_route(probe: Callable[[], HealthProbe]) -> HTTPRouteHandler:
@@ -72,10 +94,13 @@ def health_route(probe: Callable[[], HealthProbe]) -> HTTPRouteHandler:
     Args:
         probe: The probe, which exists once the application has started.
     """
+    down = {503: ResponseSpec(Health, description="A service is not ready.")}
 
-    @get("/api/health", opt={"public": True}, operation_id="getHealth", security=[{}])
-    async def get_health() -> Health:
-        """Which services are ready."""
-        return await probe().health()
+    @get("/api/health", opt={"public": True}, operation_id="getHealth", security=[{}], responses=down)
+    async def get_health(verbose: FromQuery[str | None] = None) -> Response[Health]:
+        """Which services are ready: 200 when all are, 503 while one is not. ``?verbose`` adds the reasons."""
+        health = await probe().health()
+        shown = health if verbose is not None else msgspec.structs.replace(health, reasons={})
+        return Response(shown, status_code=200 if health.status == OK else 503, headers={"Cache-Control": "no-store"})
 
     return get_health
