@@ -157,6 +157,19 @@ response_claims = Table(  # who reports one answer of a model (R3): the row is t
     Column("project_id", Text, primary_key=True),
     Column("response_id", Text, primary_key=True),
     Column("claims", JSONB, nullable=False),  # [[task_id, step_id, model, started_at_us, ended_at_us]]
+    Column("overflow", Integer, nullable=False),  # rows of response_claims_overflow; then "claims" is empty, and R3 is off
+)
+
+response_claims_overflow = Table(  # the claims of response ids that more steps claim than R3 compares
+    "response_claims_overflow",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("step_id", Text, primary_key=True),
+    Column("response_id", Text, nullable=False),
+    Column("model", Text),
+    Column("started_at_us", BigInteger),
+    Column("ended_at_us", BigInteger),
 )
 
 deleted_tasks = Table(  # later events of these are ignored and counted

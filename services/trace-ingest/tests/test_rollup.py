@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ams_contracts.documents import StepType
 from ams_trace_ingest.rollup import (
     NOTHING,
+    RESPONSE_STEPS_MAX,
     Claim,
     Counted,
     Node,
@@ -137,3 +138,54 @@ def test_other_responses_or_models_count_both(fields: dict[str, Any]) -> None:
 def test_missing_times() -> None:
     assert overlapping_claims([claim("a", None, None), claim("b", None, None)]) == set()
     assert overlapping_claims([claim("a", 5, None), claim("b", 5, 6), claim("c", 7, 8)]) == {("t", "b")}
+
+
+def overlapping_by_definition(claims: list[Claim]) -> set[tuple[str, str]]:
+    """R3 as the rule is worded: each claim is compared with every counted one that started before."""
+    found: set[tuple[str, str]] = set()
+    counted: list[Claim] = []
+    timed = [one for one in claims if one.started_at_us is not None]
+    for later in sorted(timed, key=lambda one: (one.started_at_us or 0, one.task_id, one.step_id)):
+        start = later.started_at_us or 0
+        same = [one for one in counted if (one.response_id, one.model) == (later.response_id, later.model)]
+        ends = [one.ended_at_us if one.ended_at_us is not None else one.started_at_us for one in same]
+        if any(end is not None and start <= end for end in ends):
+            found.add((later.task_id, later.step_id))
+        else:
+            counted.append(later)
+    return found
+
+
+MOMENTS = st.none() | st.integers(-3, 20)
+CLAIMS = st.lists(
+    st.tuples(MOMENTS, MOMENTS, st.sampled_from(["r", "s"]), st.sampled_from(["m", "n", None]), st.sampled_from(["t", "u"])), max_size=30
+)
+
+
+@given(CLAIMS, st.randoms(use_true_random=False))
+def test_one_pass_finds_what_the_definition_says_in_any_order(rows: list[Any], random: Any) -> None:
+    claims = [
+        claim(str(index), start, end, response_id=response, model=model, task_id=task)
+        for index, (start, end, response, model, task) in enumerate(rows)
+    ]
+    expected = overlapping_by_definition(claims)
+    random.shuffle(claims)
+
+    assert overlapping_claims(claims) == expected
+
+
+@given(CLAIMS, st.integers(0, 20))
+def test_a_response_id_of_too_many_steps_is_left_alone_and_the_others_are_not(rows: list[Any], steps_max: int) -> None:
+    claims = [
+        claim(str(index), start, end, response_id=response, model=model) for index, (start, end, response, model, _) in enumerate(rows)
+    ]
+    few = [one for one in claims if sum(other.response_id == one.response_id for other in claims) <= steps_max]
+
+    assert overlapping_claims(claims, steps_max) == overlapping_by_definition(few)
+
+
+def test_a_response_id_that_a_thousand_steps_claim_is_compared_and_one_more_is_not() -> None:
+    claims = [claim(f"{index:04}", 0, 10) for index in range(RESPONSE_STEPS_MAX)]
+
+    assert len(overlapping_claims(claims)) == RESPONSE_STEPS_MAX - 1
+    assert overlapping_claims([*claims, claim("more", 0, 10)]) == set()

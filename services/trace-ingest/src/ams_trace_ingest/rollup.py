@@ -6,7 +6,8 @@ Instrumentations repeat usage: on agents above the calls, on wrappers around the
   reported, and is never summed: real wrappers report it in traces of their own (Vercel) or for calls whose steps are there too (Strands).
 * **R2** A billable step with a billable descendant, no ``STOP_TYPES`` between them and no different response id, is a wrapper: shadowed.
 * **R3** Billable steps of one project, not shadowed by R2, with the same response id and model, whose times overlap: the one that started
-  first counts, the others are two instrumentations' view of it: shadowed. They may lie in different tasks.
+  first counts, the others are two instrumentations' view of it: shadowed. They may lie in different tasks. A response id that more than
+  ``RESPONSE_STEPS_MAX`` steps claim identifies no call (a stub model, a recorded cassette): R3 is off for it, and all of them count.
 
 Evaluate on a partial tree: R2 of a step asks only for its descendants down to the next stop type, so load, for the steps that a batch
 touches, (1) their ancestors while the types are not stop types, (2) the descendants of all of these that are billable, down to the next
@@ -15,6 +16,7 @@ The answer depends on the set of steps alone, not on the order in which they cam
 """
 
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
 from msgspec import Struct
 
@@ -24,6 +26,10 @@ STOP_TYPES = frozenset({StepType.AGENT, StepType.TOOL, StepType.WORKFLOW, StepTy
 """Work of its own begins here: what is beneath is no second view of what is above (ADK: call_llm > transfer > agent > call_llm)."""
 
 DEPTH_MAX = 64  # wrappers nest two or three deep; bounds the climb in a chain of 10,000 spans
+
+
+RESPONSE_STEPS_MAX = 1_000
+"""Steps that may claim one response id. Two or three instrumentations see one call; the rest is room for agents that resume."""
 
 
 class Node(Struct, frozen=True, gc=False, kw_only=True):
@@ -160,18 +166,38 @@ class Claim(Struct, frozen=True, gc=False, kw_only=True):
     ended_at_us: int | None
 
 
-def overlapping_claims(claims: Iterable[Claim]) -> set[tuple[str, str]]:
-    """R3: the (task_id, step_id) that are shadowed, of the claims of one project (of one response id, or of many)."""
+def overlapping_claims(claims: Iterable[Claim], steps_max: int = RESPONSE_STEPS_MAX) -> set[tuple[str, str]]:
+    """R3: which steps are shadowed.
+
+    One pass in order of the start: a call overlaps an earlier counted one exactly when it starts before the latest end of those.
+
+    Args:
+        claims: Of one project, of one response id or of many; each step at most once for a response id.
+        steps_max: A response id that more steps claim is ignored.
+
+    Returns:
+        Their (task_id, step_id).
+    """
+    by_response: dict[str, list[Claim]] = {}
+    for claim in claims:
+        by_response.setdefault(claim.response_id, []).append(claim)
     shadowed: set[tuple[str, str]] = set()
-    counted: dict[tuple[str, str | None], list[Claim]] = {}
-    timed = [claim for claim in claims if claim.started_at_us is not None]
-    for claim in sorted(timed, key=lambda claim: (claim.started_at_us or 0, claim.task_id, claim.step_id)):
-        others = counted.setdefault((claim.response_id, claim.model), [])
-        if any(_overlap(other, claim) for other in others):
-            shadowed.add((claim.task_id, claim.step_id))
-        else:
-            others.append(claim)
+    for group in by_response.values():
+        if 1 < len(group) <= steps_max:
+            _shadow_overlapping(group, shadowed)
     return shadowed
+
+
+def _shadow_overlapping(claims: list[Claim], shadowed: set[tuple[str, str]]) -> None:
+    counted_until: dict[str | None, int] = {}  # by model
+    timed = [(claim.started_at_us, claim.task_id, claim.step_id, claim) for claim in claims if claim.started_at_us is not None]
+    for start, task_id, step_id, claim in sorted(timed, key=itemgetter(0, 1, 2)):
+        until = counted_until.get(claim.model)
+        if until is not None and start <= until:
+            shadowed.add((task_id, step_id))
+        else:
+            end = claim.ended_at_us if claim.ended_at_us is not None else start  # without an end it is a moment
+            counted_until[claim.model] = end if until is None else max(until, end)
 
 
 class Counted(Struct, frozen=True, gc=False):
@@ -195,9 +221,3 @@ def count(node: Node, *, shadowed: bool) -> Counted:
 
 def _same_response(above: Node, below: Node) -> bool:
     return above.response_id is None or below.response_id is None or above.response_id == below.response_id
-
-
-def _overlap(earlier: Claim, later: Claim) -> bool:
-    # the earlier one started no later; without an end it is a moment
-    end = earlier.ended_at_us if earlier.ended_at_us is not None else earlier.started_at_us
-    return end is not None and later.started_at_us is not None and later.started_at_us <= end

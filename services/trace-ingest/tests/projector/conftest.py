@@ -28,6 +28,7 @@ TABLES = (
     "task_producers",
     "agents",
     "response_claims",
+    "response_claims_overflow",
     "deleted_tasks",
     "dead_letters",
 )

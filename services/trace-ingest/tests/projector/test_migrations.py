@@ -25,6 +25,7 @@ NAMES = [
     "task_producers",
     "agents",
     "response_claims",
+    "response_claims_overflow",
     "deleted_tasks",
     "dead_letters",
 ]

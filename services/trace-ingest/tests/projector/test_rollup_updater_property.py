@@ -1,7 +1,8 @@
 """Whatever the order and the batches, the tables hold what the pure rules say of all events together."""
 
+import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
@@ -26,8 +27,9 @@ from tests.builders import (
 from ams_contracts.documents import Status, StepType, Usage
 from ams_contracts.events import Batch
 from ams_contracts.fold import EMPTY_STEP, StepState, fold, step_ids_of
+from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.changes import contribution
-from ams_trace_ingest.rollup import Claim, Counted, Node, Tree, count, node_of, overlapping_claims, shadowed_steps
+from ams_trace_ingest.rollup import RESPONSE_STEPS_MAX, Claim, Counted, Node, Tree, count, node_of, overlapping_claims, shadowed_steps
 
 TYPES = [StepType.LLM, StepType.LLM, StepType.LLM, StepType.SPAN, StepType.AGENT, StepType.TOOL, StepType.EMBEDDING]
 PLACE_COLUMNS = ("first_offset", "end_offset", "last_offset", "seen_at_us", "sort_at_us", "partition", "day")
@@ -85,8 +87,10 @@ def node(step: str, state: StepState) -> Node | None:
     return None if state.document is None else node_of(step, state.document)
 
 
-def by_the_rules(batches: list[Batch]) -> tuple[dict[tuple[str, str], tuple[StepState, Counted, bool]], dict[str, tuple[int, ...]]]:
-    """Steps and totals by the pure functions alone, from all events at once."""
+def by_the_rules(
+    batches: list[Batch], steps_max: int = RESPONSE_STEPS_MAX
+) -> tuple[dict[tuple[str, str], tuple[StepState, Counted, bool]], dict[str, tuple[int, ...]], dict[str, bool]]:
+    """Steps, totals, and which tasks claim a response id of too many steps, by the pure functions alone, from all events at once."""
     states: dict[tuple[str, str], StepState] = defaultdict(lambda: EMPTY_STEP)
     for item in batches:
         for event in item.events:
@@ -111,7 +115,11 @@ def by_the_rules(batches: list[Batch]) -> tuple[dict[tuple[str, str], tuple[Step
                         ended_at_us=doc.ended_at_us,
                     )
                 )
-    shadows = wrappers | overlapping_claims(claims)
+    shadows = wrappers | overlapping_claims(claims, steps_max)
+    claimed = Counter(claim.response_id for claim in claims)
+    repeated = dict.fromkeys((key[0] for key in states), False) | {
+        claim.task_id: True for claim in claims if claimed[claim.response_id] > steps_max
+    }
     steps: dict[tuple[str, str], tuple[StepState, Counted, bool]] = {}
     totals: dict[str, tuple[int, ...]] = {}
     for key, state in states.items():
@@ -119,9 +127,10 @@ def by_the_rules(batches: list[Batch]) -> tuple[dict[tuple[str, str], tuple[Step
         counted = Counted(0, 0, None, unpriced=False) if found is None else count(found, shadowed=key in shadows)
         steps[key] = (state, counted, key in shadows)
         totals[key[0]] = tuple(map(sum, zip(totals.get(key[0], (0,) * 10), contribution(state.status, counted), strict=True)))
-    return steps, totals
+    return steps, totals, repeated
 
 
+TABLES = ("tasks", "steps", "agents", "response_claims", "response_claims_overflow")
 TOTALS = (
     "steps",
     "errors",
@@ -156,10 +165,12 @@ async def play(projector, batches: list[Batch], chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(24))
-async def test_any_order_and_any_batches_give_what_the_rules_say(projector, store, seed: int) -> None:
+@pytest.mark.parametrize("steps_max", [RESPONSE_STEPS_MAX, 2, 1])
+async def test_any_order_and_any_batches_give_what_the_rules_say(pool, projector, store, seed: int, steps_max: int) -> None:
+    projector.projection = StepsProjection(pool, response_steps_max=steps_max)
     chance = random.Random(seed)
     history = a_history(chance)
-    expected_steps, expected_totals = by_the_rules(history)
+    expected_steps, expected_totals, expected_repeated = by_the_rules(history, steps_max)
     first: dict[str, list[dict[str, Any]]] | None = None
 
     for _ in range(3):
@@ -175,10 +186,14 @@ async def test_any_order_and_any_batches_give_what_the_rules_say(projector, stor
             got = (row["status"], row["counted_input"], row["counted_output"], row["counted_nusd"], row["usage_shadowed"])
             assert got == (state.status, counted.input_tokens, counted.output_tokens, counted.cost_nusd, shadowed), key
         assert {row["task_id"]: tuple(row[name] for name in TOTALS) for row in await store.rows("tasks")} == expected_totals
-        claimed = {(row["project_id"], row["response_id"]): row["claims"] for row in await store.rows("response_claims")}
-        assert all(key[0] == PROJECT for key in claimed)
+        assert {row["task_id"]: "repeated_response_id" in row["flags"] for row in await store.rows("tasks")} == expected_repeated
+        claimed = await store.rows("response_claims")
+        assert all(row["project_id"] == PROJECT for row in claimed)
+        assert all(len(json.loads(row["claims"])) <= steps_max for row in claimed)
+        overflow = Counter(row["response_id"] for row in await store.rows("response_claims_overflow"))
+        assert {row["response_id"]: row["overflow"] for row in claimed if row["overflow"]} == overflow
 
-        everything = {table: await store.rows(table, without=PLACE_COLUMNS) for table in ("tasks", "steps", "agents")}
+        everything = {table: await store.rows(table, without=PLACE_COLUMNS) for table in TABLES}
         if first is not None:
             for table, now in everything.items():
                 assert [{key: (a[key], b[key]) for key in a if a[key] != b[key]} for a, b in zip(first[table], now, strict=True)] == [

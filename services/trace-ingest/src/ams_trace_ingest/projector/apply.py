@@ -5,17 +5,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from ams_trace_ingest.projector.changes import BatchChanges, KnownStep, StepChanges, TaskChanges
+from ams_trace_ingest.projector.claim_updater import candidate_claims
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected, StepsDecoder, TwoPartitionsError
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.open_task_cache import CachedTask, OpenTaskCache
-from ams_trace_ingest.projector.rollup_updater import RollupUpdater, candidate_claims
-from ams_trace_ingest.projector.task_columns import clear_root, root_rank, set_document, set_root, set_status
+from ams_trace_ingest.projector.rollup_updater import RollupUpdater
+from ams_trace_ingest.projector.task_columns import (
+    FLAG_REPEATED_RESPONSE,
+    clear_root,
+    root_rank,
+    set_document,
+    set_flag,
+    set_root,
+    set_status,
+)
 from ams_trace_ingest.projector.totals import add_totals
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection, nothing
-from ams_trace_ingest.rollup import Claim
+from ams_trace_ingest.rollup import RESPONSE_STEPS_MAX, Claim
 from ams_trace_ingest.store import agents, claims, media, payloads, producers, steps, task_days, tasks, text
 from ams_trace_ingest.store.agents import AgentKey
-from ams_trace_ingest.store.claims import ClaimKey
+from ams_trace_ingest.store.claims import ClaimKey, StoredClaims
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.step_rows import encode_new_row, encode_row
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
@@ -41,8 +50,16 @@ class StepsProjection(TransactionalProjection):
 
     projection = "steps"
 
-    def __init__(self, *args: Any, listener: TasksListener | None = None, open_tasks: OpenTaskCache | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        listener: TasksListener | None = None,
+        open_tasks: OpenTaskCache | None = None,
+        response_steps_max: int = RESPONSE_STEPS_MAX,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
+        self._response_steps_max = response_steps_max
         self._listener = listener
         self._open_tasks = open_tasks or OpenTaskCache()
         self._agents_seen: dict[tuple[str, AgentKey], int] = {}
@@ -71,7 +88,9 @@ class StepsProjection(TransactionalProjection):
             await _join_steps(connection, changes.tasks, cached_tasks)
             failpoint("after_steps")
             delivered = await _deliveries(connection, changes)
-            await RollupUpdater(connection, changes.tasks, new_claims, stored_claims, cached_tasks).update(deleted_claims)
+            await RollupUpdater(
+                connection, changes.tasks, new_claims, stored_claims, cached_tasks, response_steps_max=self._response_steps_max
+            ).update(deleted_claims)
             failpoint("after_rules")
             steps_days = {task.day for task in changes.tasks.values() if task.day is not None}
             direct = decoder.direct and await self.day_partitions.exist(connection, generation, "steps", steps_days)
@@ -94,7 +113,7 @@ class StepsProjection(TransactionalProjection):
 
     async def _lock(
         self, connection: Connection, changes: BatchChanges, cached_tasks: dict[TaskKey, CachedTask]
-    ) -> tuple[dict[ClaimKey, list[Claim]], dict[ClaimKey, list[Claim]]]:
+    ) -> tuple[dict[ClaimKey, list[Claim]], dict[ClaimKey, StoredClaims]]:
         """Take all locks in the order that every writer keeps: days, response ids, tasks; each sorted. New tasks get a memory."""
         if changes.deletes:
             await task_days.block_writers(connection)
@@ -106,7 +125,7 @@ class StepsProjection(TransactionalProjection):
         changes.ignore(found.deleted, "deleted")
         changes.ignore(found.expired, "expired")
         new_claims = candidate_claims(task for task in changes.tasks.values() if task.deleted_by is None)
-        stored_claims = await claims.lock(connection, new_claims)
+        stored_claims = await claims.lock(connection, new_claims, self._response_steps_max)
         failpoint("after_claims")
         stored = await tasks.lock(connection, [key for key in changes.tasks if key not in found.new])
         failpoint("after_tasks")
@@ -252,6 +271,7 @@ def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
     if task.row is None:
         task.row = _new_row(task)
     row = task.row
+    repeated = FLAG_REPEATED_RESPONSE in row.flags if task.repeated_response is None else task.repeated_response
     add_totals(row, task)
     if task.events:
         row.last_offset = task.last_offset
@@ -269,6 +289,7 @@ def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
         else:
             _choose_root(task, row, root)
         set_status(row, known)
+    set_flag(row, FLAG_REPEATED_RESPONSE, repeated)
     return row
 
 

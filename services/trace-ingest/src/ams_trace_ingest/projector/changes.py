@@ -137,7 +137,7 @@ class TaskChanges:
 
     __slots__ = (
         "conflicts", "day", "deleted_at_us", "deleted_by", "duplicates", "events", "first_offset", "first_seen_us", "heartbeats", "key", "last_event_at_us",
-        "last_offset", "parentless", "partition", "producers", "row", "scores", "seen_at_us", "state", "steps",
+        "last_offset", "parentless", "partition", "producers", "repeated_response", "row", "scores", "seen_at_us", "state", "steps",
     )  # fmt: skip
 
     def __init__(self, key: TaskKey, partition: int, offset: int, seen_at_us: int) -> None:
@@ -159,6 +159,7 @@ class TaskChanges:
         self.scores = 0
         self.day: date | None = None
         self.row: TaskRow | None = None
+        self.repeated_response: bool | None = None  # whether a step of it claims a response id for which R3 is off; null: as before
 
 
 class Tally:

@@ -8,60 +8,25 @@ from collections.abc import Iterable, Mapping
 
 from ams_contracts.documents import StepType
 from ams_trace_ingest.projector.changes import StepChanges, TaskChanges
+from ams_trace_ingest.projector.claim_updater import ClaimUpdater, StepKey, load_steps, places_of
 from ams_trace_ingest.projector.open_task_cache import CachedTask
 from ams_trace_ingest.rollup import (
     DEPTH_MAX,
+    RESPONSE_STEPS_MAX,
     STOP_TYPES,
     Claim,
     Node,
     Tree,
     count,
-    overlapping_claims,
     shadowed_by_descendant,
     shadowed_steps,
     to_reexamine,
 )
-from ams_trace_ingest.store import claims as claims_table
 from ams_trace_ingest.store import steps as steps_table
-from ams_trace_ingest.store import tasks as tasks_table
-from ams_trace_ingest.store.claims import ClaimKey
+from ams_trace_ingest.store.claims import ClaimKey, StoredClaims
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.step_rows import Neighbour
-from ams_trace_ingest.store.steps import StepPlace
 from ams_trace_ingest.store.tasks import TaskKey
-
-StepKey = tuple[TaskKey, str]
-ClaimChanges = dict[ClaimKey, dict[tuple[str, str], Claim | None]]
-"""Per response id what steps (task, step) claim now; null: nothing any more."""
-
-
-def claim_of(task_id: str, step: StepChanges, node: Node | None) -> Claim | None:
-    """What a step claims by R3, if anything."""
-    document = step.state.document
-    if node is None or document is None or step.wrapper or not node.response_id or not node.billable:
-        return None
-    return Claim(
-        task_id=task_id,
-        step_id=step.step_id,
-        response_id=node.response_id,
-        model=document.model,
-        started_at_us=document.started_at_us,
-        ended_at_us=document.ended_at_us,
-    )
-
-
-def candidate_claims(tasks: Iterable[TaskChanges]) -> dict[ClaimKey, list[Claim]]:
-    """The claims that a batch may make, before anything stored is known: what must be locked first, and mostly all there is."""
-    wanted: dict[ClaimKey, list[Claim]] = {}
-    for task in tasks:
-        project_id, task_id = task.key
-        for step in task.steps.values():
-            document = step.state.document
-            if document is not None and document.response_id:
-                claim = claim_of(task_id, step, step.node)
-                if claim is not None:
-                    wanted.setdefault((project_id, claim.response_id), []).append(claim)
-    return wanted
 
 
 class RollupUpdater:
@@ -72,8 +37,10 @@ class RollupUpdater:
         connection: Connection,
         tasks: dict[TaskKey, TaskChanges],
         new_claims: dict[ClaimKey, list[Claim]],
-        stored_claims: dict[ClaimKey, list[Claim]],
+        stored_claims: dict[ClaimKey, StoredClaims],
         cached_tasks: Mapping[TaskKey, CachedTask],
+        *,
+        response_steps_max: int = RESPONSE_STEPS_MAX,
     ) -> None:
         """Take the batch in hand.
 
@@ -83,17 +50,17 @@ class RollupUpdater:
             new_claims: What ``candidate_claims`` found; locked, and written where nothing was.
             stored_claims: What those rows hold that were there before.
             cached_tasks: Of tasks whose steps need not be looked up.
+            response_steps_max: Steps that may claim one response id before R3 is off for it.
         """
         self._connection = connection
         self._tasks = tasks
-        self._new_claims = new_claims
-        self._stored_claims = stored_claims
         self._cached_tasks = cached_tasks
         self._trees: dict[TaskKey, Tree] = {}
         self._dirty: dict[TaskKey, set[str]] = {}
         self._neighbours: dict[StepKey, Neighbour] = {}
         self._missing: set[StepKey] = set()
         self._recount: dict[StepKey, StepChanges] = {}
+        self._claims = ClaimUpdater(connection, tasks, new_claims, stored_claims, self._recount, steps_max=response_steps_max)
 
     async def update(self, deleted_claims: Mapping[ClaimKey, set[str]]) -> None:
         """Set ``wrapper``, ``shadowed`` and ``counted`` of every step whose answer may be another one now.
@@ -108,7 +75,7 @@ class RollupUpdater:
                 self._prepare_stored_task(key, task)
         if self._trees:
             await self._update_stored_tasks()
-        await self._update_claims(deleted_claims)
+        await self._claims.update(deleted_claims)
         for step in self._recount.values():
             node, stored = step.node, step.stored
             if node is not None:
@@ -167,7 +134,7 @@ class RollupUpdater:
                     self._recount[key, step_id] = step
                 elif wrapper != self._was_wrapper(key, step_id):
                     flipped[key, step_id] = wrapper
-        await self._load_steps(flipped)
+        await load_steps(self._connection, self._tasks, flipped)
         for step_key, wrapper in flipped.items():
             step = self._recount[step_key] = self._tasks[step_key[0]].steps[step_key[1]]
             step.wrapper = step.shadowed = wrapper
@@ -196,7 +163,7 @@ class RollupUpdater:
             wanted = {(key, unknown) for (key, _), unknown in ends.items()}
             if not wanted:
                 return
-            found = self._add_neighbours(await steps_table.load_above(self._connection, self._places(wanted)))
+            found = self._add_neighbours(await steps_table.load_above(self._connection, places_of(self._tasks, wanted)))
             parents = {
                 (key, node.parent_step_id)
                 for key, step_id in found
@@ -230,7 +197,7 @@ class RollupUpdater:
         expanded: set[StepKey] = set()
         while frontier:
             expanded |= frontier
-            found = self._add_neighbours(await steps_table.load_below(self._connection, self._places(frontier)))
+            found = self._add_neighbours(await steps_table.load_below(self._connection, places_of(self._tasks, frontier)))
             expanded |= {step for step in found if step[1] not in self._tasks[step[0]].steps}  # the query went on beneath these by itself
             below = {(key, step_id) for key, start in found for step_id in self._with_descendants(key, start)}
             frontier = {step for step in below - expanded if self._type(*step) not in STOP_TYPES}
@@ -243,9 +210,6 @@ class RollupUpdater:
         node = self._trees[key].get(step_id)
         return None if node is None else node.type
 
-    def _places(self, wanted: Iterable[StepKey]) -> list[StepPlace]:
-        return [(*key, step_id, day) for key, step_id in wanted if (day := self._tasks[key].day) is not None]
-
     def _add_neighbours(self, found: Iterable[Neighbour]) -> set[StepKey]:
         put: set[StepKey] = set()
         for neighbour in found:
@@ -255,97 +219,6 @@ class RollupUpdater:
             if step_id not in self._tasks[key].steps:  # else the batch knows better
                 self._trees[key].put(neighbour.node)
         return put
-
-    async def _load_steps(self, wanted: Iterable[StepKey]) -> None:
-        """Load the whole rows of steps that change although the batch says nothing of them."""
-        places = self._places(wanted)
-        for stored in await steps_table.load(self._connection, places):
-            self._tasks[stored.key].steps[stored.step_id] = StepChanges.of(stored)
-
-    # -- R3 ---------------------------------------------------------------------------------------------------
-
-    async def _update_claims(self, deleted_claims: Mapping[ClaimKey, set[str]]) -> None:
-        changes = self._claim_changes()
-        late = [key for key in changes.keys() | deleted_claims.keys() if key not in self._stored_claims and key not in self._new_claims]
-        if late:  # rare: a deletion, or a step that says another response id than before. A deadlock here is retried
-            nothing: dict[ClaimKey, list[Claim]] = {key: [] for key in late}
-            self._stored_claims.update(nothing | await claims_table.lock(self._connection, nothing))
-        for claim_key, task_ids in deleted_claims.items():
-            places = [(claim.task_id, claim.step_id) for claim in self._stored_claims.get(claim_key, []) if claim.task_id in task_ids]
-            changes.setdefault(claim_key, {}).update(dict.fromkeys(places))
-        if changes:
-            await self._apply_claims(changes)
-
-    def _claim_changes(self) -> ClaimChanges:
-        changes: ClaimChanges = {}
-        settled: set[tuple[ClaimKey, str, str]] = set()
-        for claim_key, new_claims in self._new_claims.items():
-            fresh = claim_key not in self._stored_claims
-            for claim in new_claims:
-                step = self._tasks[claim_key[0], claim.task_id].steps[claim.step_id]
-                if fresh and len(new_claims) == 1 and step.redocumented and not step.wrapper:
-                    settled.add(
-                        (claim_key, claim.task_id, claim.step_id)
-                    )  # the first and only one to say so, and it is written already: nothing more to do
-                    continue
-                now = claim_of(claim.task_id, step, step.node)
-                changes.setdefault(claim_key, {})[claim.task_id, claim.step_id] = (
-                    now if now is not None and now.response_id == claim_key[1] else None
-                )
-        for (key, step_id), step in self._recount.items():
-            node, before = step.node, step.stored.node if step.stored is not None else None
-            project_id, task_id = key
-            if before is None and (node is None or not node.response_id or ((project_id, node.response_id), task_id, step_id) in settled):
-                continue
-            now = claim_of(task_id, step, node)
-            if before is not None and before.response_id and (now is None or now.response_id != before.response_id):
-                changes.setdefault((project_id, before.response_id), {})[task_id, step_id] = None
-            if now is not None and ((claim_key := (project_id, now.response_id)), task_id, step_id) not in settled:
-                changes.setdefault(claim_key, {})[task_id, step_id] = now
-        return changes
-
-    async def _apply_claims(self, changes: ClaimChanges) -> None:
-        updates: dict[ClaimKey, list[Claim]] = {}
-        flipped: dict[StepKey, bool] = {}
-        for claim_key, steps in changes.items():
-            stored_claims = self._stored_claims.get(claim_key, [])
-            # what a row was made with may be settled, and then ``steps`` does not tell it again
-            written = {
-                (claim.task_id, claim.step_id): claim
-                for claim in (stored_claims if claim_key in self._stored_claims else self._new_claims[claim_key])
-            }
-            after = {place: claim for place, claim in written.items() if place not in steps}
-            after.update((place, claim) for place, claim in steps.items() if claim is not None)
-            if after != written:
-                updates[claim_key] = list(after.values())
-            shadowed = overlapping_claims(after.values()) if len(after) > 1 else set[tuple[str, str]]()
-            shadowed_before = overlapping_claims(stored_claims) if len(stored_claims) > 1 else set[tuple[str, str]]()
-            for task_id, step_id in steps.keys() | (shadowed ^ shadowed_before):
-                step_key = ((claim_key[0], task_id), step_id)
-                if (task_id, step_id) not in after and self._claims_another(*step_key, claim_key[1]):
-                    continue  # the batch named this answer, and what is stored outranks it: that one says whether it is shadowed
-                flipped[step_key] = flipped.get(step_key, False) or (task_id, step_id) in shadowed
-        if updates:
-            await claims_table.update(self._connection, updates)
-        await self._set_shadowed(flipped)
-
-    def _claims_another(self, key: TaskKey, step_id: str, response_id: str) -> bool:
-        step = self._tasks[key].steps.get(step_id) if key in self._tasks else None
-        claim = None if step is None else claim_of(key[1], step, step.node)
-        return claim is not None and claim.response_id != response_id
-
-    async def _set_shadowed(self, flipped: dict[StepKey, bool]) -> None:
-        foreign = sorted({key for key, _ in flipped if key not in self._tasks})
-        if foreign:
-            for key, row in (await tasks_table.lock(self._connection, foreign)).items():
-                task = self._tasks[key] = TaskChanges(key, row.partition, row.first_offset, row.seen_at_us)
-                task.row, task.day = row, row.day
-        await self._load_steps([(key, step_id) for key, step_id in flipped if key in self._tasks and step_id not in self._tasks[key].steps])
-        for (key, step_id), shadowed in flipped.items():
-            step = self._tasks[key].steps.get(step_id) if key in self._tasks else None
-            if step is not None:
-                step.shadowed = shadowed or step.wrapper
-                self._recount[key, step_id] = step
 
 
 def _with_steps(tree: Tree, task: TaskChanges) -> Tree:

@@ -6,6 +6,7 @@ from ams_contracts.fold import PHASE_ENDED, TaskState
 from ams_trace_ingest.store.tasks import TaskRow
 
 FLAG_NO_ROOT = "no_root"
+FLAG_REPEATED_RESPONSE = "repeated_response_id"  # steps of it claim a response id that too many steps claim: all of them count
 OPEN = frozenset({Status.RUNNING, Status.WAITING, Status.LOST})
 
 
@@ -59,6 +60,12 @@ def clear_root(row: TaskRow) -> None:
     row.started_at_us = row.ended_at_us = row.duration_us = None
     row.conversation_id = row.user_id = row.environment = row.preview = row.error_type = row.error_message = None
     row.tags = "{}"
+
+
+def set_flag(row: TaskRow, flag: str, wanted: bool) -> None:
+    """Set a flag of the projector's own, last of all, whatever the task's document says."""
+    if wanted or flag in row.flags:
+        row.flags = [*(other for other in row.flags if other != flag), *[flag] * wanted]
 
 
 def set_status(row: TaskRow, state: TaskState) -> None:

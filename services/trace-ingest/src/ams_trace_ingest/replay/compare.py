@@ -50,6 +50,7 @@ TABLES = (
     Table("task_producers", ("task_id", "instance_id"), PARTITION_OF_TASK, TASK_JOIN),
     Table("agents", ("name",)),
     Table("response_claims", ("response_id",)),
+    Table("response_claims_overflow", ("task_id", "step_id")),
     Table("deleted_tasks", ("task_id",)),
     Table("dead_letters", ("topic", "partition", "offset", "index"), 't."partition"', "", frozenset({"replayed_at_us"})),
 )

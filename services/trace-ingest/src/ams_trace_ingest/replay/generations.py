@@ -26,6 +26,7 @@ SQL_FILES = (
     "flags.sql",
     "retention.sql",
     "media.sql",
+    "claims_overflow.sql",
 )
 """What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
 

@@ -43,13 +43,18 @@ ORDER BY task_id, step_id LIMIT $6
 """
 _DELETE_CLAIMS = """
 DELETE FROM response_claims c USING unnest($2::text[]) AS wanted (response_id)
-WHERE c.project_id = $1 AND c.response_id = wanted.response_id
+WHERE c.project_id = $1 AND c.response_id = wanted.response_id AND c.overflow = 0
     AND NOT EXISTS (SELECT FROM jsonb_array_elements(c.claims) claim WHERE claim ->> 0 <> ALL($3::text[]))
 """
 _SHARED_CLAIMS = """
-SELECT c.response_id, array_agg(DISTINCT claim ->> 0) FROM unnest($2::text[]) AS wanted (response_id)
-JOIN response_claims c ON c.project_id = $1 AND c.response_id = wanted.response_id, jsonb_array_elements(c.claims) claim
-WHERE claim ->> 0 = ANY($3::text[]) GROUP BY c.response_id
+SELECT response_id, array_agg(DISTINCT task_id) FROM (
+    SELECT c.response_id, claim ->> 0 AS task_id FROM unnest($2::text[]) AS wanted (response_id)
+    JOIN response_claims c ON c.project_id = $1 AND c.response_id = wanted.response_id, jsonb_array_elements(c.claims) claim
+    WHERE claim ->> 0 = ANY($3::text[])
+    UNION ALL
+    SELECT o.response_id, o.task_id FROM response_claims_overflow o
+    WHERE o.project_id = $1 AND o.task_id = ANY($3::text[]) AND o.response_id = ANY($2::text[])
+) held GROUP BY response_id
 """
 _PRUNED = "UPDATE task_days SET pruned = true WHERE project_id = $1 AND task_id = ANY($2::text[]) AND NOT pruned"
 _COUNT = """
