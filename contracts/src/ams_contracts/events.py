@@ -65,6 +65,15 @@ class TaskDeleted(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=
     by: Word
 
 
+class ProjectTombstone(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="project.deleted"):
+    """A project was deleted: its rows are removed, and later events of it are ignored and counted.
+
+    The platform publishes it to every partition of the steps and payloads topics; its batch names the project and no task.
+    """
+
+    by: Word
+
+
 class StepStarted(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.started"):
     """A step began."""
 
@@ -179,6 +188,7 @@ StepsTopicEvent = (
     | TaskUpdated
     | TaskEnded
     | TaskDeleted
+    | ProjectTombstone
     | StepStarted
     | StepEnded
     | StepRecorded
@@ -200,7 +210,7 @@ class Producer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
 
 
 class Batch(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` alone."""
+    """One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` and ``project.deleted``."""
 
     v: Literal[1]
     project_id: ProjectId

@@ -4,7 +4,7 @@ Schema ``app`` holds what people configure; it belongs in a backup. Every table 
 project of its transaction.
 """
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ams_contracts.tables import metadata
@@ -36,5 +36,17 @@ project_settings = Table(  # what a project's owner has set, as identity reports
     Column("project_id", Text, primary_key=True),
     Column("retention_days", Integer),  # null: the platform's
     Column("at_us", BigInteger, nullable=False),  # of the event that set it
+    schema="app",
+)
+
+deleted_projects = Table(  # permanent; events of these projects are ignored. Written when a tombstone is applied
+    "deleted_projects",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("deleted_by", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("announced", Boolean, nullable=False),  # the tombstones were published for what identity reported
+    Column("tombstones", Integer, nullable=False),  # how many were applied; after each one the project is pruned again
+    Column("pruned_tombstones", Integer, nullable=False),  # how many of them had been applied when the last pruning began
     schema="app",
 )

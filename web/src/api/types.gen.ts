@@ -684,9 +684,9 @@ export interface components {
             /** @default null */
             version?: string | null;
         };
-        /** @description One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` alone. */
+        /** @description One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` and ``project.deleted``. */
         Batch: {
-            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             producer: components["schemas"]["Producer"];
             /** @description UUIDv7, lower-case text, not nil. */
             project_id: string;
@@ -904,7 +904,7 @@ export interface components {
         };
         /** @description Events of one task (or ``agent.registered`` without one), steps and payloads together, in order of ``seq``. */
         NativeBatch: {
-            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             producer: components["schemas"]["Producer"];
             /** @default null */
             task_id?: string | null;
@@ -1065,6 +1065,22 @@ export interface components {
             items: components["schemas"]["ProjectSettings"][];
             /** @default null */
             next_cursor?: string | null;
+        };
+        /**
+         * @description A project was deleted: its rows are removed, and later events of it are ignored and counted.
+         *
+         *         The platform publishes it to every partition of the steps and payloads topics; its batch names the project and no task.
+         */
+        ProjectTombstone: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            by: string;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "project.deleted";
+            /** @description Counts the events of one producer in one task from 1; 0 for OpenTelemetry. */
+            seq: number;
         };
         /**
          * @description The settings of a project after a change; the newest event of a project holds all of them.
@@ -1855,6 +1871,7 @@ export type ProjectDeleted = components['schemas']['ProjectDeleted'];
 export type ProjectList = components['schemas']['ProjectList'];
 export type ProjectSettings = components['schemas']['ProjectSettings'];
 export type ProjectSettingsPage = components['schemas']['ProjectSettingsPage'];
+export type ProjectTombstone = components['schemas']['ProjectTombstone'];
 export type ProjectUpdated = components['schemas']['ProjectUpdated'];
 export type ProjectView = components['schemas']['ProjectView'];
 export type Refused = components['schemas']['Refused'];

@@ -32,7 +32,7 @@ TABLES = (
     "deleted_tasks",
     "dead_letters",
 )
-OUTSIDE = ("public.retention", "public.retention_runs", "app.project_settings")  # of the generations
+OUTSIDE = ("public.retention", "public.retention_runs", "app.project_settings", "app.deleted_projects")  # of the generations
 EMPTY = "; ".join(
     f"DELETE FROM {table}" for table in (*(f"g1.{table}" for table in TABLES), *OUTSIDE)
 )  # TRUNCATE would make every partition's files anew
@@ -78,7 +78,7 @@ class Store:
     async def rows(self, table: str, *, without: Sequence[str] = ()) -> list[dict[str, Any]]:
         found = [
             {key: value for key, value in dict(row).items() if key not in without}
-            for row in await self.connection.fetch(f"SELECT * FROM g1.{table}")
+            for row in await self.connection.fetch(f"SELECT * FROM {table if '.' in table else f'g1.{table}'}")
         ]
         return sorted(found, key=repr)
 

@@ -43,7 +43,11 @@ async def test_the_database_has_the_columns_of_the_contracts(store, name: str) -
     assert [(row["attname"], row["type"], row["attnotnull"]) for row in rows] == expected
 
 
-@pytest.mark.parametrize("table", [platform_tables.retention, platform_tables.retention_runs, platform_tables.project_settings], ids=str)
+@pytest.mark.parametrize(
+    "table",
+    [platform_tables.retention, platform_tables.retention_runs, platform_tables.project_settings, platform_tables.deleted_projects],
+    ids=str,
+)
 async def test_tables_outside_the_generations_have_the_columns_of_the_contracts(store, table: Table) -> None:
     rows = await store.connection.fetch(
         "SELECT attname, format_type(atttypid, NULL) AS type, attnotnull FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 ORDER BY attnum",

@@ -17,7 +17,10 @@ from tests.builders import PROJECT, task_id
 from tests.replay_runner import options, run
 
 from ams_contracts import tables
+from ams_contracts.events import ProjectTombstone
+from ams_trace_ingest.projector.deleted_projects import ProjectDeletions
 from ams_trace_ingest.projector.failpoints import ENVIRONMENT
+from ams_trace_ingest.projector.projects import tombstones
 from ams_trace_ingest.projector.retention import Retention
 from ams_trace_ingest.replay import generations
 from ams_trace_ingest.replay.generations import ReplayError
@@ -277,3 +280,22 @@ class ForgetfulLog:
 
 async def log_retention_ms() -> int:
     return 30 * 86_400_000
+
+
+async def test_a_deleted_project_stays_deleted_in_a_replay(platform) -> None:
+    await platform.publish_history(1)
+    gone = ProjectTombstone(event_id="d" * 32, seq=0, at_us=1, by="ann")
+    records = tombstones(PROJECT, gone, (platform.steps, platform.payloads))
+    await platform.log.publish(records, timeout_seconds=30)
+    platform.published += len(records)
+    await platform.publish_history(30)
+    await platform.caught_up()
+    pool = await open_writer(platform.target.database_url, application="deletions", size_max=2)
+    assert await ProjectDeletions(pool, ForgetfulLog()).run_once() == 1
+    await pool.close()
+
+    assert await run(platform.target, options(None))
+
+    before, after = await platform.rows("g1"), await platform.rows("g2")
+    assert after == before
+    assert {table: len(rows) for table, rows in after.items() if rows and table != "positions"} == {"dead_letters": 2}  # of no project

@@ -13,6 +13,7 @@ from ams_contracts.events import (
     Event,
     MediaStored,
     PayloadStored,
+    ProjectTombstone,
     StepEnded,
     StepLost,
     StepRecorded,
@@ -109,7 +110,7 @@ def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, k
 
 def _refusal(event: Event, batch: RawNativeBatch, size: int) -> str | None:
     """Why an event that can be read is not taken."""
-    if isinstance(event, TaskDeleted | StepLost):
+    if isinstance(event, TaskDeleted | ProjectTombstone | StepLost):
         return "not_allowed"  # people and the platform say these, agents do not
     if batch.task_id is None and not isinstance(event, AgentRegistered):
         return "task_id_missing"

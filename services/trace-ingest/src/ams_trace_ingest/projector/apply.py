@@ -122,8 +122,8 @@ class StepsProjection(TransactionalProjection):
         }
         found = await task_days.assign(connection, first_days)
         failpoint("after_days")
-        changes.ignore(found.deleted, "deleted")
-        changes.ignore(found.expired, "expired")
+        for reason, keys in found.ignored():
+            changes.ignore(keys, reason)
         new_claims = candidate_claims(task for task in changes.tasks.values() if task.deleted_by is None)
         stored_claims = await claims.lock(connection, new_claims, self._response_steps_max)
         failpoint("after_claims")

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Protocol
 
 from ams_contracts.documents import Status, StepDocument
-from ams_contracts.events import AgentRegistered
+from ams_contracts.events import AgentRegistered, ProjectTombstone
 from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, Stamp, StepState, TaskState, join
 from ams_trace_ingest.rollup import NOTHING, Counted, Node
 from ams_trace_ingest.store.agents import AgentKey
@@ -186,6 +186,7 @@ class BatchChanges:
         self.tasks: dict[TaskKey, TaskChanges] = {}
         self.registrations: dict[AgentKey, AgentRegistered] = {}
         self.agents_seen: dict[AgentKey, int] = {}
+        self.deleted_projects: dict[str, ProjectTombstone] = {}
         self.letters: list[DeadLetter] = []
         self.tallies: dict[int, Tally] = {}
 
@@ -205,11 +206,17 @@ class BatchChanges:
 
         Args:
             keys: Of the batch.
-            reason: ``deleted``, or ``expired``: older than the project keeps.
+            reason: ``deleted``, ``expired`` (older than the project keeps) or ``project_deleted``.
         """
         for key in keys:
             task = self.tasks.pop(key)
             self.tally_of(task).ignored[reason] += task.events
+
+    def ignore_deleted_projects(self) -> None:
+        """Drop what the same records say of projects that they delete."""
+        self.ignore({key for key in self.tasks if key[0] in self.deleted_projects}, "project_deleted")
+        self.registrations = {key: event for key, event in self.registrations.items() if key[0] not in self.deleted_projects}
+        self.agents_seen = {key: at_us for key, at_us in self.agents_seen.items() if key[0] not in self.deleted_projects}
 
     @property
     def deletes(self) -> bool:

@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.datastructures import State
 
-from ams_contracts.topics import PAYLOADS, STEPS
+from ams_contracts.topics import IDENTITY, PAYLOADS, STEPS
 from ams_kit.bus import Consumer, Log, shortest_retention_ms
 from ams_kit.db import check_pool
 from ams_kit.http.app import make_application
 from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.deleted_projects import ProjectDeletions
 from ams_trace_ingest.projector.feed import TaskFeed
 from ams_trace_ingest.projector.payloads import PayloadsProjection
+from ams_trace_ingest.projector.projects import ProjectsProjection
 from ams_trace_ingest.projector.retention import Retention, keep_running
 from ams_trace_ingest.projector.sweeps import Sweeper
 from ams_trace_ingest.projector.text import PATIENCE_SECONDS, RECORDS_MAX, LowPriorityThrottle, TextProjection
@@ -76,19 +78,29 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
             )
             for group, topic in (("text", PAYLOADS), ("text_names", STEPS))
         ]
+        projects = Consumer(
+            settings.kafka_bootstrap, ProjectsProjection.projection, IDENTITY, ProjectsProjection(pool, log), instance_id=instance
+        )
+        deletions = ProjectDeletions(pool, log)
         app.state.pool, app.state.steps, app.state.payloads = pool, steps, payloads
         tune_garbage_collection()
         await steps.start()
         await payloads.start()
-        for consumer in texts:
+        others = [*texts, projects]
+        for consumer in others:
             await consumer.start()
-        tasks = [asyncio.create_task(feed.run()), asyncio.create_task(sweeper.run()), asyncio.create_task(keep_running(retention))]
+        tasks = [
+            asyncio.create_task(feed.run()),
+            asyncio.create_task(sweeper.run()),
+            asyncio.create_task(keep_running(retention)),
+            asyncio.create_task(keep_running(deletions)),
+        ]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(steps.stop(), payloads.stop(), *(consumer.stop() for consumer in texts), *tasks, return_exceptions=True)
+            await asyncio.gather(steps.stop(), payloads.stop(), *(consumer.stop() for consumer in others), *tasks, return_exceptions=True)
             await log.close()
             pool.terminate()
 

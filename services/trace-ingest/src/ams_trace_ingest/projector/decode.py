@@ -12,6 +12,7 @@ from ams_contracts.events import (
     AgentRegistered,
     Batch,
     PayloadStored,
+    ProjectTombstone,
     StepEnded,
     StepLost,
     StepProgressed,
@@ -105,6 +106,9 @@ class BatchDecoder:
                 continue
             if self._left is not None:
                 self._left -= 1
+            if type(event) is ProjectTombstone:
+                self.changes.deleted_projects.setdefault(batch.project_id, event)
+                continue
             refusal = self.add_event(record, batch, event, replaced=index in replaced if replaced else False)
             if refusal is not None:
                 self._dead_letter(record, batch, Reject(index, refusal, "", encode(event)))

@@ -104,8 +104,8 @@ class PayloadsProjection(TransactionalProjection):
                 connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in changes.tasks.items()}
             )
             failpoint("after_days")
-            changes.ignore(found.deleted, "deleted")
-            changes.ignore(found.expired, "expired")
+            for reason, keys in found.ignored():
+                changes.ignore(keys, reason)
             rows = [_row(task, step_id, event, found) for (task, step_id, _), event in decoder.newest.items() if task in changes.tasks]
             failpoint("before_copy")
             if rows:

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import asyncpg
 import structlog
@@ -115,26 +115,26 @@ class Pruner:
             forget_before: Pruned tasks of earlier days are forgotten, unless a record came late; null: none is.
             late_before: A record that came late before this day is not in the log any more.
         """
-        cuts = await self._ask(retention.cuts)
+        cuts = await self.ask(retention.cuts)
         if cuts.platform is None:
             return
-        for project_id in await self._ask(retention.projects):
+        for project_id in await self.ask(retention.projects):
             before = cuts.of(project_id)
             while before is not None and (day := await self._oldest(project_id, before)) is not None:
                 await self._prune_day(project_id, day, whole_day=day < cuts.platform)
         await self._drop_partitions(cuts.platform)
         await self._prune_others(cuts)
         if forget_before is not None and late_before is not None:
-            await self._repeat("task_days", lambda c: retention.forget_days(c, forget_before, late_before, ROWS_MAX))
+            await self.repeat("task_days", lambda c: retention.forget_days(c, forget_before, late_before, ROWS_MAX))
 
     async def _oldest(self, project_id: str, before: date) -> date | None:
-        return await self._ask(lambda connection: retention.oldest_day(connection, project_id, before))
+        return await self.ask(lambda connection: retention.oldest_day(connection, project_id, before))
 
     async def _prune_day(self, project_id: str, day: date, *, whole_day: bool) -> None:
         """All tasks of a project and day. Rows of a partition that is dropped afterwards (``whole_day``) are left to that."""
-        dropped = await self._ask(lambda c: retention.partitions_of(c, day)) if whole_day else frozenset[str]()
+        dropped = await self.ask(lambda c: retention.partitions_of(c, day)) if whole_day else frozenset[str]()
         tables = [table for table in DAY_TABLES if table not in dropped]
-        while batch := await self._ask(lambda c: retention.next_batch(c, project_id, day, TASKS_MAX)):
+        while batch := await self.ask(lambda c: retention.next_batch(c, project_id, day, TASKS_MAX)):
             await self.prune(batch, tables)
 
     async def prune(self, batch: TaskBatch, tables: Sequence[str] = DAY_TABLES) -> None:
@@ -148,13 +148,13 @@ class Pruner:
             tables: The partitioned tables to delete from.
         """
         for table in TASK_TABLES:
-            await self._repeat(table, lambda c, table=table: retention.delete_of_tasks(c, table, batch, ROWS_MAX))
+            await self.repeat(table, lambda c, table=table: retention.delete_of_tasks(c, table, batch, ROWS_MAX))
         await self._release(batch)
         for table in tables:
-            await self._repeat(table, lambda c, table=table: retention.delete_of_tasks(c, table, batch, ROWS_MAX))
+            await self.repeat(table, lambda c, table=table: retention.delete_of_tasks(c, table, batch, ROWS_MAX))
         if self._on_deleted is not None:
             await self._on_deleted([(batch.project_id, task_id) for task_id in batch.task_ids])
-        self._count("pruned_tasks", await self._ask(lambda c: retention.mark_pruned(c, batch, self._now())))
+        self._count("pruned_tasks", await self.ask(lambda c: retention.mark_pruned(c, batch, self._now())))
         await self._progressed()
 
     async def _release(self, batch: TaskBatch) -> None:
@@ -173,7 +173,7 @@ class Pruner:
                     await release_claims(connection, {(batch.project_id, response_id): tasks for response_id, tasks in shared.items()})
                 return last, deleted
 
-            after, deleted = await self._ask(release)
+            after, deleted = await self.ask(release)
             self._count("response_claims", deleted)
 
     async def _drop_partitions(self, before: date) -> None:
@@ -185,7 +185,7 @@ class Pruner:
 
         for _ in range(LOCK_ATTEMPTS_MAX):
             try:
-                await self._repeat("partitions", drop)
+                await self.repeat("partitions", drop)
             except asyncpg.LockNotAvailableError:
                 await asyncio.sleep(1)
             else:
@@ -193,18 +193,18 @@ class Pruner:
         logger.warning("day partitions are in use, the next run drops them", before=before.isoformat())
 
     async def _prune_others(self, cuts: Cuts) -> None:
-        for letters_of in await self._ask(retention.letter_projects):
+        for letters_of in await self.ask(retention.letter_projects):
             if (before := cuts.of(letters_of or PLATFORM)) is not None:
-                await self._repeat(
+                await self.repeat(
                     "dead_letters", lambda c, of=letters_of, before=before: retention.delete_letters(c, of, _us(before), ROWS_MAX)
                 )
-        for agents_of in await self._ask(retention.agent_projects):
+        for agents_of in await self.ask(retention.agent_projects):
             if (before := cuts.of(agents_of)) is not None:
-                await self._repeat("agents", lambda c, of=agents_of, before=before: retention.delete_agents(c, of, _us(before), ROWS_MAX))
+                await self.repeat("agents", lambda c, of=agents_of, before=before: retention.delete_agents(c, of, _us(before), ROWS_MAX))
 
-    async def _repeat(self, name: str, delete: Callable[[Connection], Awaitable[int]]) -> None:
+    async def repeat(self, name: str, delete: Callable[[Connection], Awaitable[int]]) -> None:
         """Delete until nothing is left, each time in a transaction of its own."""
-        while deleted := await self._ask(delete):
+        while deleted := await self.ask(delete):
             self._count(name, deleted)
             await self._progressed()
 
@@ -217,7 +217,8 @@ class Pruner:
         if self._on_progress is not None:
             await self._on_progress()
 
-    async def _ask(self, question: Callable[[Connection], Awaitable[T]]) -> T:
+    async def ask(self, question: Callable[[Connection], Awaitable[T]]) -> T:
+        """Ask, or delete, in a transaction of the generation."""
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection, connection.transaction():
             await set_generation(connection, may_sort=True)
             return await question(connection)
@@ -280,7 +281,7 @@ class Retention:
             try:
                 return await self._run(lock, log_days)
             finally:
-                await _unlock(lock)
+                await release_lock(lock)
 
     async def _run(self, lock: Connection, log_days: int) -> bool:
         at = self._now()
@@ -313,21 +314,27 @@ async def report_deleted(log: Log, keys: Sequence[TaskKey]) -> None:
     await log.publish([Record(topic=TASKS, key=task_key(*key), value=None, headers=[("v", b"1")]) for key in keys])
 
 
-async def keep_running(retention: Retention) -> None:
-    """Run retention until cancelled; a platform that keeps more than its log does not serve."""
+class Loop(Protocol):
+    """Runs until cancelled."""
+
+    async def run(self) -> None: ...
+
+
+async def keep_running(loop: Loop) -> None:
+    """Run a loop again after any error; a platform that keeps more than its log does not serve."""
     while True:
         try:
-            await retention.run()
+            await loop.run()
         except RetentionTooLongError as error:
             refuse_to_serve("projector", str(error))
         except Exception as error:  # noqa: BLE001  whatever it was, tomorrow's rows must be deleted all the same
-            logger.warning("a run of retention failed", error_type=type(error).__name__)
+            logger.warning("deleting rows failed", loop=type(loop).__name__, error_type=type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _unlock(lock: Connection) -> None:
+async def release_lock(lock: Connection) -> None:
     """Give the lock back; a connection that cannot is ended, and the lock with it."""
     try:
-        await lock.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
+        await lock.execute("SELECT pg_advisoryrelease_lock($1)", ADVISORY_LOCK)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         lock.terminate()

@@ -156,8 +156,8 @@ class TextProjection(TransactionalProjection):
             found = await task_days.assign(
                 connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in changes.tasks.items()}
             )
-            changes.ignore(found.deleted, "deleted")
-            changes.ignore(found.expired, "expired")
+            for reason, keys in found.ignored():
+                changes.ignore(keys, reason)
             rows = [
                 TextRow(task, step_id, slot, found.day[task], *said)
                 for (task, step_id, slot), said in decoder.newest.items()

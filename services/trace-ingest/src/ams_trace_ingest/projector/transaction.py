@@ -23,7 +23,7 @@ from ams_trace_ingest.projector.changes import BatchChanges
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected, TwoPartitionsError
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.normalise import replace_invalid_escapes
-from ams_trace_ingest.store import dead_letters, positions
+from ams_trace_ingest.store import dead_letters, deleted_projects, positions
 from ams_trace_ingest.store.connections import Connection, UnencodableError, set_generation
 from ams_trace_ingest.store.day_partitions import DayPartitions
 
@@ -298,6 +298,9 @@ class TransactionalProjection:
                     connection, self.projection, topic, {partition: expected for partition, (expected, _) in moves.items()}
                 )
                 failpoint("after_lock")
+                if changes.deleted_projects:
+                    await deleted_projects.record(connection, changes.deleted_projects)
+                    changes.ignore_deleted_projects()
                 committed = await self.write(connection, decoder, generation=generation, moves=moves, meanwhile=meanwhile)
                 if changes.letters:
                     await dead_letters.insert(connection, changes.letters)

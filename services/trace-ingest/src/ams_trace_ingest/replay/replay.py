@@ -17,6 +17,7 @@ from ams_kit.bus import Log
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.deleted_projects import ProjectPruner
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.retention import Pruner, report_deleted
 from ams_trace_ingest.replay import compare, console, generations
@@ -180,6 +181,7 @@ class Replay:
             serves = generation.current
             pruner = Pruner(pool, now=lambda: datetime.now(UTC), on_deleted=partial(report_deleted, log) if serves else None)
             await pruner.run()
+            await ProjectPruner(pool, on_deleted=partial(report_deleted, log) if serves else None).prune_all()
         finally:
             await log.close()
             pool.terminate()

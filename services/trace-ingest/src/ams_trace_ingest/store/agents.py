@@ -11,7 +11,8 @@ AgentKey = tuple[str, str]
 
 _REGISTER = """
 INSERT INTO agents (project_id, name, version, framework, description, tools, owner, metadata, registered_at_us, last_seen_at_us)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT $1::text, $2::text, $3, $4, $5, $6::text[], $7, $8::jsonb, $9::bigint, $10::bigint
+WHERE NOT EXISTS (SELECT FROM app.deleted_projects d WHERE d.project_id = $1)
 ON CONFLICT (project_id, name) DO UPDATE SET
     version = EXCLUDED.version, framework = EXCLUDED.framework, description = EXCLUDED.description, tools = EXCLUDED.tools,
     owner = EXCLUDED.owner, metadata = EXCLUDED.metadata, registered_at_us = EXCLUDED.registered_at_us,
@@ -21,6 +22,7 @@ WHERE agents.registered_at_us IS NULL OR agents.registered_at_us <= EXCLUDED.reg
 _SEE = """
 INSERT INTO agents (project_id, name, tools, metadata, last_seen_at_us)
 SELECT project_id, name, '{}', '{}', at_us FROM unnest($1::text[], $2::text[], $3::bigint[]) AS seen (project_id, name, at_us)
+WHERE NOT EXISTS (SELECT FROM app.deleted_projects d WHERE d.project_id = seen.project_id)
 ON CONFLICT (project_id, name) DO UPDATE SET last_seen_at_us = EXCLUDED.last_seen_at_us WHERE agents.last_seen_at_us < EXCLUDED.last_seen_at_us
 """
 

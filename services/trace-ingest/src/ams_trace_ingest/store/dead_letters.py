@@ -36,7 +36,12 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
 
 _COLUMNS = 'topic, "partition", "offset", "index", projection, project_id, task_id, reason, detail, bytes, key, at_us'
-_INSERT = f"INSERT INTO dead_letters ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING"
+_INSERT = f"""
+INSERT INTO dead_letters ({_COLUMNS})
+SELECT $1, $2::int, $3::bigint, $4::int, $5, $6::text, $7, $8, $9, $10::bytea, $11::bytea, $12::bigint
+WHERE NOT EXISTS (SELECT FROM app.deleted_projects d WHERE d.project_id = $6)
+ON CONFLICT DO NOTHING
+"""
 _SELECT = f"SELECT {_COLUMNS}, replayed_at_us FROM dead_letters"
 _MARK = """
 UPDATE dead_letters SET replayed_at_us = $6

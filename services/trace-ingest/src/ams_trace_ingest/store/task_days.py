@@ -9,12 +9,14 @@ from ams_trace_ingest.store.tasks import TaskKey
 
 _KNOWN = """
 SELECT wanted.project_id, wanted.task_id, d.day, x.task_id IS NOT NULL,
-    d.pruned OR d.day < greatest(own.kept_from, (SELECT kept_from FROM public.retention WHERE project_id = ''))
+    d.pruned OR d.day < greatest(own.kept_from, (SELECT kept_from FROM public.retention WHERE project_id = '')),
+    p.project_id IS NOT NULL
 FROM unnest($1::text::text[], $2::text::text[]) AS wanted (project_id, task_id)
 LEFT JOIN task_days d ON d.project_id = wanted.project_id AND d.task_id = wanted.task_id
 LEFT JOIN deleted_tasks x ON x.project_id = wanted.project_id AND x.task_id = wanted.task_id
 LEFT JOIN public.retention own ON own.project_id = wanted.project_id
-WHERE d.day IS NOT NULL OR x.task_id IS NOT NULL
+LEFT JOIN app.deleted_projects p ON p.project_id = wanted.project_id
+WHERE d.day IS NOT NULL OR x.task_id IS NOT NULL OR p.project_id IS NOT NULL
 """
 _ASSIGN = """
 INSERT INTO task_days (project_id, task_id, day) SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::date[])
@@ -41,6 +43,11 @@ class TaskDays:
         self.new: set[TaskKey] = set()  # claimed by this transaction: no projection has met them before
         self.deleted: set[TaskKey] = set()
         self.expired: set[TaskKey] = set()  # older than their project keeps
+        self.of_deleted_projects: set[TaskKey] = set()
+
+    def ignored(self) -> list[tuple[str, set[TaskKey]]]:
+        """Tasks whose events are ignored, by reason."""
+        return [("deleted", self.deleted), ("expired", self.expired), ("project_deleted", self.of_deleted_projects)]
 
 
 async def assign(connection: Connection, first_days: Mapping[TaskKey, date]) -> TaskDays:
@@ -54,7 +61,9 @@ async def assign(connection: Connection, first_days: Mapping[TaskKey, date]) -> 
     if not first_days:
         return found
     await _load_known(connection, list(first_days), found)
-    missing = sorted(key for key in first_days if key not in found.day and key not in found.deleted)
+    missing = sorted(
+        key for key in first_days if key not in found.day and key not in found.deleted and key not in found.of_deleted_projects
+    )
     if missing:
         claimed = await connection.fetch(_ASSIGN, *array_literals((*key, first_days[key].isoformat()) for key in missing))
         found.new = {(row[0], row[1]) for row in claimed}
@@ -68,10 +77,12 @@ async def assign(connection: Connection, first_days: Mapping[TaskKey, date]) -> 
 
 
 async def _load_known(connection: Connection, keys: list[TaskKey], found: TaskDays) -> None:
-    for project_id, task_id, day, deleted, expired in await connection.fetch(_KNOWN, *array_literals(keys)):
+    for project_id, task_id, day, deleted, expired, project_deleted in await connection.fetch(_KNOWN, *array_literals(keys)):
         if day is not None:
             found.day[project_id, task_id] = day
-        if deleted:
+        if project_deleted:
+            found.of_deleted_projects.add((project_id, task_id))
+        elif deleted:
             found.deleted.add((project_id, task_id))
         elif expired:
             found.expired.add((project_id, task_id))

@@ -1,0 +1,37 @@
+"""Projects that were deleted."""
+
+from typing import Any
+
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+# no reader sees it: nobody is a member of a deleted project
+TABLES = """
+CREATE TABLE app.deleted_projects (
+    project_id text COLLATE "C" PRIMARY KEY,
+    deleted_by text NOT NULL,
+    at_us bigint NOT NULL,
+    announced boolean NOT NULL DEFAULT false,
+    tombstones integer NOT NULL DEFAULT 0,
+    pruned_tombstones integer NOT NULL DEFAULT 0
+);
+CREATE INDEX deleted_projects_to_prune ON app.deleted_projects (project_id) WHERE pruned_tombstones < tombstones;
+
+GRANT SELECT, INSERT, UPDATE ON app.deleted_projects TO ams_writer;
+ALTER TABLE app.deleted_projects ENABLE ROW LEVEL SECURITY;
+ALTER TABLE app.deleted_projects FORCE ROW LEVEL SECURITY;
+CREATE POLICY writer ON app.deleted_projects TO ams_writer USING (true) WITH CHECK (true);
+"""
+
+
+def upgrade() -> None:
+    adapted: Any = op.get_bind().connection.dbapi_connection  # SQLAlchemy's adapter of asyncpg's connection
+    adapted.run_async(lambda connection: connection.execute(TABLES))  # pyright: ignore[reportUnknownLambdaType]  the same
+
+
+def downgrade() -> None:
+    raise NotImplementedError("the tables are a projection of the log: drop the database and replay")
