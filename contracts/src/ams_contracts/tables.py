@@ -134,6 +134,7 @@ task_producers = Table(
     Column("host", Text, nullable=False),
     Column("seqs", INT8MULTIRANGE, nullable=False),
     Column("duplicates", BigInteger, nullable=False),
+    Column("unproven", BigInteger, nullable=False),  # numbers in "seqs" that fill closed gaps: its ranges are bounded
 )
 
 agents = Table(

@@ -35,6 +35,10 @@ APPLIED_APART = Counter(
 )
 TASK_HINTS_LOST = Counter("ams_task_hints_lost_total", "Changes of tasks that live lists were not told of; they are told again.")
 STEPS_LOST = Counter("ams_steps_lost_total", "Steps that were declared lost for want of a heartbeat.")
+SEQUENCE_NUMBERS_UNPROVEN = Counter(
+    "ams_sequence_numbers_unproven_total",
+    "Sequence numbers of producers that count as delivered without proof, because too many gaps of one producer and task were open.",
+)
 RETENTION_DELETED = Counter(
     "ams_retention_deleted_total",
     "What retention has deleted: rows by table, day partitions as `partitions`, and tasks that are done as `pruned_tasks`.",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from ams_kit.telemetry.metrics import SEQUENCE_NUMBERS_UNPROVEN
 from ams_trace_ingest.projector.changes import BatchChanges, KnownStep, StepChanges, TaskChanges
 from ams_trace_ingest.projector.claim_updater import candidate_claims
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected, StepsDecoder, TwoPartitionsError
@@ -76,6 +77,7 @@ class StepsProjection(TransactionalProjection):
         deleted_claims: dict[ClaimKey, set[str]] = {}
         deleted: list[TaskKey] = []
         rows: list[TaskRow] = []
+        unproven = 0
         if changes.tasks:
             new_claims, stored_claims = await self._lock(connection, changes, cached_tasks)
             deleted = [key for key, task in changes.tasks.items() if task.deleted_by is not None]
@@ -95,12 +97,13 @@ class StepsProjection(TransactionalProjection):
             steps_days = {task.day for task in changes.tasks.values() if task.day is not None}
             direct = decoder.direct and await self.day_partitions.exist(connection, generation, "steps", steps_days)
             rows = await _write_steps_and_tasks(connection, changes, meanwhile, direct=direct)
-            await producers.merge(connection, delivered)
+            unproven = await producers.merge(connection, delivered)
             failpoint("after_producers")
         agents_seen = await self._write_agents(connection, changes, generation)
         failpoint("after_agents")
 
         def committed() -> None:
+            SEQUENCE_NUMBERS_UNPROVEN.inc(unproven)
             self._agents_seen.update(agents_seen)
             for key, cached in cached_tasks.items():
                 self._open_tasks.check_in(changes.tasks[key], cached)
@@ -213,9 +216,7 @@ async def _deliveries(connection: Connection, changes: BatchChanges) -> dict[pro
     delivered = {(*key, instance_id): sent for key, task in changes.tasks.items() for instance_id, sent in task.producers.items()}
     stored = await producers.load(connection, [key for key in delivered if changes.tasks[key[0], key[1]].row is not None])
     for key, sent in delivered.items():
-        new = set(sent.seqs)
-        if key in stored:
-            new = {seq for seq in new if not any(lower <= seq < upper for lower, upper in stored[key])}
+        new = producers.not_delivered(set(sent.seqs), stored.get(key, ()))
         sent.duplicates = len(sent.seqs) - len(new)
         changes.tasks[key[0], key[1]].scores += len(new.intersection(sent.scores))
         changes.tasks[key[0], key[1]].duplicates += sent.duplicates

@@ -11,6 +11,7 @@ from ams_contracts.codec import encode
 from ams_contracts.documents import Slot
 from ams_contracts.events import Batch, MediaStored, PayloadStored
 from ams_kit.bus import LogRecord
+from ams_kit.telemetry.metrics import SEQUENCE_NUMBERS_UNPROVEN
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.changes import TaskChanges
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected
@@ -97,6 +98,7 @@ class PayloadsProjection(TransactionalProjection):
         generation: str,
         meanwhile: Callable[[], None],
     ) -> Callable[[], None]:
+        unproven = 0
         changes = decoder.changes
         if changes.tasks and isinstance(decoder, PayloadsDecoder):
             await task_days.block_deletions(connection)
@@ -125,9 +127,9 @@ class PayloadsProjection(TransactionalProjection):
             for task in changes.tasks.values():
                 changes.tally_of(task).duplicates += task.duplicates
             delivered = {(*key, instance_id): sent for key, task in changes.tasks.items() for instance_id, sent in task.producers.items()}
-            await producers.merge(connection, delivered)
+            unproven = await producers.merge(connection, delivered)
             failpoint("after_producers")
-        return lambda: None
+        return lambda: SEQUENCE_NUMBERS_UNPROVEN.inc(unproven)
 
 
 def _row(task: TaskKey, step_id: str, event: PayloadStored, found: task_days.TaskDays) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ SQL_FILES = (
     "retention.sql",
     "media.sql",
     "claims_overflow.sql",
+    "producer_ranges.sql",
 )
 """What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
 
