@@ -19,7 +19,13 @@ def test_a_project_belongs_to_who_makes_it(person: Person, stranger: Person) -> 
     answer = person.post("/api/projects", {"name": "Zweites Projekt 🦀"})
 
     assert answer.status_code == 201
-    assert answer.json() == {"project_id": answer.json()["project_id"], "name": "Zweites Projekt 🦀", "role": "owner"}
+    assert answer.json() == {
+        "project_id": answer.json()["project_id"],
+        "name": "Zweites Projekt 🦀",
+        "role": "owner",
+        "retention_days": None,
+        "retention_days_max": 30,
+    }
     assert person.get(f"/api/projects/{answer.json()['project_id']}").json() == answer.json()
     assert [item["project_id"] for item in person.get("/api/projects").json()["items"]] == [person.project_id, answer.json()["project_id"]]
     assert [item["project_id"] for item in stranger.get("/api/projects").json()["items"]] == [stranger.project_id]
@@ -74,6 +80,8 @@ def test_a_page_that_is_none_is_refused(person: Person, query: str) -> None:
     ("method", "path", "body"),
     [
         pytest.param("GET", "", None, id="A103-get"),
+        pytest.param("PATCH", "", {"retention_days": 1}, id="A103-change-project"),
+        pytest.param("DELETE", "", None, id="A103-delete-project"),
         pytest.param("GET", "/members", None, id="A103-members"),
         pytest.param("POST", "/members", {"username": "x", "role": "owner"}, id="A103-add"),
         pytest.param("PATCH", "/members/{user}", {"role": "viewer"}, id="A103-change"),

@@ -269,10 +269,12 @@ export interface paths {
         get: operations["ApiProjectsGetProject"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** DeleteProject */
+        delete: operations["ApiProjectsDeleteProject"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** ChangeProject */
+        patch: operations["ApiProjectsChangeProject"];
         trace?: never;
     };
     "/api/projects/{project}/keys": {
@@ -1110,6 +1112,8 @@ export interface components {
         ProjectView: {
             name: string;
             project_id: string;
+            retention_days: number | null;
+            retention_days_max: number;
             role: components["schemas"]["Role"];
         };
         /**
@@ -2429,6 +2433,85 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiProjectsDeleteProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiProjectsChangeProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    name?: string;
+                    retention_days?: number | null;
+                };
+            };
+        };
         responses: {
             /** @description Request fulfilled, document follows */
             200: {

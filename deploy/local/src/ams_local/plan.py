@@ -174,7 +174,8 @@ def services(where: Surroundings) -> list[Service]:
 
     identity_database = {"AMS_DATABASE_URL": where.database_url("ams_identity", "ams_identity")}
     writer = {"AMS_DATABASE_URL": where.database_url("ams_writer", "ams_traces")}
-    projector = {**writer, "AMS_PROJECTOR_INSTANCE": "0", **({"AMS_RETENTION_DAYS": where.retention_days} if where.retention_days else {})}
+    retention = {"AMS_RETENTION_DAYS": where.retention_days} if where.retention_days else {}
+    projector = {**writer, **retention, "AMS_PROJECTOR_INSTANCE": "0"}
     reader = {"AMS_DATABASE_URL": where.database_url("ams_reader", "ams_traces")}
     return [
         service(
@@ -182,7 +183,7 @@ def services(where: Surroundings) -> list[Service]:
             ("ams_identity", "serve"),
             "identity",
             (TABLES, TOPICS),
-            {**identity_database, "AMS_SECRET_KEY": where.secrets.secret_key},
+            {**identity_database, **retention, "AMS_SECRET_KEY": where.secrets.secret_key},
         ),
         service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), writer),
         service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), projector),

@@ -15,7 +15,7 @@ from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 from redis.exceptions import RedisError
 
-from ams_identity import accounts, codes, keys, projects, sessions
+from ams_identity import accounts, codes, keys, members, projects, sessions
 from ams_identity.context import IdentityContext, Policy, context_of
 from ams_identity.internal import internal_routes
 from ams_identity.local_auth import LocalAuth
@@ -114,6 +114,7 @@ def make_app(
                     password_chars_min=settings.password_chars_min,
                     login_failures_per_minute=settings.login_failures_per_minute,
                     registers_per_minute=settings.registers_per_minute,
+                    retention_days=settings.retention_days,
                 ),
                 refresh_key=derive_key(settings.secret_key, "refresh"),
                 now_s=now_s,
@@ -153,7 +154,7 @@ def make_app(
                     *sessions.ROUTES,
                     *codes.ROUTES,
                     internal_routes(),
-                    Router("/", route_handlers=[*projects.ROUTES, *keys.ROUTES]),
+                    Router("/", route_handlers=[*projects.ROUTES, *members.ROUTES, *keys.ROUTES]),
                 ],
                 exception_handlers={**dict.fromkeys(AWAY, answer_unavailable), RefreshRefusedError: answer_refresh_refused},
             )

@@ -21,6 +21,8 @@ class Action(StrEnum):
     TOKEN_REUSED = "session.token_reused"  # noqa: S105  a name
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105  a name
     PROJECT_CREATED = "project.created"
+    PROJECT_UPDATED = "project.updated"
+    PROJECT_DELETED = "project.deleted"
     MEMBER_ADDED = "member.added"
     MEMBER_CHANGED = "member.changed"
     MEMBER_REMOVED = "member.removed"

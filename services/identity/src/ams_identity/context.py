@@ -25,6 +25,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     password_chars_min: int
     login_failures_per_minute: int
     registers_per_minute: int
+    retention_days: int
 
 
 class IdentityContext(Struct, frozen=True, kw_only=True):

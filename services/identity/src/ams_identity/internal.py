@@ -7,12 +7,14 @@ from litestar import Request, Router, get, post
 from litestar.params import FromPath
 from msgspec import Struct
 
-from ams_contracts.claims import Access
+from ams_contracts.claims import Access, ProjectSettingsPage
 from ams_identity import validation
 from ams_identity.accounts import disable, ensure_local
 from ams_identity.codes import create_code
 from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.keys import CreatedKey, KeyBody, add_key
+from ams_identity.paging import cursor_after, page_of
+from ams_identity.projects import UUID_PATTERN
 from ams_identity.store import projects
 from ams_kit.auth import internal_only, is_uuid
 from ams_kit.errors import NotFoundError
@@ -90,16 +92,24 @@ async def project_key(request: Request[Any, Any, Any], project: FromPath[str]) -
     """A new API key."""
     body = await read_json(request, _key, bytes_max=BODY_BYTES_MAX)
     context = context_of(request)
-    if not is_uuid(project) or not await projects.exists(context.pool, project):
+    if not is_uuid(project):
         raise NotFoundError("There is no such project.", code="project_not_found")
     return await add_key(context, request, project, None, body)
+
+
+@get("/projects")
+async def list_project_settings(request: Request[Any, Any, Any]) -> ProjectSettingsPage:
+    """Settings of all projects, deleted ones included (``limit``, ``cursor``)."""
+    page = page_of(request, UUID_PATTERN)
+    found = await projects.settings(context_of(request).pool, after=page.after, limit=page.limit + 1)
+    return ProjectSettingsPage(items=found[: page.limit], next_cursor=cursor_after([item.project_id for item in found], page.limit))
 
 
 def internal_routes() -> Router:
     """All of them, behind the guard."""
     return Router(
         "/internal",
-        route_handlers=[access, ensure_account, disable_account, signin_code, project_key],
+        route_handlers=[access, ensure_account, disable_account, signin_code, project_key, list_project_settings],
         guards=[internal_only(AUDIENCE)],
         opt={"public": True},
         include_in_schema=False,

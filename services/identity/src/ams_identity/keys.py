@@ -19,6 +19,7 @@ from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import random_text
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
+from ams_identity.projects import lock_project
 from ams_identity.sessions import NO_STORE
 from ams_identity.store import api_keys
 from ams_identity.store.api_keys import ApiKey
@@ -103,7 +104,8 @@ async def add_key(
     """Make a key.
 
     Raises:
-        InvalidError: The name or the time of expiry means nothing.
+        InvalidError: The name is not acceptable, or the time of expiry is past.
+        NotFoundError: The project was deleted.
         ConflictError: The project has as many keys as it may.
     """
     name, at = validation.check_name(body.name, "key"), context.now()
@@ -121,6 +123,7 @@ async def add_key(
         expires_at=body.expires_at,
     )
     async with context.pool.acquire() as connection, connection.transaction():
+        await lock_project(connection, project_id)
         if await api_keys.count(connection, project_id) >= KEYS_MAX:
             raise ConflictError(f"A project has at most {KEYS_MAX} keys. Revoke one first.", code="too_many_keys")
         await api_keys.insert(connection, key)

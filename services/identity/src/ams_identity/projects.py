@@ -1,4 +1,4 @@
-"""Projects and who is in them."""
+"""Projects: list, create, read, change, delete. Who is a member of one is in ``members.py``."""
 
 from typing import Any
 
@@ -7,24 +7,25 @@ import msgspec
 from litestar import Request, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from ams_contracts.claims import Access, IdentityChanged, Role
-from ams_contracts.identity_events import AccessChanged
+from ams_contracts.identity_events import ProjectDeleted, ProjectUpdated
+from ams_contracts.ids import RetentionDays
 from ams_identity import validation
 from ams_identity.accounts import add_project, user_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
-from ams_identity.store import Executor, members, projects, users
-from ams_identity.store.members import Member
-from ams_identity.store.projects import Membership
-from ams_kit.auth import is_uuid, principal_of, require_role
-from ams_kit.errors import ConflictError, InvalidError, NotFoundError
+from ams_identity.store import Executor, api_keys, members, projects, users
+from ams_identity.store.projects import LockedProject, Membership
+from ams_kit.auth import is_uuid, principal_of, provide_access, require_role
+from ams_kit.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from ams_kit.http.json_body import documented, read_json
 
 UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+PROJECTS_MAX = 200  # that one account is a member of
 
 
 class ProjectBody(Struct, frozen=True):
@@ -33,25 +34,26 @@ class ProjectBody(Struct, frozen=True):
     name: str
 
 
-class MemberBody(Struct, frozen=True):
-    """Somebody who has an account, and what they shall be."""
+class ProjectChanges(Struct, frozen=True):
+    """Changes of a project; what is absent stays. ``retention_days``: ``null`` keeps tasks as long as the platform does."""
 
-    username: str
-    role: Role
-
-
-class RoleBody(Struct, frozen=True):
-    """What a member shall be."""
-
-    role: Role
+    name: str | UnsetType = UNSET
+    retention_days: RetentionDays | UnsetType | None = UNSET
 
 
 class ProjectView(Struct, frozen=True, kw_only=True):
-    """A project, and what the person who asks is in it."""
+    """A project, and the role that the caller has in it.
+
+    Attributes:
+        retention_days: UTC days of tasks that the project keeps; ``None`` means as many as the platform.
+        retention_days_max: What the platform keeps, and the most that a project may keep.
+    """
 
     project_id: str
     name: str
     role: Role
+    retention_days: int | None
+    retention_days_max: int
 
 
 class ProjectList(Struct, frozen=True):
@@ -61,20 +63,12 @@ class ProjectList(Struct, frozen=True):
     next_cursor: str | None
 
 
-class MemberList(Struct, frozen=True):
-    """In the order of joining the platform."""
-
-    items: list[Member]
-    next_cursor: str | None
-
-
 _project = msgspec.json.Decoder(ProjectBody)
-_member = msgspec.json.Decoder(MemberBody)
-_role = msgspec.json.Decoder(RoleBody)
+_changes = msgspec.json.Decoder(ProjectChanges)
 
 
 class ProjectAccess:
-    """Who may, from identity's own tables (``ams_kit.auth.AccessSource``): never cached, so it is always true."""
+    """Roles from identity's own tables (an ``ams_kit.auth.AccessSource``), not cached."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -86,116 +80,136 @@ class ProjectAccess:
         return None if role is None else Access(user_id=user_id, project_id=project_id, role=role)
 
 
-def _view(membership: Membership) -> ProjectView:
-    return ProjectView(project_id=membership.project_id, name=membership.name, role=membership.role)
+def _view(context: IdentityContext, membership: Membership) -> ProjectView:
+    return ProjectView(
+        project_id=membership.project_id,
+        name=membership.name,
+        role=membership.role,
+        retention_days=membership.retention_days,
+        retention_days_max=context.policy.retention_days,
+    )
+
+
+async def lock_project(connection: Executor, project_id: str) -> LockedProject:
+    """Lock a project inside a transaction, before something is added to it or changed in it.
+
+    Raises:
+        NotFoundError: It was deleted.
+    """
+    project = await projects.lock(connection, project_id)
+    if project is None or project.deleted_at is not None:
+        raise NotFoundError("There is no such project.", code="project_not_found")
+    return project
+
+
+async def require_room_for_project(connection: Executor, user_id: str) -> None:
+    """Lock an account, and refuse one that is a member of too many projects.
+
+    Raises:
+        ConflictError: It is a member of ``PROJECTS_MAX`` projects.
+    """
+    await users.lock(connection, user_id)
+    if await projects.count_of_user(connection, user_id) >= PROJECTS_MAX:
+        raise ConflictError(f"An account has at most {PROJECTS_MAX} projects. Leave or delete one first.", code="too_many_projects")
 
 
 @get("/api/projects", operation_class=PagedOperation)
 async def list_projects(request: Request[Any, Any, Any]) -> ProjectList:
-    """The projects of the person who asks (``limit``, ``cursor``)."""
+    """The projects of the caller (``limit``, ``cursor``)."""
+    context = context_of(request)
     page = page_of(request, UUID_PATTERN)
-    found = await projects.of_user(context_of(request).pool, principal_of(request).user_id, after=page.after, limit=page.limit + 1)
-    return ProjectList([_view(item) for item in found[: page.limit]], cursor_after([item.project_id for item in found], page.limit))
+    found = await projects.of_user(context.pool, principal_of(request).user_id, after=page.after, limit=page.limit + 1)
+    return ProjectList(
+        [_view(context, item) for item in found[: page.limit]], cursor_after([item.project_id for item in found], page.limit)
+    )
 
 
 @post("/api/projects", operation_class=documented(ProjectBody))
 async def create_project(request: Request[Any, Any, Any]) -> ProjectView:
-    """A new project; who makes it owns it."""
+    """Create a project; the caller becomes its owner."""
     context = context_of(request)
     body = await read_json(request, _project, bytes_max=BODY_BYTES_MAX)
     name = validation.check_name(body.name, "project")
     user = await user_of(request)
     async with context.pool.acquire() as connection, connection.transaction():
+        await require_room_for_project(connection, user.user_id)
         project_id = await add_project(connection, request, user.user_id, name, context.now())
     context.outbox.wake()
-    return ProjectView(project_id=project_id, name=name, role=Role.OWNER)
+    return ProjectView(
+        project_id=project_id, name=name, role=Role.OWNER, retention_days=None, retention_days_max=context.policy.retention_days
+    )
 
 
 @get("/api/projects/{project:str}")
-async def get_project(request: Request[Any, Any, Any], project: FromPath[str], access: NamedDependency[Access]) -> ProjectView:
+async def get_project(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> ProjectView:
     """One project."""
-    membership = await projects.of_user_by_id(context_of(request).pool, access.user_id, project)
+    context = context_of(request)
+    membership = await projects.of_user_by_id(context.pool, access.user_id, access.project_id)
     if membership is None:
         raise NotFoundError("There is no such project.", code="project_not_found")
-    return _view(membership)
+    return _view(context, membership)
 
 
-@get("/api/projects/{project:str}/members", operation_class=PagedOperation)
-async def list_members(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> MemberList:
-    """Who is in a project (``limit``, ``cursor``)."""
-    page = page_of(request, UUID_PATTERN)
-    found = await members.of_project(context_of(request).pool, access.project_id, after=page.after, limit=page.limit + 1)
-    return MemberList(found[: page.limit], cursor_after([item.user_id for item in found], page.limit))
-
-
-@post("/api/projects/{project:str}/members", operation_class=documented(MemberBody))
-async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Member:
-    """Take somebody who has an account into a project. Owners only."""
+@patch("/api/projects/{project:str}", operation_class=documented(ProjectChanges))
+async def change_project(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> ProjectView:
+    """Rename a project, or set how many days of tasks it keeps. Owners only."""
     require_role(access, Role.OWNER)
     context = context_of(request)
-    body = await read_json(request, _member, bytes_max=BODY_BYTES_MAX)
-    user = await users.by_username(context.pool, body.username.lower()) if body.username.isascii() and "\0" not in body.username else None
-    if user is None or user.disabled_at is not None:
-        raise InvalidError("Nobody has that username.", code="unknown_user")
+    body = await read_json(request, _changes, bytes_max=BODY_BYTES_MAX)
+    days_max = context.policy.retention_days
+    if body.retention_days is not UNSET and body.retention_days is not None and body.retention_days > days_max:
+        raise InvalidError(
+            f"The platform keeps tasks for {days_max} days, so a project cannot keep them longer. Choose 1 to {days_max} days.",
+            code="retention_too_long",
+        )
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
-        if not await members.insert(connection, access.project_id, user.user_id, body.role, at):
-            raise ConflictError("They are a member already.", code="already_member")
-        await _record_access_change(connection, request, access, user_id=user.user_id, role=body.role, action=Action.MEMBER_ADDED)
-    await _announce_access_change(context, access.project_id, user.user_id)
-    return Member(user_id=user.user_id, username=user.username, role=body.role, created_at=at)
-
-
-@patch("/api/projects/{project:str}/members/{user:str}", status_code=204, operation_class=documented(RoleBody))
-async def change_member(request: Request[Any, Any, Any], user: FromPath[str], access: NamedDependency[Access]) -> None:
-    """Make a member something else. Owners only; one owner remains."""
-    require_role(access, Role.OWNER)
-    context = context_of(request)
-    body = await read_json(request, _role, bytes_max=BODY_BYTES_MAX)
-    async with context.pool.acquire() as connection, connection.transaction():
-        await _require_remaining_owner(connection, access.project_id, user, body.role)
-        await members.set_role(connection, access.project_id, user, body.role)
-        await _record_access_change(connection, request, access, user_id=user, role=body.role, action=Action.MEMBER_CHANGED)
-    await _announce_access_change(context, access.project_id, user)
-
-
-@delete("/api/projects/{project:str}/members/{user:str}")
-async def remove_member(request: Request[Any, Any, Any], user: FromPath[str], access: NamedDependency[Access]) -> None:
-    """Take a member out of a project. Owners only, or a member themselves; one owner remains."""
-    if user != access.user_id:
-        require_role(access, Role.OWNER)
-    context = context_of(request)
-    async with context.pool.acquire() as connection, connection.transaction():
-        await _require_remaining_owner(connection, access.project_id, user, None)
-        await members.delete(connection, access.project_id, user)
-        await _record_access_change(connection, request, access, user_id=user, role=None, action=Action.MEMBER_REMOVED)
-    await _announce_access_change(context, access.project_id, user)
-
-
-async def _require_remaining_owner(connection: Executor, project_id: str, user_id: str, role: Role | None) -> None:
-    """Let a change pass after which the project still has an owner. Changes of one project wait for each other here."""
-    if not is_uuid(user_id):
-        raise NotFoundError("There is no such member.", code="member_not_found")
-    await projects.lock(connection, project_id)
-    current_role = await members.role_of(connection, project_id, user_id)
-    if current_role is None:
-        raise NotFoundError("There is no such member.", code="member_not_found")
-    if current_role is Role.OWNER and role is not Role.OWNER and await members.owners(connection, project_id) == 1:
-        raise ConflictError("A project keeps one owner. Make somebody else an owner first.", code="last_owner")
-
-
-async def _record_access_change(
-    connection: Executor, request: Request[Any, Any, Any], access: Access, *, user_id: str, role: Role | None, action: Action
-) -> None:
-    at = context_of(request).now()
-    event = AccessChanged(event_id=new_event_id(), at_us=microseconds(at), project_id=access.project_id, user_id=user_id, role=role)
-    await put(connection, access.project_id, event, at)
-    await record(connection, request, action, at, user_id=access.user_id, project_id=access.project_id, subject=user_id)
-
-
-async def _announce_access_change(context: IdentityContext, project_id: str, user_id: str) -> None:
+        project = await lock_project(connection, access.project_id)
+        name = project.name if body.name is UNSET else validation.check_name(body.name, "project")
+        days = project.retention_days if body.retention_days is UNSET else body.retention_days
+        if (name, days) != (project.name, project.retention_days):
+            await projects.update(connection, access.project_id, name, days)
+            event = ProjectUpdated(
+                event_id=new_event_id(),
+                at_us=microseconds(at),
+                project_id=access.project_id,
+                name=name,
+                retention_days=days,
+                user_id=access.user_id,
+            )
+            await put(connection, access.project_id, event, at)
+            await record(connection, request, Action.PROJECT_UPDATED, at, user_id=access.user_id, project_id=access.project_id)
     context.outbox.wake()
-    await context.revoker.announce(IdentityChanged(kind="access.changed", project_id=project_id, user_id=user_id))
+    return ProjectView(project_id=access.project_id, name=name, role=access.role, retention_days=days, retention_days_max=days_max)
 
 
-ROUTES = [list_projects, create_project, get_project, list_members, add_member, change_member, remove_member]
+@delete("/api/projects/{project:str}")
+async def delete_project(request: Request[Any, Any, Any], project: FromPath[str]) -> None:
+    """Delete a project with everything in it. Owners only; the owner who deleted it may repeat the request.
+
+    Its keys and the access of its members end at once; the log and the tables are emptied by the services that hold them.
+    """
+    context = context_of(request)
+    user_id = principal_of(request).user_id
+    if not is_uuid(project) or await projects.deleted_by(context.pool, project) != user_id:
+        access = await provide_access(request, project)
+        require_role(access, Role.OWNER)
+        await _delete(context, request, access)
+    context.outbox.wake()
+    if not await context.revoker.announce(IdentityChanged(kind="project.deleted", project_id=project)):
+        raise UnavailableError("The project is deleted, but not every service has been notified. Try again.", code="deletion_pending")
+
+
+async def _delete(context: IdentityContext, request: Request[Any, Any, Any], access: Access) -> None:
+    at = context.now()
+    async with context.pool.acquire() as connection, connection.transaction():
+        await lock_project(connection, access.project_id)
+        await projects.delete(connection, access.project_id, access.user_id, at)
+        await api_keys.revoke_all(connection, access.project_id, at)
+        await members.delete_all(connection, access.project_id)
+        event = ProjectDeleted(event_id=new_event_id(), at_us=microseconds(at), project_id=access.project_id, user_id=access.user_id)
+        await put(connection, access.project_id, event, at)
+        await record(connection, request, Action.PROJECT_DELETED, at, user_id=access.user_id, project_id=access.project_id)
+
+
+ROUTES = [list_projects, create_project, get_project, change_project, delete_project]

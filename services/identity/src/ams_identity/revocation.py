@@ -98,12 +98,18 @@ class Revoker:
             raise UnavailableError("The session is over, but not every service knows yet. Try again.", code="revocation_pending") from error
         await revocations.mark_pushed(self._pool, [item.field for item in items])
 
-    async def announce(self, changed: IdentityChanged) -> None:
-        """Tell every cache what is no longer true. When Redis is away they learn it by their own deadlines (5 s, 30 s)."""
+    async def announce(self, changed: IdentityChanged) -> bool:
+        """Publish to every cache what is no longer true.
+
+        Returns:
+            False when Redis is unavailable: caches then drop it by their own deadlines (5 s, 30 s).
+        """
         try:
             await self._redis.publish(IDENTITY_CHANNEL, codec.encode(changed))
         except (RedisError, OSError) as error:
             logger.warning("change not announced", kind=changed.kind, error_type=type(error).__name__)
+            return False
+        return True
 
     async def restore(self) -> None:
         """Write the whole list again. The epoch comes last, in the same transaction."""

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from ams_contracts.ids import RetentionDays
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """What ``ams-identity serve`` reads.
@@ -16,6 +18,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         password_chars_min: Of new passwords.
         login_failures_per_minute: Per address; per account five times as many, over all addresses.
         registers_per_minute: Tries to register, per address.
+        retention_days: UTC days of tasks that the platform keeps; a project may keep fewer.
         host: The address to bind.
         port: 0 picks a free one.
         log_level: A name of the standard library's levels.
@@ -30,6 +33,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     password_chars_min: int = 12
     login_failures_per_minute: int = 20
     registers_per_minute: int = 300
+    retention_days: RetentionDays = 30
     host: str = "127.0.0.1"
     port: int = 0
     log_level: str = "INFO"

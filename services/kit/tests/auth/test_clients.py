@@ -142,12 +142,22 @@ async def test_a_revoked_key_is_dropped_at_once(identity: FakeIdentity, keys: Ke
     assert len(identity.requests) == 3
 
 
-async def test_a_key_that_is_revoked_while_identity_answers_is_not_remembered(identity: FakeIdentity, keys: KeyClient) -> None:
+@pytest.mark.parametrize(
+    "event",
+    [
+        IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"),
+        IdentityChanged(kind="project.deleted", project_id=PROJECT),
+    ],
+    ids=lambda event: event.kind,
+)
+async def test_a_key_that_is_revoked_while_identity_answers_is_not_remembered(
+    identity: FakeIdentity, keys: KeyClient, event: IdentityChanged
+) -> None:
     identity.held = asyncio.Event()
     asking = asyncio.create_task(keys.grant(KEY))
     await _until(lambda: bool(identity.requests))
 
-    keys.on_event(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
+    keys.on_event(event)
     identity.held.set()
 
     with pytest.raises(UnauthenticatedError):

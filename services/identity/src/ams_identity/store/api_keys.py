@@ -85,3 +85,8 @@ async def revoke(database: Executor, project_id: str, key_id: str, at: datetime)
     """Revoke a key. False when the project has no such key, or not any more."""
     sql = "update api_keys set revoked_at = $3 where project_id = $1 and key_id = $2 and revoked_at is null returning 1"
     return await database.fetchval(sql, project_id, key_id, at) is not None
+
+
+async def revoke_all(database: Executor, project_id: str, at: datetime) -> None:
+    """Revoke every key of a project."""
+    await database.execute("update api_keys set revoked_at = $2 where project_id = $1 and revoked_at is null", project_id, at)

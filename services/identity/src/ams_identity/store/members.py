@@ -27,8 +27,8 @@ async def role_of(database: Executor, project_id: str, user_id: str) -> Role | N
     """What an account that is open is in a project; ``None`` when nothing."""
     role = await database.fetchval(
         """
-        select m.role from members m join users u on u.id = m.user_id
-        where m.project_id = $1 and m.user_id = $2 and u.disabled_at is null
+        select m.role from members m join users u on u.id = m.user_id join projects p using (project_id)
+        where m.project_id = $1 and m.user_id = $2 and u.disabled_at is null and p.deleted_at is null
         """,
         project_id,
         user_id,
@@ -59,6 +59,11 @@ async def owners(database: Executor, project_id: str) -> int:
     return int(await database.fetchval("select count(*) from members where project_id = $1 and role = 'owner'", project_id) or 0)
 
 
+async def count(database: Executor, project_id: str) -> int:
+    """How many members a project has."""
+    return int(await database.fetchval("select count(*) from members where project_id = $1", project_id) or 0)
+
+
 async def set_role(database: Executor, project_id: str, user_id: str, role: Role) -> None:
     """Make a member something else."""
     await database.execute("update members set role = $3 where project_id = $1 and user_id = $2", project_id, user_id, role.value)
@@ -67,3 +72,8 @@ async def set_role(database: Executor, project_id: str, user_id: str, role: Role
 async def delete(database: Executor, project_id: str, user_id: str) -> None:
     """Take a member out."""
     await database.execute("delete from members where project_id = $1 and user_id = $2", project_id, user_id)
+
+
+async def delete_all(database: Executor, project_id: str) -> None:
+    """Remove every member of a project."""
+    await database.execute("delete from members where project_id = $1", project_id)

@@ -1,25 +1,35 @@
-"""Table ``projects``."""
+"""Table ``projects``. A deleted project keeps its row, so that its id is never used again; no query for people shows it."""
 
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
-from ams_contracts.claims import Role
+from ams_contracts.claims import ProjectSettings, Role
 from ams_identity.store import Executor
 
 
 class Membership(Struct, frozen=True, kw_only=True):
-    """A project as one of its members sees it."""
+    """A project as one of its members sees it. ``retention_days``: ``None`` means as many as the platform keeps."""
 
     project_id: str
     name: str
     role: Role
+    retention_days: int | None
     created_at: datetime
 
 
+class LockedProject(Struct, frozen=True, kw_only=True):
+    """A project whose row is locked until the transaction ends."""
+
+    name: str
+    retention_days: int | None
+    deleted_at: datetime | None
+
+
 def _membership(row: Any) -> Membership:
-    return Membership(project_id=str(row["project_id"]), name=row["name"], role=Role(row["role"]), created_at=row["created_at"])
+    values: dict[str, Any] = {**dict(row), "project_id": str(row["project_id"]), "role": Role(row["role"])}
+    return Membership(**values)
 
 
 async def insert(database: Executor, project_id: str, name: str, user_id: str, at: datetime) -> None:
@@ -30,12 +40,12 @@ async def insert(database: Executor, project_id: str, name: str, user_id: str, a
 
 
 async def of_user(database: Executor, user_id: str, *, after: str | None, limit: int) -> list[Membership]:
-    """A user's projects, oldest first (project ids are made in the order of time)."""
+    """A user's projects, oldest first (project ids are ordered by time)."""
     rows = await database.fetch(
         """
-        select p.project_id, p.name, p.created_at, m.role
+        select p.project_id, p.name, p.retention_days, p.created_at, m.role
         from members m join projects p using (project_id)
-        where m.user_id = $1 and ($2::uuid is null or p.project_id > $2)
+        where m.user_id = $1 and ($2::uuid is null or p.project_id > $2) and p.deleted_at is null
         order by p.project_id limit $3
         """,
         user_id,
@@ -46,12 +56,12 @@ async def of_user(database: Executor, user_id: str, *, after: str | None, limit:
 
 
 async def of_user_by_id(database: Executor, user_id: str, project_id: str) -> Membership | None:
-    """One project as one of its members sees it; ``None`` when they are none."""
+    """One project as one of its members sees it; ``None`` when the user is not a member, or the project was deleted."""
     row = await database.fetchrow(
         """
-        select p.project_id, p.name, p.created_at, m.role
+        select p.project_id, p.name, p.retention_days, p.created_at, m.role
         from members m join projects p using (project_id)
-        where p.project_id = $2 and m.user_id = $1
+        where p.project_id = $2 and m.user_id = $1 and p.deleted_at is null
         """,
         user_id,
         project_id,
@@ -59,11 +69,46 @@ async def of_user_by_id(database: Executor, user_id: str, project_id: str) -> Me
     return None if row is None else _membership(row)
 
 
-async def lock(database: Executor, project_id: str) -> None:
-    """Decide about a project's members one after the other."""
-    await database.fetchval("select 1 from projects where project_id = $1 for update", project_id)
+async def count_of_user(database: Executor, user_id: str) -> int:
+    """How many projects a user is a member of."""
+    sql = "select count(*) from members m join projects p using (project_id) where m.user_id = $1 and p.deleted_at is null"
+    return int(await database.fetchval(sql, user_id) or 0)
 
 
-async def exists(database: Executor, project_id: str) -> bool:
-    """Whether there is such a project."""
-    return bool(await database.fetchval("select exists(select 1 from projects where project_id = $1)", project_id))
+async def lock(database: Executor, project_id: str) -> LockedProject | None:
+    """Lock a project, deleted or not, so that changes of it and of its members and keys happen one after the other."""
+    row = await database.fetchrow("select name, retention_days, deleted_at from projects where project_id = $1 for update", project_id)
+    return None if row is None else LockedProject(**dict(row))
+
+
+async def update(database: Executor, project_id: str, name: str, retention_days: int | None) -> None:
+    """Set the settings of a project."""
+    await database.execute("update projects set name = $2, retention_days = $3 where project_id = $1", project_id, name, retention_days)
+
+
+async def delete(database: Executor, project_id: str, user_id: str, at: datetime) -> None:
+    """Mark a project as deleted."""
+    await database.execute("update projects set deleted_at = $3, deleted_by = $2 where project_id = $1", project_id, user_id, at)
+
+
+async def deleted_by(database: Executor, project_id: str) -> str | None:
+    """Who deleted a project; ``None`` when it is not deleted, or does not exist."""
+    user_id = await database.fetchval("select deleted_by from projects where project_id = $1 and deleted_at is not null", project_id)
+    return None if user_id is None else str(user_id)
+
+
+async def settings(database: Executor, *, after: str | None, limit: int) -> list[ProjectSettings]:
+    """What other services need to know about projects, in the order of their ids, deleted ones included."""
+    rows = await database.fetch(
+        """
+        select project_id, retention_days, (extract(epoch from deleted_at) * 1000000)::bigint as deleted_at_us
+        from projects where $1::uuid is null or project_id > $1
+        order by project_id limit $2
+        """,
+        after,
+        limit,
+    )
+    return [
+        ProjectSettings(project_id=str(row["project_id"]), retention_days=row["retention_days"], deleted_at_us=row["deleted_at_us"])
+        for row in rows
+    ]

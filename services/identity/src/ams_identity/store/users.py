@@ -84,6 +84,11 @@ async def taken(database: Executor, username_key: str, email_key: str) -> str | 
     )
 
 
+async def lock(database: Executor, user_id: str) -> None:
+    """Lock an account, so that what is counted for it is counted once."""
+    await database.fetchval("select 1 from users where id = $1 for no key update", user_id)
+
+
 async def set_password(database: Executor, user_id: str, password_hash: str, previous_hash: str) -> bool:
     """Replace a hash. False when it is no longer the one that was checked."""
     sql = "update users set password_hash = $2 where id = $1 and password_hash = $3 returning 1"

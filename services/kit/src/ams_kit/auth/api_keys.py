@@ -106,15 +106,20 @@ class KeyClient:
         """Take a message of identity's channel: drop the grants of a revoked key or a deleted project."""
         now = self._monotonic()
         if changed.kind == "key.revoked" and changed.key_id:
-            self._revoked = {key_id: at for key_id, at in self._revoked.items() if now - at < STALE_SECONDS} | {changed.key_id: now}
+            self._remember_revoked(changed.key_id, now)
             self._drop(lambda grant: grant.key_id == changed.key_id)
         if changed.kind == "project.deleted" and changed.project_id:
+            self._remember_revoked(changed.project_id, now)
             self._drop(lambda grant: grant.project_id == changed.project_id)
 
     def expire_all(self) -> None:
         """Messages may have been missed: ask again about every key, but keep what was known in case identity is away."""
         for known in self._known.values():
             known.fresh_until = -1e9
+
+    def _remember_revoked(self, key_or_project_id: str, at: float) -> None:
+        """Keep what an answer must not bring back that was already on its way. Older entries are of no use: no answer takes that long."""
+        self._revoked = {known: since for known, since in self._revoked.items() if at - since < STALE_SECONDS} | {key_or_project_id: at}
 
     def _drop(self, concerned: Callable[[KeyGrant], bool]) -> None:
         self._known = {digest: known for digest, known in self._known.items() if known.grant is None or not concerned(known.grant)}
@@ -139,7 +144,7 @@ class KeyClient:
             if known is None or known.grant is None or asked_at - known.asked_at > STALE_SECONDS:
                 raise UnavailableError("Identity does not answer; the API key cannot be checked.") from None
             return known
-        if grant is not None and self._revoked.get(grant.key_id, -1e9) >= asked_at:
+        if grant is not None and max(self._revoked.get(grant.key_id, -1e9), self._revoked.get(grant.project_id, -1e9)) >= asked_at:
             grant = None  # revoked while identity was answering
         known = _Known(grant, asked_at, asked_at + (REFUSAL_SECONDS if grant is None else min(GRANT_SECONDS, grant.expires_in)))
         self._known.pop(digest, None)
