@@ -15,6 +15,7 @@ from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.retention import Retention, RetentionTooLongError, check_days, next_cuts
 from ams_trace_ingest.projector.text import TextProjection
+from ams_trace_ingest.rollup import RESPONSE_STEPS_MAX
 from ams_trace_ingest.store.retention import Cuts
 
 OTHER = "01900000-0000-7000-8000-000000000002"
@@ -200,6 +201,23 @@ async def test_a_view_of_a_call_counts_when_the_first_one_is_pruned(days: Days, 
 
     assert (await store.task(task_id(3)))["input_tokens"] == 100
     assert (await store.step(step_id(4)))["usage_shadowed"] is False
+
+
+async def test_claims_beyond_the_limit_of_r3_are_pruned_with_their_tasks(days: Days, store) -> None:
+    doc = llm(10, response_id="r", model="m")
+    await days.apply(batch(1, *(recorded(100 + n, doc) for n in range(RESPONSE_STEPS_MAX))))
+    days.number = 1
+    await days.apply(batch(2, *(recorded(20 + n, doc) for n in range(2))))
+    assert (await store.task(task_id(2)))["input_tokens"] == 20
+    days.number = KEPT + 1
+
+    await days.retention().run_once()
+
+    assert [(row["task_id"], row["input_tokens"]) for row in await store.rows("tasks")] == [(task_id(2), 10)]  # R3 applies again
+    days.number = KEPT + 2
+    await days.retention().run_once()
+    assert await store.rows("response_claims_overflow") == []
+    assert await store.rows("response_claims") == []
 
 
 async def test_a_run_that_was_interrupted_goes_on_and_one_that_is_done_is_not_repeated(days: Days, store, monkeypatch) -> None:

@@ -335,6 +335,6 @@ async def keep_running(loop: Loop) -> None:
 async def release_lock(lock: Connection) -> None:
     """Give the lock back; a connection that cannot is ended, and the lock with it."""
     try:
-        await lock.execute("SELECT pg_advisoryrelease_lock($1)", ADVISORY_LOCK)
+        await lock.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         lock.terminate()

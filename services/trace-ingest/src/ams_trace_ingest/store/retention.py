@@ -50,11 +50,11 @@ _SHARED_CLAIMS = """
 SELECT response_id, array_agg(DISTINCT task_id) FROM (
     SELECT c.response_id, claim ->> 0 AS task_id FROM unnest($2::text[]) AS wanted (response_id)
     JOIN response_claims c ON c.project_id = $1 AND c.response_id = wanted.response_id, jsonb_array_elements(c.claims) claim
-    WHERE claim ->> 0 = ANY($3::text[])
-    UNION ALL
+    UNION
     SELECT o.response_id, o.task_id FROM response_claims_overflow o
     WHERE o.project_id = $1 AND o.task_id = ANY($3::text[]) AND o.response_id = ANY($2::text[])
-) held GROUP BY response_id
+) claims
+WHERE task_id = ANY($3::text[]) GROUP BY response_id
 """
 _PRUNED = "UPDATE task_days SET pruned = true WHERE project_id = $1 AND task_id = ANY($2::text[]) AND NOT pruned"
 _COUNT = """
