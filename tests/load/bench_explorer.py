@@ -40,7 +40,7 @@ LOOK_SECONDS = 0.25
 WATCH = """
 globalThis.firstRows = 0; globalThis.longTasks = [];
 new MutationObserver((_, observer) => {
-    if (document.querySelectorAll('[role=treegrid] .step').length === 0) return;
+    if (document.querySelectorAll('[role=treegrid] .step-row').length === 0) return;
     observer.disconnect();
     requestAnimationFrame(() => requestAnimationFrame(() => { globalThis.firstRows = performance.now(); }));
 }).observe(document, {childList: true, subtree: true});

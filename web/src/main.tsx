@@ -5,6 +5,7 @@ import './app/base.css';
 import './ui/controls.css';
 import './ui/marks.css';
 import './ui/layers.css';
+import './ui/shared.css';
 import './app/shell.css';
 import { createRoot } from 'react-dom/client';
 import { App } from './app/App';
