@@ -2,18 +2,12 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-import uuid
-from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-from tests.chromium import Chromium
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.journeys import PATIENCE_MS, agent, make_key, register, resume, row, task_id_of
 from tests.installation import Platform, until
 
 from ams_contracts.topics import STEPS, task_key
@@ -23,103 +17,6 @@ pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 AXE_RUN = "axe.run(document).then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
-PATIENCE_MS = 20_000
-# every line on stdin lets the agent take its next step: the test decides when something happens
-AGENT = """
-import ams
-
-ams.init(heartbeat_seconds=0.5)
-
-
-@ams.tool
-def lookup(city: str) -> dict[str, int]:
-    if city == "Atlantis":
-        raise LookupError("no such city: Atlantis")
-    return {"celsius": 21}
-
-
-with ams.task("Weather report", tags={"tier": "gold"}) as task:
-    with ams.step("guide", type="agent") as guide:
-        guide.input = "How warm is it in Paris?"
-        print(task.task_id, flush=True)
-        input()
-        try:
-            lookup("Atlantis")
-        except LookupError:
-            lookup("Paris")
-        with ams.llm("answer", input=[{"role": "user", "content": "How warm is it?"}]) as step:
-            step.delta("It is **21** ")
-            input()
-            step.delta("degrees")
-            step.output = "It is **21** degrees"
-        guide.output = "21 degrees"
-assert ams.flush(30).complete
-"""
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: Chromium) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**chromium.launch_options())
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, platform: Platform) -> Iterator[Page]:
-    """A page of a new user; errors of the page fail the test."""
-    faults: list[str] = []
-    context = browser.new_context(base_url=platform.url, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    name = f"u{uuid.uuid4().hex[:12]}"
-    page.goto("/register")
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Email").fill(f"{name}@example.org")
-    page.get_by_label("Password").fill("a long and plain sentence")
-    page.get_by_role("button", name="Create account").click()
-    expect(page.get_by_role("heading", name="Send your first task")).to_be_visible(timeout=PATIENCE_MS)
-    yield page
-    context.close()
-    assert faults == []
-
-
-def make_key(page: Page) -> str:
-    """Press the button of an empty project; the key that it shows."""
-    page.get_by_role("button", name="Create API key").click()
-    return page.locator(".key-call code").inner_text()
-
-
-@contextmanager
-def agent(platform: Platform, key: str, folder: Path) -> Generator[subprocess.Popen[str]]:
-    """A program that sends a task, one line of stdin after the other."""
-    program = folder / "agent.py"
-    program.write_text(AGENT)
-    environment = {**os.environ, "AMS_ENDPOINT": platform.url, "AMS_API_KEY": key, "AMS_SPOOL_DIR": str(folder / "spool")}
-    with subprocess.Popen(
-        [sys.executable, str(program)], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
-def resume(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def task_id_of(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def row(page: Page, name: str) -> Locator:
-    return page.locator("[role=treegrid] [role=row]").filter(has=page.get_by_text(name, exact=True))
 
 
 def write_to_log(platform: Platform, project: str, task: str, value: bytes) -> None:
@@ -195,12 +92,7 @@ def test_another_users_project_is_not_found(page: Page, browser: Browser, platfo
     make_key(page)
     context = browser.new_context(base_url=platform.url)
     stranger = context.new_page()
-    name = f"u{uuid.uuid4().hex[:12]}"
-    stranger.goto("/register")
-    for label, value in (("Username", name), ("Email", f"{name}@example.org"), ("Password", "a long and plain sentence")):
-        stranger.get_by_label(label).fill(value)
-    stranger.get_by_role("button", name="Create account").click()
-    expect(stranger.get_by_role("heading", name="Send your first task")).to_be_visible(timeout=PATIENCE_MS)
+    register(stranger)
 
     stranger.goto(address)
 

@@ -44,7 +44,11 @@ function Pages() {
   const short = matchPath('/t/:task', path);
   if (short?.task) return <TaskAddress task={short.task} />;
   if (path.startsWith('/projects/')) return <ProjectPages path={path} />;
-  return <NotFound what="page" />;
+  return (
+    <main>
+      <NotFound what="page" />
+    </main>
+  );
 }
 
 /** The first question of a page: does the cookie still open a session? Retried while the platform is unavailable. */

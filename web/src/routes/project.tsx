@@ -30,7 +30,13 @@ export function ProjectPages({ path }: { path: string }) {
     if (bare) navigate(`/projects/${project}/tasks`, { replace: true });
   }, [bare, project]);
 
-  if (known === false) return <NotFound what="project" />;
+  if (known === false) {
+    return (
+      <main>
+        <NotFound what="project" />
+      </main>
+    );
+  }
   return (
     <LiveProvider key={project} project={project}>
       <Shell project={project} page={page}>

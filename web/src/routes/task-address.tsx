@@ -29,11 +29,23 @@ export function TaskAddress({ task }: { task: string }) {
   const error = projects.error ?? found.error;
   if (error)
     return <ErrorStrip error={asApiError(error)} doing="Cannot find the task" onRetry={() => found.refetch()} />;
-  if (project === null && !patient()) return <NotFound what="task" />;
+  if (project === null) {
+    return (
+      <main>
+        <NotFound what="task">
+          {patient() ? (
+            <p className="listening" role="status">
+              <span className="live-dot" aria-hidden="true" /> If its agent has just started, the task opens here when
+              its first event arrives.
+            </p>
+          ) : null}
+        </NotFound>
+      </main>
+    );
+  }
   return (
     <main className="plain-page">
       <div className="loading-bar" />
-      {project === null ? <p className="quiet">Waiting for the first event of task {task.slice(0, 8)}…</p> : null}
     </main>
   );
 }

@@ -26,6 +26,8 @@ import './task.css';
 
 const DETAIL_SHARE = 0.38;
 const DETAIL_MIN = 420;
+/** After this long a page that waits says so. */
+const SLOW_MS = 5_000;
 
 interface TaskPageProps {
   project: string;
@@ -87,13 +89,13 @@ export function TaskPage({ project, task }: TaskPageProps) {
   });
 
   const { table, tree } = live;
-  if (live.phase === 'failed' && live.error?.status === 404) return <NotFound what="task" />;
+  if (live.error?.status === 404 && !table) return <TaskNotFound retrying={live.phase === 'not-found-yet'} />;
   if (live.phase === 'deleted') return <Deleted project={project} />;
   if (!table || !tree || !live.task) {
     return live.phase === 'failed' && live.error ? (
       <ErrorStrip error={live.error} doing="Cannot load this task" onRetry={live.reload} />
     ) : (
-      <NotFoundYet waiting={live.phase === 'not-found-yet'} task={task} />
+      <LoadingTask />
     );
   }
 
@@ -104,7 +106,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
       <TaskBar project={project} live={live} task={live.task} table={table} />
       {live.error ? <ErrorStrip error={live.error} doing="Cannot refresh this task" onRetry={live.reload} /> : null}
       <NotStored project={project} task={task} />
-      <div className="panes">
+      <div className="task-panes">
         <ExecutionLogViewer
           project={project}
           task={task}
@@ -309,13 +311,33 @@ function NotStored({ project, task }: { project: string; task: string }) {
   );
 }
 
-function NotFoundYet({ waiting, task }: { waiting: boolean; task: string }) {
+/** An unknown task: says so at once, and opens it should its first event still arrive. */
+function TaskNotFound({ retrying }: { retrying: boolean }) {
   return (
-    <div className="awaited" aria-busy="true">
-      <div className="loading-bar" />
-      {waiting ? (
+    <NotFound what="task">
+      {retrying ? (
         <p className="listening" role="status">
-          <span className="live-dot" aria-hidden="true" /> Waiting for the first event of task {task.slice(0, 8)}…
+          <span className="live-dot" aria-hidden="true" /> If its agent has just started, the task opens here when its
+          first event arrives.
+        </p>
+      ) : null}
+    </NotFound>
+  );
+}
+
+/** A large task takes a while: a bar at once, a sentence after some seconds. */
+function LoadingTask() {
+  const [slow, setSlow] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setSlow(true), SLOW_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <div className="task-awaited" aria-busy="true">
+      <div className="loading-bar" />
+      {slow ? (
+        <p className="quiet" role="status">
+          Loading the steps of this task. Large tasks take a few seconds.
         </p>
       ) : null}
     </div>

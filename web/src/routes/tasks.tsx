@@ -1,6 +1,7 @@
 import { useQuery as useServer } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { request } from '../api/http';
+import type { ApiError } from '../api/problems';
 import { agentsQuery } from '../api/queries';
 import { STATUSES, type TaskPage } from '../api/types';
 import { useKeys } from '../app/keys';
@@ -9,13 +10,15 @@ import { navigate, useQuery, withParams } from '../app/router';
 import { GettingStarted } from '../features/getting-started/GettingStarted';
 import { PAGE_SIZE, TaskFeed, type TaskFilter } from '../features/task-list/feed';
 import { rememberOrder } from '../features/task-list/neighbours';
+import { withSuggestion } from '../features/task-list/suggestion';
 import { TaskList } from '../features/task-list/TaskList';
 import '../features/task-list/task-list.css';
 import { ErrorStrip, Menu } from '../ui/controls';
 import { clock, dateTime, plural } from '../ui/format';
 import { Icon, StatusMark } from '../ui/Icon';
 
-function useFeed(project: string, filter: TaskFilter): TaskFeed {
+/** The feed of a filter, and the one whose rows are shown: the last one that had an answer. */
+function useFeed(project: string, filter: TaskFilter): [TaskFeed, TaskFeed] {
   const live = useLive();
   const { q, status, agent, from, to } = filter;
   const feed = useMemo(
@@ -42,7 +45,9 @@ function useFeed(project: string, filter: TaskFilter): TaskFeed {
     };
   }, [feed, live]);
   useSyncExternalStore(feed.subscribe, feed.getVersion);
-  return feed;
+  const answered = useRef(feed);
+  if (feed.tasks.length > 0 || !(feed.loading || feed.error || feed.scannedBackToUs !== null)) answered.current = feed;
+  return [feed, answered.current];
 }
 
 /** `/projects/{project}/tasks`: the filter is the address. */
@@ -55,9 +60,12 @@ export function TasksPage({ project }: { project: string }) {
     from: query.get('from') ?? '',
     to: query.get('to') ?? '',
   };
-  const feed = useFeed(project, filter);
+  const [feed, shown] = useFeed(project, filter);
+  // what is typed may be half of a word: it counts as a mistake once the typing is over
+  const [typing, setTyping] = useState(false);
   const filtered = Object.values(filter).some(Boolean);
   const searching = feed.scannedBackToUs !== null && !feed.error;
+  const refused = feed.error !== null && filter.q !== '' && feed.error.status === 400;
   const empty = feed.tasks.length === 0 && !feed.loading && !feed.error && !searching;
 
   useEffect(() => {
@@ -65,20 +73,13 @@ export function TasksPage({ project }: { project: string }) {
   }, []);
 
   return (
-    <div className="tasks">
+    <div className="tasks-page">
       <h1 className="visually-hidden">Tasks</h1>
-      {empty && !filtered ? null : <QueryLine project={project} filter={filter} />}
-      {feed.error && filter.q && feed.error.status === 400 ? (
-        <p className="query-note" role="alert">
-          {feed.error.message}
-          {feed.error.hint.column ? ` (column ${feed.error.hint.column})` : ''}
-          {feed.error.hint.suggestion ? (
-            <>
-              {' '}
-              Did you mean <code>{feed.error.hint.suggestion}</code>?
-            </>
-          ) : null}
-        </p>
+      {empty && !filtered ? null : <QueryLine project={project} filter={filter} onTyping={setTyping} />}
+      {refused ? (
+        typing ? null : (
+          <RefusedQuery q={filter.q} error={feed.error as ApiError} />
+        )
       ) : feed.error ? (
         <ErrorStrip error={feed.error} doing="Cannot load the tasks" onRetry={feed.refresh} />
       ) : null}
@@ -95,7 +96,7 @@ export function TasksPage({ project }: { project: string }) {
           Searched back to {dateTime(feed.scannedBackToUs ?? 0)}. Searching older tasks…
         </p>
       ) : null}
-      {(feed.loading || feed.loadingMore) && (feed.tasks.length > 0 || searching) ? (
+      {(feed.loading || feed.loadingMore) && (shown.tasks.length > 0 || searching) ? (
         <div className="loading-bar" />
       ) : null}
       {empty ? (
@@ -104,28 +105,44 @@ export function TasksPage({ project }: { project: string }) {
         ) : (
           <GettingStarted project={project} />
         )
-      ) : feed.loading && feed.tasks.length === 0 ? (
+      ) : shown.loading && shown.tasks.length === 0 ? (
         <Ghosts />
       ) : (
-        <TaskList project={project} feed={feed} />
+        <TaskList project={project} feed={shown} />
       )}
-      {feed.waiting.length > 0 ? (
-        <button
-          type="button"
-          className="new-pill"
-          onClick={() => {
-            feed.release();
-            document.querySelector('.task-grid')?.scrollTo({ top: 0 });
-          }}
-        >
-          {feed.waiting.length} new
-        </button>
-      ) : null}
     </div>
   );
 }
 
-function QueryLine({ project, filter }: { project: string; filter: TaskFilter }) {
+function RefusedQuery({ q, error }: { q: string; error: ApiError }) {
+  const { column, suggestion } = error.hint;
+  const meant = withSuggestion(q, column, suggestion);
+  return (
+    <p className="query-note" role="alert">
+      {error.message}
+      {column ? ` (column ${column})` : ''}{' '}
+      {meant !== null ? (
+        <>
+          Did you mean{' '}
+          <button type="button" className="button small" onClick={() => navigate(withParams({ q: meant }))}>
+            {suggestion}
+          </button>
+          ?
+        </>
+      ) : suggestion ? (
+        `Use ${suggestion}.`
+      ) : null}
+    </p>
+  );
+}
+
+interface QueryLineProps {
+  project: string;
+  filter: TaskFilter;
+  onTyping: (typing: boolean) => void;
+}
+
+function QueryLine({ project, filter, onTyping }: QueryLineProps) {
   const [text, setText] = useState(filter.q);
   const input = useRef<HTMLInputElement>(null);
   const agents = useServer(agentsQuery(project));
@@ -148,9 +165,16 @@ function QueryLine({ project, filter }: { project: string; filter: TaskFilter })
           className="input"
           type="text"
           value={text}
-          onChange={(event) => setText(event.target.value)}
+          onChange={(event) => {
+            setText(event.target.value);
+            onTyping(true);
+          }}
+          onBlur={() => onTyping(false)}
           onKeyDown={(event) => {
-            if (event.key === 'Enter') navigate(withParams({ q: text.trim() }));
+            if (event.key === 'Enter') {
+              onTyping(false);
+              navigate(withParams({ q: text.trim() }));
+            }
             if (event.key === 'Escape') event.currentTarget.blur();
           }}
           aria-label="Search tasks"
@@ -250,7 +274,7 @@ function NoHits({ filter }: { filter: TaskFilter }) {
     <div className="no-hits">
       <h2>No tasks found</h2>
       <p className="quiet">Remove a filter:</p>
-      <div className="clauses">
+      <div className="filter-clauses">
         {clauses.map(([name, word, rest], index) => (
           <span key={`${word}-${index}`} className="chip">
             {word}

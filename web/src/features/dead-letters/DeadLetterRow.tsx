@@ -31,7 +31,7 @@ export function DeadLetterRow({ project, letter, mayReplay }: RowProps) {
         <td className="twist-cell">
           <button
             type="button"
-            className="twist letter-twist"
+            className="row-twist letter-twist"
             aria-expanded={open}
             aria-label={`Bytes of ${letter.place}`}
             onClick={() => setOpen(!open)}

@@ -23,7 +23,7 @@ export function Axis({ view, origin }: { view: View; origin: number }) {
   const { step, times } = ticksOf(view, origin);
   const span = view.to - view.from;
   return (
-    <span role="columnheader" className="axis" aria-label="Time since the start">
+    <span role="columnheader" className="time-axis" aria-label="Time since the start">
       {times.map((at) => {
         const share = ((at + origin - view.from) / span) * 100;
         return share > 94 ? null : (

@@ -10,6 +10,7 @@ import { collapsedBelow, expandedTo, toggled } from './collapse';
 import { parseFilter } from './filter';
 import { useFollow, useFresh } from './following';
 import { guidesOf, pathTo } from './guides';
+import { useHeldOrder } from './held';
 import { type LaneBar, Lanes } from './Lanes';
 import { LogBar } from './LogBar';
 import type { LiveTask } from './live-task';
@@ -52,11 +53,12 @@ interface ViewerProps {
  * steps is some fifty rows, each of which draws again only when it changed.
  */
 export function ExecutionLogViewer(props: ViewerProps) {
-  const { live, table, tree, version, selectedId, onSelect, mode } = props;
+  const { live, table, version, selectedId, onSelect, mode } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const [times] = usePreference('times', 'relative');
   const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set());
   const [zoom, setZoom] = useState<Zoom>(null);
+  const [pointed, setPointed] = useState(false);
   const open = table.countOf('running') + table.countOf('waiting');
   const nowUs = useNowUs(open > 0 ? 1_000 : null);
   const now = nowUs - table.baseUs;
@@ -66,13 +68,14 @@ export function ExecutionLogViewer(props: ViewerProps) {
   const match: Match = useMemo(() => {
     if (filter.test === null) return null;
     void version;
-    return matchRows(tree, table.size, filter.test(table));
-  }, [filter, tree, table, version]);
+    return matchRows(props.tree, table.size, filter.test(table));
+  }, [filter, props.tree, table, version]);
   const collapsedRows = useMemo(() => new Set([...collapsed].map((id) => table.rowOf(id))), [collapsed, table]);
-  const visible = useMemo(
-    () => (mode === 'tree' ? visibleRows(tree, collapsedRows, match) : logRows(table, match)),
-    [mode, tree, collapsedRows, match, table],
-  );
+  const latest = useMemo(() => {
+    const rows = mode === 'tree' ? visibleRows(props.tree, collapsedRows, match) : logRows(table, match);
+    return { visible: rows, tree: props.tree };
+  }, [mode, props.tree, collapsedRows, match, table]);
+  const { visible, tree, waiting } = useHeldOrder(latest, pointed, [table, mode, collapsed, props.filterText]);
   const hits = useMemo(
     () => (match === null ? 0 : match.reduce((sum, value) => sum + (value === HIT ? 1 : 0), 0)),
     [match],
@@ -96,7 +99,16 @@ export function ExecutionLogViewer(props: ViewerProps) {
       : whole;
   const { from, to } = zoom === null ? fitted : zoom === 'all' ? whole : zoom;
   const view = useMemo(() => ({ from, to }), [from, to]);
-  const { following, setFollowing, behind } = useFollow({ table, version, visible, open, scrollTo, selectedId });
+  const { following, setFollowing, behind } = useFollow({
+    table,
+    version,
+    visible,
+    open,
+    // following scrolls, which moves the rows, too
+    paused: pointed,
+    scrollTo,
+    selectedId,
+  });
   const fresh = useFresh(table);
 
   const select = useCallback(
@@ -217,7 +229,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
   }
 
   return (
-    <section className="log" aria-label="Steps">
+    <section className="step-log" aria-label="Steps">
       <LogBar
         table={table}
         mode={mode}
@@ -260,6 +272,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
         onScroll={onScroll}
         onWheel={() => setFollowing(false)}
         onTouchMove={() => setFollowing(false)}
+        onPointerLeave={() => setPointed(false)}
       >
         <div className="step-head" role="row" aria-rowindex={1}>
           <span role="columnheader">
@@ -285,7 +298,13 @@ export function ExecutionLogViewer(props: ViewerProps) {
           </span>
           {mode === 'tree' ? <Axis view={view} origin={whole.from} /> : <LogHead />}
         </div>
-        <div className="step-rows" style={{ height: rows.height }} role="rowgroup">
+        <div
+          className="step-rows"
+          style={{ height: rows.height }}
+          role="rowgroup"
+          onPointerEnter={() => setPointed(true)}
+          onPointerMove={() => setPointed(true)}
+        >
           {drawn}
           {mode === 'tree' ? <Lanes table={table} bars={bars} view={view} origin={whole.from} open={open > 0} /> : null}
         </div>
@@ -293,8 +312,13 @@ export function ExecutionLogViewer(props: ViewerProps) {
           <p className="no-step">{match === null ? 'No steps yet.' : 'No steps match this filter.'}</p>
         ) : null}
       </div>
+      {waiting > 0 ? (
+        <p className="held-rows" role="status">
+          {waiting} new {waiting === 1 ? 'step waits' : 'steps wait'} until the pointer leaves
+        </p>
+      ) : null}
       {open > 0 && !following && behind > 0 ? (
-        <button type="button" className="jump" onClick={() => setFollowing(true)}>
+        <button type="button" className="jump-to-now" onClick={() => setFollowing(true)}>
           <Icon name="down" /> Jump to now ({behind})
         </button>
       ) : null}

@@ -35,7 +35,7 @@ export const Guides = memo(function Guides({ letters, depth, orphan, leaf }: Gui
     }
   }
   return (
-    <svg className={orphan ? 'guides orphan' : 'guides'} width={width} height={HEIGHT} aria-hidden="true">
+    <svg className={orphan ? 'step-guides orphan' : 'step-guides'} width={width} height={HEIGHT} aria-hidden="true">
       {paths.n ? <path d={paths.n} /> : null}
       {paths.e ? <path className="to-error" d={paths.e} /> : null}
       {paths.s ? <path className="to-selection" d={paths.s} /> : null}

@@ -34,7 +34,7 @@ export function Lanes({ table, bars, view, origin, open }: LanesProps) {
   return (
     <div
       ref={box}
-      className="lanes"
+      className="step-lanes"
       aria-hidden="true"
       style={{ '--v0': view.from, '--k': `${100 / span}%` } as React.CSSProperties}
     >
@@ -57,7 +57,9 @@ const Bar = memo(function Bar({ table, row, top, selected, parent, paint }: Lane
   const open = table.open(row);
   const length = table.duration[row] as number;
   const width = open ? `(var(--now-at, ${start}) - ${start})` : String(Number.isNaN(length) ? 0 : length);
-  const classes = ['bar', open ? 'open' : '', open && parent ? 'parent' : '', selected ? 'selected' : ''].join(' ');
+  const classes = ['lane-bar', open ? 'open' : '', open && parent ? 'parent' : '', selected ? 'selected' : ''].join(
+    ' ',
+  );
   return (
     <i
       className={classes}

@@ -68,7 +68,7 @@ export function Minimap(props: MinimapProps) {
 
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: brushing is a shortcut of the pointer; the brackets take keys
-    <div ref={box} className="minimap" onPointerDown={brush} onDoubleClick={() => onView(null)}>
+    <div ref={box} className="step-minimap" onPointerDown={brush} onDoubleClick={() => onView(null)}>
       <Strokes table={props.table} tree={props.tree} version={props.version} whole={whole} now={props.nowRelative} />
       {zoomed ? (
         <>

@@ -50,7 +50,7 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
   const name = table.names.at(table.name[row]) || 'Unnamed step';
   const model = table.models.at(table.model[row]);
   const id = table.ids[row] as string;
-  const classes = ['step', props.fresh ? 'fresh' : '', props.hit ?? '', guides === null ? 'in-log' : ''].join(' ');
+  const classes = ['step-row', props.fresh ? 'fresh' : '', props.hit ?? '', guides === null ? 'in-log' : ''].join(' ');
 
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the treegrid answers the keys for its rows
@@ -75,11 +75,11 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
         ) : (
           <>
             <Guides letters={guides} depth={depth} orphan={props.orphan} leaf={props.children === 0} />
-            {depth >= LEVELS_MAX ? <span className="deeper">+{depth - LEVELS_MAX + 1}</span> : null}
+            {depth >= LEVELS_MAX ? <span className="step-deeper">+{depth - LEVELS_MAX + 1}</span> : null}
             {props.children > 0 ? (
               <button
                 type="button"
-                className="twist"
+                className="row-twist"
                 tabIndex={-1}
                 aria-label={`${expanded ? 'Collapse' : 'Expand'} ${name}`}
                 onClick={(event) => {
@@ -90,7 +90,7 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
                 <Icon name="chevron" className={expanded ? 'turned' : ''} />
               </button>
             ) : (
-              <span className="twist" />
+              <span className="row-twist" />
             )}
           </>
         )}
@@ -100,7 +100,7 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
         </span>
         <StatusMark status={status} />
         {!expanded && props.hidden > 0 ? <Hidden count={props.hidden} errors={props.errorsInside} /> : null}
-        {props.orphan ? <span className="note">parent not received</span> : null}
+        {props.orphan ? <span className="step-note">parent not received</span> : null}
         {open ? <Silence lastEventUs={table.lastEventUsOf(row)} /> : null}
         <span className="step-model cut" title={model}>
           {model}
@@ -153,7 +153,10 @@ export function Silence({ lastEventUs }: { lastEventUs: number }) {
   const silence = now - lastEventUs;
   if (silence < SILENT_US) return null;
   return (
-    <span className="note" title="Agents send a heartbeat every few seconds while a step is running. None arrived.">
+    <span
+      className="step-note"
+      title="Agents send a heartbeat every few seconds while a step is running. None arrived."
+    >
       no event for {duration(Math.floor(silence / 1e6) * 1e6).replace('.0', '')}
     </span>
   );

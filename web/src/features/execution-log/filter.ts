@@ -74,7 +74,7 @@ function oneOf(
   field: string,
   column: (table: StepTable) => Uint8Array,
 ): ((table: StepTable) => Test) | string {
-  const wanted = new Set(value.split(',').map((word) => words.indexOf(word)));
+  const wanted = new Set(value.split(',').map((word) => words.indexOf(word.toLowerCase())));
   if (wanted.has(-1)) return `${field} must be one of ${words.join(', ')}.`;
   return (table) => {
     const values = column(table);

@@ -7,13 +7,15 @@ interface FollowOptions {
   version: number;
   visible: Int32Array;
   open: number;
+  /** the pointer is on the rows: they must not move */
+  paused: boolean;
   scrollTo: (index: number, align?: 'nearest' | 'center' | 'start' | 'end') => void;
   selectedId: string | null;
 }
 
 /** Keeps the newest step visible until the reader scrolls or selects; then counts the steps since. */
 export function useFollow(options: FollowOptions) {
-  const { table, version, visible, open, scrollTo, selectedId } = options;
+  const { table, version, visible, open, paused, scrollTo, selectedId } = options;
   const [following, set] = useState(selectedId === null);
   const [seen, setSeen] = useState(table.size);
   const setFollowing = useCallback(
@@ -26,13 +28,13 @@ export function useFollow(options: FollowOptions) {
     [table],
   );
   useEffect(() => {
-    if (!following || open === 0) return;
+    if (!following || paused || open === 0) return;
     void version;
     const newest = table.chronological[table.size - 1];
     if (newest === undefined) return;
     const index = visible.indexOf(newest);
     if (index >= 0) scrollTo(index, 'nearest');
-  }, [following, open, version, visible, table, scrollTo]);
+  }, [following, paused, open, version, visible, table, scrollTo]);
   return { following: following && open > 0, setFollowing, behind: Math.max(0, table.size - seen) };
 }
 

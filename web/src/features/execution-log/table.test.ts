@@ -242,6 +242,10 @@ describe('the filter', () => {
     ['tool', 'bc'],
   ])('%s', (text, expected) => expect(hits(text)).toBe(expected));
 
+  test('takes types and states in any case', () => {
+    expect(parseFilter('type:LLM status:Error').mistake).toBeNull();
+  });
+
   test('explains what it does not understand', () => {
     expect(parseFilter('latancy:>2s').mistake).toMatch(/Unknown field "latancy"/);
     expect(parseFilter('latency:>slow').mistake).toMatch(/like >2s/);

@@ -25,7 +25,7 @@ export function GettingStarted({ project }: { project: string }) {
   };
 
   return (
-    <div className="start">
+    <div className="getting-started">
       <div className="start-inner">
         <div className="start-head">
           <h1>Send your first task</h1>
@@ -83,7 +83,7 @@ function Lines({ title, note, text, secret }: LinesProps) {
   const mark = secret ?? '<your key>';
   const pieces = text.split(mark);
   return (
-    <section className="lines">
+    <section className="command-lines">
       <div className="lines-head">
         <h2>
           {title} <small>{note}</small>

@@ -25,7 +25,7 @@ export function ErrorCard({ error, stack }: ErrorCardProps) {
       {error.message ? <p className="error-message">{error.message}</p> : null}
       {groups.length > 0 ? (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it
-        <div className="stack" tabIndex={0}>
+        <div className="error-stack" tabIndex={0}>
           {groups.map((group, index) => (
             <Frames key={index} group={group} />
           ))}
@@ -39,7 +39,7 @@ function Frames({ group }: { group: StackGroup }) {
   const [shown, setShown] = useState(!group.library);
   if (!shown) {
     return (
-      <button type="button" className="library" onClick={() => setShown(true)}>
+      <button type="button" className="stack-library" onClick={() => setShown(true)}>
         <Icon name="chevron" /> {plural(group.frames, 'library frame')}
       </button>
     );

@@ -10,7 +10,7 @@ const OPEN_MAX = 40;
 /** A JSON value as a tree that unfolds; strings keep their lines. Colour by kind, and never by colour alone. */
 export function JsonView({ value, depth = 2 }: { value: Json; depth?: number }) {
   return (
-    <div className="json">
+    <div className="json-view">
       <Node name={null} value={value} open={depth} />
     </div>
   );

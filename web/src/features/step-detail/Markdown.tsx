@@ -5,7 +5,7 @@ import { Fragment, type ReactNode } from 'react';
  * HTML passes, an image is its description and address, a link shows its target and opens in a new tab.
  */
 export function Markdown({ text }: { text: string }) {
-  return <div className="markdown">{blocks(text)}</div>;
+  return <div className="md-body">{blocks(text)}</div>;
 }
 
 const FENCE = /^(\s*)(```|~~~)\s*(\S*)/;

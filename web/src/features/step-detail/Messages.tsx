@@ -18,12 +18,12 @@ export function Messages({ messages, markdown }: MessagesProps) {
   const [all, setAll] = useState(false);
   const hidden = all || messages.length <= SHOWN + 2 ? 0 : messages.length - SHOWN;
   return (
-    <div className="messages">
+    <div className="message-list">
       {messages.slice(hidden > 0 ? 0 : 0, hidden > 0 ? 1 : 0).map((message, index) => (
         <Card key={index} message={message} markdown={markdown} />
       ))}
       {hidden > 1 ? (
-        <button type="button" className="button small earlier" onClick={() => setAll(true)}>
+        <button type="button" className="button small message-earlier" onClick={() => setAll(true)}>
           <Icon name="expand" /> {plural(hidden - 1, 'earlier message')}
         </button>
       ) : null}
@@ -45,7 +45,7 @@ function Card({ message, markdown }: { message: Message; markdown: boolean }) {
   const long = words.length > 200 || words.split('\n').length > 2;
   const [collapsed, setCollapsed] = useState(kind === 'system' && long);
   return (
-    <article className="message" data-role={kind}>
+    <article className="message-card" data-role={kind}>
       <header>
         <span className="role">{message.role}</span>
         {message.name ? <span className="quiet">{message.name}</span> : null}
@@ -55,7 +55,7 @@ function Card({ message, markdown }: { message: Message; markdown: boolean }) {
       </header>
       {collapsed ? (
         <>
-          <div className="words clamped">{words}</div>
+          <div className="text-body clamped">{words}</div>
           <button type="button" className="button small plain more" onClick={() => setCollapsed(false)}>
             Show all
           </button>
@@ -78,7 +78,7 @@ function PartView({ part, markdown }: { part: Part; markdown: boolean }) {
       return <Call part={part} />;
     case 'result':
       return (
-        <div className="call">
+        <div className="message-call">
           <p className="call-head">
             <Icon name="tool" /> <b>{part.name ?? 'result'}</b>
           </p>
@@ -87,7 +87,7 @@ function PartView({ part, markdown }: { part: Part; markdown: boolean }) {
       );
     case 'media':
       return (
-        <p className="media">
+        <p className="message-media">
           <span className="chip">{part.mime}</span>
           {part.bytes === null ? null : <span className="quiet">{bytes(part.bytes)}</span>}
           {part.uri ? (
@@ -108,7 +108,7 @@ function PartView({ part, markdown }: { part: Part; markdown: boolean }) {
 function Reasoning({ text }: { text: string }) {
   if (!text) return <p className="faint">Reasoning hidden by the provider</p>;
   return (
-    <details className="reasoning">
+    <details className="message-reasoning">
       <summary>Reasoning · {bytes(text.length)}</summary>
       <LongText text={text} />
     </details>
@@ -121,7 +121,7 @@ function Call({ part }: { part: Extract<Part, { kind: 'call' }> }) {
   const short = !flat.endsWith('…') && flat.length < 90;
   const failed = isObject(part.result) && ('error' in part.result || part.result.is_error === true);
   return (
-    <div className={failed ? 'call failed' : 'call'}>
+    <div className={failed ? 'message-call failed' : 'message-call'}>
       <p className="call-head">
         <Icon name="tool" /> <b>{part.name}</b> {short ? <span className="quiet cut">{flat}</span> : null}
         {part.id ? <span className="call-id cut">{part.id}</span> : null}

@@ -59,7 +59,9 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
       }
     >
       {text === null || content === null ? (
-        <p className="absent">{absenceSentence(payload?.absent ?? 'not_here_yet', title.toLowerCase(), status)}</p>
+        <p className="payload-absent">
+          {absenceSentence(payload?.absent ?? 'not_here_yet', title.toLowerCase(), status)}
+        </p>
       ) : form === 'json' ? (
         <pre className="code-block">
           <LongText text={content.kind === 'text' ? text : indented(text)} mono />
@@ -69,7 +71,7 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
       ) : content.kind === 'json' ? (
         <JsonView value={content.value} />
       ) : (
-        <div className="plain">
+        <div className="payload-plain">
           <LongText text={content.text} markdown={form === 'markdown' && mime !== 'application/json'} />
         </div>
       )}

@@ -92,14 +92,14 @@ export function StepDetail(props: StepDetailProps) {
   const loading = answer.isPending && !answer.error;
 
   return (
-    <div className="detail" ref={top} id="detail" tabIndex={-1}>
+    <div className="detail-body" ref={top} id="detail" tabIndex={-1}>
       {answer.isFetching && !answer.data ? <div className="loading-bar" /> : null}
       {step ? (
         <>
           <Head step={step} {...props} />
           <Facts step={step} table={table} tree={tree} row={row} />
           {open && row !== NONE ? (
-            <div className="silence">
+            <div className="detail-silence">
               <Silence lastEventUs={Math.max(table.lastEventUsOf(row), step.progress?.at_us ?? 0)} />
             </div>
           ) : null}
@@ -205,7 +205,7 @@ function Facts({ step, table, tree, row }: FactsProps) {
   const nano = nusd(step.cost_usd);
   const asked = step.model_requested && step.model && step.model_requested !== step.model ? step.model_requested : null;
   return (
-    <dl className="facts">
+    <dl className="fact-list">
       <Fact name="Started" title={step.started_at_us === null ? 'Unknown' : moment(step.started_at_us)}>
         {step.started_at_us === null ? (
           <span className="faint">unknown</span>
@@ -318,7 +318,7 @@ function StreamView({ live, stepId, covered }: { live: LiveTask; stepId: string;
           <div className="section-head">
             <h3 className="stream-title">{stream.finished ? 'Output' : 'Output (streaming)'}</h3>
           </div>
-          <div className={stream.finished ? 'stream' : 'stream writing'} aria-live="off">
+          <div className={stream.finished ? 'stream-text' : 'stream-text writing'} aria-live="off">
             {stream.cut ? <p className="faint">… earlier output was sent before this page was opened</p> : null}
             <Markdown text={stream.text} />
           </div>

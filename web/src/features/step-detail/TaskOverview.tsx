@@ -29,11 +29,11 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
   const sums = useMemo(() => (summed === null ? [] : sumByType(summed.table, summed.tree)), [summed]);
   const notable = useMemo(() => (summed === null ? NOTHING_NOTABLE : notableRows(summed.table, summed.tree)), [summed]);
   return (
-    <div className="detail" id="detail" tabIndex={-1}>
-      <div className="overview">
+    <div className="detail-body" id="detail" tabIndex={-1}>
+      <div className="task-overview">
         <section>
           <h2>Task</h2>
-          <dl className="facts">
+          <dl className="fact-list">
             <Fact name="Started" title={task.started_at_us === null ? undefined : moment(task.started_at_us)}>
               <When us={task.started_at_us} />
             </Fact>
@@ -68,12 +68,12 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
         {task.preview ? (
           <section>
             <h2>Input</h2>
-            <p className="words">{task.preview}</p>
+            <p className="text-body">{task.preview}</p>
           </section>
         ) : null}
       </div>
       {task.error && task.status === 'error' ? <ErrorCard error={task.error} stack={null} /> : null}
-      <div className="overview" style={{ paddingTop: 4 }}>
+      <div className="task-overview" style={{ paddingTop: 4 }}>
         <Rows title="Waiting for a person" rows={notable.waiting} table={table} onSelect={onSelect} />
         <Rows title="Failed" rows={notable.failed} table={table} onSelect={onSelect} />
         <Rows title="Running" rows={notable.running} table={table} onSelect={onSelect} />

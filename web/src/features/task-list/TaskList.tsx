@@ -24,8 +24,12 @@ interface TaskListProps {
 /** The rows of the tasks page: one tab stop, arrows or j and k, Enter opens. */
 export function TaskList({ project, feed }: TaskListProps) {
   const scroller = useRef<HTMLDivElement>(null);
-  const [cursor, setCursor] = useState(-1);
+  const [selectedId, setSelectedId] = useState<string | null>(null);
+  const [pointed, setPointed] = useState(false);
+  const [scrolledDown, setScrolledDown] = useState(false);
   const { tasks } = feed;
+  // a task, not an index: rows may be inserted above it
+  const cursor = selectedId === null ? -1 : tasks.findIndex((task) => task.task_id === selectedId);
   const { rows, onScroll, scrollTo } = useRows({ scroller, count: tasks.length, rowHeight: ROW, headHeight: HEAD });
   const shown = tasks.slice(rows.first, rows.end);
   const longestUs = barScale(shown, serverNowUs());
@@ -37,11 +41,13 @@ export function TaskList({ project, feed }: TaskListProps) {
 
   const scrolled = () => {
     onScroll();
-    feed.hold((scroller.current?.scrollTop ?? 0) > ROW);
+    setScrolledDown((scroller.current?.scrollTop ?? 0) > ROW);
   };
+  const held = pointed || scrolledDown || cursor > 0;
+  useEffect(() => feed.hold(held), [feed, held]);
   const move = (to: number) => {
     const next = Math.max(0, Math.min(tasks.length - 1, to));
-    setCursor(next);
+    setSelectedId(tasks[next]?.task_id ?? null);
     scrollTo(next);
   };
   const open = () => {
@@ -63,55 +69,76 @@ export function TaskList({ project, feed }: TaskListProps) {
       else open();
     },
   });
-  const select = useCallback((index: number) => setCursor(index), []);
+  const select = useCallback((id: string) => setSelectedId(id), []);
   const active = tasks[cursor];
 
   return (
-    <div
-      ref={scroller}
-      className={tagged ? 'task-grid' : 'task-grid no-tags'}
-      role="grid"
-      aria-label="Tasks"
-      aria-rowcount={feed.complete ? tasks.length + 1 : -1}
-      aria-activedescendant={active ? `task-${active.task_id}` : undefined}
-      tabIndex={0}
-      onScroll={scrolled}
-    >
-      <div className="task-head" role="row" aria-rowindex={1}>
-        {COLUMNS.slice(0, tagged ? 10 : 9).map((name, index) => (
-          <span key={name || 'mark'} role="columnheader" className={index > 3 && index < 9 ? 'num' : ''}>
-            {name || <span className="visually-hidden">Status</span>}
-          </span>
-        ))}
+    // the pill belongs to the rows: it must not vanish while the pointer goes to it
+    <div className="task-list-area" onPointerLeave={() => setPointed(false)}>
+      <div
+        ref={scroller}
+        className={tagged ? 'task-grid' : 'task-grid no-tags'}
+        role="grid"
+        aria-label="Tasks"
+        aria-rowcount={feed.complete ? tasks.length + 1 : -1}
+        aria-activedescendant={active ? `task-${active.task_id}` : undefined}
+        tabIndex={0}
+        onScroll={scrolled}
+      >
+        <div className="task-head" role="row" aria-rowindex={1}>
+          {COLUMNS.slice(0, tagged ? 10 : 9).map((name, index) => (
+            <span key={name || 'mark'} role="columnheader" className={index > 3 && index < 9 ? 'num' : ''}>
+              {name || <span className="visually-hidden">Status</span>}
+            </span>
+          ))}
+        </div>
+        <div
+          className="task-rows"
+          style={{ height: rows.height }}
+          role="rowgroup"
+          onPointerEnter={() => setPointed(true)}
+          onPointerMove={() => setPointed(true)}
+        >
+          {shown.map((task, place) => {
+            const index = rows.first + place;
+            return (
+              <TaskRow
+                key={task.task_id}
+                project={project}
+                task={task}
+                index={index}
+                top={rows.topOf(index)}
+                selected={index === cursor}
+                fresh={feed.isFresh(task.task_id)}
+                longestUs={longestUs}
+                tagged={tagged}
+                onSelect={select}
+              />
+            );
+          })}
+        </div>
+        <p className="list-end">
+          {feed.complete
+            ? `${plural(tasks.length, 'task')} in total`
+            : feed.scannedBackToUs !== null
+              ? `Searched back to ${dateTime(feed.scannedBackToUs)}…`
+              : feed.loadingMore
+                ? 'Loading more…'
+                : ' '}
+        </p>
       </div>
-      <div className="task-rows" style={{ height: rows.height }} role="rowgroup">
-        {shown.map((task, place) => {
-          const index = rows.first + place;
-          return (
-            <TaskRow
-              key={task.task_id}
-              project={project}
-              task={task}
-              index={index}
-              top={rows.topOf(index)}
-              selected={index === cursor}
-              fresh={feed.isFresh(task.task_id)}
-              longestUs={longestUs}
-              tagged={tagged}
-              onSelect={select}
-            />
-          );
-        })}
-      </div>
-      <p className="list-end">
-        {feed.complete
-          ? `${plural(tasks.length, 'task')} in total`
-          : feed.scannedBackToUs !== null
-            ? `Searched back to ${dateTime(feed.scannedBackToUs)}…`
-            : feed.loadingMore
-              ? 'Loading more…'
-              : ' '}
-      </p>
+      {feed.waiting.length > 0 ? (
+        <button
+          type="button"
+          className="new-pill"
+          onClick={() => {
+            feed.release();
+            scroller.current?.scrollTo({ top: 0 });
+          }}
+        >
+          {feed.waiting.length} new
+        </button>
+      ) : null}
     </div>
   );
 }
@@ -129,7 +156,7 @@ interface TaskRowProps {
   fresh: boolean;
   longestUs: number;
   tagged: boolean;
-  onSelect: (index: number) => void;
+  onSelect: (taskId: string) => void;
 }
 
 const TaskRow = memo(function TaskRow(props: TaskRowProps) {
@@ -141,7 +168,7 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
   const visit = (event: React.MouseEvent) => {
     if (event.defaultPrevented || (event.target as HTMLElement).closest('a')) return;
     if (window.getSelection()?.toString()) return;
-    onSelect(index);
+    onSelect(task.task_id);
     if (event.metaKey || event.ctrlKey) window.open(address, '_blank');
     else navigate(address);
   };

@@ -11,6 +11,7 @@ function task(id: string, startedAtUs: number, more: Partial<Task> = {}): Task {
     status: 'ok',
     started_at_us: startedAtUs,
     last_event_at_us: startedAtUs,
+    sort_at_us: startedAtUs,
     agent: null,
     duration_us: 10,
     ...more,
@@ -66,6 +67,37 @@ describe('the feed of tasks', () => {
     expect([ids(feed), feed.waiting.length]).toEqual(['a', 1]);
     feed.hold(false);
     expect([ids(feed), feed.waiting.length]).toEqual(['b a', 0]);
+  });
+
+  test('while rows are held nothing moves them, and each change shows at its place', async () => {
+    const pages = [page([task('b', 2, { status: 'running' }), task('a', 1, { status: 'running' })])];
+    const feed = await feedOf(pages, { status: 'running' });
+    feed.hold(true);
+
+    feed.applyNotices([notice(task('b', 2, { status: 'ok' })), notice(task('c', 3, { status: 'running' }))]);
+    feed.applyNotices([{ task_id: 'a', change: null }]);
+
+    expect([ids(feed), feed.tasks[0]?.status, feed.waiting.length]).toEqual(['b a', 'ok', 1]);
+    feed.hold(false);
+    expect(ids(feed)).toBe('c');
+  });
+
+  test('an answer of the server does not move held rows either', async () => {
+    const feed = await feedOf([page([task('b', 2), task('a', 1)]), page([task('c', 3), task('a', 1, { steps: 9 })])]);
+    feed.hold(true);
+
+    await feed.refresh();
+
+    expect([ids(feed), feed.tasks[1]?.steps, feed.waiting.length]).toEqual(['b a', 9, 1]);
+    feed.release();
+    expect(ids(feed)).toBe('c a');
+  });
+
+  test('tasks are sorted by the time that the server sorts by', async () => {
+    const feed = await feedOf([page([task('b', 2), task('a', 1)])]);
+    // its start was received late: the list keeps it where the server has it
+    feed.applyNotices([notice(task('c', 9, { sort_at_us: 0 }))]);
+    expect(ids(feed)).toBe('b a c');
   });
 
   test('a filter holds for what comes', async () => {

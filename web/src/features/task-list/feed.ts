@@ -40,6 +40,8 @@ export class TaskFeed {
   private scheduled: unknown = null;
   private refreshTimer: unknown = null;
   private held = false;
+  /** tasks that were deleted or no longer match while rows are held: they leave with the release */
+  private readonly leaving = new Set<string>();
   private stopped = false;
   private round = 0;
 
@@ -89,8 +91,7 @@ export class TaskFeed {
       const older =
         endUs === null ? [] : this.tasks.filter((task) => !known.has(task.task_id) && sortKey(task) < endUs);
       if (older.length === 0 && !this.hasSearchedBeyond(untilUs)) this.moveCursor(page);
-      this.tasks = [...page.items, ...older];
-      this.waiting = [];
+      this.settle([...page.items, ...older]);
       this.textBehind = textLagOf(page);
       this.error = null;
     } catch (thrown) {
@@ -151,17 +152,38 @@ export class TaskFeed {
     }
   }
 
-  /** The reader is not at the top: new tasks wait. */
+  /** Rows must not move: the pointer is on them, or the reader is further down. What would move them waits. */
   hold(held: boolean): void {
     this.held = held;
-    if (!held && this.waiting.length > 0) this.release();
+    if (!held && (this.waiting.length > 0 || this.leaving.size > 0)) this.release();
   }
 
   readonly release = (): void => {
-    this.tasks = [...this.waiting, ...this.tasks];
+    const stay = this.tasks.filter((task) => !this.leaving.has(task.task_id));
+    this.tasks = [...this.waiting, ...stay].sort(compareTasks);
     this.waiting = [];
+    this.leaving.clear();
     this.notify();
   };
+
+  /** Show these tasks; while rows are held each known one is updated at its place. */
+  private settle(tasks: Task[]): void {
+    if (!this.held || this.tasks.length === 0) {
+      this.tasks = tasks;
+      this.waiting = [];
+      this.leaving.clear();
+      return;
+    }
+    const fetched = new Map(tasks.map((task) => [task.task_id, task]));
+    this.leaving.clear();
+    this.tasks = this.tasks.map((task) => {
+      const next = fetched.get(task.task_id);
+      if (!next) this.leaving.add(task.task_id);
+      return next ?? task;
+    });
+    const shown = new Set(this.tasks.map((task) => task.task_id));
+    this.waiting = tasks.filter((task) => !shown.has(task.task_id));
+  }
 
   applyNotices(notices: TaskNotice[]): void {
     let needsRefresh = false;
@@ -185,8 +207,11 @@ export class TaskFeed {
     for (const list of [this.tasks, this.waiting]) {
       const at = list.findIndex((known) => known.task_id === task.task_id);
       if (at < 0) continue;
-      if (this.needsServer() || this.matches(task)) list[at] = task;
-      else list.splice(at, 1);
+      const leaves = !this.needsServer() && !this.matches(task);
+      if (leaves && !this.isHeld(list)) list.splice(at, 1);
+      else list[at] = task;
+      if (leaves && this.isHeld(list)) this.leaving.add(task.task_id);
+      else this.leaving.delete(task.task_id);
       return true;
     }
     return false;
@@ -205,7 +230,15 @@ export class TaskFeed {
     list.splice(at, 0, task);
   }
 
+  private isHeld(list: Task[]): boolean {
+    return this.held && list === this.tasks;
+  }
+
   private remove(taskId: string): void {
+    if (this.held && this.tasks.some((task) => task.task_id === taskId)) {
+      this.leaving.add(taskId);
+      return;
+    }
     this.tasks = this.tasks.filter((task) => task.task_id !== taskId);
     this.waiting = this.waiting.filter((task) => task.task_id !== taskId);
   }
@@ -248,8 +281,13 @@ function textLagOf({ text_lag_records, text_until_us }: TaskPage): TaskFeed['tex
   return text_lag_records ? { records: text_lag_records, untilUs: text_until_us ?? null } : null;
 }
 
+/** The list's order is the server's: `sort_at_us`, the newest first. */
 function sortKey(task: Task): number {
-  return task.started_at_us ?? task.last_event_at_us;
+  return task.sort_at_us;
+}
+
+function compareTasks(a: Task, b: Task): number {
+  return b.sort_at_us - a.sort_at_us || (a.task_id < b.task_id ? 1 : -1);
 }
 
 /** What a full bar means: the longest of the rows, but not one that would press all others to nothing. */
