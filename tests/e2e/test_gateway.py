@@ -75,7 +75,7 @@ def test_a_huge_header_is_refused(platform: Platform) -> None:
 )
 def test_a_body_that_is_too_large_is_refused_before_it_is_there(platform: Platform, more: str, body: bytes) -> None:
     address = urlsplit(platform.url)
-    head = f"POST /v1/traces HTTP/1.1\r\nHost: ams\r\nAuthorization: Bearer {platform.key()}\r\nContent-Type: application/json\r\n{more}\r\n\r\n"
+    head = f"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {platform.key()}\r\nContent-Type: application/json\r\n{more}\r\n\r\n"
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall(head.encode())
         with contextlib.suppress(ConnectionError):  # it is answered and closed while we are at it
@@ -101,3 +101,29 @@ def test_the_sdk_that_it_serves_needs_nothing_of_ours(platform: Platform, tmp_pa
 
     assert "ams-contracts" not in metadata
     assert done.stdout.count(str(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.2", "ams", "[::2]"])
+@pytest.mark.parametrize("path", ["/", "/api/health", "/v1/traces", "/api/live", "/sdk/", "/assets/x.js"])
+def test_a_foreign_host_name_is_refused(platform: Platform, host: str, path: str) -> None:
+    status, headers, body = platform.get(path, Host=host)
+
+    assert status == 421
+    assert headers["Content-Type"] == "application/problem+json"
+    assert json.loads(body)["code"] == "unknown_host"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]"])
+def test_loopback_names_are_served(platform: Platform, host: str) -> None:
+    assert platform.get("/api/health", Host=host)[0] == 200
+
+
+def test_a_page_of_another_origin_is_refused(platform: Platform) -> None:
+    own = platform.get("/api/health", Origin=platform.url)[0]
+    others = {
+        origin: platform.get("/api/health", Origin=origin)[0]
+        for origin in ("https://evil.example", platform.url.replace("http:", "https:"), platform.url + "1", "null", "http://localhost")
+    }
+
+    assert own == 200
+    assert set(others.values()) == {403}, others

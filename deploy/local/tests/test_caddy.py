@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ams_local.servers.caddy import Caddy, Upstreams
+from ams_local.servers.base import ServerError
+from ams_local.servers.caddy import Caddy, Upstreams, parse_hosts
 
 
 @pytest.mark.parametrize("otlp_port", [4318, None])
@@ -19,6 +20,8 @@ def test_caddy_takes_the_file(tmp_path: Path, otlp_port: int | None) -> None:
         upstreams=Upstreams(identity=1, intake=2, query=3, live=4),
         explorer=tmp_path / "with space",
         wheels=tmp_path / "sdk",
+        public_url="https://ams.example",
+        allowed_hosts=("ams.internal",),
     )
     caddy.prepare()
 
@@ -32,3 +35,13 @@ def test_caddy_takes_the_file(tmp_path: Path, otlp_port: int | None) -> None:
 
     assert done.returncode == 0, done.stderr
     assert ("4318" in caddy.caddyfile()) == (otlp_port is not None)
+
+
+@pytest.mark.parametrize("text", ["http://a", "a:80", "a b", "{a}", "-a", "a,;"])
+def test_what_is_no_host_name_is_refused(text: str) -> None:
+    with pytest.raises(ServerError, match="AMS_ALLOWED_HOSTS"):
+        parse_hosts(text)
+
+
+def test_host_names_are_separated_by_commas() -> None:
+    assert parse_hosts(" Ams.Internal, 10.0.0.7,::1 ,") == ("ams.internal", "10.0.0.7", "::1")

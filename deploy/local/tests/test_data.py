@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,33 @@ def test_a_damaged_status_is_no_status(tmp_path: Path) -> None:
     (tmp_path / "status.json").write_text("{")
 
     assert data.status() is None
+
+
+def test_what_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    (root / "kafka").mkdir(parents=True, mode=0o755)
+    (root / "kafka" / "00000.log").write_text("a prompt")
+    (root / "ports.json").write_text("{}")
+    root.chmod(0o755)
+    (root / "kafka" / "00000.log").chmod(0o644)
+
+    with DataDir(root).lock():
+        (root / "kafka" / "00001.log").write_text("another prompt")
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [root, *root.rglob("*")]}
+    assert {name for name, mode in modes.items() if mode & 0o077} == {"00000.log"}  # below a folder that only its owner may enter
+    assert modes["kafka"] == 0o700
+
+
+def test_a_cluster_of_another_user_keeps_its_way_through_the_directory(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make files of another user")
+    root = tmp_path / "data"
+    (root / "postgres").mkdir(parents=True)
+    os.chown(root / "postgres", 65_534, 65_534)
+    root.chmod(0o755)
+
+    with DataDir(root).lock():
+        pass
+
+    assert stat.S_IMODE(root.stat().st_mode) == 0o755

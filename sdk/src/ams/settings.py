@@ -22,6 +22,8 @@ PLATFORM_NAMES = frozenset(
             "SERVICE_SECRET",
             "SPOOL_DIR",
             "REQUIRE_ALL",
+            "ALLOWED_HOSTS",
+            "RETENTION_DAYS",
         ),
         *("HOST", "PORT", "LOG_LEVEL", "IDENTITY_URL", "HEALTH_URLS", "TOPIC_REPLICATION", "TOPIC_MIN_ISR"),
     )

@@ -16,6 +16,7 @@
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from ams_local.servers.base import free_port, port_is_free
 
 LAYOUT_VERSION = 1
 DEFAULT_FOLDER = ".ams"
+OTHERS = 0o077  # the rights of group and others
 
 
 class DataError(RuntimeError):
@@ -95,11 +97,20 @@ class DataDir:
 
     @contextmanager
     def lock(self) -> Generator[None]:
-        """Own the directory until the block ends, or the process does.
+        """Own the directory until the block ends, or the process does. Files of this process and its children are private from here on.
 
         Raises:
             DataError: Another process owns it, it was written by a newer version, or it cannot be written.
         """
+        umask = os.umask(OTHERS)
+        try:
+            with self._owned():
+                yield
+        finally:
+            os.umask(umask)
+
+    @contextmanager
+    def _owned(self) -> Generator[None]:
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -113,12 +124,33 @@ class DataDir:
                     f"the data directory {self.root} is in use by process {self.owner() or 'unknown'}; `ams status` shows it, `ams down` stops it"
                 ) from None
             self._check_version()
+            self._close_to_others()
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             self.logs.mkdir(exist_ok=True)
             yield
         finally:
             os.close(descriptor)
+
+    def _close_to_others(self) -> None:
+        """Make everything here readable by its owner only: Kafka's log holds prompts and answers. An older installation may have left it open.
+
+        Raises:
+            DataError: The directory belongs to another user.
+        """
+        cluster = self.root / "postgres"
+        foreign = cluster.exists() and cluster.stat().st_uid != os.geteuid()  # its server must pass through this directory
+        try:
+            for path in [*([] if foreign else [self.root]), *self.root.iterdir()]:
+                if path.is_symlink() or path == cluster:
+                    continue
+                mode = stat.S_IMODE(path.stat().st_mode)
+                if mode & OTHERS:
+                    path.chmod(mode & ~OTHERS)
+        except PermissionError as error:
+            raise DataError(
+                f"{error.filename} belongs to another user and others can read it; run as that user, or choose another directory with --data"
+            ) from error
 
     def _check_version(self) -> None:
         path = self.root / "version"

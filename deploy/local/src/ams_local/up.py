@@ -13,7 +13,7 @@ from ams_local import plan
 from ams_local.addresses import check_kafka, check_postgres, check_redis
 from ams_local.data import Addresses, DataDir, DataError
 from ams_local.servers.base import LOOPBACK, ServerError, port_is_free
-from ams_local.servers.caddy import Caddy
+from ams_local.servers.caddy import Caddy, parse_hosts
 from ams_local.servers.jars import kafka_is_here
 from ams_local.servers.kafka import Kafka
 from ams_local.servers.postgres import Postgres
@@ -95,6 +95,8 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         upstreams=where.upstreams(),
         explorer=EXPLORER,
         wheels=data.sdk,
+        public_url=where.public_url,
+        allowed_hosts=parse_hosts(os.environ.get("AMS_ALLOWED_HOSTS", "")),
     )
     servers = Servers(postgres=postgres, valkey=valkey, kafka=kafka, caddy=caddy)
     for server in (postgres, valkey, kafka, caddy):

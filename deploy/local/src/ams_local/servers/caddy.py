@@ -3,14 +3,19 @@
 It routes by path and never reads a body. ``X-Forwarded-For`` is what it saw itself: without trusted proxies Caddy overwrites what came.
 """
 
+import re
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from ams_local.servers.base import LOOPBACK, Command, ServerError, http_status
 
 HEADER_BYTES_MAX = "32KB"
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bound
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}")
 
 CADDYFILE = """\
 {{
@@ -61,6 +66,10 @@ CADDYFILE = """\
 		@unavailable expression {{err.status_code}} in [502, 503, 504]
 		header @unavailable Retry-After 1
 		respond @unavailable `{{"title":"Unavailable right now","status":503,"code":"unavailable","detail":"A part of AMS is starting or not running. Try again in a second."}}` 503
+		@foreign_host expression {{err.status_code}} == 421
+		respond @foreign_host `{{"title":"Unknown host name","status":421,"code":"unknown_host","detail":"AMS is not served under this host name. Open {public_url}, or add the name to AMS_ALLOWED_HOSTS and restart."}}` 421
+		@foreign_page expression {{err.status_code}} == 403
+		respond @foreign_page `{{"title":"Not allowed","status":403,"code":"foreign_origin","detail":"The request comes from a page of another origin."}}` 403
 		@none expression {{err.status_code}} == 404
 		respond @none `{{"title":"Not found","status":404,"code":"not_found"}}` 404
 		respond `{{"title":"Something went wrong here","status":{{err.status_code}},"code":"gateway"}}` {{err.status_code}}
@@ -68,6 +77,15 @@ CADDYFILE = """\
 }}
 
 http://:{port} {{
+	bind {hosts}
+	header -Server
+	import problems
+	handle {{
+		error 421
+	}}
+}}
+
+{sites} {{
 	bind {hosts}
 	header {{
 		defer
@@ -81,6 +99,14 @@ http://:{port} {{
 	}}
 	import problems
 
+	@foreign_origin {{
+		path /api/*
+		header Origin *
+{not_origins}
+	}}
+	handle @foreign_origin {{
+		error 403
+	}}
 	@identity path /api/auth /api/auth/* /api/users /api/users/* /api/projects /api/projects/* /api/me /api/login /api/register /.well-known/jwks.json
 	handle @identity {{
 		encode zstd gzip
@@ -129,6 +155,15 @@ http://:{port} {{
 OTLP_SITE = """
 http://:{otlp_port} {{
 	bind {hosts}
+	header -Server
+	import problems
+	handle {{
+		error 421
+	}}
+}}
+
+{otlp_sites} {{
+	bind {hosts}
 	header {{
 		defer
 		-Server
@@ -148,6 +183,19 @@ POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
     "worker-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+
+
+def parse_hosts(text: str) -> tuple[str, ...]:
+    """Read ``AMS_ALLOWED_HOSTS``: host names or addresses without port, separated by commas.
+
+    Raises:
+        ServerError: An entry is no host name.
+    """
+    hosts = tuple(entry.strip().lower() for entry in text.split(",") if entry.strip())
+    for host in hosts:
+        if not HOST_NAME.fullmatch(host):
+            raise ServerError("AMS_ALLOWED_HOSTS is a list of host names without scheme and port, separated by commas")
+    return hosts
 
 
 def _quoted(path: Path) -> str:
@@ -175,6 +223,8 @@ class Caddy(Struct, frozen=True, kw_only=True):
         upstreams: Where the services listen.
         explorer: The built web application; a page may be missing while it is developed.
         wheels: What is served under ``/sdk/``.
+        public_url: The address that people use.
+        allowed_hosts: Further host names that are served; every other name is answered 421, so that no foreign name resolves to the platform.
     """
 
     data: Path
@@ -184,9 +234,27 @@ class Caddy(Struct, frozen=True, kw_only=True):
     upstreams: Upstreams
     explorer: Path
     wheels: Path
+    public_url: str
+    allowed_hosts: tuple[str, ...] = ()
+
+    def _names(self) -> list[str]:
+        """The host names that are served, without ports."""
+        bound = [host for host in self.hosts if host not in UNSPECIFIED]
+        names = [urlsplit(self.public_url).hostname or "", *LOOPBACK_NAMES, *bound, *self.allowed_hosts]
+        return [f"[{name}]" if ":" in name else name for name in dict.fromkeys(filter(None, names))]
+
+    def _origins(self) -> list[str]:
+        """The origins whose pages may call the API: scheme, host and port."""
+        named = [f"http://{name}:{self.port}" for name in self._names()]
+        proxied = [f"{scheme}://{host}" for host in self.allowed_hosts for scheme in ("http", "https")]
+        public = urlsplit(self.public_url)
+        return list(dict.fromkeys([f"{public.scheme}://{public.netloc}", *named, *proxied]))
 
     def caddyfile(self) -> str:
         values = {
+            "sites": ", ".join(f"http://{name}:{self.port}" for name in self._names()), "public_url": self.public_url,
+            "otlp_sites": ", ".join(f"http://{name}:{self.otlp_port}" for name in self._names()),
+            "not_origins": "\n".join(f"\t\tnot header Origin {origin}" for origin in self._origins()),
             "data": _quoted(self.data), "header_bytes_max": HEADER_BYTES_MAX, "loopback": LOOPBACK, "port": self.port, "otlp_port": self.otlp_port,
             "hosts": " ".join(self.hosts), "policy": POLICY, "explorer": _quoted(self.explorer), "wheels": _quoted(self.wheels),
             "identity": self.upstreams.identity, "query": self.upstreams.query, "intake": self.upstreams.intake, "live": self.upstreams.live,
