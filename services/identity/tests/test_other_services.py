@@ -13,6 +13,7 @@ from services.identity.tests.clients import SERVICE_SECRET, Person, Server
 
 from ams_contracts.claims import Access, KeyGrant, Role
 from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of, principal_of, provide_access, require_role
+from ams_kit.background import Background
 from ams_kit.http.app import make_application
 from ams_kit.testing.serving import serving
 
@@ -40,10 +41,14 @@ async def intake(request: Request[Any, Any, Any]) -> KeyGrant:
 
 @pytest.fixture(scope="module")
 def other(server: Server) -> Iterator[httpx.Client]:
+    background = Background()
+
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         app.state.auth = AuthKit.open(server.url, server.settings.redis_url, SERVICE_SECRET, server.settings.public_url, service="other")
+        app.state.auth.start(background)
         yield
+        await background.close()
         await app.state.auth.close()
 
     app = make_application(
@@ -51,6 +56,7 @@ def other(server: Server) -> Iterator[httpx.Client]:
         openapi_path="/openapi",
         route_handlers=[who, inside, write, intake],
         checks={},
+        background=background,
         middleware=[AuthMiddleware()],
         dependencies={"access": Provide(provide_access)},
         lifespan=[lifespan],

@@ -83,5 +83,5 @@ def test_a_wrong_list_of_addresses_is_refused_at_start(text: str) -> None:
 
 async def test_the_process_routes_answer(http) -> None:
     assert (await http.get("/livez")).json() == {"status": "ok"}
-    assert (await http.get("/readyz")).json()["checks"] == {"postgres": "ok"}
+    assert (await http.get("/readyz")).json()["checks"] == {"postgres": "ok", "background": "ok"}
     assert (await http.get("/metrics")).status_code == 200

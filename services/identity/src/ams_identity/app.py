@@ -1,6 +1,5 @@
 """The composition root: the only place that builds identity's clients and opens connections."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -9,11 +8,9 @@ from ipaddress import ip_address
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import asyncpg
 import structlog
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
-from redis.exceptions import RedisError
 
 from ams_identity import accounts, codes, keys, members, projects, sessions
 from ams_identity.context import IdentityContext, Policy, context_of
@@ -31,22 +28,20 @@ from ams_identity.throttle import Throttle
 from ams_identity.tokens import derive_key
 from ams_kit.auth import AuthMiddleware, open_redis, provide_access
 from ams_kit.auth.jwks import JWKS_PATH, Jwks
+from ams_kit.background import Background
 from ams_kit.bus import Log
-from ams_kit.db import AWAY as DATABASE_AWAY
 from ams_kit.db import check_pool, open_pool
 from ams_kit.errors import UnavailableError
 from ams_kit.http.app import make_application
 from ams_kit.http.problems import answer_unavailable
+from ams_kit.retriable import SERVER_UNAVAILABLE
 from ams_kit.service import refuse_to_serve
 
 SERVICE = "identity"
 POOL_SIZE = 10
-LOAD_RETRY_SECONDS = 1
 CLEANUP_SECONDS = 3_600
 KEPT_AFTER_EXPIRY = timedelta(days=7)  # for whoever looks into what happened
 JWKS_MAX_AGE_SECONDS = 60
-
-AWAY = (*DATABASE_AWAY, RedisError)
 
 logger = structlog.get_logger(__name__)
 
@@ -82,6 +77,7 @@ def make_app(
         refuse: Called with this service and a sentence when it turns out that it can never serve; by default the process ends.
     """
     public_url = settings.public_url.rstrip("/")
+    background = Background()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -92,7 +88,6 @@ def make_app(
             stack.push_async_callback(redis.aclose)
             signing = SigningKeys(pool, settings.secret_key)
             revoker = Revoker(pool, redis, now_s=now_s)
-            stack.push_async_callback(revoker.close)
             outbox = Outbox(pool, lambda: Log.open(settings.kafka_bootstrap, "ams-identity"))
             stack.push_async_callback(outbox.close)
             passwords = Passwords()
@@ -100,7 +95,6 @@ def make_app(
             auth = LocalAuth(
                 redis, signing, projects.ProjectAccess(pool), service_secret=settings.service_secret, issuer=public_url, now_s=now_s
             )
-            stack.push_async_callback(auth.close)
             context = IdentityContext(
                 pool=pool,
                 passwords=passwords,
@@ -120,16 +114,12 @@ def make_app(
                 now_s=now_s,
             )
             app.state.auth, app.state.identity, app.state.redis = auth, context, redis
-            background = (
-                []
-                if await _load_keys(signing, refuse)
-                else [asyncio.create_task(_load_keys_with_retry(signing, refuse), name="signing-keys")]
-            )
-            background.append(asyncio.create_task(_delete_expired_loop(context), name="tidy"))
-            for task in background:
-                stack.push_async_callback(_stop, task)
-            revoker.start()
-            outbox.start()
+            stack.push_async_callback(background.close)
+            auth.start(background)
+            background.spawn("signing-keys", lambda: _load_keys(signing, refuse), may_end=True)
+            background.spawn_periodic("delete-expired", lambda: _delete_expired(context), every_seconds=CLEANUP_SECONDS)
+            background.spawn("revocation-keeper", revoker.run)
+            background.spawn("outbox", outbox.run)
             yield
 
     async def check_postgres() -> None:
@@ -156,10 +146,11 @@ def make_app(
                     internal_routes(),
                     Router("/", route_handlers=[*projects.ROUTES, *members.ROUTES, *keys.ROUTES]),
                 ],
-                exception_handlers={**dict.fromkeys(AWAY, answer_unavailable), RefreshRefusedError: answer_refresh_refused},
+                exception_handlers={**dict.fromkeys(SERVER_UNAVAILABLE, answer_unavailable), RefreshRefusedError: answer_refresh_refused},
             )
         ],
         checks={"postgres": check_postgres, "redis": check_redis, "keys": check_keys},
+        background=background,
         dependencies={"access": Provide(provide_access)},
         middleware=[AuthMiddleware()],
         lifespan=[lifespan],
@@ -167,36 +158,15 @@ def make_app(
     return app
 
 
-async def _load_keys(signing: SigningKeys, refuse: Callable[[str, str], NoReturn]) -> bool:
-    """Read the signing keys. False when the database is away."""
+async def _load_keys(signing: SigningKeys, refuse: Callable[[str, str], NoReturn]) -> None:
     try:
         await signing.load()
     except WrongSecretError as error:
         refuse(SERVICE, str(error))
-    except (*AWAY, asyncpg.PostgresError) as error:
-        logger.warning("signing keys not read", error_type=type(error).__name__)
-        return False
-    return True
 
 
-async def _load_keys_with_retry(signing: SigningKeys, refuse: Callable[[str, str], NoReturn]) -> None:
-    while not await _load_keys(signing, refuse):  # noqa: ASYNC110  nothing tells when a database is back
-        await asyncio.sleep(LOAD_RETRY_SECONDS)
-
-
-async def _delete_expired_loop(context: IdentityContext) -> None:
-    """Forget hourly what expired a week ago."""
-    while True:
-        try:
-            before = context.now() - KEPT_AFTER_EXPIRY
-            await session_rows.delete_expired(context.pool, before)
-            await signin_codes.delete_expired(context.pool, before)
-        except (*AWAY, asyncpg.PostgresError) as error:
-            logger.warning("not tidied", error_type=type(error).__name__)
-        await asyncio.sleep(CLEANUP_SECONDS)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+async def _delete_expired(context: IdentityContext) -> None:
+    """Delete the sessions and sign-in codes that expired a week ago."""
+    before = context.now() - KEPT_AFTER_EXPIRY
+    await session_rows.delete_expired(context.pool, before)
+    await signin_codes.delete_expired(context.pool, before)

@@ -8,6 +8,7 @@ from ams_contracts.claims import Access
 from ams_kit.auth import AccessSource, IdentityEvents, Verifier
 from ams_kit.auth.jwks import KeySource
 from ams_kit.auth.revocation import RevocationList
+from ams_kit.background import Background
 
 
 class LocalAuth:
@@ -23,12 +24,11 @@ class LocalAuth:
         self.verifier = Verifier(keys, self.revocations, issuer=issuer, now_s=now_s)
         self._changes.subscribe(self.revocations.on_event)
         self._changes.on_missed_events(self.revocations.refresh_soon)
-        self._changes.start()
-        self.revocations.start()
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
         return await self._access.access(user_id, project_id)
 
-    async def close(self) -> None:
-        await self._changes.close()
-        await self.revocations.close()
+    def start(self, background: Background) -> None:
+        """Listen and keep the replica fresh, until the background tasks are stopped."""
+        self._changes.start(background)
+        self.revocations.start(background)

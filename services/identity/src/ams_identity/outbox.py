@@ -16,7 +16,7 @@ from ams_contracts import codec
 from ams_contracts.identity_events import IdentityEvent
 from ams_contracts.topics import IDENTITY
 from ams_identity.store import Executor, outbox
-from ams_kit.bus import Log, LogUnavailableError, Record
+from ams_kit.bus import Log, Record
 
 BATCH_MAX = 100
 IDLE_SECONDS = 2.0
@@ -56,20 +56,13 @@ class Outbox:
         self._open_log = open_log
         self._log: Log | None = None
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="outbox")
 
     def wake(self) -> None:
         """Something was committed."""
         self._wake.set()
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        """Disconnect from the log. ``run`` must have ended."""
         if self._log is not None:
             await self._log.close()
 
@@ -90,17 +83,13 @@ class Outbox:
                 await outbox.delete(connection, [item.outbox_id for item in pending])
             return len(pending)
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Publish what waits until cancelled. Raises when the log or the database is unavailable; the events stay in the table."""
+        if self._log is None:
+            self._log = await self._open_log()
         while True:
             self._wake.clear()
-            try:
-                if self._log is None:
-                    self._log = await self._open_log()
-                while await self.publish(self._log):
-                    pass
-            except (LogUnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-                logger.warning("events wait in the outbox", error_type=type(error).__name__)
-                await asyncio.sleep(PAUSE_SECONDS)
-                continue
+            while await self.publish(self._log):
+                pass
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)

@@ -6,7 +6,6 @@ everything is written again from Postgres.
 """
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +15,6 @@ from typing import Any, cast
 import asyncpg
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ams_contracts import codec
 from ams_contracts.claims import IDENTITY_CHANNEL, IdentityChanged
@@ -26,6 +24,7 @@ from ams_identity.tokens import ACCESS_SECONDS
 from ams_kit.auth.revocation import EPOCH_FIELD, REVOCATIONS_KEY, UNTIL_FOREVER_S
 from ams_kit.auth.tokens import LEEWAY_SECONDS
 from ams_kit.errors import UnavailableError
+from ams_kit.retriable import UNAVAILABLE
 
 EPOCH_CHECK_SECONDS = 0.5
 RETRY_UNPUSHED_SECONDS = 5
@@ -73,16 +72,6 @@ class Revoker:
         self._redis = redis
         self._now_s = now_s
         self._run_id: str | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="revocation-keeper")
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
 
     async def push(self, items: Sequence[Revocation]) -> None:
         """Tell Redis and the channel about revocations that are committed.
@@ -94,7 +83,7 @@ class Revoker:
             return
         try:
             await self._write(items)
-        except (RedisError, OSError) as error:
+        except UNAVAILABLE as error:
             raise UnavailableError("The session is over, but not every service knows yet. Try again.", code="revocation_pending") from error
         await revocations.mark_pushed(self._pool, [item.field for item in items])
 
@@ -106,7 +95,7 @@ class Revoker:
         """
         try:
             await self._redis.publish(IDENTITY_CHANNEL, codec.encode(changed))
-        except (RedisError, OSError) as error:
+        except UNAVAILABLE as error:
             logger.warning("change not announced", kind=changed.kind, error_type=type(error).__name__)
             return False
         return True
@@ -126,21 +115,22 @@ class Revoker:
             pipeline.publish(IDENTITY_CHANNEL, _changed(item))
         await pipeline.execute()
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Keep Redis equal to Postgres until cancelled. Raises when one of them is unavailable.
+
+        After a failure nothing is known about Redis, so the list is written again.
+        """
+        self._run_id = None
         unpushed_at = cleaned_up_at = 0.0
         while True:
             now = time.monotonic()
-            try:
-                await self._check_epoch()
-                if now - unpushed_at >= RETRY_UNPUSHED_SECONDS:
-                    await self.push(await revocations.unpushed(self._pool))
-                    unpushed_at = now
-                if now - cleaned_up_at >= CLEANUP_SECONDS:
-                    await self._delete_expired()
-                    cleaned_up_at = now
-            except (RedisError, OSError, UnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                self._run_id, unpushed_at = None, 0.0
-                logger.warning("revocations not kept", error_type=type(error).__name__)
+            await self._check_epoch()
+            if now - unpushed_at >= RETRY_UNPUSHED_SECONDS:
+                await self.push(await revocations.unpushed(self._pool))
+                unpushed_at = now
+            if now - cleaned_up_at >= CLEANUP_SECONDS:
+                await self._delete_expired()
+                cleaned_up_at = now
             await asyncio.sleep(EPOCH_CHECK_SECONDS)
 
     async def _check_epoch(self) -> None:

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from litestar import Request
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ams_kit.errors import TooManyError, UnavailableError
+from ams_kit.retriable import UNAVAILABLE
 
 WINDOW_SECONDS = 60
 IPV6_PREFIX = 64  # a household has this many bits of addresses
@@ -87,7 +87,7 @@ class Throttle:
         keys = [f"ams:throttle:{name}" for name, _ in limits]
         try:
             wait = cast("int", await script(keys=keys, args=[*(limit for _, limit in limits), WINDOW_SECONDS]))
-        except (RedisError, OSError) as error:
+        except UNAVAILABLE as error:
             raise UnavailableError("Nobody can count tries right now.") from error
         if wait:
             raise TooManyError("Too many tries. Wait a little.", retry_after_seconds=wait)

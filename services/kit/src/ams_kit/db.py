@@ -8,20 +8,6 @@ POOL_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 10
 TRANSACTION_TIMEOUT = "8s"  # a process that is frozen inside a transaction would hold its locks for ever
 
-AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the end of a connection was read in the middle of something else
-    asyncpg.InsufficientResourcesError,  # the disk is full, or there are too many connections
-    asyncpg.OperatorInterventionError,  # it starts, stops, or was asked to cancel
-    asyncpg.PostgresSystemError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.TransactionTimeoutError,
-    OSError,
-    TimeoutError,
-)
-"""What a query raises when the database cannot answer now and may later: 503 and not 500, whichever route meets it first."""
-
 
 async def open_pool(
     url: str,

@@ -8,6 +8,7 @@ import structlog
 from ams_contracts.claims import IdentityChanged
 from ams_contracts.frames import CLOSE_FORBIDDEN, CLOSE_NOT_FOUND, CLOSE_UNAUTHENTICATED
 from ams_kit.auth import AuthKit
+from ams_kit.background import Background
 from ams_kit.errors import AmsError
 from ams_live_gateway.sockets import Socket
 from ams_live_gateway.subscriptions import Hub
@@ -24,22 +25,13 @@ class AccessWatcher:
         self._hub = hub
         self._auth = auth
         self._recheck = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
         auth.changes.subscribe(self.on_event)
         auth.changes.on_missed_events(self._recheck.set)
 
-    def start(self) -> None:
-        """Begin to look, in the background."""
-        self._tasks = [
-            asyncio.create_task(self._sweep_loop(), name="ams-live-sweep"),
-            asyncio.create_task(self._recheck_access(), name="ams-live-access"),
-        ]
-
-    async def stop(self) -> None:
-        """Stop looking."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    def start(self, background: Background) -> None:
+        """Watch until the background tasks are stopped."""
+        background.spawn_periodic("socket-sweep", self._sweep, every_seconds=SWEEP_SECONDS)
+        background.spawn("socket-access", self._recheck_access)
 
     def on_event(self, changed: IdentityChanged) -> None:
         """A message of identity's channel. The list of revocations has heard it before us."""
@@ -63,14 +55,13 @@ class AccessWatcher:
             elif self._auth.revocations.known_revoked(claims):
                 socket.close(CLOSE_UNAUTHENTICATED, "the session was ended")
 
-    async def _sweep_loop(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            self.close_unauthorized(time.time())
-            self._hub.expire_recent_changes()
+    async def _sweep(self) -> None:
+        self.close_unauthorized(time.time())
+        self._hub.expire_recent_changes()
 
     async def _recheck_access(self) -> None:
         """Whether each user still may, asked once per user and project, when there is reason to doubt it."""
+        self._recheck.set()  # after a failure, a check may have been left half done
         while True:
             await self._recheck.wait()
             self._recheck.clear()

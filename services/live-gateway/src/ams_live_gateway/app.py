@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from ams_contracts.topics import STEPS, TASKS, Topic
 from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of
+from ams_kit.background import Background
 from ams_kit.bus import BacklogReader, Tail
 from ams_kit.errors import NotFoundError
 from ams_kit.http.app import make_application
@@ -78,14 +79,15 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
         tasks: The topic of task rows.
     """
     parts = State()
+    background = Background()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         auth = make_auth(settings)
         ring = Ring(settings.live_ring_bytes, settings.live_ring_seconds)
-        backlog = BacklogReader(settings.kafka_bootstrap, steps)
+        backlog = BacklogReader(settings.kafka_bootstrap, steps, background)
         tail = Tail(settings.kafka_bootstrap, (steps, tasks), back_seconds=settings.live_ring_seconds)
-        hub = Hub(ring, tail, backlog, steps=steps, tasks=tasks, catch_up_records_max=settings.live_catch_up_records)
+        hub = Hub(ring, tail, backlog, background, steps=steps, tasks=tasks, catch_up_records_max=settings.live_catch_up_records)
         watcher = AccessWatcher(hub, auth)
         tickets = Tickets(auth.redis)
         app.state.auth, app.state.tickets, parts.tail = auth, tickets, tail
@@ -99,14 +101,13 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
             is_ready=lambda: tail.is_ready,
             is_stale=lambda: not tail.is_caught_up,
         )
-        watcher.start()
-        await tail.start(hub.on_records, on_reset=hub.on_reset, on_connectivity=hub.on_connectivity)
+        auth.start(background)
+        watcher.start(background)
+        await tail.start(hub.on_records, background=background, on_reset=hub.on_reset, on_connectivity=hub.on_connectivity)
         try:
             yield
         finally:
-            await tail.stop()
-            await watcher.stop()
-            await backlog.stop()
+            await background.close()
             await auth.close()
 
     async def log_is_read() -> None:
@@ -117,6 +118,7 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
         openapi_path="/api/live/openapi",
         route_handlers=[issue_ticket, live],
         checks={"log": log_is_read},
+        background=background,
         middleware=[AuthMiddleware()],
         lifespan=[lifespan],
     )

@@ -16,6 +16,7 @@ import structlog
 from ams_contracts.frames import CLOSE_SLOW, Reset, Stale, Subscribed
 from ams_contracts.positions import Position
 from ams_contracts.topics import Topic, task_key
+from ams_kit.background import Background, BackgroundTask
 from ams_kit.bus import BacklogDeletedError, BacklogReader, LogRecord, LogUnavailableError, Tail, partition_of
 from ams_kit.telemetry.metrics import LIVE_FRAMES
 from ams_live_gateway.encoding import MESSAGE_BYTES_MAX, encode_frame, encode_task_frame, frames_to_messages, position_text, task_sub
@@ -46,16 +47,27 @@ class Subscription:
         self.partition = partition
         self.next_offset = next_offset
         self.prev: int | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.task: BackgroundTask | None = None
 
 
 class Hub:
     """All subscriptions of the process."""
 
-    def __init__(self, ring: Ring, tail: Tail, backlog: BacklogReader, *, steps: Topic, tasks: Topic, catch_up_records_max: int) -> None:
+    def __init__(
+        self,
+        ring: Ring,
+        tail: Tail,
+        backlog: BacklogReader,
+        background: Background,
+        *,
+        steps: Topic,
+        tasks: Topic,
+        catch_up_records_max: int,
+    ) -> None:
         self._ring = ring
         self._tail = tail
         self._backlog = backlog
+        self._background = background
         self._steps = steps
         self._tasks = tasks
         self._catch_up_records_max = catch_up_records_max
@@ -216,7 +228,12 @@ class Hub:
     def _catch_up(self, subscription: Subscription) -> None:
         """Go on from ``next_offset``: at once when the ring has it all and it is little, else step by step."""
         if not self._join_from_ring(subscription):
-            subscription.task = asyncio.create_task(self._catch_up_loop(subscription), name="ams-live-replay")
+            subscription.task = self._background.spawn(
+                "live-catch-up",
+                lambda: self._catch_up_loop(subscription),
+                on_failure=lambda _: self._reset(subscription),  # the client reads its task again, and subscribes after that
+                may_end=True,
+            )
 
     async def _catch_up_loop(self, subscription: Subscription) -> None:
         while await subscription.socket.wait_drained():

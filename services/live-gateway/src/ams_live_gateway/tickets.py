@@ -6,10 +6,10 @@ import secrets
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ams_contracts.claims import AccessClaims
 from ams_kit.errors import UnavailableError
+from ams_kit.retriable import UNAVAILABLE
 
 TICKET_SECONDS = 30
 TICKET_CHARS_MAX = 128
@@ -42,7 +42,7 @@ class Tickets:
         ticket = secrets.token_urlsafe(24)
         try:
             await self._redis.set(self._key(ticket), msgspec.json.encode(grant), ex=TICKET_SECONDS)
-        except (RedisError, OSError) as error:
+        except UNAVAILABLE as error:
             raise UnavailableError("No ticket can be given right now.") from error
         return ticket
 
@@ -56,7 +56,7 @@ class Tickets:
             return None
         try:
             value = await self._redis.getdel(self._key(ticket))
-        except (RedisError, OSError) as error:
+        except UNAVAILABLE as error:
             raise UnavailableError("No ticket can be looked at right now.") from error
         if value is None:
             return None

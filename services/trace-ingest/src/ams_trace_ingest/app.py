@@ -9,10 +9,11 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
+from ams_kit.background import Background
 from ams_kit.bus import Log
-from ams_kit.db import AWAY
 from ams_kit.http.app import make_application
 from ams_kit.http.problems import answer_unavailable
+from ams_kit.retriable import SERVER_UNAVAILABLE
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.http import take_batches
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
@@ -35,12 +36,16 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         settings: Of the process.
         auth: Who asks and what they may; by default built from the settings and closed with the application.
     """
+    background = Background()
+
+    def open_auth() -> AuthKit:
+        kit = AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="trace-ingest")
+        kit.start(background)
+        return kit
 
     @asynccontextmanager
     async def parts(app: Litestar) -> AsyncIterator[None]:
-        known = auth or AuthKit.open(
-            settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="trace-ingest"
-        )
+        known = auth or open_auth()
         log = await Log.open(settings.kafka_bootstrap, "intake")
         pool = await open_writer(settings.database_url, application="intake", size_max=DATABASE_CONNECTIONS_MAX)
         app.state.auth = known
@@ -55,6 +60,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         try:
             yield
         finally:
+            await background.close()
             await log.close()
             pool.terminate()
             await known.close()
@@ -67,9 +73,10 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         openapi_path="/api/ingest/openapi",
         route_handlers=[
             *TELEMETRY_ROUTES,
-            Router("/", route_handlers=MANAGEMENT_ROUTES, exception_handlers=dict.fromkeys(AWAY, answer_unavailable)),
+            Router("/", route_handlers=MANAGEMENT_ROUTES, exception_handlers=dict.fromkeys(SERVER_UNAVAILABLE, answer_unavailable)),
         ],
         checks={"log": log_answers},
+        background=background,
         lifespan=[parts],
         middleware=[AuthMiddleware()],
         dependencies={"access": Provide(provide_access)},

@@ -10,6 +10,7 @@ from litestar import Litestar, Request, Response, Router
 from litestar.di import Provide
 
 from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
+from ams_kit.background import Background
 from ams_kit.errors import BadRequestError
 from ams_kit.http.app import make_application
 from ams_kit.http.problems import Problem, answer_ams_error
@@ -49,9 +50,12 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         now: The clock, aware.
     """
     urls = parse_health_urls(settings.health_urls)
+    background = Background()
 
     def open_from_settings() -> AuthKit:
-        return AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service=SERVICE)
+        kit = AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service=SERVICE)
+        kit.start(background)
+        return kit
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -74,6 +78,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         try:
             yield
         finally:
+            await background.close()
             await auth.close()
             await http.aclose()
             await database.close()
@@ -93,6 +98,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         openapi_path="/api/traces/openapi",
         route_handlers=[health_route(lambda: app.state.health), project],
         checks={"postgres": check_database},
+        background=background,
         middleware=[AuthMiddleware()],
         lifespan=[lifespan],
         plugins=[StampAsArray()],

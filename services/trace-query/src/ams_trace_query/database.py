@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from ams_kit.auth import is_uuid
 from ams_kit.db import check_pool, open_pool
 from ams_kit.errors import QueryTimeoutError, UnavailableError
+from ams_kit.retriable import CONNECTION_LOST, DATABASE_UNAVAILABLE
 from ams_kit.telemetry.metrics import QUERIES_FAILED, QUERY_SECONDS
 
 ACQUIRE_SECONDS = 2
@@ -22,23 +23,6 @@ _DIALECT = dialect.dialect()
 _BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT set_config('ams.project_id', '{project}', true),
        set_config('search_path', (SELECT quote_ident(name) FROM public.generations WHERE current), true)"""
-
-_CONNECTION_LOST = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the end of a connection was read in the middle of something else
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-)
-_NOT_READY = (
-    asyncpg.InsufficientResourcesError,
-    asyncpg.SerializationError,
-    asyncpg.UndefinedTableError,  # not migrated yet
-    asyncpg.UndefinedColumnError,
-    asyncpg.InvalidSchemaNameError,
-)
-
 
 _INDEX_LOOKUPS_ONLY = "SET LOCAL enable_seqscan = {0}; SET LOCAL enable_hashjoin = {0}; SET LOCAL enable_mergejoin = {0}"
 
@@ -136,7 +120,7 @@ class Database:
         except (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError, TimeoutError) as error:
             QUERIES_FAILED.labels("timeout").inc()
             raise QueryTimeoutError("Narrow the time range or the query.") from error
-        except (*_CONNECTION_LOST, *_NOT_READY) as error:
+        except DATABASE_UNAVAILABLE as error:
             raise _unavailable() from error
         finally:
             await self._release(connection)
@@ -146,15 +130,15 @@ class Database:
         for attempt in range(BEGIN_ATTEMPTS):
             try:
                 connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*DATABASE_UNAVAILABLE, asyncpg.PostgresError) as error:
                 raise _unavailable() from error
             try:
                 await connection.execute(begin)
-            except (*_CONNECTION_LOST, *_NOT_READY, TimeoutError) as error:
-                if isinstance(error, _CONNECTION_LOST):
+            except DATABASE_UNAVAILABLE as error:
+                if isinstance(error, CONNECTION_LOST):
                     _terminate(connection)
                 await self._release(connection)
-                if attempt == BEGIN_ATTEMPTS - 1 or not isinstance(error, _CONNECTION_LOST):
+                if attempt == BEGIN_ATTEMPTS - 1 or not isinstance(error, CONNECTION_LOST):
                     raise _unavailable() from error
             except BaseException:
                 await self._release(connection)
@@ -167,7 +151,7 @@ class Database:
         try:
             if not connection.is_closed() and connection.is_in_transaction():  # something was raised on the way
                 await connection.execute("ROLLBACK")
-        except (*_CONNECTION_LOST, asyncpg.PostgresError):
+        except (*DATABASE_UNAVAILABLE, asyncpg.PostgresError):
             _terminate(connection)
         await self._pool.release(connection)
 

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ams_contracts.claims import IDENTITY_CHANNEL, IdentityChanged
+from ams_kit.background import Background
+from ams_kit.retriable import UNAVAILABLE
 
 POLL_SECONDS = 5
-RECONNECT_PAUSE_SECONDS = 0.5
 
 logger = structlog.get_logger(__name__)
 _changed = msgspec.json.Decoder(IdentityChanged)
@@ -30,7 +30,6 @@ class IdentityEvents:
         self._redis = redis
         self._callbacks: list[Callable[[IdentityChanged], None]] = []
         self._missed_callbacks: list[Callable[[], None]] = []
-        self._task: asyncio.Task[None] | None = None
         self.connected = asyncio.Event()
 
     def subscribe(self, callback: Callable[[IdentityChanged], None]) -> None:
@@ -41,38 +40,28 @@ class IdentityEvents:
         """Call this whenever messages may have been missed: at the first connection and at every later one."""
         self._missed_callbacks.append(callback)
 
-    def start(self) -> None:
-        """Begin to listen, in the background."""
-        self._task = asyncio.create_task(self._listen(), name="identity-changes")
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+    def start(self, background: Background) -> None:
+        """Listen until the background tasks are stopped."""
+        background.spawn("identity-events", self._listen)
 
     async def _listen(self) -> None:
-        while True:
-            pubsub = self._redis.pubsub()
-            try:
-                await pubsub.subscribe(IDENTITY_CHANNEL)
-                while True:
-                    message = await pubsub.get_message(timeout=POLL_SECONDS)
-                    if message is None:
-                        await pubsub.ping()
-                    elif message["type"] == "subscribe":
-                        self.connected.set()
-                        self._notify_missed()
-                    elif message["type"] == "message":
-                        self._notify(message)
-            except (RedisError, OSError) as error:
-                if self.connected.is_set():
-                    logger.warning("channel of identity lost", error_type=type(error).__name__)
-                self.connected.clear()
-            finally:
-                with contextlib.suppress(RedisError, OSError):
-                    await pubsub.aclose()
-            await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
+        """Listen over one connection. Raises when it is lost."""
+        pubsub = self._redis.pubsub()
+        try:
+            await pubsub.subscribe(IDENTITY_CHANNEL)
+            while True:
+                message = await pubsub.get_message(timeout=POLL_SECONDS)
+                if message is None:
+                    await pubsub.ping()
+                elif message["type"] == "subscribe":
+                    self.connected.set()
+                    self._notify_missed()
+                elif message["type"] == "message":
+                    self._notify(message)
+        finally:
+            self.connected.clear()
+            with contextlib.suppress(*UNAVAILABLE):
+                await pubsub.aclose()
 
     def _notify(self, message: dict[str, Any]) -> None:
         try:

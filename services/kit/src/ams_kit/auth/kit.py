@@ -14,6 +14,7 @@ from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.jwks import JwksKeys
 from ams_kit.auth.revocation import RevocationList
 from ams_kit.auth.verifier import Verifier
+from ams_kit.background import Background
 
 IDENTITY_TIMEOUT_SECONDS = 2
 REDIS_TIMEOUT_SECONDS = 1
@@ -57,12 +58,19 @@ class AuthKit:
             self.changes.subscribe(on_event)
         for on_missed in (self.revocations.refresh_soon, self._access.expire_all, self.keys.expire_all):
             self.changes.on_missed_events(on_missed)
-        self.changes.start()
-        self.revocations.start()
+
+    def start(self, background: Background) -> None:
+        """Listen to identity and keep the replicas fresh, until the background tasks are stopped.
+
+        Args:
+            background: Of the application. Stop it before ``close``.
+        """
+        self.changes.start(background)
+        self.revocations.start(background)
 
     @classmethod
     def open(cls, identity_url: str, redis_url: str, service_secret: str, public_url: str, *, service: str = "service") -> Self:
-        """Build everything. Call it (no ``await``) inside a running event loop; it neither needs identity nor Redis to be up.
+        """Build everything. Connects nothing yet: neither identity nor Redis needs to be up.
 
         Args:
             identity_url: Internal base address of identity.
@@ -85,8 +93,6 @@ class AuthKit:
         return await self._access.access(user_id, project_id)
 
     async def close(self) -> None:
-        """Stop listening and close the clients."""
-        await self.changes.close()
-        await self.revocations.close()
+        """Close the clients."""
         await self._http.aclose()
         await self.redis.aclose()

@@ -13,10 +13,11 @@ from typing import cast
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ams_contracts.claims import AccessClaims, IdentityChanged
+from ams_kit.background import Background
 from ams_kit.errors import InvalidTokenError, UnavailableError
+from ams_kit.retriable import UNAVAILABLE
 
 REVOCATIONS_KEY = "ams:revocations"
 EPOCH_FIELD = "epoch"
@@ -54,17 +55,10 @@ class RevocationList:
         self._replica_at = -1e9
         self._failed_at = -1e9
         self._wanted = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to keep the replica, in the background."""
-        self._task = asyncio.create_task(self._keep_replica(), name="revocation-replica")
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+    def start(self, background: Background) -> None:
+        """Keep the replica fresh until the background tasks are stopped."""
+        background.spawn("revocation-replica", self._refresh_loop)
 
     @property
     def replica_age_seconds(self) -> float:
@@ -114,7 +108,7 @@ class RevocationList:
             return None
         try:
             epoch, *values = cast("list[bytes | None]", await self._redis.hmget(REVOCATIONS_KEY, [EPOCH_FIELD, *names]))  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async
-        except (RedisError, OSError) as error:
+        except UNAVAILABLE as error:
             self._failed_at = self._monotonic()
             logger.warning("revocation list does not answer", error_type=type(error).__name__)
             return None
@@ -122,24 +116,25 @@ class RevocationList:
             return None
         return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
-    async def _keep_replica(self) -> None:
+    async def _refresh_loop(self) -> None:
         while True:
-            pause = REPLICA_REFRESH_SECONDS if await self.refresh() else ASK_AGAIN_SECONDS
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), pause)
             self._wanted.clear()
+            await self.refresh()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), REPLICA_REFRESH_SECONDS)
 
-    async def refresh(self) -> bool:
-        """Read the whole list into the replica. False when Redis is away or has lost its memory: the replica stays as old as it is."""
+    async def refresh(self) -> None:
+        """Read the complete list into the replica.
+
+        Raises:
+            RedisError: Redis is unavailable. The replica stays as old as it is.
+            UnavailableError: Redis has lost its data.
+        """
         started_at = self._monotonic()
         heard = set(self._received)
-        try:
-            everything = cast("dict[bytes, bytes]", await self._redis.hgetall(REVOCATIONS_KEY))  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async
-        except (RedisError, OSError):
-            return False
+        everything = cast("dict[bytes, bytes]", await self._redis.hgetall(REVOCATIONS_KEY))  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async
         if EPOCH_FIELD.encode() not in everything:
-            return False
+            raise UnavailableError("Redis has lost the revocation list; identity fills it again.")
         self._replica = {name.decode("latin-1"): value for name, value in everything.items()}
         self._received = {name: value for name, value in self._received.items() if name not in heard}
         self._replica_at = started_at
-        return True

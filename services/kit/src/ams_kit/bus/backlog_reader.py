@@ -1,16 +1,18 @@
-"""Old stretches of a topic for those who come back late: one shared reader a partition, so that many cost what one costs."""
+"""Older records of a topic for clients that resume: one shared reader per partition, so that many requests cost what one costs."""
 
 import asyncio
+import heapq
+import itertools
 import time
 from collections import defaultdict
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import OffsetOutOfRangeError
 from msgspec import Struct
 
 from ams_contracts.topics import Topic
-from ams_kit.bus.cluster import deadline, stop_quietly
+from ams_kit.background import Background, BackgroundTask
+from ams_kit.bus.cluster import deadline, log_errors, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.offsets import start_offsets
 from ams_kit.bus.records import LogRecord
@@ -21,163 +23,255 @@ POLL_MS = 500
 NO_DATA_SECONDS_MAX = 10.0
 CHUNK_BYTES_MAX = 256 * 1024
 RECORDS_PER_POLL = 2_000
+REQUESTS_MAX = 20_000
+"""Requests that may wait at once, of all partitions."""
+BUFFERED_BYTES_MAX = 32 * 1024 * 1024
+"""Records that one scan may hold for unanswered requests. Beyond it, requests get shorter chunks."""
 
-logger = structlog.get_logger(__name__)
+_tie = itertools.count()
 
 
 class BacklogDeletedError(Exception):
-    """The log has deleted what was asked for."""
+    """The log has deleted the requested records."""
 
 
 class Chunk(Struct, frozen=True):
-    """Records of one key, in order, and the offset up to which (exclusive) there is no other one."""
+    """Records of one key, in order, and the offset before which there is no other record of the key."""
 
     records: list[LogRecord]
     next_offset: int
 
 
-class _Request:
-    """One who waits: the records of ``key`` from ``after`` on, up to ``until`` or until they are enough."""
+class Request:
+    """The records of ``key`` from ``after`` on, up to ``until`` or until they fill a chunk."""
 
     def __init__(self, key: bytes, after: int, until: int) -> None:
         self.key = key
         self.next_offset = after
         self.until = until
-        self.records: list[LogRecord] = []
-        self.size = 0
         self.answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
+        self._records: list[LogRecord] = []
+        self._size = 0
 
-    def offer(self, record: LogRecord) -> None:
-        """A record that the reader came to. Those before our place, or of others, only move the place."""
-        if self.answer.done() or record.offset < self.next_offset:
-            return
-        if record.offset < self.until and record.key == self.key:
-            self.records.append(record)
-            self.size += len(record.value or b"")
-        self.advance_to(record.offset + 1)
+    def offer(self, record: LogRecord) -> int:
+        """Take a record of the key, unless it lies outside the requested offsets. Returns by how many bytes the chunk has grown."""
+        if self.answer.done() or not self.next_offset <= record.offset < self.until:
+            return 0
+        size = len(record.value or b"")
+        self._records.append(record)
+        self._size += size
+        self.next_offset = record.offset + 1
+        if self._size >= CHUNK_BYTES_MAX:
+            self.finish(self.next_offset)
+        return size
+
+    def flush(self) -> None:
+        """Answer with what was found so far, if anything."""
+        if self._records:
+            self.finish(self.next_offset)
+
+    def finish(self, next_offset: int) -> None:
+        """Answer with what was found before this offset."""
+        if not self.answer.done():
+            self.answer.set_result(Chunk(self._records, min(next_offset, self.until)))
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Pass:
+    """One scan of a partition in ascending offsets, shared by all requests that lie ahead of it.
+
+    Requests are indexed by key and by end: a record costs what the requests of its own key cost, however many others wait.
+    """
+
+    def __init__(self) -> None:
+        self._by_key: dict[bytes, dict[Request, None]] = {}
+        self._by_end: list[tuple[int, int, Request]] = []
+        self._buffered = 0
+
+    def join(self, request: Request) -> None:
+        """Let a request take part from now on."""
+        self._by_key.setdefault(request.key, {})[request] = None
+        heapq.heappush(self._by_end, (request.until, next(_tie), request))
+        request.answer.add_done_callback(lambda _: self._leave(request))
+
+    def offer(self, record: LogRecord) -> int:
+        """Give a record to the requests of its key. Returns to how many."""
+        requests = self._by_key.get(record.key or b"", {})
+        self._buffered += sum(request.offer(record) for request in requests)
+        if self._buffered >= BUFFERED_BYTES_MAX:
+            self._buffered = 0
+            for waiting in self._by_key.values():
+                for request in waiting:
+                    request.flush()
+        return len(requests)
 
     def advance_to(self, offset: int) -> None:
-        """The reader has seen everything before this offset."""
-        self.next_offset = max(self.next_offset, min(offset, self.until))
-        if not self.answer.done() and (self.next_offset >= self.until or self.size >= CHUNK_BYTES_MAX):
-            self.answer.set_result(Chunk(self.records, self.next_offset))
+        """The scan has reached this offset: requests that end before it are complete."""
+        while self._by_end and (self._by_end[0][0] <= offset or self._by_end[0][2].answer.done()):
+            heapq.heappop(self._by_end)[2].finish(offset)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a request still waits."""
+        return any(not request.answer.done() for requests in self._by_key.values() for request in requests)
+
+    def give_back(self, waiting: dict[Request, None]) -> None:
+        """Put the requests that are not answered back among those that wait."""
+        for requests in self._by_key.values():
+            waiting.update({request: None for request in requests if not request.answer.done()})
+
+    def _leave(self, request: Request) -> None:
+        requests = self._by_key.get(request.key)
+        if requests is not None:
+            requests.pop(request, None)
+            if not requests:
+                del self._by_key[request.key]
 
 
 class BacklogReader:
-    """Reads old stretches of one topic on demand. A partition's reader lives while somebody waits, and 5 s longer."""
+    """Reads older records of one topic on demand. A partition's reader lives while requests wait, and 5 s longer."""
 
-    def __init__(self, bootstrap: str, topic: Topic) -> None:
+    def __init__(self, bootstrap: str, topic: Topic, background: Background | None = None) -> None:
+        """Connects nothing yet.
+
+        Args:
+            bootstrap: ``host:port``, several by commas.
+            topic: What to read.
+            background: Supervises the readers; by default a supervisor of this object's own.
+        """
         self._bootstrap = bootstrap
         self._topic = topic
-        self._waiting: defaultdict[int, list[_Request]] = defaultdict(list)
-        self._asked: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
-        self._readers: dict[int, asyncio.Task[None]] = {}
+        self._background = background or Background()
+        self._waiting: defaultdict[int, dict[Request, None]] = defaultdict(dict)
+        self._requested: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self._readers: dict[int, BackgroundTask] = {}
+        self._open = 0
 
     async def read(self, partition: int, key: bytes, after: int, until: int) -> Chunk:
         """The next records of a key.
 
         Args:
-            partition: Of the key.
-            key: Whose records.
-            after: The offset to begin at.
-            until: The offset to end before; it must be within the log.
+            partition: The partition of the key.
+            key: Only records with this key.
+            after: The first offset.
+            until: The offset to stop before; it must be within the log.
 
         Returns:
-            At most some 256 KiB of records; ask again from ``next_offset`` until that is ``until``.
+            About 256 KiB of records at most; call again from ``next_offset`` until that is ``until``.
 
         Raises:
             BacklogDeletedError: The log starts beyond ``after``.
-            LogUnavailableError: The log does not answer.
+            LogUnavailableError: The log does not answer, or too many requests wait.
         """
-        request = _Request(key, after, until)
         if after >= until:
             return Chunk([], after)
-        self._waiting[partition].append(request)
-        self._asked[partition].set()
+        if self._open >= REQUESTS_MAX:
+            raise LogUnavailableError("Too many requests for older records wait already.")
+        request = Request(key, after, until)
+        self._open += 1
+        self._waiting[partition][request] = None
+        self._requested[partition].set()
         if partition not in self._readers:
-            self._readers[partition] = asyncio.create_task(self._serve(partition), name=f"ams-catch-up-{partition}")
+            self._readers[partition] = self._background.spawn(
+                "backlog-reader", lambda: self._serve(partition), on_failure=lambda _: self._fail(partition), may_end=True
+            )
         try:
             return await request.answer
         finally:
-            if request in self._waiting[partition]:
-                self._waiting[partition].remove(request)
+            self._open -= 1
+            self._waiting[partition].pop(request, None)
 
     async def stop(self) -> None:
-        """Stop all readers."""
-        readers = list(self._readers.values())
-        for reader in readers:
-            reader.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
+        """Stop all readers. Requests that wait fail."""
+        for partition, reader in list(self._readers.items()):
+            await reader.stop()
+            self._fail(partition)
+        self._readers.clear()
 
     async def _serve(self, partition: int) -> None:
+        """Read one partition until nobody has asked for a while."""
         tp = TopicPartition(self._topic.name, partition)
-        consumer = raw_consumer(self._bootstrap, "ams-catch-up")
+        consumer = raw_consumer(self._bootstrap, "ams-backlog")
         try:
-            async with deadline(NO_DATA_SECONDS_MAX, "answer"):
-                await consumer.start()
-            while await self._wait_for_request(partition):
-                await self._read_pass(consumer, tp)
-        except (LogUnavailableError, KafkaError, OSError, TimeoutError) as error:
-            logger.warning("catching up failed", partition=partition, error_type=type(error).__name__)
-            self._fail_pending(partition, LogUnavailableError("The log does not answer."))
+            with log_errors():
+                async with deadline(NO_DATA_SECONDS_MAX, "answer"):
+                    await consumer.start()
+                while await self._wait_for_request(partition):
+                    await self._read_pass(consumer, tp)
+            del self._readers[partition]  # no await since the last look: a request that comes now starts a reader of its own
         finally:
-            self._readers.pop(partition, None)
-            self._fail_pending(partition, LogUnavailableError("Catching up was stopped."))
-            await asyncio.shield(stop_quietly(consumer.stop(), "catch-up"))
+            await asyncio.shield(stop_quietly(consumer.stop(), "backlog"))
 
     async def _wait_for_request(self, partition: int) -> bool:
         """Wait for a request. False when none came for a while."""
-        asked = self._asked[partition]
-        asked.clear()
-        if self._pending(partition):
+        requested = self._requested[partition]
+        requested.clear()
+        if self._waiting[partition]:
             return True
         try:
             async with asyncio.timeout(IDLE_SECONDS):
-                await asked.wait()
+                await requested.wait()
         except TimeoutError:
-            return False
+            return bool(self._waiting[partition])
         return True
 
     async def _read_pass(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
-        """Read once from the lowest place that is wanted; whoever asks for a later place meanwhile rides along."""
+        """Scan once from the lowest requested offset. Requests for higher offsets that come during the scan join it."""
+        waiting = self._waiting[tp.partition]
         start = (await start_offsets(consumer, [tp]))[tp]
-        for request in self._pending(tp.partition):
+        for request in list(waiting):
             if request.next_offset < start:
-                request.answer.set_exception(BacklogDeletedError())
-        requests = self._pending(tp.partition)
-        if not requests:
+                request.fail(BacklogDeletedError())
+                waiting.pop(request, None)
+        if not waiting:
             return
-        place = min(request.next_offset for request in requests)
+        scan, place = Pass(), min(request.next_offset for request in waiting)
         if tp not in consumer.assignment():
             consumer.assign([tp])  # no await before the seek: a partition without a position would be an error of the client
         consumer.seek(tp, place)
         no_data_since = time.monotonic()
-        while requests:
-            try:
-                reached = await _read_batch(consumer, tp, requests)
-            except OffsetOutOfRangeError:
-                return  # the log was cut while we read: the next pass tells who is too far back
-            if reached > place:
-                place, no_data_since = reached, time.monotonic()
-            elif time.monotonic() - no_data_since > NO_DATA_SECONDS_MAX:
-                raise LogUnavailableError("The log gives nothing.")
-            requests = [request for request in self._pending(tp.partition) if request.next_offset >= place]
+        try:
+            while self._let_join(scan, waiting, place) or scan.is_wanted:
+                reached = await _scan_batch(consumer, tp, scan)
+                if reached > place:
+                    place, no_data_since = reached, time.monotonic()
+                else:
+                    _check_silence(no_data_since)
+        except OffsetOutOfRangeError:
+            scan.give_back(waiting)  # the log was truncated while we read: the next pass finds out whose records are deleted
+        except BaseException:
+            scan.give_back(waiting)
+            raise
 
-    def _pending(self, partition: int) -> list[_Request]:
-        return [request for request in self._waiting[partition] if not request.answer.done()]
+    @staticmethod
+    def _let_join(scan: Pass, waiting: dict[Request, None], place: int) -> bool:
+        """Move the waiting requests that lie ahead into the scan. Returns whether there were any."""
+        ahead = [request for request in waiting if request.next_offset >= place]
+        for request in ahead:
+            del waiting[request]
+            scan.join(request)
+        return bool(ahead)
 
-    def _fail_pending(self, partition: int, error: Exception) -> None:
-        for request in self._pending(partition):
-            request.answer.set_exception(error)
+    def _fail(self, partition: int) -> None:
+        waiting = self._waiting.pop(partition, {})
+        for request in waiting:
+            request.fail(LogUnavailableError("The log does not answer."))
 
 
-async def _read_batch(consumer: AIOKafkaConsumer, tp: TopicPartition, requests: list[_Request]) -> int:
-    """Give the next records to all requests. Returns the offset that the reader came to."""
-    got = (await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)).get(tp, [])
-    for record in map(log_record, got):
-        for request in requests:
-            request.offer(record)
+def _check_silence(no_data_since: float) -> None:
+    if time.monotonic() - no_data_since > NO_DATA_SECONDS_MAX:
+        raise LogUnavailableError("The log returns no records.")
+
+
+async def _scan_batch(consumer: AIOKafkaConsumer, tp: TopicPartition, scan: Pass) -> int:
+    """Give the next records to the requests. Returns the offset that the scan has reached."""
+    fetched = (await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)).get(tp, [])
+    for record in map(log_record, fetched):
+        scan.offer(record)
     place = await consumer.position(tp)
-    for request in requests:
-        request.advance_to(place)
+    scan.advance_to(place)
     return place

@@ -1,8 +1,8 @@
 """Short questions to the brokers, each with a deadline: aiokafka's own calls may never return while a broker is frozen."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -16,6 +16,19 @@ STOP_TIMEOUT_SECONDS = 2.0
 METADATA_AGE_MS = 10_000  # so soon a topic that was made anew, or has more partitions, is noticed
 
 logger = structlog.get_logger(__name__)
+
+
+@contextmanager
+def log_errors() -> Generator[None]:
+    """Turn whatever the client raises into the one error that callers know.
+
+    Raises:
+        LogUnavailableError: The broker refused or did not answer.
+    """
+    try:
+        yield
+    except KafkaError as error:
+        raise LogUnavailableError(f"The log answered with {type(error).__name__}.") from error
 
 
 @asynccontextmanager

@@ -3,26 +3,25 @@
 import asyncio
 import logging
 import os
-import random
 import time
 from collections.abc import Callable, Coroutine
+from itertools import chain
 from typing import Any, cast
 
 import structlog
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
-from faststream.kafka.message import KafkaMessage
 from msgspec import Struct
 
 from ams_contracts.topics import Topic
+from ams_kit.background import Background, BackgroundTask
 from ams_kit.bus.alarms import Alarm, OnAlarm
-from ams_kit.bus.cluster import METADATA_AGE_MS, partition_counts, stop_quietly
-from ams_kit.bus.driver import FAILURES_TO_ALARM, Driver
-from ams_kit.bus.eager_batch_subscriber import EagerBatchSubscriber, raw_decoder, raw_parser
+from ams_kit.bus.cluster import METADATA_AGE_MS, log_errors, partition_counts, stop_quietly
+from ams_kit.bus.driver import FAILURES_TO_ALARM, Driver, RawRecord
 from ams_kit.bus.errors import LogUnavailableError
-from ams_kit.bus.membership import GroupMember
+from ams_kit.bus.membership import GroupMember, drop_instance_id, is_group_rejection
 from ams_kit.bus.offsets import end_offsets
 from ams_kit.bus.records import Projection
 from ams_kit.bus.topics import partition_count_alarm
@@ -34,7 +33,8 @@ STOP_TIMEOUT_SECONDS = 8.0  # the whole process stops within 10 s
 OBSERVE_SECONDS = 1.0
 VERIFY_SECONDS = 10.0
 RETRY_POLL_SECONDS = 0.05
-RECONNECT_SECONDS_MAX = 1.0  # a refused connection costs little, and a broker that comes back is waited for
+POLL_MS = 500
+DRAIN_TIMEOUT_SECONDS = 6.0
 PARTITION_BYTES_MAX = 1024 * 1024
 STALLED_EXIT_CODE = 70
 
@@ -109,33 +109,46 @@ class Consumer:
             failures_to_alarm=failures_to_alarm,
         )
         self._watchdog = Watchdog(stalled_after_seconds)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._background: Background | None = None
+        self._tasks: list[BackgroundTask] = []
         self._broker: KafkaBroker | None = None
+        self._verified_at = time.monotonic()
         self._committed: dict[TopicPartition, int] = {}
         self._lag: dict[int, Lag] = {}
         self._no_lag_at: dict[int, float] = {}
         self._alarms: dict[tuple[str, int | None], Alarm] = {}
 
-    async def start(self) -> None:
-        """Begin to consume in the background. Returns at once, broker or not."""
+    async def start(self, background: Background | None = None) -> None:
+        """Begin to consume in the background. Returns at once, whether or not the broker answers.
+
+        Args:
+            background: Supervises the loops; by default a supervisor of this consumer's own, which only ``check`` reports.
+        """
+        self._background = background or Background()
+        name = f"consumer-{self._group}"
         self._tasks = [
-            asyncio.create_task(work, name=f"ams-consumer-{self._group}")
-            for work in (self._run(), self._observe_loop(), self._retry_loop())
+            self._background.spawn(name, self._consume),
+            self._background.spawn_periodic(
+                f"{name}-observer", self._observe, every_seconds=OBSERVE_SECONDS, on_failure=lambda _: self._watchdog.reset()
+            ),
+            self._background.spawn(f"{name}-retries", self._retry_loop),
         ]
 
     async def stop(self) -> None:
         """Finish the batch in hand and leave the group, within 8 s."""
+        await self._driver.drain(DRAIN_TIMEOUT_SECONDS)
         for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._disconnect()
+            await task.stop()
 
     async def check(self) -> None:
         """A readiness check.
 
         Raises:
             LogUnavailableError: Not in the group, or the log could not be asked lately.
+            BackgroundFailedError: A loop fails again and again.
         """
+        if self._background is not None:
+            await self._background.check()
         if self._broker is None or self._driver.consumer is None or not self._driver.consumer.assignment():
             raise LogUnavailableError("Not consuming yet.")
 
@@ -158,19 +171,31 @@ class Consumer:
 
     # -- life ------------------------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        failures = 0
-        while self._broker is None:
+    async def _consume(self) -> None:
+        """Join the group and apply what comes. Raises when the client is of no use any more."""
+        with log_errors():
+            await self._check_topic()
+            consumer = await self._connect()
             try:
-                await self._wait_for_topic()
-                await self._connect()
-            except (LogUnavailableError, KafkaError, OSError, TimeoutError) as error:
-                failures += 1
-                logger.warning("not consuming yet", group=self._group, topic=self._topic.name, error_type=type(error).__name__)
-                await self._disconnect()
-                await asyncio.sleep(min(0.2 * 2**failures, RECONNECT_SECONDS_MAX) * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
+                while True:
+                    if (records := await self._poll(consumer)) and not self._driver.is_draining:
+                        await self._driver.handle(records)
+            finally:
+                await asyncio.shield(self._disconnect())
 
-    async def _wait_for_topic(self) -> None:
+    async def _poll(self, consumer: AIOKafkaConsumer) -> list[RawRecord]:
+        """The next records of all partitions, or none after half a second."""
+        try:
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._records_max)
+        except KafkaError as error:
+            if not is_group_rejection(error):
+                raise
+            self._instance_id = None
+            drop_instance_id(consumer)  # or the client would ask the same for ever
+            return []
+        return list(chain.from_iterable(fetched.values()))
+
+    async def _check_topic(self) -> None:
         found = (await partition_counts(self._bootstrap, [self._topic.name])).get(self._topic.name)
         if found is None:
             self._raise_alarm(Alarm(kind="topic_missing", topic=self._topic.name, detail="make it with: python -m ams_kit.bus topics"))
@@ -179,7 +204,7 @@ class Consumer:
         if found != self._topic.partitions:
             self._raise_alarm(partition_count_alarm(self._topic, found))
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> AIOKafkaConsumer:
         faststream_logger = logging.getLogger("ams_kit.bus.faststream")
         faststream_logger.setLevel(
             logging.ERROR
@@ -207,22 +232,12 @@ class Consumer:
             isolation_level="read_committed",
             no_reply=True,
             listener=GroupMember(self._driver, lambda: self._driver.consumer),
-            max_records=self._records_max,
-            batch_timeout_ms=500,
             fetch_max_wait_ms=500,
             max_partition_fetch_bytes=PARTITION_BYTES_MAX,
             session_timeout_ms=self._session_timeout_ms,
             heartbeat_interval_ms=500,
             max_poll_interval_ms=300_000,
-            parser=cast("Any", raw_parser),
-            decoder=cast("Any", raw_decoder),
         )
-        subscriber.__class__ = EagerBatchSubscriber  # the same slots; see there why
-
-        async def take(records: KafkaMessage) -> None:  # the raw decoder hands aiokafka's records through
-            await self._driver.handle(cast("Any", records))
-
-        subscriber(take)
         self._driver.subscriber = subscriber
         self._broker = broker
         try:
@@ -231,7 +246,10 @@ class Consumer:
         except BaseException:
             await asyncio.shield(self._disconnect())
             raise
+        if subscriber.consumer is None:
+            raise LogUnavailableError("The subscriber has no client.")
         logger.info("consuming", group=self._group, topic=self._topic.name)
+        return subscriber.consumer
 
     async def _disconnect(self) -> None:
         broker, self._broker = self._broker, None
@@ -246,19 +264,17 @@ class Consumer:
             await asyncio.sleep(RETRY_POLL_SECONDS if self._driver.retries else OBSERVE_SECONDS / 4)
             await self._driver.retry_due(time.monotonic())
 
-    async def _observe_loop(self) -> None:
-        verified_at = time.monotonic()
-        while True:
-            await asyncio.sleep(OBSERVE_SECONDS)
-            try:
-                await self._measure()
-                await self._commit()
-                if time.monotonic() - verified_at > VERIFY_SECONDS:
-                    verified_at = time.monotonic()
-                    await self._driver.verify_positions()
-            except Exception as error:  # noqa: BLE001  the log or the database is away: nothing can be said, and the watchdog must not guess
-                self._watchdog.reset()
-                logger.info("could not look at the log", group=self._group, error_type=type(error).__name__)
+    async def _observe(self) -> None:
+        """Measure the lag, commit offsets for tools, and verify the positions now and then.
+
+        After a failure nothing is known about the lag, and the watchdog must not guess.
+        """
+        with log_errors():
+            await self._measure()
+            await self._commit()
+            if time.monotonic() - self._verified_at > VERIFY_SECONDS:
+                self._verified_at = time.monotonic()
+                await self._driver.verify_positions()
 
     async def _measure(self) -> None:
         consumer = self._driver.consumer

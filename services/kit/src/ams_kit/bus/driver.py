@@ -81,6 +81,7 @@ class Driver(ConsumerRebalanceListener):
         self._failures_to_alarm = failures_to_alarm
         self._apply_lock = asyncio.Lock()  # held while a batch is applied; a revocation waits for it
         self._revoking = False
+        self._draining = False
         self.subscriber: BatchSubscriber | None = None
         self.states: dict[TopicPartition, PartitionState] = {}
         self.last_known: dict[TopicPartition, int] = {}  # next offsets, kept while a position has to be found again
@@ -119,6 +120,20 @@ class Driver(ConsumerRebalanceListener):
     def applying(self) -> bool:
         """Whether a batch is being applied right now."""
         return self._apply_lock.locked()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether no further batch is to be applied."""
+        return self._draining
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Let the batch in hand finish, and take no further one."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(timeout_seconds), self._apply_lock:
+                pass
+        except TimeoutError:
+            logger.warning("stopped while a transaction was in flight", group=self._group)
 
     def owns(self, tp: TopicPartition) -> bool:
         """Whether the partition is ours right now."""
@@ -173,7 +188,7 @@ class Driver(ConsumerRebalanceListener):
             await self._apply_together(batches)
         failed = False
         for partition, batch in batches.items():
-            if not batch or not self.owns(partition):
+            if not batch or self._draining or not self.owns(partition):
                 continue
             if failed:  # Postgres is away: one attempt per poll, the others go back untried
                 self._seek_back(partition, batch[0].offset)

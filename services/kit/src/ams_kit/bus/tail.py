@@ -5,17 +5,17 @@ It is bare aiokafka: a FastStream subscriber begins to read when it starts, and 
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import OffsetOutOfRangeError
 
 from ams_contracts.topics import Topic
-from ams_kit.bus.cluster import METADATA_AGE_MS, deadline, partition_counts, stop_quietly
+from ams_kit.background import Background, BackgroundTask
+from ams_kit.bus.cluster import METADATA_AGE_MS, deadline, log_errors, partition_counts, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.offsets import end_offsets, start_offsets
 from ams_kit.bus.records import LogRecord
@@ -26,7 +26,6 @@ FETCH_WAIT_MS = 500
 OBSERVE_SECONDS = 2.0
 OBSERVE_DISCONNECTED_SECONDS = 0.5
 STALLED_SECONDS = 15.0
-RECONNECT_SECONDS_MAX = 1.0  # a refused connection costs little, and a broker that comes back is waited for
 RECORDS_MAX = 2_000
 
 logger = structlog.get_logger(__name__)
@@ -39,8 +38,10 @@ OnConnectivity = Callable[[bool], None]
 """Whether the tail is connected and has caught up."""
 
 
-class StalledConsumerError(Exception):
-    """The end of the log moves on and nothing is read: the client must be made anew."""
+class StalledConsumerError(LogUnavailableError):
+    """The end of the log moves on and nothing is read: the client must be replaced."""
+
+    code = "consumer_stalled"
 
 
 def raw_consumer(bootstrap: str, client_id: str) -> AIOKafkaConsumer:
@@ -97,24 +98,33 @@ class Tail:
         self._consumer: AIOKafkaConsumer | None = None
         self._is_caught_up = False
         self._ready = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task: BackgroundTask | None = None
 
-    async def start(self, on_records: OnRecords, *, on_reset: OnReset | None = None, on_connectivity: OnConnectivity | None = None) -> None:
-        """Begin to read in the background. Returns at once, broker or not.
+    async def start(
+        self,
+        on_records: OnRecords,
+        *,
+        background: Background | None = None,
+        on_reset: OnReset | None = None,
+        on_connectivity: OnConnectivity | None = None,
+    ) -> None:
+        """Begin to read in the background. Returns at once, whether or not the broker answers.
 
         Args:
+            background: Supervises the reading; by default a supervisor of this tail's own.
             on_records: Called with each partition's records.
             on_reset: Called before the first records of a partition, and when its log was cut or made anew.
             on_connectivity: Called with False when the broker does not answer, with True when the tail has caught up (again).
         """
         self._on_records, self._on_reset, self._on_connectivity = on_records, on_reset, on_connectivity
-        self._task = asyncio.create_task(self._run(), name="ams-tail")
+        self._task = (background or Background()).spawn(
+            "tail", self._session, on_failure=lambda _: self._set_connectivity(is_caught_up=False)
+        )
 
     async def stop(self) -> None:
         """Stop reading."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task.stop()
 
     async def ready(self) -> None:
         """Wait until every partition was positioned and read up to where its end was then."""
@@ -158,19 +168,12 @@ class Tail:
         tp = TopicPartition(topic, partition)
         return (await end_offsets(self._consumer, [tp]))[tp]
 
-    async def _run(self) -> None:
-        failures = 0
-        while True:
-            started_at = time.monotonic()
-            try:
-                await self._session()
-            except (LogUnavailableError, KafkaError, OSError, TimeoutError, StalledConsumerError) as error:
-                failures = 0 if time.monotonic() - started_at > 60 else failures + 1  # noqa: PLR2004  a session that held for a minute was a good one
-                logger.warning("the tail reconnects", error_type=type(error).__name__)
-                self._set_connectivity(is_caught_up=False)
-                await asyncio.sleep(min(0.2 * 2**failures, RECONNECT_SECONDS_MAX) * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
-
     async def _session(self) -> None:
+        """Read over one connection. Raises when it is lost."""
+        with log_errors():
+            await self._read_session()
+
+    async def _read_session(self) -> None:
         self._counts = await partition_counts(self._bootstrap, list(self._topics))
         if missing := sorted(self._topics.keys() - self._counts.keys()):
             raise LogUnavailableError(f"There is no topic {missing[0]}.")

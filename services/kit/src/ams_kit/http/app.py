@@ -8,6 +8,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from ams_kit.background import Background
 from ams_kit.http.health import Check, health_routes
 from ams_kit.http.problems import EXCEPTION_HANDLERS
 
@@ -22,6 +23,7 @@ def make_application(
     openapi_path: str,
     route_handlers: Sequence[Any],
     checks: Mapping[str, Check],
+    background: Background,
     body_bytes_max: int = BODY_BYTES_MAX,
     **options: Any,
 ) -> Litestar:
@@ -32,6 +34,7 @@ def make_application(
         openapi_path: Where it is served, e.g. ``/api/traces/openapi`` (the document is ``<path>/openapi.json``).
         route_handlers: The service's own routes.
         checks: See ``health_routes``.
+        background: The tasks of the process. The lifespan closes it, before what the tasks use.
         body_bytes_max: A larger body is answered 413.
         options: Further arguments of ``Litestar`` (middleware, lifespan, dependencies, state ...).
     """
@@ -43,8 +46,8 @@ def make_application(
         components=Components(security_schemes={BEARER: SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}),
         security=[{BEARER: []}],
     )
-    return Litestar(
-        route_handlers=[*health_routes(checks), *route_handlers],
+    app = Litestar(
+        route_handlers=[*health_routes(checks, background), *route_handlers],
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=openapi_config,
         request_max_body_size=body_bytes_max,
@@ -52,3 +55,5 @@ def make_application(
         logging_config=None,
         **options,
     )
+    app.state.background = background
+    return app

@@ -7,23 +7,36 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from ams_kit.background import Background
+from ams_kit.errors import AmsError
+
 Check = Callable[[], Awaitable[None]]
 """Returns when the part is fine, raises when it is not."""
 
 
 class Readiness(Struct):
-    """``checks``: per part "ok" or the kind of error."""
+    """The answer of ``/readyz``.
+
+    Attributes:
+        status: "ok" or "unavailable".
+        checks: Per part "ok", or why it is not: a sentence, or else the kind of error.
+        background: Per background task "running", or why it does not run. One that restarts after an outage does not make the process
+            unready; one that fails again and again fails the check ``background``.
+    """
 
     status: str
     checks: dict[str, str]
+    background: dict[str, str]
 
 
-def health_routes(checks: Mapping[str, Check]) -> list[HTTPRouteHandler]:
+def health_routes(checks: Mapping[str, Check], background: Background) -> list[HTTPRouteHandler]:
     """The three routes.
 
     Args:
         checks: What must answer before this service is ready, by name. Each bounds its own time.
+        background: The tasks of the process; they are checked, too.
     """
+    checks = {**checks, "background": background.check}
 
     @get("/livez", include_in_schema=False, opt={"public": True})
     async def livez() -> dict[str, str]:
@@ -37,9 +50,9 @@ def health_routes(checks: Mapping[str, Check]) -> list[HTTPRouteHandler]:
                 await check()
                 results[name] = "ok"
             except Exception as error:  # noqa: BLE001  any failure of a check means: not ready
-                results[name] = type(error).__name__
+                results[name] = (error.detail if isinstance(error, AmsError) else "") or type(error).__name__
         ready = all(result == "ok" for result in results.values())
-        return Response(Readiness("ok" if ready else "unavailable", results), status_code=200 if ready else 503)
+        return Response(Readiness("ok" if ready else "unavailable", results, background.report()), status_code=200 if ready else 503)
 
     @get("/metrics", include_in_schema=False, opt={"public": True})
     async def metrics() -> Response[bytes]:

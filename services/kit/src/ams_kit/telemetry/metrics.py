@@ -50,3 +50,5 @@ QUERIES_FAILED = Counter("ams_queries_failed_total", "Questions that got no answ
 LIVE_SOCKETS = Gauge("ams_live_sockets", "Open live sockets.")
 LIVE_FRAMES = Counter("ams_live_frames_total", "Frames handed to sockets.", ["kind"])
 LIVE_CLOSED = Counter("ams_live_closed_total", "Sockets that the gateway closed, by close code.", ["code"])
+BACKGROUND_RESTARTS = Counter("ams_background_restarts_total", "Failures of background tasks; each is followed by a restart.", ["task"])
+BACKGROUND_UP = Gauge("ams_background_up", "1 while a background task runs, 0 while it waits to be restarted after a failure.", ["task"])

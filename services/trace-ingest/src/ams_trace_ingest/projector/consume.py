@@ -9,6 +9,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from ams_contracts.topics import IDENTITY, PAYLOADS, STEPS
+from ams_kit.background import Background
 from ams_kit.bus import Consumer, Log, shortest_retention_ms
 from ams_kit.db import check_pool
 from ams_kit.http.app import make_application
@@ -17,7 +18,7 @@ from ams_trace_ingest.projector.deleted_projects import ProjectDeletions
 from ams_trace_ingest.projector.feed import TaskFeed
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.projects import ProjectsProjection
-from ams_trace_ingest.projector.retention import Retention, keep_running
+from ams_trace_ingest.projector.retention import Retention, run_retention
 from ams_trace_ingest.projector.sweeps import Sweeper
 from ams_trace_ingest.projector.text import PATIENCE_SECONDS, RECORDS_MAX, LowPriorityThrottle, TextProjection
 from ams_trace_ingest.settings import ProjectorSettings
@@ -32,6 +33,7 @@ def tune_garbage_collection() -> None:
 
 def make_projector(settings: ProjectorSettings) -> Litestar:
     """The application that turns the log into rows: consumers, the sweeps, and nothing to ask but its health."""
+    background = Background()
 
     @asynccontextmanager
     async def parts(app: Litestar) -> AsyncGenerator[None]:
@@ -84,23 +86,18 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
         deletions = ProjectDeletions(pool, log)
         app.state.pool, app.state.steps, app.state.payloads = pool, steps, payloads
         tune_garbage_collection()
-        await steps.start()
-        await payloads.start()
-        others = [*texts, projects]
-        for consumer in others:
-            await consumer.start()
-        tasks = [
-            asyncio.create_task(feed.run()),
-            asyncio.create_task(sweeper.run()),
-            asyncio.create_task(keep_running(retention)),
-            asyncio.create_task(keep_running(deletions)),
-        ]
+        consumers = (steps, payloads, *texts, projects)
+        for consumer in consumers:
+            await consumer.start(background)
+        background.spawn("task-feed", feed.run)
+        sweeper.start(background)
+        background.spawn("retention", lambda: run_retention(retention))
+        background.spawn("project-deletions", deletions.run)
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(steps.stop(), payloads.stop(), *(consumer.stop() for consumer in others), *tasks, return_exceptions=True)
+            await asyncio.gather(*(consumer.stop() for consumer in consumers), return_exceptions=True)
+            await background.close()
             await log.close()
             pool.terminate()
 
@@ -118,6 +115,7 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
         openapi_path="/internal/openapi",
         route_handlers=[],
         checks={"steps": steps_are_read, "payloads": payloads_are_read, "postgres": tables_answer},
+        background=background,
         lifespan=[parts],
         state=State(),
     )

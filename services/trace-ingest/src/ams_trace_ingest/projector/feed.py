@@ -10,7 +10,7 @@ from ams_contracts.positions import Position
 from ams_contracts.topics import STEPS, TASKS, task_key
 from ams_contracts.views import TaskChanged, task_view
 from ams_kit.bus import Log, Record
-from ams_kit.errors import AmsError
+from ams_kit.retriable import UNAVAILABLE
 from ams_kit.telemetry.metrics import TASK_HINTS_LOST
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
@@ -74,7 +74,7 @@ class TaskFeed:
         self._published_at.update(dict.fromkeys(due, now))
         try:
             await self._log.publish(records, timeout_seconds=PUBLISH_TIMEOUT_SECONDS)
-        except AmsError as error:
+        except UNAVAILABLE as error:
             TASK_HINTS_LOST.inc(len(records))
             logger.info("task hints lost", tasks=len(records), error_type=type(error).__name__)
 

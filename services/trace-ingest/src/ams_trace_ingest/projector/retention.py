@@ -8,13 +8,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import asyncpg
 import structlog
 
 from ams_contracts.topics import DAY_MS, TASKS, task_key
 from ams_kit.bus import Log, Record
+from ams_kit.retriable import DATABASE_UNAVAILABLE
 from ams_kit.service import refuse_to_serve
 from ams_kit.telemetry.metrics import RETENTION_DELETED, RETENTION_FINISHED
 from ams_trace_ingest.projector.apply import release_claims
@@ -23,7 +24,6 @@ from ams_trace_ingest.store.connections import Connection, set_generation
 from ams_trace_ingest.store.retention import ADVISORY_LOCK, DAY_TABLES, PLATFORM, TASK_TABLES, Cuts, TaskBatch
 from ams_trace_ingest.store.tasks import TaskKey
 
-RETRY_SECONDS = 10.0
 CHECK_SECONDS = 600.0  # a run begins at most so long after midnight UTC
 TASKS_MAX = 500  # of one batch, all of one project and day
 ROWS_MAX = 10_000  # deleted by one transaction
@@ -314,27 +314,17 @@ async def report_deleted(log: Log, keys: Sequence[TaskKey]) -> None:
     await log.publish([Record(topic=TASKS, key=task_key(*key), value=None, headers=[("v", b"1")]) for key in keys])
 
 
-class Loop(Protocol):
-    """Runs until cancelled."""
-
-    async def run(self) -> None: ...
-
-
-async def keep_running(loop: Loop) -> None:
-    """Run a loop again after any error; a platform that keeps more than its log does not serve."""
-    while True:
-        try:
-            await loop.run()
-        except RetentionTooLongError as error:
-            refuse_to_serve("projector", str(error))
-        except Exception as error:  # noqa: BLE001  whatever it was, tomorrow's rows must be deleted all the same
-            logger.warning("deleting rows failed", loop=type(loop).__name__, error_type=type(error).__name__)
-            await asyncio.sleep(RETRY_SECONDS)
+async def run_retention(retention: Retention) -> None:
+    """Run retention until cancelled or until it fails. A platform that would keep more than its log does not serve."""
+    try:
+        await retention.run()
+    except RetentionTooLongError as error:
+        refuse_to_serve("projector", str(error))
 
 
 async def release_lock(lock: Connection) -> None:
     """Give the lock back; a connection that cannot is ended, and the lock with it."""
     try:
         await lock.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    except (*DATABASE_UNAVAILABLE, asyncpg.PostgresError):
         lock.terminate()

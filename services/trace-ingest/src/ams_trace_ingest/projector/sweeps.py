@@ -1,6 +1,5 @@
 """What the projector does by the clock: silent steps become lost, rootless tasks are shown by their steps, partitions are made ahead."""
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,8 +13,8 @@ import structlog
 from ams_contracts.codec import encode
 from ams_contracts.events import Batch, Producer, StepLost
 from ams_contracts.topics import STEPS, task_key
+from ams_kit.background import Background
 from ams_kit.bus import Log, Record
-from ams_kit.errors import AmsError
 from ams_kit.telemetry.metrics import STEPS_LOST
 from ams_trace_ingest.projector.feed import TaskFeed
 from ams_trace_ingest.projector.task_columns import FLAG_NO_ROOT
@@ -89,27 +88,13 @@ class Sweeper:
         self._feed = feed
         self._lag_records = lag_records
         self._caught_up = CaughtUp()
-        self._next: dict[str, float] = {}
 
-    async def run(self) -> None:
-        """Sweep until cancelled. What fails is tried again the next time."""
-        while True:
-            now = time.monotonic()
-            await self._run_if_due("partitions", PARTITIONS_SECONDS, now, self.make_partitions)
-            await self._run_if_due("lost", SWEEP_SECONDS, now, self.declare_lost)
-            await self._run_if_due("roots", SWEEP_SECONDS, now, self.mark_rootless)
-            await self._run_if_due("alive", REPEAT_SECONDS, now, self.republish_running)
-            await asyncio.sleep(1)
-
-    async def _run_if_due(self, name: str, every_seconds: float, now: float, sweep: Callable[[], Awaitable[None]]) -> None:
-        if now < self._next.get(name, 0):
-            return
-        self._next[name] = now + every_seconds
-        try:
-            await sweep()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, AmsError) as error:
-            self._next[name] = now + min(every_seconds, SWEEP_SECONDS)
-            logger.warning("a sweep failed", sweep=name, error_type=type(error).__name__)
+    def start(self, background: Background) -> None:
+        """Run each sweep at its own pace until the background tasks are stopped. One that fails does not hold up the others."""
+        background.spawn_periodic("sweep-partitions", self.make_partitions, every_seconds=PARTITIONS_SECONDS)
+        background.spawn_periodic("sweep-lost", self.declare_lost, every_seconds=SWEEP_SECONDS)
+        background.spawn_periodic("sweep-roots", self.mark_rootless, every_seconds=SWEEP_SECONDS)
+        background.spawn_periodic("sweep-alive", self.republish_running, every_seconds=REPEAT_SECONDS)
 
     async def declare_lost(self) -> None:
         """Publish ``step.lost`` for open steps whose producer used to beat and has been silent."""

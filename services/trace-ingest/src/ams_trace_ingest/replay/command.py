@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from ams_kit.bus import LogRecreatedError, LogUnavailableError
+from ams_kit.retriable import UNAVAILABLE
 from ams_kit.settings import load
 from ams_kit.telemetry.logs import configure_logging
 from ams_trace_ingest.pricing.catalog import GenaiPrices
@@ -77,7 +78,7 @@ def run(arguments: list[str]) -> int:
     except LogUnavailableError as error:
         sys.stderr.write(f"replay: {error.detail} Run it again: it goes on where it was.\n")
         return EXIT_INTERRUPTED
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (*UNAVAILABLE, asyncpg.PostgresError) as error:
         sys.stderr.write(f"replay: the database does not answer ({type(error).__name__}). Run it again: it goes on where it was.\n")
         return EXIT_INTERRUPTED
     except KeyboardInterrupt:

@@ -1,0 +1,97 @@
+"""What every service's test of its background tasks does: let each one fail, and see it come back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+from litestar import Litestar
+
+from ams_kit.background import FAULTS_TO_NOT_READY, Background, BackgroundTask
+
+RECOVERY_SECONDS = 30
+
+
+class UnexpectedError(Exception):
+    """An error that nobody foresaw."""
+
+
+class Running:
+    """An application that runs in the test's own event loop."""
+
+    def __init__(self, app: Litestar, http: httpx.AsyncClient) -> None:
+        self.app = app
+        self.http = http
+        self.background: Background = app.state.background
+
+    async def readiness(self) -> tuple[int, dict[str, str]]:
+        """Status and checks of ``/readyz``."""
+        answer = await self.http.get("/readyz")
+        return answer.status_code, answer.json()["checks"]
+
+    async def is_ready(self) -> bool:
+        return (await self.readiness())[0] == httpx.codes.OK
+
+    def named(self, name: str) -> list[BackgroundTask]:
+        return [task for task in self.background.tasks if task.name == name]
+
+    async def fail_each_task(self) -> set[str]:
+        """Let each task fail once with an unexpected error, one after the other, and wait until it runs and the application is ready.
+
+        Returns:
+            The names of the tasks.
+        """
+        names = {task.name for task in self.background.tasks}
+        for name in sorted(names):
+            for task in self.named(name):
+                restarts = task.restarts
+                await until(_runs(task))
+                task.inject(UnexpectedError())
+                await until(_runs(task, more_restarts_than=restarts))
+            await until(self.is_ready)
+        return names
+
+    async def fail_for_ever(self, name: str) -> str:
+        """Let a task fail each time that it runs, until the application is not ready.
+
+        Returns:
+            What ``/readyz`` says about the background tasks.
+        """
+        (task,) = self.named(name)
+        for _ in range(FAULTS_TO_NOT_READY):
+            await until(_runs(task))
+            task.inject(UnexpectedError())
+            await until(_runs(task, more_restarts_than=task.restarts))
+        status, checks = await self.readiness()
+        if status != httpx.codes.SERVICE_UNAVAILABLE:
+            raise AssertionError(f"still ready: {checks}")
+        return checks["background"]
+
+
+@asynccontextmanager
+async def running(app: Litestar) -> AsyncIterator[Running]:
+    """Run an application, and wait until it is ready."""
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as http,
+    ):
+        one = Running(app, http)
+        await until(one.is_ready)
+        yield one
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a condition, for half a minute at most."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while not await condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the application did not recover")
+        await asyncio.sleep(0.02)
+
+
+def _runs(task: BackgroundTask, *, more_restarts_than: int = -1) -> Callable[[], Awaitable[bool]]:
+    async def condition() -> bool:
+        return task.is_running and task.restarts > more_restarts_than
+
+    return condition

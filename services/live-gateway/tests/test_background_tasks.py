@@ -1,0 +1,53 @@
+"""Each background task of the gateway comes back after any failure, and sockets still get every record."""
+
+import httpx
+
+from ams_kit.testing.supervision import Running
+
+
+async def test_each_task_comes_back_after_an_unexpected_error_and_no_record_is_missed(live, project_id: str, task_id: str) -> None:
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}") as http,
+        live.client(project_id) as client,
+    ):
+        gateway = Running(live.app, http)
+        await client.subscribe(task_id)
+        await live.publish(project_id, task_id, *range(5))
+        await client.steps(5)
+
+        names = await gateway.fail_each_task()
+
+        await live.publish(project_id, task_id, *range(5, 10))
+        frames = await client.steps(10)
+        assert [frame["batch"]["n"] for frame in frames] == list(range(10))
+    assert names == {"identity-events", "revocation-replica", "socket-access", "socket-sweep", "tail"}
+
+
+async def test_a_tail_that_cannot_come_back_makes_the_process_not_ready(live) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}") as http:
+        said = await Running(live.app, http).fail_for_ever("tail")
+
+    assert said.startswith("The background task tail failed ")
+
+
+async def test_a_reader_of_older_records_that_fails_is_started_again(live, project_id: str, task_id: str, monkeypatch) -> None:
+    """The subscription waits for it and misses nothing."""
+    positions = await live.publish(project_id, task_id, *range(300), pad=2_000)
+    start = f"1.{positions[0].split('.')[1]}.0"
+    backlog = live.app.state.hub._backlog
+    read_pass, failures = backlog._read_pass, [ZeroDivisionError(), OSError()]
+
+    async def fail_first(*arguments):
+        if failures:
+            raise failures.pop()
+        await read_pass(*arguments)
+
+    monkeypatch.setattr(backlog, "_read_pass", fail_first)
+    live.app.state.hub._ring._bytes_max = 1  # nothing is kept: everything comes from the log
+    async with live.client(project_id) as client:
+        await live.publish(project_id, task_id, 300)
+        await client.subscribe(task_id, after=start)
+        frames = await client.steps(301)
+
+    assert failures == []
+    assert [frame["batch"]["n"] for frame in frames] == list(range(301))
