@@ -35,7 +35,7 @@ Steps = dict[tuple[str, str], StepState]
 class OneCent:
     """A catalog in which every token of every model costs 10 nano-USD."""
 
-    def find(self, provider: str | None, model: str, at_us: int) -> UnitPrices | None:
+    def find(self, provider: str | None, model: str, at_us: int, service_tier: str | None = None) -> UnitPrices | None:
         return UnitPrices(input=UnitPrice(10_000), output=UnitPrice(10_000))
 
     def knows(self, provider: str) -> bool:

@@ -67,7 +67,11 @@ class Slot(StrEnum):
 
 
 class Usage(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """Tokens. ``input`` includes the cached ones, ``output`` the reasoning."""
+    """Tokens. ``input`` includes the cached ones, ``output`` the reasoning.
+
+    ``audio_cache_read`` counts tokens that are both in ``cache_read`` and in ``audio_input``. ``service_tier`` is what the provider billed them as
+    (``default``, ``priority``, ``flex``, ``batch``).
+    """
 
     input: Tokens | None = None
     output: Tokens | None = None
@@ -79,6 +83,9 @@ class Usage(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     audio_output: Tokens | None = None
     image_input: Tokens | None = None
     video_input: Tokens | None = None
+    image_output: Tokens | None = None
+    audio_cache_read: Tokens | None = None
+    service_tier: Word | None = None
 
 
 class Failure(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -1775,15 +1775,18 @@ export interface components {
             sub: string;
         };
         Usage: {
+            audio_cache_read?: number | null;
             audio_input?: number | null;
             audio_output?: number | null;
             cache_read?: number | null;
             cache_write?: number | null;
             cache_write_1h?: number | null;
             image_input?: number | null;
+            image_output?: number | null;
             input?: number | null;
             output?: number | null;
             reasoning?: number | null;
+            service_tier?: string | null;
             video_input?: number | null;
         };
         /** @description An account was disabled, and every token of it revoked. */

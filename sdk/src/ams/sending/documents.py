@@ -86,7 +86,7 @@ def _parameters(value: object) -> str | None:
 
 def usage_of(step: StepRecord) -> Usage | None:
     """The tokens that are known so far."""
-    return Usage(**step.usage) if step.usage else None
+    return Usage(**step.usage) if step.usage else None  # type: ignore[arg-type]  # the keys are those of counts
 
 
 def failure_of(step: StepRecord) -> Failure | None:

@@ -33,7 +33,7 @@ DETAILS = frozenset(
     }
 )
 """Names that ``Step.set`` puts into the step's document. Others are kept beside it as attributes."""
-TOKENS = frozenset(Usage.__struct_fields__)
+TOKENS = frozenset(Usage.__struct_fields__) - {"service_tier"}
 
 
 class Step:

@@ -12,7 +12,7 @@ from ams_trace_ingest.pricing.price import Prices
 
 
 class NoCatalog:
-    def find(self, provider: str | None, model: str, at_us: int) -> None:
+    def find(self, provider: str | None, model: str, at_us: int, service_tier: str | None = None) -> None:
         return None
 
     def knows(self, provider: str) -> bool:

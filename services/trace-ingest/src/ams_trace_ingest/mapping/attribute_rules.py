@@ -33,6 +33,8 @@ class Field:
     LATER_AGENT = next(_numbers)
     CONVERSATION = next(_numbers)
     USER = next(_numbers)
+    SKILL = next(_numbers)
+    WORKFLOW_NAME = next(_numbers)
     ENVIRONMENT = next(_numbers)
     TAG_LIST = next(_numbers)
     TTFT = next(_numbers)
@@ -54,6 +56,9 @@ class Field:
     AUDIO_OUTPUT = next(_numbers)
     IMAGE_INPUT = next(_numbers)
     VIDEO_INPUT = next(_numbers)
+    IMAGE_OUTPUT = next(_numbers)
+    AUDIO_CACHE_READ = next(_numbers)
+    SERVICE_TIER = next(_numbers)
     COST_PROMPT = next(_numbers)
     COST_COMPLETION = next(_numbers)
     COST_TOTAL = next(_numbers)
@@ -69,6 +74,7 @@ class Field:
     INVOCATION = next(_numbers)
     LATER_PARAMETERS = next(_numbers)
     USAGE_MAP = next(_numbers)
+    TOTAL_TOKENS = next(_numbers)
     BAD_USAGE = next(_numbers)
     COST_MAP = next(_numbers)
     COST_LATER_MAP = next(_numbers)
@@ -79,6 +85,7 @@ class Field:
     OUTPUT = next(_numbers)
     OUTPUT_VALUE = next(_numbers)
     OUTPUT_MIME = next(_numbers)
+    MEMORY_RECORDS = next(_numbers)
     SPOKEN = next(_numbers)
     RESPONSE_TEXT = next(_numbers)
     RESPONSE_TOOL_CALLS = next(_numbers)
@@ -98,6 +105,7 @@ class Group:
     TAGS = 6
     EMBEDDINGS = 7
     INPUT_DOCUMENTS = 8
+    DECISION = 9
 
 
 class Ladder(NamedTuple):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ams_contracts.documents import BILLABLE_TYPES, StepType
 from ams_trace_ingest.mapping.attribute_rules import UNRANKED, Field, Found, Group, Ladder, Prefix
-from ams_trace_ingest.mapping.convert import Convert, load, present, word
+from ams_trace_ingest.mapping.convert import Convert, json_items, load, present, word
 from ams_trace_ingest.mapping.media import MediaCollector, may_hold_media, referenced
 from ams_trace_ingest.mapping.messages import Message, messages_of, system_message
 from ams_trace_ingest.mapping.parts import parsed
@@ -49,18 +49,22 @@ _INPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
         "gen_ai.tool.call.arguments",
         "gen_ai.retrieval.query.text",
         "gen_ai.memory.query.text",
+        "mcp.request.argument",
     ),
     None,  # span events
     *_at("gcp.vertex.agent.llm_request", convert=adk.request),
     *_at("gcp.vertex.agent.tool_call_args"),
     None,  # llm.input_messages.N.*
     None,  # gen_ai.prompt.N.*
-    *_at("mlflow.spanInputs", "traceloop.entity.input", "ai.prompt.messages", "ai.prompt", "ai.toolCall.args"),
+    *_at("mlflow.spanInputs", "traceloop.entity.input", "ai.prompt.messages", "ai.prompt", "ai.request.text", "ai.toolCall.args"),
+    *_at("ai.documents", convert=json_items),
     None,  # input.value
     *_at("tool.parameters", convert=_unless_schema),
     *_at(
         "tool_arguments",
         "pydantic_ai.all_messages",
+        "reranker.query",
+        "decision.state",
         "prompt",
         "input",
         "gen_ai.task.input",
@@ -75,7 +79,13 @@ _INPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
     ),
 )
 _OUTPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
-    *_at("langfuse.observation.output", "gen_ai.output.messages", "gen_ai.tool.call.result", "gen_ai.retrieval.documents"),
+    *_at(
+        "langfuse.observation.output",
+        "gen_ai.output.messages",
+        "gen_ai.tool.call.result",
+        "gen_ai.retrieval.documents",
+        "mcp.response.value",
+    ),
     None,  # span events
     *_at("gcp.vertex.agent.llm_response", "gcp.vertex.agent.tool_response", convert=adk.request),
     None,  # llm.output_messages.N.*
@@ -83,6 +93,7 @@ _OUTPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
     *_at("mlflow.spanOutputs", "traceloop.entity.output"),
     None,  # ai.response.text, .toolCalls
     *_at("ai.response.object", "ai.toolCall.result"),
+    *_at("ai.ranking", convert=json_items),
     None,  # output.value
     *_at(
         "tool_response",
@@ -103,6 +114,7 @@ LADDERS = (
     Ladder(Field.INPUT, _INPUT_STEPS),
     Ladder(Field.INPUT_VALUE, _at("input.value")),
     Ladder(Field.INPUT_MIME, _at("input.mime_type", convert=word)),
+    Ladder(Field.MEMORY_RECORDS, _at("gen_ai.memory.records")),
     Ladder(Field.SYSTEM, _at("gen_ai.system_instructions")),
     Ladder(Field.OUTPUT, _OUTPUT_STEPS),
     Ladder(Field.OUTPUT_VALUE, _at("output.value")),
@@ -124,6 +136,7 @@ PREFIXES = (
     Prefix("reranker.output_documents.", group=Group.DOCUMENTS),
     Prefix("reranker.input_documents.", group=Group.INPUT_DOCUMENTS),
     Prefix("embedding.embeddings.", group=Group.EMBEDDINGS),
+    Prefix("ai.decision.", group=Group.DECISION),
 )
 
 _CONVERSATIONS = frozenset(
@@ -181,6 +194,8 @@ def content_of(found: Found, span: Span, step_type: StepType, media: MediaCollec
         media: Takes the bytes that the content holds; references to them stay.
     """
     asked, answered = _content_of(found, span, step_type)
+    if found.values[Field.MEMORY_RECORDS] is not None:
+        asked, answered = _with_records(found, asked, answered)
     return with_references(asked, media), with_references(answered, media)
 
 
@@ -206,11 +221,37 @@ def _content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content 
     return _input(found, span, step_type, spoken), _output(found, span, step_type, spoken)
 
 
+def _with_records(found: Found, asked: Content | None, answered: Content | None) -> tuple[Content | None, Content | None]:
+    """Memory records are what a search found, and what every other operation is given."""
+    records = parsed(found.values[Field.MEMORY_RECORDS])
+    content = Content(JSON, _encode(records).decode(), preview_of(records), _keys(found, Field.MEMORY_RECORDS))
+    decision = found.values[Field.TYPE]
+    reads = decision is not None and decision[1].startswith(
+        ("gen_ai.operation.name=search", "gen_ai.operation.name=get", "gen_ai.operation.name=list")
+    )
+    if reads or found.keys[Field.INPUT] == "gen_ai.memory.query.text":
+        return asked, answered or content
+    return asked or content, answered
+
+
+def _decision(found: Found, *, answers: bool) -> Content | None:
+    """What a decision model was asked (``ai.decision.questions`` about a ``state``), or what it answered."""
+    entries = [entry for entry in found.group(Group.DECISION) if (entry[0][0] == "answers") is answers]
+    if not entries:
+        return None
+    value: Any = {".".join(map(str, path)): parsed(item) for path, item, _ in entries}
+    if answers:
+        value = value.get("answers", value)
+    return Content(JSON, _encode(value).decode(), preview_of(value), [key for _, _, key in entries])
+
+
 def _value_first(found: Found, step_type: StepType, side: _Side) -> bool:
     return found.values[side.value] is not None and step_type not in BILLABLE_TYPES
 
 
-def _input(found: Found, span: Span, step_type: StepType, spoken: events.Conversation | None) -> Content | None:
+def _input(  # noqa: PLR0911  one return for each source
+    found: Found, span: Span, step_type: StepType, spoken: events.Conversation | None
+) -> Content | None:
     rank = _rank(found, step_type, _IN)
     if rank > _EVENTS_IN and spoken is not None and (spoken.input or spoken.system):
         return _messages(spoken.asked or spoken.system, _IN, [])
@@ -224,7 +265,15 @@ def _input(found: Found, span: Span, step_type: StepType, spoken: events.Convers
         messages = flat.openllmetry_messages(entries, "user") if entries else []
         if messages:
             return _messages(messages, _IN, [key for _, _, key in entries])
-    content = _attribute(found, span, step_type, _IN)
+    content = _attribute(found, span, step_type, _IN) or _decision(found, answers=False)
+    if content is not None and found.keys[Field.INPUT] == "reranker.query" and content.keys == ["reranker.query"]:
+        entries = found.group(Group.INPUT_DOCUMENTS)
+        asked = {"query": found.values[Field.INPUT], "documents": flat.documents(entries)}
+        return (
+            Content(JSON, _encode(asked).decode(), content.preview, ["reranker.query", *(key for _, _, key in entries)])
+            if entries
+            else content
+        )
     if content is not None:
         return content
     for group, reader in ((Group.EMBEDDINGS, flat.embedded_texts), (Group.INPUT_DOCUMENTS, flat.documents)):
@@ -259,7 +308,7 @@ def _output(found: Found, span: Span, step_type: StepType, spoken: events.Conver
     values_ = flat.documents(entries) if entries else []
     if values_ and found.ranks[Field.OUTPUT] > _EVENTS_OUT:
         return Content(JSON, _encode(values_).decode(), preview_of(values_), [key for _, _, key in entries])
-    return _attribute(found, span, step_type, _OUT)
+    return _attribute(found, span, step_type, _OUT) or _decision(found, answers=True)
 
 
 def _rank(found: Found, step_type: StepType, side: _Side) -> int:
@@ -300,9 +349,10 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
 
 def _conversation(found: Found, messages: list[Message], side: _Side, keys: list[str]) -> Content:
     """Messages, after the system's instructions when those came apart."""
-    if side is _IN and found.values[Field.SYSTEM] is not None and messages[0]["role"] != "system":
+    if side is _IN and found.values[Field.SYSTEM] is not None:
         system = system_message(parsed(found.values[Field.SYSTEM]))
-        if system is not None:
+        # both are given to the model: instructions apart, and a system message of the history
+        if system is not None and system["content"] != messages[0]["content"]:
             return _messages([system, *messages], side, [*keys, *_keys(found, Field.SYSTEM)])
     return _messages(messages, side, keys)
 

@@ -1,5 +1,6 @@
 """Attribute values to what a field holds. Each returns ``None`` for a value that says nothing, so that the next of a ladder is asked."""
 
+import json
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -7,6 +8,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
+
+from ams_trace_ingest.characters import replace_invalid_escapes
 
 WORD_CHARS_MAX = 256
 NAME_CHARS_MAX = 1_024
@@ -19,10 +22,21 @@ _decode = msgspec.json.Decoder().decode
 
 
 def load(text: str) -> Any:
-    """JSON, or ``None`` when it is not."""
+    """JSON, or ``None`` when it is not.
+
+    Lone surrogates, and Python's words for numbers that JSON has none for, do not make the rest unreadable.
+    """
     try:
-        return _decode(text)
+        value = _decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _load_leniently(text) if "\\u" in text or "NaN" in text or "Infinity" in text else None
+    return _load_leniently(text) if "\\u0000" in text else value
+
+
+def _load_leniently(text: str) -> Any:
+    try:
+        return json.loads(replace_invalid_escapes(text.encode()), parse_constant=str)
+    except (ValueError, RecursionError):
         return None
 
 
@@ -57,6 +71,14 @@ def json_map(value: Any) -> dict[str, Any] | None:
     if value.__class__ is str and value[:1] == "{":
         value = load(value)
     return value or None if isinstance(value, dict) else None
+
+
+def json_items(value: Any) -> Any:
+    """A list whose items may be written as JSON, each by itself."""
+    if not isinstance(value, list):
+        return present(value)
+    read = [load(item) if isinstance(item, str) else item for item in value]
+    return [item if loaded is None else loaded for item, loaded in zip(value, read, strict=True)] or None
 
 
 def tokens(value: Any) -> int | None:

@@ -13,11 +13,38 @@ USD_END = Decimal(1_000_000_000)  # a step that cost a thousand million is a mis
 
 LADDERS = (
     Ladder(Field.COST_MAP, (("langfuse.observation.cost_details", json_map),)),
-    Ladder(Field.COST_TOTAL, (("llm.cost.total", decimal),)),
-    Ladder(Field.COST_PROMPT, (("llm.cost.prompt", decimal),)),
-    Ladder(Field.COST_COMPLETION, (("llm.cost.completion", decimal),)),
+    Ladder(
+        Field.COST_TOTAL,
+        tuple(
+            (key, decimal)
+            for key in ("llm.cost.total", "gen_ai.cost.total_cost", "gen_ai.usage.total_cost", "gen_ai.cost.total", "llm.usage.total_cost")
+        ),
+    ),
+    Ladder(
+        Field.COST_PROMPT,
+        tuple((key, decimal) for key in ("llm.cost.prompt", "gen_ai.cost.input_cost", "gen_ai.usage.input_cost", "gen_ai.cost.input")),
+    ),
+    Ladder(
+        Field.COST_COMPLETION,
+        tuple(
+            (key, decimal) for key in ("llm.cost.completion", "gen_ai.cost.output_cost", "gen_ai.usage.output_cost", "gen_ai.cost.output")
+        ),
+    ),
     Ladder(Field.COST_LATER_MAP, (("mlflow.llm.cost", json_map),)),
-    Ladder(Field.COST_PLAIN, (("gen_ai.usage.cost", decimal), ("operation.cost", decimal))),
+    Ladder(
+        Field.COST_PLAIN,
+        tuple(
+            (key, decimal)
+            for key in (
+                "gen_ai.usage.cost",
+                "gen_ai.usage.cost_usd",
+                "operation.cost",
+                "gen_ai.cost",
+                "llm.usage.cost",
+                "llm.response.cost",
+            )
+        ),
+    ),
 )
 
 _FIELDS = (Field.COST_MAP, Field.COST_TOTAL, Field.COST_PROMPT, Field.COST_COMPLETION, Field.COST_LATER_MAP, Field.COST_PLAIN)

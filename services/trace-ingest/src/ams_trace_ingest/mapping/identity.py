@@ -13,7 +13,9 @@ UNKNOWN_SERVICE = "unknown_service"
 TAGS_MAX = 64
 TAGS_CHARS_MAX = 8_192  # all keys and words together: a step event stays small
 _FRAMEWORK_TAGS = ("ls_", "langgraph_", "lc_", "checkpoint_", "__")  # LangChain's own bookkeeping in `metadata`
-_NOT_TAGS = frozenset({"session_id", "user_id", "thread_id", "sessionId", "userId"})  # they have fields of their own
+_NOT_TAGS = frozenset(
+    {"session_id", "user_id", "thread_id", "conversation_id", "sessionId", "userId", "threadId", "conversationId"}
+)  # they have fields of their own
 
 
 def _steps(*keys: str, convert: Convert = word) -> tuple[tuple[str, Convert], ...]:
@@ -32,6 +34,8 @@ LADDERS = (
     Ladder(Field.SPAN_TYPE, _steps("logfire.span_type")),
     Ladder(Field.PENDING_PARENT, _steps("logfire.pending_parent_id")),
     Ladder(Field.TOOL_NAME, _steps("gen_ai.tool.name", "tool.name", "ai.toolCall.name", "lk.function_tool.name")),
+    Ladder(Field.SKILL, _steps("gen_ai.skill.name")),
+    Ladder(Field.WORKFLOW_NAME, _steps("gen_ai.workflow.name")),
     Ladder(Field.TOOL_CALL_ID, _steps("gen_ai.tool.call.id", "tool.id", "tool_call.id", "ai.toolCall.id")),
     Ladder(Field.AGENT, _steps("gen_ai.agent.name", "agent.name", "agent_name")),
     Ladder(Field.GRAPH_NODE, _steps("graph.node.name", "graph.node.id")),
@@ -46,7 +50,28 @@ LADDERS = (
             "gcp.vertex.agent.session_id",
             "traceloop.association.properties.session_id",
             "traceloop.association.properties.thread_id",
+            "traceloop.association.properties.conversation_id",
+            "traceloop.association.properties.chat_id",
             "ai.telemetry.metadata.sessionId",
+            "ai.telemetry.metadata.threadId",
+            "ai.telemetry.metadata.conversationId",
+            "ai.telemetry.metadata.chatId",
+            "ai.settings.context.sessionId",
+            "ai.settings.context.threadId",
+            "ai.settings.context.conversationId",
+            "ai.settings.context.chatId",
+            "langsmith.metadata.session_id",
+            "langsmith.metadata.thread_id",
+            "langsmith.metadata.conversation_id",
+            "langsmith.trace.session_id",
+            "thread_id",
+            "thread.id",
+            "gen_ai.thread.id",
+            "group_id",
+            "group.id",
+            "openai.agents.group_id",
+            "gen_ai.group.id",
+            "agents.trace.group_id",
             convert=json_word,
         ),
     ),
@@ -59,6 +84,9 @@ LADDERS = (
             "mlflow.trace.user",
             "traceloop.association.properties.user_id",
             "ai.telemetry.metadata.userId",
+            "ai.settings.context.userId",
+            "langsmith.metadata.user_id",
+            "gcp.vertex.agent.user_id",
             convert=json_word,
         ),
     ),
@@ -78,9 +106,50 @@ def name_of(found: Found, span: Span, step_type: StepType) -> str:
     chosen = values[Field.NAME]
     if chosen is None and step_type is TOOL:
         chosen = values[Field.TOOL_NAME]
+        skill = values[Field.SKILL]
+        if chosen is not None and skill is not None and skill not in chosen:  # three loads of three skills are no three `load_skill`
+            chosen = f"{chosen} {skill}"
+    if chosen is None and step_type is StepType.WORKFLOW:
+        chosen = values[Field.WORKFLOW_NAME] or (values[Field.AGENT] if _is_workflow(found) else None)
     if chosen is None and step_type is AGENT:
         chosen = values[Field.AGENT] or adk.agent_by_name(span.name)
     return chosen or values[Field.ENTITY_NAME] or span.name
+
+
+def _is_workflow(found: Found) -> bool:
+    decision = found.values[Field.TYPE]
+    return decision is not None and decision[1] == "gen_ai.operation.name=invoke_workflow"
+
+
+def conversation_of(found: Found, resource: Resource) -> str | None:
+    """The conversation that the span names, else its metadata, else the resource (``OTEL_RESOURCE_ATTRIBUTES``)."""
+    return found.values[Field.CONVERSATION] or _of_metadata(found, _CONVERSATION_METADATA) or _of_resource(resource, _CONVERSATION_RESOURCE)
+
+
+def user_of(found: Found, resource: Resource) -> str | None:
+    """The user, likewise."""
+    return found.values[Field.USER] or _of_metadata(found, _USER_METADATA) or _of_resource(resource, _USER_RESOURCE)
+
+
+_CONVERSATION_METADATA = ("session_id", "thread_id", "conversation_id", "sessionId", "threadId", "conversationId")
+_USER_METADATA = ("user_id", "userId")
+_CONVERSATION_RESOURCE = ("gen_ai.conversation.id", "session.id", "langfuse.session.id")
+_USER_RESOURCE = ("user.id", "enduser.id", "langfuse.user.id")
+
+
+def _of_metadata(found: Found, keys: tuple[str, ...]) -> str | None:
+    metadata: dict[str, Any] | None = found.values[Field.TAG_MAP]
+    return None if metadata is None else next((text for key in keys if (text := json_word(metadata.get(key))) is not None), None)
+
+
+def _of_resource(resource: Resource, keys: tuple[str, ...]) -> str | None:
+    attributes = resource.attributes
+    return next((text for key in keys if key in attributes and (text := word(attributes[key])) is not None), None)
+
+
+def main_agent_of(resource: Resource) -> str:
+    """The top-level agent of the process, else the service: whose steps without a named agent are."""
+    return word(resource.attributes.get("gen_ai.main_agent.name")) or service_of(resource)
 
 
 def agent_of(found: Found, span: Span, step_type: StepType) -> str | None:

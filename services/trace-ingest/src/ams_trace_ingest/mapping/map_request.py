@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from msgspec.structs import force_setattr
 
 from ams_contracts.events import StepRecorded, StepStarted
-from ams_trace_ingest.mapping.enum_members import AGENT
-from ams_trace_ingest.mapping.identity import service_of
+from ams_trace_ingest.mapping.identity import main_agent_of
 from ams_trace_ingest.mapping.map_span import map_span
 from ams_trace_ingest.mapping.mapped_span import MappedSpan
 from ams_trace_ingest.mapping.media import MediaBudget
@@ -19,14 +18,15 @@ CLIMB_MAX = 64
 def map_request(project_id: str, groups: Iterable[ScopedSpans], *, received_at_us: int, prices: Prices) -> list[MappedSpan]:
     """Map the spans of a request, in its order.
 
-    A step that names no agent belongs to the nearest agent above it in the request, else to the service that emitted it.
+    A step that names no agent belongs to the one that the nearest step above it in the request names, else to the main agent of the process, else
+    to the service that emitted it.
     A large resource or scope is kept whole with its first span only.
     """
     mapped: list[MappedSpan] = []
     services: list[str] = []
     media = MediaBudget()
     for group in groups:
-        service = service_of(group.resource)
+        service = main_agent_of(group.resource)
         for span in group.spans:
             mapped.append(
                 map_span(project_id, group.resource, group.scope, span, received_at_us=received_at_us, prices=prices, media=media)
@@ -39,21 +39,25 @@ def map_request(project_id: str, groups: Iterable[ScopedSpans], *, received_at_u
 
 
 def _name_agents(mapped: list[MappedSpan], services: list[str]) -> None:
-    above: dict[tuple[str, str], StepRecorded | StepStarted] = {(item.task_id, item.event.step_id): item.event for item in mapped}
-    nameless = [(item, service) for item, service in zip(mapped, services, strict=True) if item.event.step.agent is None]
-    for item, service in nameless:
+    events: dict[tuple[str, str], StepRecorded | StepStarted] = {(item.task_id, item.event.step_id): item.event for item in mapped}
+    named = {key: event.step.agent for key, event in events.items() if event.step.agent is not None}
+    for item, service in zip(mapped, services, strict=True):
         if item.event.step.agent is None:
             # frozen for its readers; until it leaves here it is ours, and copying it takes 4 us
-            force_setattr(item.event.step, "agent", _nearest_agent(item, above) or service)
+            force_setattr(item.event.step, "agent", _nearest_agent(item, events, named) or service)
 
 
-def _nearest_agent(item: MappedSpan, above: dict[tuple[str, str], StepRecorded | StepStarted]) -> str | None:
+def _nearest_agent(
+    item: MappedSpan, events: dict[tuple[str, str], StepRecorded | StepStarted], named: dict[tuple[str, str], str | None]
+) -> str | None:
+    """The agent that the nearest step above names, of whatever type that step is."""
     parent = item.event.step.parent_step_id
     for _ in range(CLIMB_MAX):
-        event = above.get((item.task_id, parent)) if parent is not None else None
-        if event is None:
+        if parent is None:
             return None
-        if event.step.type is AGENT and event.step.agent is not None:
-            return event.step.agent
-        parent = event.step.parent_step_id
+        key = (item.task_id, parent)
+        agent = named.get(key)
+        if agent is not None or key not in events:
+            return agent
+        parent = events[key].step.parent_step_id
     return None

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ams_contracts.documents import BILLABLE_TYPES, CostSource, Slot, StepDocument, Usage
+from ams_contracts.documents import BILLABLE_TYPES, CostSource, Slot, Status, StepDocument, Usage
 from ams_contracts.events import StepRecorded, StepStarted
 from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.mapping import content, cost, enum_members, errors, flags, identity, models, times, types, usage
@@ -17,7 +17,7 @@ from ams_trace_ingest.mapping.media import MediaBudget, MediaCollector
 from ams_trace_ingest.mapping.original import original_of
 from ams_trace_ingest.mapping.payloads import SAFE_CHARS, payload
 from ams_trace_ingest.mapping.span_model import Resource, Scope, Span
-from ams_trace_ingest.mapping.vendors import logfire
+from ams_trace_ingest.mapping.vendors import claude_code, logfire
 from ams_trace_ingest.pricing.price import Prices
 
 RULES = AttributeRules(
@@ -44,7 +44,7 @@ def map_span(
     """
     canonical = _encode(span)  # trace and span ids are in it
     event_id = hashlib.blake2b(canonical, digest_size=16, key=project_id.encode()).hexdigest()
-    found = RULES.find(span.attributes)
+    found = _found(span, scope)
     values = found.values
     marks = _marks(span) if span.dropped is not None or span.flags or span.bad_parent else []
     moment = times.times_of(span, received_at_us, marks)
@@ -58,7 +58,11 @@ def map_span(
     billable = step_type in BILLABLE_TYPES
     collector = MediaCollector(span.trace_id, media)
     asked, answered = content.content_of(found, span, step_type, collector)
-    used = usage.usage_of(found, marks)
+    if status is enum_members.OK and step_type is enum_members.TOOL and answered is not None and answered.mime != content.TEXT:
+        stated = errors.stated_failure(answered.text)
+        if stated is not None:
+            status, failure = Status.ERROR, stated
+    used = usage.usage_of(found, scope, marks)
     requested = models.requested_model(found)
     model = values[Field.MODEL] or requested
     nusd, source = cost.reported_cost(found, used, marks), enum_members.REPORTED
@@ -80,8 +84,8 @@ def map_span(
         provider=values[Field.PROVIDER],
         model_requested=requested,
         model=model,
-        response_id=models.response_id(found, span) if billable else None,
-        finish_reasons=models.finish_reasons(found) if values[Field.FINISH] is not None else [],
+        response_id=models.response_id(found, span) if billable else values[Field.RESPONSE_ID],
+        finish_reasons=_finish_reasons(found, answered),
         parameters=parameters,
         usage=used,
         cost_nusd=nusd,
@@ -93,8 +97,8 @@ def map_span(
         preview_output=None if answered is None else answered.preview or None,
         captured=_CAPTURED[asked is not None, answered is not None, stack is not None],
         flags=marks,
-        conversation_id=values[Field.CONVERSATION],
-        user_id=values[Field.USER],
+        conversation_id=identity.conversation_of(found, resource),
+        user_id=identity.user_of(found, resource),
         environment=identity.environment_of(found, resource),
         tags=identity.tags_of(found),
     )
@@ -116,6 +120,21 @@ def map_span(
     if stack is not None:
         stored.append(payload(event, enum_members.ERROR_STACK, content.TEXT, stack))
     return MappedSpan(span.trace_id, event, stored, collector.events(project_id, at_us) if collector.found else [])
+
+
+def _finish_reasons(found: Found, answered: Content | None) -> list[str]:
+    if found.values[Field.FINISH] is not None:
+        return models.finish_reasons(found)
+    return models.finish_reasons_of(answered.text) if answered is not None and answered.mime == content.MESSAGES else []
+
+
+def _found(span: Span, scope: Scope) -> Found:
+    if not scope.name.startswith(claude_code.SCOPE):
+        return RULES.find(span.attributes)
+    renamed, sent = claude_code.standard_names(span.attributes)
+    found = RULES.find(renamed)
+    found.keys = [key if key is None else sent.get(key, key) for key in found.keys]
+    return found
 
 
 # what is captured, by whether there is an input, an output and a stack; shared, because nothing changes a document

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ams_trace_ingest.mapping.parts import Part, call_part, is_result, parts_from, parts_of, result_part, unwrapped
+from ams_trace_ingest.mapping.parts import Part, call_part, is_answer, parts_from, parts_of, result_part, unwrapped
 
 Message = dict[str, Any]
 
@@ -116,7 +116,7 @@ def _compose(role: str, value: dict[str, Any]) -> Message:
     raw = value.get("parts")
     if not isinstance(raw, list):
         raw = value.get("content")
-    if role == "tool" and not (isinstance(raw, list) and any(map(is_result, raw))):
+    if role == "tool" and is_answer(raw):
         content.append(_result_of(value, raw))
         known |= {"id", "is_error", "status", "artifact"}
     else:

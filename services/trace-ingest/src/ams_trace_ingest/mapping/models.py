@@ -40,7 +40,7 @@ def provider(value: Any) -> str | None:
     """A provider by OpenTelemetry's name for it: ``OpenAI`` and Vercel's ``openai.responses`` are ``openai``."""
     if value.__class__ is str and value in _COMMON:
         return value
-    text = word(value)
+    text = json_word(value)
     if text is None:
         return None
     text = text.lower()
@@ -80,6 +80,9 @@ LADDERS = (
             "llm.system",
             "mlflow.llm.provider",
             "ai.model.provider",
+            "decision.provider",
+            "reranker.provider",
+            "embedding.provider",
             convert=provider,
         ),
     ),
@@ -94,6 +97,8 @@ LADDERS = (
             ("mlflow.llm.model", json_word),
             ("llm.model_name", word),
             ("embedding.model_name", word),
+            ("reranker.model_name", word),
+            ("decision.model_name", word),
         ),
     ),
     Ladder(Field.PARAMETERS, _steps("langfuse.observation.model.parameters", convert=present)),
@@ -104,7 +109,10 @@ LADDERS = (
         Field.FINISH,
         _steps(
             "gen_ai.response.finish_reasons",
+            "gen_ai.response.finish_reason",
             "llm.finish_reason",
+            "llm.response.finish_reason",
+            "llm.response.stop_reason",
             "ai.response.finishReason",
             "gen_ai.completion.0.finish_reason",
             convert=_finish,
@@ -136,6 +144,15 @@ def finish_reasons(found: Found) -> list[str]:
     """Why the model stopped, in one set of words. What came stays in the slot ``original``."""
     reasons: list[str] = found.values[Field.FINISH] or []
     return [_FINISH_WORDS.get(text.lower(), text) for text in reasons]
+
+
+def finish_reasons_of(messages_text: str) -> list[str]:
+    """Those that the messages of an answer name themselves."""
+    if '"finish_reason":"' not in messages_text:
+        return []
+    messages = load(messages_text)
+    reasons = [message.get("finish_reason") for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+    return [_FINISH_WORDS.get(text.lower(), text)[:256] for text in reasons if isinstance(text, str) and text][:FINISH_REASONS_MAX]
 
 
 def parameters(found: Found) -> tuple[str | None, list[str]]:

@@ -93,15 +93,9 @@ def parts_from(value: Any) -> list[Part]:  # noqa: PLR0911  one return for each 
     return [value]
 
 
-def is_result(value: Any) -> bool:
-    """Whether an item of a content is a tool's answer, in any dialect."""
-    if not isinstance(value, dict):
-        return False
-    kind = value.get("type")
-    if not isinstance(kind, str):
-        return any(isinstance(value.get(key), dict) for key in _RESULT_WRAPPERS)
-    name = kind.lower().replace("-", "_")
-    return name in _RESULTS or name.endswith(_OUTPUT_ENDINGS)
+def is_answer(content: Any) -> bool:
+    """Whether the content of a tool's message is its answer as a whole: words, files or data, and no parts with a meaning of their own."""
+    return not isinstance(content, list) or all(not isinstance(item, dict) or _is_part(item) for item in content)
 
 
 def call_part(value: dict[str, Any]) -> Part:
@@ -168,7 +162,9 @@ def parsed(value: Any) -> Any:
 def _is_part(value: dict[str, Any]) -> bool:
     kind = value.get("type")
     if not isinstance(kind, str):
-        return (isinstance(value.get("text"), str) and len(value) == 1) or any(isinstance(value.get(key), dict) for key in _MEDIA_WRAPPERS)
+        return (len(value) == 1 and (isinstance(value.get("text"), str) or "json" in value)) or any(
+            isinstance(value.get(key), dict) for key in _MEDIA_WRAPPERS
+        )
     return kind.lower().replace("-", "_") in _PARTS_OF_RESULTS
 
 

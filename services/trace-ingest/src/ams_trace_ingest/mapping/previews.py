@@ -1,5 +1,6 @@
 """Previews: at most 512 characters of words on one line. JSON is never shown where words are known."""
 
+import ast
 import re
 from typing import Any
 
@@ -28,6 +29,10 @@ _ENVELOPES = ("inputs", "outputs", "input", "output", "data", "documents")  # be
 _CALLED_WITH = ("args", "kwargs")  # both are what a function was called with
 _NUMBERS_SHOWN = 8  # a longer list of floats is a vector: nothing to read
 _TEXT_FIELD = re.compile(r'"(?:content|text|task|question|prompt|output)"\s*:\s*"((?:[^"\\]|\\.){1,2000})')
+_LITERAL_CHARS_MAX = 65_536
+_REPR_KEYS = ("final_answer", "action_output", "output", "answer", "content", "text", "result", "task", "message", "observations")
+_REPR = re.compile(rf"(?:[A-Z][A-Za-z0-9_.]*\(|<[A-Z][A-Za-z0-9_.]* |(?:{'|'.join(_REPR_KEYS)})=['\"])")
+_REPR_FIELD = re.compile(rf"\b({'|'.join(_REPR_KEYS)})=(['\"])((?:\\.|(?!\2).){{1,2000}})\2", re.DOTALL)
 _ESCAPED = {"\\n": " ", "\\t": " ", '\\"': '"', "\\\\": "\\"}
 
 
@@ -45,11 +50,32 @@ def preview_of_text(text: str) -> str:
     first = text[:1]
     if first in {"{", "["} and text:
         value = load(text)
+        if value is None and first in {"{", "["}:
+            value = python_literal(text)
         return _salvaged(text) if value is None else preview_of(value)
     if first == '"':
         value = load(text)
         return one_line(value if isinstance(value, str) else text)
-    return one_line(text)
+    return one_line(_of_repr(text) or text)
+
+
+def python_literal(text: str) -> Any:
+    """A dict or list that was written with Python's ``str``, or ``None``."""
+    if len(text) > _LITERAL_CHARS_MAX or "'" not in text:
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _of_repr(text: str) -> str | None:
+    """The words in the repr of a library's object: ``ActionStep(... action_output='42')``, ``content='Hi' additional_kwargs={}``."""
+    if _REPR.match(text) is None:
+        return None
+    fields = {found[1]: found[3] for found in _REPR_FIELD.finditer(text[:_LITERAL_CHARS_MAX])}
+    words = next((fields[key] for key in _REPR_KEYS if fields.get(key)), None)
+    return None if words is None else words.replace("\\n", " ").replace("\\'", "'").replace('\\"', '"')
 
 
 def preview_of(value: Any) -> str:
@@ -61,37 +87,56 @@ def preview_of(value: Any) -> str:
 
 
 def preview_of_input(messages: list[Message]) -> str:
-    """What was asked: the first user's words, else the first words of any."""
-    for message in messages:
-        if message["role"] == "user":
-            words = _message(message)
-            if words:
-                return words
-    return next(filter(None, map(_message, messages)), "")
+    """What was asked: the last words of a user (a second turn shows the second question), else the first words of anybody."""
+    asked = next((words for message in reversed(messages) if message["role"] == "user" and (words := _said(message))), "")
+    return (
+        asked or next(filter(None, map(_done, (message for message in messages if message["role"] == "user"))), "") or _first_of(messages)
+    )
 
 
 def preview_of_output(messages: list[Message]) -> str:
-    """What was answered: the last message's words."""
-    return next(filter(None, map(_message, reversed(messages))), "")
+    """What was answered: the last words of the model, else the last words of anybody, else what was done last."""
+    last_first = messages[::-1]
+    said = next((words for message in last_first if message["role"] == "assistant" and (words := _said(message))), "")
+    return said or next(filter(None, map(_message, last_first)), "")
+
+
+def _first_of(messages: list[Message]) -> str:
+    return next(filter(None, map(_message, messages)), "")
 
 
 def _message(message: Message) -> str:
-    spoken: list[str] = []
-    done: list[str] = []
+    return _said(message) or _done(message)
+
+
+def _said(message: Message) -> str:
+    """The words of a message: text, refusals, and what was spoken."""
+    said: list[str] = []
     for part in message["content"]:
         kind = part.get("type")
         if kind == "text":
             text = part.get("text")
-            spoken.append(_preview(load(text), 0) or text if isinstance(text, str) and text[:1] in {"{", "["} else str(text))
-        elif kind == "tool_call":
-            done.append(f"{part.get('name')}({_preview(part.get('arguments'), 1)})")
+            said.append(_preview(load(text), 0) or text if isinstance(text, str) and text[:1] in {"{", "["} else str(text))
+        elif kind in {"refusal", "media"}:
+            words = part.get("refusal") or part.get("transcript")
+            said += [words] if isinstance(words, str) else []
+    return one_line(" ".join(filter(None, said)))
+
+
+def _done(message: Message) -> str:
+    """What a message without words does: calls, results, files."""
+    done: list[str] = []
+    for part in message["content"]:
+        kind = part.get("type")
+        if kind == "tool_call":
+            done.append(f"{part.get('name')}({_preview(part.get('arguments'), 1)})" if part.get("name") or part.get("arguments") else "")
         elif kind == "tool_result":
             done.append(_preview(part.get("result"), 1))
         elif kind == "media":
             done.append(f"[{part.get('mime')}]")
-        elif kind != "reasoning":
+        elif kind not in {"text", "reasoning", "refusal"}:
             done.append(_preview({key: item for key, item in part.items() if key != "type"}, 1))
-    return one_line(" ".join(filter(None, spoken))) or one_line(" ".join(filter(None, done)))
+    return one_line(" ".join(filter(None, done)))
 
 
 def _preview(value: Any, depth: int) -> str:  # noqa: PLR0911  one return a kind of value

@@ -24,6 +24,7 @@ _OPENINFERENCE = {
     "GUARDRAIL": StepType.GUARDRAIL,
     "EVALUATOR": StepType.EVALUATOR,
     "PROMPT": StepType.SPAN,
+    "DECISION": StepType.LLM,
 }
 _LANGFUSE = {
     "span": StepType.SPAN,
@@ -55,6 +56,18 @@ _OPERATIONS = {
     "delete_memory": StepType.MEMORY,
     "create_memory_store": StepType.MEMORY,
     "delete_memory_store": StepType.MEMORY,
+    "list_memory": StepType.MEMORY,
+    "get_memory": StepType.MEMORY,
+    "rerank": StepType.RERANK,
+    "decide": StepType.LLM,
+    "agent_step": StepType.WORKFLOW,
+    "handle_conversation_turn": StepType.WORKFLOW,
+    "apply_guardrail": StepType.GUARDRAIL,
+    "evaluate": StepType.EVALUATOR,
+    "handoff": StepType.HANDOFF,
+    "transfer": StepType.HANDOFF,
+    "fetch_response": StepType.SPAN,  # reads a stored answer: no inference, no tokens
+    "user_speech": StepType.SPAN,
 }
 _MLFLOW = {
     **_OPENINFERENCE,
@@ -136,9 +149,14 @@ def _log(value: Any) -> Decision | None:
     return (StepType.LOG, "logfire.span_type=log") if value == "log" else None
 
 
+def _transfer(value: Any) -> Decision | None:
+    return (StepType.HANDOFF, "gen_ai.transfer.mode=pass_control") if value == "pass_control" else None
+
+
 _STEPS: tuple[tuple[str, Convert] | None, ...] = (
     _by(_OURS, "ams.step.type"),
     _by(_LANGFUSE, "langfuse.observation.type", quoted=True),
+    ("gen_ai.transfer.mode", _transfer),
     _by(_OPENINFERENCE, "openinference.span.kind", upper=True),
     _by(_OPERATIONS, "gen_ai.operation.name"),
     ("mcp.method.name", _mcp),
@@ -193,4 +211,10 @@ def type_of(found: Found, span: Span, scope_name: str) -> Decision:
         for field in (Field.MODEL_REQUESTED, Field.MODEL):
             if found.values[field] is not None:
                 return LLM, str(found.keys[field])
+        # usage, or what was said to a model and what it answered: a model call whose instrumentation names neither model nor operation
+        for field in (Field.USAGE_MAP, Field.INPUT_TOKENS, Field.OUTPUT_TOKENS):
+            if found.values[field] is not None:
+                return LLM, str(found.keys[field])
+        if found.keys[Field.INPUT] == "gen_ai.input.messages" and found.keys[Field.OUTPUT] == "gen_ai.output.messages":
+            return LLM, "gen_ai.output.messages"
     return found.values[Field.TYPE] or _NOTHING

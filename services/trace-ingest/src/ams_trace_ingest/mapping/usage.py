@@ -5,7 +5,9 @@ from typing import Any
 from ams_contracts.documents import Usage
 from ams_trace_ingest.mapping import flags
 from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder
-from ams_trace_ingest.mapping.convert import Convert, json_map, tokens
+from ams_trace_ingest.mapping.convert import Convert, json_map, tokens, word
+from ams_trace_ingest.mapping.span_model import Scope
+from ams_trace_ingest.mapping.vendors import adk, claude_code
 
 
 def _ladder(field: int, *keys: str) -> Ladder:
@@ -31,6 +33,8 @@ LADDERS = (
         "ai.usage.inputTokens",
         "ai.usage.promptTokens",
         "ai.usage.tokens",
+        "embedding.token_count.prompt",
+        "decision.token_count.input",
         "gen_ai.aggregated_usage.input_tokens",
     ),
     _ladder(
@@ -41,15 +45,39 @@ LADDERS = (
         "llm.usage.completion_tokens",
         "ai.usage.outputTokens",
         "ai.usage.completionTokens",
+        "decision.token_count.output",
         "gen_ai.aggregated_usage.output_tokens",
+    ),
+    _ladder(
+        Field.TOTAL_TOKENS,
+        "gen_ai.usage.total_tokens",
+        "llm.token_count.total",
+        "llm.usage.total_tokens",
+        "ai.usage.totalTokens",
+        "decision.token_count.total",
     ),
     _ladder(
         Field.CACHE_READ,
         "gen_ai.usage.cache_read.input_tokens",
         "gen_ai.usage.cache_read_input_tokens",
+        "gen_ai.usage.cache_read_tokens",
+        "gen_ai.usage.cached_tokens",
+        "gen_ai.usage.cached_input_tokens",
+        "gen_ai.usage.input_cached_tokens",
+        "gen_ai.usage.input_tokens.cached",
+        "gen_ai.usage.input_tokens_details.cached_tokens",
+        "gen_ai.usage.prompt_tokens_details.cached_tokens",
+        "gen_ai.usage.input_token_details.cache_read",
         "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.usage.details.cached_tokens",
+        "gen_ai.usage.details.cache_read_input_tokens",
+        "gen_ai.usage.experimental.cached_tokens",
         "llm.token_count.prompt_details.cache_read",
+        "llm.token_count.prompt_details.cache_input",
+        "llm.usage.cache_read_input_tokens",
+        "llm.usage.cached_tokens",
         "ai.usage.cachedInputTokens",
+        "ai.usage.inputTokenDetails.cacheReadTokens",
         "gen_ai.aggregated_usage.cache_read.input_tokens",
     ),
     _ladder(
@@ -57,34 +85,100 @@ LADDERS = (
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.cache_write_input_tokens",
+        "gen_ai.usage.cache_write_tokens",
+        "gen_ai.usage.cache_creation_tokens",
+        "gen_ai.usage.input_token_details.cache_creation",
         "gen_ai.usage.details.cache_write_tokens",
+        "gen_ai.usage.details.cache_creation_input_tokens",
         "llm.token_count.prompt_details.cache_write",
+        "llm.usage.cache_creation_input_tokens",
+        "ai.usage.inputTokenDetails.cacheWriteTokens",
+        "gen_ai.aggregated_usage.cache_creation.input_tokens",
     ),
-    _ladder(Field.CACHE_WRITE_5M, "anthropic.usage.cache_creation.ephemeral_5m_input_tokens"),
-    _ladder(Field.CACHE_WRITE_1H, "anthropic.usage.cache_creation.ephemeral_1h_input_tokens"),
+    _ladder(
+        Field.CACHE_WRITE_5M,
+        "anthropic.usage.cache_creation.ephemeral_5m_input_tokens",
+        "gen_ai.usage.cache_creation.ephemeral_5m_input_tokens",
+    ),
+    _ladder(
+        Field.CACHE_WRITE_1H,
+        "anthropic.usage.cache_creation.ephemeral_1h_input_tokens",
+        "gen_ai.usage.cache_creation.ephemeral_1h_input_tokens",
+    ),
     _ladder(
         Field.REASONING,
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.output_reasoning_tokens",
+        "gen_ai.usage.reasoning_output_tokens",
+        "gen_ai.usage.output_tokens.reasoning",
+        "gen_ai.usage.output_tokens_details.reasoning_tokens",
+        "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        "gen_ai.usage.output_token_details.reasoning",
         "gen_ai.usage.details.reasoning_tokens",
+        "gen_ai.usage.details.thoughts_tokens",
+        "gen_ai.usage.experimental.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
+        "llm.usage.reasoning_tokens",
         "ai.usage.reasoningTokens",
+        "ai.usage.outputTokenDetails.reasoningTokens",
         "gen_ai.aggregated_usage.details.reasoning_tokens",
     ),
     _ladder(
         Field.AUDIO_INPUT,
         "gen_ai.usage.audio.input_tokens",
+        "gen_ai.usage.input_audio_tokens",
+        "gen_ai.usage.input_tokens_details.audio_tokens",
+        "gen_ai.usage.prompt_tokens_details.audio_tokens",
         "llm.token_count.prompt_details.audio",
         "gen_ai.usage.details.input_audio_tokens",
     ),
     _ladder(
         Field.AUDIO_OUTPUT,
         "gen_ai.usage.audio.output_tokens",
+        "gen_ai.usage.output_audio_tokens",
+        "gen_ai.usage.output_tokens_details.audio_tokens",
+        "gen_ai.usage.completion_tokens_details.audio_tokens",
         "llm.token_count.completion_details.audio",
+        "gen_ai.usage.details.output_audio_tokens",
         "gen_ai.usage.details.audio_tokens",
     ),
-    _ladder(Field.IMAGE_INPUT, "gen_ai.usage.image.input_tokens"),
-    _ladder(Field.VIDEO_INPUT, "gen_ai.usage.video.input_tokens"),
+    _ladder(
+        Field.AUDIO_CACHE_READ,
+        "gen_ai.usage.audio.cache_read.input_tokens",
+        "gen_ai.usage.cache_audio_read_tokens",
+        "gen_ai.usage.details.cache_audio_read_tokens",
+    ),
+    _ladder(
+        Field.IMAGE_INPUT,
+        "gen_ai.usage.image.input_tokens",
+        "gen_ai.usage.input_image_tokens",
+        "gen_ai.usage.details.input_image_tokens",
+        "llm.token_count.prompt_details.image",
+    ),
+    _ladder(
+        Field.IMAGE_OUTPUT,
+        "gen_ai.usage.image.output_tokens",
+        "gen_ai.usage.output_image_tokens",
+        "gen_ai.usage.details.output_image_tokens",
+        "llm.token_count.completion_details.image",
+    ),
+    _ladder(Field.VIDEO_INPUT, "gen_ai.usage.video.input_tokens", "gen_ai.usage.input_video_tokens"),
+    Ladder(
+        Field.SERVICE_TIER,
+        tuple(
+            (key, word)
+            for key in (
+                "openai.response.service_tier",
+                "gen_ai.openai.response.service_tier",
+                "gen_ai.response.service_tier",
+                "anthropic.response.service_tier",
+                "gen_ai.usage.service_tier",
+                "llm.response.service_tier",
+            )
+        ),
+    ),
     Ladder(
         Field.BAD_USAGE,
         _checked("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "llm.token_count.prompt", "llm.token_count.completion"),
@@ -94,18 +188,32 @@ LADDERS = (
 _FROM_MAP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ("input", (("input",), ("input_tokens",), ("prompt_tokens",), ("inputTokens",), ("promptTokens",))),
     ("output", (("output",), ("output_tokens",), ("completion_tokens",), ("outputTokens",), ("completionTokens",))),
+    ("total", (("total",), ("total_tokens",), ("totalTokens",))),
     (
         "cache_read",
         (
             ("cache_read_input_tokens",),
             ("input_cached_tokens",),
             ("input_cache_read",),
+            ("input_cached",),
+            ("cache_read_tokens",),
             ("prompt_tokens_details", "cached_tokens"),
             ("input_tokens_details", "cached_tokens"),
             ("cached_input_tokens",),
+            ("cachedInputTokens",),
         ),
     ),
-    ("cache_write", (("cache_creation_input_tokens",), ("input_cache_creation",), ("cache_write_input_tokens",))),
+    (
+        "cache_write",
+        (
+            ("cache_creation_input_tokens",),
+            ("input_cache_creation",),
+            ("input_cache_creation_tokens",),
+            ("input_cache_write",),
+            ("cache_write_input_tokens",),
+            ("cache_write_tokens",),
+        ),
+    ),
     (
         "reasoning",
         (
@@ -114,26 +222,31 @@ _FROM_MAP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("completion_tokens_details", "reasoning_tokens"),
             ("output_tokens_details", "reasoning_tokens"),
             ("reasoning_tokens",),
+            ("reasoningTokens",),
         ),
     ),
-    ("audio_input", (("input_audio_tokens",), ("prompt_tokens_details", "audio_tokens"))),
-    ("audio_output", (("output_audio_tokens",), ("completion_tokens_details", "audio_tokens"))),
+    ("audio_input", (("input_audio_tokens",), ("input_audio",), ("prompt_tokens_details", "audio_tokens"))),
+    ("audio_output", (("output_audio_tokens",), ("output_audio",), ("completion_tokens_details", "audio_tokens"))),
 )
 _FIELDS: tuple[tuple[str, int], ...] = (
     ("input", Field.INPUT_TOKENS),
     ("output", Field.OUTPUT_TOKENS),
+    ("total", Field.TOTAL_TOKENS),
     ("cache_read", Field.CACHE_READ),
     ("cache_write", Field.CACHE_WRITE),
     ("cache_write_1h", Field.CACHE_WRITE_1H),
     ("reasoning", Field.REASONING),
     ("audio_input", Field.AUDIO_INPUT),
     ("audio_output", Field.AUDIO_OUTPUT),
+    ("audio_cache_read", Field.AUDIO_CACHE_READ),
     ("image_input", Field.IMAGE_INPUT),
+    ("image_output", Field.IMAGE_OUTPUT),
     ("video_input", Field.VIDEO_INPUT),
 )
+_BUCKETS = "langfuse.observation.usage_details"
 
 
-def usage_of(found: Found, marks: list[str]) -> Usage | None:
+def usage_of(found: Found, scope: Scope, marks: list[str]) -> Usage | None:
     """What the span says it used, or ``None`` when it says nothing. Counts that are none are marked."""
     values = found.values
     if values[Field.BAD_USAGE] is not None:
@@ -147,7 +260,70 @@ def usage_of(found: Found, marks: list[str]) -> Usage | None:
             counts[name] = value
     if "cache_write" not in counts and values[Field.CACHE_WRITE_5M] is not None:
         counts["cache_write"] = values[Field.CACHE_WRITE_5M] + (values[Field.CACHE_WRITE_1H] or 0)
-    return Usage(**counts) if counts else None
+    total = counts.pop("total", None)
+    if not counts:
+        return None
+    _complete(counts, total, found, scope)
+    return Usage(**counts, service_tier=values[Field.SERVICE_TIER])
+
+
+def _complete(counts: dict[str, int], total: int | None, found: Found, scope: Scope) -> None:
+    """Make the input hold the cached tokens, and the output the reasoning, where the sender leaves them out.
+
+    What the sender does follows from its total; else from a part that is larger than its whole; else from its dialect.
+    """
+    tokens_in, tokens_out = counts.get("input"), counts.get("output")
+    cached = counts.get("cache_read", 0) + counts.get("cache_write", 0)
+    reasoning = counts.get("reasoning", 0)
+    if not (cached or reasoning):
+        return
+    add_cached = tokens_in is not None and cached > tokens_in
+    add_reasoning = tokens_out is not None and reasoning > tokens_out
+    known = (tokens_in or 0) + (tokens_out or 0)
+    fitting = () if total is None else [(one, other) for one, other in _WAYS if known + one * cached + other * reasoning == total]
+    if fitting and not (fitting[0] == (0, 0) and _leaves_out_of_total(found)):
+        add_cached, add_reasoning = bool(fitting[0][0]) or add_cached, bool(fitting[0][1]) or add_reasoning
+    else:
+        add_cached = add_cached or _leaves_cached_out(found, scope)
+        add_reasoning = add_reasoning or _leaves_reasoning_out(found, scope)
+    if add_cached and tokens_in is not None:
+        counts["input"] = tokens_in + cached
+    if add_reasoning and tokens_out is not None:
+        counts["output"] = tokens_out + reasoning
+
+
+_WAYS = ((0, 0), (1, 0), (0, 1), (1, 1))
+"""Whether cached tokens and reasoning are to be added: the first that gives the total."""
+
+
+def _is_anthropic(found: Found) -> bool:
+    names = (found.values[Field.PROVIDER], found.values[Field.MODEL], found.values[Field.MODEL_REQUESTED])
+    return any(name is not None and ("anthropic" in name or "claude" in name) for name in names)
+
+
+def _leaves_out_of_total(found: Found) -> bool:
+    """MLflow adds Anthropic's input and output to a total and counts the cached tokens beside it."""
+    return found.keys[Field.USAGE_MAP] == "mlflow.chat.tokenUsage" and _is_anthropic(found)
+
+
+def _leaves_cached_out(found: Found, scope: Scope) -> bool:
+    if found.keys[Field.USAGE_MAP] == _BUCKETS:
+        return _has_bucket(found, "input", "input_cache")
+    if _leaves_out_of_total(found) or scope.name.startswith(claude_code.SCOPE):
+        return True
+    return scope.name.startswith("strands") and (found.values[Field.PROVIDER] == "aws.bedrock" or _is_anthropic(found))
+
+
+def _has_bucket(found: Found, whole: str, beginning: str) -> bool:
+    """Langfuse's own keys (``input``, ``input_cached_tokens``) count tokens that no other key counts; names of providers beside them do not."""
+    usage = found.values[Field.USAGE_MAP]
+    return whole in usage and any(key.startswith(beginning) for key in usage)
+
+
+def _leaves_reasoning_out(found: Found, scope: Scope) -> bool:
+    if found.keys[Field.USAGE_MAP] == _BUCKETS:
+        return _has_bucket(found, "output", "output_reasoning")
+    return scope.name == adk.SCOPE and adk.is_before(scope.version, (2, 3))
 
 
 def _from_map(usage: dict[str, Any]) -> dict[str, int]:

@@ -24,7 +24,9 @@ _KEYS = {
     "input_audio": "input_audio_mtok",
     "input_image": "input_image_mtok",
     "input_video": "input_video_mtok",
+    "cache_audio_read": "cache_audio_read_mtok",
     "output_audio": "output_audio_mtok",
+    "output_image": "output_image_mtok",
     "output_reasoning": "output_reasoning_mtok",
 }
 
@@ -38,7 +40,7 @@ class GenaiPrices:
         self._compiled: dict[int, UnitPrices] = {}
         self._known: dict[str, bool] = {}
 
-    def find(self, provider: str | None, model: str, at_us: int) -> UnitPrices | None:
+    def find(self, provider: str | None, model: str, at_us: int, service_tier: str | None = None) -> UnitPrices | None:
         key = (provider, model)
         if key in self._models:
             found = self._models[key]
@@ -48,9 +50,13 @@ class GenaiPrices:
             found = self._models[key] = self._find(provider, model)
         if found is None:
             return None
+        at = datetime.fromtimestamp(at_us / _MICROSECONDS, UTC)
+        if service_tier is not None and found.price_variants:
+            # the catalog makes a new object for each question, so there is nothing to remember it by
+            return _compile(found.get_prices(at, _context(service_tier)))
         prices = found.prices
         if isinstance(prices, list):  # they change with the date or the hour
-            prices = found.get_prices(datetime.fromtimestamp(at_us / _MICROSECONDS, UTC))
+            prices = found.get_prices(at)
         compiled = self._compiled.get(id(prices))
         if compiled is None:
             compiled = self._compiled[id(prices)] = _compile(prices)
@@ -69,6 +75,11 @@ class GenaiPrices:
         except LookupError:
             return None
         return found
+
+
+def _context(service_tier: str) -> dict[str, str]:
+    tier = service_tier.lower()
+    return {"processing": "batch"} if tier == "batch" else {"service_tier": tier}
 
 
 def _compile(prices: ModelPrice) -> UnitPrices:

@@ -49,7 +49,9 @@ class UnitPrices(Struct, frozen=True, kw_only=True):
     input_audio: UnitPrice | None = None
     input_image: UnitPrice | None = None
     input_video: UnitPrice | None = None
+    cache_audio_read: UnitPrice | None = None
     output_audio: UnitPrice | None = None
+    output_image: UnitPrice | None = None
     output_reasoning: UnitPrice | None = None
     request_pico: int = 0
 
@@ -77,13 +79,14 @@ class Override(Struct, frozen=True):
 class Catalog(Protocol):
     """Public list prices."""
 
-    def find(self, provider: str | None, model: str, at_us: int) -> UnitPrices | None:
+    def find(self, provider: str | None, model: str, at_us: int, service_tier: str | None = None) -> UnitPrices | None:
         """The prices of a model at a moment.
 
         Args:
             provider: OpenTelemetry's name; ``None``: any that has the model.
             model: As the provider calls it.
             at_us: Prices change by date, some by the hour.
+            service_tier: ``priority``, ``flex``, ``batch``; ``None`` for the default. A tier without prices of its own has the default's.
 
         Returns:
             ``None`` when provider or model are not in the catalog.
@@ -122,7 +125,9 @@ class Prices:
                 self._routes.clear()
             routes = self._routes[key] = tuple(self._candidates(*key))
         for candidate_provider, candidate in routes:
-            prices = self._override(candidate_provider, candidate) or self._catalog.find(candidate_provider, candidate, at_us)
+            prices = self._override(candidate_provider, candidate) or self._catalog.find(
+                candidate_provider, candidate, at_us, usage.service_tier
+            )
             if prices is not None:
                 return cost_nusd(prices, usage)
         return None
@@ -159,11 +164,16 @@ def cost_nusd(prices: UnitPrices, usage: Usage) -> int | None:
     pico, rest = prices.request_pico, tokens_in
     # reported parts may exceed the whole; the whole is what is billed
     write_1h = min(usage.cache_write_1h or 0, usage.cache_write or 0) if prices.cache_write_1h is not None else 0
+    cached_audio = min(usage.audio_cache_read or 0, usage.cache_read or 0) if prices.cache_audio_read is not None else 0
+    audio = usage.audio_input
+    if audio is not None and prices.cache_read is not None:
+        audio = max(0, audio - (usage.audio_cache_read or 0))  # billed as cached
     for price, count in (
-        (prices.cache_read, usage.cache_read),
+        (prices.cache_audio_read, cached_audio),
+        (prices.cache_read, (usage.cache_read or 0) - cached_audio),
         (prices.cache_write_1h, write_1h),
         (prices.cache_write, (usage.cache_write or 0) - write_1h),
-        (prices.input_audio, usage.audio_input),
+        (prices.input_audio, audio),
         (prices.input_image, usage.image_input),
         (prices.input_video, usage.video_input),
     ):
@@ -174,7 +184,11 @@ def cost_nusd(prices: UnitPrices, usage: Usage) -> int | None:
     if prices.input is not None:
         pico += rest * prices.input.at(tokens_in)
     rest = usage.output or 0
-    for price, count in ((prices.output_audio, usage.audio_output), (prices.output_reasoning, usage.reasoning)):
+    for price, count in (
+        (prices.output_audio, usage.audio_output),
+        (prices.output_image, usage.image_output),
+        (prices.output_reasoning, usage.reasoning),
+    ):
         if price is not None and count:
             taken = min(count, rest)
             rest -= taken

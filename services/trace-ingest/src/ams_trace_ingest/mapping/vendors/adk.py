@@ -30,3 +30,11 @@ def agent_by_name(name: str) -> str | None:
 def request(value: Any) -> Any:
     """``llm_request`` and ``llm_response`` are ``{}`` on tools."""
     return None if value == "{}" else present(value)
+
+
+def is_before(version: str, bound: tuple[int, int]) -> bool:
+    """Whether a version is older; one that is not named is."""
+    numbers = version.split(".")[:2]
+    if len(numbers) < len(bound) or not all(part.isascii() and part.isdigit() for part in numbers):
+        return True
+    return (int(numbers[0]), int(numbers[1])) < bound

@@ -1,0 +1,125 @@
+"""The cases of ``tests/cases`` through the mapping alone: what one request, or several, make of their steps.
+
+What depends on the tables (searches, and what a step shows because of steps in other requests) is left to ``tests/e2e/test_cases.py``.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+from tests.case_files import NAMES, Case, body_of, case_of, compare_step, differences, posts_of
+from tests.reference import NOW_US, PROJECT, to_protobuf
+
+from ams_contracts.documents import Slot, StepDocument
+from ams_contracts.events import PayloadStored
+from ams_contracts.fold import EMPTY_STEP, fold
+from ams_contracts.views import usd
+from ams_trace_ingest import rollup
+from ams_trace_ingest.intake.otlp import Encoding, decode_logs, decode_traces
+from ams_trace_ingest.mapping.map_logs import map_logs
+from ams_trace_ingest.mapping.map_request import map_request
+from ams_trace_ingest.pricing.catalog import GenaiPrices
+from ams_trace_ingest.pricing.price import Prices
+from ams_trace_ingest.projector.payloads import leftover
+
+# what a step or a task shows because of other records: the tables know it
+NOT_BY_MAPPING = {
+    "child-outlives-root",
+    "details-log-everything",
+    "details-log-preview",
+    "evaluation-log-by-response-id",
+    "exception-log-client-operation-exception",
+    "exception-log-execute_tool-exception",
+    "later-root-joins",
+}
+TASK_FIELDS = frozenset({"input_tokens", "output_tokens", "cost_usd", "unpriced_steps"})
+
+Key = tuple[str, str]
+
+
+@cache
+def prices() -> Prices:
+    return Prices(GenaiPrices())
+
+
+class Answers:
+    """Steps and payloads after the requests of a case."""
+
+    def __init__(self, case: Case, encoding: Encoding) -> None:
+        self.documents: dict[Key, StepDocument] = {}
+        self.payloads: dict[Key, dict[Slot, PayloadStored]] = {}
+        states: dict[Key, Any] = {}
+        for post in posts_of(case):
+            path, content_type, body = body_of(post)
+            if path == "/v1/logs":
+                for task_id, payload in map_logs(PROJECT, decode_logs(body, Encoding.JSON), received_at_us=NOW_US).payloads:
+                    self._store((task_id, payload.step_id), payload)
+                continue
+            sent = Encoding.PROTOBUF if content_type == Encoding.PROTOBUF.value else encoding
+            if sent is Encoding.PROTOBUF and content_type == Encoding.JSON.value:
+                body = to_protobuf(body)
+            for item in map_request(PROJECT, decode_traces(body, sent).groups, received_at_us=NOW_US, prices=prices()):
+                key = (item.task_id, item.event.step_id)
+                states[key] = fold(states.get(key, EMPTY_STEP), item.event, item.event.step_id)
+                for payload in item.payloads:
+                    self._store(key, payload)
+        self.documents = {key: state.document for key, state in states.items()}
+        trees: dict[str, rollup.Tree] = {}
+        for (task_id, step_id), document in self.documents.items():
+            trees.setdefault(task_id, rollup.Tree()).put(rollup.node_of(step_id, document))
+        self.counted = {
+            (task_id, node.step_id): rollup.count(node, shadowed=node.step_id in rollup.shadowed_steps(tree))
+            for task_id, tree in trees.items()
+            for node in tree
+        }
+
+    def _store(self, key: Key, payload: PayloadStored) -> None:
+        slots = self.payloads.setdefault(key, {})
+        known = slots.get(payload.slot)
+        if known is None or (payload.at_us, payload.seq, payload.event_id) > (known.at_us, known.seq, known.event_id):
+            slots[payload.slot] = payload
+
+    def step(self, step_id: str) -> tuple[Case, dict[str, Case]]:
+        """A step as the query API shows it, and its payloads by slot."""
+        key = next(key for key in self.documents if key[1] == step_id)
+        document = self.documents[key]
+        counted = self.counted[key]
+        step = {
+            **msgspec.to_builtins(document),
+            "status": document.status.value,
+            "cost_usd": usd(document.cost_nusd),
+            "cost_source": document.cost_source.value,
+            "counted": bool(counted.input_tokens or counted.output_tokens or counted.cost_nusd is not None),
+        }
+        payloads = self.payloads.get(key, {})
+        return step, {
+            slot.value: {"mime": item.mime, "text": leftover(item.text) if slot is Slot.ORIGINAL and item.consumed is None else item.text}
+            for slot, item in payloads.items()
+        }
+
+    def task(self) -> Case:
+        counted = self.counted.values()
+        known = [item.cost_nusd for item in counted if item.cost_nusd is not None]
+        return {
+            "input_tokens": sum(item.input_tokens for item in counted),
+            "output_tokens": sum(item.output_tokens for item in counted),
+            "cost_usd": usd(sum(known)) if known else None,
+            "unpriced_steps": sum(item.unpriced for item in counted),
+        }
+
+
+def problems(case: Case, encoding: Encoding) -> Iterator[str]:
+    answers = Answers(case, encoding)
+    for step_id, want in case["expect"].get("steps", {}).items():
+        for line in compare_step(want, *answers.step(step_id)):
+            yield f"{step_id}: {line}"
+    want = {key: value for key, value in case["expect"].get("task", {}).items() if key in TASK_FIELDS}
+    yield from differences(want, answers.task(), "task")
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_BY_MAPPING])
+def test_a_case_is_right(name: str, encoding: Encoding) -> None:
+    assert list(problems(case_of(name), encoding)) == []
