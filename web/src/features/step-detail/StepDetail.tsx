@@ -4,16 +4,16 @@ import { asApiError } from '../../api/problems';
 import { queryClient, stepQuery } from '../../api/queries';
 import type { Payload, Slot, Step } from '../../api/types';
 import { compareStamps } from '../../fold/fold';
-import { CopyButton, CopyId, ErrorStrip, Ticking } from '../../ui/controls';
-import { clock, cost, duration, exact, moment, nusd, offset } from '../../ui/format';
+import { CopyButton, ErrorStrip } from '../../ui/controls';
+import { clock, exact } from '../../ui/format';
 import { Icon, StatusPill, TypeTile } from '../../ui/Icon';
 import type { LiveTask } from '../execution-log/live-task';
 import { Silence } from '../execution-log/TraceStep';
 import { NONE, type StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
-import { selfTimeUs } from '../execution-log/waterfall';
 import { Original } from './Attributes';
 import { ErrorCard } from './ErrorCard';
+import { Facts } from './facts';
 import { JsonView } from './Json';
 import { Markdown } from './Markdown';
 import { isObject, type Json } from './messages';
@@ -189,89 +189,6 @@ function Head({ step, table, tree, stepId, onClose, onSelect }: StepDetailProps 
       </button>
     </header>
   );
-}
-
-interface FactsProps {
-  step: Step;
-  table: StepTable;
-  tree: Tree;
-  row: number;
-}
-
-function Facts({ step, table, tree, row }: FactsProps) {
-  const { usage } = step;
-  const open = step.status === 'running' || step.status === 'waiting';
-  const own = row === NONE ? Number.NaN : selfTimeUs(table, tree, row);
-  const nano = nusd(step.cost_usd);
-  const asked = step.model_requested && step.model && step.model_requested !== step.model ? step.model_requested : null;
-  return (
-    <dl className="fact-list">
-      <Fact name="Started" title={step.started_at_us === null ? 'Unknown' : moment(step.started_at_us)}>
-        {step.started_at_us === null ? (
-          <span className="faint">unknown</span>
-        ) : (
-          <>
-            {clock(step.started_at_us)} <span className="faint">{offset(step.started_at_us - table.baseUs)}</span>
-          </>
-        )}
-      </Fact>
-      <Fact name="Duration">
-        {open && step.started_at_us !== null ? <Ticking sinceUs={step.started_at_us} /> : duration(step.duration_us)}
-        {!open && !Number.isNaN(own) && step.duration_us !== null && own < step.duration_us ? (
-          <span className="faint"> · {duration(own)} self</span>
-        ) : null}
-      </Fact>
-      {step.ttft_us !== null ? <Fact name="Time to first token">{duration(step.ttft_us)}</Fact> : null}
-      {usage && (usage.input != null || usage.output != null) ? (
-        <Fact name="Tokens" title={usageTitle(usage)}>
-          {usage.input == null ? '' : `${exact(usage.input)} in`}
-          {usage.cache_read ? <span className="faint"> ({exact(usage.cache_read)} cached)</span> : null}
-          {usage.output == null ? '' : ` · ${exact(usage.output)} out`}
-          {usage.reasoning ? <span className="faint"> ({exact(usage.reasoning)} reasoning)</span> : null}
-        </Fact>
-      ) : null}
-      {nano !== null ? (
-        <Fact name="Cost" title={`$${step.cost_usd}`}>
-          {cost(nano)} <span className="faint">{step.cost_source}</span>
-        </Fact>
-      ) : !open && (step.type === 'llm' || step.type === 'embedding' || step.type === 'rerank') ? (
-        <Fact name="Cost" title="No price for this model, and none was reported">
-          <span className="faint">unknown</span>
-        </Fact>
-      ) : null}
-      {(step.model ?? step.model_requested) ? (
-        <Fact name="Model">
-          {asked ? <span className="faint">{asked} → </span> : null}
-          {step.model ?? step.model_requested}
-          {step.provider ? <span className="faint"> · {step.provider}</span> : null}
-        </Fact>
-      ) : null}
-      {step.agent ? <Fact name="Agent">{step.agent}</Fact> : null}
-      {step.tool_name && step.tool_name !== step.name ? <Fact name="Tool">{step.tool_name}</Fact> : null}
-      {step.attempts > 1 ? <Fact name="Attempts">{exact(step.attempts)}</Fact> : null}
-      {step.finish_reasons.length > 0 ? <Fact name="Finish reason">{step.finish_reasons.join(', ')}</Fact> : null}
-      {step.flags.length > 0 ? <Fact name="Flags">{step.flags.join(', ').replaceAll('_', ' ')}</Fact> : null}
-      <Fact name="Step ID">
-        <CopyId id={step.step_id} what="the step ID" shown={16} />
-      </Fact>
-    </dl>
-  );
-}
-
-function Fact({ name, title, children }: { name: string; title?: string; children: React.ReactNode }) {
-  return (
-    <div title={title}>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
-
-function usageTitle(usage: NonNullable<Step['usage']>): string {
-  return Object.entries(usage)
-    .filter(([, value]) => value != null)
-    .map(([name, value]) => `${name.replaceAll('_', ' ')}: ${exact(value as number)}`)
-    .join('\n');
 }
 
 function Parameters({ text, memory }: { text: string; memory: string }) {
