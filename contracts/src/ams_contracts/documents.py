@@ -145,8 +145,8 @@ class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
 
 STEP_FIELDS = (
     Field("project_id", str, "project_id", key=True),
-    Field("task_id", str, "task_id", "The task, 32 hex digits.", key=True, public=True, filters=(Filter(name="task", kind="id", indexed=True),)),
-    Field("step_id", str, "step.step_id", "16 hex digits.", key=True, public=True, filters=(Filter(name="step", kind="id"),)),
+    Field("task_id", str, "task_id", "The task, 32 hex digits.", key=True, public=True, filters=(Filter(name="task", kind="id", digits=32, indexed=True),)),
+    Field("step_id", str, "step.step_id", "16 hex digits.", key=True, public=True, filters=(Filter(name="step", kind="id", digits=16),)),
     Field("day", date, "day", "UTC day of the task's first record, by the broker's clock.", key=True),
     Field("first_offset", int, "step.first_offset", "The record with the first event of the step.", skeleton=Skeleton(name="first_offset")),
     Field("end_offset", int | None, "step.end_offset", "The record with the end; null while open.", skeleton=Skeleton(name="end_offset")),
@@ -283,7 +283,7 @@ class TaskDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
 
 TASK_FIELDS = (
     Field("project_id", str, key=True),
-    Field("task_id", str, about="32 hex digits.", key=True, public=True, filters=(Filter(name="task", kind="id"),)),
+    Field("task_id", str, about="32 hex digits.", key=True, public=True, filters=(Filter(name="task", kind="id", digits=32),)),
     Field("day", date),
     Field("partition", int, sql="integer"),
     Field("first_offset", int),

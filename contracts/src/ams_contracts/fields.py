@@ -24,6 +24,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     Attributes:
         name: As it is written in a query.
         kind: How a value is read and compared. Null: by the type and the unit of the column.
+        digits: Of an id, hexadecimal.
         indexed: An index in the order of the list answers an equality.
         indexed_from: Rows with at least this number are in an index of their own (``outlier indexes``).
         known_by: A column that is above 0 where the value is known; null: the value is known where it is not null.
@@ -31,6 +32,7 @@ class Filter(Struct, frozen=True, kw_only=True):
 
     name: str
     kind: FilterKind | None = None
+    digits: int = 0
     indexed: bool = False
     indexed_from: int | None = None
     known_by: str | None = None
@@ -123,6 +125,20 @@ class Field(Struct, frozen=True):
 
 
 _SQL_TYPES: dict[Any, SqlType] = {str: "text", int: "bigint", bool: "boolean", date: "date", dict: "jsonb", list: "text[]"}
+
+
+def filter_kind(field: Field, declared: Filter) -> FilterKind:
+    """How the values of a field's filter are read and compared."""
+    if declared.kind is not None:
+        return declared.kind
+    if isinstance(field.value_type, EnumMeta):
+        return "enum"
+    if field.sql_type in {"bigint", "integer", "smallint"}:
+        return "duration" if field.name.endswith("_us") else "money" if field.name.endswith("_nusd") else "count"
+    return _FILTER_KINDS.get(field.sql_type, "text")
+
+
+_FILTER_KINDS: dict[SqlType, FilterKind] = {"text[]": "word_of", "jsonb": "tag"}
 
 
 def columns(fields: Iterable[Field]) -> list[Field]:

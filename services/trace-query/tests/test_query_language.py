@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from ams_contracts.tables import steps
 from ams_trace_query.database import compile_statement
-from ams_trace_query.search.compile import STEP_FIELDS, TASK_FIELDS, step_condition
+from ams_trace_query.search.compile import step_condition
+from ams_trace_query.search.filters import STEP_FILTERS, TASK_FILTERS
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.tree import And, Clause, Not, Or, QueryError, Value, Words
 
@@ -188,7 +189,7 @@ def test_costs_are_compared_as_the_exact_number_that_was_written(nusd: int) -> N
     written = f"{Decimal(nusd) / 10**9:f}"
 
     try:
-        condition = STEP_FIELDS["cost"](Clause("cost", None, ">", (Value(written, 1),), 1))
+        condition = STEP_FILTERS["cost"](Clause("cost", None, ">", (Value(written, 1),), 1))
     except QueryError:
         assert nusd >= 2**63
     else:
@@ -198,4 +199,4 @@ def test_costs_are_compared_as_the_exact_number_that_was_written(nusd: int) -> N
 def test_the_reference_page_names_every_field() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "queries.md").read_text(encoding="utf-8")
 
-    assert [name for name in {*STEP_FIELDS, *TASK_FIELDS} if f"`{name}`" not in page and f"`{name}.`" not in page] == []
+    assert [name for name in {*STEP_FILTERS, *TASK_FILTERS} if f"`{name}`" not in page and f"`{name}.`" not in page] == []

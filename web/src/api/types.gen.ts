@@ -699,23 +699,34 @@ export interface components {
         };
         ClientMessage: components["schemas"]["Subscribe"] | components["schemas"]["Unsubscribe"] | components["schemas"]["Renew"];
         Columns: {
+            /** @description Index into `agents`; -1: none. */
             agent: number[];
+            /** @description Microseconds since `base_us`. */
             at: number[];
             cost_nusd: (number | null)[];
             counted: number[];
+            /** @description Microseconds, by a monotonic clock where the producer has one. */
             duration: (number | null)[];
+            /** @description The record with the end; null while open. */
             end_offset: (number | null)[];
+            /** @description The record with the first event of the step. */
             first_offset: number[];
             input_tokens: (number | null)[];
+            /** @description Index into `models`; -1: none. */
             model: number[];
+            /** @description Index into `names`; -1: none. */
             name: number[];
             output_tokens: (number | null)[];
             parent: number[];
             phase: number[];
+            /** @description Of the event that started it: siblings are ordered by (started_at_us, seq, step_id). */
             seq: number[];
+            /** @description Microseconds since `base_us`. */
             start: (number | null)[];
+            /** @description Index into `statuses`; -1: none. */
             status: number[];
             step_id: string[];
+            /** @description Index into `types`; -1: none. */
             type: number[];
         };
         /**

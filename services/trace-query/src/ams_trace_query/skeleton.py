@@ -6,17 +6,22 @@ become indexes, are taken apart here, in a thread, so that other requests get th
 
 import asyncio
 from datetime import date
-from typing import Any
+from enum import EnumMeta
+from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
+from sqlalchemy import ColumnElement, literal, select
 from sqlalchemy import func as sql
-from sqlalchemy import literal, select
 from sqlalchemy.types import BigInteger, Integer, Text
 
 from ams_contracts.claims import Access
+from ams_contracts.documents import STEP_FIELDS
+from ams_contracts.fields import Field
+from ams_contracts.fields import Skeleton as SkeletonColumn
 from ams_contracts.tables import steps, tasks
 from ams_kit.errors import TooLargeError
 from ams_trace_query.context import context_of
@@ -33,61 +38,50 @@ ROOT = -1
 PARENT_UNKNOWN = -2
 
 
-class Columns(Struct, kw_only=True):
-    """One entry a step, sorted by (started_at_us, seq, step_id); a start that is not known comes last.
+COLUMNS = [(field, field.skeleton) for field in STEP_FIELDS if field.skeleton is not None]
+"""The columns that ``STEP_FIELDS`` declares."""
+
+
+def _description(field: Field, column: SkeletonColumn) -> str:
+    if column.values is not None:
+        return f"Index into `{column.values}`; -1: none."
+    return "Microseconds since `base_us`." if column.relative else field.about
+
+
+def _columns_type() -> Any:
+    members: list[tuple[str, Any]] = []
+    for field, column in COLUMNS:
+        known = column.values is not None or column.or_else is not None or column.default is not None or not field.is_nullable
+        members.append((column.name, Annotated[list[int] if known else list[int | None], Meta(description=_description(field, column))]))
+    return msgspec.defstruct("DerivedColumns", members, kw_only=True)
+
+
+def _values_type() -> Any:
+    return msgspec.defstruct("SkeletonValues", [(column.values, list[str]) for _, column in COLUMNS if column.values], kw_only=True)
+
+
+class Columns(_columns_type(), Struct, kw_only=True):
+    """One entry a step, sorted by (started_at_us, seq, step_id); unknown starts come last.
+
+    Beside the columns that ``STEP_FIELDS`` declares:
 
     Attributes:
-        step_id: 16 hex.
-        parent: Row of the parent; -1 none; -2 not here (yet): its id is in ``missing_parents``.
-        type: Index into ``types``.
-        status: Index into ``statuses``.
-        name: Index into ``names``.
-        agent: Index into ``agents``; -1 none.
-        model: Index into ``models``; -1 none.
-        start: Microseconds since ``base_us``; null when not known.
-        duration: Microseconds.
-        input_tokens: The step's own, null when not known.
-        output_tokens: The same.
-        cost_nusd: Nano-USD, null when not known.
+        step_id: 16 hex digits.
+        parent: Row of the parent; -1: none; -2: not in the skeleton (yet), its id is in ``missing_parents``.
         counted: 1 when usage or cost of the step is in the task's totals.
-        seq: Of the event that started it.
-        phase: Of the stamp of its document (0 started, 2 ended); 1 while only progress of it is known.
-        at: ``at_us`` of that stamp, since ``base_us``.
-        first_offset: The record at which it was first seen.
-        end_offset: The record at which it ended; null while open.
     """
 
     step_id: list[str]
     parent: list[int]
-    type: list[int]
-    status: list[int]
-    name: list[int]
-    agent: list[int]
-    model: list[int]
-    start: list[int | None]
-    duration: list[int | None]
-    input_tokens: list[int | None]
-    output_tokens: list[int | None]
-    cost_nusd: list[int | None]
     counted: list[int]
-    seq: list[int]
-    phase: list[int]
-    at: list[int]
-    first_offset: list[int]
-    end_offset: list[int | None]
 
 
-class Skeleton(Struct, kw_only=True):
-    """All steps of a task as columns, true at ``position``."""
+class Skeleton(_values_type(), Struct, kw_only=True):
+    """All steps of a task as columns, true at ``position``. Text is replaced by indexes into lists of distinct values."""
 
     task_id: str
     position: str | None
     base_us: int
-    types: list[str]
-    statuses: list[str]
-    names: list[str]
-    agents: list[str]
-    models: list[str]
     columns: Columns
     missing_parents: dict[str, str]
 
@@ -130,22 +124,20 @@ _first_start = (
     .label("first_start")
 )
 
-# numbers go out as Postgres writes them; words become indexes into a list of them
-_NUMBER_COLUMNS = (
-    "start",
-    "duration",
-    "input_tokens",
-    "output_tokens",
-    "cost_nusd",
-    "counted",
-    "seq",
-    "phase",
-    "at",
-    "first_offset",
-    "end_offset",
-)
-_ENUM_COLUMNS = ("type", "status")
-_TEXT_COLUMNS = ("name", "agent", "model")
+# numbers go out as Postgres writes them; text becomes indexes into a list of its values
+_NUMBER_COLUMNS = [*(column.name for _, column in COLUMNS if column.values is None), "counted"]
+_ENUM_COLUMNS = [column.name for field, column in COLUMNS if column.values is not None and isinstance(field.value_type, EnumMeta)]
+_TEXT_COLUMNS = [column.name for _, column in COLUMNS if column.values is not None and column.name not in _ENUM_COLUMNS]
+_VALUES = {column.name: column.values for _, column in COLUMNS if column.values is not None}
+
+
+def _expression(field: Field, column: SkeletonColumn, base: ColumnElement[Any]) -> ColumnElement[Any]:
+    expression: ColumnElement[Any] = steps.c[field.name]
+    if column.or_else is not None:
+        expression = sql.coalesce(expression, steps.c[column.or_else])
+    if column.default is not None:
+        expression = sql.coalesce(expression, column.default)
+    return (expression - base if column.relative else expression).label(column.name)
 
 
 def _columns_statement(project_id: str, task_id: str, day: date, base_us: int) -> Statement:
@@ -157,22 +149,8 @@ def _columns_statement(project_id: str, task_id: str, day: date, base_us: int) -
         select(
             table.step_id,
             sql.coalesce(table.parent_step_id, "").label("parent"),
-            table.type,
-            table.status,
-            table.name,
-            table.agent,
-            sql.coalesce(table.model, table.model_requested).label("model"),
-            (table.started_at_us - base).label("start"),
-            table.duration_us.label("duration"),
-            table.input_tokens,
-            table.output_tokens,
-            table.cost_nusd,
             counted.cast(Integer).label("counted"),
-            table.seq,
-            sql.coalesce(table.stamp_phase, 1).label("phase"),
-            (sql.coalesce(table.stamp_at_us, table.progress_at_us) - base).label("at"),
-            table.first_offset,
-            table.end_offset,
+            *(_expression(field, column, base) for field, column in COLUMNS),
         )
         .where(table.project_id == project_id, table.task_id == task_id, table.day == day)
         .order_by(table.started_at_us, table.seq, table.step_id)
@@ -190,9 +168,8 @@ def _columns_statement(project_id: str, task_id: str, day: date, base_us: int) -
 def _skeleton(gathered: Any, task_id: str, position: str | None, base_us: int) -> Skeleton:
     if gathered["step_id"] is None:
         empty = Columns(**{name: [] for name in Columns.__struct_fields__})
-        return Skeleton(
-            task_id=task_id, position=position, base_us=base_us, types=[], statuses=[], names=[], agents=[], models=[], columns=empty, missing_parents={}
-        )  # fmt: skip
+        nothing: dict[str, Any] = {values: [] for values in _VALUES.values()}
+        return Skeleton(task_id=task_id, position=position, base_us=base_us, columns=empty, missing_parents={}, **nothing)
     ids = gathered["step_id"].split(",")
     parent_ids = gathered["parent"].split(",")
     parents = _parent_rows(parent_ids, ids)
@@ -208,13 +185,9 @@ def _skeleton(gathered: Any, task_id: str, position: str | None, base_us: int) -
         task_id=task_id,
         position=position,
         base_us=base_us,
-        types=lists["type"],
-        statuses=lists["status"],
-        names=lists["name"],
-        agents=lists["agent"],
-        models=lists["model"],
         columns=columns,
         missing_parents={str(row): parent_ids[row] for row, parent in enumerate(parents) if parent == PARENT_UNKNOWN},
+        **{values: lists[name] for name, values in _VALUES.items()},
     )
 
 

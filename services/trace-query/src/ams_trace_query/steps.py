@@ -27,7 +27,8 @@ from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, documented, hex_id, not_found, read_parameters
 from ams_trace_query.rows import STEP_COLUMNS, position_text
-from ams_trace_query.search.compile import Condition, required, step_condition
+from ams_trace_query.search.compile import required, step_condition
+from ams_trace_query.search.filters import Condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.text import candidate_steps, common_words, is_among, look_up_words, read_text_index_lag
 from ams_trace_query.search.windowed_scan import Budget, ScanResult, indexed_clauses, is_indexed_for_steps, windowed_scan

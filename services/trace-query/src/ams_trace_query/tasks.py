@@ -23,7 +23,8 @@ from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, documented, hex_id, not_found, read_parameters
 from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text
-from ams_trace_query.search.compile import Condition, required, task_condition
+from ams_trace_query.search.compile import required, task_condition
+from ams_trace_query.search.filters import Condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.text import common_words, look_up_words, read_text_index_lag
 from ams_trace_query.search.windowed_scan import Budget, ScanResult, indexed_clauses, is_indexed_for_tasks, windowed_scan

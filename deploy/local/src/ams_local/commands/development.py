@@ -14,6 +14,7 @@ from msgspec import Struct
 from ams_local.workspace import ROOT
 
 WEB = ROOT / "web"
+QUERY_REFERENCE = ROOT / "docs" / "reference" / "queries.md"
 BIN = Path(sys.executable).parent
 CHECKED = ["."]
 TEST_WORKERS_MAX = 4
@@ -108,6 +109,7 @@ def fmt() -> None:
         Step(name="ruff format", argv=_tool("ruff", "format", "--quiet", *CHECKED)),
         Step(name="json schemas", argv=[sys.executable, "-m", "ams_contracts.export"]),
         Step(name="openapi documents", argv=[sys.executable, "-m", "ams_local.openapi"]),
+        Step(name="query reference", argv=[sys.executable, "-m", "ams_trace_query.search.reference", str(QUERY_REFERENCE)]),
     ]
     if (WEB / "package.json").exists():
         steps += [_install_web(), Step(name="generated types and biome", argv=_npm("run", "--silent", "fmt"), cwd=WEB)]

@@ -13,16 +13,13 @@ from sqlalchemy import ColumnElement, literal, select
 from sqlalchemy.types import BigInteger
 
 from ams_trace_query.database import SnapshotReader, Statement
-from ams_trace_query.search.compile import Condition, number_at_least
+from ams_trace_query.search.filters import INDEXED_FROM, INDEXED_STEP_FILTERS, INDEXED_TASK_FILTERS, Condition, number_at_least
 from ams_trace_query.search.tree import And, Clause, Node
 
 WINDOW_SECONDS = 0.15  # what a window should take; the next one is larger or smaller
 GROWTH_MAX = 8.0
 ROWS_MAX = 400_000
 ROWS_MIN = 16
-
-INDEXED_FROM = {"cost": 50_000_000, "latency": 10_000_000, "duration": 10_000_000, "tokens": 20_000}
-"""From where on steps are in an index of their own: see ``migrations/tails.sql`` of trace-ingest. Nano-USD, microseconds, tokens."""
 
 
 class ScanResult(Struct, frozen=True):
@@ -107,12 +104,14 @@ def indexed_clauses(node: Node | None, is_indexed: Callable[[Clause], bool]) -> 
 
 def is_indexed_for_tasks(clause: Clause) -> bool:
     """``status:ok`` and ``agent:planner``; several values, or beginnings of them, are in no order."""
-    return clause.field in {"status", "agent"} and len(clause.values) == 1 and (clause.values[0].quoted or "*" not in clause.values[0].text)
+    return (
+        clause.field in INDEXED_TASK_FILTERS and len(clause.values) == 1 and (clause.values[0].quoted or "*" not in clause.values[0].text)
+    )
 
 
 def is_indexed_for_steps(clause: Clause) -> bool:
     """The steps of a task; and those that cost much, took long or were long."""
-    if clause.field == "task":
+    if clause.field in INDEXED_STEP_FILTERS:
         return True
     tail, least = INDEXED_FROM.get(clause.field), number_at_least(clause)
     return tail is not None and least is not None and least >= tail
