@@ -89,7 +89,7 @@ def test_a_large_request_that_is_cut_is_malformed(monkeypatch: pytest.MonkeyPatc
 
 async def test_gzip_members_without_end_are_refused_at_once() -> None:
     member = gzip.compress(b"")
-    with ByteBudget(32 * MIB).lease() as lease:
+    with ByteBudget(32 * MIB).lease("project", "key") as lease:
         assert await inflate(member * GZIP_MEMBERS_MAX, lease, MIB) == b""
 
         with pytest.raises(BadRequestError):

@@ -12,6 +12,8 @@ from ams_kit.errors import AmsError, BadRequestError, TooLargeError, Unavailable
 from ams_trace_ingest.intake.budget import Lease
 
 ARRIVAL_TIMEOUT_SECONDS = 30
+GRACE_SECONDS = 5
+RATE_MIN_BYTES_PER_SECOND = 32 * 1024  # a slower body loses its reservation: it would keep memory from others
 DISCARD_TIMEOUT_SECONDS = 5
 INFLATE_STEP_BYTES = 1 << 20
 FEED_BYTES = 65_536  # what a member leaves over is copied each time
@@ -30,7 +32,7 @@ async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes
 
     Args:
         request: With its body not yet read.
-        lease: Holds the body's size afterwards.
+        lease: Holds the declared size while the body arrives, its true size afterwards.
         sent_bytes_max: As sent.
         inflated_bytes_max: After decompression, all gzip members together.
 
@@ -46,18 +48,14 @@ async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes
         if len(declared) > 18 or int(declared) > sent_bytes_max:  # noqa: PLR2004  more digits than any length that fits
             raise TooLargeError(f"at most {sent_bytes_max} bytes as sent")
         try:
-            lease.resize(int(declared))
+            lease.resize(int(declared), arriving=True)
         except UnavailableError:
             await _discard(request, sent_bytes_max)
             raise
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"gzip", "identity", ""}:
         raise UnsupportedError("use Content-Encoding gzip or none", code="unsupported_encoding")
-    try:
-        async with asyncio.timeout(ARRIVAL_TIMEOUT_SECONDS):
-            sent = await _receive(request, lease, sent_bytes_max)
-    except TimeoutError as error:
-        raise SlowBodyError(f"within {ARRIVAL_TIMEOUT_SECONDS} s") from error
+    sent = await _receive(request, lease, sent_bytes_max, int(declared) if declared.isdigit() else 0)
     return await inflate(sent, lease, inflated_bytes_max) if encoding == "gzip" else sent
 
 
@@ -72,19 +70,28 @@ async def _discard(request: Request[Any, Any, Any], bytes_max: int) -> None:
                     return
 
 
-async def _receive(request: Request[Any, Any, Any], lease: Lease, sent_bytes_max: int) -> bytes:
+async def _receive(request: Request[Any, Any, Any], lease: Lease, sent_bytes_max: int, declared: int) -> bytes:
+    """The bytes as sent. The reservation is never less than what the client has declared, and grows with a body of unknown length."""
     received = bytearray()
-    held = 0
+    held = declared
+    began = asyncio.get_running_loop().time()
     try:
-        async for chunk in request.stream():
-            received += chunk
-            if len(received) > sent_bytes_max:
-                raise TooLargeError(f"at most {sent_bytes_max} bytes as sent")
-            if len(received) > held:
-                held = max(len(received), min(2 * held, sent_bytes_max))
-                lease.resize(held)
-    except ClientException as error:  # the peer went away
+        async with asyncio.timeout_at(began + GRACE_SECONDS) as deadline:
+            async for chunk in request.stream():
+                received += chunk
+                if len(received) > sent_bytes_max:
+                    raise TooLargeError(f"at most {sent_bytes_max} bytes as sent")
+                if len(received) > held:
+                    held = max(len(received), min(2 * held, sent_bytes_max))
+                    lease.resize(held, arriving=True)
+                deadline.reschedule(began + min(ARRIVAL_TIMEOUT_SECONDS, GRACE_SECONDS + len(received) / RATE_MIN_BYTES_PER_SECOND))
+    except TimeoutError as error:
+        raise SlowBodyError(
+            f"A body must arrive within {ARRIVAL_TIMEOUT_SECONDS} s, after {GRACE_SECONDS} s at {RATE_MIN_BYTES_PER_SECOND // 1024} KiB/s or more."
+        ) from error
+    except ClientException as error:  # the client has closed the connection
         raise BadRequestError("the connection closed before the body was complete", code="disconnected") from error
+    lease.resize(len(received))
     return bytes(received)
 
 

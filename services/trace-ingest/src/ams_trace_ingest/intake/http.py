@@ -20,7 +20,7 @@ async def take_batches(request: Request[Any, Any, Any], state: State) -> NativeA
     grant = await grant_of(request, intake.auth)
     if request.content_type[0] != "application/json":
         raise UnsupportedError("use Content-Type application/json")
-    with intake.budget.lease() as lease:
+    with intake.budget.lease(grant.project_id, grant.key_id) as lease:
         data = await read_body(request, lease, sent_bytes_max=REQUEST_BYTES_MAX, inflated_bytes_max=REQUEST_BYTES_MAX)
         taken = read_native(data, project_id=grant.project_id, key_id=grant.key_id, prices=intake.prices)
         for item in taken.rejected:

@@ -70,7 +70,7 @@ async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
     """``ExportTraceServiceRequest`` in protobuf or JSON, gzip allowed: 16 MiB as sent, 64 MiB inflated, 10,000 spans."""
     intake: IntakeContext = state.intake
     grant, encoding = await _open(request, intake)
-    with intake.budget.lease() as lease:
+    with intake.budget.lease(grant.project_id, grant.key_id) as lease:
         body = await _body(request, lease)
         rejected, message, pack_slices = await _decode_off_loop(intake, body, _read_spans, encoding, grant, intake)
         if rejected:
@@ -85,7 +85,7 @@ async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
     """``ExportLogsServiceRequest``: GenAI events are joined to their steps, other records are counted as ignored."""
     intake: IntakeContext = state.intake
     grant, encoding = await _open(request, intake)
-    with intake.budget.lease() as lease:
+    with intake.budget.lease(grant.project_id, grant.key_id) as lease:
         body = await _body(request, lease)
         ignored, events, payloads = await _decode_off_loop(intake, body, _read_logs, encoding, grant)
         del body
@@ -98,8 +98,8 @@ async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
 async def ignore_metrics(request: AnyRequest, state: State) -> Response[bytes]:
     """Answered 200 and counted, so that an exporter that sends all signals to one address stays quiet."""
     intake: IntakeContext = state.intake
-    _, encoding = await _open(request, intake)
-    with intake.budget.lease() as lease:
+    grant, encoding = await _open(request, intake)
+    with intake.budget.lease(grant.project_id, grant.key_id) as lease:
         await read_body(request, lease, sent_bytes_max=SENT_BYTES_MAX, inflated_bytes_max=INFLATED_BYTES_MAX)
     EVENTS_IGNORED.labels("intake", "otlp_metrics").inc()
     return _answer(Signal.METRICS, encoding)
