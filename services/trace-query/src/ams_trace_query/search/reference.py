@@ -33,7 +33,9 @@ def reference_table() -> str:
         field, one = declared[0]
         kind = filter_kind(field, one)
         of = " and ".join(word for word, names in (("tasks", tasks), ("steps", steps)) if name in names)
-        value = f"{_VALUES[kind]} {_choices(field)}" if kind == "enum" else f"{one.digits} {_VALUES[kind]}" if kind == "id" else _VALUES[kind]
+        value = (
+            f"{_VALUES[kind]} {_choices(field)}" if kind == "enum" else f"{one.digits} {_VALUES[kind]}" if kind == "id" else _VALUES[kind]
+        )
         lines.append(f"| `{name}{'.' if kind == 'tag' else ''}` | {of} | {value} |")
     return "\n".join(lines)
 
