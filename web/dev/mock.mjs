@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
+import { StepDocumentDefaults } from '../src/api/types.gen.ts';
 import { EMPTY_STEP, ended, fold, statusOf, stepIdsOf, usageOf } from '../src/fold/fold.ts';
 import { agentRun, bigTask } from './stories.mjs';
 
@@ -120,6 +121,7 @@ function taskRow(task) {
     preview: document.preview ?? null,
     error: document.error ?? null,
     last_event_at_us: task.lastUs,
+    sort_at_us: document.started_at_us ?? task.lastUs,
     flags: [],
   };
 }
@@ -127,41 +129,15 @@ function taskRow(task) {
 function stepRow(task, id) {
   const state = task.steps.get(id);
   if (!state?.document) return null;
-  const d = state.document;
+  const { cost_nusd, ...columns } = { ...StepDocumentDefaults, ...state.document };
   return {
+    ...columns,
     task_id: task.id,
     step_id: id,
-    parent_step_id: d.parent_step_id ?? null,
-    type: d.type,
-    type_raw: null,
-    name: d.name,
-    span_name: null,
     status: statusOf(state),
-    agent: d.agent ?? null,
-    provider: d.provider ?? null,
-    model_requested: d.model_requested ?? null,
-    model: d.model ?? null,
-    started_at_us: d.started_at_us ?? null,
-    ended_at_us: d.ended_at_us ?? null,
-    duration_us: d.duration_us ?? null,
-    ttft_us: d.ttft_us ?? null,
-    seq: d.seq ?? 0,
     usage: usageOf(state),
-    counted: d.type === 'llm',
-    cost_usd: usd(d.cost_nusd ?? null),
-    cost_source: d.cost_source ?? 'unknown',
-    response_id: null,
-    finish_reasons: d.finish_reasons ?? [],
-    parameters: d.parameters ?? null,
-    tool_name: d.tool_name ?? null,
-    tool_call_id: null,
-    error: d.error ?? null,
-    attempts: d.attempts ?? 1,
-    preview_input: d.preview_input ?? null,
-    preview_output: d.preview_output ?? null,
-    captured: d.captured ?? [],
-    too_large: d.too_large ?? [],
-    flags: [],
+    counted: columns.type === 'llm',
+    cost_usd: usd(cost_nusd),
     progress: state.progress,
     stamps: { document: state.stamp, progress: state.progress_stamp },
   };
