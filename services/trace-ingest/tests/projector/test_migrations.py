@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -11,6 +12,8 @@ from sqlalchemy.dialects import postgresql
 from tests.builders import PROJECT, batch, document, recorded, records
 
 from ams_contracts import platform_tables, tables
+from ams_contracts.documents import STEP_FIELDS, TASK_FIELDS
+from ams_contracts.fields import Field
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.migrations.upgrade import upgrade
 
@@ -40,7 +43,7 @@ async def test_the_database_has_the_columns_of_the_contracts(store, name: str) -
         f"g1.{name}",
     )
     expected = [(column.name, column.type.compile(dialect=dialect).lower(), not column.nullable) for column in table.columns]
-    assert [(row["attname"], row["type"], row["attnotnull"]) for row in rows] == expected
+    assert sorted((row["attname"], row["type"], row["attnotnull"]) for row in rows) == sorted(expected)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,16 @@ async def test_tables_outside_the_generations_have_the_columns_of_the_contracts(
     )
     dialect = postgresql.dialect()
     expected = [(column.name, column.type.compile(dialect=dialect).lower(), not column.nullable) for column in table.columns]
-    assert [(row["attname"], row["type"], row["attnotnull"]) for row in rows] == expected
+    assert sorted((row["attname"], row["type"], row["attnotnull"]) for row in rows) == sorted(expected)
+
+
+@pytest.mark.parametrize(("name", "fields"), [("tasks", TASK_FIELDS), ("steps", STEP_FIELDS)])
+async def test_every_sortable_column_has_an_index_in_its_order(store, name: str, fields: Sequence[Field]) -> None:
+    rows = await store.connection.fetch("SELECT indexdef FROM pg_indexes WHERE schemaname = 'g1' AND tablename = $1", name)
+
+    for field in fields:
+        if field.sortable:
+            assert any(f"(project_id, {field.name} DESC" in row["indexdef"] for row in rows), field.name
 
 
 async def test_a_second_migration_at_the_same_time_waits_and_does_nothing(traces_url: str) -> None:

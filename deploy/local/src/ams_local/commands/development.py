@@ -1,6 +1,7 @@
 """``ams test``, ``lint``, ``fmt`` and ``bench``: one command per purpose, the same in CI."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ WEB = ROOT / "web"
 QUERY_REFERENCE = ROOT / "docs" / "reference" / "queries.md"
 BIN = Path(sys.executable).parent
 CHECKED = ["."]
+_INLINE_SQL = re.compile(r'^GENERATION_SQL = """(.*?)"""$', re.DOTALL | re.MULTILINE)
 TEST_WORKERS_MAX = 4
 
 
@@ -82,6 +84,11 @@ def _squawk() -> list[Step]:
     for path in sorted(ROOT.glob("services/*/src/*/migrations/**/*.sql")):
         sql = path.read_text(encoding="utf-8").replace("{schema}", "g1")
         steps.append(Step(name="squawk", argv=_tool("squawk", "--stdin-filepath", str(path.relative_to(ROOT))), stdin=sql))
+    for path in sorted(ROOT.glob("services/*/src/*/migrations/versions/*.py")):
+        inline = _INLINE_SQL.search(path.read_text(encoding="utf-8"))
+        if inline is not None:
+            argv = _tool("squawk", "--stdin-filepath", f"{path.relative_to(ROOT)}.sql")
+            steps.append(Step(name="squawk", argv=argv, stdin=inline[1].replace("{schema}", "g1")))
     return steps
 
 

@@ -1,16 +1,19 @@
 """${message}."""
 
-from alembic import op
+from ams_trace_ingest.migrations.generation_sql import migrate_generations
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 
+GENERATION_SQL = """
+"""
+
 
 def upgrade() -> None:
-    ${upgrades if upgrades else "pass"}
+    migrate_generations(GENERATION_SQL)
 
 
 def downgrade() -> None:
-    raise NotImplementedError
+    raise NotImplementedError("the tables are a projection of the log: drop the database and replay")

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import asyncpg
 from msgspec import Struct
 
-from ams_trace_ingest import migrations
+from ams_trace_ingest.migrations.generation_sql import all_generation_sql, read_sql
 from ams_trace_ingest.store.retention import ADVISORY_LOCK as RETENTION_LOCK
 
 ADVISORY_LOCK = 7_232_002  # any number that no migration uses
@@ -17,28 +16,12 @@ READERS_SECONDS_MAX = 10.0  # no transaction of a service lives longer than 8 s,
 FOLD_VERSION = 1
 MAPPER_VERSION = 1
 
-SQL_FILES = (
-    "generation.sql",
-    "text.sql",
-    "direct_copy.sql",
-    "account.sql",
-    "outlier_indexes.sql",
-    "flags.sql",
-    "retention.sql",
-    "media.sql",
-    "claims_overflow.sql",
-    "producer_ranges.sql",
-)
-"""What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
-
 LATE_INDEXES = {
     **dict.fromkeys(("steps_in_order", "steps_by_time"), "generation.sql"),
     **dict.fromkeys(("steps_costly", "steps_slow", "steps_long"), "outlier_indexes.sql"),
     "step_text_words": "text.sql",
 }
 """Indexes that only readers use, and where they are told: made at once when the rows are there, a fraction of the work."""
-
-_SQL = Path(migrations.__file__).parent
 
 _LIST = "SELECT name, current, prices::text, current_since FROM public.generations ORDER BY substr(name, 2)::int"
 _COPY_PARTITIONS = """
@@ -142,8 +125,8 @@ async def make_next(connection: asyncpg.Connection, current: Generation, prices:
     """Make empty tables beside the current ones, with partitions for the same days."""
     name = f"g{current.number + 1}"
     async with connection.transaction():
-        for file in SQL_FILES:
-            await connection.execute((_SQL / file).read_text().replace("{schema}", name))
+        for sql in all_generation_sql():
+            await connection.execute(sql.replace("{schema}", name))
         await connection.execute(f"DROP INDEX {', '.join(f'{name}.{index}' for index in LATE_INDEXES)}")
         await connection.execute(_MAKE_AHEAD.format(new=name))
         await connection.execute(_COPY_PARTITIONS.format(new=name, old=current.name))
@@ -166,7 +149,7 @@ async def make_late_indexes(connection: asyncpg.Connection, generation: Generati
         if not await connection.fetchval("SELECT to_regclass($1) IS NULL", f"{generation.name}.{index}"):
             continue
         on_index(index)
-        lines = (_SQL / file).read_text().replace("{schema}", generation.name).splitlines()
+        lines = read_sql(file).replace("{schema}", generation.name).splitlines()
         async with connection.transaction():
             await connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
             await connection.execute(next(line for line in lines if line.startswith(f"CREATE INDEX {index} ")))

@@ -1,9 +1,6 @@
 """Roles, the list of generations, and the first of them."""
 
-from pathlib import Path
-from typing import Any
-
-from alembic import op
+from ams_trace_ingest.migrations.generation_sql import read_sql, run_script
 
 revision = "0001"
 down_revision = None
@@ -41,19 +38,15 @@ GRANT USAGE ON SCHEMA public TO ams_writer, ams_reader;
 GRANT SELECT ON public.generations TO ams_writer, ams_reader;
 """
 
-
-def _run(sql: str) -> None:
-    """Several statements at once, which only the driver itself takes."""
-    adapted: Any = op.get_bind().connection.dbapi_connection  # SQLAlchemy's dress around asyncpg's connection
-    adapted.run_async(lambda connection: connection.execute(sql))  # pyright: ignore[reportUnknownLambdaType]  the same
+GENERATION_SQL = read_sql("generation.sql")
 
 
 def upgrade() -> None:
-    _run(ROLES)
-    _run(GENERATIONS)
-    _run((Path(__file__).parents[1] / "generation.sql").read_text().replace("{schema}", "g1"))
-    _run("SELECT g1.ensure_partitions((now() AT TIME ZONE 'UTC')::date - 2, (now() AT TIME ZONE 'UTC')::date + 7)")
-    _run("INSERT INTO public.generations (name, current, fold_version, mapper_version) VALUES ('g1', true, 1, 1)")
+    run_script(ROLES)
+    run_script(GENERATIONS)
+    run_script(GENERATION_SQL.replace("{schema}", "g1"))
+    run_script("SELECT g1.ensure_partitions((now() AT TIME ZONE 'UTC')::date - 2, (now() AT TIME ZONE 'UTC')::date + 7)")
+    run_script("INSERT INTO public.generations (name, current, fold_version, mapper_version) VALUES ('g1', true, 1, 1)")
 
 
 def downgrade() -> None:

@@ -1,10 +1,6 @@
 """What is kept for how long: the cut of each project, the runs that enforce it, and the settings of projects."""
 
-from pathlib import Path
-from typing import Any
-
-from alembic import op
-from sqlalchemy import text
+from ams_trace_ingest.migrations.generation_sql import migrate_generations, read_sql, run_script
 
 revision = "0008"
 down_revision = "0007"
@@ -53,18 +49,12 @@ CREATE POLICY writer ON public.retention TO ams_writer USING (true) WITH CHECK (
 CREATE POLICY reader ON public.retention FOR SELECT TO ams_reader USING (project_id IN ('', current_setting('ams.project_id', true)));
 """
 
-
-def _run(sql: str) -> None:
-    """Several statements at once, which only the driver itself takes."""
-    adapted: Any = op.get_bind().connection.dbapi_connection  # SQLAlchemy's adapter of asyncpg's connection
-    adapted.run_async(lambda connection: connection.execute(sql))  # pyright: ignore[reportUnknownLambdaType]  the same
+GENERATION_SQL = read_sql("retention.sql")
 
 
 def upgrade() -> None:
-    _run(TABLES)
-    sql = (Path(__file__).parents[1] / "retention.sql").read_text()
-    for name in op.get_bind().execute(text("SELECT name FROM public.generations ORDER BY name")).scalars().all():
-        _run(sql.replace("{schema}", name))
+    run_script(TABLES)
+    migrate_generations(GENERATION_SQL)
 
 
 def downgrade() -> None:

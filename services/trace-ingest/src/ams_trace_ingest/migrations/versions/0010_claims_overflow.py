@@ -1,22 +1,17 @@
 """Claims of response ids above the limit of R3, in a table of their own."""
 
-from pathlib import Path
-
-from alembic import op
-from sqlalchemy import text
+from ams_trace_ingest.migrations.generation_sql import migrate_generations, read_sql
 
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None
 
+GENERATION_SQL = read_sql("claims_overflow.sql")
+
 
 def upgrade() -> None:
-    connection = op.get_bind()
-    sql = (Path(__file__).parents[1] / "claims_overflow.sql").read_text()
-    for name in connection.execute(text("SELECT name FROM public.generations ORDER BY name")).scalars().all():
-        filled_in = sql.replace("{schema}", name)
-        connection.connection.dbapi_connection.run_async(lambda driver, filled_in=filled_in: driver.execute(filled_in))
+    migrate_generations(GENERATION_SQL)
 
 
 def downgrade() -> None:

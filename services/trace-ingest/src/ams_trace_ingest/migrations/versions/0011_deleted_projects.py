@@ -1,8 +1,6 @@
 """Projects that were deleted."""
 
-from typing import Any
-
-from alembic import op
+from ams_trace_ingest.migrations.generation_sql import run_script
 
 revision = "0011"
 down_revision = "0010"
@@ -29,8 +27,7 @@ CREATE POLICY writer ON app.deleted_projects TO ams_writer USING (true) WITH CHE
 
 
 def upgrade() -> None:
-    adapted: Any = op.get_bind().connection.dbapi_connection  # SQLAlchemy's adapter of asyncpg's connection
-    adapted.run_async(lambda connection: connection.execute(TABLES))  # pyright: ignore[reportUnknownLambdaType]  the same
+    run_script(TABLES)
 
 
 def downgrade() -> None:
