@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -180,7 +180,7 @@ async def write_bare(url: str, batches: Sequence[tuple[list[tuple[Any, ...]], li
         for step_rows, task_rows in batches:
             async with connection.transaction():
                 await set_generation(connection)
-                await steps.write(connection, step_rows, lambda: None)
+                await steps.write(connection, step_rows)
                 await tasks.write(connection, task_rows)
         cost = meter.cost()
     await pool.close()
@@ -192,9 +192,9 @@ async def record_rows(url: str, log: Sequence[LogRecord], per_apply: int) -> Rec
     recorder = Recorder()
     write_steps, write_tasks = steps.write, tasks.write
 
-    async def keep_steps(connection: Any, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
+    async def keep_steps(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
         recorder.batches.append((list(rows), []))
-        await write_steps(connection, rows, meanwhile)
+        await write_steps(connection, rows)
 
     async def keep_tasks(connection: Any, rows: Sequence[TaskRow]) -> None:
         recorder.batches[-1][1].extend(msgspec.structs.replace(row) for row in rows)

@@ -12,9 +12,9 @@ from ams_contracts.documents import Slot, Status, TaskDocument
 from ams_contracts.events import AgentRegistered, Batch, PayloadStored, TaskDeleted
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import LogRecord, PartitionBatch
+from ams_trace_ingest.projector.applier import CHUNK_BYTES_MAX, pack_slices
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.payloads import PayloadsProjection
-from ams_trace_ingest.projector.transaction import CHUNK_BYTES_MAX, pack_slices
 
 NOW_MS = int(time.time() * 1_000)  # a day that has a partition
 RUNNING = TaskDocument(name="work", status=Status.RUNNING, started_at_us=BASE_US)

@@ -72,11 +72,11 @@ async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
     grant, encoding = await _open(request, intake)
     with intake.budget.lease(grant.project_id, grant.key_id) as lease:
         body = await _body(request, lease)
-        rejected, message, pack_slices = await _decode_off_loop(intake, body, _read_spans, encoding, grant, intake)
+        rejected, message, packed = await _decode_off_loop(intake, body, _read_spans, encoding, grant, intake)
         if rejected:
             refused("otlp", "bad_span", rejected)
         del body  # like the decoded spans: while the log is away, the records alone are kept, and the lease counts them
-        await publish(intake, lease, pack_slices.payloads, pack_slices.steps, source="otlp", events=pack_slices.events)
+        await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
     return _answer(Signal.TRACES, encoding, rejected=rejected, message=message)
 
 
@@ -113,8 +113,8 @@ def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake
     except TooManySpansError as error:
         raise TooLargeError(str(error), code=error.code) from error
     received_at_us = time.time_ns() // 1_000
-    pack_slices = pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices)
-    return decoded.rejected, decoded.message, pack_slices
+    packed = pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices)
+    return decoded.rejected, decoded.message, packed
 
 
 def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant) -> tuple[int, int, list[Record]]:

@@ -21,7 +21,7 @@ from ams_trace_ingest.projector.task_columns import (
     set_status,
 )
 from ams_trace_ingest.projector.totals import add_totals
-from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection, nothing
+from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
 from ams_trace_ingest.rollup import RESPONSE_STEPS_MAX, Claim
 from ams_trace_ingest.store import agents, claims, media, payloads, producers, steps, task_days, tasks, text
 from ams_trace_ingest.store.agents import AgentKey
@@ -68,9 +68,7 @@ class StepsProjection(TransactionalProjection):
     def decoder(self, *, rejected: Rejected, events_max: int | None) -> StepsDecoder:
         return StepsDecoder(self.projection, self._now_us(), rejected=rejected, events_max=events_max)
 
-    async def write(
-        self, connection: Connection, decoder: BatchDecoder, *, generation: str, moves: Moves, meanwhile: Callable[[], None]
-    ) -> Callable[[], None]:
+    async def write(self, connection: Connection, decoder: BatchDecoder, *, generation: str, moves: Moves) -> Callable[[], None]:
         changes = decoder.changes
         self._open_tasks.invalidate_moved(generation, {partition: before for partition, (before, _) in moves.items()})
         cached_tasks = self._open_tasks.check_out(changes.tasks)
@@ -96,7 +94,7 @@ class StepsProjection(TransactionalProjection):
             failpoint("after_rules")
             steps_days = {task.day for task in changes.tasks.values() if task.day is not None}
             direct = decoder.direct and await self.day_partitions.exist(connection, generation, "steps", steps_days)
-            rows = await _write_steps_and_tasks(connection, changes, meanwhile, direct=direct)
+            rows = await _write_steps_and_tasks(connection, changes, direct=direct)
             unproven = await producers.merge(connection, delivered)
             failpoint("after_producers")
         agents_seen = await self._write_agents(connection, changes, generation)
@@ -173,7 +171,7 @@ async def release_claims(connection: Connection, deleted: dict[ClaimKey, set[str
     """
     changes = BatchChanges()
     await RollupUpdater(connection, changes.tasks, {}, {}, {}).update(deleted)
-    await _write_steps_and_tasks(connection, changes, nothing, direct=False)
+    await _write_steps_and_tasks(connection, changes, direct=False)
 
 
 async def _join_steps(connection: Connection, tasks: dict[TaskKey, TaskChanges], cached_tasks: dict[TaskKey, CachedTask]) -> None:
@@ -230,9 +228,7 @@ async def _deliveries(connection: Connection, changes: BatchChanges) -> dict[pro
     return delivered
 
 
-async def _write_steps_and_tasks(
-    connection: Connection, changes: BatchChanges, meanwhile: Callable[[], None], *, direct: bool
-) -> list[TaskRow]:
+async def _write_steps_and_tasks(connection: Connection, changes: BatchChanges, *, direct: bool) -> list[TaskRow]:
     failpoint("before_copy")
     inserts: list[tuple[Any, ...]] = []
     step_rows: list[tuple[Any, ...]] = []
@@ -246,20 +242,13 @@ async def _write_steps_and_tasks(
             new = direct and step.stored is None and (step.state.document is None or not step.state.document.flags)
             rows_of_kind, encode = (inserts, encode_new_row) if new else (step_rows, encode_row)
             rows_of_kind.append(encode(*key, task.day, step))
-    rows: list[TaskRow] = []
-    rootless: list[TaskChanges] = []
-
-    def make_task_rows() -> None:
-        rows.extend(_task_row(task, rootless) for task in changes.tasks.values())
-        meanwhile()
-
     if inserts:
-        await steps.insert(connection, inserts, make_task_rows)
+        await steps.insert(connection, inserts)
     if step_rows:
-        await steps.write(connection, step_rows, nothing if inserts else make_task_rows)
-    if not inserts and not step_rows:
-        make_task_rows()
+        await steps.write(connection, step_rows)
     failpoint("after_copy")
+    rootless: list[TaskChanges] = []
+    rows = [_task_row(task, rootless) for task in changes.tasks.values()]
     for task in rootless:
         await _reload_root(connection, task)
     await tasks.write(connection, rows)

@@ -69,18 +69,13 @@ class BatchDecoder:
         self._rejected = rejected
         self._left = events_max
 
-    def decode(self, records: Sequence[LogRecord]) -> BatchChanges:
-        """Everything that these records say."""
-        for record in records:
-            self._add_or_reject(record)
-        return self.changes
-
     def seen_at_us(self, record: LogRecord) -> int:
         """The broker's time of a record; ours when it has none, or one of tomorrow."""
         us = record.timestamp_ms * 1_000
         return us if 0 < us < self._now_us + DAY_US else self._now_us
 
-    def _add_or_reject(self, record: LogRecord) -> None:
+    def add(self, record: LogRecord) -> None:
+        """Decode a record and add its events to the changes; what cannot be decoded becomes a dead letter."""
         tally = self.tally = self.changes.tally(record.partition)
         try:
             _check_version(record)

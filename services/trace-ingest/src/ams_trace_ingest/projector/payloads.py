@@ -12,11 +12,12 @@ from ams_contracts.documents import Slot
 from ams_contracts.events import Batch, MediaStored, PayloadStored
 from ams_kit.bus import LogRecord
 from ams_kit.telemetry.metrics import SEQUENCE_NUMBERS_UNPROVEN
+from ams_trace_ingest.projector.applier import NotTogetherError
 from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.changes import TaskChanges
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.projector.transaction import Moves, NotTogetherError, TransactionalProjection
+from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
 from ams_trace_ingest.store import media, payloads, producers, task_days
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
@@ -96,7 +97,6 @@ class PayloadsProjection(TransactionalProjection):
         *,
         moves: Moves,  # noqa: ARG002  the frame's signature
         generation: str,
-        meanwhile: Callable[[], None],
     ) -> Callable[[], None]:
         unproven = 0
         changes = decoder.changes
@@ -116,11 +116,11 @@ class PayloadsProjection(TransactionalProjection):
                     connection, generation, "step_payloads", {row[_DAY] for row in rows}
                 )
                 if direct:
-                    await payloads.insert(connection, rows, meanwhile)
+                    await payloads.insert(connection, rows)
                 elif len(changes.tallies) > 1:
                     raise NotTogetherError
                 else:
-                    decoder.tally.duplicates += await payloads.write(connection, rows, meanwhile)
+                    decoder.tally.duplicates += await payloads.write(connection, rows)
             failpoint("after_copy")
             for (task_key, _), is_new in (await media.write(connection, _media_rows(decoder, found))).items():
                 changes.tasks[task_key].duplicates += not is_new

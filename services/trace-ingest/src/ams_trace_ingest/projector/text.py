@@ -148,7 +148,6 @@ class TextProjection(TransactionalProjection):
         *,
         moves: Moves,  # noqa: ARG002  the frame's signature
         generation: str,  # noqa: ARG002  the same
-        meanwhile: Callable[[], None],  # noqa: ARG002  the same; nothing is read ahead here, for nothing is in a hurry
     ) -> Callable[[], None]:
         changes = decoder.changes
         if changes.tasks and isinstance(decoder, TextDecoder):

@@ -1,7 +1,6 @@
 """The writer's connections, and the generation of tables that a transaction works on."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
@@ -89,26 +88,6 @@ async def copy_rows(connection: Connection, table: str, rows: Iterable[tuple[Any
         await connection.copy_records_to_table(table, records=rows, columns=list(columns))
     except (TypeError, ValueError, OverflowError) as error:
         raise UnencodableError(f"{type(error).__name__}: {error}") from error
-
-
-async def execute_meanwhile(connection: Connection, statement: str, meanwhile: Callable[[], None]) -> int:
-    """Execute a long statement, and do something here while Postgres is at it.
-
-    Args:
-        connection: In a transaction.
-        statement: Without arguments.
-        meanwhile: Does not touch the connection.
-
-    Returns:
-        How many rows it wrote.
-    """
-    execution = asyncio.ensure_future(connection.execute(statement))
-    try:
-        await asyncio.sleep(0)  # now it is sent
-        meanwhile()
-    finally:
-        done = await execution
-    return affected(done)
 
 
 def affected(status: str) -> int:

@@ -1,6 +1,5 @@
 """New rows go straight into their day's partition: half of Postgres' work for them, compared with staging and an upsert (ADR 0031)."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
@@ -50,9 +49,7 @@ def partition_name(table: str, day: date) -> str:
     return f"{table}_{day:%Y%m%d}"
 
 
-async def copy_new(
-    connection: Connection, table: str, rows: Sequence[tuple[Any, ...]], columns: Sequence[str], meanwhile: Callable[[], None]
-) -> None:
+async def copy_new(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> None:
     """COPY rows that are not there yet into their partitions.
 
     Args:
@@ -60,19 +57,13 @@ async def copy_new(
         table: The parent.
         rows: Not empty; values in the order of ``columns``.
         columns: Of the table; one is ``day``.
-        meanwhile: Called once, while Postgres is busy.
 
     Raises:
         UniqueViolationError: One was there.
     """
-    of_row = itemgetter(columns.index("day"))
-    first = True
-    for day, group in groupby(sorted(rows, key=of_row), of_row) if len({of_row(row) for row in rows}) > 1 else [(of_row(rows[0]), rows)]:
-        copying = asyncio.ensure_future(copy_rows(connection, partition_name(table, day), group, columns))
-        try:
-            await asyncio.sleep(0)  # now it is sent
-            if first:
-                meanwhile()
-                first = False
-        finally:
-            await copying
+    day_of = itemgetter(columns.index("day"))
+    if len({day_of(row) for row in rows}) > 1:
+        for day, group in groupby(sorted(rows, key=day_of), day_of):
+            await copy_rows(connection, partition_name(table, day), group, columns)
+    else:
+        await copy_rows(connection, partition_name(table, day_of(rows[0])), rows, columns)

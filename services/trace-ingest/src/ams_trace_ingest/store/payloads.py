@@ -1,12 +1,12 @@
 """Payloads as rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from ams_contracts.tables import step_payloads
 from ams_trace_ingest.store.columns import names, upsert
-from ams_trace_ingest.store.connections import Connection, copy_rows, execute_meanwhile
+from ams_trace_ingest.store.connections import Connection, affected, copy_rows
 from ams_trace_ingest.store.day_partitions import copy_new
 
 COLUMNS = names(step_payloads)
@@ -17,33 +17,31 @@ _UPSERT = upsert(
 _DELETE = "DELETE FROM step_payloads WHERE project_id = $1 AND task_id = $2 AND day = $3"
 
 
-async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
+async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert payloads that are not there yet, into partitions that are.
 
     Args:
         connection: In a transaction.
         rows: Values in the order of ``COLUMNS``, each slot once.
-        meanwhile: Called while Postgres is busy.
 
     Raises:
         UniqueViolationError: One was there.
     """
-    await copy_new(connection, "step_payloads", rows, COLUMNS, meanwhile)
+    await copy_new(connection, "step_payloads", rows, COLUMNS)
 
 
-async def write(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> int:
+async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
     """Insert payloads; of two for one slot the newer one stays.
 
     Args:
         connection: In a transaction.
         rows: Values in the order of ``COLUMNS``, each slot once.
-        meanwhile: Called while Postgres is busy.
 
     Returns:
         How many changed nothing: they had come before.
     """
     await copy_rows(connection, "step_payloads_staging", rows, COLUMNS)
-    return len(rows) - await execute_meanwhile(connection, _UPSERT, meanwhile)
+    return len(rows) - affected(await connection.execute(_UPSERT))
 
 
 async def delete(connection: Connection, project_id: str, task_id: str, day: date) -> None:

@@ -1,6 +1,6 @@
 """Steps in their table: looked up, copied in, replaced."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -8,7 +8,7 @@ from ams_contracts.documents import STEP_FIELDS
 from ams_contracts.tables import steps
 from ams_trace_ingest.rollup import DEPTH_MAX, STOP_TYPES
 from ams_trace_ingest.store.columns import array_literals, names, upsert
-from ams_trace_ingest.store.connections import Connection, copy_rows, execute_meanwhile
+from ams_trace_ingest.store.connections import Connection, copy_rows
 from ams_trace_ingest.store.day_partitions import copy_new
 from ams_trace_ingest.store.row_codec import stored_columns
 from ams_trace_ingest.store.step_rows import Neighbour, StoredStep, node_of_row
@@ -96,30 +96,28 @@ async def earliest_root(connection: Connection, project_id: str, task_id: str, d
     return None if row is None else StoredStep(row)
 
 
-async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
+async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows that are not there yet, into partitions that are.
 
     Args:
         connection: In a transaction.
         rows: Values in the order of ``NEW_COLUMNS``, each step once, made by ``encode_new_row``.
-        meanwhile: Called while Postgres is busy.
 
     Raises:
         UniqueViolationError: One was there.
     """
-    await copy_new(connection, "steps", rows, NEW_COLUMNS, meanwhile)
+    await copy_new(connection, "steps", rows, NEW_COLUMNS)
 
 
-async def write(connection: Connection, rows: Sequence[tuple[Any, ...]], meanwhile: Callable[[], None]) -> None:
+async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows, or replace those that are there.
 
     Args:
         connection: In a transaction.
         rows: Values in the order of ``COLUMNS``, each step once.
-        meanwhile: Called while Postgres is busy.
     """
     await copy_rows(connection, "steps_staging", rows, COLUMNS)
-    await execute_meanwhile(connection, UPSERT, meanwhile)
+    await connection.execute(UPSERT)
 
 
 async def delete(connection: Connection, project_id: str, task_id: str, day: date) -> set[str]:
