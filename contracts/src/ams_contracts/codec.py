@@ -19,6 +19,7 @@ from ams_contracts.events import (
     MediaStored,
     PayloadStored,
     Producer,
+    ScoreRecorded,
     StepEnded,
     StepLost,
     StepProgressed,
@@ -30,6 +31,7 @@ from ams_contracts.ids import ProjectId, TaskId
 
 RECORD_BYTES_MAX = 2 * BATCH_BYTES_MAX
 _NO_STEP = "0" * 16
+_OF_A_STEP = frozenset({StepLost, StepScored, ScoreRecorded})
 _DOCUMENTED = frozenset({StepStarted, StepEnded, StepRecorded})
 
 T = TypeVar("T")
@@ -159,8 +161,8 @@ def _ids_are_valid(events: Sequence[Any]) -> bool:
             words.append(event.sha256)
         elif kind is StepProgressed:
             steps.extend(part.step_id for part in chain(event.steps, event.deltas, event.logs))
-        elif kind is StepLost or kind is StepScored:
-            steps.append(event.step_id)
+        elif kind in _OF_A_STEP:
+            steps.append(event.step_id or "")
     joined = "".join(chain(words, steps))
     try:
         return bytes.fromhex(joined).hex() == joined and _NO_STEP not in steps

@@ -9,13 +9,14 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from ams_contracts.documents import Slot, StepDocument, TaskDocument, Usage
-from ams_contracts.ids import EventId, Microseconds, Name, ProjectId, Seq, Sha256, StepId, TaskId, Word
+from ams_contracts.ids import Count, EventId, Microseconds, Name, ProjectId, Seq, Sha256, StepId, TaskId, Word
 
 BATCH_VERSION = 1
 EVENTS_PER_BATCH_MAX = 1_000
 BATCH_BYTES_MAX = 1_048_576
 DELTA_CHARS_MAX = 4_096
 PAYLOAD_CHARS_MAX = 1_048_576
+SCORE_MAX = 1e15
 MEDIA_BYTES_MAX = 786_432  # 768 KiB are 1 MiB in base64, and a record of the log takes 2 MiB
 
 MediaData = Annotated[bytes, Meta(max_length=MEDIA_BYTES_MAX)]
@@ -138,7 +139,7 @@ class StepLost(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=Tru
 
 
 class StepScored(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.scored"):
-    """A person, a model or code judged a step."""
+    """A person, a model or code judged a step. Read as ``score.recorded`` (``ams_contracts.scores``); new producers send that."""
 
     step_id: StepId
     name: Word
@@ -146,6 +147,34 @@ class StepScored(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=T
     label: Word | None = None
     explanation: Annotated[str, Meta(max_length=4_096)] | None = None
     source: Literal["human", "model", "code"]
+
+
+class ScoreRecorded(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="score.recorded"):
+    """A person, a model or code judged a task, or one of its steps.
+
+    A score is a register: of several events with one ``score_id`` the one with the highest stamp (at_us, seq, event_id) counts, whatever the
+    order they arrive in. ``removed`` takes the score back.
+    """
+
+    score_id: Annotated[str, Meta(min_length=1, max_length=256)]
+    step_id: StepId | None = None
+    name: Word
+    number: Annotated[float, Meta(ge=-SCORE_MAX, le=SCORE_MAX)] | None = None
+    label: Word | None = None
+    comment: Annotated[str, Meta(max_length=4_096)] | None = None
+    source: Literal["human", "model", "code"]
+    author: Word | None = None
+    removed: bool = False
+
+
+class ProducerReported(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="producer.reported"):
+    """What a producer could not deliver of a task, as totals since it began: of two reports the one with the higher stamp counts.
+
+    ``dropped`` counts events by reason (``queue_full``, ``too_large``, ``spool_full`` ...), ``truncated`` payloads that were cut.
+    """
+
+    dropped: Annotated[dict[Word, Count], Meta(max_length=16)] = {}
+    truncated: Count = 0
 
 
 class PayloadStored(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="payload.stored"):
@@ -195,6 +224,8 @@ StepsTopicEvent = (
     | StepProgressed
     | StepLost
     | StepScored
+    | ScoreRecorded
+    | ProducerReported
 )
 PayloadsTopicEvent = PayloadStored | MediaStored
 Event = StepsTopicEvent | PayloadsTopicEvent

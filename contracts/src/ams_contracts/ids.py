@@ -53,6 +53,7 @@ Tokens = Annotated[int, Meta(ge=0, le=10**15)]
 RETENTION_DAYS_MAX = 3_650
 RetentionDays = Annotated[int, Meta(ge=1, le=RETENTION_DAYS_MAX, description="UTC days of tasks that are kept.")]
 
+Count = Annotated[int, Meta(ge=0, le=EXACT_MAX)]
 Name = Annotated[str, Meta(max_length=1_024)]
 Word = Annotated[str, Meta(max_length=256)]
 Preview = Annotated[str, Meta(max_length=512)]

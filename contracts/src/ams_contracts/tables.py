@@ -7,7 +7,7 @@ They live in one schema per projection generation (``g1`` ...). No schema is nam
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB, TSVECTOR
 
 from ams_contracts.documents import STEP_FIELDS, TASK_FIELDS
@@ -135,6 +135,31 @@ task_producers = Table(
     Column("seqs", INT8MULTIRANGE, nullable=False),
     Column("duplicates", BigInteger, nullable=False),
     Column("unproven", BigInteger, nullable=False),  # numbers in "seqs" that fill closed gaps: its ranges are bounded
+    # the report of its losses with the highest stamp; no stamp: it has reported none
+    Column("dropped", JSONB, nullable=False),  # reason -> events
+    Column("truncated", BigInteger, nullable=False),  # payloads that were cut
+    Column("reported_at_us", BigInteger),
+    Column("reported_seq", BigInteger),
+    Column("reported_event_id", Text),
+)
+
+scores = Table(  # one row a score id: of the event that counts
+    "scores",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("score_id", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("step_id", Text),  # null: of the task
+    Column("name", Text, nullable=False),
+    Column("number", Double),
+    Column("label", Text),
+    Column("comment", Text),
+    Column("source", Text, nullable=False),  # human | model | code
+    Column("author", Text),
+    Column("removed", Boolean, nullable=False),
 )
 
 agents = Table(

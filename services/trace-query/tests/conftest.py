@@ -132,7 +132,7 @@ class Store:
         self._steps = 0
 
     async def insert(self, table: Any, **values: Any) -> None:
-        row = {**row_defaults()[table.name], **values}
+        row = {**row_defaults().get(table.name, {}), **values}
         columns = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join(f"${index}" for index in range(1, len(row) + 1))
         encoded = [msgspec.json.encode(value).decode() if isinstance(value, dict) else value for value in row.values()]

@@ -8,6 +8,8 @@ ROUTES = [
     "tasks/{task}",
     "tasks/{task}/skeleton",
     "tasks/{task}/steps",
+    "tasks/{task}/scores",
+    "tasks/{task}/delivery",
     "tasks/{task}/steps/{step}",
     "steps",
     "agents",

@@ -467,6 +467,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/tasks/{task}/delivery": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListTaskDeliveries */
+        get: operations["listTaskDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{project}/tasks/{task}/scores": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListTaskScores */
+        get: operations["listTaskScores"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/tasks/{task}/skeleton": {
         parameters: {
             query?: never;
@@ -688,7 +722,7 @@ export interface components {
         };
         /** @description One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` and ``project.deleted``. */
         Batch: {
-            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             producer: components["schemas"]["Producer"];
             /** @description UUIDv7, lower-case text, not nil. */
             project_id: string;
@@ -762,6 +796,27 @@ export interface components {
         };
         DeadLetterPage: {
             items: components["schemas"]["DeadLetterItem"][];
+            next_cursor: string | null;
+        };
+        Delivery: {
+            delivered: number;
+            dropped: {
+                [key: string]: number;
+            };
+            duplicates: number;
+            gaps: number[][];
+            host: string;
+            instance_id: string;
+            missing: number;
+            ranges: number[][];
+            reported_at_us: number | null;
+            sdk: string;
+            truncated: number;
+            unproven: number;
+            version: string;
+        };
+        DeliveryPage: {
+            items: components["schemas"]["Delivery"][];
             next_cursor: string | null;
         };
         Failure: {
@@ -917,7 +972,7 @@ export interface components {
         };
         /** @description Events of one task (or ``agent.registered`` without one), steps and payloads together, in order of ``seq``. */
         NativeBatch: {
-            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             producer: components["schemas"]["Producer"];
             /** @default null */
             task_id?: string | null;
@@ -1012,6 +1067,27 @@ export interface components {
             sdk: string;
             /** @default  */
             version?: string;
+        };
+        /**
+         * @description What a producer could not deliver of a task, as totals since it began: of two reports the one with the higher stamp counts.
+         *
+         *         ``dropped`` counts events by reason (``queue_full``, ``too_large``, ``spool_full`` ...), ``truncated`` payloads that were cut.
+         */
+        ProducerReported: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @default {} */
+            dropped?: {
+                [key: string]: number;
+            };
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "producer.reported";
+            /** @description Counts the events of one producer in one task from 1; 0 for OpenTelemetry. */
+            seq: number;
+            /** @default 0 */
+            truncated?: number;
         };
         Progress: {
             at_us: number;
@@ -1201,6 +1277,53 @@ export interface components {
          * @enum {string}
          */
         Scope: "ingest" | "read";
+        Score: {
+            at_us: number;
+            author: string | null;
+            comment: string | null;
+            label: string | null;
+            name: string;
+            number: number | null;
+            score_id: string;
+            source: string;
+            step_id: string | null;
+        };
+        ScorePage: {
+            items: components["schemas"]["Score"][];
+            next_cursor: string | null;
+        };
+        /**
+         * @description A person, a model or code judged a task, or one of its steps.
+         *
+         *         A score is a register: of several events with one ``score_id`` the one with the highest stamp (at_us, seq, event_id) counts, whatever the
+         *         order they arrive in. ``removed`` takes the score back.
+         */
+        ScoreRecorded: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @default null */
+            author?: string | null;
+            /** @default null */
+            comment?: string | null;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "score.recorded";
+            /** @default null */
+            label?: string | null;
+            name: string;
+            /** @default null */
+            number?: number | null;
+            /** @default false */
+            removed?: boolean;
+            score_id: string;
+            /** @description Counts the events of one producer in one task from 1; 0 for OpenTelemetry. */
+            seq: number;
+            /** @enum {unknown} */
+            source: "code" | "human" | "model";
+            /** @default null */
+            step_id?: string | null;
+        };
         ServerMessage: components["schemas"]["Subscribed"] | components["schemas"]["Unsubscribed"] | components["schemas"]["Renewed"] | components["schemas"]["Frame"] | components["schemas"]["TaskFrame"] | components["schemas"]["Reset"] | components["schemas"]["Stale"] | components["schemas"]["Refused"];
         /** @description A session ended. ``reason``: logout, reuse (a refresh token was used twice), password (it was changed in another session). */
         SessionRevoked: {
@@ -1513,7 +1636,7 @@ export interface components {
             /** @description W3C span id: 16 lower-case hex digits, not all zero. */
             step_id: string;
         };
-        /** @description A person, a model or code judged a step. */
+        /** @description A person, a model or code judged a step. Read as ``score.recorded`` (``ams_contracts.scores``); new producers send that. */
         StepScored: {
             /** @description Microseconds since the Unix epoch, UTC. */
             at_us: number;
@@ -1859,6 +1982,8 @@ export type CreatedKey = components['schemas']['CreatedKey'];
 export type DeadLetterDetail = components['schemas']['DeadLetterDetail'];
 export type DeadLetterItem = components['schemas']['DeadLetterItem'];
 export type DeadLetterPage = components['schemas']['DeadLetterPage'];
+export type Delivery = components['schemas']['Delivery'];
+export type DeliveryPage = components['schemas']['DeliveryPage'];
 export type Failure = components['schemas']['Failure'];
 export type Frame = components['schemas']['Frame'];
 export type Health = components['schemas']['Health'];
@@ -1883,6 +2008,7 @@ export type Payload = components['schemas']['Payload'];
 export type PayloadStored = components['schemas']['PayloadStored'];
 export type Problem = components['schemas']['Problem'];
 export type Producer = components['schemas']['Producer'];
+export type ProducerReported = components['schemas']['ProducerReported'];
 export type Progress = components['schemas']['Progress'];
 export type ProjectCreated = components['schemas']['ProjectCreated'];
 export type ProjectDeleted = components['schemas']['ProjectDeleted'];
@@ -1902,6 +2028,9 @@ export type Retention = components['schemas']['Retention'];
 export type RetentionRun = components['schemas']['RetentionRun'];
 export type Role = components['schemas']['Role'];
 export type Scope = components['schemas']['Scope'];
+export type Score = components['schemas']['Score'];
+export type ScorePage = components['schemas']['ScorePage'];
+export type ScoreRecorded = components['schemas']['ScoreRecorded'];
 export type ServerMessage = components['schemas']['ServerMessage'];
 export type SessionRevoked = components['schemas']['SessionRevoked'];
 export type SignedIn = components['schemas']['SignedIn'];
@@ -3303,6 +3432,170 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TaskAnswer"];
+                };
+            };
+            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A credential that does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not there, or not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow it. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTaskDeliveries: {
+        parameters: {
+            query?: {
+                /** @description next_cursor of the answer before, with all other parameters but limit unchanged. */
+                cursor?: string;
+                /** @description Items at most in one answer. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A credential that does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not there, or not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow it. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTaskScores: {
+        parameters: {
+            query?: {
+                /** @description next_cursor of the answer before, with all other parameters but limit unchanged. */
+                cursor?: string;
+                /** @description Items at most in one answer. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScorePage"];
                 };
             };
             /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */

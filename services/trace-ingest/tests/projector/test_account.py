@@ -31,10 +31,10 @@ async def test_each_outcome_is_counted(projector, store) -> None:
         b"nonsense",
     ]
     await projector.apply(records(*first))
-    assert await store.account() == {"projected": 4, "dead": 1, "ignored scores": 1}
+    assert await store.account() == {"projected": 5, "dead": 1}
 
     await projector.apply(records(*first, first=3))
-    assert await store.account() == {"projected": 4, "dead": 2, "ignored scores": 1, "duplicate": 5}
+    assert await store.account() == {"projected": 5, "dead": 2, "duplicate": 5}
 
     deletion = TaskDeleted(event_id="d" * 32, seq=0, at_us=BASE_US, by="ann")
     await projector.apply(records(batch(1, deletion), batch(1, recorded(3, document()), recorded(3, document())), first=6))
@@ -47,7 +47,7 @@ async def test_what_comes_twice_in_one_batch_is_a_duplicate_once(projector, stor
 
     await projector.apply(records(twice, batch(1, recorded(1, llm(5)), recorded(1, llm(5)))))
 
-    assert await store.account() == {"projected": 2, "duplicate": 3, "ignored scores": 1}
+    assert await store.account() == {"projected": 3, "duplicate": 3}
 
 
 async def test_a_payload_that_comes_again_is_a_duplicate_for_the_payloads_and_for_the_words(pool: asyncpg.Pool, store) -> None:

@@ -26,6 +26,7 @@ NAMES = [
     "media",
     "task_media",
     "task_producers",
+    "scores",
     "agents",
     "response_claims",
     "response_claims_overflow",

@@ -18,11 +18,13 @@ from ams_trace_query.agents import list_agents
 from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.context import Context
 from ams_trace_query.database import Database
+from ams_trace_query.delivery import list_task_deliveries
 from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
 from ams_trace_query.media import get_media
 from ams_trace_query.openapi import StampAsArray
 from ams_trace_query.paging import Cursors
 from ams_trace_query.retention import get_retention
+from ams_trace_query.scores import list_task_scores
 from ams_trace_query.search.tree import QueryError
 from ams_trace_query.settings import Settings
 from ams_trace_query.skeleton import get_skeleton
@@ -85,7 +87,19 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
 
     project = Router(
         path="/api/traces/{project:str}",
-        route_handlers=[list_tasks, get_task, get_skeleton, list_task_steps, get_step, search_steps, list_agents, get_retention, get_media],
+        route_handlers=[
+            list_tasks,
+            get_task,
+            get_skeleton,
+            list_task_steps,
+            get_step,
+            search_steps,
+            list_agents,
+            get_retention,
+            get_media,
+            list_task_scores,
+            list_task_deliveries,
+        ],
         dependencies={"access": Provide(provide_access)},
         exception_handlers={QueryError: _answer_query_error},
     )

@@ -23,7 +23,7 @@ from ams_trace_ingest.projector.task_columns import (
 from ams_trace_ingest.projector.totals import add_totals
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
 from ams_trace_ingest.rollup import RESPONSE_STEPS_MAX, Claim
-from ams_trace_ingest.store import agents, claims, media, payloads, producers, steps, task_days, tasks, text
+from ams_trace_ingest.store import agents, claims, media, payloads, producers, scores, steps, task_days, tasks, text
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey, StoredClaims
 from ams_trace_ingest.store.connections import Connection
@@ -87,6 +87,7 @@ class StepsProjection(TransactionalProjection):
             failpoint("after_deletions")
             await _join_steps(connection, changes.tasks, cached_tasks)
             failpoint("after_steps")
+            await _write_scores(connection, changes)
             delivered = await _deliveries(connection, changes)
             await RollupUpdater(
                 connection, changes.tasks, new_claims, stored_claims, cached_tasks, response_steps_max=self._response_steps_max
@@ -159,6 +160,7 @@ async def _delete(connection: Connection, task: TaskChanges, deleted_claims: dic
         await media.delete(connection, project_id, task_id)
     await tasks.delete(connection, task.key)
     await producers.delete(connection, task.key)
+    await scores.delete(connection, task.key)
     await task_days.record_deleted(connection, task.key, task.deleted_by or "", task.deleted_at_us)
 
 
@@ -209,6 +211,19 @@ def _parentless(step: StepChanges) -> bool:
     return step.state.document is not None and step.state.document.parent_step_id is None
 
 
+async def _write_scores(connection: Connection, changes: BatchChanges) -> None:
+    """Write the scores, and count those without a sequence number that were written before."""
+    found = {(*key, score_id): event for key, task in changes.tasks.items() for score_id, event in task.scores.items()}
+    if not found:
+        return
+    stored = await scores.event_ids(connection, [key for key, event in found.items() if not event.seq])
+    for project_id, task_id, score_id in (key for key, event_id in stored.items() if found[key].event_id == event_id):
+        task = changes.tasks[project_id, task_id]
+        task.duplicates += 1
+        del found[project_id, task_id, score_id]
+    await scores.write(connection, found)
+
+
 async def _deliveries(connection: Connection, changes: BatchChanges) -> dict[producers.ProducerKey, producers.Delivered]:
     """What each producer delivered; and the account of the batch's duplicates."""
     delivered = {(*key, instance_id): sent for key, task in changes.tasks.items() for instance_id, sent in task.producers.items()}
@@ -216,15 +231,12 @@ async def _deliveries(connection: Connection, changes: BatchChanges) -> dict[pro
     for key, sent in delivered.items():
         new = producers.not_delivered(set(sent.seqs), stored.get(key, ()))
         sent.duplicates = len(sent.seqs) - len(new)
-        changes.tasks[key[0], key[1]].scores += len(new.intersection(sent.scores))
         changes.tasks[key[0], key[1]].duplicates += sent.duplicates
     for task in changes.tasks.values():
         tally = changes.tally_of(task)
         tally.duplicates += task.duplicates
         if task.conflicts:
             tally.ignored["conflict"] += task.conflicts
-        if task.scores:
-            tally.ignored["scores"] += task.scores
     return delivered
 
 

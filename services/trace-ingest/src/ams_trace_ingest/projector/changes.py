@@ -5,7 +5,7 @@ from datetime import date
 from typing import Protocol
 
 from ams_contracts.documents import Status, StepDocument
-from ams_contracts.events import AgentRegistered, ProjectTombstone
+from ams_contracts.events import AgentRegistered, ProjectTombstone, ScoreRecorded
 from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, Stamp, StepState, TaskState, join
 from ams_trace_ingest.rollup import NOTHING, Counted, Node
 from ams_trace_ingest.store.agents import AgentKey
@@ -156,7 +156,7 @@ class TaskChanges:
         self.events = 0  # 0: another task's events change its totals
         self.duplicates = 0
         self.conflicts = 0
-        self.scores = 0
+        self.scores: dict[str, ScoreRecorded] = {}
         self.day: date | None = None
         self.row: TaskRow | None = None
         self.repeated_response: bool | None = None  # whether a step of it claims a response id for which R3 is off; null: as before

@@ -11,8 +11,9 @@ from ams_contracts.documents import StepDocument
 from ams_contracts.events import (
     AgentRegistered,
     Batch,
-    PayloadStored,
+    ProducerReported,
     ProjectTombstone,
+    ScoreRecorded,
     StepEnded,
     StepLost,
     StepProgressed,
@@ -25,6 +26,7 @@ from ams_contracts.events import (
     TaskUpdated,
 )
 from ams_contracts.fold import fold, fold_task
+from ams_contracts.scores import score_of, stamp_of_score
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.changes import BatchChanges, StepChanges, Tally, TaskChanges
 from ams_trace_ingest.projector.normalise import (
@@ -208,7 +210,8 @@ class StepsDecoder(BatchDecoder):
             return self._agent(batch, event)
         if batch.task_id is None:
             return "no_task"
-        if kind is PayloadStored:
+        handler = _HANDLERS.get(kind)
+        if handler is None and kind is not ProducerReported:
             return "wrong_topic"
         changes = self.task_changes(record, batch)
         changes.events += 1
@@ -216,9 +219,10 @@ class StepsDecoder(BatchDecoder):
             self.record_delivery(changes, batch, [event.seq])
         if event.at_us > changes.last_event_at_us and kind is not StepLost:
             changes.last_event_at_us = event.at_us
-        if kind is StepScored:
-            return self._score(changes, batch, event.seq)
-        _HANDLERS[kind](self, changes, record, event, replaced)
+        if handler is None:
+            self._report(changes, batch, event)
+        else:
+            handler(self, changes, record, event, replaced)
         return None
 
     def _agent(self, batch: Batch, event: AgentRegistered) -> str | None:
@@ -297,12 +301,20 @@ class StepsDecoder(BatchDecoder):
             changes.deleted_by = event.by
             changes.deleted_at_us = event.at_us
 
-    def _score(self, changes: TaskChanges, batch: Batch, seq: int) -> None:
-        """Scores have no table yet; one that came before is a duplicate, and nothing else."""
-        if seq:
-            changes.producers[batch.producer.instance_id].scores.append(seq)
-        else:
-            changes.scores += 1
+    def score(self, changes: TaskChanges, _record: LogRecord, event: ScoreRecorded | StepScored, _replaced: bool) -> None:
+        score = score_of(event)
+        known = changes.scores.get(score.score_id)
+        if known is None or stamp_of_score(score) > stamp_of_score(known):
+            changes.scores[score.score_id] = score
+        elif not score.seq and score.event_id == known.event_id:
+            changes.duplicates += 1
+
+    def _report(self, changes: TaskChanges, batch: Batch, event: ProducerReported) -> None:
+        self.record_delivery(changes, batch, [])
+        producer = changes.producers[batch.producer.instance_id]
+        known = producer.report
+        if known is None or (event.at_us, event.seq, event.event_id) > (known.at_us, known.seq, known.event_id):
+            producer.report = event
 
 
 _HANDLERS: dict[type, Callable[..., None]] = {
@@ -315,6 +327,8 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     TaskUpdated: StepsDecoder.task,
     TaskEnded: StepsDecoder.task,
     TaskDeleted: StepsDecoder.deleted,
+    StepScored: StepsDecoder.score,
+    ScoreRecorded: StepsDecoder.score,
 }
 
 

@@ -49,6 +49,7 @@ TABLES = (
     Table("task_media", ("task_id", "sha256"), PARTITION_OF_TASK, TASK_JOIN),
     # how far the payloads lagged decides which gaps were closed for a while
     Table("task_producers", ("task_id", "instance_id"), PARTITION_OF_TASK, TASK_JOIN, frozenset({"unproven"})),
+    Table("scores", ("task_id", "score_id"), PARTITION_OF_TASK, TASK_JOIN),
     Table("agents", ("name",)),
     Table("response_claims", ("response_id",)),
     Table("response_claims_overflow", ("task_id", "step_id")),

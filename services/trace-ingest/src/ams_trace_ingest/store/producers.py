@@ -7,6 +7,8 @@ from itertools import pairwise
 from asyncpg import Range
 from msgspec import Struct
 
+from ams_contracts.codec import encode
+from ams_contracts.events import ProducerReported
 from ams_trace_ingest.store.columns import array_literals
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
@@ -44,6 +46,11 @@ FROM (
 WHERE p.project_id = lowest.project_id AND p.task_id = lowest.task_id AND p.instance_id = lowest.instance_id
 RETURNING lowest.gaps
 """
+_REPORT = """
+UPDATE task_producers p SET dropped = $4, truncated = $5, reported_at_us = $6, reported_seq = $7, reported_event_id = $8
+WHERE project_id = $1 AND task_id = $2 AND instance_id = $3
+    AND (reported_at_us IS NULL OR (reported_at_us, reported_seq, reported_event_id) < ($6, $7, $8))
+"""
 _DELETE = "DELETE FROM task_producers WHERE project_id = $1 AND task_id = $2"
 
 
@@ -54,7 +61,7 @@ class Delivered(Struct):
         sdk: Of the producer, with ``version`` and ``host``.
         seqs: Sequence numbers as they came, repeated ones too.
         duplicates: How many of them were delivered before.
-        scores: Those of them that are scores.
+        report: What it says it lost; of several reports the one with the highest stamp.
     """
 
     sdk: str
@@ -62,7 +69,7 @@ class Delivered(Struct):
     host: str
     seqs: list[int]
     duplicates: int = 0
-    scores: list[int] = []
+    report: ProducerReported | None = None
 
 
 def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
@@ -102,7 +109,7 @@ async def merge(connection: Connection, delivered: dict[ProducerKey, Delivered])
     Returns:
         How many sequence numbers count as delivered without proof, because a row had more than ``RANGES_MAX`` ranges.
     """
-    keys = sorted(key for key, sent in delivered.items() if sent.seqs)
+    keys = sorted(key for key, sent in delivered.items() if sent.seqs or sent.report is not None)
     if not keys:  # OpenTelemetry's events have no numbers
         return 0
     rows = [
@@ -111,6 +118,12 @@ async def merge(connection: Connection, delivered: dict[ProducerKey, Delivered])
         for sent in (delivered[key],)
     ]
     await connection.executemany(_MERGE, rows)
+    reports = [(key, report) for key in keys if (report := delivered[key].report) is not None]
+    if reports:
+        await connection.executemany(
+            _REPORT,
+            [(*key, encode(event.dropped).decode(), event.truncated, event.at_us, event.seq, event.event_id) for key, event in reports],
+        )
     return sum(row[0] for row in await connection.fetch(_CLOSE_GAPS, *array_literals(keys), RANGES_MAX, RANGES_KEPT))
 
 

@@ -1,0 +1,124 @@
+"""What each producer of a task delivered, and what it reports to have lost."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from msgspec import Struct
+from sqlalchemy import literal, select
+from sqlalchemy.types import Text
+
+from ams_contracts.claims import Access
+from ams_contracts.tables import task_producers
+from ams_trace_query.context import context_of
+from ams_trace_query.database import Statement
+from ams_trace_query.openapi import PROBLEMS
+from ams_trace_query.parameters import CURSOR, LIMIT, documented, hex_id, read_parameters
+from ams_trace_query.tasks import find_task
+
+_LIST = (LIMIT, CURSOR)
+_SORT = "instance_id"
+RANGES_MAX = 1_000  # shown of a producer; a gap of each event would be as many
+
+_dropped = msgspec.json.Decoder(dict[str, int])
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """What one producer delivered of a task. Sequence numbers begin at 1; a range is ``[first, last]``.
+
+    Attributes:
+        instance_id: Of the process that sent.
+        sdk: With ``version`` and ``host``, as the producer named itself.
+        ranges: Sequence numbers that were delivered, at most 1,000 ranges.
+        gaps: Sequence numbers between them that were not, or not yet.
+        delivered: How many sequence numbers were delivered.
+        missing: How many lie in gaps.
+        duplicates: How many events arrived again.
+        unproven: How many of the delivered numbers lie in gaps that were closed, because a producer has too many ranges.
+        dropped: Events that the producer reports to have dropped, by reason.
+        truncated: Payloads that it reports to have cut.
+        reported_at_us: When it last reported; null when it never did.
+    """
+
+    instance_id: str
+    sdk: str
+    version: str
+    host: str
+    ranges: list[list[int]]
+    gaps: list[list[int]]
+    delivered: int
+    missing: int
+    duplicates: int
+    unproven: int
+    dropped: dict[str, int]
+    truncated: int
+    reported_at_us: int | None
+
+
+class DeliveryPage(Struct, frozen=True, kw_only=True):
+    """Producers of a task, by instance. OpenTelemetry's exporters number no events, and are not among them."""
+
+    items: list[Delivery]
+    next_cursor: str | None
+
+
+@get("/tasks/{task:str}/delivery", operation_class=documented(*_LIST), operation_id="listTaskDeliveries", responses=PROBLEMS)
+async def list_task_deliveries(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> DeliveryPage:
+    """Producers of a task: what was delivered, what is missing, what they report to have lost."""
+    context = context_of(request)
+    query = read_parameters(request, _LIST)
+    limit = query.limit()
+    task_id = hex_id(task, 32, "task")
+    bound = (access.project_id, "delivery", task_id, _SORT)
+    after = context.cursors.open(query.values.get("cursor"), bound)
+    async with context.database.read(access.project_id) as reader:
+        await find_task(reader, access.project_id, task_id, [])
+        rows = await reader.rows(_page(access.project_id, task_id, after, limit + 1))
+    shown = rows[:limit]
+    return DeliveryPage(
+        items=[_view(row) for row in shown],
+        next_cursor=context.cursors.seal(bound, (shown[-1]["instance_id"],)) if len(rows) > limit else None,
+    )
+
+
+def _page(project_id: str, task_id: str, after: list[Any] | None, limit: int) -> Statement:
+    table = task_producers.c
+    statement = select(
+        *(table.instance_id, table.sdk, table.version, table.host, table.seqs, table.duplicates, table.unproven),
+        *(table.dropped, table.truncated, table.reported_at_us),
+    ).where(table.project_id == project_id, table.task_id == task_id)
+    if after is not None:
+        statement = statement.where(table.instance_id > literal(after[0], Text))
+    return statement.order_by(table.instance_id).limit(limit)
+
+
+def _view(row: Any) -> Delivery:
+    ranges = [[piece.lower, piece.upper - 1] for piece in row["seqs"]]
+    gaps = gaps_between(ranges)
+    return Delivery(
+        instance_id=row["instance_id"],
+        sdk=row["sdk"],
+        version=row["version"],
+        host=row["host"],
+        ranges=ranges[:RANGES_MAX],
+        gaps=gaps[:RANGES_MAX],
+        delivered=_size(ranges),
+        missing=_size(gaps),
+        duplicates=row["duplicates"],
+        unproven=row["unproven"],
+        dropped=_dropped.decode(row["dropped"]),
+        truncated=row["truncated"],
+        reported_at_us=row["reported_at_us"],
+    )
+
+
+def gaps_between(ranges: list[list[int]]) -> list[list[int]]:
+    """What lies before and between ranges: ``[[2, 3], [7, 7]] -> [[1, 1], [4, 6]]``."""
+    ends = [0, *(last for _, last in ranges)]
+    return [[end + 1, first - 1] for end, (first, _) in zip(ends, ranges, strict=False) if first > end + 1]
+
+
+def _size(ranges: list[list[int]]) -> int:
+    return sum(last - first + 1 for first, last in ranges)

@@ -1,0 +1,60 @@
+"""Scores of a task, and what its producers delivered."""
+
+from asyncpg import Range
+
+from ams_contracts.tables import scores, task_producers
+from ams_trace_query.delivery import gaps_between
+
+T0 = 1_782_000_000_000_000
+
+
+async def score(store, task_id: str, score_id: str, at_us: int, **values) -> None:
+    defaults = {"seq": 0, "event_id": "e" * 32, "name": "helpful", "number": 0.5, "source": "human", "removed": False}
+    await store.insert(scores, project_id=store.project_id, task_id=task_id, score_id=score_id, at_us=at_us, **{**defaults, **values})
+
+
+async def test_scores_are_listed_in_pages_oldest_first_without_removed_ones(ada, store) -> None:
+    task = await store.task()
+    await score(store, task, "c", T0 + 1, label="good", author="ann", comment="yes")
+    await score(store, task, "b", T0 + 2, step_id="a" * 16, number=None)
+    await score(store, task, "a", T0 + 2)
+    await score(store, task, "d", T0, removed=True)
+    await score(store, await store.task(), "other", T0)
+
+    first = await ada.get(f"tasks/{task}/scores", limit="2")
+    second = await ada.get(f"tasks/{task}/scores", limit="2", cursor=first["next_cursor"])
+
+    assert [item["score_id"] for item in first["items"] + second["items"]] == ["c", "a", "b"]
+    assert second["next_cursor"] is None
+    assert first["items"][0] == {
+        "score_id": "c", "step_id": None, "name": "helpful", "number": 0.5, "label": "good", "comment": "yes", "source": "human", "author": "ann",
+        "at_us": T0 + 1,
+    }  # fmt: skip
+
+
+async def test_a_delivery_names_ranges_gaps_and_reported_losses(ada, store) -> None:
+    task = await store.task()
+    common = {"project_id": store.project_id, "task_id": task, "sdk": "ams-python", "version": "1", "host": "h", "unproven": 0}
+    seqs = [Range(2, 4), Range(7, 8)]
+    await store.insert(
+        task_producers, instance_id="a", seqs=seqs, duplicates=3, dropped={"queue_full": 17}, truncated=2, reported_at_us=T0, **common
+    )
+    await store.insert(task_producers, instance_id="b", seqs=[Range(1, 11)], duplicates=0, dropped={}, truncated=0, **common)
+
+    first = await ada.get(f"tasks/{task}/delivery", limit="1")
+    second = await ada.get(f"tasks/{task}/delivery", limit="1", cursor=first["next_cursor"])
+
+    assert first["items"] == [
+        {
+            "instance_id": "a", "sdk": "ams-python", "version": "1", "host": "h", "ranges": [[2, 3], [7, 7]], "gaps": [[1, 1], [4, 6]],
+            "delivered": 3, "missing": 4, "duplicates": 3, "unproven": 0, "dropped": {"queue_full": 17}, "truncated": 2, "reported_at_us": T0,
+        }
+    ]  # fmt: skip
+    assert [(item["instance_id"], item["ranges"], item["gaps"], item["reported_at_us"]) for item in second["items"]] == [
+        ("b", [[1, 10]], [], None)
+    ]
+    assert second["next_cursor"] is None
+
+
+def test_nothing_is_missing_where_nothing_was_delivered() -> None:
+    assert gaps_between([]) == []
