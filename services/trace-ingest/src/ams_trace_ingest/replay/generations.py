@@ -16,24 +16,6 @@ READERS_SECONDS_MAX = 10.0  # no transaction of a service lives longer than 8 s,
 FOLD_VERSION = 1
 MAPPER_VERSION = 1
 
-<<<<<<< HEAD
-=======
-SQL_FILES = (
-    "generation.sql",
-    "text.sql",
-    "direct_copy.sql",
-    "account.sql",
-    "outlier_indexes.sql",
-    "flags.sql",
-    "retention.sql",
-    "media.sql",
-    "claims_overflow.sql",
-    "producer_ranges.sql",
-    "scores.sql",
-)
-"""What makes a generation's tables, in the order of the migrations that brought it; a test holds new and migrated ones together."""
-
->>>>>>> c2576c0 (ingest: Keep scores and what producers report of their losses.)
 LATE_INDEXES = {
     **dict.fromkeys(("steps_in_order", "steps_by_time"), "generation.sql"),
     **dict.fromkeys(("steps_costly", "steps_slow", "steps_long"), "outlier_indexes.sql"),

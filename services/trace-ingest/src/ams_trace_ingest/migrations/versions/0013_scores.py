@@ -1,23 +1,17 @@
 """Scores of tasks and steps, and what producers report of their losses."""
 
-from pathlib import Path
-from typing import Any
-
-from alembic import op
-from sqlalchemy import text
+from ams_trace_ingest.migrations.generation_sql import migrate_generations, read_sql
 
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
 
+GENERATION_SQL = read_sql("scores.sql")
+
 
 def upgrade() -> None:
-    adapted: Any = op.get_bind().connection.dbapi_connection  # SQLAlchemy's adapter of asyncpg's connection
-    sql = (Path(__file__).parents[1] / "scores.sql").read_text()
-    for name in op.get_bind().execute(text("SELECT name FROM public.generations ORDER BY name")).scalars().all():
-        filled_in = sql.replace("{schema}", name)
-        adapted.run_async(lambda connection, filled_in=filled_in: connection.execute(filled_in))  # pyright: ignore[reportUnknownLambdaType]  the same
+    migrate_generations(GENERATION_SQL)
 
 
 def downgrade() -> None:
