@@ -64,6 +64,7 @@ class Slot(StrEnum):
     OUTPUT = "output"
     ORIGINAL = "original"
     ERROR_STACK = "error_stack"
+    LOGS = "logs"
 
 
 class Usage(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

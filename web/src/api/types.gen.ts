@@ -1372,7 +1372,7 @@ export interface components {
          * @description The payloads that a step may have.
          * @enum {string}
          */
-        Slot: "input" | "output" | "original" | "error_stack";
+        Slot: "input" | "output" | "original" | "error_stack" | "logs";
         /** @description The gateway has lost sight of the log (``stale`` true) or has it again (false). The socket stays. */
         Stale: {
             /** @enum {unknown} */
@@ -4023,7 +4023,7 @@ export interface operations {
 export const CostSourceValues = ["reported","computed","unknown"] as const;
 export const RoleValues = ["viewer","member","owner"] as const;
 export const ScopeValues = ["ingest","read"] as const;
-export const SlotValues = ["input","output","original","error_stack"] as const;
+export const SlotValues = ["input","output","original","error_stack","logs"] as const;
 export const StatusValues = ["running","waiting","ok","error","cancelled","lost"] as const;
 export const StepTypeValues = ["agent","llm","tool","retrieval","embedding","rerank","workflow","guardrail","evaluator","handoff","memory","log","span"] as const;
 export const StepDocumentDefaults = {"agent":null,"attempts":1,"captured":[],"conversation_id":null,"cost_nusd":null,"cost_source":"unknown","duration_us":null,"ended_at_us":null,"environment":null,"error":null,"finish_reasons":[],"flags":[],"model":null,"model_requested":null,"parameters":null,"parent_step_id":null,"preview_input":null,"preview_output":null,"provider":null,"response_id":null,"seq":0,"service":null,"span_name":null,"started_at_us":null,"tags":{},"too_large":[],"tool_call_id":null,"tool_name":null,"ttft_us":null,"type_raw":null,"usage":null,"user_id":null} satisfies Partial<StepDocument>;

@@ -16,6 +16,7 @@ from ams_kit.http.problems import answer_unavailable
 from ams_kit.retriable import SERVER_UNAVAILABLE
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.http import take_batches
+from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
 from ams_trace_ingest.intake.publish import IntakeContext
@@ -50,6 +51,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         pool = await open_writer(settings.database_url, application="intake", size_max=DATABASE_CONNECTIONS_MAX)
         app.state.auth = known
         app.state.intake = IntakeContext(
+            logs=LogJoiner(),
             auth=known,
             log=log,
             pool=pool,

@@ -5,7 +5,6 @@ What depends on the tables (searches, and what a step shows because of steps in 
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,11 +13,11 @@ from tests.reference import NOW_US, PROJECT, to_protobuf
 
 from ams_contracts.documents import Slot, StepDocument
 from ams_contracts.events import PayloadStored
-from ams_contracts.fold import EMPTY_STEP, fold
+from ams_contracts.fold import EMPTY_STEP, StepState, fold
 from ams_contracts.views import usd
 from ams_trace_ingest import rollup
+from ams_trace_ingest.intake.log_joiner import Additions, LogJoiner
 from ams_trace_ingest.intake.otlp import Encoding, decode_logs, decode_traces
-from ams_trace_ingest.mapping.map_logs import map_logs
 from ams_trace_ingest.mapping.map_request import map_request
 from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
@@ -27,11 +26,6 @@ from ams_trace_ingest.projector.payloads import leftover
 # what a step or a task shows because of other records: the tables know it
 NOT_BY_MAPPING = {
     "child-outlives-root",
-    "details-log-everything",
-    "details-log-preview",
-    "evaluation-log-by-response-id",
-    "exception-log-client-operation-exception",
-    "exception-log-execute_tool-exception",
     "later-root-joins",
 }
 TASK_FIELDS = frozenset({"input_tokens", "output_tokens", "cost_usd", "unpriced_steps"})
@@ -50,22 +44,24 @@ class Answers:
     def __init__(self, case: Case, encoding: Encoding) -> None:
         self.documents: dict[Key, StepDocument] = {}
         self.payloads: dict[Key, dict[Slot, PayloadStored]] = {}
-        states: dict[Key, Any] = {}
+        states: dict[Key, StepState] = {}
+        joiner = LogJoiner()
         for post in posts_of(case):
             path, content_type, body = body_of(post)
             if path == "/v1/logs":
-                for task_id, payload in map_logs(PROJECT, decode_logs(body, Encoding.JSON), received_at_us=NOW_US).payloads:
-                    self._store((task_id, payload.step_id), payload)
+                self._add(joiner.add_logs(PROJECT, decode_logs(body, Encoding.JSON), received_at_us=NOW_US).additions, states)
                 continue
             sent = Encoding.PROTOBUF if content_type == Encoding.PROTOBUF.value else encoding
             if sent is Encoding.PROTOBUF and content_type == Encoding.JSON.value:
                 body = to_protobuf(body)
-            for item in map_request(PROJECT, decode_traces(body, sent).groups, received_at_us=NOW_US, prices=prices()):
+            items = map_request(PROJECT, decode_traces(body, sent).groups, received_at_us=NOW_US, prices=prices())
+            self._add(joiner.add_spans(PROJECT, items, received_at_us=NOW_US), states)
+            for item in items:
                 key = (item.task_id, item.event.step_id)
                 states[key] = fold(states.get(key, EMPTY_STEP), item.event, item.event.step_id)
                 for payload in item.payloads:
                     self._store(key, payload)
-        self.documents = {key: state.document for key, state in states.items()}
+        self.documents = {key: state.document for key, state in states.items() if state.document is not None}
         trees: dict[str, rollup.Tree] = {}
         for (task_id, step_id), document in self.documents.items():
             trees.setdefault(task_id, rollup.Tree()).put(rollup.node_of(step_id, document))
@@ -74,6 +70,13 @@ class Answers:
             for task_id, tree in trees.items()
             for node in tree
         }
+
+    def _add(self, additions: Additions, states: dict[Key, StepState]) -> None:
+        for task_id, event in additions.steps:
+            key = (task_id, event.step_id)
+            states[key] = fold(states.get(key, EMPTY_STEP), event, event.step_id)
+        for task_id, payload in additions.payloads:
+            self._store((task_id, payload.step_id), payload)
 
     def _store(self, key: Key, payload: PayloadStored) -> None:
         slots = self.payloads.setdefault(key, {})

@@ -60,7 +60,7 @@ def test_other_records_are_ignored_and_counted() -> None:
 
     joined = map_logs(PROJECT, records, received_at_us=NOW_US)
 
-    assert (joined.payloads, joined.joined, joined.ignored) == ([], 0, 4)
+    assert (joined.payloads, joined.joined, joined.ignored, joined.unplaced) == ([], 0, 1, records[1:])
 
 
 def test_the_name_may_be_an_attribute_and_a_repost_changes_nothing() -> None:

@@ -13,6 +13,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from ams_contracts.claims import KeyGrant
+from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
 from ams_kit.errors import AmsError, BadRequestError, TooLargeError, UnsupportedError
 from ams_kit.http.problems import answer_unexpected, headers_of, status_of
@@ -20,6 +21,7 @@ from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.budget import Lease
 from ams_trace_ingest.intake.keys import grant_of
+from ams_trace_ingest.intake.log_joiner import LogOutcome
 from ams_trace_ingest.intake.otlp import (
     Encoding,
     MalformedOtlpError,
@@ -32,8 +34,7 @@ from ams_trace_ingest.intake.otlp import (
     encoding_of,
 )
 from ams_trace_ingest.intake.publish import IntakeContext, publish, refused
-from ams_trace_ingest.intake.span_records import PackedSpans, pack_payloads, pack_spans
-from ams_trace_ingest.mapping.map_logs import map_logs
+from ams_trace_ingest.intake.span_records import PackedSpans, pack_additions, pack_spans
 
 SENT_BYTES_MAX = 16 * 1024 * 1024
 INFLATED_BYTES_MAX = 64 * 1024 * 1024
@@ -87,11 +88,15 @@ async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
     grant, encoding = await _open(request, intake)
     with intake.budget.lease(grant.project_id, grant.key_id) as lease:
         body = await _body(request, lease)
-        ignored, events, payloads = await _decode_off_loop(intake, body, _read_logs, encoding, grant)
+        outcome, payloads, steps = await _decode_off_loop(intake, body, _read_logs, encoding, grant, intake)
         del body
-        await publish(intake, lease, payloads, [], source="otlp", events=events)
-    EVENTS_IGNORED.labels("intake", "otlp_logs").inc(ignored)
-    return _answer(Signal.LOGS, encoding)
+        events = len(outcome.additions.payloads) + len(outcome.additions.steps)
+        await publish(intake, lease, payloads, steps, source="otlp", events=events)
+    EVENTS_IGNORED.labels("intake", "otlp_logs").inc(outcome.ignored)
+    if not outcome.refused:
+        return _answer(Signal.LOGS, encoding)
+    refused("otlp", "log_of_nothing", outcome.refused)
+    return _answer(Signal.LOGS, encoding, rejected=outcome.refused, message="GenAI events need trace and span ids, or gen_ai.response.id")
 
 
 @post("/v1/metrics", summary="Ignore OpenTelemetry metrics", **_OPTIONS)
@@ -113,19 +118,22 @@ def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake
     except TooManySpansError as error:
         raise TooLargeError(str(error), code=error.code) from error
     received_at_us = time.time_ns() // 1_000
-    packed = pack_spans(decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices)
+    packed = pack_spans(
+        decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices, logs=intake.logs
+    )
     return decoded.rejected, decoded.message, packed
 
 
-def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant) -> tuple[int, int, list[Record]]:
+def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant, intake: IntakeContext) -> tuple[LogOutcome, list[Record], list[Record]]:
     try:
         records = decode_logs(body, encoding)
     except MalformedOtlpError as error:
         raise BadRequestError(str(error), code="malformed_otlp") from error
     except TooManySpansError as error:
         raise TooLargeError(str(error), code=error.code) from error
-    joined = map_logs(grant.project_id, records, received_at_us=time.time_ns() // 1_000)
-    return joined.ignored, len(joined.payloads), pack_payloads(joined.payloads, project_id=grant.project_id, key_id=grant.key_id)
+    outcome = intake.logs.add_logs(grant.project_id, records, received_at_us=time.time_ns() // 1_000)
+    payloads = pack_additions(PAYLOADS, outcome.additions.payloads, project_id=grant.project_id, key_id=grant.key_id)
+    return outcome, payloads, pack_additions(STEPS, outcome.additions.steps, project_id=grant.project_id, key_id=grant.key_id)
 
 
 async def _decode_off_loop(intake: IntakeContext, body: bytes, read: Callable[..., T], *arguments: Any) -> T:

@@ -10,6 +10,7 @@ from ams_kit.auth import AuthKit
 from ams_kit.bus import Log, Record
 from ams_kit.telemetry.metrics import EVENTS_ACCEPTED, EVENTS_REFUSED
 from ams_trace_ingest.intake.budget import ByteBudget, Lease
+from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.pricing.price import Prices
 
 PUBLISH_TIMEOUT_SECONDS = 4  # an OTLP client waits 10 s in all
@@ -23,6 +24,7 @@ class IntakeContext(Struct, frozen=True):
     budget: ByteBudget
     prices: Prices
     pool: asyncpg.Pool  # for people, as ams_writer; agents need no database
+    logs: LogJoiner
     decoding: asyncio.Semaphore  # one large request is decoded at a time, beside the event loop
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from ams_contracts.codec import encode
-from ams_contracts.events import PayloadStored, Producer
-from ams_contracts.topics import PAYLOADS, STEPS
+from ams_contracts.events import Event, Producer
+from ams_contracts.topics import PAYLOADS, STEPS, Topic
 from ams_kit.bus import Record
+from ams_trace_ingest.intake.log_joiner import Additions, LogJoiner
 from ams_trace_ingest.intake.otlp import TracesRequest
 from ams_trace_ingest.intake.records import pack
 from ams_trace_ingest.mapping.map_request import map_request
@@ -25,7 +26,9 @@ class PackedSpans(Struct, frozen=True):
     events: int
 
 
-def pack_spans(request: TracesRequest, *, project_id: str, key_id: str, received_at_us: int, prices: Prices) -> PackedSpans:
+def pack_spans(
+    request: TracesRequest, *, project_id: str, key_id: str, received_at_us: int, prices: Prices, logs: LogJoiner | None = None
+) -> PackedSpans:
     """Map every span and pack what becomes of it: one record a task, producer and topic, unless it grows too large.
 
     Args:
@@ -34,6 +37,7 @@ def pack_spans(request: TracesRequest, *, project_id: str, key_id: str, received
         key_id: The API key's.
         received_at_us: For spans without times.
         prices: To compute what is not reported.
+        logs: Completes steps whose log records arrived before them.
     """
     mapped = map_request(project_id, request.groups, received_at_us=received_at_us, prices=prices)
     steps: dict[tuple[str, str], list[bytes]] = {}
@@ -46,30 +50,35 @@ def pack_spans(request: TracesRequest, *, project_id: str, key_id: str, received
         steps.setdefault(key, []).append(encode(item.event))
         payloads.setdefault(key, []).extend(map(encode, (*item.media, *item.payloads)))
         events += 1 + len(item.payloads) + len(item.media)
+    added = Additions([], []) if logs is None else logs.add_spans(project_id, mapped, received_at_us=received_at_us)
     return PackedSpans(
         [
-            record
-            for (task, producer), found in payloads.items()
-            for record in pack(PAYLOADS, project_id, task, producers[producer], found, key_id=key_id)
+            *pack_additions(PAYLOADS, added.payloads, project_id=project_id, key_id=key_id),
+            *(
+                record
+                for (task, producer), found in payloads.items()
+                for record in pack(PAYLOADS, project_id, task, producers[producer], found, key_id=key_id)
+            ),
         ],
         [
-            record
-            for (task, producer), found in steps.items()
-            for record in pack(STEPS, project_id, task, producers[producer], found, key_id=key_id)
+            *(
+                record
+                for (task, producer), found in steps.items()
+                for record in pack(STEPS, project_id, task, producers[producer], found, key_id=key_id)
+            ),
+            *pack_additions(STEPS, added.steps, project_id=project_id, key_id=key_id),
         ],
-        events,
+        events + len(added.payloads) + len(added.steps),
     )
 
 
-def pack_payloads(payloads: Iterable[tuple[str, PayloadStored]], *, project_id: str, key_id: str) -> list[Record]:
-    """Records for payloads that come by themselves: ``(task_id, payload)``."""
+def pack_additions(topic: Topic, events: Iterable[tuple[str, Event]], *, project_id: str, key_id: str) -> list[Record]:
+    """Records for events that follow from log records: ``(task_id, event)``."""
     by_task: dict[str, list[bytes]] = {}
-    for task_id, payload in payloads:
-        by_task.setdefault(task_id, []).append(encode(payload))
+    for task_id, event in events:
+        by_task.setdefault(task_id, []).append(encode(event))
     producer = Producer(sdk="otlp", instance_id="logs")
-    return [
-        record for task_id, events in by_task.items() for record in pack(PAYLOADS, project_id, task_id, producer, events, key_id=key_id)
-    ]
+    return [record for task_id, found in by_task.items() for record in pack(topic, project_id, task_id, producer, found, key_id=key_id)]
 
 
 def _producers(groups: Iterable[ScopedSpans]) -> Iterable[Producer]:
