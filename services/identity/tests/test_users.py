@@ -26,7 +26,7 @@ def row_of(sql: Sql, person: Person) -> Any:
 def test_the_table_has_the_columns_that_were_asked_for(sql: Sql) -> None:
     columns = {row["column_name"] for row in sql("select column_name from information_schema.columns where table_name = 'users'")}
 
-    assert columns == {"id", "username", "email", "password_hash", "created_at", "updated_at", "disabled_at"}
+    assert columns == {"id", "username", "email", "password_hash", "created_at", "updated_at", "disabled_at", "kind"}
 
 
 @pytest.mark.parametrize("column", ["username", "email"])

@@ -1957,6 +1957,7 @@ export interface components {
         UserView: {
             /** Format: date-time */
             created_at: string;
+            default_project_id: string | null;
             email: string;
             /** Format: date-time */
             updated_at: string;

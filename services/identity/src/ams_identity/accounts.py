@@ -15,7 +15,7 @@ from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import uuid7
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.store import Executor, members, projects, revocations, sessions, users
-from ams_identity.store.users import User
+from ams_identity.store.users import MACHINE_PREFIX, Kind, User
 from ams_identity.throttle import address_bucket, client_address
 from ams_kit.auth import principal_of
 from ams_kit.errors import ConflictError, InvalidError, UnauthenticatedError
@@ -38,13 +38,14 @@ class PasswordBody(Struct, frozen=True):
 
 
 class UserView(Struct, frozen=True, kw_only=True):
-    """A person, as they see themselves."""
+    """A person, as they see themselves. ``default_project_id``: the oldest project that they created and own, which opens first."""
 
     user_id: str
     username: str
     email: str
     created_at: datetime
     updated_at: datetime
+    default_project_id: str | None
 
 
 class Registered(Struct, frozen=True):
@@ -57,9 +58,16 @@ _register = msgspec.json.Decoder(RegisterBody)
 _password = msgspec.json.Decoder(PasswordBody)
 
 
-def view_of(user: User) -> UserView:
+async def view_of(database: Executor, user: User) -> UserView:
     """What may be shown of a user to themselves."""
-    return UserView(user_id=user.user_id, username=user.username, email=user.email, created_at=user.created_at, updated_at=user.updated_at)
+    return UserView(
+        user_id=user.user_id,
+        username=user.username,
+        email=user.email,
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+        default_project_id=await projects.own_of_user(database, user.user_id),
+    )
 
 
 @post(["/api/auth/register", "/api/register"], opt={"public": True}, security=[{}], operation_class=documented(RegisterBody))
@@ -68,6 +76,7 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
     context = context_of(request)
     body = await read_json(request, _register, bytes_max=BODY_BYTES_MAX)
     username, email = validation.check_username(body.username), validation.check_email(body.email)
+    validation.check_new_person(username, email)
     validation.check_password(body.password, chars_min=context.policy.password_chars_min, username=username, email=email)
     await context.throttle.count([(f"register:{address_bucket(client_address(request))}", context.policy.registers_per_minute)])
 
@@ -82,7 +91,7 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
             _refuse_if_taken(await users.taken(connection, username.lower(), email.lower()) or "username")
         await add_account(connection, request, user)
     context.outbox.wake()
-    return Registered(view_of(user))
+    return Registered(await view_of(context.pool, user))
 
 
 def _refuse_if_taken(what: str | None) -> None:
@@ -90,7 +99,7 @@ def _refuse_if_taken(what: str | None) -> None:
         raise ConflictError(f"This {what} has an account already.", code=f"{what}_taken")
 
 
-def _new_user(context: IdentityContext, username: str, email: str, password_hash: str | None) -> User:
+def _new_user(context: IdentityContext, username: str, email: str, password_hash: str | None, kind: Kind = "person") -> User:
     at = context.now()
     return User(
         user_id=uuid7(at.timestamp()),
@@ -100,6 +109,7 @@ def _new_user(context: IdentityContext, username: str, email: str, password_hash
         created_at=at,
         updated_at=at,
         disabled_at=None,
+        kind=kind,
     )
 
 
@@ -128,7 +138,7 @@ async def add_project(database: Executor, request: Request[Any, Any, Any], user_
 @get(["/api/users/me", "/api/me"])
 async def me(request: Request[Any, Any, Any]) -> UserView:
     """Who the token belongs to."""
-    return view_of(await user_of(request))
+    return await view_of(context_of(request).pool, await user_of(request))
 
 
 async def user_of(request: Request[Any, Any, Any]) -> User:
@@ -188,30 +198,36 @@ async def disable(context: IdentityContext, request: Request[Any, Any, Any], use
     return True
 
 
-async def ensure_local(context: IdentityContext, request: Request[Any, Any, Any], username: str) -> tuple[str, str]:
-    """An account of this machine's own, without a password, with a first project. Returns the ids of user and project."""
-    user = await _local_user(context, request, username)
-    owned = await projects.of_user(context.pool, user.user_id, after=None, limit=1)
-    if owned:
-        return user.user_id, owned[0].project_id
+async def ensure_machine(context: IdentityContext, request: Request[Any, Any, Any], name: str) -> tuple[str, str]:
+    """The machine account of a name, and the project that it created. Both are created when they do not exist.
+
+    A person who has registered the same name keeps it, and has no part in this account.
+
+    Returns:
+        The ids of user and project.
+    """
+    user = await _machine_user(context, request, name)
+    own = await projects.own_of_user(context.pool, user.user_id)
+    if own is not None:
+        return user.user_id, own
     async with context.pool.acquire() as connection, connection.transaction():
-        return user.user_id, await add_project(connection, request, user.user_id, f"{user.username}'s project", context.now())
+        return user.user_id, await add_project(connection, request, user.user_id, f"{name}'s project", context.now())
 
 
-async def _local_user(context: IdentityContext, request: Request[Any, Any, Any], username: str) -> User:
-    existing = await users.by_username(context.pool, username.lower())
+async def _machine_user(context: IdentityContext, request: Request[Any, Any, Any], name: str) -> User:
+    existing = await users.machine(context.pool, name.lower())
     if existing is not None:
         return existing
-    email = f"{username.lower()}@localhost"
-    user = _new_user(context, username, email, None)
-    async with context.pool.acquire() as connection, connection.transaction():
-        if await users.insert(connection, user):
-            await add_account(connection, request, user)
-    context.outbox.wake()
-    existing = await users.by_username(context.pool, username.lower())
-    if existing is None:
-        raise ConflictError("Somebody has that address.", code="email_taken")
-    return existing
+    for username in (name, MACHINE_PREFIX + name):
+        user = _new_user(context, username, f"{username.lower()}@{validation.RESERVED_EMAIL_DOMAIN}", None, "machine")
+        async with context.pool.acquire() as connection, connection.transaction():
+            if await users.insert(connection, user):
+                await add_account(connection, request, user)
+        context.outbox.wake()
+        existing = await users.machine(context.pool, name.lower())
+        if existing is not None:
+            return existing
+    raise ConflictError("The address of this machine account is taken.", code="email_taken")
 
 
 ROUTES = [register, me, change_password]

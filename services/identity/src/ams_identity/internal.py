@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ams_contracts.claims import Access, ProjectSettingsPage
 from ams_identity import validation
-from ams_identity.accounts import disable, ensure_local
+from ams_identity.accounts import disable, ensure_machine
 from ams_identity.codes import create_code
 from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.keys import CreatedKey, KeyBody, add_key
@@ -24,13 +24,13 @@ AUDIENCE = "identity"
 
 
 class AccountBody(Struct, frozen=True):
-    """An account of this machine's own."""
+    """A machine account."""
 
     username: str
 
 
 class Account(Struct, frozen=True):
-    """It, and its first project."""
+    """It, and the project that it created."""
 
     user_id: str
     project_id: str
@@ -65,9 +65,9 @@ async def access(request: Request[Any, Any, Any]) -> Access:
 
 @post("/accounts", status_code=200)
 async def ensure_account(request: Request[Any, Any, Any]) -> Account:
-    """Make sure that an account exists. It has no password: it signs in by code."""
+    """Make sure that a machine account exists. It has no password: it signs in by code."""
     body = await read_json(request, _account, bytes_max=BODY_BYTES_MAX)
-    user_id, project_id = await ensure_local(context_of(request), request, validation.check_username(body.username))
+    user_id, project_id = await ensure_machine(context_of(request), request, validation.check_username(body.username))
     return Account(user_id, project_id)
 
 

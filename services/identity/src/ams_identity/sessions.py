@@ -91,6 +91,7 @@ async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     name = next((name for name in (body.login, body.username, body.email) if name is not UNSET), None)
     if name is None:
         raise InvalidError("Say who you are: login is a username or an email address.")
+    name = name.strip()  # a blank that a phone's keyboard adds
     limits = failure_limits(context, request, name)
     user = await _find_user(context, name)
     password_matches = await context.passwords.matches(
@@ -140,10 +141,10 @@ async def start_session(context: IdentityContext, request: Request[Any, Any, Any
     async with context.pool.acquire() as connection, connection.transaction():
         await sessions.insert(connection, session)
         await record(connection, request, Action.SIGNED_IN, at, user_id=user.user_id, subject=session.session_id)
-    return _signed_in_response(context, user, session, 0)
+    return await _signed_in_response(context, user, session, 0)
 
 
-def _signed_in_response(context: IdentityContext, user: User, session: Session, generation: int) -> Response[SignedIn]:
+async def _signed_in_response(context: IdentityContext, user: User, session: Session, generation: int) -> Response[SignedIn]:
     now = int(context.now_s())
     claims = AccessClaims(
         iss=context.policy.issuer,
@@ -154,7 +155,7 @@ def _signed_in_response(context: IdentityContext, user: User, session: Session, 
         iat=now,
         exp=now + ACCESS_SECONDS,
     )
-    answer = SignedIn(access_token=context.signing.sign(msgspec.structs.asdict(claims)), user=view_of(user))
+    answer = SignedIn(access_token=context.signing.sign(msgspec.structs.asdict(claims)), user=await view_of(context.pool, user))
     token = refresh_token(context.refresh_key, session, generation)
     return Response(answer, headers=NO_STORE, cookies=[_cookie(context, token, int(SESSION_IDLE.total_seconds()))])
 
@@ -188,7 +189,7 @@ async def refresh(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     if not isinstance(decision, Rotated | WithinGrace) or user is None or user.disabled_at is not None:
         context.outbox.wake()
         raise refused
-    return _signed_in_response(context, user, session, decision.generation)
+    return await _signed_in_response(context, user, session, decision.generation)
 
 
 async def _apply(

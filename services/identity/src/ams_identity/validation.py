@@ -10,6 +10,10 @@ EMAIL_CHARS_MAX = 254
 PASSWORD_CHARS_MAX = 1_024
 NAME_CHARS_MAX = 100
 
+RESERVED_USERNAMES = frozenset({"local", "demo", "system", "machine"})
+"""Names of machine accounts, which commands of the platform create."""
+RESERVED_EMAIL_DOMAIN = "localhost"
+
 # one name has one spelling: no look-alikes, no invisible letters, nothing that means something in a path, a header or a page
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # the pattern of HTML's <input type=email>, so that the form and the service agree
@@ -51,6 +55,18 @@ def check_username(username: str) -> str:
             code="invalid_username",
         )
     return username
+
+
+def check_new_person(username: str, email: str) -> None:
+    """Refuse what is reserved for machine accounts.
+
+    Raises:
+        InvalidError: reserved_username | reserved_email.
+    """
+    if username.lower() in RESERVED_USERNAMES:
+        raise InvalidError("This username is reserved for accounts of the platform itself. Choose another one.", code="reserved_username")
+    if email.lower().rpartition("@")[2] == RESERVED_EMAIL_DOMAIN:
+        raise InvalidError(f"Addresses at {RESERVED_EMAIL_DOMAIN} are reserved for accounts of the platform itself.", code="reserved_email")
 
 
 def check_email(email: str) -> str:

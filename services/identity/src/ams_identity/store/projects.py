@@ -69,6 +69,19 @@ async def of_user_by_id(database: Executor, user_id: str, project_id: str) -> Me
     return None if row is None else _membership(row)
 
 
+async def own_of_user(database: Executor, user_id: str) -> str | None:
+    """The oldest project that a user created and owns. Memberships that somebody else made do not count."""
+    project_id = await database.fetchval(
+        """
+        select p.project_id from members m join projects p using (project_id)
+        where m.user_id = $1 and p.created_by = $1 and m.role = 'owner' and p.deleted_at is null
+        order by p.project_id limit 1
+        """,
+        user_id,
+    )
+    return None if project_id is None else str(project_id)
+
+
 async def count_of_user(database: Executor, user_id: str) -> int:
     """How many projects a user is a member of."""
     sql = "select count(*) from members m join projects p using (project_id) where m.user_id = $1 and p.deleted_at is null"

@@ -1,11 +1,15 @@
 """Table ``users``. A username and an email address exist once, whatever their case. A trigger maintains ``updated_at``."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from ams_identity.store import Executor
+
+Kind = Literal["person", "machine"]
+MACHINE_PREFIX = "~"
+"""Begins the username of a machine account whose plain name a person has. No person's username can begin with it."""
 
 
 class User(Struct, frozen=True, kw_only=True):
@@ -15,6 +19,7 @@ class User(Struct, frozen=True, kw_only=True):
         password_hash: ``None`` for an account that signs in by code only.
         updated_at: When a column of the row last changed.
         disabled_at: ``None`` while the account is open.
+        kind: ``person``, or ``machine`` for an account that an operator's command created: nobody can register or sign in by password as one.
     """
 
     user_id: str
@@ -24,9 +29,10 @@ class User(Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     disabled_at: datetime | None
+    kind: Kind = "person"
 
 
-_COLUMNS = "id, username, email, password_hash, created_at, updated_at, disabled_at"
+_COLUMNS = "id, username, email, password_hash, created_at, updated_at, disabled_at, kind"
 
 
 def _user(row: Any) -> User | None:
@@ -41,8 +47,8 @@ async def insert(database: Executor, user: User) -> bool:
     return (
         await database.fetchval(
             """
-            insert into users (id, username, email, password_hash, created_at, updated_at)
-            values ($1, $2, $3, $4, $5, $6)
+            insert into users (id, username, email, password_hash, created_at, updated_at, kind)
+            values ($1, $2, $3, $4, $5, $6, $7)
             on conflict do nothing
             returning 1
             """,
@@ -52,6 +58,7 @@ async def insert(database: Executor, user: User) -> bool:
             user.password_hash,
             user.created_at,
             user.updated_at,
+            user.kind,
         )
         is not None
     )
@@ -65,6 +72,12 @@ async def by_id(database: Executor, user_id: str) -> User | None:
 async def by_username(database: Executor, username_key: str) -> User | None:
     """An account by the lower-case form of its username."""
     return _user(await database.fetchrow(f"select {_COLUMNS} from users where lower(username) = $1", username_key))
+
+
+async def machine(database: Executor, name_key: str) -> User | None:
+    """The machine account of a name, by the lower-case form of the name."""
+    sql = f"select {_COLUMNS} from users where kind = 'machine' and lower(username) in ($1, $2) order by username limit 1"
+    return _user(await database.fetchrow(sql, name_key, MACHINE_PREFIX + name_key))
 
 
 async def by_email(database: Executor, email_key: str) -> User | None:
