@@ -3,10 +3,8 @@
 The test makes them in a copy of the two packages, on a field that does not exist, and uses it from the log to REST.
 """
 
-import asyncio
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -14,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from tests.builders import step_id
+from tests.databases import temporary_database
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("made_up_column.py")
@@ -72,16 +70,8 @@ def edited(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(postgres_admin_url: str) -> Iterator[str]:
-    name = f"column_{secrets.token_hex(6)}"
-
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(postgres_admin_url)
-        await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(execute(f"CREATE DATABASE {name}"))
-    yield f"{postgres_admin_url.rsplit('/', 1)[0]}/{name}"
-    asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
+    with temporary_database(postgres_admin_url, "column") as url:
+        yield url
 
 
 def run(edited: Path, *arguments: str, **environment: str) -> str:

@@ -2,16 +2,15 @@
 
 import asyncio
 import random
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
 import pytest
 from litestar.testing import AsyncTestClient
 from tests.builders import PROJECT, batch, records, task_id
+from tests.databases import temporary_database
 
 from ams_contracts import codec
 from ams_contracts.claims import Access, Role
@@ -54,18 +53,9 @@ class Ada:
 
 @pytest.fixture(scope="module")
 def database(postgres_admin_url: str) -> Iterator[str]:
-    name = f"fold_{secrets.token_hex(6)}"
-    url = f"{postgres_admin_url.rsplit('/', 1)[0]}/{name}"
-
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(postgres_admin_url)
-        await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(execute(f"CREATE DATABASE {name}"))
-    asyncio.run(upgrade(url))
-    yield url
-    asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
+    with temporary_database(postgres_admin_url, "fold") as url:
+        asyncio.run(upgrade(url))
+        yield url
 
 
 def shown_state(step: Step, document: StepDocument | None) -> dict[str, Any]:

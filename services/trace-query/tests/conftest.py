@@ -1,6 +1,5 @@
 """A migrated database, rows in it, and the application in front of it as the role ams_reader."""
 
-import asyncio
 import os
 import re
 import secrets
@@ -18,6 +17,7 @@ import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from tests.databases import temporary_database
 
 from ams_contracts.claims import Access, Role
 from ams_contracts.tables import agents, positions, step_payloads, steps, tasks
@@ -36,19 +36,10 @@ MIGRATE = ("-m", "ams_trace_ingest", "migrate")
 @pytest.fixture(scope="session")
 def traces_url(postgres_admin_url: str) -> Iterator[str]:
     """A database of our own with the real migrations, as its owner."""
-    name = f"query_test_{secrets.token_hex(6)}"
-    url = f"{postgres_admin_url.rsplit('/', 1)[0]}/{name}"
-
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(postgres_admin_url)
-        await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(execute(f"CREATE DATABASE {name}"))
-    # services never import each other; this is how a deployment does it
-    subprocess.run([sys.executable, *MIGRATE], env={**os.environ, "AMS_DATABASE_URL": url}, check=True, timeout=60)
-    yield url
-    asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
+    with temporary_database(postgres_admin_url, "query_test") as url:
+        # services never import each other; this is how a deployment does it
+        subprocess.run([sys.executable, *MIGRATE], env={**os.environ, "AMS_DATABASE_URL": url}, check=True, timeout=60)
+        yield url
 
 
 def as_reader(url: str) -> str:

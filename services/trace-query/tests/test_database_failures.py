@@ -1,4 +1,4 @@
-"""What is answered when the database is away, slow or not made yet, and when too many ask at once."""
+"""Responses while the database is unavailable, slow or not migrated, and while too many clients ask at once."""
 
 import asyncio
 import os
@@ -6,6 +6,8 @@ import secrets
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 import httpx
@@ -15,6 +17,7 @@ from litestar.testing import AsyncTestClient
 from ams_kit.errors import UnavailableError
 from ams_trace_query import concurrency_limit
 from ams_trace_query.concurrency_limit import ConcurrencyLimit
+from ams_trace_query.database import Database
 
 HEADERS = {"Authorization": "Bearer ada"}
 
@@ -31,6 +34,123 @@ async def test_without_a_database_the_answer_is_503_and_the_service_is_not_ready
         assert response.headers["retry-after"]
         assert (await client.get("/readyz")).status_code == 503
         assert (await client.get("/livez")).status_code == 200
+
+
+class CuttingProxy:
+    """Forwards to Postgres, and closes each connection once it has sent so many bytes to the client."""
+
+    def __init__(self, url: str, bytes_max: int) -> None:
+        self._target = urlsplit(url)
+        self._bytes_max = bytes_max
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        user = f"{self._target.username}:{self._target.password}" if self._target.password else self._target.username
+        return self._target._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        query = dict(parse_qsl(self._target.query))
+        if "host" in query:
+            upstream = await asyncio.open_unix_connection(f"{query['host']}/.s.PGSQL.{query.get('port', '5432')}")
+        else:
+            upstream = await asyncio.open_connection(self._target.hostname, self._target.port or 5432)
+        forward = asyncio.create_task(self._copy(reader, upstream[1], 2**40))
+        await self._copy(upstream[0], writer, self._bytes_max)
+        forward.cancel()
+        writer.close()
+        upstream[1].close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int) -> None:
+        with suppress(OSError):
+            while left > 0 and (data := await reader.read(65_536)):
+                writer.write(data[:left])
+                await writer.drain()
+                left -= len(data)
+
+
+@pytest.mark.parametrize("bytes_max", [1, 9, 200, 400, 430, 450, 500, 600, 700, 900, 1_200, 1_500, 2_000, 3_000])
+async def test_a_connection_that_ends_in_the_middle_is_answered_503(make_query_app, store, traces_url: str, bytes_max: int) -> None:
+    task_id = await store.task()
+    await store.step(task_id)
+    async with CuttingProxy(f"{traces_url}?role=ams_reader", bytes_max) as url, AsyncTestClient(make_query_app(database_url=url)) as client:
+        for path in ("tasks", f"tasks/{task_id}/steps", "steps?q=draft"):
+            response = await client.get(f"/api/traces/{store.project_id}/{path}", headers=HEADERS)
+
+            assert response.status_code in {200, 503}, response.text
+            assert response.status_code == 200 or (response.json()["code"] == "unavailable" and response.headers["retry-after"])
+
+
+class FailingConnection:
+    """A connection that fails at one call, as asyncpg's may."""
+
+    def __init__(self, stage: str, error: Exception) -> None:
+        self._stage, self._error = stage, error
+
+    async def execute(self, sql: str) -> None:
+        if sql.startswith(self._stage):
+            raise self._error
+
+    def is_closed(self) -> bool:
+        return False
+
+    def is_in_transaction(self) -> bool:
+        return True
+
+    def terminate(self) -> None:
+        """Nothing is open."""
+
+
+class FailingPool:
+    """A pool whose only connection fails at one stage."""
+
+    def __init__(self, stage: str, error: Exception) -> None:
+        self._stage, self._error = stage, error
+        self.released = 0
+
+    async def acquire(self, *, timeout: float) -> FailingConnection:  # noqa: ASYNC109  as asyncpg has it
+        if self._stage == "acquire":
+            raise self._error
+        return FailingConnection(self._stage, self._error)
+
+    async def release(self, connection: FailingConnection) -> None:
+        self.released += 1
+        if self._stage == "release":
+            raise self._error
+
+
+CONNECTION_ERRORS = [
+    asyncpg.InternalClientError("got result for unknown protocol state 3"),
+    asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+    asyncpg.InterfaceError("connection is closed"),
+    asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+    ConnectionResetError(104, "Connection reset by peer"),
+    TimeoutError(110, "Connection timed out"),
+]
+
+
+@pytest.mark.parametrize("error", CONNECTION_ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("stage", ["acquire", "BEGIN", "COMMIT"])
+async def test_an_error_of_the_connection_is_unavailable_at_every_stage(stage: str, error: Exception) -> None:
+    database = Database(FailingPool(stage, error))  # type: ignore[arg-type]  # the same methods
+
+    with pytest.raises(UnavailableError):
+        async with database.read("01900000-0000-7000-8000-000000000001"):
+            pass
+
+
+@pytest.mark.parametrize("error", CONNECTION_ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("stage", ["ROLLBACK", "release"])
+async def test_an_error_after_the_rows_were_read_does_not_replace_the_answer(stage: str, error: Exception) -> None:
+    pool = FailingPool(stage, error)
+
+    async with Database(pool).read("01900000-0000-7000-8000-000000000001"):  # type: ignore[arg-type]  # the same methods
+        pass
+
+    assert pool.released == 1
 
 
 async def test_before_the_migrations_the_answer_is_503(make_query_app, postgres_admin_url: str, store) -> None:

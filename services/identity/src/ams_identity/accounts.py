@@ -19,7 +19,7 @@ from ams_identity.store.users import MACHINE_PREFIX, Kind, User
 from ams_identity.throttle import address_bucket, client_address
 from ams_kit.auth import principal_of
 from ams_kit.errors import ConflictError, InvalidError, UnauthenticatedError
-from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.json_body import read_json, with_json_body
 
 
 class RegisterBody(Struct, frozen=True):
@@ -70,7 +70,7 @@ async def view_of(database: Executor, user: User) -> UserView:
     )
 
 
-@post(["/api/auth/register", "/api/register"], opt={"public": True}, security=[{}], operation_class=documented(RegisterBody))
+@post(["/api/auth/register", "/api/register"], opt={"public": True}, security=[{}], operation_class=with_json_body(RegisterBody))
 async def register(request: Request[Any, Any, Any]) -> Registered:
     """Make an account, with a first project of its own."""
     context = context_of(request)
@@ -153,7 +153,7 @@ async def user_of(request: Request[Any, Any, Any]) -> User:
     return user
 
 
-@post("/api/users/me/password", status_code=204, operation_class=documented(PasswordBody))
+@post("/api/users/me/password", status_code=204, operation_class=with_json_body(PasswordBody))
 async def change_password(request: Request[Any, Any, Any]) -> None:
     """Choose another password. Every other session of the account ends."""
     context, principal = context_of(request), principal_of(request)

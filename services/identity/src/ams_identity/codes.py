@@ -15,7 +15,7 @@ from ams_identity.ids import random_text
 from ams_identity.sessions import SignedIn, failure_limits, start_session
 from ams_identity.store import signin_codes, users
 from ams_kit.errors import NotFoundError, UnauthenticatedError
-from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.json_body import read_json, with_json_body
 
 CODE_CHARS = 32
 CODE_LIFE = timedelta(minutes=10)
@@ -35,7 +35,7 @@ def _hash(code: str) -> bytes:
     return hashlib.sha256(code.encode()).digest()
 
 
-@post("/api/auth/redeem", status_code=200, opt={"public": True}, security=[{}], operation_class=documented(RedeemBody))
+@post("/api/auth/redeem", status_code=200, opt={"public": True}, security=[{}], operation_class=with_json_body(RedeemBody))
 async def redeem(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     """Sign in with a code."""
     context = context_of(request)

@@ -27,7 +27,7 @@ from ams_identity.tokens import ACCESS_SECONDS, INGEST_AUDIENCE
 from ams_kit.auth import require_role
 from ams_kit.auth.api_keys import ID_CHARS, SECRET_CHARS, format_key, parse_key
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError, UnauthenticatedError
-from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.json_body import read_json, with_json_body
 
 KEYS_MAX = 200  # of one project
 JTI_CHARS = 22
@@ -89,7 +89,7 @@ def _fields(key: ApiKey) -> dict[str, Any]:
     }
 
 
-@post("/api/projects/{project:str}/keys", operation_class=documented(KeyBody))
+@post("/api/projects/{project:str}/keys", operation_class=with_json_body(KeyBody))
 async def create_key(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Response[CreatedKey]:
     """A new key of a project. Members and owners."""
     require_role(access, Role.MEMBER)
@@ -167,7 +167,7 @@ async def revoke_key(request: Request[Any, Any, Any], key: FromPath[str], access
     await context.revoker.announce(IdentityChanged(kind="key.revoked", key_id=key, project_id=access.project_id))
 
 
-@post("/api/auth/token", status_code=200, opt={"public": True}, security=[{}], operation_class=documented(TokenBody))
+@post("/api/auth/token", status_code=200, opt={"public": True}, security=[{}], operation_class=with_json_body(TokenBody))
 async def exchange_key(request: Request[Any, Any, Any]) -> Response[KeyGrant]:
     """What a key opens, for ten minutes."""
     context = context_of(request)

@@ -19,7 +19,7 @@ from ams_identity.store import Executor, members, users
 from ams_identity.store.members import Member
 from ams_kit.auth import is_uuid, require_role
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError
-from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.json_body import read_json, with_json_body
 
 MEMBERS_MAX = 1_000  # of one project
 
@@ -56,7 +56,7 @@ async def list_members(request: Request[Any, Any, Any], access: NamedDependency[
     return MemberList(found[: page.limit], cursor_after([item.user_id for item in found], page.limit))
 
 
-@post("/api/projects/{project:str}/members", operation_class=documented(MemberBody))
+@post("/api/projects/{project:str}/members", operation_class=with_json_body(MemberBody))
 async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Member:
     """Add an account to a project. Owners only."""
     require_role(access, Role.OWNER)
@@ -78,7 +78,7 @@ async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Ac
     return Member(user_id=user.user_id, username=user.username, role=body.role, created_at=at)
 
 
-@patch("/api/projects/{project:str}/members/{user:str}", status_code=204, operation_class=documented(RoleBody))
+@patch("/api/projects/{project:str}/members/{user:str}", status_code=204, operation_class=with_json_body(RoleBody))
 async def change_member(request: Request[Any, Any, Any], user: FromPath[str], access: NamedDependency[Access]) -> None:
     """Change the role of a member. Owners only; one owner remains."""
     require_role(access, Role.OWNER)

@@ -22,7 +22,7 @@ from ams_identity.store import Executor, api_keys, members, projects, users
 from ams_identity.store.projects import LockedProject, Membership
 from ams_kit.auth import is_uuid, principal_of, provide_access, require_role
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
-from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.json_body import read_json, with_json_body
 
 UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 PROJECTS_MAX = 200  # that one account is a member of
@@ -124,7 +124,7 @@ async def list_projects(request: Request[Any, Any, Any]) -> ProjectList:
     )
 
 
-@post("/api/projects", operation_class=documented(ProjectBody))
+@post("/api/projects", operation_class=with_json_body(ProjectBody))
 async def create_project(request: Request[Any, Any, Any]) -> ProjectView:
     """Create a project; the caller becomes its owner."""
     context = context_of(request)
@@ -150,7 +150,7 @@ async def get_project(request: Request[Any, Any, Any], access: NamedDependency[A
     return _view(context, membership)
 
 
-@patch("/api/projects/{project:str}", operation_class=documented(ProjectChanges))
+@patch("/api/projects/{project:str}", operation_class=with_json_body(ProjectChanges))
 async def change_project(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> ProjectView:
     """Rename a project, or set how many days of tasks it keeps. Owners only."""
     require_role(access, Role.OWNER)

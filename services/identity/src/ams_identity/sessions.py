@@ -35,7 +35,7 @@ from ams_identity.tokens import (
 )
 from ams_kit.auth import bearer_of
 from ams_kit.errors import InvalidError, UnauthenticatedError
-from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.json_body import read_json, with_json_body
 from ams_kit.http.problems import Problem, headers_of, problem_of, problem_response
 
 COOKIE = "ams_refresh"
@@ -83,7 +83,7 @@ def answer_refresh_refused(_: Request[Any, Any, Any], error: RefreshRefusedError
 _login = msgspec.json.Decoder(LoginBody)
 
 
-@post(["/api/auth/login", "/api/login"], status_code=200, opt={"public": True}, security=[{}], operation_class=documented(LoginBody))
+@post(["/api/auth/login", "/api/login"], status_code=200, opt={"public": True}, security=[{}], operation_class=with_json_body(LoginBody))
 async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     """Sign in with a password."""
     context = context_of(request)

@@ -16,7 +16,7 @@ from ams_kit.background import Background
 from ams_kit.bus import BacklogReader, Tail
 from ams_kit.errors import NotFoundError
 from ams_kit.http.app import make_application
-from ams_kit.http.json_body import documented, read_json
+from ams_kit.http.json_body import read_json, with_json_body
 from ams_live_gateway.access_watcher import AccessWatcher
 from ams_live_gateway.endpoint import Endpoint
 from ams_live_gateway.ring import Ring
@@ -50,7 +50,7 @@ def open_auth(settings: Settings) -> AuthKit:
 _ticket_request = msgspec.json.Decoder(TicketRequest)
 
 
-@post("/api/live/tickets", summary="Get a ticket for the websocket", operation_class=documented(TicketRequest))
+@post("/api/live/tickets", summary="Get a ticket for the websocket", operation_class=with_json_body(TicketRequest))
 async def issue_ticket(request: Request[None, None, State]) -> Ticket:
     """A ticket for the project, bound to the token that asks. A project that is not yours is not found."""
     data = await read_json(request, _ticket_request, bytes_max=BODY_BYTES_MAX)

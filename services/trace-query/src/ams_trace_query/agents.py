@@ -14,7 +14,7 @@ from ams_contracts.tables import agents
 from ams_trace_query.context import context_of
 from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import CURSOR, LIMIT, documented, read_parameters
+from ams_trace_query.parameters import CURSOR, LIMIT, read_parameters, with_parameters
 
 _LIST = (LIMIT, CURSOR)
 _SORT = "last_seen_at_us desc, name"
@@ -43,7 +43,7 @@ class AgentPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@get("/agents", operation_class=documented(*_LIST), operation_id="listAgents", responses=PROBLEMS)
+@get("/agents", operation_class=with_parameters(*_LIST), operation_id="listAgents", responses=PROBLEMS)
 async def list_agents(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> AgentPage:
     """Agents of a project, those seen last first."""
     context = context_of(request)

@@ -118,6 +118,8 @@ class Database:
                 yield SnapshotReader(connection)
                 await connection.execute("COMMIT")
         except (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError, TimeoutError) as error:
+            if isinstance(error, TimeoutError) and error.errno is not None:  # of the network, not of a query
+                raise _unavailable() from error
             QUERIES_FAILED.labels("timeout").inc()
             raise QueryTimeoutError("Narrow the time range or the query.") from error
         except DATABASE_UNAVAILABLE as error:
@@ -148,12 +150,14 @@ class Database:
         raise AssertionError("the last attempt returns or raises")
 
     async def _release(self, connection: Any) -> None:
+        """Give a connection back, or end it. Never raises what Postgres does: the answer is there already, or another error is on its way."""
         try:
             if not connection.is_closed() and connection.is_in_transaction():  # something was raised on the way
                 await connection.execute("ROLLBACK")
         except (*DATABASE_UNAVAILABLE, asyncpg.PostgresError):
             _terminate(connection)
-        await self._pool.release(connection)
+        with suppress(*DATABASE_UNAVAILABLE, asyncpg.PostgresError):  # the pool itself ends a connection that it cannot take back
+            await self._pool.release(connection)
 
 
 def _terminate(connection: Any) -> None:

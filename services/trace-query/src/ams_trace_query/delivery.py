@@ -15,7 +15,7 @@ from ams_contracts.tables import task_producers
 from ams_trace_query.context import context_of
 from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import CURSOR, LIMIT, documented, hex_id, read_parameters
+from ams_trace_query.parameters import CURSOR, LIMIT, hex_id, read_parameters, with_parameters
 from ams_trace_query.tasks import find_task
 
 _LIST = (LIMIT, CURSOR)
@@ -64,7 +64,7 @@ class DeliveryPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@get("/tasks/{task:str}/delivery", operation_class=documented(*_LIST), operation_id="listTaskDeliveries", responses=PROBLEMS)
+@get("/tasks/{task:str}/delivery", operation_class=with_parameters(*_LIST), operation_id="listTaskDeliveries", responses=PROBLEMS)
 async def list_task_deliveries(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> DeliveryPage:
     """Producers of a task: what was delivered, what is missing, what they report to have lost."""
     context = context_of(request)

@@ -13,7 +13,7 @@ from ams_contracts.claims import Access
 from ams_contracts.tables import media
 from ams_trace_query.context import context_of
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import documented, hex_id, not_found, read_parameters
+from ams_trace_query.parameters import hex_id, not_found, read_parameters, with_parameters
 
 CACHE_SECONDS = 3_600  # the bytes of a hash never change, but the task that showed them may be deleted
 DOWNLOAD = "application/octet-stream"
@@ -84,7 +84,7 @@ _OK = ResponseSpec(
 
 @get(
     "/media/{sha256:str}",
-    operation_class=documented(),
+    operation_class=with_parameters(),
     operation_id="getMedia",
     responses={**PROBLEMS, 200: _OK},
     response_headers=[ResponseHeader(name="Content-Disposition", value="", documentation_only=True)],

@@ -33,7 +33,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """One query parameter, as it is documented."""
+    """One query parameter, as it is with_parameters."""
 
     name: str
     description: str
@@ -78,16 +78,16 @@ STEP_IDS = Parameter(
 )
 
 
-def documented(*parameters: Parameter) -> type[Operation]:
+def with_parameters(*parameters: Parameter) -> type[Operation]:
     """The ``operation_class`` of a route that reads these parameters."""
     described = [OpenAPIParameter(name=p.name, param_in="query", description=p.description, schema=Schema(**p.schema)) for p in parameters]
 
     @dataclass
-    class Documented(Operation):
+    class WithParameters(Operation):
         def __post_init__(self) -> None:
             self.parameters = [*(self.parameters or []), *described]
 
-    return Documented
+    return WithParameters
 
 
 class QueryParameters(Struct, frozen=True):

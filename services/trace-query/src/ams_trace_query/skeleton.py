@@ -27,7 +27,7 @@ from ams_kit.errors import TooLargeError
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import documented, hex_id, read_parameters
+from ams_trace_query.parameters import hex_id, read_parameters, with_parameters
 from ams_trace_query.rows import position_text
 from ams_trace_query.tasks import find_task
 
@@ -86,7 +86,7 @@ class Skeleton(_values_type(), Struct, kw_only=True):
     missing_parents: dict[str, str]
 
 
-@get("/tasks/{task:str}/skeleton", operation_class=documented(), operation_id="getSkeleton", responses=PROBLEMS)
+@get("/tasks/{task:str}/skeleton", operation_class=with_parameters(), operation_id="getSkeleton", responses=PROBLEMS)
 async def get_skeleton(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> Skeleton:
     """All steps of a task as columns."""
     context = context_of(request)

@@ -25,7 +25,7 @@ from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, documented, hex_id, not_found, read_parameters
+from ams_trace_query.parameters import CURSOR, FROM, LIMIT, STEP_IDS, TO, Q, hex_id, not_found, read_parameters, with_parameters
 from ams_trace_query.rows import STEP_COLUMNS, position_text
 from ams_trace_query.search.compile import required, step_condition
 from ams_trace_query.search.filters import Condition
@@ -97,7 +97,7 @@ class StepAnswer(Struct, frozen=True, kw_only=True):
     payloads: list[Payload]
 
 
-@get("/tasks/{task:str}/steps", operation_class=documented(*_WINDOW), operation_id="listTaskSteps", responses=PROBLEMS)
+@get("/tasks/{task:str}/steps", operation_class=with_parameters(*_WINDOW), operation_id="listTaskSteps", responses=PROBLEMS)
 async def list_task_steps(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> StepWindow:
     """Steps of one task in chronological order, or those that are named."""
     context = context_of(request)
@@ -126,7 +126,7 @@ async def list_task_steps(request: Request[Any, Any, Any], access: NamedDependen
     )
 
 
-@get("/tasks/{task:str}/steps/{step:str}", operation_class=documented(), operation_id="getStep", responses=PROBLEMS)
+@get("/tasks/{task:str}/steps/{step:str}", operation_class=with_parameters(), operation_id="getStep", responses=PROBLEMS)
 async def get_step(
     request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str], step: FromPath[str]
 ) -> StepAnswer:
@@ -144,7 +144,7 @@ async def get_step(
     return StepAnswer(step=view, payloads=payloads_of(view, row["stamp_phase"] == PHASE_ENDED, {item["slot"]: item for item in stored}))
 
 
-@get("/steps", operation_class=documented(*_SEARCH), operation_id="searchSteps", responses=PROBLEMS)
+@get("/steps", operation_class=with_parameters(*_SEARCH), operation_id="searchSteps", responses=PROBLEMS)
 async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> StepPage:
     """Steps across the tasks of a project, newest first."""
     context = context_of(request)

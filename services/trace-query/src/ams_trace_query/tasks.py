@@ -21,7 +21,7 @@ from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, documented, hex_id, not_found, read_parameters
+from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, hex_id, not_found, read_parameters, with_parameters
 from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text
 from ams_trace_query.search.compile import required, task_condition
 from ams_trace_query.search.filters import Condition
@@ -60,7 +60,7 @@ class TaskAnswer(Struct, frozen=True, kw_only=True):
     position: str | None
 
 
-@get("/tasks", operation_class=documented(*_LIST), operation_id="listTasks", responses=PROBLEMS)
+@get("/tasks", operation_class=with_parameters(*_LIST), operation_id="listTasks", responses=PROBLEMS)
 async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> TaskPage:
     """Tasks of a project, newest first."""
     context = context_of(request)
@@ -105,7 +105,7 @@ async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Ac
     )
 
 
-@get("/tasks/{task:str}", operation_class=documented(), operation_id="getTask", responses=PROBLEMS)
+@get("/tasks/{task:str}", operation_class=with_parameters(), operation_id="getTask", responses=PROBLEMS)
 async def get_task(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> TaskAnswer:
     """One task with its totals, and the position at which they were true."""
     read_parameters(request, ())

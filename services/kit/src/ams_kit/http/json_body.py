@@ -107,18 +107,18 @@ async def _read(request: Request[Any, Any, Any], bytes_max: int, seconds_max: fl
     return bytes(data)
 
 
-def documented(body: type[msgspec.Struct]) -> type[Operation]:
+def with_json_body(body: type[msgspec.Struct]) -> type[Operation]:
     """The ``operation_class`` of a route that reads its body by ``read_json``: puts the struct's JSON Schema into the OpenAPI document."""
     (reference,), components = msgspec.json.schema_components([body], ref_template="{name}")
     schema: Any = _inlined(reference, components)  # Litestar types its own Schema here and passes a dict through
     request_body = RequestBody(required=True, content={"application/json": OpenAPIMediaType(schema=schema)})
 
-    class DocumentedOperation(Operation):
+    class WithJsonBody(Operation):
         def __init__(self, **fields: Any) -> None:
             super().__init__(**fields)
             self.request_body = request_body
 
-    return DocumentedOperation
+    return WithJsonBody
 
 
 def _inlined(value: Any, components: dict[str, Any]) -> Any:
