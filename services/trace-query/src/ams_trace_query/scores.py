@@ -14,7 +14,7 @@ from ams_contracts.tables import scores
 from ams_trace_query.context import context_of
 from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import CURSOR, LIMIT, documented, hex_id, read_parameters
+from ams_trace_query.parameters import CURSOR, LIMIT, hex_id, read_parameters, with_parameters
 from ams_trace_query.tasks import find_task
 
 _LIST = (LIMIT, CURSOR)
@@ -42,7 +42,7 @@ class ScorePage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@get("/tasks/{task:str}/scores", operation_class=documented(*_LIST), operation_id="listTaskScores", responses=PROBLEMS)
+@get("/tasks/{task:str}/scores", operation_class=with_parameters(*_LIST), operation_id="listTaskScores", responses=PROBLEMS)
 async def list_task_scores(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> ScorePage:
     """Scores of a task and of its steps, oldest first."""
     context = context_of(request)
