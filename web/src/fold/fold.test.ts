@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { StepEvent, TaskEvent } from '../api/types';
-import { EMPTY_STEP, EMPTY_TASK, fold, foldTask, join, type StepState, statusOf, stepIdsOf, usageOf } from './fold';
+import { EMPTY_STEP, EMPTY_TASK, fold, foldTask, join, statusOf, stepIdsOf, usageOf } from './fold';
 import { isBefore, parsePosition } from './position';
-import { orders, readVectors, stepVectors } from './vectors';
+import { orders, readVectors, stateAfter, stepVectors } from './vectors';
 
 const vectors = readVectors();
 
@@ -43,11 +43,6 @@ describe('the fold gives what the shared vectors expect, in every order and with
 });
 
 describe('the join of two states is the state of all their events', () => {
-  const stateAfter = (events: StepEvent[], id: string): StepState =>
-    events
-      .filter((event) => stepIdsOf(event).includes(id))
-      .reduce<StepState>((state, event) => fold(state, event, id), EMPTY_STEP);
-
   test.each(stepVectors().map((vector) => [vector.name, vector] as const))('%s', (_, { id, events }) => {
     const all = stateAfter(events, id);
     for (let split = 0; split <= events.length; split++) {

@@ -174,7 +174,7 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
   const status: Status = document?.status ?? task.status;
   const startedAtUs = document?.started_at_us ?? task.started_at_us;
   const open = status === 'running' || status === 'waiting';
-  const errors = Math.max(table.countOf('error'), live.events > 0 ? 0 : task.errors);
+  const errors = live.errors ?? task.errors;
   const waiting = table.countOf('waiting');
   const note = status === 'ok' && errors > 0 ? `${plural(errors, 'error')} inside` : undefined;
   const nano = nusd(task.cost_usd);
@@ -200,7 +200,8 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
             {open && startedAtUs !== null ? (
               <Ticking sinceUs={startedAtUs} />
             ) : (
-              duration(document?.duration_us ?? task.duration_us)
+              // the service includes work that ended after the task itself
+              duration(isOver(task) ? task.duration_us : (document?.duration_us ?? task.duration_us))
             )}
           </dd>
         </div>
@@ -242,6 +243,10 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
       <TaskMenu project={project} task={task.task_id} name={document?.name ?? task.name} />
     </header>
   );
+}
+
+function isOver(task: Task): boolean {
+  return task.status !== 'running' && task.status !== 'waiting';
 }
 
 function TaskMenu({ project, task, name }: { project: string; task: string; name: string }) {

@@ -1,8 +1,8 @@
 import { memo, useEffect, useRef } from 'react';
 import { STEP_TYPES } from '../../api/types';
 import { usePreference } from '../../app/preferences';
-import { STATUS, type StepTable } from './table';
-import type { Tree } from './tree';
+import type { StepTable } from './table';
+import { isError, type Tree } from './tree';
 import type { View } from './waterfall';
 
 const HEIGHT = 44;
@@ -162,7 +162,7 @@ function draw(canvas: HTMLCanvasElement, table: StepTable, tree: Tree, whole: Vi
   context.globalAlpha = 0.9;
   context.fillStyle = colours.error;
   for (let row = 0; row < n; row++) {
-    if (table.status[row] !== STATUS.error || (tree.errorsInside[row] as number) > 0) continue;
+    if (!isError(table, row)) continue;
     const at = table.endOf(row);
     const x = ((Number.isNaN(at) ? (table.start[row] as number) : at) - whole.from) * perUs;
     context.fillRect(Math.min(width - 1.5, x), 0, 1.5, HEIGHT);

@@ -6,7 +6,7 @@ import { request } from '../../api/http';
 import type { Frame, LiveClient, Subscription } from '../../api/live';
 import { type ApiError, asApiError } from '../../api/problems';
 import { session } from '../../api/session';
-import type { LogEvent, Skeleton, StepEvent, Task, TaskAnswer } from '../../api/types';
+import type { LogEvent, Skeleton, StepEvent, StepWindow, Task, TaskAnswer } from '../../api/types';
 import {
   EMPTY_STEP,
   EMPTY_TASK,
@@ -17,8 +17,9 @@ import {
   stepIdsOf,
   type TaskState,
 } from '../../fold/fold';
+import { markAffected } from './affected';
 import { Streams } from './streams';
-import { StepTable } from './table';
+import { STATUS, StepTable } from './table';
 import { layOut, type Tree } from './tree';
 
 /** Documents of steps that changed while the page is open, newest kept: the detail shows them before REST knows them. */
@@ -29,6 +30,9 @@ const PAUSE_MAX_MS = 500;
 const FRAME_MS = 16;
 const TASK_REFRESH_MS = 1_000;
 /** A subscription that is reset at once again must not fetch in a loop. */
+/** Open and failed steps of which more than the skeleton is fetched. */
+const STATES_MAX = 300;
+const STATES_BATCH = 100;
 const RELOAD_INTERVAL_MS = 2_000;
 const NOT_FOUND_RETRY_MS = 1_500;
 const NOT_FOUND_RETRIES_MAX = 40;
@@ -42,6 +46,8 @@ export class LiveTask {
   table: StepTable | null = null;
   tree: Tree | null = null;
   folded: TaskState = EMPTY_TASK;
+  /** errors that arose in steps; null while a failure is not known: then the service's total counts */
+  errors: number | null = null;
   /** events folded since the page was opened */
   events = 0;
   /** the newest event's own time: after a while without one the page shows that the agent is silent */
@@ -117,11 +123,32 @@ export class LiveTask {
       this.loadedAtMs = performance.now();
       this.follow(skeleton.position);
       this.notify();
+      void this.loadStates(this.table, `${base}/steps`);
     } catch (thrown) {
       if (!this.stopped) this.fail(asApiError(thrown));
     } finally {
       this.loading = false;
     }
+  }
+
+  /** What a skeleton leaves out: failures, and progress of steps that are open. Joined, so it may be older or newer than frames. */
+  private async loadStates(table: StepTable, address: string): Promise<void> {
+    const ids: string[] = [];
+    for (let row = 0; row < table.size && ids.length < STATES_MAX; row++) {
+      if (table.status[row] === STATUS.error || !table.ended(row)) ids.push(table.ids[row] as string);
+    }
+    for (let from = 0; from < ids.length; from += STATES_BATCH) {
+      const query = { step_id: ids.slice(from, from + STATES_BATCH).join(','), limit: STATES_BATCH };
+      try {
+        const window = await request<StepWindow>(address, { query });
+        if (this.stopped || this.table !== table) return;
+        for (const step of window.items) table.joinStep(step);
+      } catch {
+        // the skeleton's columns stay, and the service's total of errors
+        return;
+      }
+    }
+    if (ids.length > 0) this.changed();
   }
 
   private loadAgain(): void {
@@ -241,7 +268,10 @@ export class LiveTask {
 
   private notify(): void {
     const began = performance.now();
-    if (this.table) this.tree = layOut(this.table);
+    if (this.table) {
+      this.errors = markAffected(this.table) ? errorsOf(this.table) : null;
+      this.tree = layOut(this.table);
+    }
     this.version++;
     for (const listener of this.listeners) listener();
     // React draws in a microtask that the listeners have queued before this one
@@ -249,6 +279,10 @@ export class LiveTask {
       this.notifyMs = performance.now() - began;
     });
   }
+}
+
+function errorsOf(table: StepTable): number {
+  return table.countOf('error') - table.affected.reduce((sum, value) => sum + value, 0);
 }
 
 /** The moment by the server's clock, microseconds UTC. */

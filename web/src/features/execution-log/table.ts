@@ -2,17 +2,28 @@
  * All steps of one task as columns: typed arrays, one string per id and no object per step, so that 100,000 steps are a few
  * megabytes and a live event is a few writes. Events go through the one fold (src/fold); only the storage is of its own.
  */
-import { type Skeleton, STATUSES, STEP_TYPES, type StepDocument, type StepEvent, type Usage } from '../../api/types';
+import {
+  type Failure,
+  type Skeleton,
+  STATUSES,
+  STEP_TYPES,
+  type Step,
+  type StepDocument,
+  type StepEvent,
+  type Usage,
+} from '../../api/types';
 import {
   type DocumentSummary,
   EMPTY_STEP,
   fold,
   isDocumentEvent,
+  join,
   type PartialState,
   statusOf,
   stepIdsOf,
   usageOf,
 } from '../../fold/fold';
+import { stateOfRow } from '../../fold/row';
 import { Dictionary } from './dictionary';
 import { Registers } from './registers';
 
@@ -61,6 +72,11 @@ export class StepTable {
   fetchedLastEventUs = 0;
   /** rows by (start, seq, id) */
   chronological = new Int32Array(0);
+
+  /** of failed steps, as far as it is known: a skeleton has no failures */
+  readonly failures = new Map<number, Failure>();
+  /** 1 for a failed step that repeats the failure of one below it */
+  affected = new Uint8Array(0);
 
   private readonly registers = new Registers();
   private readonly rows = new Map<string, number>();
@@ -179,6 +195,22 @@ export class StepTable {
     return shows;
   }
 
+  /** Join a row of REST, which has the complete registers and the failure. Only for steps that the table has. */
+  joinStep(step: Step): void {
+    const row = this.rowOf(step.step_id);
+    if (row === NONE) return;
+    if (step.status === 'error') this.failures.set(row, step.error ?? {});
+    const before = this.stateOf(row);
+    const after = join(before, stateOfRow(step));
+    if (after !== before) {
+      this.registers.store(row, after);
+      this.setStatus(row, STATUS[statusOf(after)]);
+      this.setUsage(row, usageOf(after));
+      this.rowVersion[row] = (this.rowVersion[row] as number) + 1;
+    }
+    this.version++;
+  }
+
   private keepEarly(id: string, state: PartialState<DocumentSummary>): void {
     if (this.early.size >= EARLY_MAX && !this.early.has(id)) {
       const [oldest] = this.early.keys();
@@ -212,6 +244,8 @@ export class StepTable {
     this.duration[row] = durationOf(step);
     this.cost[row] = step.cost_nusd ?? Number.NaN;
     if (BILLABLE.has(step.type)) this.counted[row] = 1;
+    if (step.status === 'error') this.failures.set(row, step.error ?? {});
+    else this.failures.delete(row);
     this.attach(row, step.parent_step_id ?? null);
   }
 
@@ -309,6 +343,7 @@ export class StepTable {
     this.type = byte(this.type);
     this.status = byte(this.status);
     this.counted = byte(this.counted);
+    this.affected = byte(this.affected);
     this.start = real(this.start);
     this.duration = real(this.duration);
     this.input = real(this.input);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { STATUSES, type StepEvent } from '../../api/types';
-import { orders, stepVectors } from '../../fold/vectors';
+import { orders, rowOf, stateAfter, stepVectors } from '../../fold/vectors';
 import { BASE_US, heartbeat, skeletonOf, stepEvent } from './samples';
 import { NONE, STATUS, StepTable } from './table';
 
@@ -22,6 +22,40 @@ describe('the table shows what the shared vectors expect, in every order and wit
         expect(STATUSES[table.status[row] as number]).toBe(expected.status);
         expect(table.input[row]).toBe(expected.usage?.input ?? Number.NaN);
         expect(table.output[row]).toBe(expected.usage?.output ?? Number.NaN);
+      }
+    }
+  });
+});
+
+/** A table with one row, as a skeleton has it after these events, and joined with the row of REST. */
+function fetchedTable(events: StepEvent[], id: string): StepTable {
+  const row = rowOf(stateAfter(events, id));
+  if (row === null) return new StepTable(skeletonOf([]));
+  const skeleton = skeletonOf([{ id, status: row.status }]);
+  const stamp = row.stamps.document ?? row.stamps.progress;
+  skeleton.columns.phase = [row.stamps.document?.[0] ?? 1];
+  skeleton.columns.at = [(stamp?.[1] ?? 0) - BASE_US];
+  skeleton.columns.input_tokens = [row.usage?.input ?? null];
+  skeleton.columns.output_tokens = [row.usage?.output ?? null];
+  const table = new StepTable(skeleton);
+  table.joinStep({ ...row, step_id: id });
+  return table;
+}
+
+describe('a fetched table joined with its rows and later frames shows what the shared vectors expect', () => {
+  test.each(stepVectors().map((vector) => [vector.name, vector] as const))('%s', (_, { id, events, expected }) => {
+    for (const order of orders(events.slice(0, 5))) {
+      for (let split = 0; split <= order.length; split++) {
+        // frames repeat what REST has already seen, too
+        for (const from of [split, 0]) {
+          const table = fetchedTable(order.slice(0, split), id);
+          for (const event of order.slice(from)) table.apply(event);
+          const row = table.rowOf(id);
+          if (row === NONE) continue;
+          expect(STATUSES[table.status[row] as number]).toBe(expected.status);
+          expect(table.input[row]).toBe(expected.usage?.input ?? Number.NaN);
+          expect(table.output[row]).toBe(expected.usage?.output ?? Number.NaN);
+        }
       }
     }
   });

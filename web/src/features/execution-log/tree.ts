@@ -18,7 +18,7 @@ export interface Tree {
   errorAfter: Uint8Array;
   /** steps below, itself included */
   subtree: Int32Array;
-  /** errors below, itself not included */
+  /** errors that arose below, itself not included */
   errorsInside: Int32Array;
   openInside: Int32Array;
   roots: number;
@@ -94,13 +94,20 @@ export function layOut(table: StepTable): Tree {
     if (up === NONE) continue;
     tree.subtree[up] = (tree.subtree[up] as number) + (tree.subtree[row] as number);
     tree.errorsInside[up] =
-      (tree.errorsInside[up] as number) + (tree.errorsInside[row] as number) + (status === STATUS.error ? 1 : 0);
+      (tree.errorsInside[up] as number) +
+      (tree.errorsInside[row] as number) +
+      (status === STATUS.error && !table.affected[row] ? 1 : 0);
     tree.openInside[up] =
       (tree.openInside[up] as number) +
       (tree.openInside[row] as number) +
       (status === STATUS.running || status === STATUS.waiting ? 1 : 0);
   }
   return tree;
+}
+
+/** Whether a step failed and its failure arose there: it does not repeat that of a step below. */
+export function isError(table: StepTable, row: number): boolean {
+  return table.status[row] === STATUS.error && !table.affected[row];
 }
 
 /** Whether a step failed or holds one that did. */

@@ -3,8 +3,8 @@ import type { RefObject } from 'react';
 import { useKeys } from '../../app/keys';
 import { copyText } from '../../ui/controls';
 import { collapsedBelow } from './collapse';
-import { STATUS, type StepTable } from './table';
-import { HIT, type Match, type Tree } from './tree';
+import type { StepTable } from './table';
+import { HIT, isError, type Match, type Tree } from './tree';
 import type { Mode, Zoom } from './waterfall';
 
 const NONE = -1;
@@ -54,8 +54,7 @@ export function useLogKeys(o: Options): void {
       if (test(row)) return goRow(row);
     }
   };
-  // the step that failed itself, not all that it took down with it
-  const failed = (row: number) => table.status[row] === STATUS.error && tree.errorsInside[row] === 0;
+  const failed = (row: number) => isError(table, row);
   const hit = (row: number) => o.match !== null && o.match[row] === HIT;
   const left = () => {
     if (selected === NONE || o.mode !== 'tree') return;

@@ -5,7 +5,7 @@ import { CopyId, When } from '../../ui/controls';
 import { cost, count, duration, exact, exactCost, moment } from '../../ui/format';
 import { StatusMark, TypeTile } from '../../ui/Icon';
 import { STATUS, type StepTable } from '../execution-log/table';
-import type { Tree } from '../execution-log/tree';
+import { isError, type Tree } from '../execution-log/tree';
 import { selfTimeUs } from '../execution-log/waterfall';
 import { ErrorCard } from './ErrorCard';
 import './step-detail.css';
@@ -220,7 +220,7 @@ function notableRows(table: StepTable, tree: Tree): Notable {
     if (row >= tree.preorder.length) continue; // it came after the tree was laid out
     const status = table.status[row];
     const leaf = (tree.children[row] as number) === 0;
-    if (status === STATUS.error && tree.errorsInside[row] === 0 && failed.length < LISTED) failed.push(row);
+    if (isError(table, row) && failed.length < LISTED) failed.push(row);
     if (status === STATUS.waiting && waiting.length < LISTED) waiting.push(row);
     if (status === STATUS.running && leaf && running.length < LISTED) running.push(row);
     const own = leaf ? (table.duration[row] as number) : selfTimeUs(table, tree, row);

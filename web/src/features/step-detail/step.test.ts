@@ -1,32 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Step, StepEvent } from '../../api/types';
-import { StepDocumentDefaults } from '../../api/types.gen';
-import { EMPTY_STEP, fold, type StepState, statusOf, stepIdsOf, usageOf } from '../../fold/fold';
-import { orders, stepVectors } from '../../fold/vectors';
+import type { StepState } from '../../fold/fold';
+import { orders, rowOf, stateAfter, stepVectors } from '../../fold/vectors';
 import { stepWith } from './step';
-
-function stateAfter(events: StepEvent[], id: string): StepState {
-  return events
-    .filter((event) => stepIdsOf(event).includes(id))
-    .reduce<StepState>((state, event) => fold(state, event, id), EMPTY_STEP);
-}
-
-/** The row of a state as the service answers it; null while no event of the step is stored. */
-function rowOf(state: StepState): Step | null {
-  if (state === EMPTY_STEP) return null;
-  const { cost_nusd: _, ...columns } = { name: '', type: 'span' as const, ...StepDocumentDefaults, ...state.document };
-  return {
-    ...columns,
-    task_id: 't',
-    step_id: 's',
-    cost_usd: null,
-    counted: true,
-    status: statusOf(state),
-    usage: usageOf(state),
-    progress: state.progress,
-    stamps: { document: state.stamp, progress: state.progress_stamp },
-  };
-}
 
 describe('a step of REST with later frames shows what the shared vectors expect', () => {
   test.each(stepVectors().map((vector) => [vector.name, vector] as const))('%s', (_, { id, events, expected }) => {
