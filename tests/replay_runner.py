@@ -14,7 +14,7 @@ from ams_trace_ingest.replay.reprice import read_prices
 
 
 def target_of(url: str, bootstrap: str, topics: tuple[Topic, Topic]) -> ReplayTarget:
-    return ReplayTarget(database_url=f"{url}?role=ams_writer", owner_database_url=url, kafka_bootstrap=bootstrap, topics=topics)
+    return ReplayTarget(database_url=f"{url}?role=ams_writer", owner_database_url=url, kafka=bootstrap, topics=topics)
 
 
 def options(prices: str | None, *, accept_differences: bool = False, drop: bool = False) -> ReplayOptions:

@@ -88,7 +88,7 @@ def make_app(
             stack.push_async_callback(redis.aclose)
             signing = SigningKeys(pool, settings.secret_key)
             revoker = Revoker(pool, redis, now_s=now_s)
-            outbox = Outbox(pool, lambda: Log.open(settings.kafka_bootstrap, "ams-identity"))
+            outbox = Outbox(pool, lambda: Log.open(settings.kafka, "ams-identity"))
             stack.push_async_callback(outbox.close)
             passwords = Passwords()
             stack.callback(passwords.close)

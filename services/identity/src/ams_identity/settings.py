@@ -3,9 +3,10 @@
 from msgspec import Struct
 
 from ams_contracts.ids import RetentionDays
+from ams_kit.kafka_settings import KafkaEnvironment
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     """What ``ams-identity serve`` reads.
 
     Attributes:
@@ -27,7 +28,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_url: str
     database_url: str
     redis_url: str
-    kafka_bootstrap: str
     service_secret: str
     secret_key: str
     password_chars_min: int = 12

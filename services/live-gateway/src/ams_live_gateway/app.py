@@ -85,8 +85,8 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         auth = make_auth(settings)
         ring = Ring(settings.live_ring_bytes, settings.live_ring_seconds)
-        backlog = BacklogReader(settings.kafka_bootstrap, steps, background)
-        tail = Tail(settings.kafka_bootstrap, (steps, tasks), back_seconds=settings.live_ring_seconds)
+        backlog = BacklogReader(settings.kafka, steps, background)
+        tail = Tail(settings.kafka, (steps, tasks), back_seconds=settings.live_ring_seconds)
         hub = Hub(ring, tail, backlog, background, steps=steps, tasks=tasks, catch_up_records_max=settings.live_catch_up_records)
         watcher = AccessWatcher(hub, auth)
         tickets = Tickets(auth.redis)

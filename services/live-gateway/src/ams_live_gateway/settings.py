@@ -1,9 +1,9 @@
 """What the live gateway reads from its environment."""
 
-from msgspec import Struct
+from ams_kit.kafka_settings import KafkaEnvironment
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     """Settings of the process, each as ``AMS_<FIELD>``.
 
     Attributes:
@@ -16,7 +16,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     """
 
     public_url: str
-    kafka_bootstrap: str
     redis_url: str
     identity_url: str
     service_secret: str

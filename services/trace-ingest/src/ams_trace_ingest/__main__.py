@@ -42,7 +42,7 @@ def _run(arguments: list[str]) -> None:
             settings = load(DeadSettings, os.environ)
             dead = importlib.import_module("ams_trace_ingest.dead_letter_cli")
             try:
-                sys.stdout.write(asyncio.run(dead.run(settings.database_url, settings.kafka_bootstrap, words)))
+                sys.stdout.write(asyncio.run(dead.run(settings.database_url, settings.kafka if settings.kafka_bootstrap else None, words)))
             except dead.NoSuchLetterError as error:
                 sys.stderr.write(f"{error}\n")
                 raise SystemExit(2) from None

@@ -1,7 +1,7 @@
 """The composition root: the only place that builds clients and opens connections."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar, Router
@@ -45,9 +45,9 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         return kit
 
     @asynccontextmanager
-    async def parts(app: Litestar) -> AsyncIterator[None]:
+    async def parts(app: Litestar) -> AsyncGenerator[None]:
         known = auth or open_auth()
-        log = await Log.open(settings.kafka_bootstrap, "intake")
+        log = await Log.open(settings.kafka, "intake")
         pool = await open_writer(settings.database_url, application="intake", size_max=DATABASE_CONNECTIONS_MAX)
         app.state.auth = known
         app.state.intake = IntakeContext(

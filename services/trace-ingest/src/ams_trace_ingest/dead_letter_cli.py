@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from ams_contracts.topics import TOPICS, task_key
-from ams_kit.bus import Log, Record
+from ams_kit.bus import Kafka, Log, Record
 from ams_trace_ingest.store import dead_letters
 from ams_trace_ingest.store.connections import open_writer, set_generation
 from ams_trace_ingest.store.dead_letters import WHOLE_RECORD, DeadLetter
@@ -63,12 +63,12 @@ async def replay(pool: asyncpg.Pool, log: Log, letters: Sequence[DeadLetter], at
             await dead_letters.mark_replayed(connection, letter, at_us)
 
 
-async def run(database_url: str, kafka_bootstrap: str, arguments: Sequence[str]) -> str:
+async def run(database_url: str, kafka: Kafka | None, arguments: Sequence[str]) -> str:
     """One command; what it has to say.
 
     Args:
         database_url: As ``ams_writer``.
-        kafka_bootstrap: For replays.
+        kafka: How to reach Kafka; needed by ``replay`` alone.
         arguments: ``list [PROJECT]`` | ``show PLACE`` | ``replay PLACE...``.
 
     Raises:
@@ -82,8 +82,10 @@ async def run(database_url: str, kafka_bootstrap: str, arguments: Sequence[str])
             case ["show", place]:
                 return _detail(await _find(pool, place))
             case ["replay", *places] if places:
+                if kafka is None:
+                    raise NoSuchLetterError("dead replay needs AMS_KAFKA_BOOTSTRAP")
                 letters = [await _find(pool, place) for place in places]
-                log = await Log.open(kafka_bootstrap, "dead-letters")
+                log = await Log.open(kafka, "dead-letters")
                 try:
                     await replay(pool, log, letters, time.time_ns() // 1_000)
                 finally:

@@ -4,10 +4,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from ams_kit.kafka_settings import KafkaEnvironment
+
 RETENTION_DAYS_MAX = 3_650
 
 
-class IntakeSettings(Struct, frozen=True, kw_only=True):
+class IntakeSettings(KafkaEnvironment, frozen=True, kw_only=True):
     """Settings of the process that takes telemetry.
 
     Attributes:
@@ -26,7 +28,6 @@ class IntakeSettings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 0
     public_url: str
-    kafka_bootstrap: str
     database_url: str
     redis_url: str
     service_secret: str
@@ -35,7 +36,7 @@ class IntakeSettings(Struct, frozen=True, kw_only=True):
     intake_bytes_max: int = 96 * 1024 * 1024
 
 
-class ProjectorSettings(Struct, frozen=True, kw_only=True):
+class ProjectorSettings(KafkaEnvironment, frozen=True, kw_only=True):
     """Settings of the process that turns the log into rows.
 
     Attributes:
@@ -53,7 +54,6 @@ class ProjectorSettings(Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 0
-    kafka_bootstrap: str
     database_url: str
     log_level: str = "INFO"
     projector_instance: str = ""
@@ -72,7 +72,7 @@ class MigrateSettings(Struct, frozen=True, kw_only=True):
     database_url: str
 
 
-class DeadSettings(Struct, frozen=True, kw_only=True):
+class DeadSettings(KafkaEnvironment, frozen=True, kw_only=True):
     """Settings of the dead letters' commands.
 
     Attributes:
@@ -84,7 +84,7 @@ class DeadSettings(Struct, frozen=True, kw_only=True):
     kafka_bootstrap: str = ""
 
 
-class ReplaySettings(Struct, frozen=True, kw_only=True):
+class ReplaySettings(KafkaEnvironment, frozen=True, kw_only=True):
     """Settings of the replay's command.
 
     Attributes:
@@ -96,5 +96,4 @@ class ReplaySettings(Struct, frozen=True, kw_only=True):
 
     database_url: str
     owner_database_url: str
-    kafka_bootstrap: str
     log_level: str = "WARNING"

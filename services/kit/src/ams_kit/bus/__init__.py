@@ -2,6 +2,7 @@
 
 from ams_kit.bus.alarms import Alarm, AlarmKind, OnAlarm
 from ams_kit.bus.backlog_reader import BacklogDeletedError, BacklogReader, Chunk
+from ams_kit.bus.clients import Kafka
 from ams_kit.bus.cluster import ping
 from ams_kit.bus.consumer import Consumer, Lag
 from ams_kit.bus.errors import LogUnavailableError, PositionMovedError, RecordTooLargeError
@@ -20,6 +21,7 @@ __all__ = [
     "BacklogReader",
     "Chunk",
     "Consumer",
+    "Kafka",
     "Lag",
     "Log",
     "LogRecord",

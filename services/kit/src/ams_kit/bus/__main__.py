@@ -6,11 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from msgspec import Struct
-
 from ams_kit.bus.asyncapi import asyncapi_text
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.topics import create_topics
+from ams_kit.kafka_settings import KafkaEnvironment
 from ams_kit.settings import read_settings
 from ams_kit.telemetry.logs import configure_logging
 
@@ -19,7 +18,7 @@ EXIT_UNAVAILABLE = 75  # EX_TEMPFAIL: try again
 ASYNCAPI_FILE = Path("contracts/asyncapi.json")
 
 
-class TopicSettings(Struct, frozen=True, kw_only=True):
+class TopicSettings(KafkaEnvironment, frozen=True, kw_only=True):
     """What the command reads from the environment.
 
     Attributes:
@@ -27,7 +26,6 @@ class TopicSettings(Struct, frozen=True, kw_only=True):
         topic_min_isr: In-sync replicas that must have a record before it counts as durable.
     """
 
-    kafka_bootstrap: str
     topic_replication: int = 1
     topic_min_isr: int = 1
     log_level: str = "INFO"
@@ -43,9 +41,7 @@ def make_topics() -> int:
     settings = read_settings(TopicSettings, os.environ, "topics")
     configure_logging("topics", settings.log_level)
     try:
-        alarms = asyncio.run(
-            create_topics(settings.kafka_bootstrap, replication=settings.topic_replication, min_isr=settings.topic_min_isr)
-        )
+        alarms = asyncio.run(create_topics(settings.kafka, replication=settings.topic_replication, min_isr=settings.topic_min_isr))
     except LogUnavailableError as error:
         sys.stderr.write(f"topics: {error.detail}\n")
         return EXIT_UNAVAILABLE

@@ -12,11 +12,12 @@ from msgspec import Struct
 
 from ams_contracts.topics import Topic
 from ams_kit.background import Background, BackgroundTask
+from ams_kit.bus.clients import Kafka, make_consumer
 from ams_kit.bus.cluster import deadline, log_errors, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.offsets import start_offsets
 from ams_kit.bus.records import LogRecord
-from ams_kit.bus.tail import log_record, raw_consumer
+from ams_kit.bus.tail import log_record
 
 IDLE_SECONDS = 5.0
 POLL_MS = 500
@@ -135,15 +136,15 @@ class Pass:
 class BacklogReader:
     """Reads older records of one topic on demand. A partition's reader lives while requests wait, and 5 s longer."""
 
-    def __init__(self, bootstrap: str, topic: Topic, background: Background | None = None) -> None:
+    def __init__(self, kafka: Kafka, topic: Topic, background: Background | None = None) -> None:
         """Connects nothing yet.
 
         Args:
-            bootstrap: ``host:port``, several by commas.
+            kafka: How to reach Kafka.
             topic: What to read.
             background: Supervises the readers; by default a supervisor of this object's own.
         """
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._background = background or Background()
         self._waiting: defaultdict[int, dict[Request, None]] = defaultdict(dict)
@@ -195,7 +196,7 @@ class BacklogReader:
     async def _serve(self, partition: int) -> None:
         """Read one partition until nobody has asked for a while."""
         tp = TopicPartition(self._topic.name, partition)
-        consumer = raw_consumer(self._bootstrap, "ams-backlog")
+        consumer = make_consumer(self._kafka, "ams-backlog")
         try:
             with log_errors():
                 async with deadline(NO_DATA_SECONDS_MAX, "answer"):

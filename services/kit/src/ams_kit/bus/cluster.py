@@ -9,11 +9,10 @@ import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from ams_kit.bus.clients import Kafka, make_client
 from ams_kit.bus.errors import LogUnavailableError
 
-REQUEST_TIMEOUT_MS = 4_000
 STOP_TIMEOUT_SECONDS = 2.0
-METADATA_AGE_MS = 10_000  # so soon a topic that was made anew, or has more partitions, is noticed
 
 logger = structlog.get_logger(__name__)
 
@@ -45,7 +44,7 @@ async def deadline(seconds: float, what: str) -> AsyncGenerator[None]:
         raise LogUnavailableError(f"The log did not {what}: {type(error).__name__}.") from error
 
 
-async def partition_counts(bootstrap: str, topics: Sequence[str], *, timeout_seconds: float = 5.0) -> dict[str, int]:
+async def partition_counts(kafka: Kafka, topics: Sequence[str], *, timeout_seconds: float = 5.0) -> dict[str, int]:
     """How many partitions each topic has; a topic that does not exist is absent.
 
     Raises:
@@ -54,7 +53,7 @@ async def partition_counts(bootstrap: str, topics: Sequence[str], *, timeout_sec
     client: AIOKafkaClient | None = None
     try:
         async with deadline(timeout_seconds, "answer"):
-            client = AIOKafkaClient(bootstrap_servers=bootstrap, client_id="ams-look", request_timeout_ms=REQUEST_TIMEOUT_MS)
+            client = make_client(kafka, "ams-metadata")
             await client.bootstrap()
             cluster = await client.fetch_all_metadata()
             counts = {topic: cluster.partitions_for_topic(topic) for topic in topics}
@@ -64,13 +63,13 @@ async def partition_counts(bootstrap: str, topics: Sequence[str], *, timeout_sec
             await stop_quietly(client.close(), "look")
 
 
-async def ping(bootstrap: str, *, timeout_seconds: float = 2.0) -> None:
+async def ping(kafka: Kafka, *, timeout_seconds: float = 2.0) -> None:
     """Ask a broker for its metadata.
 
     Raises:
         LogUnavailableError: None answered in time.
     """
-    await partition_counts(bootstrap, (), timeout_seconds=timeout_seconds)
+    await partition_counts(kafka, (), timeout_seconds=timeout_seconds)
 
 
 async def stop_quietly(stopping: Coroutine[Any, Any, object], what: str, *, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:

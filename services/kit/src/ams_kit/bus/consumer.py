@@ -18,7 +18,8 @@ from msgspec import Struct
 from ams_contracts.topics import Topic
 from ams_kit.background import Background, BackgroundTask
 from ams_kit.bus.alarms import Alarm, OnAlarm
-from ams_kit.bus.cluster import METADATA_AGE_MS, log_errors, partition_counts, stop_quietly
+from ams_kit.bus.clients import METADATA_AGE_MS, PARTITION_BYTES_MAX, Kafka, make_broker
+from ams_kit.bus.cluster import log_errors, partition_counts, stop_quietly
 from ams_kit.bus.driver import FAILURES_TO_ALARM, Driver, RawRecord
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.membership import GroupMember, drop_instance_id, is_group_rejection
@@ -35,7 +36,6 @@ VERIFY_SECONDS = 10.0
 RETRY_POLL_SECONDS = 0.05
 POLL_MS = 500
 DRAIN_TIMEOUT_SECONDS = 6.0
-PARTITION_BYTES_MAX = 1024 * 1024
 STALLED_EXIT_CODE = 70
 
 logger = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ class Consumer:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         group: str,
         topic: Topic,
         projection: Projection,
@@ -78,7 +78,7 @@ class Consumer:
         """Connects nothing yet.
 
         Args:
-            bootstrap: ``host:port``, several by commas.
+            kafka: How to reach Kafka.
             group: Consumers of one group share the partitions. The name is the projection's in metrics, too.
             topic: What to read.
             projection: What to drive.
@@ -91,7 +91,7 @@ class Consumer:
             session_timeout_ms: After how long without a heartbeat the partitions go to others.
             failures_to_alarm: So many attempts in a row before a partition counts as failing.
         """
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._group = group
         self._topic = topic
         self._instance_id = instance_id
@@ -100,7 +100,7 @@ class Consumer:
         self._on_stalled = on_stalled
         self._session_timeout_ms = session_timeout_ms
         self._driver = Driver(
-            bootstrap,
+            kafka,
             topic.name,
             projection,
             group,
@@ -196,7 +196,7 @@ class Consumer:
         return list(chain.from_iterable(fetched.values()))
 
     async def _check_topic(self) -> None:
-        found = (await partition_counts(self._bootstrap, [self._topic.name])).get(self._topic.name)
+        found = (await partition_counts(self._kafka, [self._topic.name])).get(self._topic.name)
         if found is None:
             self._raise_alarm(Alarm(kind="topic_missing", topic=self._topic.name, detail="make it with: python -m ams_kit.bus topics"))
             raise LogUnavailableError(f"There is no topic {self._topic.name}.")
@@ -209,15 +209,13 @@ class Consumer:
         faststream_logger.setLevel(
             logging.ERROR
         )  # it warns at every start that topics are not made by themselves, and writes two lines a batch
-        broker = KafkaBroker(
-            self._bootstrap,
-            client_id=f"ams-{self._group}-{os.getpid()}",
+        broker = make_broker(
+            self._kafka,
+            f"ams-{self._group}-{os.getpid()}",
             consumer_only=True,
             allow_auto_create_topics=False,
             apply_types=False,
             graceful_timeout=STOP_TIMEOUT_SECONDS - 2,
-            request_timeout_ms=10_000,
-            retry_backoff_ms=200,
             metadata_max_age_ms=METADATA_AGE_MS,
             logger=faststream_logger,
             log_level=logging.DEBUG,

@@ -20,6 +20,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from msgspec import Struct
 
 from ams_kit.bus.alarms import Alarm
+from ams_kit.bus.clients import Kafka
 from ams_kit.bus.errors import PositionMovedError
 from ams_kit.bus.offsets import log_facts, start_offsets
 from ams_kit.bus.records import LogRecord, PartitionBatch, Projection
@@ -63,7 +64,7 @@ class Driver(ConsumerRebalanceListener):
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Kafka,
         topic: str,
         projection: Projection,
         group: str,
@@ -72,7 +73,7 @@ class Driver(ConsumerRebalanceListener):
         clear_alarm: Callable[[str, int], None],
         failures_to_alarm: int = FAILURES_TO_ALARM,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._projection = projection
         self._group = group
@@ -146,7 +147,7 @@ class Driver(ConsumerRebalanceListener):
             return
         rows = await self._projection.stored(self._topic, [tp.partition for tp in partitions])
         stored = {tp: rows[tp.partition] for tp in partitions if tp.partition in rows}
-        facts = await log_facts(consumer, self._bootstrap, stored, partitions)
+        facts = await log_facts(consumer, self._kafka, stored, partitions)
         for tp in partitions:
             if not self.owns(tp):
                 continue

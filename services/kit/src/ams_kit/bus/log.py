@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 from aiokafka.structs import RecordMetadata
 
 from ams_contracts.positions import Position
+from ams_kit.bus.clients import Kafka, make_producer
 from ams_kit.bus.cluster import deadline, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError, RecordTooLargeError
 from ams_kit.bus.records import Record
@@ -36,8 +37,8 @@ LockKey = tuple[str, bytes]
 class Log:
     """Publishes records. One per process. Connects when it is first needed, and anew after a fatal error of the client."""
 
-    def __init__(self, bootstrap: str, client_id: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: Kafka, client_id: str) -> None:
+        self._kafka = kafka
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
@@ -46,14 +47,14 @@ class Log:
         self._closed = False
 
     @classmethod
-    async def open(cls, bootstrap: str, client_id: str) -> Self:
+    async def open(cls, kafka: Kafka, client_id: str) -> Self:
         """Connect if the broker is there; otherwise the first ``publish`` tries again.
 
         Args:
-            bootstrap: ``host:port``, several by commas.
+            kafka: How to reach Kafka.
             client_id: Shown in the broker's log.
         """
-        log = cls(bootstrap, client_id)
+        log = cls(kafka, client_id)
         try:
             async with deadline(OPEN_TIMEOUT_SECONDS, "answer"):
                 await log._connected()
@@ -153,11 +154,9 @@ class Log:
             if self._closed:
                 raise LogUnavailableError("This process is stopping.")
             if self._producer is None:
-                producer = AIOKafkaProducer(
-                    bootstrap_servers=self._bootstrap,
-                    client_id=self._client_id,
-                    acks="all",
-                    enable_idempotence=True,
+                producer = make_producer(
+                    self._kafka,
+                    self._client_id,
                     linger_ms=LINGER_MS,
                     max_batch_size=BATCH_BYTES_MAX,
                     max_request_size=REQUEST_BYTES_MAX,

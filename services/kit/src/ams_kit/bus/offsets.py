@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from ams_kit.bus.clients import Kafka, make_consumer
 from ams_kit.bus.cluster import deadline, stop_quietly
 from ams_kit.bus.records import StoredPosition
 from ams_kit.bus.resume import LogFacts
@@ -33,7 +34,7 @@ async def start_offsets(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPa
 
 
 async def log_facts(
-    consumer: AIOKafkaConsumer, bootstrap: str, stored: Mapping[TopicPartition, StoredPosition], partitions: list[TopicPartition]
+    consumer: AIOKafkaConsumer, kafka: Kafka, stored: Mapping[TopicPartition, StoredPosition], partitions: list[TopicPartition]
 ) -> dict[TopicPartition, LogFacts]:
     """Start, end and the record before the stored position, of each partition.
 
@@ -46,12 +47,12 @@ async def log_facts(
         for tp in partitions
         if tp in stored and starts[tp] < stored[tp].next_offset <= ends[tp] and stored[tp].last_timestamp_ms > 0
     }
-    timestamps = await _timestamps_before(consumer, bootstrap, asked) if asked else {}
+    timestamps = await _timestamps_before(consumer, kafka, asked) if asked else {}
     return {tp: LogFacts(starts[tp], ends[tp], timestamps.get(tp)) for tp in partitions}
 
 
 async def _timestamps_before(
-    consumer: AIOKafkaConsumer, bootstrap: str, stored: Mapping[TopicPartition, StoredPosition]
+    consumer: AIOKafkaConsumer, kafka: Kafka, stored: Mapping[TopicPartition, StoredPosition]
 ) -> dict[TopicPartition, int | None]:
     """One request finds the remembered timestamp where it was (the broker's clock only goes forward); the rest is read."""
     async with deadline(REQUEST_TIMEOUT_SECONDS, "find a time"):
@@ -62,15 +63,13 @@ async def _timestamps_before(
         if at is not None and at.timestamp == item.last_timestamp_ms and at.offset < item.next_offset:
             known[tp] = item.last_timestamp_ms
         else:
-            known[tp] = await _read_timestamp(bootstrap, tp, item.next_offset - 1)
+            known[tp] = await _read_timestamp(kafka, tp, item.next_offset - 1)
     return known
 
 
-async def _read_timestamp(bootstrap: str, tp: TopicPartition, offset: int) -> int | None:
+async def _read_timestamp(kafka: Kafka, tp: TopicPartition, offset: int) -> int | None:
     """The timestamp of the record at an offset, or ``None`` when no record stands there. By a consumer of its own, outside the group."""
-    reader = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, client_id="ams-probe", group_id=None, auto_offset_reset="earliest", enable_auto_commit=False
-    )
+    reader = make_consumer(kafka, "ams-probe", auto_offset_reset="earliest")
     try:
         async with deadline(REQUEST_TIMEOUT_SECONDS, "give a record"):
             await reader.start()

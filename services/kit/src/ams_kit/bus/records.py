@@ -93,7 +93,7 @@ class Projection(Protocol):
         """
         ...
 
-    async def apply_together(self, topic: str, batches: Sequence[PartitionBatch]) -> dict[int, int]:  # noqa: ARG002  those that have a quicker way do
+    async def apply_together(self, topic: str, batches: Sequence[PartitionBatch], /) -> dict[int, int]:  # noqa: ARG002  those that have a quicker way do
         """Apply what several partitions brought at once, in fewer transactions than ``apply`` takes, each with all its positions.
 
         Args:

@@ -7,7 +7,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ams_contracts.topics import Topic
-from ams_kit.bus.cluster import REQUEST_TIMEOUT_MS, deadline, stop_quietly
+from ams_kit.bus.clients import Kafka, make_admin
+from ams_kit.bus.cluster import deadline, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 
 TIMEOUT_SECONDS = 10.0
@@ -15,11 +16,11 @@ RETENTION = "retention.ms"
 _NAME, _VALUE = 0, 1  # of an entry of Kafka's DescribeConfigs answer
 
 
-async def shortest_retention_ms(bootstrap: str, topics: Sequence[Topic], *, timeout_seconds: float = TIMEOUT_SECONDS) -> int | None:
+async def shortest_retention_ms(kafka: Kafka, topics: Sequence[Topic], *, timeout_seconds: float = TIMEOUT_SECONDS) -> int | None:
     """The shortest retention of topics, in milliseconds; null when all of them keep their records for ever.
 
     Args:
-        bootstrap: ``host:port``, several by commas.
+        kafka: How to reach Kafka.
         topics: They exist.
         timeout_seconds: For all of it.
 
@@ -29,7 +30,7 @@ async def shortest_retention_ms(bootstrap: str, topics: Sequence[Topic], *, time
     admin: AIOKafkaAdminClient | None = None
     try:
         async with deadline(timeout_seconds, "describe its topics"):
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="ams-retention", request_timeout_ms=REQUEST_TIMEOUT_MS)
+            admin = make_admin(kafka, "ams-retention")
             await admin.start()
             answers: list[Any] = await admin.describe_configs(
                 [ConfigResource(ConfigResourceType.TOPIC, topic.name, configs={RETENTION: None}) for topic in topics]

@@ -15,14 +15,14 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from ams_contracts.topics import Topic
 from ams_kit.background import Background, BackgroundTask
-from ams_kit.bus.cluster import METADATA_AGE_MS, deadline, log_errors, partition_counts, stop_quietly
+from ams_kit.bus.clients import FETCH_WAIT_MS, Kafka, make_consumer
+from ams_kit.bus.cluster import deadline, log_errors, partition_counts, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.offsets import end_offsets, start_offsets
 from ams_kit.bus.records import LogRecord
 from ams_kit.bus.topics import partition_count_alarm
 
 START_TIMEOUT_SECONDS = 10.0
-FETCH_WAIT_MS = 500
 OBSERVE_SECONDS = 2.0
 OBSERVE_DISCONNECTED_SECONDS = 0.5
 STALLED_SECONDS = 15.0
@@ -44,23 +44,6 @@ class StalledConsumerError(LogUnavailableError):
     code = "consumer_stalled"
 
 
-def raw_consumer(bootstrap: str, client_id: str) -> AIOKafkaConsumer:
-    """A client without a group that reads what is committed and says so when an offset is gone."""
-    return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        client_id=client_id,
-        group_id=None,
-        auto_offset_reset="none",
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        fetch_max_wait_ms=FETCH_WAIT_MS,
-        max_partition_fetch_bytes=1024 * 1024,
-        request_timeout_ms=10_000,
-        retry_backoff_ms=200,
-        metadata_max_age_ms=METADATA_AGE_MS,
-    )
-
-
 def log_record(record: Any) -> LogRecord:
     """Aiokafka's record as ours."""
     return LogRecord(
@@ -77,15 +60,15 @@ def log_record(record: Any) -> LogRecord:
 class Tail:
     """Follows the end of topics. Every record once and in order per partition, over reconnections, except after ``on_reset``."""
 
-    def __init__(self, bootstrap: str, topics: Sequence[Topic], *, back_seconds: float = 0) -> None:
+    def __init__(self, kafka: Kafka, topics: Sequence[Topic], *, back_seconds: float = 0) -> None:
         """Connects nothing yet.
 
         Args:
-            bootstrap: ``host:port``, several by commas.
+            kafka: How to reach Kafka.
             topics: What to read; all partitions of each.
             back_seconds: How far before now to begin.
         """
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topics = {topic.name: topic for topic in topics}
         self._back_seconds = back_seconds
         self._on_records: OnRecords | None = None
@@ -174,7 +157,7 @@ class Tail:
             await self._read_session()
 
     async def _read_session(self) -> None:
-        self._counts = await partition_counts(self._bootstrap, list(self._topics))
+        self._counts = await partition_counts(self._kafka, list(self._topics))
         if missing := sorted(self._topics.keys() - self._counts.keys()):
             raise LogUnavailableError(f"There is no topic {missing[0]}.")
         for name, count in self._counts.items():
@@ -185,7 +168,7 @@ class Tail:
                     topic=name,
                     detail=partition_count_alarm(self._topics[name], count).detail,
                 )
-        consumer = raw_consumer(self._bootstrap, "ams-tail")
+        consumer = make_consumer(self._kafka, "ams-tail")
         try:
             async with deadline(START_TIMEOUT_SECONDS, "answer"):
                 await consumer.start()

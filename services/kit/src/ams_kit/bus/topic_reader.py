@@ -7,12 +7,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from ams_contracts.topics import Topic
+from ams_kit.bus.clients import Kafka, make_consumer
 from ams_kit.bus.cluster import deadline, partition_counts, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.bus.offsets import end_offsets, log_facts, start_offsets
 from ams_kit.bus.records import LogRecord, StoredPosition
 from ams_kit.bus.resume import Recreated, decide_resume
-from ams_kit.bus.tail import log_record, raw_consumer
+from ams_kit.bus.tail import log_record
 
 START_TIMEOUT_SECONDS = 10.0
 FETCH_WAIT_MS = 500
@@ -28,14 +29,14 @@ class LogRecreatedError(Exception):
 class TopicReader:
     """Reads one topic, every partition from a position of its own."""
 
-    def __init__(self, bootstrap: str, topic: Topic) -> None:
+    def __init__(self, kafka: Kafka, topic: Topic) -> None:
         """Connects nothing yet.
 
         Args:
-            bootstrap: ``host:port``, several by commas.
+            kafka: How to reach Kafka.
             topic: What to read; all its partitions.
         """
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self.topic = topic
         self._consumer: AIOKafkaConsumer | None = None
         self._partitions: list[TopicPartition] = []
@@ -50,11 +51,11 @@ class TopicReader:
             LogUnavailableError: The broker does not answer, or there is no such topic.
             LogRecreatedError: A position was made with another log.
         """
-        count = (await partition_counts(self._bootstrap, [self.topic.name])).get(self.topic.name)
+        count = (await partition_counts(self._kafka, [self.topic.name])).get(self.topic.name)
         if count is None:
             raise LogUnavailableError(f"There is no topic {self.topic.name}.")
         self._partitions = [TopicPartition(self.topic.name, number) for number in range(count)]
-        self._consumer = raw_consumer(self._bootstrap, "ams-replay")
+        self._consumer = make_consumer(self._kafka, "ams-replay")
         async with deadline(START_TIMEOUT_SECONDS, "answer"):
             await self._consumer.start()
         await self.seek(stored)
@@ -74,7 +75,7 @@ class TopicReader:
         """
         consumer = self._connected()
         known = {tp: stored[tp.partition] for tp in self._partitions if tp.partition in stored}
-        facts = await log_facts(consumer, self._bootstrap, known, self._partitions)
+        facts = await log_facts(consumer, self._kafka, known, self._partitions)
         places: dict[TopicPartition, int] = {}
         for tp in self._partitions:
             decision = decide_resume(known.get(tp), facts[tp])

@@ -10,7 +10,8 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ams_contracts.topics import PAYLOADS, STEPS, TOPICS, Topic
 from ams_kit.bus.alarms import Alarm
-from ams_kit.bus.cluster import REQUEST_TIMEOUT_MS, deadline, partition_counts, stop_quietly
+from ams_kit.bus.clients import Kafka, make_admin
+from ams_kit.bus.cluster import deadline, partition_counts, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 
 TIMEOUT_SECONDS = 20.0
@@ -36,7 +37,7 @@ def topic_config(topic: Topic, *, min_isr: int, append_time: bool | None = None)
 
 
 async def create_topics(
-    bootstrap: str,
+    kafka: Kafka,
     *,
     replication: int = 1,
     min_isr: int = 1,
@@ -46,7 +47,7 @@ async def create_topics(
     """Make the topics that are missing and set the configuration of all of them. Running it again changes nothing.
 
     Args:
-        bootstrap: ``host:port``, several by commas.
+        kafka: How to reach Kafka.
         replication: Copies of a topic that is made now. One that exists keeps its own.
         min_isr: In-sync replicas that must have a record before it counts as durable.
         topics: The declaration.
@@ -61,9 +62,9 @@ async def create_topics(
     admin: AIOKafkaAdminClient | None = None
     try:
         async with deadline(timeout_seconds, "make its topics"):
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="ams-topics", request_timeout_ms=REQUEST_TIMEOUT_MS)
+            admin = make_admin(kafka, "ams-topics")
             await admin.start()
-            found = await partition_counts(bootstrap, [topic.name for topic in topics])
+            found = await partition_counts(kafka, [topic.name for topic in topics])
             configs = {topic.name: topic_config(topic, min_isr=min_isr) for topic in topics}
             await _create(admin, [topic for topic in topics if topic.name not in found], configs, replication)
             await _configure(admin, {name: configs[name] for name in found})

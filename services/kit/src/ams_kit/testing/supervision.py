@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, cast
 
 import httpx
 from litestar import Litestar
@@ -31,7 +33,7 @@ class Running:
         return answer.status_code, answer.json()["checks"]
 
     async def is_ready(self) -> bool:
-        return (await self.readiness())[0] == httpx.codes.OK
+        return (await self.readiness())[0] == HTTPStatus.OK
 
     def named(self, name: str) -> list[BackgroundTask]:
         return [task for task in self.background.tasks if task.name == name]
@@ -64,17 +66,17 @@ class Running:
             task.inject(UnexpectedError())
             await until(_runs(task, more_restarts_than=task.restarts))
         status, checks = await self.readiness()
-        if status != httpx.codes.SERVICE_UNAVAILABLE:
+        if status != HTTPStatus.SERVICE_UNAVAILABLE:
             raise AssertionError(f"still ready: {checks}")
         return checks["background"]
 
 
 @asynccontextmanager
-async def running(app: Litestar) -> AsyncIterator[Running]:
+async def running(app: Litestar) -> AsyncGenerator[Running]:
     """Run an application, and wait until it is ready."""
     async with (
         app.lifespan(),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as http,
+        httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", app)), base_url="http://app") as http,
     ):
         one = Running(app, http)
         await until(one.is_ready)

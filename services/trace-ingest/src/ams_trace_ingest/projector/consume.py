@@ -40,11 +40,11 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
         pool = await open_writer(
             settings.database_url, application="projector", size_max=settings.database_connections_max, repeatable=True
         )
-        log = await Log.open(settings.kafka_bootstrap, "projector")
+        log = await Log.open(settings.kafka, "projector")
         feed = TaskFeed(log)
         instance = settings.projector_instance or None
         steps = Consumer(
-            settings.kafka_bootstrap,
+            settings.kafka,
             StepsProjection.projection,
             STEPS,
             StepsProjection(pool, listener=feed),
@@ -52,7 +52,7 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
             records_max=settings.records_max,
         )
         payloads = Consumer(
-            settings.kafka_bootstrap,
+            settings.kafka,
             PayloadsProjection.projection,
             PAYLOADS,
             PayloadsProjection(pool),
@@ -64,13 +64,13 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
             pool,
             log,
             days=settings.retention_days,
-            log_retention_ms=lambda: shortest_retention_ms(settings.kafka_bootstrap, (STEPS, PAYLOADS)),
+            log_retention_ms=lambda: shortest_retention_ms(settings.kafka, (STEPS, PAYLOADS)),
         )
         first = (steps, payloads)
         throttle = LowPriorityThrottle(lambda: sum(consumer.behind() for consumer in first))
         texts = [
             Consumer(
-                settings.kafka_bootstrap,
+                settings.kafka,
                 group,
                 topic,
                 TextProjection(pool, throttle=throttle),
@@ -80,9 +80,7 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
             )
             for group, topic in (("text", PAYLOADS), ("text_names", STEPS))
         ]
-        projects = Consumer(
-            settings.kafka_bootstrap, ProjectsProjection.projection, IDENTITY, ProjectsProjection(pool, log), instance_id=instance
-        )
+        projects = Consumer(settings.kafka, ProjectsProjection.projection, IDENTITY, ProjectsProjection(pool, log), instance_id=instance)
         deletions = ProjectDeletions(pool, log)
         app.state.pool, app.state.steps, app.state.payloads = pool, steps, payloads
         tune_garbage_collection()

@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from ams_contracts.topics import Topic
-from ams_kit.bus import PartitionBatch, PositionMovedError, StoredPosition, TopicReader
+from ams_kit.bus import Kafka, PartitionBatch, PositionMovedError, StoredPosition, TopicReader
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.sweeps import ROOT_AFTER_SECONDS, TASKS_MAX
@@ -37,9 +37,9 @@ Targets = Mapping[Place, int]
 class Source:
     """One projection over one topic, in the next generation."""
 
-    def __init__(self, projection: TransactionalProjection, bootstrap: str, topic: Topic) -> None:
+    def __init__(self, projection: TransactionalProjection, kafka: Kafka, topic: Topic) -> None:
         self.projection = projection
-        self.reader = TopicReader(bootstrap, topic)
+        self.reader = TopicReader(kafka, topic)
         self.topic = topic
         self.began_at: dict[int, int] = {}
         self._applied: dict[int, int] = {}
@@ -112,11 +112,11 @@ class Source:
 class Builder:
     """Builds the next generation."""
 
-    def __init__(self, bootstrap: str, pool: asyncpg.Pool, steps: StepsProjection, topics: tuple[Topic, Topic]) -> None:
+    def __init__(self, kafka: Kafka, pool: asyncpg.Pool, steps: StepsProjection, topics: tuple[Topic, Topic]) -> None:
         """Opens nothing.
 
         Args:
-            bootstrap: The log.
+            kafka: How to reach the log.
             pool: Connections to the next generation.
             steps: The projection of steps, which may count other prices; on ``pool``.
             topics: Of steps and of payloads.
@@ -125,10 +125,10 @@ class Builder:
         self._of_steps, of_payloads = topics
         self._slots = asyncio.Semaphore(AT_ONCE)
         self.sources: Sequence[Source] = (
-            Source(steps, bootstrap, self._of_steps),
-            Source(PayloadsProjection(pool), bootstrap, of_payloads),
-            Source(TextProjection(pool), bootstrap, of_payloads),
-            Source(TextProjection(pool), bootstrap, self._of_steps),
+            Source(steps, kafka, self._of_steps),
+            Source(PayloadsProjection(pool), kafka, of_payloads),
+            Source(TextProjection(pool), kafka, of_payloads),
+            Source(TextProjection(pool), kafka, self._of_steps),
         )
         self._ends: dict[tuple[str, int], int] = {}
         self._starts: dict[tuple[str, int], int] = {}

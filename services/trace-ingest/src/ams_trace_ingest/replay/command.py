@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> int:
     target = ReplayTarget(
         database_url=settings.database_url,
         owner_database_url=settings.owner_database_url,
-        kafka_bootstrap=settings.kafka_bootstrap,
+        kafka=settings.kafka,
     )
     os.nice(NICE)
     gc.set_threshold(*SELDOM)

@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 
 from ams_contracts.topics import PAYLOADS, STEPS, Topic
-from ams_kit.bus import Log
+from ams_kit.bus import Kafka, Log
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.projector.apply import StepsProjection
@@ -49,7 +49,7 @@ class ReplayTarget(Struct, frozen=True, kw_only=True):
 
     database_url: str
     owner_database_url: str
-    kafka_bootstrap: str
+    kafka: Kafka
     topics: tuple[Topic, Topic] = (STEPS, PAYLOADS)
 
 
@@ -117,7 +117,7 @@ class Replay:
             self._target.database_url, application="replay", size_max=CONNECTIONS_MAX, repeatable=True, generation=new.name
         )
         steps = StepsProjection(pool) if options.prices is None else RepricingProjection(pool, prices=options.prices)
-        builder = Builder(self._target.kafka_bootstrap, pool, steps, self._target.topics)
+        builder = Builder(self._target.kafka, pool, steps, self._target.topics)
         try:
             await builder.open()
             return await self._run(builder, known.current, new, options)
@@ -176,7 +176,7 @@ class Replay:
     async def _prune(self, generation: Generation) -> None:
         """Delete what lies before the cuts of retention, so that both generations hold the same days; it waits while a replay runs."""
         pool = await open_writer(self._target.database_url, application="replay", size_max=1, repeatable=True, generation=generation.name)
-        log = await Log.open(self._target.kafka_bootstrap, "replay")
+        log = await Log.open(self._target.kafka, "replay")
         try:
             serves = generation.current
             pruner = Pruner(pool, now=lambda: datetime.now(UTC), on_deleted=partial(report_deleted, log) if serves else None)

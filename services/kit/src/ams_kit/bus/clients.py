@@ -1,0 +1,97 @@
+"""Every client of Kafka is built here, so that addresses, TLS and SASL hold for all of them."""
+
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from ams_kit.kafka_settings import KafkaSettings
+
+METADATA_AGE_MS = 10_000  # so soon a recreated topic, or one with more partitions, is noticed
+REQUEST_TIMEOUT_MS = 4_000
+READ_TIMEOUT_MS = 10_000
+FETCH_WAIT_MS = 500
+PARTITION_BYTES_MAX = 1024 * 1024
+
+Kafka = KafkaSettings | str
+"""How to reach Kafka; a bare ``host:port`` is a broker without TLS and without a sign-in."""
+
+_SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+
+
+def make_consumer(kafka: Kafka, client_id: str, *, auto_offset_reset: str = "none") -> AIOKafkaConsumer:
+    """A consumer without a group that reads committed records, and by default reports an offset that the log has deleted."""
+    return AIOKafkaConsumer(
+        **connection_options(kafka),
+        client_id=client_id,
+        group_id=None,
+        auto_offset_reset=auto_offset_reset,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        max_partition_fetch_bytes=PARTITION_BYTES_MAX,
+        request_timeout_ms=READ_TIMEOUT_MS,
+        retry_backoff_ms=200,
+        metadata_max_age_ms=METADATA_AGE_MS,
+    )
+
+
+def make_producer(kafka: Kafka, client_id: str, **options: Any) -> AIOKafkaProducer:
+    """A producer that waits for every in-sync replica and writes each record once."""
+    return AIOKafkaProducer(**connection_options(kafka), client_id=client_id, acks="all", enable_idempotence=True, **options)
+
+
+def make_admin(kafka: Kafka, client_id: str) -> AIOKafkaAdminClient:
+    """A client for topics and their configuration."""
+    return AIOKafkaAdminClient(**connection_options(kafka), client_id=client_id, request_timeout_ms=REQUEST_TIMEOUT_MS)
+
+
+def make_client(kafka: Kafka, client_id: str) -> AIOKafkaClient:
+    """A client for metadata alone."""
+    return AIOKafkaClient(**connection_options(kafka), client_id=client_id, request_timeout_ms=REQUEST_TIMEOUT_MS)
+
+
+def make_broker(kafka: Kafka, client_id: str, **options: Any) -> KafkaBroker:
+    """FastStream's broker, for consumers in a group."""
+    settings = kafka_settings(kafka)
+    return KafkaBroker(
+        settings.bootstrap,
+        client_id=client_id,
+        security=_security(settings),
+        request_timeout_ms=READ_TIMEOUT_MS,
+        retry_backoff_ms=200,
+        **options,
+    )
+
+
+def kafka_settings(kafka: Kafka) -> KafkaSettings:
+    """The settings behind what a caller gave."""
+    return KafkaSettings(bootstrap=kafka) if isinstance(kafka, str) else kafka
+
+
+def connection_options(kafka: Kafka) -> dict[str, Any]:
+    """Where to connect and how to sign in, as the clients of aiokafka take it."""
+    settings = kafka_settings(kafka)
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": settings.security_protocol,
+        "ssl_context": settings.ssl_context(),
+    }
+    if settings.sasl_mechanism:
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_user,
+            "sasl_plain_password": settings.sasl_password,
+        }
+    return options
+
+
+def _security(settings: KafkaSettings) -> BaseSecurity | None:
+    if settings.sasl_mechanism:
+        return _SASL[settings.sasl_mechanism](
+            settings.sasl_user, settings.sasl_password, ssl_context=settings.ssl_context(), use_ssl=settings.tls
+        )
+    return BaseSecurity(ssl_context=settings.ssl_context(), use_ssl=True) if settings.tls else None
