@@ -48,7 +48,7 @@ def _name_agents(mapped: list[MappedSpan], services: list[str]) -> None:
 
 
 def _nearest_agent(
-    item: MappedSpan, events: dict[tuple[str, str], StepRecorded | StepStarted], named: dict[tuple[str, str], str | None]
+    item: MappedSpan, events: dict[tuple[str, str], StepRecorded | StepStarted], named: Mapping[tuple[str, str], str | None]
 ) -> str | None:
     """The agent that the nearest step above names, of whatever type that step is."""
     parent = item.event.step.parent_step_id
