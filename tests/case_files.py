@@ -1,7 +1,7 @@
 """The cases of ``tests/cases``: small OTLP requests, and what the platform must say about their steps and tasks.
 
 A case has ``otlp``, ``otlp_logs`` or ``otlp_protobuf`` (base64), or a list ``posts`` of these, and ``expect``. A map in ``expect`` holds at least the
-keys that it names, a list has the same length, and ``null`` also stands for a missing value.
+keys that it names, a list has the same length, and ``null`` also matches a missing value.
 """
 
 import base64

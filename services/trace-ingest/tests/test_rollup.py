@@ -50,7 +50,7 @@ def test_billable_steps_count_unless_shadowed(step_type: str) -> None:
     assert count(node("a", None, step_type), shadowed=True) == NOTHING
 
 
-def test_a_wrapper_is_shadowed_by_the_call_beneath_it() -> None:
+def test_a_wrapper_is_shadowed_by_the_call_below_it() -> None:
     assert shadowed(node("a", None), node("b", "a")) == {"a"}
 
 
@@ -78,7 +78,7 @@ def test_a_call_without_usage_shadows_nothing() -> None:
 def test_cycles_and_missing_parents_end() -> None:
     assert shadowed(node("a", "b"), node("b", "a")) == {"a", "b"}
     assert shadowed(node("a", "a")) == set()
-    assert shadowed(node("a", "gone")) == set()
+    assert shadowed(node("a", "missing")) == set()
 
 
 def test_a_chain_of_ten_thousand_ends() -> None:

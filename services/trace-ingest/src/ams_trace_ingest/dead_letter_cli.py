@@ -55,7 +55,7 @@ def record_of(letter: DeadLetter) -> Record:
 
 
 async def replay(pool: asyncpg.Pool, log: Log, letters: Sequence[DeadLetter], at_us: int) -> None:
-    """Publish letters again and remember it. What still cannot be projected becomes a dead letter anew, at its new place."""
+    """Publish letters again and remember it. An event that still cannot be projected becomes a new dead letter, at its new place."""
     await log.publish([record_of(letter) for letter in letters])
     async with pool.acquire(timeout=5) as connection, connection.transaction():
         await set_generation(connection, may_sort=True)

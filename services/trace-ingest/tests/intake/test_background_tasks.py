@@ -1,4 +1,4 @@
-"""Each background task of intake comes back after any failure."""
+"""Each background task of intake restarts after any failure."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Hostile and odd OTLP: what is refused whole, what costs one span, and what is cut and told."""
+"""Hostile and odd OTLP: which requests are refused, which spans are refused, and which values are cut and flagged."""
 
 import json
 import random
@@ -229,7 +229,7 @@ def test_doubles_that_json_has_no_word_for_become_their_names() -> None:
 
 
 @BOTH
-def test_nul_is_replaced_and_told(encoding: Encoding) -> None:
+def test_nul_is_replaced_and_flagged(encoding: Encoding) -> None:
     span = one(encoding, name="a\0b", attributes=[text("k", "x\0y"), text("k\0", "z")])
 
     assert (span.name, span.attributes) == ("a\ufffdb", {"k": "x\ufffdy", "k\ufffd": "z"})

@@ -227,7 +227,7 @@ async def test_an_sdk_batch_is_durable_when_it_is_answered(client: Client, proje
     assert [event.step.name for event in await steps_of_project()] == ["search"]
 
 
-async def test_who_is_told_to_come_back_can_finish_sending_first(client: Client, app: Litestar) -> None:
+async def test_a_client_that_should_retry_can_finish_sending_first(client: Client, app: Litestar) -> None:
     sent = 0
 
     async def body() -> AsyncIterator[bytes]:

@@ -297,7 +297,7 @@ def test_previews(value: str, preview: str) -> None:
         assert step.preview_input == preview
 
 
-def test_a_cut_value_is_told_with_its_true_length() -> None:
+def test_a_cut_value_has_its_true_length() -> None:
     dropped = Dropped(cut={"input.value": 3_000_000})
 
     item = map_one({**LLM, "input.value": "x" * 1_048_576}, dropped=dropped)

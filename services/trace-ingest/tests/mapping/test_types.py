@@ -80,6 +80,6 @@ def test_the_span_kind_never_decides() -> None:
     assert {step_of({}, kind=kind).type for kind in (0, 1, 2, 3, 4, 5, 99)} == {"span"}
 
 
-def test_what_decided_is_told() -> None:
+def test_type_raw_names_the_attribute_that_decided() -> None:
     assert step_of({"openinference.span.kind": "LLM"}).type_raw == "openinference.span.kind=LLM"
     assert step_of({}).type_raw is None

@@ -1,4 +1,4 @@
-"""A request's body, bounded while it arrives and while it inflates. Order of checks: size, content encoding, then the caller's."""
+"""Reads a request body within limits, while it arrives and while it is inflated. Checks size first, then content encoding."""
 
 import asyncio
 import contextlib
@@ -22,26 +22,26 @@ GZIP_WINDOW_BITS = 31  # 16: gzip framing, 15: the largest window
 
 
 class SlowBodyError(AmsError):
-    """The body did not arrive in time."""
+    """The body did not arrive within the time limit."""
 
     status, code, title = 408, "request_timeout", "The body did not arrive in time"
 
 
 async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes_max: int, inflated_bytes_max: int) -> bytes:
-    """The body as it was before the client compressed it.
+    """Read the body and inflate it.
 
     Args:
         request: With its body not yet read.
         lease: Holds the declared size while the body arrives, its true size afterwards.
-        sent_bytes_max: As sent.
-        inflated_bytes_max: After decompression, all gzip members together.
+        sent_bytes_max: Limit of the body as sent.
+        inflated_bytes_max: Limit of the inflated body, all gzip members together.
 
     Raises:
-        TooLargeError: Over a bound, known before or while reading.
+        TooLargeError: A limit is exceeded, declared or while reading.
         UnsupportedError: A content encoding other than gzip and identity.
-        BadRequestError: Not gzip although it says so, or bytes after the last member.
+        BadRequestError: The body is declared gzip and is not, or has bytes after the last member.
         UnavailableError: The process holds too much already.
-        SlowBodyError: It did not arrive in time.
+        SlowBodyError: The body did not arrive in time.
     """
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit():
@@ -60,7 +60,7 @@ async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes
 
 
 async def _discard(request: Request[Any, Any, Any], bytes_max: int) -> None:
-    """Let the client finish: one that is answered while it sends is cut off by the gateway, and may never read that it should try again."""
+    """Read and drop the rest of the body: the gateway cuts off a client that is answered while it sends, and the client never reads the 503."""
     left = bytes_max
     with contextlib.suppress(TimeoutError, ClientException):
         async with asyncio.timeout(DISCARD_TIMEOUT_SECONDS):
@@ -96,7 +96,7 @@ async def _receive(request: Request[Any, Any, Any], lease: Lease, sent_bytes_max
 
 
 async def inflate(sent: bytes, lease: Lease, inflated_bytes_max: int) -> bytes:
-    """All members of a gzip body. Raises as ``read_body`` does."""
+    """Inflate all members of a gzip body. Raises like ``read_body``."""
     parts: list[bytes] = []
     total = members = at = 0
     while at < len(sent):
@@ -120,7 +120,7 @@ async def inflate(sent: bytes, lease: Lease, inflated_bytes_max: int) -> bytes:
                 lease.resize(len(sent) + total)
                 parts.append(part)
                 if len(part) == INFLATE_STEP_BYTES:
-                    await asyncio.sleep(0)  # 64 of these steps are 200 ms: others are served in between
+                    await asyncio.sleep(0)  # 64 of these steps take 200 ms: let other requests run between them
         except zlib.error as error:
             raise BadRequestError("the body is not gzip", code="malformed_gzip") from error
         at -= len(member.unused_data)

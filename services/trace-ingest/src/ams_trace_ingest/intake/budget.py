@@ -12,9 +12,10 @@ PROJECT_SHARE = Fraction(5, 6)  # of everything: with the default budget, the la
 
 
 class ByteBudget:
-    """A bound on the memory that requests in flight may take.
+    """A limit on the memory of requests in flight.
 
-    A body counts as sent while it arrives, as inflated while it is decoded, and as encoded records until the log has them.
+    A body counts with its compressed size while it arrives, with its inflated size while it is decoded, and its encoded records count until they
+    are published.
     """
 
     def __init__(self, bytes_max: int) -> None:
@@ -34,7 +35,7 @@ class ByteBudget:
 
 
 class Lease:
-    """What one request holds of a budget."""
+    """The bytes that one request holds of a budget."""
 
     def __init__(self, budget: ByteBudget, project_id: str, key_id: str) -> None:
         self._budget = budget

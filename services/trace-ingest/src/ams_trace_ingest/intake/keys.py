@@ -1,4 +1,4 @@
-"""Whose telemetry this is: the API key of a request, and the project that it opens."""
+"""Authentication of telemetry: the API key of a request decides its project."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ async def grant_of(request: Request[Any, Any, Any], auth: AuthKit) -> KeyGrant:
     """The grant of the request's API key (``Authorization: Bearer ams_...`` or ``x-api-key``).
 
     Raises:
-        UnauthenticatedError: No key, or one that is not valid (any more).
-        ForbiddenError: The key may not write.
-        UnavailableError: Identity is away and the key is not in the cache.
+        UnauthenticatedError: The key is missing, invalid, expired or revoked.
+        ForbiddenError: The key lacks the scope ``ingest``.
+        UnavailableError: Identity is unavailable and the key is not cached.
     """
     grant = await auth.keys.grant(_api_key(request))
     if Scope.INGEST not in grant.scopes:
@@ -28,7 +28,7 @@ async def grant_of(request: Request[Any, Any, Any], auth: AuthKit) -> KeyGrant:
 def _api_key(request: Request[Any, Any, Any]) -> str:
     given = request.headers.getall("authorization", [])
     if len(given) > 1:
-        raise BadRequestError("one Authorization header, please", code="ambiguous_credentials")
+        raise BadRequestError("several Authorization headers; send one", code="ambiguous_credentials")
     if given:
         scheme, _, key = given[0].partition(" ")
         key = key.strip() if scheme.lower() == "bearer" else ""

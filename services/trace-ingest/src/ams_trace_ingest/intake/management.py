@@ -1,4 +1,4 @@
-"""What people write: delete a task, look at dead letters and replay them. Answered when it can be read."""
+"""Routes for people: delete a task, list dead letters and replay them. A deletion is answered when it is visible to readers."""
 
 import asyncio
 import base64
@@ -68,7 +68,7 @@ class DeadLetterDetail(Struct, frozen=True, kw_only=True):
 
 @delete("/api/ingest/{project:str}/tasks/{task:str}", status_code=204, summary="Delete a task")
 async def delete_task(request: AnyRequest, state: State, access: NamedDependency[Access], task: FromPath[str]) -> None:
-    """Its rows go at once, later events of it are ignored; the log's bytes leave with the log's retention. Needs the role member."""
+    """Deletes the task's rows. Later events of the task are ignored; the log keeps its records until its retention. Requires the role member."""
     require_role(access, Role.MEMBER)
     intake: IntakeContext = state.intake
     missing = NotFoundError("There is no such task.", code="task_not_found")
@@ -92,7 +92,7 @@ async def list_dead_letters(
     limit: FromQuery[Annotated[int, QueryParameter(ge=1, le=500)]] = 50,
     cursor: FromQuery[str | None] = None,
 ) -> DeadLetterPage:
-    """Events of this project that no table could take, with reason and place."""
+    """Events of this project that could not be stored, with the reason and the place in the log."""
     intake: IntakeContext = state.intake
     async with intake.pool.acquire(timeout=VISIBLE_TIMEOUT_SECONDS) as connection, connection.transaction():
         await set_generation(connection, may_sort=True)
@@ -103,7 +103,7 @@ async def list_dead_letters(
 
 @get("/api/ingest/{project:str}/dead-letters/{place:path}", summary="Show a dead letter")
 async def show_dead_letter(state: State, access: NamedDependency[Access], place: FromPath[str]) -> DeadLetterDetail:
-    """Reason, place and bytes."""
+    """A dead letter with its first 64 KiB."""
     intake: IntakeContext = state.intake
     letter = await _find(intake.pool, access, place)
     head = letter.bytes[:TEXT_BYTES_MAX]
@@ -115,7 +115,7 @@ async def show_dead_letter(state: State, access: NamedDependency[Access], place:
 
 @post("/api/ingest/{project:str}/dead-letters/{place:path}", status_code=202, summary="Replay a dead letter")
 async def replay_dead_letter(state: State, access: NamedDependency[Access], place: FromPath[str]) -> DeadLetterItem:
-    """Publish it again. What still cannot be stored becomes a dead letter anew. Needs the role member."""
+    """Publish the event again. If it still cannot be stored, it becomes a new dead letter. Requires the role member."""
     require_role(access, Role.MEMBER)
     intake: IntakeContext = state.intake
     letter = await _find(intake.pool, access, place)
@@ -144,7 +144,7 @@ async def _wait_until_visible(pool: asyncpg.Pool, position: Position) -> None:
     """Wait until the steps projection has passed a position.
 
     Raises:
-        UnavailableError: Not in time. What was written stays written.
+        UnavailableError: The projector did not reach the position in time. The write is durable.
     """
     try:
         async with asyncio.timeout(VISIBLE_TIMEOUT_SECONDS):
@@ -156,7 +156,9 @@ async def _wait_until_visible(pool: asyncpg.Pool, position: Position) -> None:
                     return
                 await asyncio.sleep(VISIBLE_POLL_SECONDS)
     except TimeoutError as error:
-        raise UnavailableError("It is written, and not yet visible: the projector is behind.", code="not_yet_visible") from error
+        raise UnavailableError(
+            "The deletion is written but not visible yet: the projector is behind. Read the task again later.", code="not_yet_visible"
+        ) from error
 
 
 def _item(letter: DeadLetter) -> DeadLetterItem:
@@ -180,7 +182,7 @@ def _before(cursor: str | None) -> tuple[int, str, int, int, int] | None:
     if cursor is None:
         return None
     at_us, _, place = cursor.partition("/")
-    foreign = BadRequestError("This cursor does not come from here; start again without it.", code="bad_cursor")
+    foreign = BadRequestError("The cursor is not valid for this list. Request the first page without a cursor.", code="bad_cursor")
     if _AT_US.fullmatch(at_us) is None:
         raise foreign
     try:

@@ -1,4 +1,4 @@
-"""``POST /v1/batches``: a request of the SDK -> records for the log. One bad event does not cost its neighbours."""
+"""``POST /v1/batches``: a request of the SDK -> records for the log. A bad event is refused alone."""
 
 import hashlib
 
@@ -35,7 +35,7 @@ _version = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class NativeRecords(Struct, frozen=True):
-    """What becomes of a request: records (payloads before steps), how many events they hold, and what was refused."""
+    """The result of a request: its records (payloads before steps), the number of accepted events, and the refused ones."""
 
     payloads: list[Record]
     steps: list[Record]
@@ -48,8 +48,8 @@ def read_native(data: bytes, *, project_id: str, key_id: str, prices: Prices) ->
 
     Raises:
         BadRequestError: Not JSON.
-        InvalidError: JSON that is not a request.
-        UnsupportedError: A version that this does not know.
+        InvalidError: Valid JSON, but not a request.
+        UnsupportedError: An unknown version of the format.
         TooLargeError: Too many events.
     """
     request = _decode_request(data)
@@ -109,9 +109,9 @@ def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, k
 
 
 def _refusal(event: Event, batch: RawNativeBatch, size: int) -> str | None:
-    """Why an event that can be read is not taken."""
+    """Why an event that decodes is refused; ``None`` when it is accepted."""
     if isinstance(event, TaskDeleted | ProjectTombstone | StepLost):
-        return "not_allowed"  # people and the platform say these, agents do not
+        return "not_allowed"  # only people and the platform may send these
     if batch.task_id is None and not isinstance(event, AgentRegistered):
         return "task_id_missing"
     if isinstance(event, MediaStored) and (event.bytes, event.sha256) != (len(event.data), hashlib.sha256(event.data).hexdigest()):
@@ -142,7 +142,7 @@ def _flagged(event: Event) -> Event:
 
 
 def _event_id(data: bytes) -> str | None:
-    """The id of an event that cannot be read otherwise, if at least that is there."""
+    """The id of an event that does not decode, when it has one."""
     try:
         found = msgspec.json.decode(decode(_version, data).get("event_id", b"null"))
     except (MalformedError, msgspec.DecodeError):

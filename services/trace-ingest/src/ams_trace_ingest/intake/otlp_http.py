@@ -1,6 +1,6 @@
 """OTLP over HTTP: ``/v1/traces``, ``/v1/logs``, ``/v1/metrics``. Errors are ``google.rpc.Status`` in the request's encoding.
 
-Clients retry 429, 502, 503 and 504 and nothing else, so what may be sent again is 503 with ``Retry-After``, never 500.
+Clients retry 429, 502, 503 and 504 only, so a retriable failure is answered 503 with ``Retry-After``.
 """
 
 import asyncio
@@ -55,13 +55,13 @@ def _answer_error(request: AnyRequest, error: AmsError | HTTPException) -> Respo
 def _answer_unexpected(request: AnyRequest, error: Exception) -> Response[bytes]:
     answer_unexpected(request, error)
     encoding = encoding_of(request.headers.get("content-type")) or Encoding.JSON
-    return Response(encode_error(encoding, 500, "something went wrong here"), status_code=500, media_type=encoding.value)
+    return Response(encode_error(encoding, 500, "internal error"), status_code=500, media_type=encoding.value)
 
 
 _OPTIONS: dict[str, Any] = {
     "status_code": 200,
-    "opt": {"public": True},  # guarded by an API key instead of an access token
-    "request_max_body_size": None,  # read_body bounds it, before and after inflating
+    "opt": {"public": True},  # authenticated by API key, not by access token
+    "request_max_body_size": None,  # read_body limits it, before and after inflating
     "exception_handlers": {AmsError: _answer_error, HTTPException: _answer_error, Exception: _answer_unexpected},
 }
 
@@ -76,14 +76,14 @@ async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
         rejected, message, packed = await _decode_off_loop(intake, body, _read_spans, encoding, grant, intake)
         if rejected:
             refused("otlp", "bad_span", rejected)
-        del body  # like the decoded spans: while the log is away, the records alone are kept, and the lease counts them
+        del body  # while the log is unavailable only the records stay in memory, and the lease counts them
         await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
     return _answer(Signal.TRACES, encoding, rejected=rejected, message=message)
 
 
 @post("/v1/logs", summary="Take OpenTelemetry log records", **_OPTIONS)
 async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
-    """``ExportLogsServiceRequest``: GenAI events are joined to their steps, other records are counted as ignored."""
+    """``ExportLogsServiceRequest``: GenAI events join their steps, other records are ignored and counted."""
     intake: IntakeContext = state.intake
     grant, encoding = await _open(request, intake)
     with intake.budget.lease(grant.project_id, grant.key_id) as lease:
@@ -101,7 +101,7 @@ async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
 
 @post("/v1/metrics", summary="Ignore OpenTelemetry metrics", **_OPTIONS)
 async def ignore_metrics(request: AnyRequest, state: State) -> Response[bytes]:
-    """Answered 200 and counted, so that an exporter that sends all signals to one address stays quiet."""
+    """Answered 200 and counted: an exporter that sends all signals to one address logs no errors."""
     intake: IntakeContext = state.intake
     grant, encoding = await _open(request, intake)
     with intake.budget.lease(grant.project_id, grant.key_id) as lease:
@@ -137,7 +137,7 @@ def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant, intake: IntakeC
 
 
 async def _decode_off_loop(intake: IntakeContext, body: bytes, read: Callable[..., T], *arguments: Any) -> T:
-    """Read a large body beside the event loop, so that small requests and health checks are answered meanwhile; one at a time."""
+    """Decode a large body in a thread, one at a time, so that small requests and health checks are answered at the same time."""
     if len(body) <= INLINE_BYTES_MAX:
         return read(body, *arguments)
     async with intake.decoding:

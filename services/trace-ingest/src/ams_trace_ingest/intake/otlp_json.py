@@ -1,4 +1,4 @@
-"""OTLP in JSON: msgspec decodes into structs of the wire format once, and one walk makes the flat structures."""
+"""OTLP in JSON: msgspec decodes the body into structs of the wire format, and one pass over them makes the flat structures."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ _KINDS = {
 }
 _CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 
-# `null` stands for a field's default everywhere in protobuf's JSON
+# in protobuf's JSON, `null` is the default of any field
 
 
 class _Array(Struct, gc=False):
@@ -242,7 +242,7 @@ def _decode(decoder: Any, body: bytes) -> Any:
 
 
 def _check_value_count(body: bytes) -> None:
-    """Refuse before decoding what would fill the memory: ``{}`` is three bytes with its comma, and up to 150 as a struct.
+    """Refuse a body before decoding that would fill the memory: ``{}`` has three bytes with its comma, and up to 150 as a struct.
 
     Raises:
         TooManyValuesError: Over ``VALUES_MAX`` objects. Braces in strings count too, but for those of JSON in strings.
@@ -252,7 +252,7 @@ def _check_value_count(body: bytes) -> None:
 
 
 def _refuse_silent_loss(request: _TracesRequest, body: bytes) -> None:
-    """An empty request is fine; one whose names are not OTLP's would lose its spans without a word.
+    """An empty request is valid. A request with misspelled field names would lose its spans silently.
 
     Raises:
         MalformedOtlpError: It holds names that OTLP does not have, and no span.

@@ -1,4 +1,4 @@
-"""Numbers, bytes and names of OTLP in JSON, where integers may stand in strings. What is out of its type's range is refused."""
+"""Numbers, bytes and enum names of OTLP in JSON, where integers may be strings. Values out of the range of their type are refused."""
 
 import base64
 import binascii
@@ -47,12 +47,12 @@ def uint64(value: int | str | None) -> int:
 
 
 def uint32(value: int | str | None) -> int:
-    """A count or flags; what is out of range counts as 0."""
+    """A count or flags; 0 when out of range."""
     return 0 if value is None or not 0 <= (result := _integer(value)) < _UINT32_END else result
 
 
 def double(value: float | str) -> float | str:
-    """A ``doubleValue``; what JSON has no word for keeps its name."""
+    """A ``doubleValue``; NaN and the infinities keep their names."""
     if isinstance(value, str):
         if value in _DOUBLES:
             return _DOUBLES[value]

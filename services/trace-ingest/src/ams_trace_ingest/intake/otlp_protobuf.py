@@ -1,4 +1,4 @@
-"""OTLP in protobuf: one walk over upb's messages, one span at a time, into flat structures."""
+"""OTLP in protobuf: one pass over the messages of upb, one span at a time, makes the flat structures."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -37,7 +37,7 @@ from ams_trace_ingest.mapping.span_model import LogRecord, Resource, Scope, Span
 
 _encode = msgspec.json.Encoder().encode
 _NOTHING: Any = ()
-WHOLE_BYTES_MAX = 1 << 20  # 500,000 empty spans, 70 MB; a larger request is never parsed whole
+WHOLE_BYTES_MAX = 1 << 20  # 500,000 empty spans, 70 MB; a larger request is parsed span by span
 
 
 def read_traces(body: bytes, reader: SpanCollector) -> None:
@@ -63,7 +63,7 @@ def read_traces(body: bytes, reader: SpanCollector) -> None:
 
 
 def _read_apart(body: bytes, reader: SpanCollector) -> None:
-    """The same, one span at a time: 2 us a span slower, and no request fills the memory."""
+    """Parse a large request span by span: 2 us a span slower, with bounded memory."""
     room = Room()
     for group in take_apart(body):
         resource = _resource(_parse(ResourceSpans, room.count(group.head, RESOURCE_GROUP)))
@@ -174,7 +174,7 @@ def _attributes(pairs: Iterable[Any], notes: Notes) -> dict[str, Any]:
         key = pair.key
         value = pair.value
         text = value.string_value
-        if text:  # most are; asking which field is set costs as much again
+        if text:  # most values are strings; WhichOneof would double the cost
             attributes[key] = clean(text, key, notes) if len(text) > SAFE_CHARS or "\0" in text else text
         else:
             which = value.WhichOneof("value")

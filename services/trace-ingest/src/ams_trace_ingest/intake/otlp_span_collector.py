@@ -1,4 +1,4 @@
-"""What both encodings share: checks of one span, and the structures around it."""
+"""Shared by both encodings: checks of one span, and collecting spans by resource and scope."""
 
 import re
 from typing import Any
@@ -26,9 +26,9 @@ _encode = msgspec.json.Encoder().encode
 _is_hex = re.compile(r"[0-9a-f]+").fullmatch
 NO_TRACE_ID = "0" * 32
 NO_SPAN_ID = "0" * 16
-REPEATED_BYTES_MAX = 4_096  # of a resource or scope, with every span; a larger one is whole with its first span only
+REPEATED_BYTES_MAX = 4_096  # of a resource or scope that each span repeats; a larger one is complete with its first span only
 REPEATED_VALUE_BYTES_MAX = 512
-REASONS_MAX = 5  # said in an answer; the rest is a number
+REASONS_MAX = 5  # listed in an answer; others are counted
 
 
 class SpanCollector:
@@ -40,11 +40,11 @@ class SpanCollector:
         self.reasons: list[str] = []
         self.spans = 0
         self.values = 0
-        # no span can be over its cap when the whole request is not
+        # no span exceeds its limit when the request does not
         self.sizes_matter = body_bytes > SPAN_BYTES_MAX
 
     def check_span_count(self, count: int) -> None:
-        """Refuse before walking.
+        """Refuse before the spans are read.
 
         Raises:
             TooManySpansError: Over ``SPANS_MAX``.
@@ -53,7 +53,7 @@ class SpanCollector:
             raise TooManySpansError(f"{count} spans, at most {SPANS_MAX}")
 
     def count_values(self, count: int) -> None:
-        """Bound what becomes of the attributes of all spans together.
+        """Limit the attributes of all spans together.
 
         Raises:
             TooManyValuesError: Over ``VALUES_MAX``.
@@ -101,7 +101,7 @@ def make_scope(name: str, version: str, schema_url: str, attributes: dict[str, A
 
 
 def _encoded(fields: dict[str, Any], attributes: dict[str, Any]) -> tuple[bytes, bytes]:
-    """The JSON for the first span, and that for all others: without what is large."""
+    """The JSON for the first span, and the one without large values for all others."""
     whole = _encode({**fields, "attributes": attributes})
     if len(whole) <= REPEATED_BYTES_MAX:
         return whole, whole
@@ -111,7 +111,7 @@ def _encoded(fields: dict[str, Any], attributes: dict[str, Any]) -> tuple[bytes,
 
 
 def make_dropped(notes: Notes, client: tuple[int, int, int], lost: tuple[int, int]) -> Dropped:
-    """What was lost, as far as the encodings know."""
+    """The losses that the decoders noted."""
     attributes, events, links = client
     return Dropped(
         client_attributes=attributes,
@@ -133,7 +133,7 @@ def id_problem(name: str, value: str, digits: int) -> str | None:
 
 
 def checked_span(span: Span, scoped: Scoped) -> None:
-    """Put a span into its scope, or count why not."""
+    """Add a span to its scope, or count why it is refused."""
     reader = scoped.reader
     problem = id_problem("traceId", span.trace_id, 32) or id_problem("spanId", span.span_id, 16)
     if span.start_ns >= TIME_NS_END:
@@ -161,7 +161,7 @@ def checked_span(span: Span, scoped: Scoped) -> None:
 
 
 _GOOD_KEYS: set[str] = set()
-GOOD_KEYS_MAX = 20_000  # the same keys come again and again; remembering them makes the check one look-up each
+GOOD_KEYS_MAX = 20_000  # keys repeat; a known key is checked by one look-up
 
 
 def _checked_keys(attributes: dict[str, Any], span: Span) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _checked_keys(attributes: dict[str, Any], span: Span) -> dict[str, Any]:
 
 
 class _Lost:
-    """Gives a span its ``Dropped`` when something is lost, not before."""
+    """Creates the span's ``Dropped`` when the first loss is noted."""
 
     __slots__ = ("span",)
 

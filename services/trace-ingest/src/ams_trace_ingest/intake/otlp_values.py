@@ -1,4 +1,4 @@
-"""Attribute values, bounded: the caps of the intake, and what is said about what was cut."""
+"""Limits of attribute values, and notes about what was cut or replaced."""
 
 import base64
 import math
@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class MalformedOtlpError(ValueError):
-    """The request cannot be read: 400. The text is for the sender and holds nothing of the content."""
+    """The request cannot be decoded: 400. The message is for the sender and contains nothing of the content."""
 
 
 class TooManySpansError(ValueError):
@@ -41,7 +41,7 @@ class TooManySpansError(ValueError):
 
 
 class TooManyValuesError(TooManySpansError):
-    """So many small parts that they would not fit into memory: 413."""
+    """More small parts than fit into memory: 413."""
 
     code = "too_many_values"
 
@@ -50,7 +50,7 @@ class TooManyValuesError(TooManySpansError):
 
 
 class Notes:
-    """What happened to the values of one span or record while it was read."""
+    """What happened to the values of one span or record while it was decoded."""
 
     __slots__ = ("cut", "media_left_out", "replaced")
 
@@ -66,7 +66,7 @@ def cut_bytes(text: str, bytes_max: int) -> str:
 
 
 def clean(text: str, key: str, notes: Notes) -> str:
-    """A string without NUL and within the cap; notes what was done. Call it for strings that need it: see ``needs_cleaning``."""
+    """A string without U+0000 and within the limit; notes the changes. Called only where ``needs_cleaning`` says so."""
     if "\0" in text:
         text = replace_nul(text)
         notes.replaced = True
@@ -84,12 +84,12 @@ def clean(text: str, key: str, notes: Notes) -> str:
 
 
 def needs_cleaning(text: str) -> bool:
-    """Whether ``clean`` has anything to do; cheap."""
+    """Whether ``clean`` would change or measure the text; cheap."""
     return len(text) > SAFE_CHARS or "\0" in text
 
 
 def number(value: float) -> float | str:
-    """A double; what JSON has no word for becomes its name."""
+    """A double; NaN and the infinities become their names, which JSON lacks."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
@@ -101,12 +101,12 @@ def binary(value: bytes, key: str, notes: Notes) -> str:
 
 
 def as_text(value: Any, key: str, notes: Notes) -> str:
-    """A value from below ``DEPTH_MAX``, as JSON text."""
+    """A value nested deeper than ``DEPTH_MAX``, as JSON text."""
     return clean(_encode(value).decode(), key, notes)
 
 
 def bound_keys(attributes: dict[str, Any], dropped: Callable[[], Dropped]) -> dict[str, Any]:
-    """Without empty and over-long keys and those past the cap; returns the same dict when there is nothing to do."""
+    """The attributes without empty keys, over-long keys and those over the limit; the same dict when nothing changes."""
     if (
         len(attributes) <= ATTRIBUTES_MAX
         and "" not in attributes
@@ -128,9 +128,9 @@ def bound_keys(attributes: dict[str, Any], dropped: Callable[[], Dropped]) -> di
 
 
 def bound_size(attributes: dict[str, Any], events: list[SpanEvent], dropped: Callable[[], Dropped]) -> list[SpanEvent]:
-    """Bring a span under ``SPAN_BYTES_MAX``: the largest values are cut first, then the last events and attributes go.
+    """Reduce a span to ``SPAN_BYTES_MAX``: the largest values are cut first, then the last events and attributes are dropped.
 
-    Changes ``attributes`` in place and returns the events that stay. Call it only for requests that are larger than the cap.
+    Changes ``attributes`` in place and returns the events that are kept. Called for requests that are larger than the limit.
     """
     total = len(_encode(attributes)) + len(_encode(events))
     if total <= SPAN_BYTES_MAX:

@@ -1,7 +1,7 @@
-"""The wire format of protobuf, as far as it is needed to take a request apart before any message is made of it.
+"""The wire format of protobuf, as far as it is needed to split a request into spans before any message is parsed.
 
-An empty message has two bytes on the wire and some 130 in memory, so a request is never parsed whole: its spans are found first, and
-parsed one by one. A span that is large is counted through before that.
+An empty message has two bytes on the wire and some 130 in memory, so a large request is not parsed at once: its spans are found first and
+parsed one by one. The messages of a large span are counted before it is parsed.
 """
 
 from msgspec import Struct
@@ -52,14 +52,14 @@ class Room:
         """Let a message pass that is about to be parsed.
 
         Raises:
-            MalformedOtlpError: It is large, and cannot be walked through.
+            MalformedOtlpError: It is large and malformed.
             TooManyValuesError: It has more messages in it than there is room for.
         """
         if len(data) > SMALL_BYTES:
-            self._walk(data, kind)
+            self._count_messages(data, kind)
         return data
 
-    def _walk(self, data: bytes, kind: Kind) -> None:
+    def _count_messages(self, data: bytes, kind: Kind) -> None:
         left = [(0, len(data), kind)]
         while left:
             at, end, fields = left.pop()

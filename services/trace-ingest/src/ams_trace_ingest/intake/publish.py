@@ -1,4 +1,4 @@
-"""What every route of intake stands on: who may, how much at once, and 200 only after the log."""
+"""Shared by the routes of intake: authentication, the byte budget, and publishing before the answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,33 +17,33 @@ PUBLISH_TIMEOUT_SECONDS = 4  # an OTLP client waits 10 s in all
 
 
 class IntakeContext(Struct, frozen=True):
-    """The parts that the routes share, in ``app.state.intake``."""
+    """The objects that the routes share, in ``app.state.intake``."""
 
     auth: AuthKit
     log: Log
     budget: ByteBudget
     prices: Prices
-    pool: asyncpg.Pool  # for people, as ams_writer; agents need no database
+    pool: asyncpg.Pool  # role ams_writer, for the management routes; telemetry needs no database
     logs: LogJoiner
-    decoding: asyncio.Semaphore  # one large request is decoded at a time, beside the event loop
+    decoding: asyncio.Semaphore  # one large request is decoded at a time, in a thread
 
 
 async def publish(
     intake: IntakeContext, lease: Lease, payloads: Sequence[Record], steps: Sequence[Record], *, source: str, events: int
 ) -> None:
-    """Make the records durable, payloads first: who sees a step shall find its payloads.
+    """Make the records durable, payloads first: a reader who sees a step finds its payloads.
 
     Args:
         intake: Its log is written.
-        lease: Holds the records' size from now on, in place of the body's.
+        lease: Holds the size of the records from now on instead of that of the body.
         payloads: Of ``ams.payloads.v1``.
         steps: Of ``ams.steps.v1``.
         source: ``otlp`` or ``native``, for the account.
         events: How many events the records hold.
 
     Raises:
-        LogUnavailableError: Nothing is known to be durable; the client sends it again, with the same ids.
-        UnavailableError: The process holds too much already.
+        LogUnavailableError: Nothing is known to be durable; the client retries with the same event ids.
+        UnavailableError: The byte budget is exhausted.
     """
     lease.resize(sum(len(record.value or b"") for record in payloads) + sum(len(record.value or b"") for record in steps))
     await intake.log.publish(payloads, timeout_seconds=PUBLISH_TIMEOUT_SECONDS)
@@ -52,5 +52,5 @@ async def publish(
 
 
 def refused(source: str, reason: str, count: int = 1) -> None:
-    """Count what was not taken."""
+    """Count refused events."""
     EVENTS_REFUSED.labels(source, reason).inc(count)

@@ -1,4 +1,4 @@
-"""Encoded events of one task, packed into records of the log."""
+"""Packs encoded events of one task into records of the log."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +20,7 @@ def pack(topic: Topic, project_id: str, task_id: str, producer: Producer, events
         project_id: From the credential.
         task_id: 32 hex.
         producer: Who sent them.
-        events: Each an encoded event, small enough to be alone in a record.
+        events: Encoded events; each fits into a record.
         key_id: The API key's, for the record's headers.
     """
     record_bytes_max = STEPS_RECORD_BYTES_MAX if topic is STEPS else PAYLOADS_RECORD_BYTES_MAX

@@ -29,7 +29,7 @@ class PackedSpans(Struct, frozen=True):
 def pack_spans(
     request: TracesRequest, *, project_id: str, key_id: str, received_at_us: int, prices: Prices, logs: LogJoiner | None = None
 ) -> PackedSpans:
-    """Map every span and pack what becomes of it: one record a task, producer and topic, unless it grows too large.
+    """Map every span and pack its events: one record for each task, producer and topic, unless it grows too large.
 
     Args:
         request: Its spans have checked ids.

@@ -1,4 +1,4 @@
-"""The engine of the rule tables: ladders compiled at import into one dict, and one pass over a span's attributes.
+"""Compiled attribute rules: the ladders of all modules in one dict, applied in one pass over the attributes of a span.
 
 A ladder says, for one field, which attribute wins: the first that says something (its ``convert`` returns no ``None``). A group collects
 all attributes under a prefix (``llm.input_messages.0.message.role``) by their path. What a key means is looked up once per process.
@@ -128,7 +128,7 @@ class Prefix(NamedTuple):
 UNRANKED = 1_000
 _GROUPED = 10_000
 PATH_PARTS_MAX = 12  # real paths have seven
-KEYS_LEARNED_MAX = 20_000  # a process meets some hundreds; one that makes keys up must not fill the memory
+KEYS_LEARNED_MAX = 20_000  # real traffic has some hundreds; generated keys must not fill the memory
 _NO_VALUES: list[Any] = [None] * Field.END
 _NO_RANKS: list[int] = [UNRANKED] * Field.END
 

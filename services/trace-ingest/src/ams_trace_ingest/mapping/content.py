@@ -1,7 +1,7 @@
-"""What went into a step and what came out: the ladders of ``mapping.md`` for ``input`` and ``output``.
+"""Input and output of a step: which attribute, event or group of attributes they are read from (``docs/mapping.md``).
 
-Conversations become messages (``docs/messages.md``) where the attribute promises one, and on model calls wherever one is found; everything
-else stays the text that came. For model calls messages beat ``input.value``; for all other steps ``input.value`` comes first.
+Conversations become messages (``docs/messages.md``): always where the attribute is defined as one, and on model calls wherever one is found.
+Everything else stays as it was sent. For model calls messages win over ``input.value``; for all other steps ``input.value`` wins.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _unless_schema(value: Any) -> Any:
-    """``tool.parameters`` is the arguments for some and the tool's schema for others."""
+    """``tool.parameters`` holds the arguments or the tool's schema, depending on the sender."""
     loaded = parsed(value)
     if not isinstance(loaded, dict) or "properties" in loaded or not loaded:
         return None
@@ -158,8 +158,8 @@ class Content(Struct, gc=False):
     Attributes:
         mime: ``MESSAGES``, ``JSON`` or ``TEXT``.
         text: The payload.
-        preview: Words of it, at most 512 characters.
-        keys: The attributes that are whole in it.
+        preview: At most 512 characters of its text.
+        keys: The attributes that it contains completely.
         cut_from: The true length in bytes when intake had cut it, else 0.
     """
 
@@ -328,7 +328,7 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
         return None
     keys = _keys(found, field, side.mime) if field == side.value else _keys(found, field)
     cut_from = 0 if span.dropped is None else span.dropped.cut.get(keys[0], 0)
-    if cut_from:  # what is cut is no JSON any more, and not consumed
+    if cut_from:  # a cut value is no longer JSON, and its attribute is not consumed
         text = value if isinstance(value, str) else _encode(value).decode()
         return Content(TEXT, text, preview_of_text(text), [], cut_from)
     if value.__class__ is str:
@@ -337,7 +337,7 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
         loaded = load(value)
     else:
         loaded = value
-    if loaded is None or loaded.__class__ is str:  # begins like JSON and is none; or a JSON string: MLflow quotes every value
+    if loaded is None or loaded.__class__ is str:  # text that only begins like JSON, or a JSON string: MLflow quotes every value
         text = value if loaded is None else loaded
         return Content(TEXT, text, preview_of_text(text), keys)
     if keys[0] in _CONVERSATIONS or step_type in BILLABLE_TYPES:
@@ -348,7 +348,7 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
 
 
 def _conversation(found: Found, messages: list[Message], side: _Side, keys: list[str]) -> Content:
-    """Messages, after the system's instructions when those came apart."""
+    """The messages, preceded by the system instructions when they are a separate attribute."""
     if side is _IN and found.values[Field.SYSTEM] is not None:
         system = system_message(parsed(found.values[Field.SYSTEM]))
         # both are given to the model: instructions apart, and a system message of the history

@@ -1,4 +1,4 @@
-"""Attribute values to what a field holds. Each returns ``None`` for a value that says nothing, so that the next of a ladder is asked."""
+"""Converters of attribute values. Each returns ``None`` for a value without meaning, so that the next attribute of the ladder is used."""
 
 import json
 import math
@@ -60,7 +60,7 @@ def name(value: Any) -> str | None:
 
 
 def json_word(value: Any) -> str | None:
-    """A short string that may be written as JSON, in quotes of its own (MLflow, Langfuse)."""
+    """A short string that may be JSON-quoted (MLflow, Langfuse)."""
     if value.__class__ is str and value[:1] == '"':
         value = load(value)
     return word(value)
@@ -122,12 +122,12 @@ def _duration_us(value: float | None, unit_us: int) -> int | None:
 
 
 def seconds_us(value: Any) -> int | None:
-    """Seconds to microseconds; 0 and less say nothing."""
+    """Seconds to microseconds; ``None`` for 0 and less."""
     return _duration_us(number(value), _SECONDS_US)
 
 
 def millis_us(value: Any) -> int | None:
-    """Milliseconds to microseconds; 0 and less say nothing."""
+    """Milliseconds to microseconds; ``None`` for 0 and less."""
     return _duration_us(number(value), _MILLIS_US)
 
 

@@ -1,4 +1,4 @@
-"""A cost that the span itself reports, in nano-USD. What it does not report is computed by ``pricing``."""
+"""The cost that a span reports, in nano-USD. When it reports none, ``pricing`` computes it."""
 
 from decimal import Decimal
 from typing import Any
@@ -9,7 +9,7 @@ from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder
 from ams_trace_ingest.mapping.convert import decimal, json_map
 
 NANO = 1_000_000_000
-USD_END = Decimal(1_000_000_000)  # a step that cost a thousand million is a mistake
+USD_END = Decimal(1_000_000_000)  # a larger cost is an error of the sender
 
 LADDERS = (
     Ladder(Field.COST_MAP, (("langfuse.observation.cost_details", json_map),)),
@@ -53,7 +53,7 @@ _FIELDS = (Field.COST_MAP, Field.COST_TOTAL, Field.COST_PROMPT, Field.COST_COMPL
 def reported_cost(found: Found, usage: Usage | None, marks: list[str]) -> int | None:
     """The reported cost in nano-USD, or ``None``; one out of range is marked.
 
-    All-zero is no report unless no token was used: Langfuse's SDK sends it for models that it does not know, and for calls that failed.
+    A cost of zero is ignored when tokens were used: Langfuse's SDK sends it for unknown models and failed calls.
     """
     values = found.values
     for field in _FIELDS:

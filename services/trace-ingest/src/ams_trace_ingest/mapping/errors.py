@@ -1,4 +1,4 @@
-"""How a step ended, and why it failed."""
+"""Status and failure of a step."""
 
 import re
 from typing import Any
@@ -26,7 +26,7 @@ _CANCELLED = frozenset(
 )
 _TRACEBACK = "Traceback (most recent call last):"
 _STATES_FAILURE = re.compile(r'"is_?[eE]rror"\s*:\s*true')
-_NO_TYPE = "_OTHER"  # OpenTelemetry's word for "has none"
+_NO_TYPE = "_OTHER"  # OpenTelemetry's value for "no type"
 
 LADDERS = (
     Ladder(Field.ERROR_TYPE, (("error.type", word),)),
@@ -37,7 +37,7 @@ LADDERS = (
 
 
 def outcome_of(found: Found, span: Span) -> tuple[Status, Failure | None, str | None]:
-    """Status, failure and stack of a span that has ended. UNSET is ok: most spans never set it."""
+    """Status, failure and stack of an ended span. UNSET is ok: most spans never set a status."""
     values = found.values
     error_type = values[Field.ERROR_TYPE]
     if span.status_code != _ERROR and error_type is None and values[Field.LEVEL] != "ERROR" and values[Field.TOOL_STATUS] != "error":
@@ -57,7 +57,7 @@ def outcome_of(found: Found, span: Span) -> tuple[Status, Failure | None, str | 
 
 
 def _exception(events: list[SpanEvent]) -> SpanEvent | None:
-    # the last one is what ended the span; those before were survived
+    # the last exception ended the span; earlier ones were handled
     return next((event for event in reversed(events) if is_exception(event.name)), None)
 
 

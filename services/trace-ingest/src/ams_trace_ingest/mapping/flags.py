@@ -1,4 +1,4 @@
-"""The marks of a step: what a reader should know before trusting it."""
+"""The flags of a step: limits of its data that a reader should know."""
 
 from ams_trace_ingest import characters
 

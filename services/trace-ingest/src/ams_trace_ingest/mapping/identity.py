@@ -1,4 +1,4 @@
-"""Who and where: agent, conversation, user, environment, tags. The project is never read from a span: the credential says it."""
+"""Agent, conversation, user, environment and tags. The project comes from the credential, never from a span."""
 
 from typing import Any
 
@@ -101,7 +101,7 @@ PREFIXES = tuple(
 
 
 def name_of(found: Found, span: Span, step_type: StepType) -> str:
-    """The name to show. The span's own name is kept beside it."""
+    """The displayed name. The span's own name is kept as ``span_name``."""
     values = found.values
     chosen = values[Field.NAME]
     if chosen is None and step_type is TOOL:
@@ -153,7 +153,7 @@ def main_agent_of(resource: Resource) -> str:
 
 
 def agent_of(found: Found, span: Span, step_type: StepType) -> str | None:
-    """The agent that the span names as its own, or ``None``: then the nearest agent above it, then the service."""
+    """The agent that the span itself names, or ``None``."""
     values = found.values
     own = values[Field.AGENT]
     if own is None and step_type is AGENT:

@@ -109,7 +109,7 @@ def name_of(record: LogRecord) -> str:
 
 
 def response_id_of(record: LogRecord) -> str | None:
-    """The response that a record without a span id speaks of."""
+    """The response that a record without a span id names."""
     return word(record.attributes.get("gen_ai.response.id"))
 
 

@@ -1,4 +1,4 @@
-"""The mapping: a span in, events out. Pure: no clock, no settings, no I/O; the same span gives the same events, whatever encoding it came in."""
+"""Maps a span to events. Pure: no clock, no settings, no I/O; the same span gives the same events in either encoding."""
 
 import hashlib
 from typing import Any
@@ -37,8 +37,8 @@ def map_span(
         project_id: From the credential; part of the event ids.
         resource: Who emitted it.
         scope: The instrumentation.
-        span: Checked by intake: good ids, bounded values.
-        received_at_us: Stands in for times that are missing.
+        span: Checked by intake: valid ids, bounded values.
+        received_at_us: Replaces missing times.
         prices: To compute what is not reported.
         media: What the spans of the request may store as media together; by default this span alone.
     """
@@ -137,7 +137,7 @@ def _found(span: Span, scope: Scope) -> Found:
     return found
 
 
-# what is captured, by whether there is an input, an output and a stack; shared, because nothing changes a document
+# the captured slots, by whether there is an input, an output and a stack; shared, because documents are immutable
 _CAPTURED = {
     (asked, answered, failed): [
         enum_members.ORIGINAL,
@@ -176,7 +176,7 @@ def _marks(span: Span) -> list[str]:
 
 
 def _held(attributes: dict[str, Any], asked: Content | None, answered: Content | None) -> dict[str, Slot]:
-    """The attributes that are the text of a payload, letter by letter, and not cut."""
+    """The attributes whose text is exactly that of a payload, and not cut."""
     held: dict[str, Slot] = {}
     for side, slot in ((asked, enum_members.INPUT), (answered, enum_members.OUTPUT)):
         if side is not None and side.keys and attributes.get(side.keys[0]) is side.text and len(side.text) <= SAFE_CHARS:
@@ -185,7 +185,7 @@ def _held(attributes: dict[str, Any], asked: Content | None, answered: Content |
 
 
 def _consumed(found: Found, asked: Content | None, answered: Content | None, more: list[str]) -> list[str]:
-    """The attributes that the step and its payloads hold whole: the table need not keep them again."""
+    """The attributes that the step and its payloads contain completely: the table need not keep them again."""
     consumed: list[str] = list(filter(None, found.keys[: Field.PLAIN_END]))
     if asked is not None:
         consumed += asked.keys

@@ -136,7 +136,7 @@ def _decoded(text: str) -> Bytes | None:
 
 
 def base64_size(text: str) -> int:
-    """How many bytes a base64 text stands for."""
+    """The number of bytes that a base64 text encodes."""
     return len(text.rstrip("=")) * 3 // 4
 
 
@@ -159,7 +159,7 @@ def is_link(text: str) -> bool:
 
 
 def may_hold_media(text: str) -> bool:
-    """Whether it is worth to look for bytes in this JSON."""
+    """Whether this JSON may contain bytes."""
     return any(hint in text for hint in _HINTS)
 
 

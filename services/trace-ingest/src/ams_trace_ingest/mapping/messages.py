@@ -1,4 +1,4 @@
-"""Conversations in one form, whatever dialect they came in: ``[{role, content: [part], name?, finish_reason?}]`` (``docs/messages.md``)."""
+"""Conversations of every dialect in one form: ``[{role, content: [part], name?, finish_reason?}]`` (``docs/messages.md``)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which model of which provider, with which parameters, and what it answered by."""
+"""Provider, model, parameters, response id and finish reasons of a call."""
 
 from typing import Any
 
@@ -132,7 +132,7 @@ _FINISH_WORDS = {
 
 
 def requested_model(found: Found) -> str | None:
-    """What was asked for; ``llm.invocation_parameters`` knows it when nothing else does."""
+    """The requested model; read from ``llm.invocation_parameters`` when no attribute names it."""
     model = found.values[Field.MODEL_REQUESTED]
     if model is not None or found.values[Field.INVOCATION] is None:
         return model
@@ -141,7 +141,7 @@ def requested_model(found: Found) -> str | None:
 
 
 def finish_reasons(found: Found) -> list[str]:
-    """Why the model stopped, in one set of words. What came stays in the slot ``original``."""
+    """Why the model stopped, in one vocabulary. The slot ``original`` keeps the value that was sent."""
     reasons: list[str] = found.values[Field.FINISH] or []
     return [_FINISH_WORDS.get(text.lower(), text) for text in reasons]
 
@@ -156,7 +156,7 @@ def finish_reasons_of(messages_text: str) -> list[str]:
 
 
 def parameters(found: Found) -> tuple[str | None, list[str]]:
-    """The request's parameters as JSON, and the attributes that are whole in it."""
+    """The parameters of the request as JSON, and the attributes that it contains completely."""
     for field in (Field.PARAMETERS, Field.INVOCATION):
         if found.values[field] is not None:
             return _bounded(found.values[field], [str(found.keys[field])])
@@ -175,7 +175,7 @@ def _bounded(value: Any, keys: list[str]) -> tuple[str | None, list[str]]:
     full = json_map(value)
     if full is None:
         return None, []
-    # tools and schemas are what is large; the numbers are what is asked for
+    # tools and schemas are large; the scalar parameters are what a reader wants
     kept = {key: item for key, item in full.items() if not isinstance(item, list | dict) and len(str(item)) < WORTH_CHARS_MAX}
     text = _encode(kept).decode()
     return (text if kept and len(text) <= PARAMETERS_CHARS_MAX else None), []

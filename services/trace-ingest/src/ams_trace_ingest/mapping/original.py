@@ -1,4 +1,4 @@
-"""Slot ``original``: everything a span said, as JSON, so that a better mapping can read it again from the log."""
+"""Slot ``original``: the complete span as JSON, so that a later mapping can read it again from the log."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

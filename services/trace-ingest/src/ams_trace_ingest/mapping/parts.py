@@ -1,8 +1,8 @@
-"""The parts of a message in one form, whatever dialect they came in. The form is described in ``docs/messages.md``.
+"""The parts of a message of every dialect in one form, described in ``docs/messages.md``.
 
 Dialects: OpenTelemetry GenAI ``parts``, OpenAI chat and responses, Anthropic, Gemini, Bedrock and Strands, the Vercel AI SDK, pydantic-ai, LangChain.
 
-A reader translates the fields that it knows and carries all others along, so that nothing that was said disappears.
+A reader translates the fields that it knows and copies all others, so that no content is lost.
 """
 
 from collections.abc import Callable, Iterable
@@ -67,12 +67,12 @@ def parts_of(content: Any) -> list[Part]:
 
 
 def text_part(text: str) -> Part:
-    """Words."""
+    """A part of text."""
     return {"type": "text", "text": text}
 
 
 def parts_from(value: Any) -> list[Part]:  # noqa: PLR0911  one return for each form
-    """One item of a content: mostly one part; a server-side tool call that holds its result is two. What is not understood stays as it came."""
+    """The parts of one content item: mostly one; a server-side tool call with its result is two. Unknown items are kept unchanged."""
     if isinstance(value, str):
         return [text_part(value)] if value else []
     if not isinstance(value, dict):

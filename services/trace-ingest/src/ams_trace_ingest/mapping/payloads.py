@@ -1,4 +1,4 @@
-"""Payload events, bounded so that each fits into a record of the log."""
+"""Payload events, each cut to fit into a record of the log."""
 
 import msgspec
 
@@ -24,7 +24,7 @@ def payload(
         event: The step's event; the payload takes its time, and an id that is the same for the same span and slot.
         slot: Which.
         mime: What ``text`` is.
-        text: Cut here at a code point when it is too long for a record.
+        text: Cut at a code point when it is too long for a record.
         cut_from: The true length in bytes when it was cut before; else 0.
         consumed: Of an original.
     """

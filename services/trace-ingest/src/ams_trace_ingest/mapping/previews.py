@@ -1,4 +1,4 @@
-"""Previews: at most 512 characters of words on one line. JSON is never shown where words are known."""
+"""Previews: at most 512 characters of text on one line. Text is preferred to JSON syntax."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from ams_trace_ingest.mapping.convert import load
 from ams_trace_ingest.mapping.messages import Message, messages_of
 
 PREVIEW_CHARS_MAX = 512
-_LOOK_CHARS = 4 * PREVIEW_CHARS_MAX  # white space is joined, so look at more than is kept
+_LOOK_CHARS = 4 * PREVIEW_CHARS_MAX  # white space is collapsed, so more is read than kept
 _ITEMS_MAX = 32
 _DEPTH_MAX = 8
 _TEXT_KEYS = (
@@ -185,7 +185,7 @@ def _joined(pieces: list[str], separator: str) -> str:
 
 
 def _salvaged(text: str) -> str:
-    """Words of something that begins like JSON and is none: cut JSON, or plain words in brackets."""
+    """The text of a value that begins like JSON and does not parse: cut JSON, or text in brackets."""
     match = _TEXT_FIELD.search(text[: 8 * _LOOK_CHARS])
     if match is None:
         return one_line(text)

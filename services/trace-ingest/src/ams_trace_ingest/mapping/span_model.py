@@ -1,4 +1,4 @@
-"""A span as intake decoded it: plain Python values, already bounded. What the mapping reads, whatever encoding it came in."""
+"""A decoded span: plain Python values within limits. The input of the mapping, independent of the encoding."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Resource(Struct, gc=False):
-    """Who emitted. Shared by all its spans, so its JSON is made once.
+    """The emitter of spans. Shared by all its spans, so its JSON is encoded once.
 
     Attributes:
         attributes: Plain values.
@@ -30,7 +30,7 @@ class Scope(Struct, gc=False):
 
 
 class SpanEvent(Struct, gc=False, omit_defaults=True):
-    """Something that happened within a span. ``time_ns`` may be 0."""
+    """An event of a span. ``time_ns`` may be 0."""
 
     name: str
     time_ns: int = 0
@@ -39,7 +39,7 @@ class SpanEvent(Struct, gc=False, omit_defaults=True):
 
 
 class SpanLink(Struct, gc=False, omit_defaults=True):
-    """Another span that this one points to."""
+    """A link to another span."""
 
     trace_id: str
     span_id: str
@@ -48,7 +48,7 @@ class SpanLink(Struct, gc=False, omit_defaults=True):
 
 
 class Dropped(Struct, gc=False, omit_defaults=True):
-    """What a span lost on its way: in the client (as it says itself), and here.
+    """What a span lost: in the client (as the client reports), and in intake.
 
     ``cut`` maps an attribute to its true length in UTF-8 bytes.
     """

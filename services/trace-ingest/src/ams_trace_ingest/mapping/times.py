@@ -1,4 +1,4 @@
-"""When a step began and ended, and when its first token came. Microseconds; OpenTelemetry's nanoseconds are cut."""
+"""Start, end and time to first token of a step, in microseconds; OpenTelemetry's nanoseconds are truncated."""
 
 from msgspec import Struct
 
@@ -8,8 +8,8 @@ from ams_trace_ingest.mapping.convert import DURATION_US_MAX, millis_us, moment_
 from ams_trace_ingest.mapping.span_model import Span
 
 _US_NS = 1_000
-_EARLIEST_US = 946_684_800_000_000  # 2000: before that no agent ran, but a clock that was never set did
-_AHEAD_US = 86_400_000_000  # a day: more than any time zone mistake
+_EARLIEST_US = 946_684_800_000_000  # 2000: an earlier time comes from a clock that was never set
+_AHEAD_US = 86_400_000_000  # a day: more than any time zone error
 _FIRST_TOKEN_EVENTS = frozenset({"First Token Stream Event", "gen_ai.content.completion.chunk", "mlflow.chunk.item.0"})
 _MILLIS_SCOPE = "strands"
 
@@ -30,7 +30,7 @@ class Times(Struct, gc=False):
 
 
 def times_of(span: Span, received_at_us: int, marks: list[str]) -> Times:
-    """A span's times; what is odd about them is added to ``marks``."""
+    """The times of a span; implausible ones are flagged in ``marks``."""
     start_ns, end_ns = span.start_ns, span.end_ns
     if start_ns == 0:
         marks.append(flags.NO_START)

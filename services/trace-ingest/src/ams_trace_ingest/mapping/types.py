@@ -1,6 +1,6 @@
-"""What kind of work a step is: the ladder of ``mapping.md`` for ``type``.
+"""The type of a step: the attributes that decide it, in order (``docs/mapping.md``).
 
-OpenInference beats gen_ai, because its AGENT and CHAIN refine what an operation name says. The span *kind* (CLIENT, INTERNAL) never decides.
+OpenInference wins over gen_ai, because its AGENT and CHAIN are more specific than an operation name. The span *kind* (CLIENT, INTERNAL) is not used.
 """
 
 from typing import Any
@@ -105,7 +105,7 @@ _NOTHING: Decision = (SPAN, "")
 
 
 def _by(table: dict[str, StepType], key: str, *, upper: bool = False, quoted: bool = False) -> tuple[str, Convert]:
-    # the words as they come; anything else (another case, quotes, a number) takes the long way
+    # exact values are found at once; other spellings (case, quotes, a number) are converted first
     direct = {(text.upper() if upper else text): (decided, f"{key}={text.upper() if upper else text}") for text, decided in table.items()}
 
     def convert(value: Any) -> Decision | None:
@@ -198,7 +198,7 @@ PREFIXES = (
 
 
 def type_of(found: Found, span: Span, scope_name: str) -> Decision:
-    """The step's type, and what decided (``type_raw``: ``key=value``; empty when nothing did)."""
+    """The type of the step, and the attribute that decided it (``type_raw``: ``key=value``; empty when none did)."""
     rank = found.ranks[Field.TYPE]
     if rank < _NAME_RANK:
         return found.values[Field.TYPE]

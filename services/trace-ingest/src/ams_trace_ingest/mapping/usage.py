@@ -1,4 +1,4 @@
-"""Tokens: the ladders of ``mapping.md`` for ``usage``. ``input`` includes the cached ones, ``output`` the reasoning."""
+"""Token usage: the attributes that report it, in order (``docs/mapping.md``). ``input`` includes cached tokens, ``output`` reasoning."""
 
 from typing import Any
 
@@ -247,7 +247,7 @@ _BUCKETS = "langfuse.observation.usage_details"
 
 
 def usage_of(found: Found, scope: Scope, marks: list[str]) -> Usage | None:
-    """What the span says it used, or ``None`` when it says nothing. Counts that are none are marked."""
+    """The usage that the span reports, or ``None``. Invalid counts are flagged."""
     values = found.values
     if values[Field.BAD_USAGE] is not None:
         marks.append(flags.BAD_USAGE)

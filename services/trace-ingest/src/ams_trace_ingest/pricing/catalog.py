@@ -1,4 +1,4 @@
-"""The public list prices of the ``genai-prices`` package. Offline: it is never asked to update itself.
+"""The public list prices of the ``genai-prices`` package, used offline: its updates are not enabled.
 
 Importing it costs 0.3 s and its data as much again, so only intake imports this module, and loads the data while it starts.
 """

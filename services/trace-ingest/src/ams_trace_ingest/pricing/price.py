@@ -1,7 +1,7 @@
-"""What a call cost: unit prices times tokens, in whole nano-USD. Pure; knows no catalog (``pricing.catalog`` is one).
+"""The cost of a call: unit prices times tokens, in integer nano-USD. Pure; the catalog is a port (``pricing.catalog`` implements it).
 
-The catalog is asked for the model that answered, then for it without a trailing date, then for the model that was asked for, then for
-both without ``ft:`` and ``vendor/``. What is not found is unknown: ``None``, never 0.
+Looks up the response model, then the same without a trailing date, then the requested model, then both without ``ft:`` and ``vendor/``.
+The cost of an unknown model is ``None``, never 0.
 """
 
 import re
@@ -136,7 +136,7 @@ class Prices:
         return next((override.prices for override in self._overrides if override.matches(provider, model)), None)
 
     def _candidates(self, provider: str | None, model: str | None, requested: str | None) -> Iterator[tuple[str | None, str]]:
-        # a framework's name where the provider's should be (`langchain`, `strands-agents`) says nothing; a local server costs nothing known
+        # a framework's name in place of a provider (`langchain`, `strands-agents`) is ignored; a local server has no known price
         if provider is not None and provider not in _LOCAL and not self._catalog.knows(provider):
             where: str | None = None
         else:

@@ -1,4 +1,4 @@
-"""Google's Agent Development Kit: its spans say what they are by their names."""
+"""Google's Agent Development Kit: the names of its spans give their types."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""LiveKit Agents: its spans say what they are by their names."""
+"""LiveKit Agents: the names of its spans give their types."""
 
 from ams_contracts.documents import StepType
 

@@ -1,4 +1,4 @@
-"""Logfire's pending spans: a span that says that another one has begun, so that it is seen while it runs."""
+"""Logfire's pending spans: each announces that another span has started, so that it is visible while it runs."""
 
 from ams_trace_ingest.mapping.attribute_rules import Field, Found
 from ams_trace_ingest.mapping.span_model import Span
