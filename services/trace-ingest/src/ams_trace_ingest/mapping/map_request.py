@@ -1,6 +1,6 @@
 """All spans of a request: mapped one by one, then what only their neighbours know."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import force_setattr
 
