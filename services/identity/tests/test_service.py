@@ -160,7 +160,7 @@ async def test_a63_hashes_of_callers_who_went_away_still_count() -> None:
         return ""
 
     done = threading.Event()
-    tasks = [asyncio.create_task(passwords._run(slow, None)) for _ in range(50)]
+    tasks = [asyncio.create_task(passwords._run(slow, None, ())) for _ in range(50)]
     await asyncio.to_thread(wait_for, lambda: running == CONCURRENCY)
     for task in tasks[:CONCURRENCY]:
         task.cancel()

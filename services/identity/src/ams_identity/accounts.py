@@ -161,7 +161,9 @@ async def change_password(request: Request[Any, Any, Any]) -> None:
     user = await user_of(request)
     validation.check_password(body.new_password, chars_min=context.policy.password_chars_min, username=user.username, email=user.email)
     limits = [(f"password:{user.user_id}", context.policy.login_failures_per_minute)]
-    if not await context.passwords.matches(user.password_hash, body.password, gate=lambda: context.throttle.check(limits)):
+    if not await context.passwords.matches(
+        user.password_hash, body.password, gate=lambda: context.throttle.check(limits), clients=(user.user_id,)
+    ):
         await context.throttle.count(limits)
         raise InvalidError("This is not the password that holds now.", code="wrong_password")
     password_hash = await context.passwords.hash(body.new_password)

@@ -1,7 +1,8 @@
 """Hashes of passwords: argon2id, never more than two at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -9,14 +10,15 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from ams_kit.errors import UnavailableError
+from ams_kit.errors import TooManyError, UnavailableError
 
 # OWASP's second choice (19 MiB, 2 passes, 1 lane): some 25 ms and 19 MiB each, so two at once stay small beside the platform's 850 MB
 MEMORY_KIB = 19_456
 PASSES = 2
 LANES = 1
 CONCURRENCY = 2
-WAITING_MAX = 200  # some 3 s of work; who comes later is asked to come again
+WAITING_MAX = 200  # about 3 s of work
+WAITING_PER_CLIENT_MAX = 8  # of one account or one address: 0.1 s of work, so nobody waits long because of somebody else
 
 T = TypeVar("T")
 Gate = Callable[[], Awaitable[None]]
@@ -32,6 +34,7 @@ class Passwords:
         self._threads = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2")
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._waiting = 0
+        self._waiting_by_client: Counter[str] = Counter()  # of those that wait, so bounded by WAITING_MAX
         self._dummy = self._hasher.hash("nobody has this password")
 
     async def hash(self, password: str, gate: Gate | None = None) -> str:
@@ -39,13 +42,27 @@ class Passwords:
 
         Args:
             password: As it was sent.
-            gate: Awaited when it is this caller's turn; what it raises ends the matter before any work.
-        """
-        return await self._run(lambda: self._hasher.hash(password), gate)
+            gate: Awaited when it is this caller's turn; an exception of it ends the call before any work.
 
-    async def matches(self, password_hash: str | None, password: str, gate: Gate | None = None) -> bool:
-        """Whether a password is the one. Without a hash (no such user) the same work is done for nothing, so that time tells nothing."""
-        return await self._run(lambda: self._verify(password_hash, password), gate)
+        Raises:
+            UnavailableError: Too many calls wait.
+        """
+        return await self._run(lambda: self._hasher.hash(password), gate, ())
+
+    async def matches(self, password_hash: str | None, password: str, gate: Gate | None = None, *, clients: Sequence[str] = ()) -> bool:
+        """Whether a password is the right one. Without a hash (no such user) the same work is done, so that the time is the same.
+
+        Args:
+            password_hash: ``None`` for a user that does not exist.
+            password: As it was sent.
+            gate: See ``hash``.
+            clients: The account and the address that ask, so that neither fills the queue.
+
+        Raises:
+            TooManyError: One of ``clients`` has ``WAITING_PER_CLIENT_MAX`` calls waiting.
+            UnavailableError: Too many calls wait.
+        """
+        return await self._run(lambda: self._verify(password_hash, password), gate, clients)
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Whether a hash was made with other parameters than today's."""
@@ -64,14 +81,16 @@ class Passwords:
                 logger.error("stored password hash cannot be read")  # noqa: TRY400  the text of the error may hold the hash
             return False
 
-    async def _run(self, work: Callable[[], T], gate: Gate | None) -> T:
+    async def _run(self, work: Callable[[], T], gate: Gate | None, clients: Sequence[str]) -> T:
+        if any(self._waiting_by_client[client] >= WAITING_PER_CLIENT_MAX for client in clients):
+            raise TooManyError("Too many sign-ins at once. Wait a second and try again.", retry_after_seconds=1)
         if self._waiting >= WAITING_MAX:
-            raise UnavailableError("Too many sign-ins at once.", retry_after_seconds=3)
-        self._waiting += 1
+            raise UnavailableError("Too many sign-ins at once. Wait a few seconds and try again.", retry_after_seconds=3)
+        self._wait(clients, 1)
         try:
             await self._slots.acquire()
         finally:
-            self._waiting -= 1
+            self._wait(clients, -1)
         try:
             if gate is not None:
                 await gate()
@@ -81,3 +100,10 @@ class Passwords:
             raise
         future.add_done_callback(lambda _: self._slots.release())
         return await asyncio.shield(future)
+
+    def _wait(self, clients: Sequence[str], more: int) -> None:
+        self._waiting += more
+        for client in clients:
+            self._waiting_by_client[client] += more
+            if not self._waiting_by_client[client]:
+                del self._waiting_by_client[client]

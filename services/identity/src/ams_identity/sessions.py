@@ -42,6 +42,8 @@ COOKIE = "ams_refresh"
 COOKIE_PATH = "/api/auth"
 SALT_CHARS = 16
 JTI_CHARS = 22
+ACCOUNT_ATTEMPTS_PER_MINUTE = 30  # right or wrong: a session lasts for weeks, so even a program needs few
+ADDRESS_ATTEMPTS_PER_MINUTE = 300  # an office behind one address
 ACCOUNT_FACTOR = 5  # failures of one account over all addresses: enough to stop a spread attack, too many to lock its owner out by accident
 LOGIN_CHARS_MAX = 254
 NO_STORE = {"Cache-Control": "no-store"}
@@ -93,9 +95,11 @@ async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
         raise InvalidError("Say who you are: login is a username or an email address.")
     name = name.strip()  # a blank that a phone's keyboard adds
     limits = failure_limits(context, request, name)
+    account, address = _clients_of(request, name)
+    await context.throttle.count([(f"signin:{address}", ADDRESS_ATTEMPTS_PER_MINUTE), (f"signin:{account}", ACCOUNT_ATTEMPTS_PER_MINUTE)])
     user = await _find_user(context, name)
     password_matches = await context.passwords.matches(
-        user.password_hash if user else None, body.password, gate=lambda: context.throttle.check(limits)
+        user.password_hash if user else None, body.password, gate=lambda: context.throttle.check(limits), clients=(account, address)
     )
     if not password_matches or user is None or user.disabled_at is not None:
         await context.throttle.count(limits)
@@ -103,6 +107,11 @@ async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
         raise UnauthenticatedError("The name or the password is wrong.", code="invalid_credentials")
     await _rehash_if_outdated(context, user, body.password)
     return await start_session(context, request, user)
+
+
+def _clients_of(request: Request[Any, Any, Any], name: str) -> tuple[str, str]:
+    """The account and the address of a sign-in, as counters name them."""
+    return f"account:{name.lower()[:LOGIN_CHARS_MAX]}", f"address:{address_bucket(client_address(request))}"
 
 
 def failure_limits(context: IdentityContext, request: Request[Any, Any, Any], name: str | None) -> list[tuple[str, int]]:

@@ -3,7 +3,7 @@
 from typing import Self
 
 import httpx
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -22,9 +22,13 @@ REDIS_CONNECTIONS_MAX = 64
 
 
 def open_redis(url: str) -> Redis:
-    """A Redis client with short waits and no retries of its own: callers know what to do when it is away. Connects at first use."""
-    return Redis.from_url(
+    """A Redis client with short timeouts and no retries: callers decide what to do when it is unavailable. Connects at first use.
+
+    When all connections are in use, a call waits for one: a burst of sign-ins is no outage.
+    """
+    pool = BlockingConnectionPool.from_url(
         url,
+        timeout=REDIS_TIMEOUT_SECONDS,
         socket_timeout=REDIS_TIMEOUT_SECONDS,
         socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
@@ -32,6 +36,7 @@ def open_redis(url: str) -> Redis:
         health_check_interval=10,
         max_connections=REDIS_CONNECTIONS_MAX,
     )
+    return Redis.from_pool(pool)
 
 
 class AuthKit:
