@@ -85,24 +85,30 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             extensions[WRITER_EXTENSION] = self.writer
 
     def handle_cont(self, event: Frame) -> None:
-        """Bound the pieces of a message: empty ones never reach the limit of its size."""
-        if len(self.frames) >= FRAGMENTS_MAX and not self.close_sent:
-            self.conn.fail(POLICY_VIOLATION, "too many fragments")
-            self.handle_parser_exception()
+        """Limit the fragments of a message: empty ones never reach the limit of its size."""
+        if self._exceeds_limit(len(self.frames) >= FRAGMENTS_MAX, "too many fragments"):
             return
         super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        """Answer pings, but not any number of them: the library answers each by itself."""
+        """Limit the pings: the library answers each one."""
         now = time.monotonic()
         if now - self._pings_since > 1:
             self._pings, self._pings_since = 0, now
         self._pings += 1
-        if self._pings > PINGS_PER_SECOND_MAX and not self.close_sent:
-            self.conn.fail(POLICY_VIOLATION, "too many pings")
-            self.handle_parser_exception()
+        if self._exceeds_limit(self._pings > PINGS_PER_SECOND_MAX, "too many pings"):
             return
         super().handle_ping()
+
+    def _exceeds_limit(self, exceeded: bool, reason: str) -> bool:
+        """Close a socket that exceeds a limit, and go on reading until the client answers: a reset would lose the close frame.
+
+        Returns:
+            Whether the frame is to be dropped.
+        """
+        if exceeded and self.writer is not None:
+            self.writer.close(POLICY_VIOLATION, reason)
+        return self.close_sent
 
     def resume_writing(self) -> None:
         """Tell the socket that its client keeps up again."""
