@@ -42,8 +42,12 @@ class AccessClaims(Struct, frozen=True, kw_only=True):
     exp: int
 
 
+KEY_SUBJECT_PREFIX = "key:"
+"""An API key as a subject of ``Access``: ``key:<key_id>``, where a person has a user id."""
+
+
 class Access(Struct, frozen=True, kw_only=True):
-    """What a user is in a project."""
+    """The role that a user, or an API key with the scope ``read``, has in a project."""
 
     user_id: str
     project_id: str
@@ -51,7 +55,10 @@ class Access(Struct, frozen=True, kw_only=True):
 
 
 class KeyGrant(Struct, frozen=True, kw_only=True):
-    """What an API key opens: the answer of ``POST /api/auth/token``."""
+    """What an API key opens: the answer of ``POST /api/auth/token``.
+
+    ``expires_at_us``: when the grant ends by identity's clock; ``None`` from an identity that does not send it yet.
+    """
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the name of a scheme
@@ -59,6 +66,7 @@ class KeyGrant(Struct, frozen=True, kw_only=True):
     project_id: str
     key_id: str
     scopes: list[Scope]
+    expires_at_us: int | None = None
 
 
 class ProjectSettings(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from litestar import Litestar, Request, get
 from litestar.di import NamedDependency, Provide
 from services.identity.tests.clients import SERVICE_SECRET, Person, Server
 
-from ams_contracts.claims import Access, KeyGrant, Role
+from ams_contracts.claims import Access, KeyGrant, Role, Scope
 from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of, principal_of, provide_access, require_role
 from ams_kit.background import Background
 from ams_kit.http.app import make_application
@@ -32,6 +32,11 @@ async def inside(access: NamedDependency[Access]) -> Role:
 async def write(access: NamedDependency[Access]) -> Role:
     require_role(access, Role.MEMBER)
     return access.role
+
+
+@get("/read/{project:str}")
+async def read(access: NamedDependency[Access]) -> str:
+    return f"{access.role.value} {access.user_id}"
 
 
 @get("/intake", opt={"public": True})
@@ -58,6 +63,29 @@ def other(server: Server) -> Iterator[httpx.Client]:
         checks={},
         background=background,
         middleware=[AuthMiddleware()],
+        dependencies={"access": Provide(provide_access)},
+        lifespan=[lifespan],
+    )
+    with serving(app) as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def reader(server: Server) -> Iterator[httpx.Client]:
+    """A service that accepts API keys with the scope ``read``."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        app.state.auth = AuthKit.open(server.url, server.settings.redis_url, SERVICE_SECRET, server.settings.public_url, service="reader")
+        yield
+        await app.state.auth.close()
+
+    app = make_application(
+        title="Reader",
+        openapi_path="/openapi",
+        route_handlers=[who, read],
+        checks={},
+        middleware=[AuthMiddleware(key_scope=Scope.READ)],
         dependencies={"access": Provide(provide_access)},
         lifespan=[lifespan],
     )
@@ -121,3 +149,85 @@ def test_a_new_key_works_at_once_and_a_revoked_one_ends_within_a_second(other: h
     person.delete(f"/api/projects/{person.project_id}/keys/{created['key_id']}")
 
     assert becomes(lambda: other.get("/intake", headers=headers).status_code == 401, 1)
+
+
+def key_of(person: Person, *scopes: str) -> tuple[dict[str, str], str]:
+    """A new key's headers, and its id."""
+    created = person.post(f"/api/projects/{person.project_id}/keys", {"name": "k", "scopes": list(scopes)}).json()
+    assert created["scopes"] == list(scopes)
+    return {"Authorization": f"Bearer {created['key']}"}, created["key_id"]
+
+
+def test_a_key_with_the_scope_read_is_a_viewer_of_its_own_project(reader: httpx.Client, person: Person, stranger: Person) -> None:
+    headers, key_id = key_of(person, "read")
+
+    assert reader.get(f"/read/{person.project_id}", headers=headers).text == f"viewer key:{key_id}"
+    foreign = [reader.get(f"/read/{project}", headers=headers) for project in (stranger.project_id, "nonsense", person.project_id.upper())]
+    assert {answer.status_code for answer in foreign} == {404}
+    assert reader.get("/who", headers=headers).json()["code"] == "api_key_not_for_this"
+    assert reader.get(f"/read/{person.project_id}", headers=person.headers).text == f"owner {person.user_id}"
+
+
+def test_a_key_needs_the_scope_of_the_service(reader: httpx.Client, other: httpx.Client, person: Person) -> None:
+    ingest, _ = key_of(person, "ingest")
+    both, _ = key_of(person, "ingest", "read")
+    only_read, _ = key_of(person, "read")
+
+    refused = reader.get(f"/read/{person.project_id}", headers=ingest)
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+    assert "scope read" in refused.json()["detail"]
+    assert reader.get(f"/read/{person.project_id}", headers=both).status_code == 200
+    assert other.get(f"/in/{person.project_id}", headers=only_read).json()["code"] == "api_key_not_for_this"
+
+
+@pytest.mark.parametrize("path", ["/api/me", "/api/projects", "/api/projects/{project}", "/api/projects/{project}/keys"])
+def test_no_key_opens_a_route_of_identity(person: Person, path: str) -> None:
+    headers, _ = key_of(person, "ingest", "read")
+
+    answer = person.client.get(path.format(project=person.project_id), headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "api_key_not_for_this")
+
+
+def test_a_revoked_read_key_opens_nothing_within_a_second(reader: httpx.Client, person: Person, service_headers: dict[str, str]) -> None:
+    headers, key_id = key_of(person, "read")
+    question = {"user_id": f"key:{key_id}", "project_id": person.project_id}
+    assert reader.get(f"/read/{person.project_id}", headers=headers).status_code == 200
+    assert person.client.get("/internal/access", params=question, headers=service_headers).json()["role"] == "viewer"
+
+    person.delete(f"/api/projects/{person.project_id}/keys/{key_id}")
+
+    assert becomes(lambda: reader.get(f"/read/{person.project_id}", headers=headers).status_code == 401, 1)
+    assert person.client.get("/internal/access", params=question, headers=service_headers).status_code == 404
+
+
+def test_access_of_keys_is_for_the_scope_read_and_their_own_project(
+    person: Person, stranger: Person, service_headers: dict[str, str]
+) -> None:
+    _, ingest = key_of(person, "ingest")
+    _, read_key = key_of(person, "read")
+
+    for subject, project in (
+        (ingest, person.project_id),
+        (read_key, stranger.project_id),
+        ("x", person.project_id),
+        ("", person.project_id),
+    ):
+        question = {"user_id": f"key:{subject}", "project_id": project}
+        assert person.client.get("/internal/access", params=question, headers=service_headers).status_code == 404
+
+
+def test_a_deleted_project_is_closed_elsewhere_within_five_seconds(
+    other: httpx.Client, reader: httpx.Client, person: Person, stranger: Person
+) -> None:
+    person.post(f"/api/projects/{person.project_id}/members", {"username": stranger.username, "role": "member"})
+    headers, _ = key_of(person, "ingest", "read")
+    assert other.get(f"/in/{person.project_id}", headers=stranger.headers).status_code == 200
+    assert other.get("/intake", headers=headers).status_code == 200
+    assert reader.get(f"/read/{person.project_id}", headers=headers).status_code == 200
+
+    assert person.delete(f"/api/projects/{person.project_id}").status_code == 204
+
+    assert becomes(lambda: other.get(f"/in/{person.project_id}", headers=stranger.headers).status_code == 404, 5)
+    assert becomes(lambda: other.get("/intake", headers=headers).status_code == 401, 5)
+    assert becomes(lambda: reader.get(f"/read/{person.project_id}", headers=headers).status_code == 401, 5)

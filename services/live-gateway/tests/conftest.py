@@ -20,9 +20,10 @@ import websockets
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection
 
-from ams_contracts.claims import AUDIENCE, Access, AccessClaims, IdentityChanged, Role
+from ams_contracts.claims import AUDIENCE, Access, AccessClaims, IdentityChanged, KeyGrant, Role, Scope
 from ams_contracts.topics import Topic, task_key
 from ams_kit.auth import AuthKit, open_redis
+from ams_kit.auth.api_keys import ALPHABET, ID_CHARS, SECRET_CHARS, format_key
 from ams_kit.auth.jwks import jwk_of
 from ams_kit.auth.revocation import EPOCH_FIELD, REVOCATIONS_KEY
 from ams_kit.bus import Log, Record, create_topics
@@ -35,15 +36,40 @@ PUBLIC_URL = "http://localhost:8080"
 TIMEOUT_SECONDS = 15
 
 
+def random_text(chars: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(chars))
+
+
 class Identity:
     """What the gateway asks identity over HTTP: its public key, and who is in which project."""
 
     def __init__(self) -> None:
         self.key = Ed25519PrivateKey.generate()
         self.roles: dict[tuple[str, str], Role] = {}
+        self.keys: dict[str, KeyGrant] = {}
 
     def token(self, claims: AccessClaims) -> str:
         return jwt.encode(msgspec.to_builtins(claims), self.key, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"})
+
+    def api_key(self, project_id: str, scopes: list[Scope], *, seconds: int = 600) -> tuple[str, str]:
+        """A new API key. Returns the key and its id."""
+        key_id = random_text(ID_CHARS)
+        key = format_key(key_id, random_text(SECRET_CHARS))
+        self.keys[key] = KeyGrant(
+            access_token="t",
+            expires_in=seconds,
+            project_id=project_id,
+            key_id=key_id,
+            scopes=scopes,
+            expires_at_us=int((time.time() + seconds) * 1_000_000),
+        )
+        if Scope.READ in scopes:
+            self.roles[f"key:{key_id}", project_id] = Role.VIEWER
+        return key, key_id
+
+    def revoke(self, key: str) -> None:
+        grant = self.keys.pop(key)
+        self.roles.pop((f"key:{grant.key_id}", grant.project_id), None)
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url="http://identity", transport=httpx.MockTransport(self._answer))
@@ -51,6 +77,9 @@ class Identity:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/.well-known/jwks.json":
             return httpx.Response(200, content=msgspec.json.encode({"keys": [jwk_of("k1", self.key.public_key())]}))
+        if request.url.path == "/api/auth/token":
+            grant = self.keys.get(msgspec.json.decode(request.content)["api_key"])
+            return httpx.Response(401) if grant is None else httpx.Response(200, content=msgspec.json.encode(grant))
         user_id, project_id = request.url.params["user_id"], request.url.params["project_id"]
         role = self.roles.get((user_id, project_id))
         if role is None:

@@ -19,7 +19,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from tests.databases import temporary_database
 
-from ams_contracts.claims import Access, Role
+from ams_contracts.claims import Access, KeyGrant, Role, Scope
 from ams_contracts.tables import agents, positions, step_payloads, steps, tasks
 from ams_kit.auth import Principal
 from ams_kit.errors import UnauthenticatedError
@@ -174,11 +174,19 @@ async def foreign(traces_url: str) -> AsyncIterator[Store]:
 
 
 class KnownPeople:
-    """An auth kit that knows its people beforehand: a token is the user's name."""
+    """An auth kit that knows its people beforehand: a token is the user's name, an API key is ``ams_<name of a scope>``."""
 
-    def __init__(self, members: dict[str, set[str]]) -> None:
+    def __init__(self, members: dict[str, set[str]], keys_project: str) -> None:
         self.verifier = self
+        self.keys = self
         self._members = members
+        self._keys_project = keys_project
+
+    async def grant(self, api_key: str) -> KeyGrant:
+        scopes = {"ams_ingest": [Scope.INGEST], "ams_read": [Scope.READ], "ams_both": [Scope.INGEST, Scope.READ]}.get(api_key)
+        if scopes is None:
+            raise UnauthenticatedError
+        return KeyGrant(access_token="t", expires_in=600, project_id=self._keys_project, key_id="k1", scopes=scopes)
 
     async def verify(self, token: str) -> Principal:
         if token not in self._members:
@@ -207,7 +215,9 @@ def make_query_app(traces_url: str, store: Store, foreign: Store) -> Callable[..
             "identity_url": "http://localhost",
             "database_connections_max": 4,
         }
-        people = KnownPeople({"ada": {store.project_id}, "eve": {foreign.project_id}, "both": {store.project_id, foreign.project_id}})
+        people = KnownPeople(
+            {"ada": {store.project_id}, "eve": {foreign.project_id}, "both": {store.project_id, foreign.project_id}}, store.project_id
+        )
         return make_app(Settings(**{**settings, **changes}), open_auth=lambda: people, now=lambda: NOW)  # type: ignore[arg-type]  # the same methods
 
     return make

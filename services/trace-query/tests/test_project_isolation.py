@@ -62,7 +62,29 @@ async def test_what_is_no_project_is_not_found(http, project: str) -> None:
     assert response.status_code == 404
 
 
-async def test_an_api_key_does_not_open_this(http, store) -> None:
-    response = await http.get(f"/api/traces/{store.project_id}/tasks", headers={"Authorization": "Bearer ams_abc_def"})
+async def ask_with_key(http, project_id: str, route: str, key: str):
+    return await http.get(f"/api/traces/{project_id}/{route}", headers={"Authorization": f"Bearer {key}"})
 
-    assert response.status_code == 403
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_an_api_key_needs_the_scope_read(http, store, route: str) -> None:
+    path = route.format(task=await store.task(), step="a" * 16)
+
+    refused = await ask_with_key(http, store.project_id, path, "ams_ingest")
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+    assert (await ask_with_key(http, store.project_id, path, "ams_unknown")).status_code == 401
+
+
+@pytest.mark.parametrize("key", ["ams_read", "ams_both"])
+@pytest.mark.parametrize("route", ROUTES)
+async def test_a_key_with_the_scope_read_sees_its_own_project_only(http, store, foreign, route: str, key: str) -> None:
+    task_id, foreign_task = await store.task(), await foreign.task()
+    path = route.format(task=task_id, step=await store.step(task_id))
+    foreign_path = route.format(task=foreign_task, step=await foreign.step(foreign_task))
+
+    own = await ask_with_key(http, store.project_id, path, key)
+    other = await ask_with_key(http, foreign.project_id, foreign_path, key)
+
+    assert own.status_code == (404 if route == MEDIA else 200)
+    assert (other.status_code, other.json()["code"]) == (404, "project_not_found")

@@ -884,6 +884,7 @@ export interface components {
         };
         KeyGrant: {
             access_token: string;
+            expires_at_us?: number | null;
             expires_in: number;
             key_id: string;
             project_id: string;

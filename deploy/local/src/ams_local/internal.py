@@ -3,10 +3,12 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from ams_contracts.claims import Scope
 from ams_kit.auth.service_tokens import service_token
 
 TIMEOUT_SECONDS = 10
@@ -42,15 +44,15 @@ class IdentityClient:
         answer = self._post("/internal/accounts", {"username": username})
         return Account(user_id=answer["user_id"], project_id=answer["project_id"])
 
-    def key(self, project_id: str, name: str) -> str:
+    def key(self, project_id: str, name: str, scopes: Sequence[str] = (Scope.INGEST.value,)) -> str:
         """A new API key of a project. It is shown nowhere else."""
-        return self._post(f"/internal/projects/{project_id}/keys", {"name": name})["key"]
+        return self._post(f"/internal/projects/{project_id}/keys", {"name": name, "scopes": list(scopes)})["key"]
 
     def signin_code(self, user_id: str) -> str:
         """A code that signs in once."""
         return self._post("/internal/signin-codes", {"user_id": user_id})["code"]
 
-    def _post(self, path: str, body: dict[str, str]) -> dict[str, Any]:
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310  our own loopback address
             self._url + path,
             data=json.dumps(body).encode(),

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -93,7 +93,12 @@ def make_app(
             passwords = Passwords()
             stack.callback(passwords.close)
             auth = LocalAuth(
-                redis, signing, projects.ProjectAccess(pool), service_secret=settings.service_secret, issuer=public_url, now_s=now_s
+                redis,
+                signing,
+                projects.ProjectAccess(pool, lambda: datetime.fromtimestamp(now_s(), UTC)),
+                service_secret=settings.service_secret,
+                issuer=public_url,
+                now_s=now_s,
             )
             context = IdentityContext(
                 pool=pool,

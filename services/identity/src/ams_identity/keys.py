@@ -22,7 +22,7 @@ from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.projects import lock_project
 from ams_identity.sessions import NO_STORE
 from ams_identity.store import api_keys
-from ams_identity.store.api_keys import ApiKey
+from ams_identity.store.api_keys import KEY_ID_PATTERN, ApiKey, is_usable
 from ams_identity.tokens import ACCESS_SECONDS, INGEST_AUDIENCE
 from ams_kit.auth import require_role
 from ams_kit.auth.api_keys import ID_CHARS, SECRET_CHARS, format_key, parse_key
@@ -31,7 +31,6 @@ from ams_kit.http.json_body import read_json, with_json_body
 
 KEYS_MAX = 200  # of one project
 JTI_CHARS = 22
-KEY_ID_PATTERN = rf"[0-9A-Za-z]{{{ID_CHARS}}}"
 
 
 class KeyBody(Struct, frozen=True):
@@ -186,11 +185,6 @@ async def exchange_key(request: Request[Any, Any, Any]) -> Response[KeyGrant]:
     return Response(_grant(context, key, seconds), headers=NO_STORE)
 
 
-def is_usable(key: ApiKey, at: datetime) -> bool:
-    """Whether a key opens anything at that time."""
-    return key.revoked_at is None and (key.expires_at is None or at < key.expires_at)
-
-
 def _grant(context: IdentityContext, key: ApiKey, seconds: int) -> KeyGrant:
     now = int(context.now_s())
     token = context.signing.sign(
@@ -205,7 +199,14 @@ def _grant(context: IdentityContext, key: ApiKey, seconds: int) -> KeyGrant:
             "exp": now + seconds,
         }
     )
-    return KeyGrant(access_token=token, expires_in=seconds, project_id=key.project_id, key_id=key.key_id, scopes=key.scopes)
+    return KeyGrant(
+        access_token=token,
+        expires_in=seconds,
+        project_id=key.project_id,
+        key_id=key.key_id,
+        scopes=key.scopes,
+        expires_at_us=(now + seconds) * 1_000_000,
+    )
 
 
 ROUTES = [create_key, list_keys, revoke_key, exchange_key]

@@ -1,5 +1,8 @@
 """Projects: list, create, read, change, delete. Who is a member of one is in ``members.py``."""
 
+import re
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -9,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import UNSET, Struct, UnsetType
 
-from ams_contracts.claims import Access, IdentityChanged, Role
+from ams_contracts.claims import KEY_SUBJECT_PREFIX, Access, IdentityChanged, Role, Scope
 from ams_contracts.identity_events import ProjectDeleted, ProjectUpdated
 from ams_contracts.ids import RetentionDays
 from ams_identity import validation
@@ -19,12 +22,14 @@ from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.store import Executor, api_keys, members, projects, users
+from ams_identity.store.api_keys import KEY_ID_PATTERN, is_usable
 from ams_identity.store.projects import LockedProject, Membership
 from ams_kit.auth import is_uuid, principal_of, provide_access, require_role
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from ams_kit.http.json_body import read_json, with_json_body
 
 UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_KEY_ID = re.compile(KEY_ID_PATTERN)
 PROJECTS_MAX = 200  # that one account is a member of
 
 
@@ -68,16 +73,27 @@ _changes = msgspec.json.Decoder(ProjectChanges)
 
 
 class ProjectAccess:
-    """Roles from identity's own tables (an ``ams_kit.auth.AccessSource``), not cached."""
+    """Roles from identity's own tables (an ``ams_kit.auth.AccessSource``), not cached. An API key with the scope ``read`` is a viewer."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, now: Callable[[], datetime]) -> None:
         self._pool = pool
+        self._now = now
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
-        if not is_uuid(user_id) or not is_uuid(project_id):
+        if not is_uuid(project_id):
+            return None
+        if user_id.startswith(KEY_SUBJECT_PREFIX):
+            return await self._access_of_key(user_id.removeprefix(KEY_SUBJECT_PREFIX), project_id)
+        if not is_uuid(user_id):
             return None
         role = await members.role_of(self._pool, project_id, user_id)
         return None if role is None else Access(user_id=user_id, project_id=project_id, role=role)
+
+    async def _access_of_key(self, key_id: str, project_id: str) -> Access | None:
+        key = await api_keys.by_id(self._pool, key_id) if _KEY_ID.fullmatch(key_id) else None
+        if key is None or key.project_id != project_id or Scope.READ not in key.scopes or not is_usable(key, self._now()):
+            return None
+        return Access(user_id=f"{KEY_SUBJECT_PREFIX}{key_id}", project_id=project_id, role=Role.VIEWER)
 
 
 def _view(context: IdentityContext, membership: Membership) -> ProjectView:

@@ -1,4 +1,4 @@
-"""Who may stay: sockets are closed when their token ends or is revoked, when access is lost, and when the project is gone."""
+"""Closes sockets when their credential expires or is revoked, when access is lost, and when the project is deleted."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ logger = structlog.get_logger(__name__)
 
 
 class AccessWatcher:
-    """Looks at all sockets twice a second, by what this process knows; hears identity's channel, and asks anew when it may have missed something."""
+    """Checks all sockets twice a second against what this process knows, reacts to identity's events, and asks again after missed ones."""
 
     def __init__(self, hub: Hub, auth: AuthKit) -> None:
         self._hub = hub
@@ -34,25 +34,29 @@ class AccessWatcher:
         background.spawn("socket-access", self._recheck_access)
 
     def on_event(self, changed: IdentityChanged) -> None:
-        """A message of identity's channel. The list of revocations has heard it before us."""
+        """Take an event of identity. The revocation list receives it first, because it subscribed first."""
         if changed.kind == "project.deleted":
             for socket in self._of_project(changed.project_id):
                 socket.close(CLOSE_NOT_FOUND, "the project was deleted")
+        elif changed.kind == "key.revoked":
+            for socket in list(self._hub.sockets):
+                if socket.grant.key is not None and socket.grant.key.key_id == changed.key_id:
+                    socket.close(CLOSE_UNAUTHENTICATED, "the API key was revoked")
         elif changed.kind == "access.changed":
             self._recheck.set()
         self.close_unauthorized(time.time())
 
     def close_unauthorized(self, now_s: float) -> None:
-        """Close whose token is over or revoked.
+        """Close sockets whose credential has expired or whose session was revoked.
 
         Args:
             now_s: Seconds since the epoch.
         """
         for socket in list(self._hub.sockets):
             claims = socket.grant.claims
-            if claims.exp <= now_s:
-                socket.close(CLOSE_UNAUTHENTICATED, "the token has expired")
-            elif self._auth.revocations.known_revoked(claims):
+            if socket.grant.expires_at_s <= now_s:
+                socket.close(CLOSE_UNAUTHENTICATED, "the credential has expired")
+            elif claims is not None and self._auth.revocations.known_revoked(claims):
                 socket.close(CLOSE_UNAUTHENTICATED, "the session was ended")
 
     async def _sweep(self) -> None:
@@ -60,24 +64,25 @@ class AccessWatcher:
         self._hub.expire_recent_changes()
 
     async def _recheck_access(self) -> None:
-        """Whether each user still may, asked once per user and project, when there is reason to doubt it."""
+        """Ask identity again who still has access, once per subject and project, after a change or a gap in the events."""
         self._recheck.set()  # after a failure, a check may have been left half done
         while True:
             await self._recheck.wait()
             self._recheck.clear()
             answers: dict[tuple[str, str], bool] = {}
             for socket in list(self._hub.sockets):
-                user_and_project = (socket.grant.claims.sub, socket.grant.project_id)
+                subject_and_project = (socket.grant.subject, socket.grant.project_id)
                 try:
-                    if user_and_project not in answers:
-                        answers[user_and_project] = await self._auth.access(*user_and_project) is not None
+                    if subject_and_project not in answers:
+                        answers[subject_and_project] = await self._auth.access(*subject_and_project) is not None
                 except AmsError:
-                    logger.info("access is not known right now")
+                    logger.info("access could not be checked, trying again")
                     await asyncio.sleep(SWEEP_SECONDS)
                     self._recheck.set()
                     break
-                if not answers[user_and_project]:
-                    socket.close(CLOSE_FORBIDDEN, "the project is not open to you any more")
+                if not answers[subject_and_project]:
+                    code = CLOSE_FORBIDDEN if socket.grant.key is None else CLOSE_UNAUTHENTICATED
+                    socket.close(code, "access to the project has ended")
 
     def _of_project(self, project_id: str | None) -> list[Socket]:
         return [socket for socket in self._hub.sockets if socket.grant.project_id == project_id]

@@ -10,8 +10,9 @@ from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 from msgspec import Meta, Struct
 
+from ams_contracts.claims import Scope as KeyScope
 from ams_contracts.topics import STEPS, TASKS, Topic
-from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of
+from ams_kit.auth import AuthKit, AuthMiddleware, KeyPrincipal, access_of, any_principal_of, bearer_of
 from ams_kit.background import Background
 from ams_kit.bus import BacklogReader, Tail
 from ams_kit.errors import NotFoundError
@@ -52,14 +53,18 @@ _ticket_request = msgspec.json.Decoder(TicketRequest)
 
 @post("/api/live/tickets", summary="Get a ticket for the websocket", operation_class=with_json_body(TicketRequest))
 async def issue_ticket(request: Request[None, None, State]) -> Ticket:
-    """A ticket for the project, bound to the token that asks. A project that is not yours is not found."""
+    """A ticket for a project, bound to the access token or API key (scope ``read``) of the request. Another's project is not found."""
     data = await read_json(request, _ticket_request, bytes_max=BODY_BYTES_MAX)
-    auth: AuthKit = request.app.state.auth
-    claims = await auth.verifier.claims(bearer_of(request.scope))  # the middleware has checked it; the socket needs its times, too
-    if await auth.access(claims.sub, data.project_id) is None:
+    if await access_of(request, data.project_id) is None:
         raise NotFoundError
+    principal = any_principal_of(request)
+    if isinstance(principal, KeyPrincipal):
+        grant = Grant(data.project_id, key=principal)
+    else:
+        auth: AuthKit = request.app.state.auth
+        grant = Grant(data.project_id, claims=await auth.verifier.claims(bearer_of(request.scope)))  # the middleware has verified it
     tickets: Tickets = request.app.state.tickets
-    return Ticket(ticket=await tickets.issue(Grant(data.project_id, claims)), expires_in=TICKET_SECONDS)
+    return Ticket(ticket=await tickets.issue(grant), expires_in=TICKET_SECONDS)
 
 
 @asgi("/api/live", opt={"public": True}, copy_scope=False)
@@ -119,6 +124,6 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
         route_handlers=[issue_ticket, live],
         checks={"log": log_is_read},
         background=background,
-        middleware=[AuthMiddleware()],
+        middleware=[AuthMiddleware(key_scope=KeyScope.READ)],
         lifespan=[lifespan],
     )

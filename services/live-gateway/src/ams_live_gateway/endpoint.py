@@ -76,7 +76,7 @@ class Endpoint:
         self._sockets_per_user = sockets_per_user
         self._is_ready = is_ready
         self._is_stale = is_stale
-        self._per_user: Counter[str] = Counter()
+        self._per_subject: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
@@ -91,8 +91,8 @@ class Endpoint:
             return
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
-        user_id = grant.claims.sub
-        if self._per_user[user_id] >= self._sockets_per_user:
+        subject = grant.subject
+        if self._per_subject[subject] >= self._sockets_per_user:
             writer.close(CLOSE_TOO_MANY, "too many sockets")
             return
         await self._serve_socket(Socket(writer, grant), receive)
@@ -128,22 +128,24 @@ class Endpoint:
                 raise ForbiddenError("Sockets are opened from our own pages only.", code="foreign_origin")
 
     async def _check_grant(self, grant: Grant) -> None:
-        if grant.claims.exp <= time.time():
-            raise UnauthenticatedError("The token has expired.", code="token_expired")
-        await self._auth.revocations.check(grant.claims)
-        if await self._auth.access(grant.claims.sub, grant.project_id) is None:
-            raise ForbiddenError("The project is not open to you any more.")
+        if grant.expires_at_s <= time.time():
+            raise UnauthenticatedError("The access token or API key of this ticket has expired. Get another ticket.", code="token_expired")
+        if grant.claims is not None:
+            await self._auth.revocations.check(grant.claims)
+        if await self._auth.access(grant.subject, grant.project_id) is None:
+            raise ForbiddenError("You no longer have access to this project.")
 
     # -- open ------------------------------------------------------------------------------------------------------
 
     async def _serve_socket(self, socket: Socket, receive: Receive) -> None:
-        user_id = socket.grant.claims.sub
-        self._per_user[user_id] += 1
+        subject = socket.grant.subject
+        self._per_subject[subject] += 1
         self._hub.sockets.add(socket)
         LIVE_SOCKETS.inc()
         if self._is_stale():
             socket.send(Stale(stale=True))
         try:
+            await self._check_access_again(socket)
             while (event := await receive())["type"] != END:
                 text = event.get("text")
                 if not isinstance(text, str):
@@ -153,11 +155,19 @@ class Endpoint:
                 else:
                     await self._handle(socket, text.encode())
         finally:
-            self._per_user[user_id] -= 1
-            if not self._per_user[user_id]:
-                del self._per_user[user_id]
+            self._per_subject[subject] -= 1
+            if not self._per_subject[subject]:
+                del self._per_subject[subject]
             LIVE_SOCKETS.dec()
             self._hub.remove_socket(socket)
+
+    async def _check_access_again(self, socket: Socket) -> None:
+        """Close a socket whose access ended during the handshake: that event came before the socket was among those it concerns."""
+        try:
+            if await self._auth.access(socket.grant.subject, socket.grant.project_id) is None:
+                socket.close(CLOSE_FORBIDDEN, "access to the project has ended")
+        except UnavailableError:
+            logger.info("access could not be checked again")
 
     async def _handle(self, socket: Socket, data: bytes) -> None:
         try:
@@ -207,13 +217,16 @@ class Endpoint:
         except UnavailableError:
             socket.send(Refused(code="unavailable", id=message.id))
             return
-        if grant is None or grant.claims.exp <= time.time() or self._auth.revocations.known_revoked(grant.claims):
+        if grant is None or grant.expires_at_s <= time.time() or self._is_revoked(grant):
             socket.close(CLOSE_UNAUTHENTICATED, "bad ticket")
-        elif grant.claims.sub != socket.grant.claims.sub or grant.project_id != socket.grant.project_id:
+        elif grant.subject != socket.grant.subject or grant.project_id != socket.grant.project_id:
             socket.close(CLOSE_FORBIDDEN, "somebody else's ticket")
         else:
             socket.grant = grant
-            socket.send(Renewed(id=message.id, expires_at_us=grant.claims.exp * 1_000_000))
+            socket.send(Renewed(id=message.id, expires_at_us=grant.expires_at_s * 1_000_000))
+
+    def _is_revoked(self, grant: Grant) -> bool:
+        return grant.claims is not None and self._auth.revocations.known_revoked(grant.claims)
 
 
 def _depth(value: object) -> int:

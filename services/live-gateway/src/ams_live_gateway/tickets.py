@@ -1,4 +1,4 @@
-"""Tickets: how a browser, which cannot send headers with a websocket, shows who it is. One use, 30 s, bound to user, project and token."""
+"""Tickets: how a browser, which cannot send headers with a websocket, authenticates. One use, 30 s, bound to project and credential."""
 
 import hashlib
 import secrets
@@ -8,6 +8,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from ams_contracts.claims import AccessClaims
+from ams_kit.auth import KeyPrincipal
 from ams_kit.errors import UnavailableError
 from ams_kit.retriable import UNAVAILABLE
 
@@ -17,17 +18,37 @@ KEY_PREFIX = "ams:live:ticket:"
 
 
 class Grant(Struct, frozen=True):
-    """What a ticket opens: one project, for the token's owner, as long as the token lives."""
+    """What a ticket opens: one project, for the owner of an access token or for an API key, until that expires.
+
+    Attributes:
+        claims: Of the access token; ``None`` for an API key.
+        key: The API key; ``None`` for an access token.
+    """
 
     project_id: str
-    claims: AccessClaims
+    claims: AccessClaims | None = None
+    key: KeyPrincipal | None = None
+
+    @property
+    def subject(self) -> str:
+        """The user id, or ``key:<key_id>``."""
+        if self.claims is not None:
+            return self.claims.sub
+        return "" if self.key is None else self.key.subject
+
+    @property
+    def expires_at_s(self) -> int:
+        """When the credential expires, in seconds since the epoch."""
+        if self.claims is not None:
+            return self.claims.exp
+        return 0 if self.key is None else self.key.expires_at_s
 
 
 _grant = msgspec.json.Decoder(Grant)
 
 
 class Tickets:
-    """Tickets in Redis. Only their hashes are there, so that whoever reads Redis cannot use them."""
+    """Tickets in Redis. Only their hashes are stored, so that a reader of Redis cannot use them."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = KEY_PREFIX) -> None:
         self._redis = redis
@@ -37,27 +58,27 @@ class Tickets:
         """A new ticket.
 
         Raises:
-            UnavailableError: Redis is away.
+            UnavailableError: Redis is unavailable.
         """
         ticket = secrets.token_urlsafe(24)
         try:
             await self._redis.set(self._key(ticket), msgspec.json.encode(grant), ex=TICKET_SECONDS)
         except UNAVAILABLE as error:
-            raise UnavailableError("No ticket can be given right now.") from error
+            raise UnavailableError("No ticket can be issued right now. Try again.") from error
         return ticket
 
     async def redeem(self, ticket: str) -> Grant | None:
         """What a ticket opens, once. ``None`` when it is unknown, used or too old.
 
         Raises:
-            UnavailableError: Redis is away.
+            UnavailableError: Redis is unavailable.
         """
         if not ticket or len(ticket) > TICKET_CHARS_MAX or not ticket.isascii():
             return None
         try:
             value = await self._redis.getdel(self._key(ticket))
         except UNAVAILABLE as error:
-            raise UnavailableError("No ticket can be looked at right now.") from error
+            raise UnavailableError("No ticket can be checked right now. Try again.") from error
         if value is None:
             return None
         try:

@@ -9,6 +9,7 @@ import httpx
 from litestar import Litestar, Request, Response, Router
 from litestar.di import Provide
 
+from ams_contracts.claims import Scope
 from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
 from ams_kit.background import Background
 from ams_kit.errors import BadRequestError
@@ -113,7 +114,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         route_handlers=[health_route(lambda: app.state.health), project],
         checks={"postgres": check_database},
         background=background,
-        middleware=[AuthMiddleware()],
+        middleware=[AuthMiddleware(key_scope=Scope.READ)],
         lifespan=[lifespan],
         plugins=[StampAsArray()],
     )

@@ -7,7 +7,9 @@ from msgspec import Struct
 
 from ams_contracts.claims import Scope
 from ams_identity.store import Executor
+from ams_kit.auth.api_keys import ID_CHARS
 
+KEY_ID_PATTERN = rf"[0-9A-Za-z]{{{ID_CHARS}}}"
 LAST_USED_STEP = "1 minute"  # last_used_at is for people; one write a minute and key is enough
 
 
@@ -24,6 +26,11 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+
+
+def is_usable(key: ApiKey, at: datetime) -> bool:
+    """Whether a key opens anything at that time."""
+    return key.revoked_at is None and (key.expires_at is None or at < key.expires_at)
 
 
 _COLUMNS = "project_id, key_id, name, secret_hash, scopes, created_by, created_at, expires_at, last_used_at, revoked_at"

@@ -4,12 +4,12 @@ A service's composition root opens one ``AuthKit`` in its lifespan, keeps it in 
 every route. Routes of a project take the dependency ``access`` from ``provide_access``.
 """
 
-from ams_kit.auth.access import AccessClient, AccessSource, provide_access, require_role
+from ams_kit.auth.access import AccessClient, AccessSource, access_of, provide_access, require_role
 from ams_kit.auth.api_keys import KeyClient
 from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.kit import AuthKit, open_redis
 from ams_kit.auth.middleware import AuthMiddleware
-from ams_kit.auth.principal import Principal, bearer_of, principal_of
+from ams_kit.auth.principal import KeyPrincipal, Principal, any_principal_of, bearer_of, principal_of
 from ams_kit.auth.service_tokens import internal_only, service_token, verify_service_token
 from ams_kit.auth.tokens import is_uuid
 from ams_kit.auth.verifier import Verifier
@@ -21,8 +21,11 @@ __all__ = [
     "AuthMiddleware",
     "IdentityEvents",
     "KeyClient",
+    "KeyPrincipal",
     "Principal",
     "Verifier",
+    "access_of",
+    "any_principal_of",
     "bearer_of",
     "internal_only",
     "is_uuid",

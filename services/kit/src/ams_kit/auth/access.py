@@ -10,8 +10,8 @@ import msgspec
 from litestar import Request
 from litestar.params import FromPath
 
-from ams_contracts.claims import ROLE_RANK, Access, IdentityChanged, Role
-from ams_kit.auth.principal import principal_of
+from ams_contracts.claims import KEY_SUBJECT_PREFIX, ROLE_RANK, Access, IdentityChanged, Role
+from ams_kit.auth.principal import KeyPrincipal, any_principal_of
 from ams_kit.auth.service_tokens import service_token
 from ams_kit.auth.tokens import is_uuid
 from ams_kit.errors import ForbiddenError, NotFoundError, UnavailableError
@@ -25,10 +25,10 @@ _access = msgspec.json.Decoder(Access)
 
 
 class AccessSource(Protocol):
-    """Knows what a user is in a project."""
+    """Knows the role of a user, or of an API key with the scope ``read`` (``key:<key_id>``), in a project."""
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
-        """What the user is there; ``None`` when they are nothing there or the project does not exist.
+        """The role there; ``None`` when there is none or the project does not exist.
 
         Raises:
             UnavailableError: Nobody can say right now.
@@ -65,11 +65,12 @@ class AccessClient:
 
     def on_event(self, changed: IdentityChanged) -> None:
         """Take a message of identity's channel: forget what may no longer be true."""
-        if changed.kind not in {"access.changed", "project.deleted"}:
+        if changed.kind not in {"access.changed", "project.deleted", "key.revoked"}:
             return
+        subject = f"{KEY_SUBJECT_PREFIX}{changed.key_id}" if changed.kind == "key.revoked" else changed.user_id
         self._changes += 1
         for user_id, project_id in list(self._known):
-            if changed.user_id in {None, user_id} and changed.project_id in {None, project_id}:
+            if subject in {None, user_id} and changed.project_id in {None, project_id}:
                 del self._known[user_id, project_id]
 
     def expire_all(self) -> None:
@@ -94,14 +95,24 @@ class AccessClient:
             raise UnavailableError("Identity does not answer; nobody can say who may see this.") from error
 
 
+async def access_of(request: Request[Any, Any, Any], project_id: str) -> Access | None:
+    """The role of the caller, a person or an API key, in a project; ``None`` when they have none."""
+    principal = any_principal_of(request)
+    if isinstance(principal, KeyPrincipal):
+        own = principal.project_id == project_id
+        return Access(user_id=principal.subject, project_id=project_id, role=Role.VIEWER) if own else None
+    return await request.app.state.auth.access(principal.user_id, project_id) if is_uuid(project_id) else None
+
+
 async def provide_access(request: Request[Any, Any, Any], project: FromPath[str]) -> Access:
-    """Litestar dependency ``access`` for routes under ``/{project:str}``: what the asking person is in that project.
+    """Litestar dependency ``access`` for routes under ``/{project:str}``: the role of the caller in that project.
+
+    An API key with the scope of the service is a viewer of its own project.
 
     Raises:
-        NotFoundError: They are nothing there, or there is no such project, or it is no project id at all: the same answer.
+        NotFoundError: The caller has no role there, or there is no such project, or it is not a project id at all: the same answer.
     """
-    principal = principal_of(request)
-    access = await request.app.state.auth.access(principal.user_id, project) if is_uuid(project) else None
+    access = await access_of(request, project)
     if access is None:
         raise NotFoundError("There is no such project.", code="project_not_found")
     return access

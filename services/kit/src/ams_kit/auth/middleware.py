@@ -1,11 +1,13 @@
-"""The wall in front of every route: who does not say who they are gets 401."""
+"""The middleware that authenticates every route: without a valid credential the answer is 401."""
+
+import time
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from ams_contracts.claims import Scope as KeyScope
-from ams_kit.auth.principal import PRINCIPAL, bearer_of
+from ams_kit.auth.principal import PRINCIPAL, KeyPrincipal, Principal, bearer_of, key_not_for_this, key_principal_from
 from ams_kit.errors import ForbiddenError
 
 PUBLIC = "public"
@@ -15,15 +17,32 @@ API_KEY_PREFIX = "ams_"
 class AuthMiddleware(ASGIMiddleware):
     """Every route asks for ``Authorization: Bearer <access token>``, except those with ``opt={"public": True}``.
 
-    The principal is then in ``connection.scope["principal"]`` (``principal_of``). The verifier is that of ``app.state.auth``.
+    With a ``key_scope`` it also accepts API keys that have this scope. The principal is then in ``connection.scope["principal"]``
+    (``principal_of`` for people, ``any_principal_of`` for both). The verifier and the key client are those of ``app.state.auth``.
     """
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
     exclude_opt_key = PUBLIC
 
+    def __init__(self, *, key_scope: KeyScope | None = None) -> None:
+        super().__init__()
+        self._key_scope = key_scope
+
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        token = bearer_of(scope)
-        if token.startswith(API_KEY_PREFIX):
-            raise ForbiddenError(f"An API key with the scope {KeyScope.INGEST.value} does not open this.", code="api_key_not_for_this")
-        scope[PRINCIPAL] = await scope["litestar_app"].state.auth.verifier.verify(token)  # type: ignore[literal-required]  # the agreed place, not one of Litestar's own keys
+        scope[PRINCIPAL] = await self._principal(scope)  # type: ignore[literal-required]  # the agreed place, not one of Litestar's own keys
         await next_app(scope, receive, send)
+
+    async def _principal(self, scope: Scope) -> Principal | KeyPrincipal:
+        token = bearer_of(scope)
+        auth = scope["litestar_app"].state.auth
+        if not token.startswith(API_KEY_PREFIX):
+            return await auth.verifier.verify(token)
+        if self._key_scope is None:
+            raise key_not_for_this()
+        grant = await auth.keys.grant(token)
+        if self._key_scope not in grant.scopes:
+            raise ForbiddenError(
+                f"This API key does not have the scope {self._key_scope.value}. Create a key that has it and use that one.",
+                code="scope_missing",
+            )
+        return key_principal_from(grant, time.time())
