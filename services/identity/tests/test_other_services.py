@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -44,25 +44,26 @@ async def intake(request: Request[Any, Any, Any]) -> KeyGrant:
     return await request.app.state.auth.keys.grant(bearer_of(request.scope))
 
 
-@pytest.fixture(scope="module")
-def other(server: Server) -> Iterator[httpx.Client]:
+@contextmanager
+def service(server: Server, name: str, key_scope: Scope | None = None) -> Iterator[httpx.Client]:
+    """A service of the platform that asks this identity."""
     background = Background()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        app.state.auth = AuthKit.open(server.url, server.settings.redis_url, SERVICE_SECRET, server.settings.public_url, service="other")
+        app.state.auth = AuthKit.open(server.url, server.settings.redis_url, SERVICE_SECRET, server.settings.public_url, service=name)
         app.state.auth.start(background)
         yield
         await background.close()
         await app.state.auth.close()
 
     app = make_application(
-        title="Other",
+        title=name,
         openapi_path="/openapi",
-        route_handlers=[who, inside, write, intake],
+        route_handlers=[who, inside, write, read, intake],
         checks={},
         background=background,
-        middleware=[AuthMiddleware()],
+        middleware=[AuthMiddleware(key_scope=key_scope)],
         dependencies={"access": Provide(provide_access)},
         lifespan=[lifespan],
     )
@@ -71,25 +72,15 @@ def other(server: Server) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
+def other(server: Server) -> Iterator[httpx.Client]:
+    with service(server, "other") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 def reader(server: Server) -> Iterator[httpx.Client]:
     """A service that accepts API keys with the scope ``read``."""
-
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        app.state.auth = AuthKit.open(server.url, server.settings.redis_url, SERVICE_SECRET, server.settings.public_url, service="reader")
-        yield
-        await app.state.auth.close()
-
-    app = make_application(
-        title="Reader",
-        openapi_path="/openapi",
-        route_handlers=[who, read],
-        checks={},
-        middleware=[AuthMiddleware(key_scope=Scope.READ)],
-        dependencies={"access": Provide(provide_access)},
-        lifespan=[lifespan],
-    )
-    with serving(app) as url, httpx.Client(base_url=url) as client:
+    with service(server, "reader", Scope.READ) as client:
         yield client
 
 
