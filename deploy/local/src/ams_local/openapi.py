@@ -19,12 +19,15 @@ from ams_local.workspace import ROOT
 
 FOLDER = ROOT / "contracts" / "openapi"
 PUBLIC_URL = "http://localhost:8080"
+BOOTSTRAP = "localhost:9092"
 
 
 def _build(make: Callable[..., Litestar]) -> Litestar:
     """An application that never starts: every required setting is a placeholder."""
     settings = get_type_hints(make)["settings"]
     required: dict[str, Any] = {field.name: "-" for field in msgspec.structs.fields(settings) if field.required}
+    if "kafka_bootstrap" in required:
+        required["kafka_bootstrap"] = BOOTSTRAP  # its form is checked
     return make(settings(**{**required, "public_url": PUBLIC_URL}))
 
 
