@@ -80,10 +80,10 @@ export function useLiveState(): LiveState {
 
 const BEHIND_MS = 2_000;
 
-/** The connection as a pill: `live 80 ms`, `behind 3 s`, `reconnecting`, `offline`. */
-export function LivePill() {
+/** The connection as a pill: `live 80 ms`, `behind 3 s`, `reconnecting`, `offline`. Without a lag where nothing more is to come. */
+export function LivePill({ over = false }: { over?: boolean }) {
   const { phase, stale, lagMs } = useLiveState();
-  const [state, text, title] = describe(phase, stale, lagMs);
+  const [state, text, title] = describe(phase, stale, over ? null : lagMs);
   return (
     <span className="live-pill" data-state={state} role="status" title={title}>
       <span className="live-dot" aria-hidden="true" />

@@ -239,7 +239,7 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
       </dl>
       <span style={{ flex: 1 }} />
       <CopyId id={task.task_id} what="the task ID" />
-      <LivePill />
+      <LivePill over={!open} />
       <TaskMenu project={project} task={task.task_id} name={document?.name ?? task.name} />
     </header>
   );

@@ -77,6 +77,8 @@ test('relative times', () => {
     '2 h ago',
     '2 d ago',
   ]);
+  expect(ago(now - 30 * 86_400 * 1e6, now)).toMatch(/^\D*\d+, \d\d:\d\d$/);
+  expect(ago(now - 400 * 86_400 * 1e6, now)).toMatch(/2025, \d\d:\d\d$/);
   expect(offset(1_240_000)).toBe('+1.24 s');
 });
 

@@ -85,7 +85,7 @@ export function bytes(value: number): string {
   return `${trim((value / 1_000_000).toFixed(1))} MB`;
 }
 
-/** `just now`, `40 s ago`, `5 m ago`, `3 h ago`, `2 d ago`, then the date. */
+/** `just now`, `40 s ago`, `5 m ago`, `3 h ago`, `2 d ago`, then day and time. */
 export function ago(us: number, nowUs: number): string {
   const s = Math.floor((nowUs - us) / 1_000_000);
   if (s < -5) return dateTime(us);
@@ -94,7 +94,7 @@ export function ago(us: number, nowUs: number): string {
   if (s < 3_600) return `${Math.floor(s / 60)} m ago`;
   if (s < 86_400) return `${Math.floor(s / 3_600)} h ago`;
   if (s < 7 * 86_400) return `${Math.floor(s / 86_400)} d ago`;
-  return day(us);
+  return dayAndTime(us, nowUs);
 }
 
 const dayFormat = new Intl.DateTimeFormat(locale, { year: 'numeric', month: 'short', day: 'numeric' });
@@ -111,6 +111,12 @@ export function clock(us: number, digits: 0 | 3 | 6 = 3): string {
   if (digits === 0) return time;
   const fraction = String(Math.floor(us % 1_000_000)).padStart(6, '0');
   return `${time}.${fraction.slice(0, digits)}`;
+}
+
+/** `Nov 26, 14:03` in local time; with the year when it is not that of `nowUs`. */
+export function dayAndTime(us: number, nowUs: number = Date.now() * 1_000): string {
+  const sameYear = new Date(us / 1_000).getFullYear() === new Date(nowUs / 1_000).getFullYear();
+  return `${(sameYear ? shortDayFormat : dayFormat).format(us / 1_000)}, ${clock(us, 0).slice(0, 5)}`;
 }
 
 /** `Nov 26, 14:03:07` in local time. */

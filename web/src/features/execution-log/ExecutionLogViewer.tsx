@@ -16,6 +16,7 @@ import { LogBar } from './LogBar';
 import type { LiveTask } from './live-task';
 import { Minimap } from './Minimap';
 import { usePreviews } from './previews';
+import { type Sums, sumsBelow } from './sums';
 import { TraceStep } from './TraceStep';
 import { PARENT_UNKNOWN, type StepTable } from './table';
 import { HIT, type Match, matchRows, type Tree, visibleRows } from './tree';
@@ -199,6 +200,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
         paint: children > 0 ? paintOf(table, tree, row) : null,
       });
     }
+    const sums = isCollapsed && children > 0 ? sumsOf(table, tree, row) : null;
     drawn.push(
       <TraceStep
         key={id}
@@ -212,6 +214,8 @@ export function ExecutionLogViewer(props: ViewerProps) {
         // biome-ignore lint/correctness/noChildrenProp: how many children the step has, not React's
         children={children}
         expanded={!isCollapsed}
+        tokensBelow={sums?.tokens ?? null}
+        costBelow={sums?.cost ?? null}
         hidden={isCollapsed ? (tree.subtree[row] as number) - 1 : 0}
         errorsInside={tree.errorsInside[row] as number}
         position={positionOf(tree, row)}
@@ -329,6 +333,17 @@ export function ExecutionLogViewer(props: ViewerProps) {
 function logRows(table: StepTable, match: Match): Int32Array {
   const order = table.chronological.subarray(0, table.size);
   return match === null ? order : order.filter((row) => match[row] === HIT);
+}
+
+const sums = new WeakMap<Tree, Map<number, Sums>>();
+
+/** Summed once for each layout of the tree: a collapsed root may hide 100,000 steps. */
+function sumsOf(table: StepTable, tree: Tree, row: number): Sums {
+  const known = sums.get(tree) ?? new Map<number, Sums>();
+  sums.set(tree, known);
+  const sum = known.get(row) ?? sumsBelow(table, tree, row);
+  known.set(row, sum);
+  return sum;
 }
 
 const paints = new WeakMap<Tree, Map<number, string | null>>();

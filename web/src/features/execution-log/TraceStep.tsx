@@ -6,7 +6,7 @@ import { clock, cost, count, duration, exact, exactCost, offset } from '../../ui
 import { Icon, StatusMark, TypeTile } from '../../ui/Icon';
 import { Guides } from './Guides';
 import { LEVELS_MAX } from './guides';
-import type { StepTable } from './table';
+import { STATUS, type StepTable } from './table';
 
 /** A step that is open shows that it is silent after this long without an event; heartbeats come every 5 s. */
 export const SILENT_US = 15_000_000;
@@ -24,6 +24,9 @@ export interface TraceStepProps {
   children: number;
   expanded: boolean;
   hidden: number;
+  /** of a collapsed row: with all that it hides; null when nothing of it is known */
+  tokensBelow: number | null;
+  costBelow: number | null;
   errorsInside: number;
   position: number;
   siblings: number;
@@ -95,7 +98,7 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
           </>
         )}
         <TypeTile type={type} />
-        <span className="step-name cut" title={name}>
+        <span className="step-name cut" dir="auto" title={name}>
           {name}
         </span>
         <StatusMark status={status} />
@@ -109,16 +112,16 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
       <span className="num step-duration" role="gridcell">
         <Latency table={table} row={row} open={open} />
       </span>
-      <span className="num step-tokens" role="gridcell" title={tokensTitle(table, row)}>
-        {count(sum(table.input[row] as number, table.output[row] as number))}
+      <span className="num step-tokens" role="gridcell" title={sumTitle(props) ?? tokensTitle(table, row)}>
+        {count(props.tokensBelow ?? sum(table.input[row] as number, table.output[row] as number))}
       </span>
-      <span className="num step-cost" role="gridcell" title={costTitle(table, row)}>
-        {cost(nullable(table.cost[row] as number))}
+      <span className="num step-cost" role="gridcell" title={sumTitle(props) ?? costTitle(table, row)}>
+        {cost(props.costBelow ?? nullable(table.cost[row] as number))}
       </span>
       {props.preview === null ? (
         <span className="step-lane" role="gridcell" aria-label={laneLabel(table, row)} />
       ) : (
-        <span className="step-preview cut" role="gridcell">
+        <span className="step-preview cut" dir="auto" role="gridcell">
           {props.preview}
         </span>
       )}
@@ -129,7 +132,19 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
 function Latency({ table, row, open }: { table: StepTable; row: number; open: boolean }) {
   const start = table.start[row] as number;
   if (open && !Number.isNaN(start)) return <Ticking sinceUs={table.baseUs + start} />;
+  const lostAfter = lostAfterUs(table, row);
+  if (lostAfter !== null) {
+    return <span title={`Lost: last event at ${clock(table.baseUs + start + lostAfter)}`}>{duration(lostAfter)}</span>;
+  }
   return <>{duration(nullable(table.duration[row] as number))}</>;
+}
+
+/** From the start of a lost step to its last event, microseconds; null when it is not lost or has a duration. */
+export function lostAfterUs(table: StepTable, row: number): number | null {
+  const start = table.start[row] as number;
+  if (table.status[row] !== STATUS.lost || Number.isNaN(start) || !Number.isNaN(table.duration[row] as number))
+    return null;
+  return Math.max(0, table.lastEventUsOf(row) - table.baseUs - start);
 }
 
 function LogTime({ table, row, absolute }: { table: StepTable; row: number; absolute: boolean }) {
@@ -169,6 +184,15 @@ function nullable(value: number): number | null {
 function sum(input: number, output: number): number | null {
   if (Number.isNaN(input) && Number.isNaN(output)) return null;
   return (Number.isNaN(input) ? 0 : input) + (Number.isNaN(output) ? 0 : output);
+}
+
+function sumTitle({ hidden, tokensBelow, costBelow }: TraceStepProps): string | undefined {
+  if (hidden === 0 || (tokensBelow === null && costBelow === null)) return undefined;
+  const parts = [
+    tokensBelow === null ? '' : `${exact(tokensBelow)} tokens`,
+    costBelow === null ? '' : exactCost(costBelow),
+  ];
+  return `With ${exact(hidden)} hidden steps: ${parts.filter(Boolean).join(', ')}`;
 }
 
 function tokensTitle(table: StepTable, row: number): string | undefined {

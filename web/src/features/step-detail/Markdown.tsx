@@ -37,7 +37,7 @@ function blocks(text: string): ReactNode[] {
     } else if (line.trim() === '') i++;
     else if (heading) {
       out.push(
-        <p key={key} className={`md-heading level-${(heading[1] as string).length}`}>
+        <p key={key} dir="auto" className={`md-heading level-${(heading[1] as string).length}`}>
           {inline(heading[2] as string)}
         </p>,
       );
@@ -49,7 +49,11 @@ function blocks(text: string): ReactNode[] {
       const body: string[] = [];
       while (i < lines.length && (lines[i] as string).trimStart().startsWith('>'))
         body.push((lines[i++] as string).replace(/^\s*>\s?/, ''));
-      out.push(<blockquote key={key}>{blocks(body.join('\n'))}</blockquote>);
+      out.push(
+        <blockquote key={key} dir="auto">
+          {blocks(body.join('\n'))}
+        </blockquote>,
+      );
     } else if (ITEM.test(line)) {
       const items: string[] = [];
       while (i < lines.length && (ITEM.test(lines[i] as string) || /^\s{2,}\S/.test(lines[i] as string)))
@@ -64,7 +68,11 @@ function blocks(text: string): ReactNode[] {
       const body: string[] = [];
       while (i < lines.length && startsNothing(lines[i] as string)) body.push(lines[i++] as string);
       if (body.length === 0) body.push(lines[i++] as string);
-      out.push(<p key={key}>{inline(body.join('\n'))}</p>);
+      out.push(
+        <p key={key} dir="auto">
+          {inline(body.join('\n'))}
+        </p>,
+      );
     }
   }
   return out;
@@ -90,7 +98,7 @@ function List({ lines }: { lines: string[] }) {
           Math.floor((item ? (item[1] as string).length : line.length - line.trimStart().length) / 2),
         );
         return (
-          <li key={index} style={{ paddingLeft: 22 + indent * 16 }}>
+          <li key={index} dir="auto" style={{ paddingLeft: 22 + indent * 16 }}>
             {item ? (
               <span className="md-bullet" style={{ left: indent * 16 }}>
                 {/\d/.test(item[2] as string) ? item[2] : '•'}

@@ -48,8 +48,8 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
           <>
             <Segmented
               label={`${title} as`}
-              value={form as Form}
-              options={content?.kind === 'json' ? FORMS.filter(({ value }) => value !== 'markdown') : FORMS}
+              value={shownForm(form as Form, content)}
+              options={formsOf(content)}
               onChange={setForm}
               small
             />
@@ -85,9 +85,18 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
   );
 }
 
+function formsOf(content: Content | null): (typeof FORMS)[number][] {
+  return FORMS.filter(({ value }) => value !== 'markdown' || content?.kind !== 'json');
+}
+
+/** The chosen form, or the first one where the content does not have it: one of the buttons is always pressed. */
+function shownForm(form: Form, content: Content | null): Form {
+  return formsOf(content).some(({ value }) => value === form) ? form : 'text';
+}
+
 function read(text: string, mime: string, truncated: boolean): Content {
-  if (!truncated && mime === MESSAGES_MIME) {
-    const messages = parseMessages(text);
+  if (mime === MESSAGES_MIME) {
+    const messages = parseMessages(text, truncated);
     if (messages) return { kind: 'messages', messages };
   }
   if (!truncated && mime.endsWith('json')) {

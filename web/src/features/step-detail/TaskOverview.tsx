@@ -68,7 +68,9 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
         {task.preview ? (
           <section>
             <h2>Input</h2>
-            <p className="text-body">{task.preview}</p>
+            <p className="text-body" dir="auto">
+              {task.preview}
+            </p>
           </section>
         ) : null}
       </div>

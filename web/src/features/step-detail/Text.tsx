@@ -17,7 +17,13 @@ export function LongText({ text, markdown = false, mono = false }: LongTextProps
   const cut = all ? text : beginning(text);
   return (
     <>
-      {markdown ? <Markdown text={cut} /> : <div className={mono ? 'text-body mono' : 'text-body'}>{cut}</div>}
+      {markdown ? (
+        <Markdown text={cut} />
+      ) : (
+        <div dir="auto" className={mono ? 'text-body mono' : 'text-body'}>
+          {cut}
+        </div>
+      )}
       {cut.length < text.length ? (
         <button type="button" className="button small more" onClick={() => setAll(true)}>
           Show all ({bytes(text.length)})

@@ -6,6 +6,7 @@ import type { ReactNode } from 'react';
 import type { Step } from '../../api/types';
 import { CopyId, Ticking } from '../../ui/controls';
 import { clock, cost, duration, exact, moment, nusd, offset } from '../../ui/format';
+import { lostAfterUs } from '../execution-log/TraceStep';
 import { NONE, type StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
 import { selfTimeUs } from '../execution-log/waterfall';
@@ -47,6 +48,14 @@ const CELLS: Partial<Record<keyof Step, Cell>> = {
     show: ({ step, table, tree, row }) => {
       const selfUs = row === NONE ? Number.NaN : selfTimeUs(table, tree, row);
       const open = isOpen(step);
+      const lostAfter = row === NONE ? null : lostAfterUs(table, row);
+      if (lostAfter !== null) {
+        return (
+          <>
+            {duration(lostAfter)} {faint(`· lost, last event at ${clock(table.lastEventUsOf(row))}`)}
+          </>
+        );
+      }
       return (
         <>
           {open && step.started_at_us !== null ? <Ticking sinceUs={step.started_at_us} /> : duration(step.duration_us)}

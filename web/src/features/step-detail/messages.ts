@@ -1,4 +1,5 @@
 /** `application/vnd.ams.messages+json` read carefully: what is not known is kept and shown as JSON (docs/messages.md). */
+import { parseCut } from './cut-json';
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
@@ -18,16 +19,19 @@ export interface Message {
 }
 
 /** Null when the text is not a list of messages (cut, or something else). */
-export function parseMessages(text: string): Message[] | null {
-  let value: Json;
+/** The messages of a payload, up to the cut when it was truncated; null when it is something else. */
+export function parseMessages(text: string, truncated = false): Message[] | null {
+  let value: Json | undefined;
   try {
-    value = JSON.parse(text) as Json;
+    value = truncated ? parseCut(text) : (JSON.parse(text) as Json);
   } catch {
     return null;
   }
   if (!Array.isArray(value)) return null;
   const messages: Message[] = [];
   for (const item of value) {
+    // the last one may be cut before its role
+    if (truncated && messages.length > 0 && isObject(item) && item.role === undefined) break;
     if (!isObject(item) || typeof item.role !== 'string') return null;
     messages.push({
       role: item.role,

@@ -190,10 +190,14 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
         {task.status === 'ok' ? <span className="visually-hidden">ok</span> : null}
       </span>
       <span role="gridcell" className="task-name">
-        <Link to={address} className="cut" tabIndex={-1} title={task.name}>
+        <Link to={address} className="cut" dir="auto" tabIndex={-1} title={task.name}>
           {task.name || 'Unnamed task'}
         </Link>
-        {preview ? <span className="preview cut">{preview}</span> : null}
+        {preview ? (
+          <span className="preview cut" dir="auto">
+            {preview}
+          </span>
+        ) : null}
       </span>
       <span role="gridcell" className="cut quiet" title={task.agent ?? undefined}>
         {task.agent}
