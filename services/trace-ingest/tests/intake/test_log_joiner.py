@@ -6,6 +6,7 @@ import pytest
 from tests.reference import NOW_US, PROJECT, map_one
 
 from ams_contracts.documents import Failure, Slot, Status
+from ams_contracts.events import MediaStored, PayloadStored
 from ams_trace_ingest.intake import log_joiner
 from ams_trace_ingest.intake.log_joiner import Additions, LogJoiner
 from ams_trace_ingest.mapping.mapped_span import MappedSpan
@@ -58,8 +59,20 @@ def test_a_conversation_completes_the_step_whichever_arrives_first(span_first: b
     assert (event.step.preview_input, event.step.preview_output, event.step.finish_reasons) == ("Why?", "Because.", ["length"])
     assert event.at_us > span.event.at_us
     assert event.event_id != span.event.event_id
-    slots = [payload.slot for one in additions for _, payload in one.payloads]
+    slots = [payload.slot for one in additions for _, payload in one.payloads if isinstance(payload, PayloadStored)]
     assert slots == [Slot.INPUT, Slot.OUTPUT, Slot.LOGS]
+
+
+def test_bytes_in_a_record_become_media() -> None:
+    picture = {"type": "blob", "mime_type": "image/png", "content": "iVBORw0KGgo="}
+
+    additions = logs(LogJoiner(), record(DETAILS, {"gen_ai.input.messages": [{"role": "user", "parts": [picture]}]}))
+
+    (_, media), (_, payload) = additions.payloads
+    assert isinstance(media, MediaStored)
+    assert isinstance(payload, PayloadStored)
+    assert media.sha256 in payload.text
+    assert "iVBORw0KGgo" not in payload.text
 
 
 def test_an_exception_gives_the_failed_step_its_message_and_stack() -> None:
@@ -69,7 +82,8 @@ def test_an_exception_gives_the_failed_step_its_message_and_stack() -> None:
     additions = logs(joiner, record("gen_ai.client.operation.exception", EXCEPTION))
 
     assert additions.steps[0][1].step.error == Failure(type="RateLimitError", message="slow down")
-    assert [payload.text for _, payload in additions.payloads if payload.slot is Slot.ERROR_STACK] == ["Traceback ..."]
+    stacks = [item.text for _, item in additions.payloads if isinstance(item, PayloadStored) and item.slot is Slot.ERROR_STACK]
+    assert stacks == ["Traceback ..."]
 
 
 def test_an_exception_that_was_survived_changes_no_status() -> None:
@@ -112,6 +126,7 @@ def test_an_evaluation_joins_by_its_response_id(span_first: bool) -> None:
 
     ((task_id, payload),) = [item for one in parts for item in one.payloads]
 
+    assert isinstance(payload, PayloadStored)
     assert (task_id, payload.step_id, payload.slot) == (TASK, STEP, Slot.LOGS)
     assert "Relevance" in payload.text
 

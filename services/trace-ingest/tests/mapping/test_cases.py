@@ -76,7 +76,8 @@ class Answers:
             key = (task_id, event.step_id)
             states[key] = fold(states.get(key, EMPTY_STEP), event, event.step_id)
         for task_id, payload in additions.payloads:
-            self._store((task_id, payload.step_id), payload)
+            if isinstance(payload, PayloadStored):
+                self._store((task_id, payload.step_id), payload)
 
     def _store(self, key: Key, payload: PayloadStored) -> None:
         slots = self.payloads.setdefault(key, {})

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from ams_contracts.codec import encode
 from ams_contracts.documents import Status, StepDocument
-from ams_contracts.events import PayloadStored, StepRecorded, StepStarted
+from ams_contracts.events import MediaStored, PayloadStored, StepRecorded, StepStarted
 from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.mapping.map_logs import StepLogs, map_logs, merged, response_id_of, together
 from ams_trace_ingest.mapping.mapped_span import MappedSpan
@@ -41,7 +41,7 @@ class Additions(Struct):
     """What is to be published beside what was sent: ``(task_id, event)``."""
 
     steps: list[tuple[str, StepRecorded | StepStarted]]
-    payloads: list[tuple[str, PayloadStored]]
+    payloads: list[tuple[str, PayloadStored | MediaStored]]
 
 
 class LogOutcome(Struct):

@@ -184,24 +184,28 @@ _IN = _Side(Field.INPUT, Field.INPUT_VALUE, Field.INPUT_MIME, preview_of_input, 
 _OUT = _Side(Field.OUTPUT, Field.OUTPUT_VALUE, Field.OUTPUT_MIME, preview_of_output, _VALUE_OUT)
 
 
-def content_of(found: Found, span: Span, step_type: StepType, media: MediaCollector) -> tuple[Content | None, Content | None]:
-    """Input and output of a step.
+def content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content | None, Content | None]:
+    """Input and output of a step. Bytes of images and files may still be in them: see ``with_references``.
 
     Args:
         found: What the attributes say.
         span: For its events, and for what was cut.
         step_type: Model calls prefer messages.
-        media: Takes the bytes that the content holds; references to them stay.
     """
     asked, answered = _content_of(found, span, step_type)
     if found.values[Field.MEMORY_RECORDS] is not None:
         asked, answered = _with_records(found, asked, answered)
-    return with_references(asked, media), with_references(answered, media)
+    return asked, answered
+
+
+def holds_media(content: Content | None) -> bool:
+    """Whether ``with_references`` may find bytes in the content; cheap."""
+    return content is not None and content.mime != TEXT and may_hold_media(content.text)
 
 
 def with_references(content: Content | None, media: MediaCollector) -> Content | None:
     """The content in which references replace the bytes of images, sounds and files."""
-    if content is None or content.mime == TEXT or not may_hold_media(content.text):
+    if content is None or content.mime == TEXT:
         return content
     value = load(content.text)
     changed = referenced(value, media)

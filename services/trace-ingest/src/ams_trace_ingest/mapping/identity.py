@@ -123,18 +123,25 @@ def _is_workflow(found: Found) -> bool:
 
 def conversation_of(found: Found, resource: Resource) -> str | None:
     """The conversation that the span names, else its metadata, else the resource (``OTEL_RESOURCE_ATTRIBUTES``)."""
-    return found.values[Field.CONVERSATION] or _of_metadata(found, _CONVERSATION_METADATA) or _of_resource(resource, _CONVERSATION_RESOURCE)
+    own = found.values[Field.CONVERSATION]
+    if own is not None or (found.values[Field.TAG_MAP] is None and _IDENTITY.isdisjoint(resource.attributes)):
+        return own
+    return _of_metadata(found, _CONVERSATION_METADATA) or _of_resource(resource, _CONVERSATION_RESOURCE)
 
 
 def user_of(found: Found, resource: Resource) -> str | None:
     """The user, likewise."""
-    return found.values[Field.USER] or _of_metadata(found, _USER_METADATA) or _of_resource(resource, _USER_RESOURCE)
+    own = found.values[Field.USER]
+    if own is not None or (found.values[Field.TAG_MAP] is None and _IDENTITY.isdisjoint(resource.attributes)):
+        return own
+    return _of_metadata(found, _USER_METADATA) or _of_resource(resource, _USER_RESOURCE)
 
 
 _CONVERSATION_METADATA = ("session_id", "thread_id", "conversation_id", "sessionId", "threadId", "conversationId")
 _USER_METADATA = ("user_id", "userId")
 _CONVERSATION_RESOURCE = ("gen_ai.conversation.id", "session.id", "langfuse.session.id")
 _USER_RESOURCE = ("user.id", "enduser.id", "langfuse.user.id")
+_IDENTITY = frozenset({*_CONVERSATION_RESOURCE, *_USER_RESOURCE})
 
 
 def _of_metadata(found: Found, keys: tuple[str, ...]) -> str | None:

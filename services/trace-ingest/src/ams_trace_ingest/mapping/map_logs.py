@@ -14,11 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ams_contracts.documents import Failure, Slot, Status, StepDocument
-from ams_contracts.events import PayloadStored
+from ams_contracts.events import MediaStored, PayloadStored
 from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.mapping.content import JSON, MESSAGES, TEXT
 from ams_trace_ingest.mapping.convert import word
 from ams_trace_ingest.mapping.errors import MESSAGE_CHARS_MAX, is_exception, split_traceback
+from ams_trace_ingest.mapping.media import MediaBudget, MediaCollector, referenced
 from ams_trace_ingest.mapping.messages import Message
 from ams_trace_ingest.mapping.models import finish_reasons_of
 from ams_trace_ingest.mapping.payloads import payload_of
@@ -62,7 +63,7 @@ class JoinedLogs(Struct):
         unplaced: GenAI events that name no span.
     """
 
-    payloads: list[tuple[str, PayloadStored]]
+    payloads: list[tuple[str, PayloadStored | MediaStored]]
     steps: dict[tuple[str, str], StepLogs]
     joined: int
     ignored: int
@@ -98,8 +99,9 @@ def map_logs(project_id: str, records: Iterable[LogRecord], *, received_at_us: i
             joined += 1
             key = (record.trace_id, record.span_id)
             _gather(gathered.setdefault(key, _Gathered(events.Conversation([], [], []), [])), name, record, received_at_us)
-    payloads: list[tuple[str, PayloadStored]] = []
-    steps = {key: _step_logs(project_id, key, found, payloads) for key, found in gathered.items()}
+    payloads: list[tuple[str, PayloadStored | MediaStored]] = []
+    media = MediaBudget()
+    steps = {key: _step_logs(project_id, key, found, payloads, media) for key, found in gathered.items()}
     return JoinedLogs(payloads, steps, joined, ignored, unplaced)
 
 
@@ -170,8 +172,12 @@ def _gather(found: _Gathered, name: str, record: LogRecord, received_at_us: int)
         found.kept.append({"name": name, "at_us": found.at_us, **rest})
 
 
-def _step_logs(project_id: str, key: tuple[str, str], found: _Gathered, payloads: list[tuple[str, PayloadStored]]) -> StepLogs:
-    asked, answered = found.conversation.asked, found.conversation.output
+def _step_logs(
+    project_id: str, key: tuple[str, str], found: _Gathered, payloads: list[tuple[str, PayloadStored | MediaStored]], media: MediaBudget
+) -> StepLogs:
+    collector = MediaCollector(key[0], media)
+    asked, answered = referenced(found.conversation.asked, collector), referenced(found.conversation.output, collector)
+    payloads += [(key[0], event) for event in collector.events(project_id, found.at_us)]
     logs = StepLogs([], failure=found.failure)
     texts: list[tuple[Slot, str, str]] = []
     if asked:

@@ -39,6 +39,8 @@ def map_request(project_id: str, groups: Iterable[ScopedSpans], *, received_at_u
 
 
 def _name_agents(mapped: list[MappedSpan], services: list[str]) -> None:
+    if all(item.event.step.agent is not None for item in mapped):
+        return
     events: dict[tuple[str, str], StepRecorded | StepStarted] = {(item.task_id, item.event.step_id): item.event for item in mapped}
     named = {key: event.step.agent for key, event in events.items() if event.step.agent is not None}
     for item, service in zip(mapped, services, strict=True):

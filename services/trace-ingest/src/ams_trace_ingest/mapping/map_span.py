@@ -56,8 +56,11 @@ def map_span(
     status, failure, stack = (enum_members.RUNNING, None, None) if running else errors.outcome_of(found, span)
     step_type, type_raw = types.type_of(found, span, scope.name)
     billable = step_type in BILLABLE_TYPES
-    collector = MediaCollector(span.trace_id, media)
-    asked, answered = content.content_of(found, span, step_type, collector)
+    asked, answered = content.content_of(found, span, step_type)
+    collector = None
+    if content.holds_media(asked) or content.holds_media(answered):
+        collector = MediaCollector(span.trace_id, media)
+        asked, answered = content.with_references(asked, collector), content.with_references(answered, collector)
     if status is enum_members.OK and step_type is enum_members.TOOL and answered is not None and answered.mime != content.TEXT:
         stated = errors.stated_failure(answered.text)
         if stated is not None:
@@ -119,7 +122,7 @@ def map_span(
         stored.append(payload(event, enum_members.OUTPUT, answered.mime, answered.text, cut_from=answered.cut_from))
     if stack is not None:
         stored.append(payload(event, enum_members.ERROR_STACK, content.TEXT, stack))
-    return MappedSpan(span.trace_id, event, stored, collector.events(project_id, at_us) if collector.found else [])
+    return MappedSpan(span.trace_id, event, stored, [] if collector is None else collector.events(project_id, at_us))
 
 
 def _finish_reasons(found: Found, answered: Content | None) -> list[str]:

@@ -160,6 +160,8 @@ def is_link(text: str) -> bool:
 
 def may_hold_media(text: str) -> bool:
     """Whether this JSON may contain bytes."""
+    if "media" not in text and "mime" not in text and "base64" not in text and "b64_json" not in text:
+        return False
     return any(hint in text for hint in _HINTS)
 
 

@@ -62,6 +62,9 @@ _HANDLED = frozenset(  # fields of a message that become parts, or that only fra
 )  # fmt: skip
 
 
+_HANDLED_OF_RESULTS = _HANDLED | {"id", "is_error", "status", "artifact"}
+
+
 def messages_of(value: Any) -> list[Message] | None:
     """The conversation that a JSON value is, or ``None`` when it is none."""
     if isinstance(value, list):
@@ -109,7 +112,7 @@ def _role(value: Any) -> str:
 
 def _compose(role: str, value: dict[str, Any]) -> Message:
     content: list[Part] = []
-    known = set(_HANDLED)
+    known = _HANDLED
     reasoning = value.get("reasoning_content") or value.get("reasoning")
     if isinstance(reasoning, str) and reasoning:
         content.append({"type": "reasoning", "text": reasoning})
@@ -118,7 +121,7 @@ def _compose(role: str, value: dict[str, Any]) -> Message:
         raw = value.get("content")
     if role == "tool" and is_answer(raw):
         content.append(_result_of(value, raw))
-        known |= {"id", "is_error", "status", "artifact"}
+        known = _HANDLED_OF_RESULTS
     else:
         content += parts_of(raw)
     content += _calls(value, content)
@@ -132,11 +135,12 @@ def _compose(role: str, value: dict[str, Any]) -> Message:
     finish = value.get("finish_reason")
     if isinstance(finish, str) and finish:
         message["finish_reason"] = finish
-    message.update(_rest(value, known, message))
+    if not known.issuperset(value) or value.get("additional_kwargs"):
+        message.update(_rest(value, known, message))
     return message
 
 
-def _rest(value: dict[str, Any], known: set[str], message: Message) -> dict[str, Any]:
+def _rest(value: dict[str, Any], known: frozenset[str], message: Message) -> dict[str, Any]:
     """What a message says beside its parts: an id, annotations, metadata. Empty fields say nothing."""
     extra = value.get("additional_kwargs")
     beside = {**value, **(extra if isinstance(extra, dict) else {})}

@@ -5,7 +5,7 @@ Dialects: OpenTelemetry GenAI ``parts``, OpenAI chat and responses, Anthropic, G
 A reader translates the fields that it knows and copies all others, so that no content is lost.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ams_trace_ingest.mapping.convert import load
@@ -243,7 +243,9 @@ def _text(value: dict[str, Any]) -> Part | None:
         text = text.get("value")
     if not isinstance(text, str):
         return None if text is None else value
-    return _carry(text_part(text), value, {"type", key}) if text else None
+    if not text:
+        return None
+    return text_part(text) if len(value) == 2 else _carry(text_part(text), value, ("type", key))  # noqa: PLR2004  type and text
 
 
 _HOLDERS = (
@@ -336,11 +338,10 @@ def _mime_of(kind: str, extension: Any) -> str:
     return "application/pdf" if extension.lower() == "pdf" else "application/octet-stream"
 
 
-def _carry(part: Part, value: dict[str, Any], known: Iterable[str | None]) -> Part:
+def _carry(part: Part, value: dict[str, Any], known: Collection[str | None]) -> Part:
     """The part with the fields that its reader does not know; empty ones say nothing."""
-    taken = set(known)
     for key, item in value.items():
-        if key not in taken and key not in part and item is not None and item not in ("", [], {}):
+        if key not in known and key not in part and item is not None and item not in ("", [], {}):
             part[key] = item
     return part
 
