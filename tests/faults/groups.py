@@ -1,10 +1,16 @@
 """Who reads what: the members of a group as the broker knows them."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import for_code
+
+from ams_kit.bus.cluster import retry_retriable
+
+RETRY_SECONDS = 30.0  # a broker that was just frozen or killed elects its coordinators again
 
 
 async def _shares(bootstrap: str, groups: list[str]) -> dict[str, list[int]]:
@@ -13,11 +19,18 @@ async def _shares(bootstrap: str, groups: list[str]) -> dict[str, list[int]]:
     try:
         found: dict[str, list[int]] = {}
         for name in groups:  # one at a time: aiokafka 0.14 cannot read an answer about several
-            answers: list[Any] = await admin.describe_consumer_groups([name])
-            found[name] = sorted(_partitions(member[4]) for member in answers[0].groups[0][5])
+            found[name] = await retry_retriable(partial(_group_shares, admin, name), seconds=RETRY_SECONDS)
         return found
     finally:
         await admin.close()
+
+
+async def _group_shares(admin: AIOKafkaAdminClient, name: str) -> list[int]:
+    answers: list[Any] = await admin.describe_consumer_groups([name])
+    code, *_, members = answers[0].groups[0][:6]
+    if code:
+        raise for_code(code)
+    return sorted(_partitions(member[4]) for member in members)
 
 
 def _partitions(assignment: bytes) -> int:

@@ -9,9 +9,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ams_contracts.claims import Access, IdentityChanged, KeyGrant, Role, Scope
+from ams_kit.auth import access as access_module
+from ams_kit.auth import api_keys
 from ams_kit.auth.access import AccessClient, require_role
 from ams_kit.auth.api_keys import KeyClient, checksum, format_key, parse_key
-from ams_kit.auth.jwks import Jwks, JwksKeys, jwk_of
+from ams_kit.auth.jwks import KEYS_MAX, Jwks, JwksKeys, jwk_of
 from ams_kit.auth.service_tokens import verify_service_token
 from ams_kit.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 
@@ -340,3 +342,29 @@ async def test_a_connection_that_ends_as_it_is_taken_from_the_pool_is_no_failure
 
     assert again is not None
     assert questions == [0, 0, 1]
+
+
+async def test_what_a_client_remembers_is_bounded(identity: FakeIdentity, keys: KeyClient, access: AccessClient, monkeypatch) -> None:
+    monkeypatch.setattr(api_keys, "ENTRIES_MAX", 20)
+    monkeypatch.setattr(api_keys, "REVOKED_MAX", 20)
+    monkeypatch.setattr(access_module, "ENTRIES_MAX", 20)
+    for number in range(100):
+        await keys.grant(format_key(f"{number:016}", "s" * 32))
+        keys.on_event(IdentityChanged(kind="key.revoked", key_id=f"{number:016}"))
+        await access.access(f"user-{number}", PROJECT)
+
+    assert (len(keys._known), len(keys._revoked), len(keys._locks), len(access._known)) == (0, 20, 0, 20)
+    for number in range(100, 150):
+        await keys.grant(format_key(f"{number:016}", "s" * 32))
+    assert len(keys._known) == 20
+
+
+async def test_a_document_of_too_many_public_keys_is_refused(identity: FakeIdentity, clock: Clock) -> None:
+    jwks = JwksKeys(identity.client(), monotonic=clock)
+    assert await jwks.key("k1") is not None
+    key = Ed25519PrivateKey.generate().public_key()
+    identity.keys = {f"k{number}": key for number in range(KEYS_MAX + 1)}
+    clock.now += 1_000
+
+    assert await jwks.key("k1") is not None
+    assert len(jwks._keys) == 1

@@ -9,7 +9,7 @@ from ams_contracts.claims import AUDIENCE, IDENTITY_CHANNEL, AccessClaims, Ident
 from ams_contracts.codec import encode
 from ams_kit.auth import open_redis
 from ams_kit.auth.identity_events import IdentityEvents
-from ams_kit.auth.revocation import EPOCH_FIELD, REPLICA_SECONDS, REVOCATIONS_KEY, RevocationList
+from ams_kit.auth.revocation import EPOCH_FIELD, RECEIVED_MAX, REPLICA_SECONDS, REVOCATIONS_KEY, RevocationList
 from ams_kit.background import Background
 from ams_kit.errors import UnauthenticatedError, UnavailableError
 from ams_kit.retriable import UNAVAILABLE
@@ -175,3 +175,15 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def test_more_messages_than_are_remembered_make_the_replica_unusable(valkey: ValkeyServer, revocations: RevocationList) -> None:
+    await revocations.refresh()
+    valkey.stop()
+
+    for number in range(RECEIVED_MAX + 1):
+        revocations.on_event(IdentityChanged(kind="session.revoked", user_id=f"u{number}", session_id=f"s{number}"))
+
+    assert len(revocations._received) <= RECEIVED_MAX
+    with pytest.raises(UnavailableError):
+        await revocations.check(CLAIMS)

@@ -31,6 +31,8 @@ REFUSAL_SECONDS = 1
 STALE_SECONDS = 600
 ASK_AGAIN_SECONDS = 1
 ENTRIES_MAX = 10_000
+REVOKED_MAX = 10_000
+"""Revocations that are remembered, so that an answer of identity that crossed one is not believed."""
 
 _FORM = re.compile(rf"ams_([0-9A-Za-z]{{{ID_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS}}})([0-9A-Za-z]{{{CRC_CHARS}}})")
 _grant = msgspec.json.Decoder(KeyGrant)
@@ -119,7 +121,10 @@ class KeyClient:
 
     def _remember_revoked(self, key_or_project_id: str, at: float) -> None:
         """Keep what an answer must not bring back that was already on its way. Older entries are of no use: no answer takes that long."""
-        self._revoked = {known: since for known, since in self._revoked.items() if at - since < STALE_SECONDS} | {key_or_project_id: at}
+        self._revoked.pop(key_or_project_id, None)
+        self._revoked[key_or_project_id] = at
+        while len(self._revoked) > REVOKED_MAX or at - next(iter(self._revoked.values())) >= STALE_SECONDS:
+            self._revoked.pop(next(iter(self._revoked)))
 
     def _drop(self, concerned: Callable[[KeyGrant], bool]) -> None:
         self._known = {digest: known for digest, known in self._known.items() if known.grant is None or not concerned(known.grant)}

@@ -17,6 +17,7 @@ from ams_kit.errors import UnavailableError
 JWKS_PATH = "/.well-known/jwks.json"
 FETCH_PAUSE_SECONDS = 10  # a thousand tokens with random kids make one fetch
 FAILED_FETCH_PAUSE_SECONDS = 1  # while no key is known at all, a starting identity is asked again soon
+KEYS_MAX = 64  # identity publishes two or three: the current one, and those whose tokens are still valid
 KEYS_STALE_AFTER_SECONDS = 300  # a key that identity withdrew is forgotten after this
 
 logger = structlog.get_logger(__name__)
@@ -88,6 +89,8 @@ class JwksKeys:
             response = await self._http.get(JWKS_PATH)
             response.raise_for_status()
             document = _jwks.decode(response.content)
+            if len(document.keys) > KEYS_MAX:
+                raise ValueError("too many keys")  # noqa: TRY301  handled like every other document that cannot be used
             keys = {jwk.kid: Ed25519PublicKey.from_public_bytes(decode_base64url(jwk.x)) for jwk in document.keys if jwk.crv == "Ed25519"}
         except (httpx.HTTPError, msgspec.MsgspecError, ValueError) as error:
             logger.warning("keys of identity not fetched", error_type=type(error).__name__)

@@ -24,6 +24,8 @@ EPOCH_FIELD = "epoch"
 UNTIL_FOREVER_S = 99_999_999_999
 REPLICA_SECONDS = 30
 REPLICA_REFRESH_SECONDS = 5
+RECEIVED_MAX = 10_000
+"""Revocations received over the channel since the last refresh. Beyond it the replica counts as too old to decide anything."""
 ASK_AGAIN_SECONDS = 0.5  # after a failed question the replica answers this long without asking, so that a frozen Redis costs one timeout and not one per request
 
 logger = structlog.get_logger(__name__)
@@ -97,6 +99,9 @@ class RevocationList:
             self._received[f"sid:{changed.session_id}"] = forever
         if changed.user_id and not changed.jti and not changed.session_id:
             self._received[f"user:{changed.user_id}"] = f"{int(self._now_s()) + 1}:0"
+        if len(self._received) > RECEIVED_MAX:
+            self._received.clear()
+            self._replica_at = -1e9
         self._wanted.set()
 
     def refresh_soon(self) -> None:

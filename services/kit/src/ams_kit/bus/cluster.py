@@ -1,9 +1,11 @@
 """Short questions to the brokers, each with a deadline: aiokafka's own calls may never return while a broker is frozen."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka.client import AIOKafkaClient
@@ -13,6 +15,11 @@ from ams_kit.bus.clients import Kafka, make_client
 from ams_kit.bus.errors import LogUnavailableError
 
 STOP_TIMEOUT_SECONDS = 2.0
+RETRY_SECONDS = 10.0
+RETRY_WAIT_SECONDS_MIN = 0.1
+RETRY_WAIT_SECONDS_MAX = 1.0
+
+T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
@@ -28,6 +35,27 @@ def log_errors() -> Generator[None]:
         yield
     except KafkaError as error:
         raise LogUnavailableError(f"The log answered with {type(error).__name__}.") from error
+
+
+async def retry_retriable(request: Callable[[], Awaitable[T]], *, seconds: float = RETRY_SECONDS) -> T:
+    """Ask the broker, and again while it answers with an error that Kafka calls retriable, such as a coordinator that moves.
+
+    Args:
+        request: The question; it may be asked several times.
+        seconds: After this long the last error is raised.
+
+    Raises:
+        KafkaError: An error that is not retriable, or the last one.
+    """
+    deadline_at, wait = time.monotonic() + seconds, RETRY_WAIT_SECONDS_MIN
+    while True:
+        try:
+            return await request()
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() + wait > deadline_at:
+                raise
+            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  jitter, not a secret
+            wait = min(2 * wait, RETRY_WAIT_SECONDS_MAX)
 
 
 @asynccontextmanager
@@ -55,7 +83,7 @@ async def partition_counts(kafka: Kafka, topics: Sequence[str], *, timeout_secon
         async with deadline(timeout_seconds, "answer"):
             client = make_client(kafka, "ams-metadata")
             await client.bootstrap()
-            cluster = await client.fetch_all_metadata()
+            cluster = await retry_retriable(client.fetch_all_metadata, seconds=timeout_seconds)
             counts = {topic: cluster.partitions_for_topic(topic) for topic in topics}
             return {topic: len(found) for topic, found in counts.items() if found}
     finally:

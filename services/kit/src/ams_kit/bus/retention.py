@@ -1,6 +1,7 @@
 """How long the broker keeps the records of a topic: what is configured there, not what we declare."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -8,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ams_contracts.topics import Topic
 from ams_kit.bus.clients import Kafka, make_admin
-from ams_kit.bus.cluster import deadline, stop_quietly
+from ams_kit.bus.cluster import deadline, retry_retriable, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 
 TIMEOUT_SECONDS = 10.0
@@ -32,9 +33,8 @@ async def shortest_retention_ms(kafka: Kafka, topics: Sequence[Topic], *, timeou
         async with deadline(timeout_seconds, "describe its topics"):
             admin = make_admin(kafka, "ams-retention")
             await admin.start()
-            answers: list[Any] = await admin.describe_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, topic.name, configs={RETENTION: None}) for topic in topics]
-            )
+            resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name, configs={RETENTION: None}) for topic in topics]
+            answers: list[Any] = await retry_retriable(partial(admin.describe_configs, resources), seconds=timeout_seconds)
     finally:
         if admin is not None:
             await stop_quietly(admin.close(), "admin")

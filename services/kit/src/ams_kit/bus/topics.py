@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from ams_contracts.topics import PAYLOADS, STEPS, TOPICS, Topic
 from ams_kit.bus.alarms import Alarm
 from ams_kit.bus.clients import Kafka, make_admin
-from ams_kit.bus.cluster import deadline, partition_counts, stop_quietly
+from ams_kit.bus.cluster import deadline, partition_counts, retry_retriable, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 
 TIMEOUT_SECONDS = 20.0
@@ -91,9 +91,8 @@ def partition_count_alarm(topic: Topic, found: int) -> Alarm:
 async def _create(admin: AIOKafkaAdminClient, missing: Sequence[Topic], configs: Mapping[str, dict[str, str]], replication: int) -> None:
     if not missing:
         return
-    answer: Any = await admin.create_topics(
-        [NewTopic(topic.name, topic.partitions, replication, topic_configs=configs[topic.name]) for topic in missing]
-    )
+    new = [NewTopic(topic.name, topic.partitions, replication, topic_configs=configs[topic.name]) for topic in missing]
+    answer: Any = await retry_retriable(lambda: admin.create_topics(new))
     for name, code, *rest in answer.topic_errors:
         error = for_code(code)
         if code == 0:
@@ -105,9 +104,8 @@ async def _create(admin: AIOKafkaAdminClient, missing: Sequence[Topic], configs:
 async def _configure(admin: AIOKafkaAdminClient, configs: Mapping[str, dict[str, str]]) -> None:
     if not configs:
         return
-    answers: list[Any] = await admin.alter_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, name, configs=config) for name, config in configs.items()]
-    )
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, configs=config) for name, config in configs.items()]
+    answers: list[Any] = await retry_retriable(lambda: admin.alter_configs(resources))
     for answer in answers:
         for code, message, _, name in answer.resources:
             if code != 0:
