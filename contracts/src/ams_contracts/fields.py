@@ -155,3 +155,9 @@ def public_columns(fields: Sequence[Field]) -> Any:
     """A base class with the public fields, each required, for the class of a public row."""
     members = [(field.name, field.public_type) for field in fields if field.public]
     return msgspec.defstruct("PublicColumns", members, frozen=True, kw_only=True)
+
+
+def row_columns(fields: Sequence[Field]) -> Any:
+    """A base class with every column, for the class of a stored row. A column that may be null is null unless it is given."""
+    members = [(field.name, Any, None) if field.is_nullable else (field.name, Any) for field in columns(fields)]
+    return msgspec.defstruct("RowColumns", members, kw_only=True)

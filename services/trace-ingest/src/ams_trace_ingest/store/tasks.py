@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import date
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from ams_contracts.codec import encode
-from ams_contracts.documents import TaskDocument
+from ams_contracts.documents import TASK_FIELDS, TaskDocument
+from ams_contracts.fields import row_columns
 from ams_contracts.fold import Stamp, TaskState
 from ams_contracts.tables import tasks
 from ams_trace_ingest.store.columns import array_literal, array_literals, names, quoted, upsert
@@ -16,6 +18,7 @@ from ams_trace_ingest.store.connections import Connection, copy_rows
 
 COLUMNS = names(tasks)
 _FLAGS = COLUMNS.index("flags")
+_columns_of = attrgetter(*COLUMNS)
 _UPSERT = upsert(tasks)
 _SELECT = f"SELECT {', '.join(f't.{quoted(name)}' for name in COLUMNS)}"
 # one after the other, in the order of the arrays: a sort after the join could make the planner read all tasks in order instead
@@ -29,8 +32,11 @@ TaskKey = tuple[str, str]
 """Project and task."""
 
 
-class TaskRow(Struct, kw_only=False, gc=False):
-    """A row; the fields are the columns, in their order. What they mean stands in ``ams_contracts.tables``."""
+class TaskRow(row_columns(TASK_FIELDS), Struct, kw_only=True, gc=False):
+    """A row as it is read and written: a field for each column of ``TASK_FIELDS``, which says what they mean.
+
+    Those that code here reads or writes are annotated again, with the types that the driver delivers.
+    """
 
     project_id: str
     task_id: str
@@ -99,8 +105,8 @@ class TaskRow(Struct, kw_only=False, gc=False):
 
 
 def task_row(record: Any) -> TaskRow:
-    """An asyncpg record of all columns, in order."""
-    return TaskRow(*record.values())
+    """An asyncpg record of all columns."""
+    return TaskRow(**dict(record))
 
 
 async def lock(connection: Connection, keys: Sequence[TaskKey]) -> dict[TaskKey, TaskRow]:
@@ -123,7 +129,7 @@ async def exists(connection: Connection, project_id: str, task_id: str) -> bool:
 
 
 def _values(row: TaskRow) -> tuple[Any, ...]:
-    values = list(msgspec.structs.astuple(row))
+    values = list(_columns_of(row))
     values[_FLAGS] = array_literal(row.flags)
     return tuple(values)
 
