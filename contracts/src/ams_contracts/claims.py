@@ -1,4 +1,4 @@
-"""Who is who between the services: token claims, roles, and the answers of identity's internal routes."""
+"""Identity between the services: token claims, roles, and the responses of identity's internal routes."""
 
 from enum import StrEnum
 from typing import Literal
@@ -9,7 +9,7 @@ from ams_contracts.ids import Microseconds, ProjectId, RetentionDays
 
 AUDIENCE = "ams"
 IDENTITY_CHANNEL = "ams:identity:changed"
-"""The Redis channel on which identity says what caches must drop (``IdentityChanged``)."""
+"""The Redis channel on which identity publishes what caches must drop (``IdentityChanged``)."""
 
 
 class Role(StrEnum):
@@ -55,7 +55,7 @@ class Access(Struct, frozen=True, kw_only=True):
 
 
 class KeyGrant(Struct, frozen=True, kw_only=True):
-    """What an API key opens: the answer of ``POST /api/auth/token``.
+    """What an API key gives access to: the response of ``POST /api/auth/token``.
 
     ``expires_at_us``: when the grant ends by identity's clock; ``None`` from an identity that does not send it yet.
     """
@@ -83,14 +83,14 @@ class ProjectSettings(Struct, frozen=True, kw_only=True):
 
 
 class ProjectSettingsPage(Struct, frozen=True, kw_only=True):
-    """The answer of ``GET /internal/projects?limit=&cursor=``: projects in the order of their ids, at most 500 per page."""
+    """The response of ``GET /internal/projects?limit=&cursor=``: projects in the order of their ids, at most 500 per page."""
 
     items: list[ProjectSettings]
     next_cursor: str | None = None
 
 
 class IdentityChanged(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message on ``IDENTITY_CHANNEL``: which cached answers are no longer true."""
+    """A message on ``IDENTITY_CHANNEL``: which cached entries are no longer valid."""
 
     kind: Literal["key.revoked", "access.changed", "session.revoked", "project.deleted"]
     key_id: str | None = None

@@ -1,6 +1,7 @@
-"""Bytes to contracts and back. The only place that decodes what others sent.
+"""Decodes bytes that others sent into contracts, and encodes contracts.
 
-Order: size, UTF-8, strict msgspec. Whatever the decoder raises (RecursionError and OverflowError included) becomes one error type.
+The checks are, in this order: size, UTF-8, strict msgspec. Every error of the decoder (RecursionError and OverflowError included) becomes a
+``MalformedError``.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 
 class MalformedError(ValueError):
-    """What was sent cannot be read. ``code`` is stable: too_large, not_utf8, not_json, too_deep, unsupported_major, unknown_kind, invalid, empty."""
+    """The bytes cannot be decoded. ``code`` is stable: too_large, not_utf8, not_json, too_deep, unsupported_major, unknown_kind, invalid, empty."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
@@ -47,7 +48,7 @@ class MalformedError(ValueError):
 
 
 class Reject(Struct, frozen=True):
-    """One event of a batch that could not be read: its place, why, and its bytes."""
+    """An event of a batch that could not be decoded: its index in the batch, the reason, and its bytes."""
 
     index: int
     code: str
@@ -56,7 +57,7 @@ class Reject(Struct, frozen=True):
 
 
 class DecodedBatch(Struct, frozen=True):
-    """A batch, the events that could be read with their places in it, and those that could not."""
+    """A batch: the events that could be decoded with their indexes, and those that could not."""
 
     batch: Batch
     indexes: list[int]
@@ -88,10 +89,10 @@ def encode(value: object) -> bytes:
 
 
 def decode(decoder: msgspec.json.Decoder[T], data: bytes, *, bytes_max: int = RECORD_BYTES_MAX) -> T:
-    """Decode what somebody sent.
+    """Decode bytes that another process sent.
 
     Raises:
-        MalformedError: The only error, whatever is wrong with the bytes.
+        MalformedError: The bytes are not a valid value; no other error is raised.
     """
     if not data:
         raise MalformedError("empty")
@@ -99,7 +100,7 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes, *, bytes_max: int = RE
         raise MalformedError("too_large", f"{len(data)} bytes, at most {bytes_max}")
     try:
         if not data.isascii():
-            str(data, "utf-8")  # the decoder does not look into fields that it skips, and these bytes go on to browsers as text
+            str(data, "utf-8")  # the decoder does not check fields that it skips, and these bytes are forwarded to browsers as text
         return decoder.decode(data)
     except msgspec.ValidationError as error:
         code = "unknown_kind" if "Invalid value '" in str(error) and str(error).endswith("$.kind`") else "invalid"
@@ -116,7 +117,7 @@ def decode_event(data: bytes) -> Event:
     """One event.
 
     Raises:
-        MalformedError: It cannot be read.
+        MalformedError: It cannot be decoded.
     """
     event = decode(_event, data)
     if not _ids_are_valid([event]):
@@ -125,10 +126,10 @@ def decode_event(data: bytes) -> Event:
 
 
 def decode_batch(data: bytes | None) -> DecodedBatch:
-    """A record's value. When it does not decode whole, its events are decoded one by one, so that neighbours of a bad one live.
+    """Decode a record's value. When the batch does not decode as one, its events are decoded one by one, so that a bad event does not cost the others.
 
     Raises:
-        MalformedError: Not even the envelope can be read.
+        MalformedError: Not even the envelope can be decoded.
     """
     if data is None:
         raise MalformedError("tombstone_unsupported")
@@ -144,7 +145,7 @@ def decode_batch(data: bytes | None) -> DecodedBatch:
 
 
 def _ids_are_valid(events: Sequence[Any]) -> bool:
-    """Whether the ids, whose lengths are right, are made of lower-case hex digits, and no step's of zeros alone."""
+    """Whether the ids, whose lengths are checked already, are lower-case hex digits, and no step id is all zeros."""
     words = [event.event_id for event in events]
     steps: list[str] = []
     for event in events:

@@ -1,9 +1,9 @@
-"""What is known of a task and of a step at one moment: the documents that events carry whole.
+"""The documents that events carry: all that is known of a task or a step at one moment, and how each field is stored, shown and searched.
 
 Times are int64 microseconds UTC, durations microseconds of the monotonic clock, costs int64 nano-USD.
 ``None`` always means *unknown*, never zero.
 
-``gc=False``: what is decoded from JSON holds no cycles, and the collector's walks over millions of these cost a projector half its CPU.
+``gc=False``: values decoded from JSON hold no reference cycles, and garbage collections over millions of them took half of the projector's CPU.
 """
 
 from datetime import date
@@ -90,20 +90,20 @@ class Usage(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
 
 
 class Failure(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """Why something failed. The stack is a payload (slot ``error_stack``)."""
+    """Why a step or task failed. The stack is a payload (slot ``error_stack``)."""
 
     type: Word | None = None
     message: Annotated[str, Meta(max_length=4_096)] | None = None
 
 
 class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """A step as its latest event tells it.
+    """A step as its latest event describes it.
 
     ``agent`` is the agent that the step is known to belong to by what its producer said, ``service`` the program that emitted it: what a
     step shows where no agent is known follows from its tree (``ams_contracts.derive``).
-    ``seq`` is that of the event that started the step: siblings are ordered by (started_at_us, seq, step_id).
-    ``captured`` names the payloads that travel on the payload topic, ``too_large`` those that were left out for their size.
-    ``duration_us`` and ``cost_nusd`` are checked where they are stored: out of range becomes null and a flag.
+    ``seq`` is the one of the event that started the step: siblings are ordered by (started_at_us, seq, step_id).
+    ``captured`` lists the payloads on the payloads topic, ``too_large`` those that were left out because of their size.
+    ``duration_us`` and ``cost_nusd`` are checked when they are stored: a value out of range becomes null and a flag.
     """
 
     parent_step_id: StepId | None = None
@@ -245,6 +245,7 @@ STEP_FIELDS = (
     ),
     # no column of their own
     Field("usage", Usage | None, "state.document.usage", in_rest=True),
+    Field("service", str | None, "state.document.service", "The program that emitted the step.", in_rest=True, public=True),
     Field("finish_reasons", list[str], "state.document.finish_reasons", "Why the model stopped.", absent=[], in_rest=True, public=True),
     Field("parameters", str | None, "state.document.parameters", "Of the model, as JSON.", in_rest=True, public=True),
     Field("tool_call_id", str | None, "state.document.tool_call_id", "The model's id of the call.", in_rest=True, public=True),
@@ -263,7 +264,7 @@ STEP_FIELDS = (
 
 
 class TaskDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """A task as its latest event tells it. ``kind`` is a free word of the producer (default ``task``)."""
+    """A task as its latest event describes it. ``kind`` is a free word of the producer (default ``task``)."""
 
     name: Name
     kind: Word = "task"

@@ -23,7 +23,7 @@ MediaData = Annotated[bytes, Meta(max_length=MEDIA_BYTES_MAX)]
 
 
 class EventBase(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="kind"):
-    """What every event says: who it is, its place among its producer's events, and when it happened."""
+    """The fields of every event: its id, its number among its producer's events, and its time."""
 
     event_id: EventId
     seq: Seq
@@ -31,7 +31,7 @@ class EventBase(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True,
 
 
 class AgentRegistered(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="agent.registered"):
-    """An agent introduced itself."""
+    """An agent registered itself."""
 
     name: Word
     version: Word | None = None
@@ -49,19 +49,19 @@ class TaskStarted(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=
 
 
 class TaskUpdated(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="task.updated"):
-    """A running task is described anew."""
+    """A running task has a new description."""
 
     task: TaskDocument
 
 
 class TaskEnded(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="task.ended"):
-    """A task is over. Carries everything that ``task.started`` said."""
+    """A task ended. The document holds everything that ``task.started`` did."""
 
     task: TaskDocument
 
 
 class TaskDeleted(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="task.deleted"):
-    """A person deleted the task: its rows go, and later events of it are ignored and counted."""
+    """A person deleted the task: its rows are deleted, and its later events are ignored and counted."""
 
     by: Word
 
@@ -83,21 +83,21 @@ class StepStarted(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=
 
 
 class StepEnded(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.ended"):
-    """A step is over. Carries everything that ``step.started`` said."""
+    """A step ended. The document holds everything that ``step.started`` did."""
 
     step_id: StepId
     step: StepDocument
 
 
 class StepRecorded(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.recorded"):
-    """A whole step in one event: OpenTelemetry spans, and steps shorter than a flush."""
+    """A complete step in one event: an OpenTelemetry span, or a step shorter than a flush interval."""
 
     step_id: StepId
     step: StepDocument
 
 
 class OpenStep(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """A step that is still open, as a heartbeat tells it."""
+    """A step that a heartbeat reports as open."""
 
     step_id: StepId
     status: Literal["running", "waiting"] = "running"
@@ -121,9 +121,9 @@ class LogLine(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
 
 
 class StepProgressed(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.progressed"):
-    """Open steps are alive: the heartbeat of one process and task, or news of a step (waiting, output, a log line).
+    """Steps are still open: the heartbeat of one process for one task, or progress of a step (waiting, output, a log line).
 
-    Every step named in ``steps`` gets its status, partial usage and last beat from here.
+    Every step in ``steps`` takes its status, partial usage and last beat from this event.
     """
 
     steps: Annotated[list[OpenStep], Meta(max_length=1_000)] = []
@@ -132,7 +132,7 @@ class StepProgressed(EventBase, frozen=True, gc=False, kw_only=True, omit_defaul
 
 
 class StepLost(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="step.lost"):
-    """No heartbeat came for 30 s. ``at_us`` is the last beat + 1, in the producer's clock, so that any later beat undoes it."""
+    """No heartbeat arrived for 30 s. ``at_us`` is the last beat + 1, in the producer's clock, so that any later beat undoes it."""
 
     step_id: StepId
     last_beat_us: Microseconds
@@ -168,7 +168,7 @@ class ScoreRecorded(EventBase, frozen=True, gc=False, kw_only=True, omit_default
 
 
 class ProducerReported(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="producer.reported"):
-    """What a producer could not deliver of a task, as totals since it began: of two reports the one with the higher stamp counts.
+    """What a producer could not deliver of a task, as totals since the producer started: of two reports the one with the higher stamp counts.
 
     ``dropped`` counts events by reason (``queue_full``, ``too_large``, ``spool_full`` ...), ``truncated`` payloads that were cut.
     """
@@ -178,9 +178,9 @@ class ProducerReported(EventBase, frozen=True, gc=False, kw_only=True, omit_defa
 
 
 class PayloadStored(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="payload.stored"):
-    """An input, an output, a stack, or what is left of a span.
+    """A payload of a step: an input, an output, a stack, or the rest of a span.
 
-    ``bytes`` is the true length of the whole payload in UTF-8; ``truncated`` says that ``text`` is its beginning.
+    ``bytes`` is the length of the complete payload in UTF-8; when ``truncated`` is set, ``text`` is only its beginning.
     Slot ``original`` is JSON: ``{attributes, events, links, scope, resource, dropped}``: what the step and its other payloads do not hold.
     ``consumed`` is the rest as JSON, to map the span again from the log; the tables do not keep it: ``[place, key, value]`` of each other
     attribute, or ``[place, key, null, slot]`` when its value is that payload's text. An original without it is whole, and
@@ -232,7 +232,7 @@ Event = StepsTopicEvent | PayloadsTopicEvent
 
 
 class Producer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """Who sent a batch. ``instance_id`` is new for every process (and fork)."""
+    """The sender of a batch. Every process (and fork) has its own ``instance_id``."""
 
     sdk: Word
     version: Word = ""
@@ -241,7 +241,7 @@ class Producer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
 
 
 class Batch(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` and ``project.deleted``."""
+    """One record of the log: events of one task that were ready at the same time. ``task_id`` is null for ``agent.registered`` and ``project.deleted``."""
 
     v: Literal[1]
     project_id: ProjectId

@@ -34,7 +34,7 @@ FOLDER = Path(__file__).parents[2] / "schemas"
 
 
 def schema_text(name: str) -> str:
-    """One schema, as it stands in its file."""
+    """The text of one schema file."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:ams:v1:{name}", **msgspec.json.schema(SCHEMAS[name])}
     return msgspec.json.format(msgspec.json.encode(schema, order="deterministic"), indent=2).decode() + "\n"
 

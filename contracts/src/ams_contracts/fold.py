@@ -1,4 +1,4 @@
-"""The one fold: what a step and a task are, given the events that came so far, in whatever order and however often.
+"""The fold: computes a step and a task from the events that arrived so far, in any order, repeated or not.
 
 A step is two registers. The *document* register holds the whole document of the highest started-or-ended stamp; the
 *progress* register holds status, partial usage and last beat of the highest progressed-or-lost stamp, and counts until an
@@ -39,7 +39,7 @@ _PHASES: dict[type, int] = {
     TaskEnded: PHASE_ENDED,
 }
 
-_DOCUMENT_EVENTS = (StepStarted, StepEnded, StepRecorded)  # a tuple: a union is made anew by every check, in 0.3 us
+_DOCUMENT_EVENTS = (StepStarted, StepEnded, StepRecorded)  # a tuple: every check against a union creates it again, in 0.3 us
 
 
 class Stamp(Struct, frozen=True, gc=False, order=True, array_like=True):
@@ -52,7 +52,7 @@ class Stamp(Struct, frozen=True, gc=False, order=True, array_like=True):
 
 
 class Progress(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What a heartbeat, a wait or a loss says of an open step. ``at_us`` is the last beat."""
+    """The progress of an open step, from a heartbeat, a wait or a loss. ``at_us`` is the last beat."""
 
     status: Status
     at_us: int
@@ -73,7 +73,7 @@ class StepState(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
 
     @property
     def status(self) -> Status:
-        """The status to show: the document's once it is over, else what progress says."""
+        """The status to show: the document's when the step has ended, otherwise that of its progress."""
         if self.document is not None and (self.ended or self.progress is None):
             return self.document.status
         return self.progress.status if self.progress is not None else Status.RUNNING
@@ -108,7 +108,7 @@ def stamp_of(event: DocumentEvent | TaskEvent | StepProgressed | StepLost) -> St
 
 
 def step_ids_of(event: DocumentEvent | StepProgressed | StepLost) -> list[str]:
-    """The steps that an event speaks of: one, or all that a heartbeat lists."""
+    """The ids of the steps in an event: one, or all that a heartbeat lists."""
     return [step.step_id for step in event.steps] if isinstance(event, StepProgressed) else [event.step_id]
 
 
@@ -117,8 +117,8 @@ def fold(state: StepState, event: DocumentEvent | StepProgressed | StepLost, ste
 
     Args:
         state: The step so far; ``EMPTY_STEP`` for a new one.
-        event: One that speaks of ``step_id`` (see ``step_ids_of``).
-        step_id: 16 hex; needed because a heartbeat speaks of many.
+        event: One with ``step_id`` among its steps (see ``step_ids_of``).
+        step_id: 16 hex digits; needed because a heartbeat lists many steps.
     """
     stamp = stamp_of(event)
     if isinstance(event, _DOCUMENT_EVENTS):
@@ -139,7 +139,7 @@ def fold_task(state: TaskState, event: TaskEvent) -> TaskState:
 
 
 def join(state: StepState, other: StepState) -> StepState:
-    """The step that has seen the events of both: each register's higher stamp; ``state`` where they are equal.
+    """The step after the events of both states: each register with the higher stamp; ``state``'s where they are equal.
 
     Returns ``state`` itself when ``other`` adds nothing.
     """
@@ -154,6 +154,6 @@ def join(state: StepState, other: StepState) -> StepState:
 def _progress(event: StepProgressed | StepLost, step_id: str) -> Progress:
     if isinstance(event, StepLost):
         return Progress(status=Status.LOST, at_us=event.last_beat_us)
-    # several entries of one step in one event: the last one said it
+    # when an event lists a step several times, the last entry counts
     entry = next(step for step in reversed(event.steps) if step.step_id == step_id)
     return Progress(status=Status(entry.status), at_us=event.at_us, usage=entry.usage)

@@ -1,9 +1,9 @@
-"""What the live websocket speaks, subprotocol ``ams.v1``: JSON in text messages, tag ``op``.
+"""The messages of the live websocket, subprotocol ``ams.v1``: JSON in text messages, tag ``op``.
 
-A client's message is one object. A server's message is always an *array* of objects: frames that were ready together travel together.
+A client's message is one object. A server's message is always an *array* of objects: frames that are ready at the same time are sent together.
 
 ``sub`` names a subscription and is the same for every socket (``task:<task_id>`` or ``list``), so that one frame's bytes are
-shared by all who asked for it.
+shared by all sockets that subscribed to it.
 """
 
 from typing import Annotated, Literal
@@ -35,14 +35,14 @@ class Subscribe(Struct, frozen=True, kw_only=True, tag_field="op", tag="subscrib
 
 
 class Unsubscribe(Struct, frozen=True, kw_only=True, tag_field="op", tag="unsubscribe"):
-    """Stop following. An unknown ``sub`` is fine."""
+    """Stop following. An unknown ``sub`` is not an error."""
 
     id: RequestId
     sub: Annotated[str, Meta(max_length=64)]
 
 
 class Renew(Struct, frozen=True, kw_only=True, tag_field="op", tag="renew"):
-    """Prove anew who you are, with a fresh ticket, before the old token expires."""
+    """Authenticate again, with a new ticket, before the old token expires."""
 
     id: RequestId
     ticket: Annotated[str, Meta(max_length=128)]
@@ -52,9 +52,9 @@ ClientMessage = Subscribe | Unsubscribe | Renew
 
 
 class Subscribed(Struct, frozen=True, kw_only=True, tag_field="op", tag="subscribed"):
-    """The answer to ``subscribe``: later frames of ``sub`` follow ``position`` (null for the list).
+    """The response to ``subscribe``: later frames of ``sub`` follow ``position`` (null for the list).
 
-    Following twice is one stream: the second answer changes nothing, whatever ``after`` it asked for.
+    Subscribing twice gives one stream: the second response changes nothing, whatever its ``after``.
     """
 
     id: str
@@ -63,24 +63,24 @@ class Subscribed(Struct, frozen=True, kw_only=True, tag_field="op", tag="subscri
 
 
 class Unsubscribed(Struct, frozen=True, kw_only=True, tag_field="op", tag="unsubscribed"):
-    """The answer to ``unsubscribe``."""
+    """The response to ``unsubscribe``."""
 
     id: str
     sub: str
 
 
 class Renewed(Struct, frozen=True, kw_only=True, tag_field="op", tag="renewed"):
-    """The answer to ``renew``. ``expires_at_us`` is when the socket will be closed without another one."""
+    """The response to ``renew``. ``expires_at_us`` is when the socket is closed unless it is renewed again."""
 
     id: str
     expires_at_us: int
 
 
 class Frame(Struct, frozen=True, kw_only=True, tag_field="op", tag="frame"):
-    """A record of a task, as it was read: ``batch`` is an ``ams_contracts.events.Batch``.
+    """A record of a task, unchanged: ``batch`` is an ``ams_contracts.events.Batch``.
 
     ``position`` is after this record. ``prev`` is the position of the same task's frame before it, null for the first that the
-    gateway knows: a client whose last position is older than ``prev`` missed something.
+    gateway knows: a client whose last position is older than ``prev`` missed a frame.
     """
 
     sub: str
@@ -98,10 +98,10 @@ class TaskFrame(Struct, frozen=True, kw_only=True, tag_field="op", tag="task"):
 
 
 class Reset(Struct, frozen=True, kw_only=True, tag_field="op", tag="reset"):
-    """Frames are missing here: fetch anew over REST.
+    """Frames are missing: fetch the task again over REST.
 
-    Either the position asked for is too far back (or gone), and the subscription is over: subscribe after the fetched position. Or, in the
-    middle of a stream, one record was too large to be sent (over 256 KiB); the stream goes on behind ``position``, and subscribing again is
+    Either the requested position is too old (or no longer in the log), and the subscription has ended: subscribe after the fetched position.
+    Or, within a stream, one record was too large to be sent (over 256 KiB): the stream continues after ``position``, and subscribing again is
     harmless.
     """
 
@@ -110,7 +110,7 @@ class Reset(Struct, frozen=True, kw_only=True, tag_field="op", tag="reset"):
 
 
 class Stale(Struct, frozen=True, kw_only=True, tag_field="op", tag="stale"):
-    """The gateway has lost sight of the log (``stale`` true) or has it again (false). The socket stays."""
+    """The gateway cannot read the log (``stale`` true), or can again (false). The socket stays open."""
 
     stale: bool
 
@@ -118,7 +118,7 @@ class Stale(Struct, frozen=True, kw_only=True, tag_field="op", tag="stale"):
 class Refused(Struct, frozen=True, kw_only=True, tag_field="op", tag="error"):
     """A request was refused. ``id`` is the request's, null when it had none.
 
-    ``code``: ``bad_cursor`` (``after`` is no position of this task: fetch anew), ``duplicate_id``, ``unknown_op``, ``invalid``,
+    ``code``: ``bad_cursor`` (``after`` is no position of this task: fetch again), ``duplicate_id``, ``unknown_op``, ``invalid``,
     ``too_many_subscriptions``, ``unavailable`` (try again).
     """
 

@@ -1,4 +1,4 @@
-"""``POST /v1/batches``: how SDKs send. No project here: it comes from the API key."""
+"""``POST /v1/batches``: the requests of SDKs. They name no project: it is the one of the API key."""
 
 from typing import Annotated, Literal
 
@@ -28,7 +28,7 @@ class NativeRequest(Struct, frozen=True, kw_only=True):
 
 
 class RawNativeBatch(Struct, frozen=True, kw_only=True):
-    """The same with its events not yet decoded, so that one bad event does not cost its neighbours."""
+    """A batch with its events not yet decoded, so that a bad event does not cost the others."""
 
     task_id: TaskId | None = None
     producer: Producer
@@ -43,14 +43,14 @@ class RawNativeRequest(Struct, frozen=True, kw_only=True):
 
 
 class RejectedEvent(Struct, frozen=True, kw_only=True):
-    """An event that was not taken, and why. ``event_id`` is null when it could not be read."""
+    """An event that was rejected, and why. ``event_id`` is null when it could not be decoded."""
 
     event_id: str | None
     code: str
 
 
 class NativeAnswer(Struct, frozen=True, kw_only=True):
-    """How many events are durable in the log, and which were refused."""
+    """How many events are durable in the log, and which were rejected."""
 
     accepted: int
     rejected: list[RejectedEvent] = []

@@ -25,7 +25,7 @@ retention_runs = Table(  # one a UTC day
     metadata,
     Column("day", Date, primary_key=True),
     Column("started_at", DateTime(timezone=True), nullable=False),
-    Column("finished_at", DateTime(timezone=True)),  # null: it runs, or was interrupted and goes on with the next check
+    Column("finished_at", DateTime(timezone=True)),  # null: it runs, or was interrupted and continues with the next check
     Column("counts", JSONB, nullable=False),  # what was deleted: kind -> rows
     schema="public",
 )

@@ -1,4 +1,4 @@
-"""A place in the log: the next offset to read of one partition of one version of a topic."""
+"""A position in the log: the next offset to read from one partition of one version of a topic."""
 
 import re
 from typing import Self
@@ -11,7 +11,7 @@ _CHARS_MAX = 64
 
 
 class Position(Struct, frozen=True, order=True):
-    """Everything before ``offset`` was seen; ``offset`` itself was not. As text ``version.partition.offset``, e.g. ``1.7.4211``."""
+    """Everything before ``offset`` was read, ``offset`` itself was not. As text ``version.partition.offset``, e.g. ``1.7.4211``."""
 
     version: int
     partition: int

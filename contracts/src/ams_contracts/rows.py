@@ -1,4 +1,4 @@
-"""Values of a database row as Python values, by the field tables. Knows no driver: a row is anything with ``row["column"]``.
+"""Reads Python values from database rows, by the tables of fields. Independent of a driver: a row is anything with ``row["column"]``.
 
 JSON columns arrive as text, which is how asyncpg delivers them.
 """
@@ -29,7 +29,7 @@ decode_rest: Callable[[str], Any] = msgspec.json.Decoder(Rest).decode
 
 
 def converter(field: Field) -> Callable[[Any], Any] | None:
-    """What makes a field's value of its column's; null where the driver does already."""
+    """The function from a column's value to its field's; null when they are the same."""
     kind = field.value_type
     if field.sql_type == "jsonb" and kind is not str:
         return msgspec.json.Decoder(kind).decode
@@ -39,7 +39,7 @@ def converter(field: Field) -> Callable[[Any], Any] | None:
 
 
 def reader(field: Field) -> Callable[[Any], Any]:
-    """Reads a field from a row with its column. Null where the column is, or empty where null stands for that."""
+    """A function that reads the field from a row. A null column gives null, or an empty value when the field is never null."""
     convert, name = converter(field), field.name
     if convert is None:
         return itemgetter(name)

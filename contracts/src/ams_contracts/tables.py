@@ -51,22 +51,24 @@ positions = Table(
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
-    Column("last_timestamp_ms", BigInteger, nullable=False),  # of the last record: a topic made anew is seen by it
-    # the account of all events before the position; every one of them is counted once
+    Column("last_timestamp_ms", BigInteger, nullable=False),  # of the last record: shows that a topic was recreated
+    # what became of all events before the position; each is counted once
     Column("projected", BigInteger, nullable=False),
     Column("duplicate", BigInteger, nullable=False),
     Column("dead", BigInteger, nullable=False),
     Column("ignored", JSONB, nullable=False),  # reason -> events
 )
 
-task_days = Table(  # the UTC day, by the broker's clock, of a task's first record; claimed once by whichever projection meets it first
-    "task_days",
-    metadata,
-    Column("project_id", Text, primary_key=True),
-    Column("task_id", Text, primary_key=True),
-    Column("day", Date, nullable=False),
-    Column("pruned", Boolean, nullable=False),  # its rows are deleted by retention; it is remembered while the log may hold a record
-    Column("late_day", Date),  # UTC day of the last record that was ignored because the task is older than is kept
+task_days = (
+    Table(  # the UTC day, by the broker's clock, of a task's first record; written once, by the projection that reads the task first
+        "task_days",
+        metadata,
+        Column("project_id", Text, primary_key=True),
+        Column("task_id", Text, primary_key=True),
+        Column("day", Date, nullable=False),
+        Column("pruned", Boolean, nullable=False),  # its rows are deleted by retention; it is remembered while the log may hold a record
+        Column("late_day", Date),  # UTC day of the last record that was ignored because the task is older than is kept
+    )
 )
 
 tasks = Table("tasks", metadata, *sql_columns(TASK_FIELDS))
@@ -173,7 +175,7 @@ agents = Table(
     Column("tools", ARRAY(Text), nullable=False),
     Column("owner", Text),
     Column("metadata", JSONB, nullable=False),
-    Column("registered_at_us", BigInteger),  # null: seen in steps, never registered itself
+    Column("registered_at_us", BigInteger),  # null: seen in steps, never registered
     Column("last_seen_at_us", BigInteger, nullable=False),
 )
 
@@ -222,5 +224,5 @@ dead_letters = Table(
     Column("bytes", LargeBinary, nullable=False),  # the whole record, or a record of the one event: ready to be published again
     Column("key", LargeBinary),  # of the record
     Column("at_us", BigInteger, nullable=False),
-    Column("replayed_at_us", BigInteger),  # null: waits for somebody to look
+    Column("replayed_at_us", BigInteger),  # null: not handled yet
 )

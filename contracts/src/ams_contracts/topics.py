@@ -1,4 +1,4 @@
-"""The topics: one declaration, from which one command makes them. The partition count of a version never changes."""
+"""The topics: declared here, created by one command. The partition count of a version never changes."""
 
 from msgspec import Struct
 
@@ -11,10 +11,10 @@ class Topic(Struct, frozen=True, kw_only=True):
     Attributes:
         name: Ends in its version.
         version: The first number of every position in it.
-        partitions: Fixed for ever: more partitions are a new version and a replay.
+        partitions: Never changes: more partitions take a new version and a replay.
         compacted: Keep the last record of each key instead of deleting by age.
         retention_ms: How long records stay (ignored when compacted).
-        record_bytes_max: The largest record that the broker takes.
+        record_bytes_max: The largest record that the broker accepts.
     """
 
     name: str

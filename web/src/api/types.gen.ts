@@ -694,7 +694,7 @@ export interface components {
             items: components["schemas"]["Agent"][];
             next_cursor: string | null;
         };
-        /** @description An agent introduced itself. */
+        /** @description An agent registered itself. */
         AgentRegistered: {
             /** @description Microseconds since the Unix epoch, UTC. */
             at_us: number;
@@ -720,7 +720,7 @@ export interface components {
             /** @default null */
             version?: string | null;
         };
-        /** @description One record of the log: events of one task that were ready together. ``task_id`` is null for ``agent.registered`` and ``project.deleted``. */
+        /** @description One record of the log: events of one task that were ready at the same time. ``task_id`` is null for ``agent.registered`` and ``project.deleted``. */
         Batch: {
             events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             producer: components["schemas"]["Producer"];
@@ -824,10 +824,10 @@ export interface components {
             type?: string | null;
         };
         /**
-         * @description A record of a task, as it was read: ``batch`` is an ``ams_contracts.events.Batch``.
+         * @description A record of a task, unchanged: ``batch`` is an ``ams_contracts.events.Batch``.
          *
          *         ``position`` is after this record. ``prev`` is the position of the same task's frame before it, null for the first that the
-         *         gateway knows: a client whose last position is older than ``prev`` missed something.
+         *         gateway knows: a client whose last position is older than ``prev`` missed a frame.
          */
         Frame: {
             batch: components["schemas"]["Batch"];
@@ -987,7 +987,7 @@ export interface components {
              */
             v?: 1;
         };
-        /** @description A step that is still open, as a heartbeat tells it. */
+        /** @description A step that a heartbeat reports as open. */
         OpenStep: {
             /**
              * @default running
@@ -1015,9 +1015,9 @@ export interface components {
             truncated: boolean;
         };
         /**
-         * @description An input, an output, a stack, or what is left of a span.
+         * @description A payload of a step: an input, an output, a stack, or the rest of a span.
          *
-         *         ``bytes`` is the true length of the whole payload in UTF-8; ``truncated`` says that ``text`` is its beginning.
+         *         ``bytes`` is the length of the complete payload in UTF-8; when ``truncated`` is set, ``text`` is only its beginning.
          *         Slot ``original`` is JSON: ``{attributes, events, links, scope, resource, dropped}``: what the step and its other payloads do not hold.
          *         ``consumed`` is the rest as JSON, to map the span again from the log; the tables do not keep it: ``[place, key, value]`` of each other
          *         attribute, or ``[place, key, null, slot]`` when its value is that payload's text. An original without it is whole, and
@@ -1060,7 +1060,7 @@ export interface components {
             /** @default about:blank */
             type: string;
         };
-        /** @description Who sent a batch. ``instance_id`` is new for every process (and fork). */
+        /** @description The sender of a batch. Every process (and fork) has its own ``instance_id``. */
         Producer: {
             /** @default  */
             host?: string;
@@ -1070,7 +1070,7 @@ export interface components {
             version?: string;
         };
         /**
-         * @description What a producer could not deliver of a task, as totals since it began: of two reports the one with the higher stamp counts.
+         * @description What a producer could not deliver of a task, as totals since the producer started: of two reports the one with the higher stamp counts.
          *
          *         ``dropped`` counts events by reason (``queue_full``, ``too_large``, ``spool_full`` ...), ``truncated`` payloads that were cut.
          */
@@ -1150,7 +1150,7 @@ export interface components {
             /** @default null */
             retention_days?: number | null;
         };
-        /** @description The answer of ``GET /internal/projects?limit=&cursor=``: projects in the order of their ids, at most 500 per page. */
+        /** @description The response of ``GET /internal/projects?limit=&cursor=``: projects in the order of their ids, at most 500 per page. */
         ProjectSettingsPage: {
             items: components["schemas"]["ProjectSettings"][];
             /** @default null */
@@ -1207,7 +1207,7 @@ export interface components {
         /**
          * @description A request was refused. ``id`` is the request's, null when it had none.
          *
-         *         ``code``: ``bad_cursor`` (``after`` is no position of this task: fetch anew), ``duplicate_id``, ``unknown_op``, ``invalid``,
+         *         ``code``: ``bad_cursor`` (``after`` is no position of this task: fetch again), ``duplicate_id``, ``unknown_op``, ``invalid``,
          *         ``too_many_subscriptions``, ``unavailable`` (try again).
          */
         Refused: {
@@ -1226,14 +1226,14 @@ export interface components {
             code: string;
             event_id: string | null;
         };
-        /** @description Prove anew who you are, with a fresh ticket, before the old token expires. */
+        /** @description Authenticate again, with a new ticket, before the old token expires. */
         Renew: {
             id: string;
             /** @enum {unknown} */
             op: "renew";
             ticket: string;
         };
-        /** @description The answer to ``renew``. ``expires_at_us`` is when the socket will be closed without another one. */
+        /** @description The response to ``renew``. ``expires_at_us`` is when the socket is closed unless it is renewed again. */
         Renewed: {
             expires_at_us: number;
             id: string;
@@ -1241,10 +1241,10 @@ export interface components {
             op: "renewed";
         };
         /**
-         * @description Frames are missing here: fetch anew over REST.
+         * @description Frames are missing: fetch the task again over REST.
          *
-         *         Either the position asked for is too far back (or gone), and the subscription is over: subscribe after the fetched position. Or, in the
-         *         middle of a stream, one record was too large to be sent (over 256 KiB); the stream goes on behind ``position``, and subscribing again is
+         *         Either the requested position is too old (or no longer in the log), and the subscription has ended: subscribe after the fetched position.
+         *         Or, within a stream, one record was too large to be sent (over 256 KiB): the stream continues after ``position``, and subscribing again is
          *         harmless.
          */
         Reset: {
@@ -1374,7 +1374,7 @@ export interface components {
          * @enum {string}
          */
         Slot: "input" | "output" | "original" | "error_stack" | "logs";
-        /** @description The gateway has lost sight of the log (``stale`` true) or has it again (false). The socket stays. */
+        /** @description The gateway cannot read the log (``stale`` true), or can again (false). The socket stays open. */
         Stale: {
             /** @enum {unknown} */
             op: "stale";
@@ -1450,6 +1450,8 @@ export interface components {
             response_id: string | null;
             /** @description Of the event that started it: siblings are ordered by (started_at_us, seq, step_id). */
             seq: number;
+            /** @description The program that emitted the step. */
+            service: string | null;
             /** @description The span's name, when it differs from `name`. */
             span_name: string | null;
             stamps: components["schemas"]["Stamps"];
@@ -1484,13 +1486,13 @@ export interface components {
             step: components["schemas"]["Step"];
         };
         /**
-         * @description A step as its latest event tells it.
+         * @description A step as its latest event describes it.
          *
          *         ``agent`` is the agent that the step is known to belong to by what its producer said, ``service`` the program that emitted it: what a
          *         step shows where no agent is known follows from its tree (``ams_contracts.derive``).
-         *         ``seq`` is that of the event that started the step: siblings are ordered by (started_at_us, seq, step_id).
-         *         ``captured`` names the payloads that travel on the payload topic, ``too_large`` those that were left out for their size.
-         *         ``duration_us`` and ``cost_nusd`` are checked where they are stored: out of range becomes null and a flag.
+         *         ``seq`` is the one of the event that started the step: siblings are ordered by (started_at_us, seq, step_id).
+         *         ``captured`` lists the payloads on the payloads topic, ``too_large`` those that were left out because of their size.
+         *         ``duration_us`` and ``cost_nusd`` are checked when they are stored: a value out of range becomes null and a flag.
          */
         StepDocument: {
             /** @default null */
@@ -1566,7 +1568,7 @@ export interface components {
             /** @default null */
             user_id?: string | null;
         };
-        /** @description A step is over. Carries everything that ``step.started`` said. */
+        /** @description A step ended. The document holds everything that ``step.started`` did. */
         StepEnded: {
             /** @description Microseconds since the Unix epoch, UTC. */
             at_us: number;
@@ -1580,7 +1582,7 @@ export interface components {
             /** @description W3C span id: 16 lower-case hex digits, not all zero. */
             step_id: string;
         };
-        /** @description No heartbeat came for 30 s. ``at_us`` is the last beat + 1, in the producer's clock, so that any later beat undoes it. */
+        /** @description No heartbeat arrived for 30 s. ``at_us`` is the last beat + 1, in the producer's clock, so that any later beat undoes it. */
         StepLost: {
             /** @description Microseconds since the Unix epoch, UTC. */
             at_us: number;
@@ -1603,9 +1605,9 @@ export interface components {
             text_until_us: number | null;
         };
         /**
-         * @description Open steps are alive: the heartbeat of one process and task, or news of a step (waiting, output, a log line).
+         * @description Steps are still open: the heartbeat of one process for one task, or progress of a step (waiting, output, a log line).
          *
-         *         Every step named in ``steps`` gets its status, partial usage and last beat from here.
+         *         Every step in ``steps`` takes its status, partial usage and last beat from this event.
          */
         StepProgressed: {
             /** @description Microseconds since the Unix epoch, UTC. */
@@ -1623,7 +1625,7 @@ export interface components {
             /** @default [] */
             steps?: components["schemas"]["OpenStep"][];
         };
-        /** @description A whole step in one event: OpenTelemetry spans, and steps shorter than a flush. */
+        /** @description A complete step in one event: an OpenTelemetry span, or a step shorter than a flush interval. */
         StepRecorded: {
             /** @description Microseconds since the Unix epoch, UTC. */
             at_us: number;
@@ -1707,9 +1709,9 @@ export interface components {
             task_id?: string | null;
         };
         /**
-         * @description The answer to ``subscribe``: later frames of ``sub`` follow ``position`` (null for the list).
+         * @description The response to ``subscribe``: later frames of ``sub`` follow ``position`` (null for the list).
          *
-         *         Following twice is one stream: the second answer changes nothing, whatever ``after`` it asked for.
+         *         Subscribing twice gives one stream: the second response changes nothing, whatever its ``after``.
          */
         Subscribed: {
             id: string;
@@ -1781,7 +1783,7 @@ export interface components {
              */
             v?: 1;
         };
-        /** @description A person deleted the task: its rows go, and later events of it are ignored and counted. */
+        /** @description A person deleted the task: its rows are deleted, and its later events are ignored and counted. */
         TaskDeleted: {
             /** @description Microseconds since the Unix epoch, UTC. */
             at_us: number;
@@ -1793,7 +1795,7 @@ export interface components {
             /** @description Counts the events of one producer in one task from 1; 0 for OpenTelemetry. */
             seq: number;
         };
-        /** @description A task as its latest event tells it. ``kind`` is a free word of the producer (default ``task``). */
+        /** @description A task as its latest event describes it. ``kind`` is a free word of the producer (default ``task``). */
         TaskDocument: {
             /** @default null */
             agent?: string | null;
@@ -1826,7 +1828,7 @@ export interface components {
             /** @default null */
             user_id?: string | null;
         };
-        /** @description A task is over. Carries everything that ``task.started`` said. */
+        /** @description A task ended. The document holds everything that ``task.started`` did. */
         TaskEnded: {
             /** @description Microseconds since the Unix epoch, UTC. */
             at_us: number;
@@ -1879,7 +1881,7 @@ export interface components {
             /** @default null */
             stamp?: components["schemas"]["Stamp"] | null;
         };
-        /** @description A running task is described anew. */
+        /** @description A running task has a new description. */
         TaskUpdated: {
             /** @description Microseconds since the Unix epoch, UTC. */
             at_us: number;
@@ -1895,14 +1897,14 @@ export interface components {
             expires_in: number;
             ticket: string;
         };
-        /** @description Stop following. An unknown ``sub`` is fine. */
+        /** @description Stop following. An unknown ``sub`` is not an error. */
         Unsubscribe: {
             id: string;
             /** @enum {unknown} */
             op: "unsubscribe";
             sub: string;
         };
-        /** @description The answer to ``unsubscribe``. */
+        /** @description The response to ``unsubscribe``. */
         Unsubscribed: {
             id: string;
             /** @enum {unknown} */
