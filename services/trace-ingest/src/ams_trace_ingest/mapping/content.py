@@ -17,7 +17,7 @@ from ams_trace_ingest.mapping.convert import Convert, json_items, load, present,
 from ams_trace_ingest.mapping.media import MediaCollector, may_hold_media, referenced
 from ams_trace_ingest.mapping.messages import Message, messages_of, system_message
 from ams_trace_ingest.mapping.parts import parsed
-from ams_trace_ingest.mapping.previews import one_line, preview_of, preview_of_input, preview_of_output, preview_of_text
+from ams_trace_ingest.mapping.previews import preview_of, preview_of_input, preview_of_output, preview_of_text
 from ams_trace_ingest.mapping.span_model import Span
 from ams_trace_ingest.mapping.vendors import adk, events, flat, vercel
 
@@ -337,7 +337,7 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
         return Content(TEXT, text, preview_of_text(text), [], cut_from)
     if value.__class__ is str:
         if value[:1] not in _JSON_BEGINS or (field == side.value and found.values[side.mime] == TEXT):
-            return Content(TEXT, value, one_line(value), keys)
+            return Content(TEXT, value, preview_of_text(value), keys)
         loaded = load(value)
     else:
         loaded = value

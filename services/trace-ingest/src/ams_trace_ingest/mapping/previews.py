@@ -166,6 +166,11 @@ def _map_preview(value: dict[str, Any], depth: int) -> str:
         item = value.get(key)
         if isinstance(item, str) and item:
             return _preview(item, depth + 1)
+    blocks = value.get("content")
+    if isinstance(blocks, list):  # an MCP result
+        words = " ".join(block["text"] for block in blocks[:_ITEMS_MAX] if isinstance(block, dict) and isinstance(block.get("text"), str))
+        if words:
+            return words[:_LOOK_CHARS]
     for key in _ENVELOPES:
         words = _preview(value[key], depth + 1) if isinstance(value.get(key), list | dict) else ""
         if words:
