@@ -26,9 +26,9 @@ def test_refused_pieces_of_a_generator_are_counted_once_each(full_queue: EventQu
 
     with ams.task("task") as task:
         assert "".join(stream()) == "onetwothree"
-        assert full_queue.lost == 3
+        assert full_queue.lost.value == 3
 
-    assert task._record.task.dropped == 3
+    assert task._record.task.dropped.value == 3
 
 
 def test_refused_pieces_and_log_lines_of_a_step_are_counted_once_each(full_queue: EventQueue) -> None:
@@ -36,4 +36,4 @@ def test_refused_pieces_and_log_lines_of_a_step_are_counted_once_each(full_queue
         step.delta("one")
         step.log("two")
 
-        assert full_queue.lost == 2
+        assert full_queue.lost.value == 2

@@ -5,6 +5,7 @@ number, so the numbers have no gap.
 """
 
 import hashlib
+from collections.abc import Iterable
 from time import time_ns
 from typing import Any
 
@@ -24,6 +25,7 @@ from ams_contracts.events import (
     OpenStep,
     OutputDelta,
     PayloadStored,
+    ProducerReported,
     StepEnded,
     StepProgressed,
     StepRecorded,
@@ -35,16 +37,19 @@ from ams_contracts.events import (
 
 STEPS_PER_BEAT_MAX = 500
 DELTAS_PER_EVENT_MAX = 100
+QUEUE_FULL = "queue_full"
+TRUNCATED = "truncated"
 _encode = msgspec.json.Encoder().encode
 
 
 class Encoded:
-    """An event ready to send: its task (None for an agent), its step (0 for none), its id, its bytes."""
+    """An event ready to send: its task (None for an agent and a report of losses), its step (0 for none), its id, its bytes."""
 
-    __slots__ = ("data", "event_id", "step_id", "task_id")
+    __slots__ = ("data", "event_id", "step_id", "task", "task_id")
 
-    def __init__(self, task_id: str | None, event_id: str, data: bytes, step_id: int = 0) -> None:
+    def __init__(self, task_id: str | None, event_id: str, data: bytes, step_id: int = 0, task: TaskRecord | None = None) -> None:
         self.task_id = task_id
+        self.task = task
         self.step_id = step_id
         self.event_id = event_id
         self.data = data
@@ -62,6 +67,7 @@ class Assembler:
         self._open: dict[int, TaskRecord] = {}
         self._beating: set[int] = set()  # open tasks of which a heartbeat was sent
         self._streams: dict[int, tuple[StepRecord, list[str]]] = {}
+        self.lossy: dict[int, TaskRecord] = {}  # tasks with something to report
 
     def add(self, item: object) -> None:
         """Process one item of the queue."""
@@ -94,6 +100,20 @@ class Assembler:
             for step in [step for step in task.open_steps.values() if step.over]:
                 self._flush_stream(step)
                 self._add_step(step)
+
+    def report_losses(self, lossy: Iterable[TaskRecord]) -> None:
+        """Report what was dropped, refused or truncated of tasks that AMS knows, when it is more than the last report said.
+
+        Args:
+            lossy: Tasks that may have lost something.
+        """
+        for task in lossy:
+            dropped = {QUEUE_FULL: task.dropped.value, **task.refused}
+            dropped = {reason: count for reason, count in dropped.items() if count}
+            losses = {**dropped, TRUNCATED: task.truncated}
+            if task.epoch == self._epoch and (dropped or task.truncated) and losses != task.reported:
+                task.reported = losses
+                self._emit(task, ProducerReported, dropped=dropped, truncated=task.truncated)
 
     def cancel_open_steps(self, reason: str) -> None:
         """End every open step as cancelled, inner ones first: the process is about to end.
@@ -138,6 +158,8 @@ class Assembler:
         """Update the task when the sender sees one of its steps for the first time."""
         if task.epoch != self._epoch:  # the first event of this process in this task; the parent of a fork counts separately
             task.epoch, task.seq, task.open_steps, task.waiting = self._epoch, 0, {}, False
+            if task.dropped.value:
+                self.lossy[task.id] = task
         if step.root and task.phase == 0:
             task.preview = preview_of(step.input)
             task.phase = 1
@@ -149,6 +171,8 @@ class Assembler:
     def _end_task(self, task: TaskRecord, root: StepRecord) -> None:
         ended_us = root.started_ns // 1000 + (root.duration_us or 0)
         task.ended = True
+        if task.dropped.value:
+            self.lossy[task.id] = task
         document = task_document(task, Status(root.status), ended_us=ended_us, error=failure_of(root))
         self._emit_task_event(task, TaskEnded, ended_us, document)
 
@@ -188,6 +212,9 @@ class Assembler:
             previews[slot] = payload.preview
             if slot is Slot.INPUT and step.sent_input is value:
                 continue
+            if payload.truncated:
+                task.truncated += 1
+                self.lossy[task.id] = task
             payloads.append(
                 {"slot": slot, "mime": payload.mime, "text": payload.text, "bytes": payload.bytes, "truncated": payload.truncated}
             )
@@ -270,7 +297,8 @@ class Assembler:
 
     def _put(self, task: TaskRecord, event: Event) -> None:
         step_id = int(event.step_id, 16) if isinstance(event, StepStarted | StepEnded | StepRecorded) else 0
-        self.ready.append(Encoded(task_hex(task.id), event.event_id, _encode(event), step_id))
+        counted = None if isinstance(event, ProducerReported) else task  # the loss of a report is not reported
+        self.ready.append(Encoded(task_hex(task.id), event.event_id, _encode(event), step_id, counted))
 
     @staticmethod
     def _next_seq(task: TaskRecord) -> int:

@@ -103,8 +103,8 @@ class Client:
         """The current counts."""
         sender = self.sender
         if sender is None:
-            return FlushResult(0, len(self.queue.items), self.queue.lost, 0)
-        return FlushResult(sender.sent, sender.pending, self.queue.lost + sender.given_up, sender.rejected, sender.failing)
+            return FlushResult(0, len(self.queue.items), self.queue.lost.value, 0)
+        return FlushResult(sender.sent, sender.pending, self.queue.lost.value + sender.given_up, sender.rejected, sender.failing)
 
     def shutdown(self, timeout_seconds: float) -> FlushResult:
         """Flush, then end the thread. Steps that start afterwards are not traced."""

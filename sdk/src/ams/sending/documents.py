@@ -114,7 +114,7 @@ def task_document(task: TaskRecord, status: Status, *, ended_us: int | None = No
         duration_us=ended_us - started_us if ended_us is not None else None,
         error=error,
         preview=task.preview,
-        flags=[EVENTS_DROPPED] if task.dropped else [],
+        flags=[EVENTS_DROPPED] if task.dropped.value or task.refused else [],
     )
 
 

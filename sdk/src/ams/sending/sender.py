@@ -21,6 +21,7 @@ from ams_contracts.events import Producer
 from ams_contracts.native import REQUEST_BATCHES_MAX, REQUEST_BYTES_MAX, REQUEST_EVENTS_MAX
 
 ITEMS_AT_ONCE = 100  # then the agent's threads may run
+REPORT_SECONDS = 1.0  # between two reports of what a task has lost
 _ENVELOPE_BYTES = 1_000  # of one batch, an upper estimate
 _random = random.Random()  # noqa: S311 - jitter
 
@@ -48,6 +49,7 @@ class Sender:
         self._attempts = 0
         self._not_before = 0.0
         self._next_beat = monotonic() + settings.heartbeat_seconds
+        self._next_report = 0.0
         self._warned: set[str] = set()
         self._announced = not settings.announce
         self._producer = msgspec.json.encode(
@@ -108,6 +110,7 @@ class Sender:
         if self.terminating:
             self._assembler.cancel_open_steps("SIGTERM")
             self._enqueue(self._assembler.finish_round())
+        self._report_losses()
         now = monotonic()
         if now >= self._next_beat:
             self._next_beat = now + self._settings.heartbeat_seconds
@@ -129,6 +132,7 @@ class Sender:
             item = items.popleft()
             if isinstance(item, Mark):
                 self._assembler.add_missed_ends()
+                self._report_losses(at_once=True)
                 self._enqueue(self._assembler.finish_round())
                 self._pending.append(item)
                 continue
@@ -142,6 +146,35 @@ class Sender:
                 self._enqueue(self._assembler.finish_round())
                 sleep(0)
         self._enqueue(self._assembler.finish_round())
+
+    def _report_losses(self, *, at_once: bool = False) -> None:
+        """Put what was lost into an event of its task, so that the task shows it, and into one warning.
+
+        Args:
+            at_once: Before the end of the second, and also while the server does not answer: a flush waits for it.
+        """
+        now = monotonic()
+        if not at_once and (now < self._next_report or self.failing is not None):
+            return
+        self._next_report = now + REPORT_SECONDS
+        lossy = self._assembler.lossy
+        if self._queue.lossy:
+            lossy.update(list(self._queue.lossy.items()))
+            self._queue.lossy.clear()
+            self._warn(
+                "queue full",
+                f"AMS: the queue of events is full: {self._queue.lost.value} were dropped so far. The tasks show how many they lack, "
+                "ams.flush() returns the total. The program traces more than can be sent.",
+            )
+        if lossy:
+            self._assembler.report_losses(lossy.values())
+            lossy.clear()
+            self._enqueue(self._assembler.finish_round())
+
+    def _refuse(self, event: Encoded, reason: str) -> None:
+        if event.task is not None:
+            event.task.refused[reason] = event.task.refused.get(reason, 0) + 1
+            self._assembler.lossy[event.task.id] = event.task
 
     def _has_room(self) -> bool:
         return self._pending_bytes < self._settings.waiting_bytes_max and len(self._pending) < 2 * self._settings.waiting_items_max
@@ -190,6 +223,10 @@ class Sender:
                 self._done(chunk)
                 self.sent += len(chunk) - len(answer.rejected)
                 self.rejected += len(answer.rejected)
+                codes_by_id = {event.event_id: event.code for event in answer.rejected}
+                for event in chunk:
+                    if event.event_id in codes_by_id:
+                        self._refuse(event, codes_by_id[event.event_id])
                 if answer.rejected:
                     codes = ", ".join(sorted({event.code for event in answer.rejected}))
                     self._warn("rejected", f"AMS refused {len(answer.rejected)} events ({codes}); the others were accepted.")
@@ -199,6 +236,7 @@ class Sender:
             case TooLarge() | Malformed():
                 self._done(chunk)
                 self.given_up += 1
+                self._refuse(chunk[0], "too_large" if isinstance(outcome, TooLarge) else "malformed")
                 self._not_before = monotonic() + self._settings.backoff_first_seconds
                 self._warn("malformed", f"AMS could not read an event, which is dropped: {outcome}")
             case Later(reason, after_seconds):

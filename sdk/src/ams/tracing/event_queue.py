@@ -4,6 +4,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ams.tracing.tally import Tally
+
+LOSSY_TASKS_MAX = 1_000  # further ones are in the total alone
+
 
 class EventQueue:
     """Items of the agent's threads that the sender has not read yet.
@@ -12,14 +16,15 @@ class EventQueue:
     middle of a signal handler, or be held by another thread at a fork. ``waiting_bytes`` is therefore an estimate.
     """
 
-    __slots__ = ("_start", "bytes_max", "items", "items_max", "lost", "waiting_bytes")
+    __slots__ = ("_start", "bytes_max", "items", "items_max", "lossy", "lost", "waiting_bytes")
 
     def __init__(self, *, items_max: int, bytes_max: int, start: Callable[[], None] | None = None) -> None:
         self.items: deque[Any] = deque()
         self.items_max = items_max
         self.bytes_max = bytes_max
         self.waiting_bytes = 0
-        self.lost = 0
+        self.lost = Tally()
+        self.lossy: dict[int, Any] = {}  # tasks of which an item was refused, by id
         self._start = start
 
     def put(self, item: object, size: int = 0) -> bool:
@@ -40,6 +45,17 @@ class EventQueue:
         if self._start is not None:
             self._begin()
         return True
+
+    def count_lost(self, task: Any) -> None:
+        """Count a refused item that nothing else brings to the sender.
+
+        Args:
+            task: The ``TaskRecord`` that it belonged to.
+        """
+        self.lost.add()
+        task.dropped.add()
+        if len(self.lossy) < LOSSY_TASKS_MAX:
+            self.lossy[task.id] = task
 
     def put_anyway(self, item: object) -> None:
         """Add what must not be refused and is rare: the mark of a flush."""

@@ -17,6 +17,7 @@ from ams.tracing.context import SPAN_KEY, STATE_KEY, STEP_KEY, Context, StepSpan
 from ams.tracing.event_queue import EventQueue
 from ams.tracing.ids import new_step_id, new_task_id, step_hex, task_hex
 from ams.tracing.runtime import PAYLOAD_BYTES_MAX, runtime
+from ams.tracing.tally import Tally
 
 STACK_CHARS_MAX = 65_536
 JOINED_TRACES_MAX = 4_096
@@ -32,7 +33,7 @@ class TaskRecord:
 
     __slots__ = (
         "agent", "conversation_id", "dropped", "ended", "environment", "epoch", "id", "joined", "kind", "name", "open_steps", "parent_task_id",
-        "phase", "preview", "sent_agent", "seq", "started_ns", "tags", "user_id", "waiting",
+        "phase", "preview", "refused", "reported", "sent_agent", "seq", "started_ns", "tags", "truncated", "user_id", "waiting",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -46,7 +47,7 @@ class TaskRecord:
         self.tags = runtime.tags
         self.parent_task_id: int | None = None
         self.started_ns = 0
-        self.dropped = 0
+        self.dropped = Tally()
         self.joined = False  # another process describes it: no events of the task itself
         # the sender's
         self.preview: str | None = None
@@ -54,6 +55,9 @@ class TaskRecord:
         self.seq = 0
         self.epoch = 0
         self.ended = False
+        self.truncated = 0
+        self.refused: dict[str, int] = {}  # events that AMS did not accept, by reason
+        self.reported: dict[str, int] | None = None  # the losses of the last report
         self.sent_agent: str | None = None
         self.waiting = False
         self.open_steps: dict[int, StepRecord] = {}
@@ -217,8 +221,7 @@ class StepRecord:
         self.context = self.previous = None
         if not self.queue.put(self, len(self.output) if self.output is not None else 0) and self.refused:
             # a refused end alone loses nothing: the sender knows the step and finds its end at the next heartbeat
-            self.queue.lost += 1
-            self.task.dropped += 1
+            self.queue.count_lost(self.task)
 
     def interrupt(self, reason: str) -> None:
         """End now as cancelled, called by another thread than the step's own: nothing of the caller's context changes."""
@@ -269,8 +272,7 @@ class StepRecord:
     def notify(self, kind: str, text: str = "", level: str = "info") -> None:
         """Hand an update of this open step to the sender. One that the full queue refuses is counted, once, wherever it came from."""
         if self.id and not self.over and not self.queue.put(StepUpdate(kind, self, text, level), len(text)):
-            self.queue.lost += 1
-            self.task.dropped += 1
+            self.queue.count_lost(self.task)
 
 
 _traces: "OrderedDict[int, TaskRecord]" = OrderedDict()
