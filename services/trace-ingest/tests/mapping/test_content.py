@@ -276,7 +276,7 @@ def test_adk_tools_say_braces_for_nothing() -> None:
         ("plain  words\nof two lines", "plain words of two lines"),
         ('{"city": "Paris", "nights": 3}', "city=Paris nights=3"),
         ('{"args": ["what is up"], "kwargs": {}}', "what is up"),
-        ('{"task": "Tell me about cats", "stream": false, "images": null}', "Tell me about cats"),
+        ('{"task": "Describe cats", "stream": false, "images": null}', "Describe cats"),
         ("{'question': 'Why?', 'k': None}", "Why?"),
         ("ActionStep(step_number=1, action_output='42', observations='x')", "42"),
         ("content='Hi there' additional_kwargs={} response_metadata={'x': 1}", "Hi there"),
