@@ -3008,9 +3008,9 @@ export interface operations {
     listAgents: {
         parameters: {
             query?: {
-                /** @description next_cursor of the answer before, with all other parameters but limit unchanged. */
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
                 cursor?: string;
-                /** @description Items at most in one answer. */
+                /** @description The largest number of items in the response. */
                 limit?: number;
             };
             header?: never;
@@ -3030,7 +3030,7 @@ export interface operations {
                     "application/json": components["schemas"]["AgentPage"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3048,7 +3048,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3057,7 +3057,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3066,7 +3066,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3075,7 +3075,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3107,7 +3107,7 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3125,7 +3125,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3134,7 +3134,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3143,7 +3143,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3152,7 +3152,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3183,7 +3183,7 @@ export interface operations {
                     "application/json": components["schemas"]["Retention"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3201,7 +3201,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3210,7 +3210,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3219,7 +3219,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3228,7 +3228,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3242,11 +3242,11 @@ export interface operations {
     searchSteps: {
         parameters: {
             query?: {
-                /** @description next_cursor of the answer before, with all other parameters but limit unchanged. */
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
                 cursor?: string;
                 /** @description Started at or after this moment (RFC 3339 with a zone). The range has at most 90 days. */
                 from?: string;
-                /** @description Items at most in one answer. */
+                /** @description The largest number of items in the response. */
                 limit?: number;
                 /** @description A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry. */
                 q?: string;
@@ -3270,7 +3270,7 @@ export interface operations {
                     "application/json": components["schemas"]["StepPage"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3288,7 +3288,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3297,7 +3297,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3306,7 +3306,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3315,7 +3315,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3331,11 +3331,11 @@ export interface operations {
             query?: {
                 /** @description Of this agent. */
                 agent?: string;
-                /** @description next_cursor of the answer before, with all other parameters but limit unchanged. */
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
                 cursor?: string;
                 /** @description Started at or after this moment (RFC 3339 with a zone). The range has at most 90 days. */
                 from?: string;
-                /** @description Items at most in one answer. */
+                /** @description The largest number of items in the response. */
                 limit?: number;
                 /** @description A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry. */
                 q?: string;
@@ -3361,7 +3361,7 @@ export interface operations {
                     "application/json": components["schemas"]["TaskPage"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3379,7 +3379,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3388,7 +3388,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3397,7 +3397,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3406,7 +3406,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3438,7 +3438,7 @@ export interface operations {
                     "application/json": components["schemas"]["TaskAnswer"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3456,7 +3456,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3465,7 +3465,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3474,7 +3474,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3483,7 +3483,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3497,9 +3497,9 @@ export interface operations {
     listTaskDeliveries: {
         parameters: {
             query?: {
-                /** @description next_cursor of the answer before, with all other parameters but limit unchanged. */
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
                 cursor?: string;
-                /** @description Items at most in one answer. */
+                /** @description The largest number of items in the response. */
                 limit?: number;
             };
             header?: never;
@@ -3520,7 +3520,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeliveryPage"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3538,7 +3538,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3547,7 +3547,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3556,7 +3556,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3565,7 +3565,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3579,9 +3579,9 @@ export interface operations {
     listTaskScores: {
         parameters: {
             query?: {
-                /** @description next_cursor of the answer before, with all other parameters but limit unchanged. */
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
                 cursor?: string;
-                /** @description Items at most in one answer. */
+                /** @description The largest number of items in the response. */
                 limit?: number;
             };
             header?: never;
@@ -3602,7 +3602,7 @@ export interface operations {
                     "application/json": components["schemas"]["ScorePage"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3620,7 +3620,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3629,7 +3629,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3638,7 +3638,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3647,7 +3647,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3679,7 +3679,7 @@ export interface operations {
                     "application/json": components["schemas"]["Skeleton"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3697,7 +3697,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3706,7 +3706,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3715,7 +3715,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3724,7 +3724,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3738,9 +3738,9 @@ export interface operations {
     listTaskSteps: {
         parameters: {
             query?: {
-                /** @description next_cursor of the answer before, with all other parameters but limit unchanged. */
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
                 cursor?: string;
-                /** @description Items at most in one answer. */
+                /** @description The largest number of items in the response. */
                 limit?: number;
                 /** @description Only these steps: at most 200 step ids, commas between. Not together with cursor. */
                 step_id?: string;
@@ -3763,7 +3763,7 @@ export interface operations {
                     "application/json": components["schemas"]["StepWindow"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3781,7 +3781,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3790,7 +3790,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3799,7 +3799,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3808,7 +3808,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
@@ -3841,7 +3841,7 @@ export interface operations {
                     "application/json": components["schemas"]["StepAnswer"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3859,7 +3859,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3868,7 +3868,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3877,7 +3877,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3886,7 +3886,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;

@@ -13,10 +13,10 @@ RETRY_AFTER_SECONDS = 2
 
 
 class ConcurrencyLimit:
-    """Searches and skeletons pass, some at a time; a few wait shortly, the others are told to come back.
+    """Limits how many searches and large skeletons run at once. Some more wait for a short time, the rest are refused with Retry-After.
 
     Attributes:
-        waiting: How many do.
+        waiting: How many wait now.
     """
 
     def __init__(self, slots: int) -> None:
@@ -29,7 +29,7 @@ class ConcurrencyLimit:
         """Hold a slot.
 
         Raises:
-            UnavailableError: None became free in 2 s, or too many wait already.
+            UnavailableError: No slot became free within 2 s, or too many requests wait already.
         """
         if self._slots.locked() and self.waiting >= self._waiting_max:
             raise _busy()
@@ -48,12 +48,12 @@ class ConcurrencyLimit:
 
 def _busy() -> UnavailableError:
     QUERIES_FAILED.labels("busy").inc()
-    return UnavailableError("Too many searches at once.", retry_after_seconds=RETRY_AFTER_SECONDS, code="busy")
+    return UnavailableError("Too many searches run at once. Retry in a few seconds.", retry_after_seconds=RETRY_AFTER_SECONDS, code="busy")
 
 
 @asynccontextmanager
 async def slot_if(heavy_queries: ConcurrencyLimit, heavy: bool) -> AsyncGenerator[None]:
-    """Hold a slot for a heavy query; just go on for another."""
+    """Hold a slot for a heavy query; other queries need none."""
     if not heavy:
         yield
         return

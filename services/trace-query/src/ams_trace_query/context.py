@@ -1,4 +1,4 @@
-"""What every route needs, built once in ``app.py``."""
+"""What every route uses, built once in ``app.py``."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +17,7 @@ class Context(Struct, frozen=True, kw_only=True):
 
     Attributes:
         now: Aware.
-        search_seconds_max: After so long a search answers what it has found.
+        search_seconds_max: After this time a search returns what it found.
     """
 
     database: Database

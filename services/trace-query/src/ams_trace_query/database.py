@@ -1,4 +1,4 @@
-"""Reading the traces database: one project, one snapshot, the current generation, and errors sorted by what the caller does."""
+"""Reads the traces database: one project, one snapshot, the current generation. Errors are sorted by what the caller does about them."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,7 +19,7 @@ BEGIN_ATTEMPTS = 3
 Statement = Select[*tuple[Any, ...]]
 _DIALECT = dialect.dialect()
 
-# One round trip. The project stands in it as text because only the simple protocol takes several statements; it is a checked UUID.
+# One round trip. The project is part of the text because only the simple protocol takes several statements; it is a checked UUID.
 _BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT set_config('ams.project_id', '{project}', true),
        set_config('search_path', (SELECT quote_ident(name) FROM public.generations WHERE current), true)"""
@@ -44,13 +44,13 @@ class SnapshotReader:
         return await self._connection.fetchrow(text, *values)
 
     async def row_within(self, statement: Statement, timeout_ms: int) -> Any:
-        """The first row; null when there is none, or when it takes longer than that. The transaction goes on."""
+        """The first row; null when there is none, or when the query takes longer than that. The transaction continues."""
         await self._connection.execute(f"SAVEPOINT in_time; SET LOCAL statement_timeout = {timeout_ms:d}")
         try:
             row = await self.row(statement)
         except asyncpg.QueryCanceledError:
             row = None
-        await self._connection.execute("ROLLBACK TO SAVEPOINT in_time; RELEASE SAVEPOINT in_time")  # the timeout goes back with it
+        await self._connection.execute("ROLLBACK TO SAVEPOINT in_time; RELEASE SAVEPOINT in_time")  # this restores the timeout, too
         return row
 
     @asynccontextmanager
@@ -86,7 +86,7 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, connections_max: int, statement_timeout_ms: int) -> "Database":
-        """Open no connection yet, so that the service starts while Postgres is away."""
+        """Create the pool. It opens no connection yet, so the service also starts while Postgres is unavailable."""
         server_settings = {
             "statement_timeout": str(statement_timeout_ms),
             "plan_cache_mode": "force_custom_plan",  # a plan for this day and this project, not for the average of all
@@ -108,7 +108,7 @@ class Database:
 
         Raises:
             QueryTimeoutError: A query took longer than the statement timeout.
-            UnavailableError: Postgres is away, full, or not migrated yet.
+            UnavailableError: Postgres is unavailable, out of resources, or not migrated yet.
         """
         if not is_uuid(project_id):
             raise ValueError("a project id is a UUID")
@@ -128,7 +128,7 @@ class Database:
             await self._release(connection)
 
     async def _begin(self, begin: str) -> Any:
-        """A connection with an open transaction. One that was cut while it lay in the pool is replaced: nothing was asked of it yet."""
+        """A connection with an open transaction. A connection that was closed while it was idle in the pool is replaced: no query was lost."""
         for attempt in range(BEGIN_ATTEMPTS):
             try:
                 connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
@@ -161,11 +161,11 @@ class Database:
 
 
 def _terminate(connection: Any) -> None:
-    """End a connection. The pool takes back one that was cut by itself, and then it may not even be asked whether it is closed."""
+    """End a connection. When it was closed already, the pool has taken it back, and every call to it raises."""
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
 
 
 def _unavailable() -> UnavailableError:
     QUERIES_FAILED.labels("unavailable").inc()
-    return UnavailableError("The database does not answer.")
+    return UnavailableError("The database is unavailable. Retry in a few seconds.")

@@ -1,4 +1,4 @@
-"""``GET /api/health``: which services are ready, for people and the explorer. The only route without a sign-in."""
+"""``GET /api/health``: which services are ready, for people and the explorer. It needs no sign-in."""
 
 import asyncio
 import time

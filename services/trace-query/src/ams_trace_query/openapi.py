@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond what Litestar finds by itself."""
+"""Additions to the OpenAPI document that Litestar generates."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from ams_contracts.fold import Stamp
 from ams_kit.http.problems import Problem
 
 _DESCRIPTIONS = {
-    400: "The request cannot be read: an id, a parameter, a cursor or the query (with its column).",
+    400: "The request is not valid: an id, a parameter, a cursor or the query (with its column).",
     401: "Sign in first.",
-    403: "A credential that does not open this.",
-    404: "Not there, or not yours.",
-    503: "A part that this needs is away, or too many searches run. Retry (Retry-After).",
-    504: "The query took too long. Narrow it.",
+    403: "The credential does not give access to this.",
+    404: "It does not exist, or belongs to another project.",
+    503: "A server that this needs is unavailable, or too many searches run. Retry after Retry-After.",
+    504: "The query took too long. Narrow the time range or the query.",
 }
 
 PROBLEMS: dict[int, ResponseSpec] = {
     status: ResponseSpec(Problem, generate_examples=False, description=text, media_type="application/problem+json")  # type: ignore[arg-type]  # any media type is fine
     for status, text in _DESCRIPTIONS.items()
 }
-"""The answers that every route of a project may give instead of its own."""
+"""The error responses of every route of a project."""
 
 
 class StampAsArray(OpenAPISchemaPlugin):
-    """A stamp is an array on the wire: ``[phase, at_us, seq, event_id]``. Litestar takes it for an object."""
+    """A stamp is an array on the wire: ``[phase, at_us, seq, event_id]``. Litestar would describe it as an object."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Keyset cursors: opaque, and good only for the question that they came from.
+"""Keyset cursors: opaque, and valid only for the query that they came from.
 
 A cursor is ``base64url(version, mac, values)``; ``values`` are the sort keys of the last row that was shown. The MAC covers
 project, route, filters and sort as well, so a cursor of another project, filter or key is refused, not misread.
@@ -24,14 +24,14 @@ class Cursors:
     """Seals and opens cursors."""
 
     def __init__(self, secret: str) -> None:
-        """Take a secret that all replicas share. Another one makes old cursors invalid."""
+        """Take a secret that all replicas share. A new secret invalidates old cursors."""
         self._key = hashlib.blake2b(secret.encode(), digest_size=32, person=b"ams-cursors").digest()
 
     def seal(self, bound: Sequence[Any], values: Sequence[int | str | list[int] | None]) -> str:
-        """A cursor after the row with these sort keys.
+        """The cursor after the row with these sort keys.
 
         Args:
-            bound: What the cursor holds for: project, route, filters, sort.
+            bound: What the cursor is valid for: project, route, filters, sort.
             values: JSON.
         """
         body = msgspec.json.encode(values)
@@ -41,11 +41,11 @@ class Cursors:
         """The sort keys of a cursor; null for no cursor.
 
         Raises:
-            BadRequestError: It was not sealed by us for this question.
+            BadRequestError: It was not issued for this query.
         """
         if cursor is None:
             return None
-        refused = BadRequestError("This cursor does not belong to this question; start again without it.", code="bad_cursor")
+        refused = BadRequestError("The cursor belongs to another query. Start again without it.", code="bad_cursor")
         if len(cursor) > CURSOR_CHARS_MAX or not cursor.isascii():
             raise refused
         try:

@@ -1,6 +1,6 @@
-"""Query parameters, read strictly: one declaration both checks what comes and stands in the OpenAPI document.
+"""Query parameters, read strictly. One declaration both checks a request and describes the parameter in the OpenAPI document.
 
-Litestar would take ``limit=1e3`` for 1000, the last of two equal names, and U+FFFD for bytes that are no UTF-8.
+Litestar would read ``limit=1e3`` as 1000, take the last of two equal names, and replace bytes that are not UTF-8.
 """
 
 import re
@@ -42,12 +42,12 @@ class Parameter(Struct, frozen=True, kw_only=True):
 
 LIMIT = Parameter(
     name="limit",
-    description="Items at most in one answer.",
+    description="The largest number of items in the response.",
     schema={"type": OpenAPIType.INTEGER, "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
 )
 CURSOR = Parameter(
     name="cursor",
-    description="next_cursor of the answer before, with all other parameters but limit unchanged.",
+    description="next_cursor of the previous page. All other parameters but limit stay the same.",
     schema={"type": OpenAPIType.STRING, "max_length": 1_024},
 )
 Q = Parameter(
@@ -100,7 +100,7 @@ class QueryParameters(Struct, frozen=True):
         return self.values.get(name) or None
 
     def limit(self) -> int:
-        """How many items are wanted.
+        """The largest number of items in the response.
 
         Raises:
             BadRequestError: Not a whole number from 1 to 500.
@@ -113,7 +113,7 @@ class QueryParameters(Struct, frozen=True):
         return int(text)
 
     def list_of(self, name: str) -> list[str]:
-        """A list with commas between.
+        """A comma-separated list.
 
         Raises:
             BadRequestError: More than 200.
@@ -151,7 +151,7 @@ class QueryParameters(Struct, frozen=True):
         try:
             moment = datetime.fromisoformat(f"{date}T{clock}{zone.upper()}")
         except ValueError as error:
-            raise BadRequestError(f"{name} is no time that exists.", code="bad_time") from error
+            raise BadRequestError(f"{name} does not exist.", code="bad_time") from error
         return (moment - _EPOCH) // _MICROSECOND + int((fraction or ".0")[1:7].ljust(6, "0"))
 
 
@@ -201,5 +201,5 @@ def hex_id(text: str, digits: int, what: str) -> str:
 
 
 def not_found(what: str) -> NotFoundError:
-    """Not there, or not yours: the same answer."""
+    """The same response whether it does not exist or belongs to another project."""
     return NotFoundError(f"There is no such {what}.", code=f"{what}_not_found")

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What the process needs to know.
+    """The settings of the process.
 
     Attributes:
         host: The address to listen on.
@@ -13,13 +13,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         log_level: A name of the standard library's levels.
         database_url: The traces database, as the role ams_reader.
         redis_url: Revocations and changes of access.
-        service_secret: Signs what services ask each other, and cursors.
+        service_secret: Signs requests between services, and cursors.
         identity_url: Internal base address of identity.
-        health_urls: ``name=http://host:port`` with commas between: whose readiness ``/api/health`` tells.
+        health_urls: ``name=http://host:port`` with commas between: the services whose readiness ``/api/health`` reports.
         database_connections_max: Of this process.
-        statement_timeout_ms: A longer query is answered 504.
-        search_ms_max: After so long a search answers what it has found, and down to when it has looked.
-        heavy_queries_max: Searches and skeletons that run at once; others wait shortly, then 503.
+        statement_timeout_ms: A longer query gets the response 504.
+        search_ms_max: After this time a search returns what it found, and how far back it searched.
+        heavy_queries_max: Searches and large skeletons that run at once; others wait for up to 2 s, then get 503.
     """
 
     host: str = "127.0.0.1"

@@ -96,7 +96,7 @@ async def get_skeleton(request: Request[Any, Any, Any], access: NamedDependency[
         found = await _find(reader, access.project_id, task_id)
         if found["steps"] <= LARGE_STEPS:
             return await _read(reader, access.project_id, task_id, found)
-    # waits for its turn without a connection, and then begins anew, in a snapshot of its own
+    # waits for a slot without a connection, and then reads the task again, in one snapshot
     async with context.heavy_queries.slot(), context.database.read(access.project_id) as reader:
         return await _read(reader, access.project_id, task_id, await _find(reader, access.project_id, task_id))
 
@@ -210,7 +210,7 @@ def _parent_rows(parent_ids: list[str], ids: list[str]) -> list[int]:
 
 
 def rows_closing_a_cycle(parents: list[int]) -> list[int]:
-    """One row of every circle of parents, so that whoever builds the tree comes to an end.
+    """One row of every cycle of parents, so that building the tree ends.
 
     A circle holds at least one row whose parent does not stand before it, so only from such rows does anything need to be scan.
 

@@ -23,7 +23,7 @@ ROWS_MIN = 16
 
 
 class ScanResult(Struct, frozen=True):
-    """Where a search has come to.
+    """How far a search got.
 
     Attributes:
         rows: What was found, newest first.
@@ -35,7 +35,7 @@ class ScanResult(Struct, frozen=True):
 
 
 class Budget(Struct, frozen=True):
-    """What one request may spend.
+    """The time and size limits of one search.
 
     Attributes:
         deadline: By ``clock``; no window begins after it, but one always does.
@@ -57,7 +57,7 @@ async def windowed_scan(
     limit: int,
     budget: Budget,
 ) -> ScanResult:
-    """Look at rows from the newest on, until the page is full or time is over.
+    """Scan rows from the newest to older ones, until the page is full or the time is used up.
 
     Args:
         reader: In one snapshot.
