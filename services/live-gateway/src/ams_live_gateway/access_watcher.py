@@ -62,6 +62,7 @@ class AccessWatcher:
     async def _sweep(self) -> None:
         self.close_unauthorized(time.time())
         self._hub.expire_recent_changes()
+        self._hub.flush_late_lists(time.monotonic())
 
     async def _recheck_access(self) -> None:
         """Ask identity again who still has access, once per subject and project, after a change or a gap in the events."""

@@ -35,6 +35,11 @@ class SocketWriter:
         return self._protocol.writable.is_set() and self.is_open
 
     @property
+    def buffered_bytes(self) -> int:
+        """What the kernel has not accepted yet."""
+        return self._protocol.transport.get_write_buffer_size()
+
+    @property
     def is_open(self) -> bool:
         """Whether nobody has closed it yet."""
         protocol = self._protocol

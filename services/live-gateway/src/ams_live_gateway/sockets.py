@@ -13,7 +13,9 @@ from ams_live_gateway.tickets import Grant
 
 QUEUE_MESSAGES_MAX = 256
 QUEUE_BYTES_MAX = 1024 * 1024
-DRAIN_SECONDS_MAX = 10.0
+STALL_SECONDS_MAX = 10.0  # without a byte accepted by the client
+SLOW_SECONDS_MAX = 300.0  # behind the log, although bytes are accepted
+PROGRESS_CHECK_SECONDS = 0.5
 MESSAGES_PER_SECOND = 20
 MESSAGES_BURST = 120  # a client that comes back subscribes to everything at once
 REQUEST_IDS_REMEMBERED = 1_024
@@ -28,6 +30,9 @@ class Socket:
         self.subs: dict[str, object] = {}
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
+        self._written_bytes = 0
+        self._sent_bytes = 0
+        self._progress_at = time.monotonic()
         self._is_drained = asyncio.Event()
         self._is_drained.set()
         self._tokens = float(MESSAGES_BURST)
@@ -45,30 +50,62 @@ class Socket:
 
     def write(self, message: bytes) -> None:
         """Send a framed message, now or when the client keeps up again."""
+        self._written_bytes += len(message)
         if not self._queue and self.writer.writable:
             self.writer.write(message)
             return
         if not self.writer.is_open:
             return
+        if not self._queue:
+            self._progress_at = time.monotonic()
         self._queue.append(message)
         self._queued_bytes += len(message)
         self._is_drained.clear()
         if len(self._queue) > 2 * QUEUE_MESSAGES_MAX or self._queued_bytes > 4 * QUEUE_BYTES_MAX:
-            self.close(CLOSE_SLOW, "too slow")
+            self.close_slow()
 
     def send(self, *messages: ServerMessage) -> None:
         """Send our own words."""
         self.write(encode_messages(*messages))
 
-    async def wait_drained(self) -> bool:
-        """Wait until the client has taken what was queued. False when it is gone, or is closed for being too slow."""
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS_MAX):
-                await self._is_drained.wait()
-        except TimeoutError:
-            self.close(CLOSE_SLOW, "too slow: subscribe again after the last position that you saw")
-            return False
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing is queued: the next message is written as soon as the client accepts it."""
+        return self._is_drained.is_set()
+
+    def is_stalled(self, at: float) -> bool:
+        """Whether the client has accepted nothing for ``STALL_SECONDS_MAX``. Call it at least every second while something is queued.
+
+        Args:
+            at: Monotonic seconds.
+        """
+        sent = self._written_bytes - self._queued_bytes - self.writer.buffered_bytes
+        if sent > self._sent_bytes or self.is_drained:
+            self._sent_bytes, self._progress_at = sent, at
+        return at - self._progress_at > STALL_SECONDS_MAX
+
+    async def wait_drained(self, until: float | None = None) -> bool:
+        """Wait until the client has accepted what was queued, however slowly, as long as it accepts something.
+
+        Args:
+            until: Monotonic seconds after which the client is too slow; ``None`` means no limit.
+
+        Returns:
+            False when the socket is closed, by the client or for being too slow.
+        """
+        while not self.is_drained:
+            try:
+                async with asyncio.timeout(PROGRESS_CHECK_SECONDS):
+                    await self._is_drained.wait()
+            except TimeoutError:
+                now = time.monotonic()
+                if self.is_stalled(now) or (until is not None and now > until):
+                    self.close_slow()
         return self.writer.is_open
+
+    def close_slow(self) -> None:
+        """Give up a client that does not keep up."""
+        self.close(CLOSE_SLOW, "too slow: subscribe again after the last position that you received")
 
     def close(self, code: int, reason: str = "") -> None:
         """End it. What is queued is dropped: the client resumes after the last position that it saw."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from ams_contracts.frames import CLOSE_SLOW, Reset, Stale, Subscribed
+from ams_contracts.frames import Reset, Stale, Subscribed
 from ams_contracts.positions import Position
 from ams_contracts.topics import Topic, task_key
 from ams_kit.background import Background, BackgroundTask
@@ -21,12 +21,16 @@ from ams_kit.bus import BacklogDeletedError, BacklogReader, LogRecord, LogUnavai
 from ams_kit.telemetry.metrics import LIVE_FRAMES
 from ams_live_gateway.encoding import MESSAGE_BYTES_MAX, encode_frame, encode_task_frame, frames_to_messages, position_text, task_sub
 from ams_live_gateway.ring import Entry, Ring
-from ams_live_gateway.sockets import Socket
+from ams_live_gateway.sockets import SLOW_SECONDS_MAX, Socket
 
 BATCH_SECONDS = 0.05
 RECENT_SECONDS = 15.0  # of the list: what changes between a client's fetch and its subscription
 RECENT_TASKS_MAX = 500
 RETRY_SECONDS = 1.0
+CHUNK_BYTES_MIN = 16 * 1024
+SLOW_CHUNK_SECONDS = 1.0
+FAST_CHUNK_SECONDS = 0.1
+LATE_TASKS_MAX = 500  # changes of the list that wait for one slow socket, one per task
 LIST = "list"
 _TASK_KEY = re.compile(rb"^[^:]+:[0-9a-f]{32}$")
 
@@ -48,6 +52,15 @@ class Subscription:
         self.next_offset = next_offset
         self.prev: int | None = None
         self.task: BackgroundTask | None = None
+        self.chunk_bytes = MESSAGE_BYTES_MAX
+        self.behind_since: float | None = None
+
+    def adapt_chunk(self, seconds: float) -> None:
+        """Choose the size of the next chunk by how long the client took for the last one."""
+        if seconds > SLOW_CHUNK_SECONDS:
+            self.chunk_bytes = max(CHUNK_BYTES_MIN, self.chunk_bytes // 2)
+        elif seconds < FAST_CHUNK_SECONDS:
+            self.chunk_bytes = min(MESSAGE_BYTES_MAX, self.chunk_bytes * 2)
 
 
 class Hub:
@@ -73,6 +86,7 @@ class Hub:
         self._catch_up_records_max = catch_up_records_max
         self._followers: defaultdict[bytes, set[Subscription]] = defaultdict(set)
         self._lists: defaultdict[str, set[Socket]] = defaultdict(set)
+        self._late_lists: dict[Socket, tuple[float, dict[str, bytes]]] = {}
         self._recent: defaultdict[str, dict[str, tuple[float, bytes]]] = defaultdict(dict)
         self._pending: dict[bytes, list[Entry]] = {}
         self._pending_lists: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
@@ -144,7 +158,8 @@ class Hub:
                 messages = list(frames_to_messages(encode_frame(entry) for entry in entries if entry.offset >= subscription.next_offset))
             if not subscription.socket.has_room(len(messages), size):
                 self._remove_follower(subscription)
-                self._catch_up(subscription)
+                subscription.behind_since = time.monotonic()
+                self._start_catch_up_loop(subscription)  # it waits until the client has accepted what is queued
                 continue
             for message, frames in messages:
                 subscription.socket.write(message)
@@ -226,17 +241,20 @@ class Hub:
         self.unfollow(subscription.socket, subscription.sub)
 
     def _catch_up(self, subscription: Subscription) -> None:
-        """Go on from ``next_offset``: at once when the ring has it all and it is little, else step by step."""
+        """Continue at ``next_offset``: at once when the ring has it all and it is little, else chunk by chunk."""
         if not self._join_from_ring(subscription):
-            subscription.task = self._background.spawn(
-                "live-catch-up",
-                lambda: self._catch_up_loop(subscription),
-                on_failure=lambda _: self._reset(subscription),  # the client reads its task again, and subscribes after that
-                may_end=True,
-            )
+            self._start_catch_up_loop(subscription)
+
+    def _start_catch_up_loop(self, subscription: Subscription) -> None:
+        subscription.task = self._background.spawn(
+            "live-catch-up",
+            lambda: self._catch_up_loop(subscription),
+            on_failure=lambda _: self._reset(subscription),  # the client reads its task again, and subscribes after that
+            may_end=True,
+        )
 
     async def _catch_up_loop(self, subscription: Subscription) -> None:
-        while await subscription.socket.wait_drained():
+        while await self._wait_drained(subscription):
             start = self._ring.start(subscription.partition)
             if start is None:  # the tail has not come to this partition yet
                 await asyncio.sleep(RETRY_SECONDS)
@@ -261,20 +279,27 @@ class Hub:
             self._send_entries(subscription, [_entry(record) for record in chunk.records if record.value is not None])
             subscription.next_offset = max(subscription.next_offset, chunk.next_offset)
 
+    async def _wait_drained(self, subscription: Subscription) -> bool:
+        started_at = time.monotonic()
+        until = None if subscription.behind_since is None else subscription.behind_since + SLOW_SECONDS_MAX
+        is_open = await subscription.socket.wait_drained(until)
+        subscription.adapt_chunk(time.monotonic() - started_at)
+        return is_open
+
     def _join_from_ring(self, subscription: Subscription) -> bool:
-        """Send what the ring has, some 256 KiB at most. True when that was all: from here on it is live."""
+        """Send what the ring holds, one chunk at most. True when that was all: from here on the subscription is live."""
         if not self._ring.covers(subscription.partition, subscription.next_offset):
             return False
         entries = self._ring.since(subscription.key, subscription.next_offset)
         size = 0
         for count, entry in enumerate(entries):
             size += entry.size
-            if size > MESSAGE_BYTES_MAX and count:
+            if size > subscription.chunk_bytes and count:
                 self._send_entries(subscription, entries[:count])
                 return False
         self._send_entries(subscription, entries)
         self._followers[subscription.key].add(subscription)
-        subscription.task = None
+        subscription.task = subscription.behind_since = None
         return True
 
     def _send_entries(self, subscription: Subscription, entries: list[Entry]) -> None:
@@ -305,6 +330,7 @@ class Hub:
             socket.write(message)
 
     def _unfollow_list(self, socket: Socket) -> None:
+        self._late_lists.pop(socket, None)
         project_id = socket.grant.project_id
         sockets = self._lists.get(project_id)
         if sockets is not None:
@@ -337,12 +363,34 @@ class Hub:
         messages = list(frames_to_messages(frames.values()))
         size = sum(len(message) for message, _ in messages)
         for socket in list(self._lists.get(project_id, ())):
-            if not socket.has_room(len(messages), size):
-                socket.close(CLOSE_SLOW, "too slow")
+            if socket in self._late_lists or not socket.has_room(len(messages), size):
+                self._add_late(socket, frames)
                 continue
             for message, count in messages:
                 socket.write(message)
                 LIVE_FRAMES.labels("list").inc(count)
+
+    def _add_late(self, socket: Socket, frames: dict[str, bytes]) -> None:
+        """Keep the newest change of each task for a socket that has no room, until it has."""
+        _, late = self._late_lists.setdefault(socket, (time.monotonic(), {}))
+        late.update(frames)
+        if len(late) > LATE_TASKS_MAX:
+            socket.close_slow()
+
+    def flush_late_lists(self, at: float) -> None:
+        """Send what waits for slow sockets that have drained, and close those that make no progress.
+
+        Args:
+            at: Monotonic seconds.
+        """
+        for socket, (since, late) in list(self._late_lists.items()):
+            if socket.is_drained:
+                del self._late_lists[socket]
+                for message, count in frames_to_messages(late.values()):
+                    socket.write(message)
+                    LIVE_FRAMES.labels("list").inc(count)
+            elif socket.is_stalled(at) or at - since > SLOW_SECONDS_MAX:
+                socket.close_slow()
 
 
 def _entry(record: LogRecord) -> Entry:
