@@ -172,3 +172,28 @@ def test_a_wrong_key_gives_a_clear_warning(platform: Platform) -> None:
 
     assert done.returncode == 1
     assert "does not accept the API key" in done.stderr
+
+
+def test_a_task_shows_what_its_agent_had_to_drop(platform: Platform, project: Project) -> None:
+    program = """
+import ams
+ams.init(announce=False, waiting_items_max=200)
+with ams.task("loop") as task:
+    for _ in range(20_000):
+        with ams.step("s"):
+            pass
+print(task.task_id, ams.flush(60).dropped)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(platform, project.key), capture_output=True, text=True, timeout=120, check=True
+    )
+    task_id, dropped = done.stdout.split()
+
+    [producer] = eventually(
+        lambda: list(project.items(f"tasks/{task_id}/delivery")),
+        lambda found: bool(found) and found[0]["dropped"] == {"queue_full": int(dropped)},
+    )
+
+    assert int(dropped) > 0
+    assert producer["gaps"] == []
+    assert "queue of events is full" in done.stderr
