@@ -12,7 +12,9 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ams_contracts.codec import decode_event, encode
-from ams_contracts.documents import Status, StepDocument
+from ams_contracts.derive import derive
+from ams_contracts.derive import step_of as derive_step_of
+from ams_contracts.documents import StepDocument
 from ams_contracts.fold import EMPTY_STEP, StepState, fold
 from ams_trace_ingest import rollup
 from ams_trace_ingest.intake.otlp import Encoding, decode_traces
@@ -110,11 +112,16 @@ def answer(steps: Steps) -> dict[str, Any]:
     return {
         "steps": len(steps),
         "tasks": len(trees),
-        "errors": sum(state.status is Status.ERROR for state in states),
+        "errors": sum(_errors(steps, task_id) for task_id in trees),
         "input_tokens": sum(item.input_tokens for item in counted),
         "output_tokens": sum(item.output_tokens for item in counted),
         "types": dict(Counter(state.document.type.value for state in states if state.document is not None)),
     }
+
+
+def _errors(steps: Steps, of_task: str) -> int:
+    found = (derive_step_of(step_id, state) for (task_id, step_id), state in steps.items() if task_id == of_task)
+    return derive(step for step in found if step is not None).task.errors
 
 
 def _document(steps: Steps, task_id: str, node: rollup.Node) -> StepDocument:

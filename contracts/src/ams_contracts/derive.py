@@ -16,11 +16,12 @@ pass ``contracts/vectors/derive-*.json``.
   its parent by more than the parent's length: two hosts whose clocks disagree.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Protocol
 
 from msgspec import Struct
 
-from ams_contracts.derive_errors import origin_of
+from ams_contracts.derive_errors import Failed, origin_of
 from ams_contracts.derive_tree import DerivedStep, DeriveStep, DeriveTree, rank_of, step_of
 from ams_contracts.documents import Failure, Status, TaskDocument
 from ams_contracts.fold import EMPTY_TASK, PHASE_ENDED, TaskState
@@ -61,6 +62,18 @@ class Derived(Struct, frozen=True):
     task: DerivedTask
 
 
+class Tree(Protocol):
+    """What a task asks of its steps; ``DeriveTree`` says what each means."""
+
+    def root(self) -> DeriveStep | None: ...
+    def outermost(self) -> DeriveStep | None: ...
+    def asked(self) -> str | None: ...
+    def answer(self) -> str | None: ...
+    def last_end(self) -> int | None: ...
+    def errors(self) -> int: ...
+    def failures(self) -> Collection[Failed]: ...
+
+
 def derive(steps: Iterable[DeriveStep], task: TaskState = EMPTY_TASK) -> Derived:
     """Derive everything at once.
 
@@ -72,7 +85,7 @@ def derive(steps: Iterable[DeriveStep], task: TaskState = EMPTY_TASK) -> Derived
     return Derived({step_id: tree.derived(step_id) for step_id in sorted(tree.steps)}, derive_task(tree, task))
 
 
-def derive_task(tree: DeriveTree, task: TaskState) -> DerivedTask:
+def derive_task(tree: Tree, task: TaskState) -> DerivedTask:
     """What the task shows, given all of its steps."""
     root = tree.root()
     ended_at_us, duration_us = _end(tree, root, task)
@@ -88,7 +101,7 @@ def derive_task(tree: DeriveTree, task: TaskState) -> DerivedTask:
     )
 
 
-def _agent(tree: DeriveTree, root: DeriveStep | None, document: TaskDocument | None) -> str | None:
+def _agent(tree: Tree, root: DeriveStep | None, document: TaskDocument | None) -> str | None:
     if document is not None and document.agent is not None:
         return document.agent
     outermost = tree.outermost()
@@ -97,7 +110,7 @@ def _agent(tree: DeriveTree, root: DeriveStep | None, document: TaskDocument | N
     return None if root is None else root.service
 
 
-def _error(tree: DeriveTree, root: DeriveStep | None, document: TaskDocument | None) -> Failure | None:
+def _error(tree: Tree, root: DeriveStep | None, document: TaskDocument | None) -> Failure | None:
     own = document if document is not None else root
     if own is None:
         return None
@@ -106,7 +119,7 @@ def _error(tree: DeriveTree, root: DeriveStep | None, document: TaskDocument | N
     return origin_of(tree.failures()) if own.status is Status.ERROR else own.error
 
 
-def _end(tree: DeriveTree, root: DeriveStep | None, task: TaskState) -> tuple[int | None, int | None]:
+def _end(tree: Tree, root: DeriveStep | None, task: TaskState) -> tuple[int | None, int | None]:
     own: TaskDocument | DeriveStep | None = task.document if task.document is not None else root
     if own is None:
         return None, None

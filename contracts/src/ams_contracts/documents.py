@@ -178,7 +178,7 @@ STEP_FIELDS = (
     ),
     Field("span_name", str | None, "state.document.span_name", "The span's name, when it differs from `name`.", public=True),
     Field(
-        *("agent", str | None, "state.document.agent", "The agent that did it."),
+        *("agent", str | None, "step.agent", "The agent that did it: the nearest one that is named, at the step or above it, else its service."),
         public=True, filters=(Filter(name="agent"),), skeleton=Skeleton(name="agent", values="agents"),
     ),
     Field(
@@ -259,6 +259,16 @@ STEP_FIELDS = (
     Field("counted_nusd", int | None, "counted.cost_nusd"),
     Field("usage_shadowed", bool, "step.shadowed", "Another step reports the same usage, and counts (R2 or R3)."),
     Field("usage_wrapper", bool, "step.wrapper", "The same by R2 alone: a step below it."),
+    # what follows from other steps (``ams_contracts.derive``)
+    Field("document_agent", str | None, "state.document.agent"),
+    Field(
+        *("affected", bool, None, "It failed by a failure of a step below it, and is not counted as an error of its own."),
+        absent=False, updated_apart=True, public=True,
+    ),
+    Field(
+        *("derived_flags", list[str], None, "What is unusual about its place in the task: `cycle`, `skewed`."),
+        absent=[], updated_apart=True, public=True, filters=(Filter(name="flag"),),
+    ),
 )  # fmt: skip
 """The columns of ``steps``, in the order of COPY, and the fields in its column ``rest``. ``docs/extending.md`` says how to add one."""
 
@@ -302,23 +312,36 @@ TASK_FIELDS = (
     Field("root_step_id", str | None),
     Field("name", str, public=True, searched=True, filters=(Filter(name="name"),)),
     Field("kind", str, about="A free word of the producer.", public=True, filters=(Filter(name="kind"),)),
-    Field("agent", str | None, about="The agent that began it.", public=True, filters=(Filter(name="agent", indexed=True),)),
+    Field(
+        "agent",
+        str | None,
+        about="The outermost agent that is named, else the root's service.",
+        public=True,
+        filters=(Filter(name="agent", indexed=True),),
+    ),
     Field("status", Status, public=True, filters=(Filter(name="status", indexed=True),)),
     Field("started_at_us", int | None, about="Microseconds UTC.", public=True),
-    Field("ended_at_us", int | None, about="Microseconds UTC; null while it runs.", public=True),
+    Field("ended_at_us", int | None, about="Microseconds UTC, of the last step; null while it runs.", public=True),
     Field("duration_us", int | None, about="Microseconds.", public=True, filters=(Filter(name="latency"), Filter(name="duration"))),
     Field("conversation_id", str | None, public=True, filters=(Filter(name="conversation"),)),
     Field("user_id", str | None, public=True, filters=(Filter(name="user"),)),
     Field("environment", str | None, public=True, filters=(Filter(name="env"),)),
     Field("tags", dict[str, str], public=True, filters=(Filter(name="tag"),)),
     Field("parent_task_id", str | None, about="The task that began this one.", public=True),
-    Field("preview", str | None, about="The beginning of the input, or of the output.", public=True, searched=True),
+    Field("preview", str | None, about="The beginning of what was asked.", public=True, searched=True),
     Field("error_type", str | None, filters=(Filter(name="error", kind="contains"),)),
     Field("error_message", str | None, filters=(Filter(name="error", kind="contains"),)),
     Field("flags", list[str], about="What was unusual about what the producers sent.", public=True, filters=(Filter(name="flag"),)),
     # totals, kept by difference
     Field("steps", int, sql="integer", public=True, filters=(Filter(name="steps"),)),
-    Field("errors", int, sql="integer", public=True, filters=(Filter(name="errors"),)),
+    Field(
+        "errors",
+        int,
+        about="Failed steps, without those affected by one below them.",
+        sql="integer",
+        public=True,
+        filters=(Filter(name="errors"),),
+    ),
     Field("running_steps", int, sql="integer", public=True),
     Field("waiting_steps", int, sql="integer", public=True),
     Field("lost_steps", int, sql="integer", public=True),
@@ -335,5 +358,7 @@ TASK_FIELDS = (
         public=True,
         sortable=True,
     ),
+    Field("preview_output", str | None, about="The beginning of the answer.", public=True, searched=True),
+    Field("derive_due", bool, about="Its steps were too many to derive what follows from them within the batch."),
 )
 """The columns of ``tasks``, in the order of COPY."""

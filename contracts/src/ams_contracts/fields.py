@@ -70,6 +70,7 @@ class Field(Struct, frozen=True):
         absent: The value where the path ends early, such as the name of a step without a document.
         in_rest: Kept in the JSON column ``rest`` and not in a column of its own: never filtered, needs no migration.
         copy_default: The column's DEFAULT is ``absent``, so that COPY of new rows leaves it out where it is that.
+        updated_apart: The projector writes it by an UPDATE of its own: COPY and upserts leave it out, and its DEFAULT is ``absent``.
         public: Shown in REST rows and in ``ams.tasks.v1``.
         filters: Names under which the query language knows it.
         searched: Free words of a query are looked for in it.
@@ -87,6 +88,7 @@ class Field(Struct, frozen=True):
     absent: Any = None
     in_rest: bool = False
     copy_default: bool = False
+    updated_apart: bool = False
     public: bool = False
     filters: tuple[Filter, ...] = ()
     searched: bool = False

@@ -1407,7 +1407,9 @@ export interface components {
          */
         Status: "running" | "waiting" | "ok" | "error" | "cancelled" | "lost";
         Step: {
-            /** @description The agent that did it. */
+            /** @description It failed by a failure of a step below it, and is not counted as an error of its own. */
+            affected: boolean;
+            /** @description The agent that did it: the nearest one that is named, at the step or above it, else its service. */
             agent: string | null;
             /** @description How often it was tried. */
             attempts: number;
@@ -1418,6 +1420,8 @@ export interface components {
             cost_source: components["schemas"]["CostSource"];
             cost_usd: string | null;
             counted: boolean;
+            /** @description What is unusual about its place in the task: `cycle`, `skewed`. */
+            derived_flags: string[];
             /** @description Microseconds, by a monotonic clock where the producer has one. */
             duration_us: number | null;
             /** @description Microseconds UTC. */
@@ -1722,16 +1726,17 @@ export interface components {
             sub: string;
         };
         Task: {
-            /** @description The agent that began it. */
+            /** @description The outermost agent that is named, else the root's service. */
             agent: string | null;
             conversation_id: string | null;
             cost_usd: string | null;
             /** @description Microseconds. */
             duration_us: number | null;
-            /** @description Microseconds UTC; null while it runs. */
+            /** @description Microseconds UTC, of the last step; null while it runs. */
             ended_at_us: number | null;
             environment: string | null;
             error: components["schemas"]["Failure"] | null;
+            /** @description Failed steps, without those affected by one below them. */
             errors: number;
             /** @description What was unusual about what the producers sent. */
             flags: string[];
@@ -1745,8 +1750,10 @@ export interface components {
             output_tokens: number;
             /** @description The task that began this one. */
             parent_task_id: string | null;
-            /** @description The beginning of the input, or of the output. */
+            /** @description The beginning of what was asked. */
             preview: string | null;
+            /** @description The beginning of the answer. */
+            preview_output: string | null;
             running_steps: number;
             /** @description `started_at_us`, else the broker's time of the first record: the order of the list. */
             sort_at_us: number;

@@ -54,6 +54,8 @@ export function rowOf(state: StepState): Step | null {
     step_id: 's',
     cost_usd: null,
     counted: true,
+    affected: false,
+    derived_flags: [],
     status: statusOf(state),
     usage: usageOf(state),
     progress: state.progress,

@@ -133,7 +133,7 @@ def test_names(attributes: dict[str, Any], expected: str) -> None:
     assert (step.name, step.span_name) == (expected, "work")
 
 
-def test_a_step_belongs_to_the_agent_above_it_else_to_its_service() -> None:
+def test_a_step_has_the_agent_above_it_in_the_request_and_its_service() -> None:
     spans = [
         a_span({"gen_ai.operation.name": "execute_tool"}, span_id="c" * 16, parent_span_id="b" * 16),
         a_span({}, span_id="b" * 16, parent_span_id="a" * 16),
@@ -144,7 +144,8 @@ def test_a_step_belongs_to_the_agent_above_it_else_to_its_service() -> None:
 
     items = map_request(PROJECT, [group], received_at_us=NOW_US, prices=PRICES)
 
-    assert [item.event.step.agent for item in items] == ["planner", "planner", "planner", "shop"]
+    assert [item.event.step.agent for item in items] == ["planner", "planner", "planner", None]
+    assert {item.event.step.service for item in items} == {"shop"}
 
 
 def test_without_a_service_name_it_is_unknown_service() -> None:
@@ -152,7 +153,7 @@ def test_without_a_service_name_it_is_unknown_service() -> None:
 
     (item,) = mapped([body], Encoding.JSON)
 
-    assert item.event.step.agent == "unknown_service"
+    assert item.event.step.service == "unknown_service"
 
 
 def test_conversation_user_environment_and_tags() -> None:

@@ -231,7 +231,9 @@ export class StepTable {
   private write(row: number, step: StepDocument): void {
     this.type[row] = Math.max(0, typeIndex(step.type));
     this.name[row] = this.names.index(step.name);
-    this.agent[row] = step.agent ? this.agents.index(step.agent) : NONE;
+    if (step.agent) this.agent[row] = this.agents.index(step.agent);
+    // a step that names no agent keeps the one that was derived for it
+    else if (this.agent[row] === NONE && step.service) this.agent[row] = this.agents.index(step.service);
     const model = step.model ?? step.model_requested;
     this.model[row] = model ? this.models.index(model) : NONE;
     const start = step.started_at_us == null ? Number.NaN : step.started_at_us - this.baseUs;

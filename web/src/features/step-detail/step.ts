@@ -17,7 +17,7 @@ export function stepWith(taskId: string, stepId: string, rest: Step | null, live
   return { ...base, status: statusOf(state), usage: usageOf(state), progress, stamps };
 }
 
-/** What the server derives (`counted`) stays as it was until REST has the new document, too. */
+/** What the server derives (`counted`, `agent`, ...) stays as it was until REST has the new document, too. */
 function fromDocument(taskId: string, stepId: string, document: StepDocument, rest: Step | null): Step {
   const { cost_nusd, ...columns } = { ...StepDocumentDefaults, ...document };
   return {
@@ -25,6 +25,9 @@ function fromDocument(taskId: string, stepId: string, document: StepDocument, re
     task_id: taskId,
     step_id: stepId,
     cost_usd: cost_nusd == null ? null : (cost_nusd / 1e9).toFixed(9).replace(/\.?0+$/, ''),
+    agent: columns.agent ?? rest?.agent ?? columns.service,
+    affected: rest?.affected ?? false,
+    derived_flags: rest?.derived_flags ?? [],
     counted: rest?.counted ?? true,
     progress: null,
     stamps: { document: null, progress: null },

@@ -18,8 +18,8 @@ CLIMB_MAX = 64
 def map_request(project_id: str, groups: Iterable[ScopedSpans], *, received_at_us: int, prices: Prices) -> list[MappedSpan]:
     """Map the spans of a request, in its order.
 
-    A step that names no agent belongs to the one that the nearest step above it in the request names, else to the main agent of the process, else
-    to the service that emitted it.
+    A step that names no agent belongs to the one that the nearest step above it names. Where that is not in the request, the step's place in
+    its task decides (``ams_contracts.derive``), and last the main agent of the process, or the service, that emitted it.
     A large resource or scope is kept whole with its first span only.
     """
     mapped: list[MappedSpan] = []
@@ -44,9 +44,11 @@ def _name_agents(mapped: list[MappedSpan], services: list[str]) -> None:
     events: dict[tuple[str, str], StepRecorded | StepStarted] = {(item.task_id, item.event.step_id): item.event for item in mapped}
     named = {key: event.step.agent for key, event in events.items() if event.step.agent is not None}
     for item, service in zip(mapped, services, strict=True):
-        if item.event.step.agent is None:
-            # frozen for its readers; until it leaves here it is ours, and copying it takes 4 us
-            force_setattr(item.event.step, "agent", _nearest_agent(item, events, named) or service)
+        step = item.event.step
+        # frozen for its readers; until it leaves here it is ours, and copying it takes 4 us
+        force_setattr(step, "service", service)
+        if step.agent is None and (agent := _nearest_agent(item, events, named)) is not None:
+            force_setattr(step, "agent", agent)
 
 
 def _nearest_agent(

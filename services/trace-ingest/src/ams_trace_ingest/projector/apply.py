@@ -8,6 +8,7 @@ from ams_kit.telemetry.metrics import SEQUENCE_NUMBERS_UNPROVEN
 from ams_trace_ingest.projector.changes import BatchChanges, KnownStep, StepChanges, TaskChanges
 from ams_trace_ingest.projector.claim_updater import candidate_claims
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected, StepsDecoder, TwoPartitionsError
+from ams_trace_ingest.projector.derivation import Derivation
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.open_task_cache import CachedTask, OpenTaskCache
 from ams_trace_ingest.projector.rollup_updater import RollupUpdater
@@ -15,6 +16,7 @@ from ams_trace_ingest.projector.task_columns import (
     FLAG_REPEATED_RESPONSE,
     clear_root,
     root_rank,
+    set_derived,
     set_document,
     set_flag,
     set_root,
@@ -93,9 +95,14 @@ class StepsProjection(TransactionalProjection):
                 connection, changes.tasks, new_claims, stored_claims, cached_tasks, response_steps_max=self._response_steps_max
             ).update(deleted_claims)
             failpoint("after_rules")
+            derivation = Derivation(connection, changes.tasks, cached_tasks)
+            await derivation.derive()
+            failpoint("after_derivation")
             steps_days = {task.day for task in changes.tasks.values() if task.day is not None}
             direct = decoder.direct and await self.day_partitions.exist(connection, generation, "steps", steps_days)
             rows = await _write_steps_and_tasks(connection, changes, direct=direct)
+            await derivation.write()
+            failpoint("after_derived")
             unproven = await producers.merge(connection, delivered)
             failpoint("after_producers")
         agents_seen = await self._write_agents(connection, changes, generation)
@@ -291,6 +298,9 @@ def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
         else:
             _choose_root(task, row, root)
         set_status(row, known)
+        row.derive_due = row.derive_due or task.derive_due
+        if task.shown is not None:
+            set_derived(row, task.shown, known)
     set_flag(row, FLAG_REPEATED_RESPONSE, repeated)
     return row
 
@@ -319,6 +329,8 @@ async def _reload_root(connection: Connection, task: TaskChanges) -> None:
     earliest = await steps.earliest_root(connection, *task.key, task.day)
     _set_earliest_root(task.row, [] if earliest is None else [task.steps.get(earliest.step_id) or StepChanges.of(earliest)])
     set_status(task.row, task.row.state)
+    if task.shown is not None:
+        set_derived(task.row, task.shown, task.row.state)
 
 
 def _rank(step: StepChanges) -> tuple[bool, int, int, str]:
@@ -343,7 +355,7 @@ def _new_row(task: TaskChanges) -> TaskRow:
         project_id=project_id, task_id=task_id, day=task.day or EPOCH, partition=task.partition, first_offset=task.first_offset, last_offset=task.last_offset,
         seen_at_us=task.seen_at_us, heartbeats=False, document=None, stamp_phase=None, stamp_at_us=None, stamp_seq=None, stamp_event_id=None,
         root_step_id=None, name="", kind="task", agent=None, status="running", started_at_us=None, ended_at_us=None, duration_us=None,
-        conversation_id=None, user_id=None, environment=None, tags="{}", parent_task_id=None, preview=None, error_type=None, error_message=None, flags=[],
+        conversation_id=None, user_id=None, environment=None, tags="{}", parent_task_id=None, preview=None, preview_output=None, error_type=None, error_message=None, flags=[],
         steps=0, errors=0, running_steps=0, waiting_steps=0, lost_steps=0, input_tokens=0, output_tokens=0, cost_nusd=0, priced_steps=0, unpriced_steps=0,
-        last_event_at_us=0, sort_at_us=task.first_seen_us,
+        last_event_at_us=0, sort_at_us=task.first_seen_us, derive_due=False,
     )  # fmt: skip

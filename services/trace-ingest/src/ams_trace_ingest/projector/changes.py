@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import date
 from typing import Protocol
 
+from ams_contracts.derive import DerivedTask, DeriveTree
 from ams_contracts.documents import Status, StepDocument
 from ams_contracts.events import AgentRegistered, ProjectTombstone, ScoreRecorded
 from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, Stamp, StepState, TaskState, join
@@ -48,6 +49,11 @@ class KnownStep(Protocol):
     def shadowed(self) -> bool: ...
     @property
     def wrapper(self) -> bool: ...
+    @property
+    def agent(self) -> str | None:
+        """The one that is shown."""
+        ...
+
     def state(self, *, with_document: bool = True) -> StepState:
         """The registers. Without its document where another one has outranked it already."""
         ...
@@ -57,7 +63,7 @@ class StepChanges:
     """A step in hand: what the batch says of it, joined with what was stored."""
 
     __slots__ = (
-        "_node", "_node_of", "before", "changed", "counted", "end_offset", "first_offset", "seen_at_us", "shadowed", "state", "step_id", "stored", "wrapper",
+        "_node", "_node_of", "agent", "before", "changed", "counted", "end_offset", "first_offset", "seen_at_us", "shadowed", "state", "step_id", "stored", "wrapper",
     )  # fmt: skip
 
     def __init__(self, step_id: str, offset: int) -> None:
@@ -71,6 +77,7 @@ class StepChanges:
         self.counted: Counted = NOTHING
         self.shadowed = False
         self.wrapper = False
+        self.agent: str | None = None  # to show: see ``projector.derivation``
         self.before: Contribution = NO_CONTRIBUTION
         self._node: Node | None = None
         self._node_of: StepDocument | None = None
@@ -96,7 +103,7 @@ class StepChanges:
         self.first_offset = first_offset
         self.end_offset = end_offset if end_offset is not None else self.end_offset
         self.seen_at_us = max(self.seen_at_us, seen_at_us)
-        self.counted, self.shadowed, self.wrapper = stored.counted, stored.shadowed, stored.wrapper
+        self.counted, self.shadowed, self.wrapper, self.agent = stored.counted, stored.shadowed, stored.wrapper, stored.agent
         self.before = contribution(stored.status, self.counted)
 
     @property
@@ -132,12 +139,36 @@ def contribution(status: Status, counted: Counted) -> Contribution:
     )
 
 
+class ShownByTree:
+    """What a task shows because of its steps, with the words of its previews."""
+
+    __slots__ = ("answer", "asked", "derived")
+
+    def __init__(self, derived: DerivedTask) -> None:
+        self.derived = derived
+        self.asked: str | None = None
+        self.answer: str | None = None
+
+    def take_words(self, known: "ShownByTree") -> None:
+        """Take the words that are missing from what was shown before, where they are of the same steps."""
+        if self.asked is None and self.derived.asked_step_id == known.derived.asked_step_id:
+            self.asked = known.asked
+        if self.answer is None and self.derived.answer_step_id == known.derived.answer_step_id:
+            self.answer = known.answer
+
+    @property
+    def lacks_words(self) -> bool:
+        return (self.asked is None) is not (self.derived.asked_step_id is None) or (self.answer is None) is not (
+            self.derived.answer_step_id is None
+        )
+
+
 class TaskChanges:
     """A task in hand."""
 
     __slots__ = (
-        "conflicts", "day", "deleted_at_us", "deleted_by", "duplicates", "events", "first_offset", "first_seen_us", "heartbeats", "key", "last_event_at_us",
-        "last_offset", "parentless", "partition", "producers", "repeated_response", "row", "scores", "seen_at_us", "state", "steps",
+        "conflicts", "day", "deleted_at_us", "deleted_by", "derive_due", "duplicates", "events", "first_offset", "first_seen_us", "heartbeats", "key", "last_event_at_us",
+        "last_offset", "parentless", "partition", "producers", "repeated_response", "row", "scores", "seen_at_us", "shown", "state", "steps", "tree",
     )  # fmt: skip
 
     def __init__(self, key: TaskKey, partition: int, offset: int, seen_at_us: int) -> None:
@@ -160,6 +191,15 @@ class TaskChanges:
         self.day: date | None = None
         self.row: TaskRow | None = None
         self.repeated_response: bool | None = None  # whether a step of it claims a response id for which R3 is off; null: as before
+        self.shown: ShownByTree | None = None  # null: what is derived is as it was
+        self.tree: DeriveTree | None = None  # of all its steps, where one was made
+        self.derive_due = False
+
+    @property
+    def latest_state(self) -> TaskState:
+        """The register of the task's own events, after the batch."""
+        stored = EMPTY_TASK if self.row is None else self.row.state
+        return self.state if self.state.stamp is not None and (stored.stamp is None or self.state.stamp > stored.stamp) else stored
 
 
 class Tally:

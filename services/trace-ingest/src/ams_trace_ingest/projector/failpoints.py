@@ -8,7 +8,7 @@ import signal
 
 ENVIRONMENT = "AMS_TEST_FAILPOINT"
 NAMES = (
-    "before_begin", "after_lock", "after_days", "after_claims", "after_tasks", "after_steps", "after_rules", "after_deletions", "before_copy", "after_copy",
+    "before_begin", "after_lock", "after_days", "after_claims", "after_tasks", "after_steps", "after_rules", "after_derivation", "after_derived", "after_deletions", "before_copy", "after_copy",
     "after_task_rows", "after_producers", "after_agents", "after_letters", "after_move", "after_commit",
 )  # fmt: skip
 

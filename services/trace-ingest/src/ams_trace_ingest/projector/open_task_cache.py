@@ -10,9 +10,10 @@ without it everything is read from the tables.
 from collections.abc import Mapping
 from datetime import date
 
+from ams_contracts.derive import DeriveStep, DeriveTree, step_of
 from ams_contracts.documents import Status, StepDocument
 from ams_contracts.fold import Stamp, StepState
-from ams_trace_ingest.projector.changes import StepChanges, TaskChanges
+from ams_trace_ingest.projector.changes import ShownByTree, StepChanges, TaskChanges
 from ams_trace_ingest.rollup import Counted, Node, Tree
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
@@ -24,7 +25,7 @@ OPEN = frozenset({Status.RUNNING, Status.WAITING, Status.LOST})
 class CachedStep:
     """A row as it was written: what ``store.step_rows.StoredStep`` gives of one that was read."""
 
-    __slots__ = ("_state", "counted", "key", "node", "offsets", "shadowed", "status", "step_id", "wrapper")
+    __slots__ = ("_state", "agent", "counted", "key", "node", "offsets", "shadowed", "status", "step_id", "wrapper")
 
     def __init__(self, key: TaskKey, step: StepChanges) -> None:
         self.key = key
@@ -34,6 +35,7 @@ class CachedStep:
         self.counted: Counted = step.counted
         self.shadowed = step.shadowed
         self.wrapper = step.wrapper
+        self.agent = step.agent
         self.node: Node | None = step.node
         self._state = step.state
 
@@ -52,7 +54,9 @@ class CachedStep:
 class CachedTask:
     """Of one task, all of its steps."""
 
-    __slots__ = ("_last_written", "_nodes_to_add", "_tree", "day", "open", "partition", "steps", "weight", "wrappers")
+    __slots__ = (
+        "_derive_tree", "_last_written", "_nodes_to_add", "_steps_to_add", "_tree", "day", "open", "partition", "shown", "steps", "weight", "wrappers",
+    )  # fmt: skip
 
     def __init__(self, partition: int, day: date) -> None:
         self.partition = partition
@@ -63,6 +67,9 @@ class CachedTask:
         self.weight = 0
         self._tree = Tree()
         self._nodes_to_add: list[Node] = []  # not in the tree yet: most tasks never need one
+        self._derive_tree = DeriveTree()
+        self._steps_to_add: list[DeriveStep] = []  # not in that tree yet
+        self.shown: ShownByTree | None = None
         self._last_written = (0, 0)  # the last record and its time, as the task's row told them after it
 
     def is_current(self, row: TaskRow) -> bool:
@@ -76,11 +83,27 @@ class CachedTask:
         self._nodes_to_add.clear()
         return self._tree
 
+    def derive_tree(self) -> DeriveTree:
+        """All steps that have a document, and what they derive from each other."""
+        if self._steps_to_add:
+            for step in self._steps_to_add:
+                self._derive_tree.put(step)
+            self._steps_to_add.clear()
+            self._derive_tree.take_changed()
+        return self._derive_tree
+
     def update(self, task: TaskChanges, row: TaskRow) -> None:
         """What a batch wrote of the task."""
         self._last_written = (row.last_offset, row.seen_at_us)
         if not self.steps:  # later on the rules put what changes into the tree
             self._nodes_to_add = [node for step in task.steps.values() if (node := step.node) is not None]
+            if task.tree is not None:
+                self._derive_tree = task.tree
+                task.tree.take_changed()
+            else:
+                self._steps_to_add = [found for step in task.steps.values() if (found := step_of(step.step_id, step.state)) is not None]
+        if task.shown is not None:
+            self.shown = task.shown
         self.steps.update(task.steps)
         for step_id, step in task.steps.items():
             node = step.node

@@ -1,5 +1,9 @@
-"""What the projector does by the clock: silent steps become lost, rootless tasks are shown by their steps, partitions are made ahead."""
+"""What the projector does by the clock.
 
+Silent steps become lost, rootless tasks are shown by their steps, marked tasks are derived, and partitions are made ahead.
+"""
+
+import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,6 +20,7 @@ from ams_contracts.topics import STEPS, task_key
 from ams_kit.background import Background
 from ams_kit.bus import Log, Record
 from ams_kit.telemetry.metrics import STEPS_LOST
+from ams_trace_ingest.projector.derive_due import derive_next_due
 from ams_trace_ingest.projector.feed import TaskFeed
 from ams_trace_ingest.projector.task_columns import FLAG_NO_ROOT
 from ams_trace_ingest.store import sweeps
@@ -27,6 +32,8 @@ ROOT_AFTER_SECONDS = 60
 SWEEP_SECONDS = 5.0
 REPEAT_SECONDS = 10.0
 PARTITIONS_SECONDS = 3_600.0
+DERIVE_SECONDS = 2.0
+DERIVE_SHARE = 5  # at most one part in so many of the time: a large task that keeps changing leaves the rest to the batches
 DAYS_BACK = 2
 DAYS_AHEAD = 7
 STEPS_MAX = 1_000
@@ -94,6 +101,7 @@ class Sweeper:
         background.spawn_periodic("sweep-partitions", self.make_partitions, every_seconds=PARTITIONS_SECONDS)
         background.spawn_periodic("sweep-lost", self.declare_lost, every_seconds=SWEEP_SECONDS)
         background.spawn_periodic("sweep-roots", self.mark_rootless, every_seconds=SWEEP_SECONDS)
+        background.spawn_periodic("sweep-derived", self.derive_due, every_seconds=DERIVE_SECONDS)
         background.spawn_periodic("sweep-alive", self.republish_running, every_seconds=REPEAT_SECONDS)
 
     async def declare_lost(self) -> None:
@@ -114,6 +122,18 @@ class Sweeper:
         self._feed.changed(
             await self._query(lambda connection: sweeps.mark_rootless(connection, partitions, before_us, FLAG_NO_ROOT, TASKS_MAX))
         )
+
+    async def derive_due(self) -> None:
+        """Derive the tasks that batches have marked, for some seconds at most."""
+        began = time.monotonic()
+        partitions = list(self._lag_records())
+        while time.monotonic() < began + DERIVE_SECONDS:
+            row = await self._query(lambda connection: derive_next_due(connection, partitions))
+            if row is None:
+                break
+            if not row.derive_due:
+                self._feed.changed([row])
+        await asyncio.sleep((DERIVE_SHARE - 1) * (time.monotonic() - began))
 
     async def republish_running(self) -> None:
         """Tell live lists of running tasks again."""

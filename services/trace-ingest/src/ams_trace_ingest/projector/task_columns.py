@@ -3,6 +3,7 @@
 from ams_contracts.codec import encode
 from ams_contracts.documents import Status, StepDocument
 from ams_contracts.fold import PHASE_ENDED, TaskState
+from ams_trace_ingest.projector.changes import ShownByTree
 from ams_trace_ingest.store.tasks import TaskRow
 
 FLAG_NO_ROOT = "no_root"
@@ -21,13 +22,10 @@ def set_document(row: TaskRow, state: TaskState) -> None:
     document = state.document
     if document is None:
         return
-    error = document.error
-    row.name, row.kind, row.agent = document.name, document.kind, document.agent
-    row.started_at_us, row.ended_at_us, row.duration_us = document.started_at_us, document.ended_at_us, document.duration_us
+    row.name, row.kind, row.started_at_us = document.name, document.kind, document.started_at_us
     row.conversation_id, row.user_id, row.environment = document.conversation_id, document.user_id, document.environment
     row.tags = encode(document.tags).decode()
-    row.parent_task_id, row.preview = document.parent_task_id, document.preview
-    row.error_type, row.error_message = (None, None) if error is None else (error.type, error.message)
+    row.parent_task_id = document.parent_task_id
     row.flags = list(document.flags)
     row.status = document.status
     if document.started_at_us is not None:
@@ -39,13 +37,9 @@ def set_root(row: TaskRow, step_id: str, document: StepDocument, status: Status)
     row.root_step_id = step_id
     if row.document is not None:
         return
-    error = document.error
-    row.name, row.agent, row.status = document.name, document.agent, status
-    row.started_at_us, row.ended_at_us, row.duration_us = document.started_at_us, document.ended_at_us, document.duration_us
+    row.name, row.status, row.started_at_us = document.name, status, document.started_at_us
     row.conversation_id, row.user_id, row.environment = document.conversation_id, document.user_id, document.environment
     row.tags = encode(document.tags).decode()
-    row.preview = document.preview_input or document.preview_output
-    row.error_type, row.error_message = (None, None) if error is None else (error.type, error.message)
     row.flags = [flag for flag in row.flags if flag != FLAG_NO_ROOT]
     if document.started_at_us is not None:
         row.sort_at_us = document.started_at_us
@@ -56,9 +50,8 @@ def clear_root(row: TaskRow) -> None:
     row.root_step_id = None
     if row.document is not None:
         return
-    row.name, row.agent, row.status = "", None, Status.RUNNING
-    row.started_at_us = row.ended_at_us = row.duration_us = None
-    row.conversation_id = row.user_id = row.environment = row.preview = row.error_type = row.error_message = None
+    row.name, row.status, row.started_at_us = "", Status.RUNNING, None
+    row.conversation_id = row.user_id = row.environment = None
     row.tags = "{}"
 
 
@@ -66,6 +59,16 @@ def set_flag(row: TaskRow, flag: str, wanted: bool) -> None:
     """Set a flag of the projector's own, last of all, whatever the task's document says."""
     if wanted or flag in row.flags:
         row.flags = [*(other for other in row.flags if other != flag), *[flag] * wanted]
+
+
+def set_derived(row: TaskRow, shown: ShownByTree, state: TaskState) -> None:
+    """What follows from all steps of the task, and from its own document: ``ams_contracts.derive``. The rest is set before."""
+    derived = shown.derived
+    row.agent, row.errors = derived.agent, derived.errors
+    row.ended_at_us, row.duration_us = derived.ended_at_us, derived.duration_us
+    row.error_type, row.error_message = (None, None) if derived.error is None else (derived.error.type, derived.error.message)
+    asked = None if state.document is None else state.document.preview
+    row.preview, row.preview_output = asked or shown.asked, shown.answer
 
 
 def set_status(row: TaskRow, state: TaskState) -> None:

@@ -10,6 +10,7 @@ import structlog
 from ams_contracts.topics import Topic
 from ams_kit.bus import Kafka, PartitionBatch, PositionMovedError, StoredPosition, TopicReader
 from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.derive_due import derive_next_due
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.sweeps import ROOT_AFTER_SECONDS, TASKS_MAX
 from ams_trace_ingest.projector.task_columns import FLAG_NO_ROOT
@@ -234,4 +235,19 @@ class Builder:
             async with self._pool.acquire(timeout=5) as connection, connection.transaction():
                 await set_generation(connection, may_sort=True)
                 if len(await sweeps.mark_rootless(connection, partitions, before_us, FLAG_NO_ROOT, TASKS_MAX)) < TASKS_MAX:
+                    return
+
+    async def derive_due(self, generation: str | None = None) -> None:
+        """Derive the tasks that batches have marked.
+
+        Args:
+            generation: Of other tables than those that are built.
+        """
+        partitions = list(range(self._of_steps.partitions))
+        while True:
+            async with self._pool.acquire(timeout=5) as connection, connection.transaction():
+                await set_generation(connection, may_sort=True)
+                if generation is not None:
+                    await connection.execute("SELECT set_config('search_path', $1, true)", generation)
+                if await derive_next_due(connection, partitions) is None:
                     return

@@ -206,6 +206,7 @@ class Replay:
                 targets = await self._targets(builder, old)
         finally:
             reporting.cancel()
+        await builder.derive_due()
         await builder.mark_rootless()
 
     async def _targets(self, builder: Builder, old: Generation) -> dict[Place, int]:
@@ -254,6 +255,8 @@ class Replay:
         """Differences, seen in one snapshot in which both stand at the same positions; the live projector does not wait for it."""
         async with self.writer.transaction(isolation="repeatable_read", readonly=True):
             async with self._held(builder, old):
+                await builder.derive_due()
+                await builder.derive_due(old.name)
                 await builder.mark_rootless()
                 await generations.positions(self.writer, new)  # now the snapshot is taken
             gone = await compare.begun_before(self.writer, old, builder.log_starts)
@@ -266,6 +269,7 @@ class Replay:
 
     async def _change_over(self, builder: Builder, old: Generation, new: Generation) -> None:
         async with self._held(builder, old) as reached:
+            await builder.derive_due()
             await builder.mark_rootless()
             await self.writer.execute(_TAKE_MARKS.format(new=new.name, old=old.name))
             await generations.change_over(self.owner, old, new, reached)

@@ -62,12 +62,19 @@ def _is_array(column: Column[Any]) -> bool:
     return isinstance(column.type, ARRAY)
 
 
-def upsert(table: Table, *, where: str = "") -> str:
-    """Everything in the staging table into the table; a row that is there takes all values of the new one (if ``where`` holds)."""
+def upsert(table: Table, *, where: str = "", only: Sequence[str] | None = None) -> str:
+    """Everything in the staging table into the table; a row that is there takes all values of the new one (if ``where`` holds).
+
+    Args:
+        table: Has a staging table.
+        where: Of the rows that are there.
+        only: The columns; the others keep their value or take their DEFAULT.
+    """
+    chosen = [column for column in table.columns if only is None or column.name in only]
     keys = {column.name for column in table.primary_key.columns}
-    changes = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in names(table) if name not in keys)
-    values = ", ".join(f"{quoted(column.name)}{f'::{_type(column)}' if _is_array(column) else ''}" for column in table.columns)
+    changes = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in (column.name for column in chosen) if name not in keys)
+    values = ", ".join(f"{quoted(column.name)}{f'::{_type(column)}' if _is_array(column) else ''}" for column in chosen)
     return (
-        f"INSERT INTO {table.name} ({name_list(table)}) SELECT {values} FROM {table.name}_staging "
+        f"INSERT INTO {table.name} ({', '.join(quoted(column.name) for column in chosen)}) SELECT {values} FROM {table.name}_staging "
         f"ON CONFLICT ({key_list(table)}) DO UPDATE SET {changes}{f' WHERE {where}' if where else ''}"
     )

@@ -19,8 +19,8 @@ _START = ("state = step.state", "counted = step.counted")
 
 
 def stored_columns(fields: Sequence[Field], *, new: bool) -> list[Field]:
-    """The fields that a row has a value for. A new row leaves out those whose column has a DEFAULT."""
-    return [field for field in columns(fields) if not (new and field.copy_default)]
+    """The fields that a row is made with. A new row leaves out those whose column has a DEFAULT."""
+    return [field for field in columns(fields) if not field.updated_apart and not (new and field.copy_default)]
 
 
 def compile_encoder(fields: Sequence[Field], *, new: bool) -> Callable[..., tuple[Any, ...]]:

@@ -30,12 +30,13 @@ class FoldedStep(Protocol):
     counted: Counted
     shadowed: bool
     wrapper: bool
+    agent: str | None
 
 
 Encoder = Callable[[str, str, date, FoldedStep], tuple[Any, ...]]
 
 encode_row: Encoder = compile_encoder(STEP_FIELDS, new=False)
-"""The values of a row in the order of ``steps.COLUMNS``, for ``steps.write``, whose staging table holds arrays as text.
+"""The values of a row in the order of ``steps.WRITTEN_COLUMNS``, for ``steps.write``, whose staging table holds arrays as text.
 
 Args: project, task, day of the task, step.
 """
@@ -91,6 +92,11 @@ class StoredStep:
     @property
     def wrapper(self) -> bool:
         return self._row["usage_wrapper"]
+
+    @property
+    def agent(self) -> str | None:
+        """The one to show."""
+        return self._row["agent"]
 
     @property
     def counted(self) -> Counted:

@@ -14,8 +14,9 @@ from ams_trace_ingest.store.row_codec import stored_columns
 from ams_trace_ingest.store.step_rows import Neighbour, StoredStep, node_of_row
 
 COLUMNS = names(steps)
+WRITTEN_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, new=False)]
 NEW_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, new=True)]
-UPSERT = upsert(steps)
+UPSERT = upsert(steps, only=WRITTEN_COLUMNS)
 
 _ALL = ", ".join(f"s.{name}" for name in COLUMNS)
 _FEW = "s.project_id, s.task_id, s.step_id, s.parent_step_id, s.type, s.rest, s.cost_nusd, s.response_id, s.usage_wrapper"
@@ -114,9 +115,9 @@ async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None
 
     Args:
         connection: In a transaction.
-        rows: Values in the order of ``COLUMNS``, each step once.
+        rows: Values in the order of ``WRITTEN_COLUMNS``, each step once.
     """
-    await copy_rows(connection, "steps_staging", rows, COLUMNS)
+    await copy_rows(connection, "steps_staging", rows, WRITTEN_COLUMNS)
     await connection.execute(UPSERT)
 
 

@@ -27,7 +27,7 @@ UPDATE tasks t SET
         WHEN t.waiting_steps > 0 THEN 'waiting' WHEN t.running_steps > 0 THEN 'running' WHEN t.lost_steps > 0 THEN 'lost'
         WHEN t.errors > 0 THEN 'error' ELSE 'ok'
     END,
-    name = coalesce(first.name, t.name), agent = first.agent, started_at_us = first.started_at_us, sort_at_us = coalesce(first.started_at_us, t.sort_at_us),
+    name = coalesce(first.name, t.name), agent = coalesce(t.agent, first.agent), started_at_us = first.started_at_us, sort_at_us = coalesce(first.started_at_us, t.sort_at_us),
     ended_at_us = CASE WHEN t.waiting_steps + t.running_steps = 0 THEN span.ended_at_us END,
     duration_us = CASE WHEN t.waiting_steps + t.running_steps = 0 AND span.ended_at_us >= first.started_at_us THEN span.ended_at_us - first.started_at_us END
 FROM (

@@ -80,6 +80,8 @@ class TaskRow(row_columns(TASK_FIELDS), Struct, kw_only=True, gc=False):
     unpriced_steps: int
     last_event_at_us: int
     sort_at_us: int
+    preview_output: str | None
+    derive_due: bool
 
     def __getitem__(self, column: str) -> Any:
         """The value of a column, as ``ams_contracts.views.task_view`` asks for it."""

@@ -163,12 +163,12 @@ def _contains(*columns: ColumnElement[Any]) -> QueryField:
     return field
 
 
-def _array_contains(column: ColumnElement[Any]) -> QueryField:
-    """A word in an array of words."""
+def _array_contains(*columns: ColumnElement[Any]) -> QueryField:
+    """A word in an array of words, or in one of several arrays."""
 
     def field(clause: Clause) -> Condition:
         _equals_only(clause)
-        return or_(*(literal(value.text, Text) == func.any(column) for value in clause.values))
+        return or_(*(literal(value.text, Text) == func.any(column) for value in clause.values for column in columns))
 
     return field
 

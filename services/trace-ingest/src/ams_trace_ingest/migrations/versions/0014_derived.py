@@ -1,0 +1,18 @@
+"""What a step or a task shows because of other steps."""
+
+from ams_trace_ingest.migrations.generation_sql import migrate_generations, read_sql
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+GENERATION_SQL = read_sql("derived.sql")
+
+
+def upgrade() -> None:
+    migrate_generations(GENERATION_SQL)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("the tables are a projection of the log: drop the database and replay")
