@@ -153,13 +153,13 @@ async def test_a_used_ticket_does_not_renew(live, project_id: str) -> None:
 
 async def test_a_logout_closes_the_sockets_of_its_session_alone(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()))
-    async with live.client(project_id, claims=claims) as gone, live.client(project_id) as stays:
+    async with live.client(project_id, claims=claims) as signed_out, live.client(project_id) as stays:
         await live.announce(IdentityChanged(kind="session.revoked", session_id=claims.sid, jti=claims.jti))
-        assert await gone.close_code() == 4401
+        assert await signed_out.close_code() == 4401
         assert (await stays.subscribe("a" * 32))["op"] == "subscribed"
 
 
-async def test_a_logout_that_was_not_heard_closes_within_five_seconds(live, project_id: str) -> None:
+async def test_a_logout_whose_event_was_lost_closes_within_five_seconds(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()))
     async with live.client(project_id, claims=claims) as client:
         started_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Each background task of the gateway comes back after any failure, and sockets still get every record."""
+"""Each background task of the gateway restarts after any failure, and sockets still get every record."""
 
 import httpx
 

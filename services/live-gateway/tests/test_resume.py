@@ -1,4 +1,4 @@
-"""Who comes back after a while is brought up: from the ring, from the log, or told to fetch anew."""
+"""A client that reconnects receives what it missed: from the ring, from the log, or it is asked to fetch everything again."""
 
 import asyncio
 import socket
@@ -51,7 +51,7 @@ async def test_many_who_come_back_at_once_each_get_everything_once(live, project
 
 
 @pytest.mark.parametrize("live", [SMALL_RING | {"live_catch_up_records": 100}], indirect=True)
-async def test_who_is_too_far_back_is_told_to_fetch_anew(live, project_id: str, task_id: str) -> None:
+async def test_a_client_too_far_behind_is_asked_to_fetch_again(live, project_id: str, task_id: str) -> None:
     positions = await live.publish(project_id, task_id, *range(500), pad=500)
 
     async with live.client(project_id) as client:

@@ -51,7 +51,7 @@ def test_what_is_old_goes_and_the_position_before_is_remembered() -> None:
     assert ring.add(0, 7, KEY, b"{}", 301_000).prev == 1
 
 
-def test_a_partition_begun_anew_forgets_its_own_records_alone() -> None:
+def test_a_recreated_partition_drops_only_its_own_records() -> None:
     ring = Ring(1_000_000, 300)
     ring.reset(0, 0)
     ring.reset(1, 0)

@@ -24,18 +24,18 @@ async def test_agents_are_listed_in_pages_those_seen_last_first(ada, store) -> N
     assert first["items"][1]["registered_at_us"] is None
 
 
-async def test_health_tells_which_services_are_ready_and_asks_at_most_every_two_seconds() -> None:
+async def test_health_reports_which_services_are_ready_and_asks_at_most_every_two_seconds() -> None:
     asked: list[str] = []
     clock = [0.0]
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(str(request.url))
-        if request.url.host == "gone":
+        if request.url.host == "unreachable":
             raise httpx.ConnectError("refused")
         return httpx.Response(200 if request.url.host == "fine" else 503)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        urls = parse_health_urls("identity=http://fine:1, intake=http://ill:2/,projector=http://gone:3")
+        urls = parse_health_urls("identity=http://fine:1, intake=http://ill:2/,projector=http://unreachable:3")
         probe = HealthProbe(http, urls, monotonic=lambda: clock[0])
         health = await probe.health()
         clock[0] = 1.9

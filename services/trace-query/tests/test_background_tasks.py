@@ -1,4 +1,4 @@
-"""Each background task of trace-query comes back after any failure, and a cut connection is answered with 503."""
+"""Each background task of trace-query restarts after any failure, and a cut connection is answered with 503."""
 
 import asyncpg
 import httpx

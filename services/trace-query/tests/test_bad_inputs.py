@@ -153,7 +153,7 @@ async def test_what_looks_odd_but_is_right_finds_nothing_and_breaks_nothing(ada,
         ("tag:prod", 1, "tag.name:value"),
     ],
 )
-async def test_a_mistake_tells_its_column_and_a_suggestion(ada, query: str, column: int, suggestion: str | None) -> None:
+async def test_a_mistake_names_its_column_and_a_suggestion(ada, query: str, column: int, suggestion: str | None) -> None:
     problem = await ada.problem("tasks", q=query)
 
     assert problem["column"] == column

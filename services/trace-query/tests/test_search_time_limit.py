@@ -1,4 +1,4 @@
-"""A search that takes too long answers what it has found, says how far it has looked, and goes on from there."""
+"""A search that takes too long answers what it has found and how far it has searched, and continues from there."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any

@@ -112,7 +112,7 @@ async def test_q38_q40_pages_lose_and_repeat_nothing_when_times_are_equal_and_ro
         seen += [item["task_id"] for item in page["items"]]
         if page["next_cursor"] is None:
             break
-        await store.execute("DELETE FROM g1.tasks WHERE task_id = $1", seen[-1])  # the row that the cursor stands on
+        await store.execute("DELETE FROM g1.tasks WHERE task_id = $1", seen[-1])  # the row that the cursor names
         cursor = {"cursor": page["next_cursor"]}
 
     assert seen == [newest, *ids, oldest]

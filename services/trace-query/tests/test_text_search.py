@@ -26,7 +26,7 @@ async def say(store: Any, task_id: str, step_id: str, text: str, *, slot: str = 
 
 @pytest.fixture
 async def said(store: Any) -> dict[str, str]:
-    """A task with two steps, another with one; the words stand in their texts alone."""
+    """A task with two steps, another with one; the words are only in their texts."""
     first, second = await store.task(name="alpha", started_at_us=T0), await store.task(name="beta", started_at_us=T0 + 10)
     ids = {"first": first, "second": second}
     for name, task_id, number in (("a", first, 1), ("b", first, 2), ("c", second, 3)):

@@ -36,7 +36,7 @@ TABLES = (
 OUTSIDE = ("public.retention", "public.retention_runs", "app.project_settings", "app.deleted_projects")  # of the generations
 EMPTY = "; ".join(
     f"DELETE FROM {table}" for table in (*(f"g1.{table}" for table in TABLES), *OUTSIDE)
-)  # TRUNCATE would make every partition's files anew
+)  # TRUNCATE would recreate the files of every partition
 
 
 @pytest.fixture(scope="session")

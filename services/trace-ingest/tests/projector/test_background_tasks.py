@@ -1,4 +1,4 @@
-"""Each background task of the projector comes back after any failure."""
+"""Each background task of the projector restarts after any failure."""
 
 import asyncpg
 import pytest

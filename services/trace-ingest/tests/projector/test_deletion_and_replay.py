@@ -1,4 +1,4 @@
-"""A deleted task stays away, and a replay gives the same tables."""
+"""A deleted task stays deleted, and a replay gives the same tables."""
 
 import random
 
@@ -19,7 +19,7 @@ def payload(step: int, text: str, *, slot: Slot = Slot.INPUT, at_us: int = BASE_
     )
 
 
-async def test_a_deleted_task_is_gone_and_stays_away(projector, store, pool) -> None:
+async def test_a_deleted_task_stays_deleted(projector, store, pool) -> None:
     payloads = PayloadsProjection(pool)
     await projector.apply(records(batch(1, recorded(2, llm(10))), batch(3, recorded(4, llm(20)))))
     await payloads.apply(PAYLOADS.name, 0, [record(0, batch(1, payload(2, "x")), topic=PAYLOADS.name)], 0)

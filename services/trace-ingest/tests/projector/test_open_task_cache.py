@@ -56,7 +56,7 @@ async def test_with_it_and_without_it_the_tables_are_the_same(pool: asyncpg.Pool
     assert step_id(1) not in asked  # open all the while; of those that ended only the places are remembered
 
 
-async def test_what_another_process_wrote_meanwhile_is_asked_for(pool: asyncpg.Pool, store, asked: list[str]) -> None:
+async def test_what_another_process_wrote_since_is_read_again(pool: asyncpg.Pool, store, asked: list[str]) -> None:
     await apply(StepsProjection(pool), *range(len(HISTORY)))
     expected = await store.everything()
     await store.empty()

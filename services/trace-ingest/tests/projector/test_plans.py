@@ -14,7 +14,7 @@ from ams_trace_ingest.store.steps import StepPlace
 PROJECT = "0199a000-0000-7000-8000-000000000001"
 LARGE = "aa" * 16
 STEPS = 5_000
-ASKED = 50  # each has ten steps beneath it, and three above
+ASKED = 50  # each has ten steps below it, and three above
 OFTEN = 8  # from the sixth time on a statement may keep one plan for all values
 
 _FILL = """
@@ -39,7 +39,7 @@ async def first_root(connection: Connection, places: list[StepPlace]) -> object:
 LOOK_UPS: dict[str, tuple[Lookup, int]] = {
     "steps": (steps.load, 1),
     "what is above them": (steps.load_above, 5),
-    "what is beneath them": (steps.load_below, 12),
+    "what is below them": (steps.load_below, 12),
     "the first root": (first_root, 1),
     "a root that is not there": (first_root, 1),
 }

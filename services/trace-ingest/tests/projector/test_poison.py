@@ -158,13 +158,13 @@ async def test_several_refused_events_in_one_record(projector, store, refusing) 
     assert (await store.task(task_id(1)))["steps"] == 17
 
 
-async def test_a_missing_table_stops_and_buries_nothing(projector, store) -> None:
-    await store.connection.execute("ALTER TABLE g1.tasks RENAME TO away")
+async def test_a_missing_table_stops_and_makes_no_dead_letter(projector, store) -> None:
+    await store.connection.execute("ALTER TABLE g1.tasks RENAME TO renamed")
     try:
         with pytest.raises(asyncpg.UndefinedTableError):
             await projector.apply(records(GOOD))
     finally:
-        await store.connection.execute("ALTER TABLE g1.away RENAME TO tasks")
+        await store.connection.execute("ALTER TABLE g1.renamed RENAME TO tasks")
 
     assert await store.rows("dead_letters") == []
     assert await projector.apply(records(GOOD)) == 1

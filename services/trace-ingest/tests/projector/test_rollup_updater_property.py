@@ -63,7 +63,7 @@ def a_history(chance: random.Random) -> list[Batch]:
             doc = a_document(chance, step, steps)
             if chance.random() < 0.5:
                 batches.append(batch(task, recorded(step, doc, at_us=BASE_US + step), producer=OTLP))
-                if chance.random() < 0.3:  # told again, later and otherwise
+                if chance.random() < 0.3:  # reported again, later and with other values
                     batches.append(batch(task, recorded(step, a_document(chance, step, steps), at_us=BASE_US + 50 + step), producer=OTLP))
             else:
                 seq += 3

@@ -129,16 +129,16 @@ async def test_a_task_whose_root_never_came_is_shown_by_its_steps(projector, sto
     assert (task["status"], task["flags"], task["name"]) == ("error", [], "root")
 
 
-async def test_live_lists_are_told_the_newest_state_and_of_deletions(pool, store, log) -> None:
+async def test_live_lists_receive_the_newest_state_and_deletions(pool, store, log) -> None:
     feed = TaskFeed(log)
     running = asyncio.create_task(feed.run())
     projection = StepsProjection(pool, listener=feed)
     try:
         await projection.apply("ams.steps.v1", 0, records(batch(1, recorded(2, document())), batch(3, recorded(4, llm(7)))), 0)
         await asyncio.wait_for(log.arrived.wait(), 5)
-        told = [msgspec.json.decode(item.value, type=TaskChanged) for item in log.records]
+        changes = [msgspec.json.decode(item.value, type=TaskChanged) for item in log.records]
         assert [(item.topic, item.key) for item in log.records] == [(TASKS, task_key(PROJECT, task_id(n))) for n in (1, 3)]
-        assert [(change.task.task_id, change.position, change.task.input_tokens) for change in told] == [
+        assert [(change.task.task_id, change.position, change.task.input_tokens) for change in changes] == [
             (task_id(1), "1.0.1", 0),
             (task_id(3), "1.0.2", 7),
         ]
@@ -153,7 +153,7 @@ async def test_live_lists_are_told_the_newest_state_and_of_deletions(pool, store
         running.cancel()
 
 
-async def test_running_tasks_are_told_again(projector, sweeper, log) -> None:
+async def test_running_tasks_are_published_again(projector, sweeper, log) -> None:
     await projector.apply(records(batch(1, started(2, RUNNING, seq=1), producer=NATIVE), batch(3, recorded(4, document()))))
     running = asyncio.create_task(sweeper._feed.run())
     try:

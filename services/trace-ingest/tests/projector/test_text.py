@@ -1,4 +1,4 @@
-"""The words of names, inputs and outputs: found by a reader of the project alone, and gone with their task."""
+"""The words of names, inputs and outputs: found by readers of the project only, and deleted with their task."""
 
 import asyncpg
 import pytest
@@ -89,7 +89,7 @@ async def test_what_a_person_would_type_is_found(text: Text, said: str, mime: st
     assert await text.find(asked) == [step_id(2)]
 
 
-async def test_words_that_stand_apart_are_no_phrase_and_parts_are_no_words(text: Text) -> None:
+async def test_words_with_others_between_are_no_phrase_and_parts_are_no_words(text: Text) -> None:
     await text.take(batch(1, payload(2, "one two three")))
 
     assert [await text.find(words) for words in ("one three", "thre", "京東", "", "%", "'")] == [[]] * 6

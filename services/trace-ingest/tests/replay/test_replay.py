@@ -72,7 +72,7 @@ async def test_new_tables_have_the_shape_of_migrated_ones(platform) -> None:
     assert shapes["g1"] == shapes["g2"]
 
 
-async def test_events_that_come_meanwhile_are_there_once(platform) -> None:
+async def test_events_that_arrive_during_a_replay_are_there_once(platform) -> None:
     await platform.publish_history(1)
     await platform.caught_up()
     stop = asyncio.Event()
@@ -133,7 +133,7 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(platform) -> None:
     second = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=False, timeout=120)
 
     assert second.returncode == 0, second.stdout.decode() + second.stderr.decode()
-    assert b"going on with g2" in second.stdout
+    assert b"resuming the build of g2" in second.stdout
     assert await platform.rows("g2") == await platform.rows("g1")
 
 
@@ -185,11 +185,11 @@ async def test_tables_that_differ_go_on_serving_until_that_is_accepted(platform,
     await platform.owner.execute("DELETE FROM g1.step_payloads WHERE task_id = $1", victim)
 
     assert not await run(platform.target, options(None))
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
 
-    assert "all rows are the same" not in told
-    assert victim in told
-    assert "step_payloads, partition" in told
+    assert "all rows are the same" not in output
+    assert victim in output
+    assert "step_payloads, partition" in output
     assert await platform.current() == "g1"
     assert await run(platform.target, options(None, accept_differences=True))
     assert await platform.current() == "g2"
@@ -229,14 +229,14 @@ async def test_letters_that_were_replayed_stay_marked(platform) -> None:
     assert await platform.owner.fetchval("SELECT array_agg(DISTINCT replayed_at_us) FROM g2.dead_letters") == [7]
 
 
-async def test_what_the_log_has_deleted_is_told_and_the_projector_goes_on_without_a_loss(platform, capsys) -> None:
+async def test_what_the_log_has_deleted_is_reported_and_the_projector_continues_without_a_loss(platform, capsys) -> None:
     await platform.publish_history(1)
     await platform.caught_up()
     await platform.delete_log()
 
     assert not await run(platform.target, options(None))
-    told = capsys.readouterr().out
-    assert "tasks began in a part of the log that is deleted" in told
+    output = capsys.readouterr().out
+    assert "tasks began in a part of the log that is deleted" in output
     assert await run(platform.target, options(None, accept_differences=True))
 
     assert await platform.owner.fetchval("SELECT count(*) FROM g2.tasks") == 0
@@ -284,8 +284,8 @@ async def log_retention_ms() -> int:
 
 async def test_a_deleted_project_stays_deleted_in_a_replay(platform) -> None:
     await platform.publish_history(1)
-    gone = ProjectTombstone(event_id="d" * 32, seq=0, at_us=1, by="ann")
-    records = tombstones(PROJECT, gone, (platform.steps, platform.payloads))
+    deleted = ProjectTombstone(event_id="d" * 32, seq=0, at_us=1, by="ann")
+    records = tombstones(PROJECT, deleted, (platform.steps, platform.payloads))
     await platform.log.publish(records, timeout_seconds=30)
     platform.published += len(records)
     await platform.publish_history(30)

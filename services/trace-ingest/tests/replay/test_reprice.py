@@ -84,7 +84,7 @@ async def test_other_prices_are_shown_first_and_then_in_the_tables(platform) -> 
 
 
 @pytest.mark.timeout(180)
-async def test_what_was_begun_with_other_prices_is_not_gone_on_with(platform) -> None:
+async def test_a_replay_with_other_prices_is_not_resumed(platform) -> None:
     async with Replay.opened(platform.target) as replay:
         known = await generations.look(replay.owner)
         await generations.make_next(replay.owner, known.current, PRICES)

@@ -133,7 +133,7 @@ class Replay:
         elif not await self._same_prices(new.prices, options.prices_file):
             raise ReplayError(f"{new.name} was begun with other prices; drop it first: ams replay --abort")
         else:
-            console.print_line(f"going on with {new.name}, where it was left")
+            console.print_line(f"resuming the build of {new.name}")
         return new
 
     async def _same_prices(self, one: str | None, other: str | None) -> bool:
