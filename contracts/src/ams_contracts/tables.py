@@ -164,6 +164,31 @@ scores = Table(  # one row a score id: of the event that counts
     Column("removed", Boolean, nullable=False),
 )
 
+hourly_rollups = Table(  # ended steps; a row belongs to one partition of the log and one day of tasks
+    "hourly_rollups",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("hour", Integer, primary_key=True),  # UTC hours since 1970 of the step's start
+    Column("agent", Text, primary_key=True),  # empty: none; "other": beyond the 1,000 values of the dimension
+    Column("model", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    Column("tool", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("steps", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost_nusd", BigInteger, nullable=False),
+    Column("priced_steps", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("timed_steps", BigInteger, nullable=False),
+    # steps by bucket (ams_contracts.histograms), without zeros at the end
+    Column("durations", ARRAY(BigInteger), nullable=False),
+    Column("tokens", ARRAY(BigInteger), nullable=False),
+    Column("costs", ARRAY(BigInteger), nullable=False),
+)
+
 agents = Table(
     "agents",
     metadata,

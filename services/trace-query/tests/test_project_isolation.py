@@ -10,6 +10,7 @@ ROUTES = [
     "tasks/{task}/steps",
     "tasks/{task}/scores",
     "tasks/{task}/delivery",
+    "statistics",
     "tasks/{task}/steps/{step}",
     "steps",
     "agents",

@@ -416,6 +416,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetStatistics */
+        get: operations["getStatistics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/steps": {
         parameters: {
             query?: never;
@@ -1046,6 +1063,12 @@ export interface components {
             /** @default false */
             truncated?: boolean;
         };
+        Percentiles: {
+            p50: number | null;
+            p90: number | null;
+            p95: number | null;
+            p99: number | null;
+        };
         Problem: {
             code: string;
             column?: number;
@@ -1400,6 +1423,24 @@ export interface components {
                 number,
                 string
             ] | null;
+        };
+        Statistics: {
+            from_us: number;
+            items: components["schemas"]["StatisticsGroup"][];
+            to_us: number;
+            truncated: boolean;
+        };
+        StatisticsGroup: {
+            cost_nusd: components["schemas"]["Percentiles"];
+            cost_usd: string | null;
+            duration_us: components["schemas"]["Percentiles"];
+            input_tokens: number;
+            key: string;
+            mean_duration_us: number | null;
+            output_tokens: number;
+            priced_steps: number;
+            steps: number;
+            tokens: components["schemas"]["Percentiles"];
         };
         /**
          * @description The state of a step or a task.
@@ -2017,6 +2058,7 @@ export type OpenStep = components['schemas']['OpenStep'];
 export type OutputDelta = components['schemas']['OutputDelta'];
 export type Payload = components['schemas']['Payload'];
 export type PayloadStored = components['schemas']['PayloadStored'];
+export type Percentiles = components['schemas']['Percentiles'];
 export type Problem = components['schemas']['Problem'];
 export type Producer = components['schemas']['Producer'];
 export type ProducerReported = components['schemas']['ProducerReported'];
@@ -2050,6 +2092,8 @@ export type Slot = components['schemas']['Slot'];
 export type Stale = components['schemas']['Stale'];
 export type Stamp = components['schemas']['Stamp'];
 export type Stamps = components['schemas']['Stamps'];
+export type Statistics = components['schemas']['Statistics'];
+export type StatisticsGroup = components['schemas']['StatisticsGroup'];
 export type Status = components['schemas']['Status'];
 export type Step = components['schemas']['Step'];
 export type StepAnswer = components['schemas']['StepAnswer'];
@@ -3236,6 +3280,91 @@ export interface operations {
                 };
             };
             /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getStatistics: {
+        parameters: {
+            query?: {
+                /** @description Started at or after this moment (RFC 3339 with a zone). The range has at most 90 days. */
+                from?: string;
+                /** @description One of hour, agent, model, type, status, tool; nothing: all steps together. */
+                group_by?: "hour" | "agent" | "model" | "type" | "status" | "tool";
+                /** @description Items at most in one answer. */
+                limit?: number;
+                /** @description Started before this moment (RFC 3339 with a zone). */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Statistics"];
+                };
+            };
+            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A credential that does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not there, or not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow it. */
             504: {
                 headers: {
                     [name: string]: unknown;

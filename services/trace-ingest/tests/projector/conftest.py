@@ -27,6 +27,8 @@ TABLES = (
     "task_media",
     "task_producers",
     "scores",
+    "hourly_rollups",
+    "rollup_values",
     "agents",
     "response_claims",
     "response_claims_overflow",

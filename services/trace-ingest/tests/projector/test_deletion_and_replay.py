@@ -8,6 +8,7 @@ from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, r
 from ams_contracts.documents import Slot
 from ams_contracts.events import AgentRegistered, PayloadStored, TaskDeleted
 from ams_contracts.topics import PAYLOADS
+from ams_trace_ingest.projector.hourly_rollups import HourlyRollups
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 
 DELETED = TaskDeleted(event_id="d" * 32, seq=0, at_us=BASE_US + 5_000, by="ann")
@@ -72,6 +73,7 @@ async def test_a_replay_from_the_start_gives_identical_tables(projector, store) 
     await store.empty()
     projector.position.clear()
     projector.projection._agents_seen.clear()  # another process replays
+    projector.projection._hourly_rollups = HourlyRollups()
     at = 0
     while at < len(log):
         size = chance.randrange(1, 9)

@@ -27,6 +27,7 @@ NAMES = [
     "task_media",
     "task_producers",
     "scores",
+    "hourly_rollups",
     "agents",
     "response_claims",
     "response_claims_overflow",

@@ -29,7 +29,7 @@ from ams_trace_ingest.replay.replay import ReplayTarget
 from ams_trace_ingest.store.connections import open_writer
 
 TABLES = (
-    "task_days", "tasks", "steps", "step_payloads", "step_text", "media", "task_media", "task_producers", "scores", "agents", "response_claims", "deleted_tasks", "dead_letters",
+    "task_days", "tasks", "steps", "step_payloads", "step_text", "media", "task_media", "task_producers", "scores", "hourly_rollups", "rollup_values", "agents", "response_claims", "deleted_tasks", "dead_letters",
 )  # fmt: skip
 NOW_US = 1_790_000_000_000_000
 

@@ -29,6 +29,7 @@ from ams_trace_query.scores import list_task_scores
 from ams_trace_query.search.tree import QueryError
 from ams_trace_query.settings import Settings
 from ams_trace_query.skeleton import get_skeleton
+from ams_trace_query.statistics import get_statistics
 from ams_trace_query.steps import get_step, list_task_steps, search_steps
 from ams_trace_query.tasks import get_task, list_tasks
 
@@ -100,6 +101,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             get_media,
             list_task_scores,
             list_task_deliveries,
+            get_statistics,
         ],
         dependencies={"access": Provide(provide_access)},
         exception_handlers={QueryError: _answer_query_error},

@@ -10,6 +10,7 @@ from ams_trace_ingest.projector.claim_updater import candidate_claims
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected, StepsDecoder, TwoPartitionsError
 from ams_trace_ingest.projector.derivation import Derivation
 from ams_trace_ingest.projector.failpoints import failpoint
+from ams_trace_ingest.projector.hourly_rollups import HourlyRollups, RollupDifferences, differences_of, nothing_written
 from ams_trace_ingest.projector.open_task_cache import CachedTask, OpenTaskCache
 from ams_trace_ingest.projector.rollup_updater import RollupUpdater
 from ams_trace_ingest.projector.task_columns import (
@@ -66,6 +67,7 @@ class StepsProjection(TransactionalProjection):
         self._listener = listener
         self._open_tasks = open_tasks or OpenTaskCache()
         self._agents_seen: dict[tuple[str, AgentKey], int] = {}
+        self._hourly_rollups = HourlyRollups()
 
     def decoder(self, *, rejected: Rejected, events_max: int | None) -> StepsDecoder:
         return StepsDecoder(self.projection, self._now_us(), rejected=rejected, events_max=events_max)
@@ -77,12 +79,14 @@ class StepsProjection(TransactionalProjection):
         deleted_claims: dict[ClaimKey, set[str]] = {}
         deleted: list[TaskKey] = []
         rows: list[TaskRow] = []
+        differences = RollupDifferences()
+        rolled_up = nothing_written
         unproven = 0
         if changes.tasks:
             new_claims, stored_claims = await self._lock(connection, changes, cached_tasks)
             deleted = [key for key, task in changes.tasks.items() if task.deleted_by is not None]
             for key in deleted:
-                await _delete(connection, changes.tasks[key], deleted_claims)
+                await _delete(connection, changes.tasks[key], deleted_claims, differences)
                 cached_tasks.pop(key, None)
                 task = changes.tasks.pop(key)
                 changes.tally_of(task).ignored["deleted"] += task.events - 1
@@ -101,6 +105,10 @@ class StepsProjection(TransactionalProjection):
             steps_days = {task.day for task in changes.tasks.values() if task.day is not None}
             direct = decoder.direct and await self.day_partitions.exist(connection, generation, "steps", steps_days)
             rows = await _write_steps_and_tasks(connection, changes, direct=direct)
+            for task in changes.tasks.values():
+                differences.add_task(task)
+            rolled_up = await self._hourly_rollups.write(connection, generation, differences)
+            failpoint("after_hourly_rollups")
             await derivation.write()
             failpoint("after_derived")
             unproven = await producers.merge(connection, delivered)
@@ -111,6 +119,7 @@ class StepsProjection(TransactionalProjection):
         def committed() -> None:
             SEQUENCE_NUMBERS_UNPROVEN.inc(unproven)
             self._agents_seen.update(agents_seen)
+            rolled_up()
             for key, cached in cached_tasks.items():
                 self._open_tasks.check_in(changes.tasks[key], cached)
             self._open_tasks.advance(generation, {partition: after for partition, (_, after) in moves.items()})
@@ -157,10 +166,14 @@ class StepsProjection(TransactionalProjection):
         return {(generation, key): at_us for key, at_us in seen.items()}
 
 
-async def _delete(connection: Connection, task: TaskChanges, deleted_claims: dict[ClaimKey, set[str]]) -> None:
+async def _delete(
+    connection: Connection, task: TaskChanges, deleted_claims: dict[ClaimKey, set[str]], differences: RollupDifferences
+) -> None:
     project_id, task_id = task.key
     if task.day is not None:
-        for response_id in await steps.delete(connection, project_id, task_id, task.day):
+        deleted_steps = await steps.delete(connection, project_id, task_id, task.day)
+        differences.subtract(project_id, task.partition, deleted_steps)
+        for response_id in {step.response_id for step in deleted_steps if step.response_id is not None}:
             deleted_claims.setdefault((project_id, response_id), set()).add(task_id)
         await payloads.delete(connection, project_id, task_id, task.day)
         await text.delete(connection, project_id, task_id, task.day)
@@ -180,6 +193,7 @@ async def release_claims(connection: Connection, deleted: dict[ClaimKey, set[str
     """
     changes = BatchChanges()
     await RollupUpdater(connection, changes.tasks, {}, {}, {}).update(deleted)
+    await HourlyRollups().write(connection, "", differences_of(changes))
     await _write_steps_and_tasks(connection, changes, direct=False)
 
 

@@ -19,7 +19,7 @@ from ams_kit.retriable import DATABASE_UNAVAILABLE
 from ams_kit.service import refuse_to_serve
 from ams_kit.telemetry.metrics import RETENTION_DELETED, RETENTION_FINISHED
 from ams_trace_ingest.projector.apply import release_claims
-from ams_trace_ingest.store import retention
+from ams_trace_ingest.store import hourly_rollups, retention
 from ams_trace_ingest.store.connections import Connection, set_generation
 from ams_trace_ingest.store.retention import ADVISORY_LOCK, DAY_TABLES, PLATFORM, TASK_TABLES, Cuts, TaskBatch
 from ams_trace_ingest.store.tasks import TaskKey
@@ -197,6 +197,11 @@ class Pruner:
             if (before := cuts.of(letters_of or PLATFORM)) is not None:
                 await self.repeat(
                     "dead_letters", lambda c, of=letters_of, before=before: retention.delete_letters(c, of, _us(before), ROWS_MAX)
+                )
+        for rollups_of in await self.ask(retention.rollup_projects):
+            if (before := cuts.of(rollups_of)) is not None:
+                await self.repeat(
+                    "hourly_rollups", lambda c, of=rollups_of, before=before: hourly_rollups.delete_days(c, of, before, ROWS_MAX)
                 )
         for agents_of in await self.ask(retention.agent_projects):
             if (before := cuts.of(agents_of)) is not None:

@@ -13,7 +13,11 @@ TASK_JOIN = "LEFT JOIN {schema}.tasks k ON k.project_id = t.project_id AND k.tas
 
 # what the clock decides and no event: a task of which no root has come is shown by its steps after a minute
 _BY_THE_CLOCK = {"flags", "status", "name", "agent", "started_at_us", "ended_at_us", "duration_us", "sort_at_us"}
-_COSTS = {"tasks": {"cost_nusd", "priced_steps", "unpriced_steps"}, "steps": {"cost_nusd", "cost_source", "counted_nusd"}}
+_COSTS = {
+    "tasks": {"cost_nusd", "priced_steps", "unpriced_steps"},
+    "steps": {"cost_nusd", "cost_source", "counted_nusd"},
+    "hourly_rollups": {"cost_nusd", "priced_steps", "costs"},
+}
 # a text is told by its event's id and its length: reading a gigabyte of them again would prove no more
 _TEXTS = {
     "step_payloads": {"text": "octet_length(t.text)"},
@@ -50,6 +54,7 @@ TABLES = (
     # how far the payloads lagged decides which gaps were closed for a while
     Table("task_producers", ("task_id", "instance_id"), PARTITION_OF_TASK, TASK_JOIN, frozenset({"unproven"})),
     Table("scores", ("task_id", "score_id"), PARTITION_OF_TASK, TASK_JOIN),
+    Table("hourly_rollups", ("hour", "agent", "model", "type", "status", "tool"), 't."partition"'),
     Table("agents", ("name",)),
     Table("response_claims", ("response_id",)),
     Table("response_claims_overflow", ("task_id", "step_id")),

@@ -35,6 +35,7 @@ CONNECTIONS_MAX = 4
 FAILPOINTS = ("replay_before_indexes", "replay_in_comparison", "replay_in_change_over", "replay_after_change_over")
 
 _SEED_DAYS = "INSERT INTO {new}.task_days SELECT * FROM {old}.task_days ON CONFLICT DO NOTHING"
+_SEED_VALUES = "INSERT INTO {new}.rollup_values SELECT * FROM {old}.rollup_values ON CONFLICT DO NOTHING"
 _TAKE_MARKS = """
 UPDATE {new}.dead_letters d SET replayed_at_us = o.replayed_at_us FROM {old}.dead_letters o
 WHERE o.topic = d.topic AND o."partition" = d."partition" AND o."offset" = d."offset" AND o."index" = d."index"
@@ -113,6 +114,7 @@ class Replay:
         known = await generations.look(self.owner)
         new = await self._next(known, options)
         await self.writer.execute(_SEED_DAYS.format(new=new.name, old=known.current.name))
+        await self.writer.execute(_SEED_VALUES.format(new=new.name, old=known.current.name))
         pool = await open_writer(
             self._target.database_url, application="replay", size_max=CONNECTIONS_MAX, repeatable=True, generation=new.name
         )

@@ -7,7 +7,16 @@ from msgspec import Struct
 from ams_contracts.events import ProjectTombstone
 from ams_trace_ingest.store.connections import Connection, affected
 
-PROJECT_TABLES = ("agents", "dead_letters", "response_claims", "response_claims_overflow", "deleted_tasks", "task_days")
+PROJECT_TABLES = (
+    "hourly_rollups",
+    "rollup_values",
+    "agents",
+    "dead_letters",
+    "response_claims",
+    "response_claims_overflow",
+    "deleted_tasks",
+    "task_days",
+)
 """Tables whose rows of a project are left when its tasks are pruned, in the order of their deletion."""
 
 _RECORD = """

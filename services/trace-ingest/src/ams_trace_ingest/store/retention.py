@@ -86,6 +86,7 @@ WITH RECURSIVE found AS (
 SELECT project_id FROM found WHERE project_id IS NOT NULL
 """
 _AGENT_PROJECTS = _LETTER_PROJECTS.replace("dead_letters", "agents")
+_ROLLUP_PROJECTS = _LETTER_PROJECTS.replace("dead_letters", "hourly_rollups")
 _BEGIN_RUN = """
 INSERT INTO public.retention_runs (day, started_at) VALUES ($1, $2)
 ON CONFLICT (day) DO UPDATE SET started_at = retention_runs.started_at RETURNING finished_at IS NOT NULL
@@ -224,6 +225,11 @@ async def delete_letters(connection: Connection, project_id: str | None, before_
 async def agent_projects(connection: Connection) -> list[str]:
     """Projects with agents."""
     return [row[0] for row in await connection.fetch(_AGENT_PROJECTS)]
+
+
+async def rollup_projects(connection: Connection) -> list[str]:
+    """Projects with hourly rollups."""
+    return [row[0] for row in await connection.fetch(_ROLLUP_PROJECTS)]
 
 
 async def delete_agents(connection: Connection, project_id: str, before_us: int, limit: int) -> int:

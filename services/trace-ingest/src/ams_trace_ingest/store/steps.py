@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from msgspec import Struct
+
 from ams_contracts.documents import STEP_FIELDS
 from ams_contracts.tables import steps
-from ams_trace_ingest.rollup import DEPTH_MAX, STOP_TYPES
+from ams_trace_ingest.rollup import DEPTH_MAX, STOP_TYPES, Counted
 from ams_trace_ingest.store.columns import array_literals, names, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows
 from ams_trace_ingest.store.day_partitions import copy_new
@@ -63,10 +65,31 @@ SELECT {_ALL} FROM (
     ORDER BY parent_step_id
 ) s
 ORDER BY s.started_at_us NULLS LAST, s.seq, s.step_id LIMIT 1"""
-_DELETE = "DELETE FROM steps WHERE project_id = $1 AND task_id = $2 AND day = $3 RETURNING response_id"
+_DELETE = """
+DELETE FROM steps WHERE project_id = $1 AND task_id = $2 AND day = $3
+RETURNING response_id, day, stamp_phase, stamp_at_us, started_at_us, duration_us, agent, model, type, document_status, tool_name,
+    counted_input, counted_output, counted_nusd
+"""
 
 StepPlace = tuple[str, str, str, date]
 """Project, task, step and the task's day."""
+
+
+class DeletedStep(Struct, frozen=True, gc=False):
+    """What claims and hourly rollups need to know of a step whose row was deleted."""
+
+    counted: Counted
+    response_id: str | None
+    day: date
+    stamp_phase: int | None
+    stamp_at_us: int | None
+    started_at_us: int | None
+    duration_us: int | None
+    agent: str | None
+    model: str | None
+    type: str
+    status: str | None
+    tool_name: str | None
 
 
 async def load(connection: Connection, places: Sequence[StepPlace]) -> list[StoredStep]:
@@ -121,13 +144,16 @@ async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None
     await connection.execute(UPSERT)
 
 
-async def delete(connection: Connection, project_id: str, task_id: str, day: date) -> set[str]:
+async def delete(connection: Connection, project_id: str, task_id: str, day: date) -> list[DeletedStep]:
     """Delete the steps of a task.
 
     Returns:
-        Their response ids.
+        What else they were counted in.
     """
-    return {row[0] for row in await connection.fetch(_DELETE, project_id, task_id, day) if row[0] is not None}
+    return [
+        DeletedStep(Counted(row[11], row[12], row[13], unpriced=False), *row[:11])
+        for row in await connection.fetch(_DELETE, project_id, task_id, day)
+    ]
 
 
 def _columns(places: Sequence[StepPlace]) -> list[str]:

@@ -1,0 +1,18 @@
+"""Hourly rollups with histograms."""
+
+from ams_trace_ingest.migrations.generation_sql import migrate_generations, read_sql
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+GENERATION_SQL = read_sql("hourly_rollups.sql")
+
+
+def upgrade() -> None:
+    migrate_generations(GENERATION_SQL)
+
+
+def downgrade() -> None:
+    raise NotImplementedError("the tables are a projection of the log: drop the database and replay")

@@ -1,0 +1,209 @@
+"""Hourly rollups: what the steps that a batch changes add to their rows, less what they added before."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import date
+from operator import add
+
+from ams_contracts.documents import StepDocument
+from ams_contracts.fold import PHASE_ENDED
+from ams_contracts.histograms import bucket_of
+from ams_trace_ingest.projector.changes import BatchChanges, TaskChanges
+from ams_trace_ingest.rollup import NOTHING, Counted
+from ams_trace_ingest.store import hourly_rollups
+from ams_trace_ingest.store.connections import Connection
+from ams_trace_ingest.store.hourly_rollups import Rollup, RollupKey, ValueKey
+from ams_trace_ingest.store.steps import DeletedStep
+
+HOUR_US = 3_600_000_000
+OTHER = "other"
+KNOWN_VALUES_MAX = 100_000  # of all projects, some 200 bytes each
+_DIMENSIONS = (("agent", 2), ("model", 3), ("tool", 6))  # those whose values people choose, and their places in a key
+
+
+_GroupKey = tuple[str, int, str | None, str | None, str, str, str | None, int, date]
+
+
+class _Group:
+    """Steps of one row, as lists: adding them up one by one took twice as long."""
+
+    __slots__ = ("costs", "durations", "input_tokens", "output_tokens", "steps")
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.durations: list[int] = []
+        self.input_tokens: list[int] = []
+        self.output_tokens: list[int] = []
+        self.costs: list[int] = []
+
+    def add(self, duration_us: int | None, counted: Counted) -> None:
+        self.steps += 1
+        if duration_us is not None:
+            self.durations.append(duration_us)
+        if counted is not NOTHING:
+            if counted.input_tokens or counted.output_tokens:
+                self.input_tokens.append(counted.input_tokens)
+                self.output_tokens.append(counted.output_tokens)
+            if counted.cost_nusd is not None:
+                self.costs.append(counted.cost_nusd)
+
+    def add_to(self, row: Rollup, sign: int) -> None:
+        """Add all of them to a row, or subtract them."""
+        row.steps += sign * self.steps
+        row.timed_steps += sign * len(self.durations)
+        row.duration_us += sign * sum(self.durations)
+        row.input_tokens += sign * sum(self.input_tokens)
+        row.output_tokens += sign * sum(self.output_tokens)
+        row.priced_steps += sign * len(self.costs)
+        row.cost_nusd += sign * sum(self.costs)
+        tokens = map(add, self.input_tokens, self.output_tokens)
+        for buckets, numbers in ((row.durations, self.durations), (row.tokens, tokens), (row.costs, self.costs)):
+            for number, count in Counter(numbers).items():
+                bucket = bucket_of(number)
+                buckets[bucket] = buckets.get(bucket, 0) + sign * count
+
+
+class RollupDifferences:
+    """What is to be added, by row."""
+
+    def __init__(self) -> None:
+        self._added: dict[_GroupKey, _Group] = {}
+        self._subtracted: dict[_GroupKey, _Group] = {}
+
+    def add_task(self, task: TaskChanges) -> None:
+        """Add the changed steps of a task. Open steps are not counted: they have no duration, cost or final status."""
+        day = task.day
+        if day is None:
+            return
+        project_id, partition, added = task.key[0], task.partition, self._added
+        for step in task.steps.values():
+            if not step.changed:
+                continue
+            stored = step.stored
+            if stored is not None and (before := stored.stamp) is not None and before.phase == PHASE_ENDED and stored.document is not None:
+                self._subtract(
+                    (project_id, *_place(stored.document, before.at_us), partition, day), stored.document.duration_us, stored.counted
+                )
+            stamp, document = step.state.stamp, step.state.document
+            if stamp is None or document is None or stamp.phase != PHASE_ENDED:
+                continue
+            at_us = document.started_at_us
+            # the values of enums: a member is hashed by a function in Python
+            key = (
+                project_id, (stamp.at_us if at_us is None else at_us) // HOUR_US, document.agent, document.model, document.type._value_,
+                document.status._value_, document.tool_name, partition, day,
+            )  # fmt: skip
+            group = added.get(key)
+            if group is None:
+                group = added[key] = _Group()
+            group.add(document.duration_us, step.counted)
+
+    def subtract(self, project_id: str, partition: int, deleted: Iterable[DeletedStep]) -> None:
+        """Subtract steps whose rows were deleted."""
+        for step in deleted:
+            if step.stamp_phase == PHASE_ENDED:
+                at_us = step.started_at_us if step.started_at_us is not None else step.stamp_at_us or 0
+                key = (
+                    project_id, at_us // HOUR_US, step.agent, step.model, step.type, step.status or "", step.tool_name, partition, step.day,
+                )  # fmt: skip
+                self._subtract(key, step.duration_us, step.counted)
+
+    def rows(self) -> dict[RollupKey, Rollup]:
+        """The differences that change something."""
+        rows: dict[RollupKey, Rollup] = {}
+        for groups, sign in ((self._added, 1), (self._subtracted, -1)):
+            for (project_id, hour, agent, model, kind, status, tool, partition, day), group in groups.items():
+                key = (project_id, hour, agent or "", model or "", kind, status, tool or "", partition, day)
+                row = rows.get(key)
+                if row is None:
+                    row = rows[key] = Rollup({}, {}, {})
+                group.add_to(row, sign)
+        return {key: row for key, row in rows.items() if _changes_something(row)}
+
+    def _subtract(self, key: _GroupKey, duration_us: int | None, counted: Counted) -> None:
+        group = self._subtracted.get(key)
+        if group is None:
+            group = self._subtracted[key] = _Group()
+        group.add(duration_us, counted)
+
+
+def _place(document: StepDocument, stamp_at_us: int) -> tuple[int, str | None, str | None, str, str, str | None]:
+    at_us = document.started_at_us if document.started_at_us is not None else stamp_at_us
+    return (at_us // HOUR_US, document.agent, document.model, document.type._value_, document.status._value_, document.tool_name)
+
+
+class HourlyRollups:
+    """Adds differences to the rows, and remembers which values have rows of their own."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ValueKey], bool] = {}  # by generation
+
+    async def write(self, connection: Connection, generation: str, differences: RollupDifferences) -> Callable[[], None]:
+        """Add differences, in the transaction of the steps.
+
+        Returns:
+            What to do once it is committed.
+        """
+        rows = differences.rows()
+        if not rows:
+            return nothing_written
+        values = {(key[0], dimension, str(key[place])) for key in rows for dimension, place in _DIMENSIONS if key[place]}
+        unknown = [value for value in values if (generation, value) not in self._known]
+        found: dict[tuple[str, ValueKey], bool] = {}
+        if unknown:
+            admitted = await hourly_rollups.admit(connection, unknown)
+            found = {(generation, value): value in admitted for value in unknown}
+        refused = {value for value in values if not (found.get((generation, value)) or self._known.get((generation, value)))}
+        await hourly_rollups.add(connection, _with_others(rows, refused) if refused else rows)
+
+        def committed() -> None:
+            if len(self._known) + len(found) > KNOWN_VALUES_MAX:
+                self._known.clear()
+            self._known.update(found)
+
+        return committed
+
+
+def nothing_written() -> None:
+    """Nothing was written."""
+
+
+def _changes_something(row: Rollup) -> bool:
+    return bool(row.steps or row.duration_us or row.input_tokens or row.output_tokens or row.cost_nusd or row.priced_steps) or any(
+        count for buckets in (row.durations, row.tokens, row.costs) for count in buckets.values()
+    )
+
+
+def _with_others(rows: dict[RollupKey, Rollup], refused: set[ValueKey]) -> dict[RollupKey, Rollup]:
+    """The same, with ``other`` in place of values that have no rows of their own."""
+    result: dict[RollupKey, Rollup] = {}
+    for key, row in rows.items():
+        agent, model, tool = (OTHER if (key[0], dimension, key[place]) in refused else str(key[place]) for dimension, place in _DIMENSIONS)
+        new = (key[0], key[1], agent, model, key[4], key[5], tool, key[7], key[8])
+        known = result.get(new)
+        if known is None:
+            result[new] = row
+        else:
+            _merge(known, row)
+    return result
+
+
+def _merge(row: Rollup, other: Rollup) -> None:
+    row.steps += other.steps
+    row.input_tokens += other.input_tokens
+    row.output_tokens += other.output_tokens
+    row.cost_nusd += other.cost_nusd
+    row.priced_steps += other.priced_steps
+    row.duration_us += other.duration_us
+    row.timed_steps += other.timed_steps
+    for mine, theirs in ((row.durations, other.durations), (row.tokens, other.tokens), (row.costs, other.costs)):
+        for bucket, count in theirs.items():
+            mine[bucket] = mine.get(bucket, 0) + count
+
+
+def differences_of(changes: BatchChanges) -> RollupDifferences:
+    """What all changed steps of a batch add."""
+    found = RollupDifferences()
+    for task in changes.tasks.values():
+        found.add_task(task)
+    return found
