@@ -3297,7 +3297,7 @@ export interface operations {
                 from?: string;
                 /** @description One of hour, agent, model, type, status, tool; nothing: all steps together. */
                 group_by?: "hour" | "agent" | "model" | "type" | "status" | "tool";
-                /** @description Items at most in one answer. */
+                /** @description The largest number of items in the response. */
                 limit?: number;
                 /** @description Started before this moment (RFC 3339 with a zone). */
                 to?: string;
@@ -3319,7 +3319,7 @@ export interface operations {
                     "application/json": components["schemas"]["Statistics"];
                 };
             };
-            /** @description The request cannot be read: an id, a parameter, a cursor or the query (with its column). */
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3337,7 +3337,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A credential that does not open this. */
+            /** @description The credential does not give access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3346,7 +3346,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not there, or not yours. */
+            /** @description It does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3355,7 +3355,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A part that this needs is away, or too many searches run. Retry (Retry-After). */
+            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3364,7 +3364,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The query took too long. Narrow it. */
+            /** @description The query took too long. Narrow the time range or the query. */
             504: {
                 headers: {
                     [name: string]: unknown;
