@@ -31,7 +31,7 @@ def task_sub(task_id: str) -> str:
 
 
 def is_json(value: bytes) -> bool:
-    """Whether a record's value can stand in a text message. One that cannot would close every socket that got it."""
+    """Whether a record's value fits into a text message. One that cannot would close every socket that got it."""
     try:
         if not value.isascii():
             value.decode()

@@ -209,7 +209,7 @@ class Endpoint:
             try:
                 await self._hub.follow(socket, message.id, message.task_id, message.after)
             except BadCursorError:
-                socket.send(Refused(code="bad_cursor", id=message.id, detail="fetch the task anew and subscribe after its position"))
+                socket.send(Refused(code="bad_cursor", id=message.id, detail="fetch the task again and subscribe after its position"))
 
     async def _renew(self, socket: Socket, message: Renew) -> None:
         try:

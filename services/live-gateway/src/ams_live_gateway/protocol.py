@@ -106,7 +106,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         super().handle_ping()
 
     def _exceeds_limit(self, exceeded: bool, reason: str) -> bool:
-        """Close a socket that exceeds a limit, and go on reading until the client answers: a reset would lose the close frame.
+        """Close a socket that exceeds a limit, and continue reading until the client answers: a reset would lose the close frame.
 
         Returns:
             Whether the frame is to be dropped.
@@ -116,7 +116,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         return self.close_sent
 
     def resume_writing(self) -> None:
-        """Tell the socket that its client keeps up again."""
+        """Note that the client of the socket keeps up again."""
         super().resume_writing()
         if self.writer is not None and self.writer.on_writable is not None:
             self.writer.on_writable()

@@ -1,4 +1,4 @@
-"""The last minutes of the log, by task: what a client that comes back is given at once. Pure: time comes in as an argument."""
+"""The last minutes of the log, by task: what a client that reconnects receives at once. Pure: time comes in as an argument."""
 
 from collections import OrderedDict, deque
 
@@ -44,7 +44,7 @@ class Ring:
         self.size = 0
 
     def reset(self, partition: int, offset: int) -> None:
-        """Forget a partition and begin it anew at an offset."""
+        """Forget a partition and begin it again at an offset."""
         removed = [entry for entry in self._entries if entry.partition == partition]
         if removed:
             self._entries = deque(entry for entry in self._entries if entry.partition != partition)

@@ -12,7 +12,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         live_ring_seconds: How far back a client may resume from memory.
         live_ring_bytes: Of all records in memory.
         live_sockets_per_user: Open sockets of one user at most.
-        live_catch_up_records: How many records of a partition the log is read back for a client; further back it is told to fetch anew.
+        live_catch_up_records: How many records of a partition the log is read back for a client; further back it is asked to fetch everything again.
     """
 
     public_url: str

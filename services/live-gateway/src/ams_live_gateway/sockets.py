@@ -17,7 +17,7 @@ STALL_SECONDS_MAX = 10.0  # without a byte accepted by the client
 SLOW_SECONDS_MAX = 300.0  # behind the log, although bytes are accepted
 PROGRESS_CHECK_SECONDS = 0.5
 MESSAGES_PER_SECOND = 20
-MESSAGES_BURST = 120  # a client that comes back subscribes to everything at once
+MESSAGES_BURST = 120  # a client that reconnects subscribes to everything at once
 REQUEST_IDS_REMEMBERED = 1_024
 
 

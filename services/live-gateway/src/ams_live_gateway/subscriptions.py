@@ -1,7 +1,7 @@
 """Who follows what, and how a follower gets every record of its task once: from the log, from the ring, then live.
 
 A subscription remembers the offset up to which it was sent everything. Live, it is in ``_followers`` and takes shared messages. Whenever it
-cannot (it begins far back, or its socket does not keep up), it leaves and is brought up at its own pace, then comes back. Both happen on one
+cannot (it begins far back, or its socket does not keep up), it leaves and is brought up at its own pace, then returns. Both happen on one
 event loop without an await between the look into the ring and the joining, so nothing falls between.
 """
 
@@ -113,7 +113,7 @@ class Hub:
             self._flush_soon()
 
     def on_reset(self, topic: str, partition: int, offset: int) -> None:
-        """The tail begins a partition, or begins it anew: positions from before mean nothing any more."""
+        """The tail begins a partition, or recreates it: positions from before mean nothing any more."""
         if topic != self._steps.name:
             return
         self._ring.reset(partition, offset)
@@ -170,7 +170,7 @@ class Hub:
     # -- a task ----------------------------------------------------------------------------------------------------
 
     async def follow(self, socket: Socket, request_id: str, task_id: str, after: str | None) -> None:
-        """Subscribe a socket to a task. A second time changes nothing. The socket hears ``Subscribed`` first.
+        """Subscribe a socket to a task. A second time changes nothing. The socket receives ``Subscribed`` first.
 
         Args:
             socket: Whose.
@@ -222,7 +222,7 @@ class Hub:
                 subscription.task.cancel()
 
     def remove_socket(self, socket: Socket) -> None:
-        """A socket is gone."""
+        """A socket is closed."""
         for sub in list(socket.subs):
             self.unfollow(socket, sub)
         self.sockets.discard(socket)
@@ -235,7 +235,7 @@ class Hub:
                 del self._followers[subscription.key]
 
     def _reset(self, subscription: Subscription) -> None:
-        """The stretch is gone: the client fetches anew and subscribes after that."""
+        """The records are deleted: the client fetches everything again and subscribes after that."""
         end = self._tail.next_offset(self._steps.name, subscription.partition)
         subscription.socket.send(Reset(sub=subscription.sub, position=position_text(subscription.partition, end)))
         self.unfollow(subscription.socket, subscription.sub)

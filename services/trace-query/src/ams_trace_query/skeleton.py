@@ -212,7 +212,7 @@ def _parent_rows(parent_ids: list[str], ids: list[str]) -> list[int]:
 def rows_closing_a_cycle(parents: list[int]) -> list[int]:
     """One row of every cycle of parents, so that building the tree ends.
 
-    A circle holds at least one row whose parent does not stand before it, so only from such rows does anything need to be scan.
+    A cycle contains at least one row whose parent does not come before it, so only such rows need a scan.
 
     Args:
         parents: Row of each row's parent; negative: none.

@@ -65,7 +65,7 @@ class StepPage(Struct, frozen=True, kw_only=True):
     when they all are; null when nothing is missing.
 
     ``scanned_back_to_us`` is not null when a search took too long: these are the matches among what began at or after that moment, be they few
-    or none, and ``next_cursor`` goes on from there.
+    or none, and ``next_cursor`` continues from there.
     """
 
     items: list[Step]
@@ -315,7 +315,7 @@ class Search(Struct, frozen=True):
 
     @property
     def range(self) -> list[Condition]:
-        """Of starts: what was asked for, and where the cursor goes on."""
+        """Of starts: what was asked for, and where the cursor continues."""
         if self.after is None or self.after[0] is None:
             return self.within
         return [*self.within, steps.c.started_at_us <= literal(self.after[0], BigInteger)]
@@ -330,7 +330,7 @@ class Search(Struct, frozen=True):
 
     @property
     def is_past_known(self) -> bool:
-        """Whether the cursor stands beyond those with a start."""
+        """Whether the cursor is beyond those with a start."""
         return self.after is not None and self.after[0] is None
 
     async def unknown(self, reader: SnapshotReader, limit: int) -> list[Any]:

@@ -42,7 +42,7 @@ class TaskPage(Struct, frozen=True, kw_only=True):
     when they all are; null when nothing is missing.
 
     ``scanned_back_to_us`` is not null when a search with ``q`` took too long: these are the matches among what began at or after that moment,
-    be they few or none, and ``next_cursor`` goes on from there.
+    few or none, and ``next_cursor`` continues from there.
     """
 
     items: list[Task]

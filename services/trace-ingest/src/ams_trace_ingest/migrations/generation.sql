@@ -1,5 +1,5 @@
 -- The tables of one projection generation. {schema} is its name (g1, g2 ...), made of a letter and digits by our own code.
--- What they mean stands in ams_contracts.tables; a test holds the two together. Ids compare by bytes: COLLATE "C".
+-- ams_contracts.tables says what they mean; a test compares the two. Ids compare by bytes: COLLATE "C".
 
 CREATE SCHEMA {schema};
 

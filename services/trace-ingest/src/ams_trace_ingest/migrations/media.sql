@@ -21,7 +21,7 @@ CREATE TABLE {schema}.task_media (
 );
 CREATE INDEX task_media_by_task ON {schema}.task_media (project_id, task_id);
 
--- Whoever deletes the last task that shows some bytes deletes the bytes. A writer that stores the same hash at that moment holds the lock of
+-- Deleting the last task that shows some bytes deletes the bytes. A writer that stores the same hash at that moment holds the lock of
 -- the row, and the second statement sees its task.
 CREATE FUNCTION {schema}.delete_unreferenced_media() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$

@@ -19,7 +19,7 @@ CREATE TABLE {schema}.step_text (
 ) PARTITION BY RANGE (day);
 
 CREATE TABLE {schema}.step_text_default PARTITION OF {schema}.step_text DEFAULT;
--- every search walks through what is pending: 1 MiB of it takes some milliseconds
+-- every search scans what is pending: 1 MiB of it takes some milliseconds
 CREATE INDEX step_text_words ON {schema}.step_text USING gin (words) WITH (gin_pending_list_limit = 1024);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.step_text TO ams_writer;

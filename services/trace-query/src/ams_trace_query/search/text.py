@@ -1,6 +1,6 @@
 """Looks words of names, inputs and outputs up in the text index, before a query is compiled.
 
-The index is asked first for each word. One that few steps have comes back as a set of steps, which is then all that has to be read
+The index is asked first for each word. One that few steps have is returned as a set of steps, which is then all that has to be read
 (*complete*). One that many have is looked at step by step, newest first, until a page is full: that is soon, because many have it.
 """
 

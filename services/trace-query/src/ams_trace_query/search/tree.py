@@ -22,7 +22,7 @@ class QueryError(ValueError):
 
 
 class Value(Struct, frozen=True):
-    """One value of a clause. In one that was not quoted, ``*`` stands for any text."""
+    """One value of a clause. In one that was not quoted, ``*`` matches any text."""
 
     text: str
     column: int
@@ -40,7 +40,7 @@ class Clause(Struct, frozen=True):
 
 
 class Words(Struct, frozen=True):
-    """A free word, or quoted words that stand together."""
+    """A free word, or quoted words in a row."""
 
     value: Value
 

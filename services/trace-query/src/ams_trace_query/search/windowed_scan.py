@@ -1,7 +1,7 @@
 """A search newest first, in windows of some thousand rows, so that each question to Postgres and the whole request are bounded.
 
 A filter that few rows pass has no end to look forward to: it would read everything and time out with nothing to show. Here it ends in
-time, with what it found and the moment down to which it has looked; the cursor goes on from there.
+time, with what it found and the moment down to which it has looked; the cursor continues from there.
 """
 
 import time
