@@ -53,7 +53,9 @@ async def test_health_reports_which_services_are_ready_and_asks_at_most_every_tw
 async def test_health_is_503_while_a_service_is_down_and_names_the_reason_on_request() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.port == 2:
-            return httpx.Response(503, json={"status": "unavailable", "checks": {"postgres": "TimeoutError", "log": "ok"}})
+            return httpx.Response(
+                503, json={"status": "unavailable", "checks": {"postgres": "TimeoutError", "log": "ok"}, "background": {}}
+            )
         if request.url.port == 3:
             raise httpx.ConnectError("refused")
         return httpx.Response(200, json={"status": "ok", "checks": {}})

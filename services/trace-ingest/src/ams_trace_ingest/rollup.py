@@ -23,7 +23,7 @@ from msgspec import Struct
 from ams_contracts.documents import BILLABLE_TYPES, StepDocument, StepType
 
 STOP_TYPES = frozenset({StepType.AGENT, StepType.TOOL, StepType.WORKFLOW, StepType.HANDOFF, StepType.RETRIEVAL})
-"""Work of its own begins here: what is beneath is no second view of what is above (ADK: call_llm > transfer > agent > call_llm)."""
+"""Work of its own begins here: what is below is no second view of what is above (ADK: call_llm > transfer > agent > call_llm)."""
 
 DEPTH_MAX = 64  # wrappers nest two or three deep; bounds the climb in a chain of 10,000 spans
 
@@ -64,7 +64,7 @@ def node_of(step_id: str, document: StepDocument) -> Node:
 
 
 class Tree:
-    """Some steps of one task, by id and by parent. Parents may be missing, cycles may be there: every walk ends."""
+    """Some steps of one task, by id and by parent. Parents may be missing, cycles may be there: every traversal ends."""
 
     def __init__(self, nodes: Iterable[Node] = ()) -> None:
         self._nodes: dict[str, Node] = {}
@@ -91,7 +91,7 @@ class Tree:
             self._children.setdefault(node.parent_step_id, set()).add(node.step_id)
 
     def is_isolated(self, node: Node) -> bool:
-        """Whether R2 asks nothing of a step or because of it: nothing is beneath it, and nothing above it that it could be a view of."""
+        """Whether R2 does not concern a step: nothing is below it, and nothing above it that it could be a view of."""
         if self._children.get(node.step_id):
             return False
         above = self._nodes.get(node.parent_step_id) if node.parent_step_id is not None else None
@@ -128,7 +128,7 @@ class Tree:
 
 
 def shadowed_by_descendant(tree: Tree, step_id: str) -> bool:
-    """R2: whether the step is a wrapper of a billable step beneath it."""
+    """R2: whether the step is a wrapper of a billable step below it."""
     node = tree.get(step_id)
     if node is None or not node.billable:
         return False

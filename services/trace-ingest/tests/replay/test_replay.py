@@ -112,7 +112,7 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(platform) -> None:
     await platform.caught_up()
     url, bootstrap, topics = (
         platform.target.owner_database_url,
-        platform.target.kafka_bootstrap,
+        platform.target.kafka,
         msgspec.json.encode(platform.target.topics).decode(),
     )
     command = [sys.executable, "-m", "tests.replay_runner", url, bootstrap, topics, "-"]
@@ -141,7 +141,7 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(platform) -> None:
 async def test_killed_at_any_stage_one_generation_serves_and_the_next_run_ends_well(platform, failpoint: str) -> None:
     await platform.publish_history(1)
     await platform.caught_up()
-    command = [sys.executable, "-m", "tests.replay_runner", platform.target.owner_database_url, platform.target.kafka_bootstrap]
+    command = [sys.executable, "-m", "tests.replay_runner", platform.target.owner_database_url, platform.target.kafka]
     command += [msgspec.json.encode(platform.target.topics).decode(), "-"]
     environ = {**os.environ, ENVIRONMENT: failpoint}
 

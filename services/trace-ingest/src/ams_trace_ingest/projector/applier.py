@@ -117,7 +117,7 @@ class BatchApplier:
                 try:
                     position = await self._write(chunk, position, decoder)
                 except Exception as error:
-                    # a batch that always times out would come back for ever. Postgres ends the session of a transaction that takes too
+                    # a batch that always times out would fail for ever. Postgres ends the session of a transaction that takes too
                     # long: the client sees a timeout, a closed connection or an error of the driver
                     if _is_timeout(error) or time.monotonic() - began > self.slow_seconds:
                         self._records_max[partition] = max(1, len(chunk) // 2)

@@ -38,14 +38,14 @@ DAY_US = 86_400_000_000
 
 
 class TasksListener(Protocol):
-    """Is told after each commit. Must return at once and never raise."""
+    """Receives what changed after each commit. Its methods must return at once and never raise."""
 
     def changed(self, rows: list[TaskRow]) -> None:
         """These tasks are new or changed."""
         ...
 
     def deleted(self, keys: list[TaskKey]) -> None:
-        """These are gone."""
+        """These are deleted."""
         ...
 
 
@@ -198,7 +198,7 @@ async def release_claims(connection: Connection, deleted: dict[ClaimKey, set[str
 
 
 async def _join_steps(connection: Connection, tasks: dict[TaskKey, TaskChanges], cached_tasks: dict[TaskKey, CachedTask]) -> None:
-    """Take into account what is stored of the steps that the batch speaks of, and of the root where that may be another one now."""
+    """Take into account what is stored of the steps that the batch names, and of the root where that may be another one now."""
     places: list[steps.StepPlace] = []
     known: list[KnownStep] = []
     for key, task in tasks.items():

@@ -181,7 +181,7 @@ class TaskChanges:
         self.steps: dict[str, StepChanges] = {}
         self.producers: dict[str, Delivered] = {}
         self.heartbeats = False
-        self.parentless = False  # whether the batch tells of a step without a parent
+        self.parentless = False  # whether the batch has a step without a parent
         self.deleted_by: str | None = None
         self.deleted_at_us = 0
         self.events = 0  # 0: another task's events change its totals

@@ -19,8 +19,8 @@ FLAG_NOT_DERIVED = "not_derived"
 async def derive_next_due(connection: Connection, partitions: Sequence[int]) -> TaskRow | None:
     """Derive a marked task of these partitions, or a part of it.
 
-    The transaction holds the task's row, so no batch changes its steps meanwhile. At most ``ROWS_MAX`` rows are written, and the mark stays
-    until none is left to write: whoever is interrupted goes on where the rows are.
+    The transaction holds the task's row, so no batch changes its steps at the same time. At most ``ROWS_MAX`` rows are written, and the mark stays
+    until none is left to write, so an interrupted run resumes where the rows are.
 
     Args:
         connection: In a transaction of its own.

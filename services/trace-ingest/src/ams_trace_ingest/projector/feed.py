@@ -14,7 +14,7 @@ from ams_kit.retriable import UNAVAILABLE
 from ams_kit.telemetry.metrics import TASK_HINTS_LOST
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
-TASK_INTERVAL_SECONDS = 0.25  # a task is told at most four times a second
+TASK_INTERVAL_SECONDS = 0.25  # a task is published at most four times a second
 TICK_SECONDS = 0.05
 PUBLISH_TIMEOUT_SECONDS = 2.0
 PENDING_MAX = 20_000
@@ -38,7 +38,7 @@ class TaskFeed:
             self._put(row.key, row)
 
     def deleted(self, keys: list[TaskKey]) -> None:
-        """These are gone: a tombstone each."""
+        """These are deleted: a tombstone each."""
         for key in keys:
             self._put(key, None)
 

@@ -2,7 +2,7 @@
 
 Only what nobody else writes is remembered: the steps' places in their tree, which of them are wrappers (R2), and the rows of those that
 are open and claim nothing (R3, which other partitions may change, needs an end or a response id). The owner of a partition is its only
-writer as long as the position is the one that it left, so a memory holds for that position alone; and a task is only spoken of in one
+writer as long as the position is the one that it left, so a memory holds for that position alone; and the records of a task are in one
 partition, unless somebody else than intake writes to the log: then the other one's record shows in the task's row. It is a shortcut:
 without it everything is read from the tables.
 """
@@ -70,10 +70,10 @@ class CachedTask:
         self._derive_tree = DeriveTree()
         self._steps_to_add: list[DeriveStep] = []  # not in that tree yet
         self.shown: ShownByTree | None = None
-        self._last_written = (0, 0)  # the last record and its time, as the task's row told them after it
+        self._last_written = (0, 0)  # the last record and its time, as the task's row had them after it
 
     def is_current(self, row: TaskRow) -> bool:
-        """Whether no record of another partition spoke of the task since (seen by its row, which is locked)."""
+        """Whether no record of another partition has changed the task since (seen by its row, which is locked)."""
         return self._last_written == (row.last_offset, row.seen_at_us)
 
     def tree(self) -> Tree:
@@ -119,7 +119,7 @@ class CachedTask:
 
 
 class OpenTaskCache:
-    """Of the partitions of one projection. The tasks that were not spoken of for longest are forgotten first."""
+    """Of the partitions of one projection. It evicts the tasks that no record has named for longest."""
 
     def __init__(self, steps_max: int = STEPS_MAX) -> None:
         """``steps_max`` bounds it."""
@@ -136,7 +136,7 @@ class OpenTaskCache:
                     self._evict(key)
 
     def advance(self, generation: str, positions: Mapping[int, int]) -> None:
-        """The batch is committed: this is where the partitions stand now."""
+        """The batch is committed: these are the positions of the partitions now."""
         for partition, position in positions.items():
             self._positions[partition] = (generation, position)
 

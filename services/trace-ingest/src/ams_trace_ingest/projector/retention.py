@@ -100,7 +100,7 @@ class Pruner:
             pool: As ``ams_writer``; its sessions say which generation.
             now: Aware.
             on_deleted: Awaited before tasks count as pruned; after an error they are pruned, and reported, again.
-            on_progress: Awaited after each batch; it raises when the run must not go on.
+            on_progress: Awaited after each batch; it raises when the run must not continue.
         """
         self._pool = pool
         self._now = now
@@ -158,7 +158,7 @@ class Pruner:
         await self._progressed()
 
     async def _release(self, batch: TaskBatch) -> None:
-        """Take away what the tasks claim by roll-up rule R3, some steps at a time."""
+        """Release what the tasks claim by roll-up rule R3, some steps at a time."""
         after: tuple[str, str] | None = ("", "")
         while after is not None:
 

@@ -198,12 +198,12 @@ class RollupUpdater:
         while frontier:
             expanded |= frontier
             found = self._add_neighbours(await steps_table.load_below(self._connection, places_of(self._tasks, frontier)))
-            expanded |= {step for step in found if step[1] not in self._tasks[step[0]].steps}  # the query went on beneath these by itself
+            expanded |= {step for step in found if step[1] not in self._tasks[step[0]].steps}  # the query has already read below these
             below = {(key, step_id) for key, start in found for step_id in self._with_descendants(key, start)}
             frontier = {step for step in below - expanded if self._type(*step) not in STOP_TYPES}
 
     def _with_descendants(self, key: TaskKey, start: str) -> list[str]:
-        """A step and what is known beneath it, down to the next stop types."""
+        """A step and what is known below it, down to the next stop types."""
         return [start, *(node.step_id for node in self._trees[key].descendants(start))]
 
     def _type(self, key: TaskKey, step_id: str) -> StepType | None:

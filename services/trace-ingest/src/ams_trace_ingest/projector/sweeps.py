@@ -66,7 +66,7 @@ class CaughtUp:
 
 
 def lost_event(step: SilentStep) -> StepLost:
-    """The event that declares a step lost: the same one from whoever says it, and outranked by any later beat."""
+    """The event that declares a step lost: the same one from every process that declares it, and outranked by any later heartbeat."""
     digest = hashlib.blake2b(f"{step.task_id}:{step.step_id}:{step.last_beat_us}".encode(), digest_size=16)
     return StepLost(event_id=digest.hexdigest(), seq=0, at_us=step.last_beat_us + 1, step_id=step.step_id, last_beat_us=step.last_beat_us)
 
@@ -136,7 +136,7 @@ class Sweeper:
         await asyncio.sleep((DERIVE_SHARE - 1) * (time.monotonic() - began))
 
     async def republish_running(self) -> None:
-        """Tell live lists of running tasks again."""
+        """Publish running tasks to live lists again."""
         partitions = list(self._lag_records())
         self._feed.republish(await self._query(lambda connection: sweeps.running_tasks(connection, partitions, RUNNING_TASKS_MAX)))
 

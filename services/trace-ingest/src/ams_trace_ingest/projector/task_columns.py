@@ -17,7 +17,7 @@ def root_rank(step_id: str, document: StepDocument) -> tuple[bool, int, int, str
 
 
 def set_document(row: TaskRow, state: TaskState) -> None:
-    """A task that has told of itself is shown as it says. The status comes after the totals: ``set_status``."""
+    """A task that has events of its own is shown as they say. The status comes after the totals: ``set_status``."""
     row.hold(state)
     document = state.document
     if document is None:

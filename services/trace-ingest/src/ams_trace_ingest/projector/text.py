@@ -29,7 +29,7 @@ RECORDS_MAX = 100  # of one transaction, so that the others never wait long
 NAME = "name"  # a slot of its own, for what the step itself says
 INDEXED_SLOTS = frozenset({Slot.INPUT, Slot.OUTPUT})
 
-WAIT_SECONDS_MAX = 15.0  # then some is done all the same: search must not stand still while there is load
+WAIT_SECONDS_MAX = 15.0  # then some is done all the same: search must not lag without bound under load
 REST_FACTOR = 1.0  # of its own working time, when nobody waits
 REST_FACTOR_UNDER_LOAD = 9.0  # a tenth of the time, as long as others are behind
 LAG_CHECK_SECONDS = 0.1
@@ -51,7 +51,7 @@ class LowPriorityThrottle:
     async def wait(self) -> None:
         """Wait for the turn, 15 s at most."""
         deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while (now := time.monotonic()) < deadline and (now < self._rest_until or self._lag_records() > LAG_RECORDS_MAX):  # noqa: ASYNC110  lag is measured, not told
+        while (now := time.monotonic()) < deadline and (now < self._rest_until or self._lag_records() > LAG_RECORDS_MAX):  # noqa: ASYNC110  lag is measured, nothing signals it
             await asyncio.sleep(min(LAG_CHECK_SECONDS, deadline - now))
 
     def worked(self, seconds: float) -> None:

@@ -41,7 +41,7 @@ class TransactionalProjection(BatchApplier):
     """
 
     def __init__(self, pool: asyncpg.Pool, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1_000) -> None:
-        """``now_us`` is the clock that stands in for a broker's time that is missing or wild."""
+        """``now_us`` is the clock that replaces a broker's time that is missing or implausible."""
         super().__init__()
         self._pool = pool
         self._now_us = now_us
@@ -123,7 +123,7 @@ class TransactionalProjection(BatchApplier):
 
 
 def export_account(projection: str, topic: str, partition: int, account: positions.Account) -> None:
-    """The stored account as metrics: unlike the counters, it does not begin anew with the process."""
+    """The stored account as metrics: unlike the counters, it does not restart with the process."""
     for outcome, count in (("projected", account.projected), ("duplicate", account.duplicate), ("dead", account.dead)):
         EVENTS_ACCOUNTED.labels(projection, topic, str(partition), outcome, "").set(count)
     for reason, count in account.ignored.items():

@@ -1,4 +1,4 @@
-"""Reads the log again into the next generation, up to where the current one stands, and lets the live projector go first."""
+"""Reads the log again into the next generation, up to the position of the current one, and gives the live projector priority."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from ams_trace_ingest.store.connections import set_generation
 RECORDS_MAX = 500  # of one read; the projection makes transactions of at most 1.5 MiB of them
 AT_ONCE = 2  # transactions: one is written while the other is decoded
 LIVE_LAG_RECORDS_MAX = 500
-WAIT_SECONDS_MAX = 2.0  # then a batch is done all the same: a replay must come to an end under load
+WAIT_SECONDS_MAX = 2.0  # then a batch is done all the same: a replay must end under load, too
 LOOK_SECONDS = 1.0
 FAILURES_MAX = 10
 BACKOFF_SECONDS_MAX = 5.0
@@ -45,10 +45,10 @@ class Source:
         self.began_at: dict[int, int] = {}
         self._applied: dict[int, int] = {}
         self._fence: dict[int, int] = {}
-        self._interrupted = False  # interrupted within a batch: what is stored tells where we are
+        self._interrupted = False  # interrupted within a batch: the stored position counts
 
     async def open(self) -> None:
-        """Connect, and stand where the tables say."""
+        """Connect, and start at the positions of the tables."""
         stored = await self._stored()
         await self.reader.start(stored)
         self._mark_all_applied()
@@ -146,7 +146,7 @@ class Builder:
             await source.close()
 
     async def targets(self, live: Mapping[Place, int]) -> dict[Place, int]:
-        """Where to go: where the current generation stands, but not beyond the end of the log.
+        """The positions to reach: those of the current generation, but not beyond the end of the log.
 
         Args:
             live: The current generation's positions.
@@ -224,7 +224,7 @@ class Builder:
 
     async def _yield_to_live(self) -> None:
         deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while self._live_lag > LIVE_LAG_RECORDS_MAX and time.monotonic() < deadline:  # noqa: ASYNC110  lag is measured, not told
+        while self._live_lag > LIVE_LAG_RECORDS_MAX and time.monotonic() < deadline:  # noqa: ASYNC110  lag is measured, nothing signals it
             await asyncio.sleep(0.1)
 
     async def mark_rootless(self) -> None:

@@ -32,7 +32,7 @@ EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: run it again
 def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ams replay",
-        description="Build the tables again from the log while the old ones serve, compare, and change over. Interrupted, it is run again and goes on.",
+        description="Build the tables again from the log while the old ones serve, compare, and switch. After an interruption, run it again: it resumes.",
         allow_abbrev=False,
     )
     parser.add_argument("--reprice", action="store_true", help="show what other prices would change: those of today, or of --prices")
@@ -76,13 +76,13 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write(f"replay: what was built is of another log ({error}); drop it: ams replay --abort\n")
         return EXIT_REFUSED
     except LogUnavailableError as error:
-        sys.stderr.write(f"replay: {error.detail} Run it again: it goes on where it was.\n")
+        sys.stderr.write(f"replay: {error.detail} Run it again: it resumes where it was.\n")
         return EXIT_INTERRUPTED
     except (*UNAVAILABLE, asyncpg.PostgresError) as error:
-        sys.stderr.write(f"replay: the database does not answer ({type(error).__name__}). Run it again: it goes on where it was.\n")
+        sys.stderr.write(f"replay: the database does not answer ({type(error).__name__}). Run it again: it resumes where it was.\n")
         return EXIT_INTERRUPTED
     except KeyboardInterrupt:
-        sys.stderr.write("replay: interrupted. Run it again and it goes on, or drop what is built with: ams replay --abort\n")
+        sys.stderr.write("replay: interrupted. Run it again to resume, or drop what is built with: ams replay --abort\n")
         return EXIT_INTERRUPTED
 
 

@@ -18,7 +18,7 @@ _COSTS = {
     "steps": {"cost_nusd", "cost_source", "counted_nusd"},
     "hourly_rollups": {"cost_nusd", "priced_steps", "costs"},
 }
-# a text is told by its event's id and its length: reading a gigabyte of them again would prove no more
+# a text is compared by its event's id and its length: reading a gigabyte of them again would prove no more
 _TEXTS = {
     "step_payloads": {"text": "octet_length(t.text)"},
     "step_text": {"words": "length(t.words)"},
@@ -111,10 +111,10 @@ async def differences(
     """What differs, a sentence each; nothing when all rows are the same.
 
     Args:
-        connection: As ``ams_writer``, in a snapshot in which both stand at the same positions.
+        connection: As ``ams_writer``, in a snapshot in which both are at the same positions.
         old: Serves.
         new: Was built with the same prices or with others; then costs may differ.
-        on_table: Told each table that was compared, and how many rows it has.
+        on_table: Receives each table that was compared, and how many rows it has.
     """
     other_prices = priced_otherwise(old, new)
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""What a replay tells the person at the terminal."""
+"""What a replay prints for the person at the terminal."""
 
 import asyncio
 import sys

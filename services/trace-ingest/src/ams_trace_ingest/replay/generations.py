@@ -21,7 +21,7 @@ LATE_INDEXES = {
     **dict.fromkeys(("steps_costly", "steps_slow", "steps_long"), "outlier_indexes.sql"),
     "step_text_words": "text.sql",
 }
-"""Indexes that only readers use, and where they are told: made at once when the rows are there, a fraction of the work."""
+"""Indexes that only readers use, and where they are declared: made at once when the rows are there, a fraction of the work."""
 
 _LIST = "SELECT name, current, prices::text, current_since FROM public.generations ORDER BY substr(name, 2)::int"
 _COPY_PARTITIONS = """
@@ -47,7 +47,7 @@ Place = tuple[str, str, int]
 
 
 class ReplayError(Exception):
-    """The replay cannot be, or not go on. The text is one sentence for a person."""
+    """The replay cannot start, or not continue. The text is one sentence for a person."""
 
 
 class Generation(Struct, frozen=True):
@@ -104,7 +104,7 @@ async def hold_retention(connection: asyncpg.Connection, on_wait: Callable[[], N
         if attempt == 0:
             on_wait()
         await asyncio.sleep(1)
-    raise ReplayError("retention is deleting old tasks, and goes on for long; try again later")
+    raise ReplayError("retention is deleting old tasks, which takes long; try again later")
 
 
 async def look(connection: asyncpg.Connection) -> Generations:
@@ -138,12 +138,12 @@ async def make_next(connection: asyncpg.Connection, current: Generation, prices:
 
 
 async def make_late_indexes(connection: asyncpg.Connection, generation: Generation, on_index: Callable[[str], None]) -> None:
-    """Make the indexes that ``make_next`` has left out. Nobody writes meanwhile, and the generation does not serve yet.
+    """Make the indexes that ``make_next`` has left out. Nobody writes at the same time, and the generation does not serve yet.
 
     Args:
         connection: The owner's.
         generation: The next one.
-        on_index: Told each one's name before it is made.
+        on_index: Receives each one's name before it is made.
     """
     for index, file in LATE_INDEXES.items():
         if not await connection.fetchval("SELECT to_regclass($1) IS NULL", f"{generation.name}.{index}"):
@@ -174,13 +174,13 @@ async def drop_old(connection: asyncpg.Connection) -> list[str]:
 
 
 async def positions(connection: asyncpg.Connection, generation: Generation) -> dict[Place, int]:
-    """Where each projection stands in this generation."""
+    """The position of each projection in this generation."""
     rows = await connection.fetch(_POSITIONS.format(schema=generation.name))
     return {(row[0], row[1], row[2]): row[3] for row in rows}
 
 
 async def hold_positions(connection: asyncpg.Connection, generation: Generation) -> None:
-    """Let nobody move a position of this generation until the transaction ends. Whoever is at it finishes first; readers go on."""
+    """Let nobody move a position of this generation until the transaction ends. A writer that holds them finishes first; readers continue."""
     await connection.execute(f"LOCK TABLE {generation.name}.positions IN EXCLUSIVE MODE")
 
 
@@ -188,12 +188,12 @@ async def change_over(connection: asyncpg.Connection, old: Generation, new: Gene
     """Let ``new`` serve, in the transaction that holds the positions of ``old``.
 
     A projector that waits for its position finishes its batch in the old tables, where nobody looks; its next transaction finds the new
-    position, which is not the one it expects, and goes on from there.
+    position, which is not the one it expects, and resumes from there.
 
     Args:
         connection: In that transaction.
         old: Serves.
-        new: Stands where ``old`` stands.
+        new: Is at the positions of ``old``.
         reached: Where the log holds nothing up to the position of ``old`` that ``new`` has not.
     """
     columns = [list(column) for column in zip(*reached, strict=True)] or [[], [], []]

@@ -131,7 +131,7 @@ class Replay:
         new = known.next
         if new is None:
             new = await generations.make_next(self.owner, known.current, options.prices_file)
-            console.print_line(f"building {new.name} beside {known.current.name}, which goes on serving")
+            console.print_line(f"building {new.name} beside {known.current.name}, which keeps serving")
         elif not await self._same_prices(new.prices, options.prices_file):
             raise ReplayError(f"{new.name} was begun with other prices; drop it first: ams replay --abort")
         else:
@@ -157,7 +157,7 @@ class Replay:
             console.print_line(sentence)
         if found and not options.accept_differences:
             console.print_line(
-                f"{old.name} goes on serving; {new.name} is kept. To change over all the same: ams replay --accept-differences"
+                f"{old.name} keeps serving; {new.name} is kept. To switch all the same: ams replay --accept-differences"
                 f"{' with the same prices' if new.prices is not None else ''}; to drop {new.name}: ams replay --abort"
             )
             return False
@@ -189,7 +189,7 @@ class Replay:
             pool.terminate()
 
     async def _approach(self, builder: Builder, old: Generation, new: Generation) -> None:
-        """Come near to where the live projector is, while it goes on."""
+        """Approach the live projector's position, while it continues."""
         targets = await self._targets(builder, old)
         reporting = asyncio.create_task(console.report_progress(new.name, builder.done, lambda: builder.missing(targets)))
         try:
@@ -198,7 +198,7 @@ class Replay:
                 before = missing
                 building = asyncio.create_task(builder.catch_up(targets, low_priority=True))
                 try:
-                    while not building.done():  # where the live projector is tells whether it needs to go first
+                    while not building.done():  # the live projector's position shows whether it needs priority
                         await asyncio.wait([building], timeout=1)
                         await self._targets(builder, old)
                     await building
@@ -246,7 +246,7 @@ class Replay:
             await transaction.commit()
             return
         raise ReplayError(
-            "the live projector writes faster than the replay reads; run it again when there is less load, it goes on where it was"
+            "the live projector writes faster than the replay reads; run it again when there is less load, it resumes where it was"
         )
 
     async def _go_on(self, builder: Builder, old: Generation) -> None:
@@ -254,16 +254,16 @@ class Replay:
         await builder.catch_up(targets, low_priority=False)
 
     async def _compared(self, builder: Builder, old: Generation, new: Generation) -> list[str]:
-        """Differences, seen in one snapshot in which both stand at the same positions; the live projector does not wait for it."""
+        """Differences, seen in one snapshot in which both are at the same positions; the live projector does not wait for it."""
         async with self.writer.transaction(isolation="repeatable_read", readonly=True):
             async with self._held(builder, old):
                 await builder.derive_due()
                 await builder.derive_due(old.name)
                 await builder.mark_rootless()
                 await generations.positions(self.writer, new)  # now the snapshot is taken
-            gone = await compare.begun_before(self.writer, old, builder.log_starts)
-            if gone:
-                console.print_line(f"{gone:,} tasks began in a part of the log that is deleted: they cannot be built again as they were")
+            lost = await compare.begun_before(self.writer, old, builder.log_starts)
+            if lost:
+                console.print_line(f"{lost:,} tasks began in a part of the log that is deleted: they cannot be built again as they were")
             failpoint("replay_in_comparison")
             console.print_line(console.totals_line(old.name, await compare.totals(self.writer, old)))
             console.print_line(console.totals_line(new.name, await compare.totals(self.writer, new)))

@@ -168,7 +168,7 @@ async def preview(
         connection: As ``ams_writer``.
         generation: Serves.
         prices: The other ones.
-        on_rows: Told how many calls were looked at.
+        on_rows: Receives how many calls were read.
     """
     changes: defaultdict[tuple[str, str], Change] = defaultdict(Change)
     after: tuple[Any, ...] = ("", "", "", date(1, 1, 1))

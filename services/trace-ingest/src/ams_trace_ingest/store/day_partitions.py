@@ -40,7 +40,7 @@ class DayPartitions:
         return True
 
     def clear(self) -> None:
-        """Ask anew: something was not as it was said."""
+        """Read again: something was not as expected."""
         self._answers.clear()
 
 

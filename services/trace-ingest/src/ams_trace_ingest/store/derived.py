@@ -12,7 +12,7 @@ from ams_trace_ingest.store.columns import array_literals, names, quoted
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow, task_row
 
-ROWS_AT_ONCE = 2_000  # of one fetch from a cursor: other work goes on between two
+ROWS_AT_ONCE = 2_000  # of one fetch from a cursor: other work continues between two
 
 TaskPlace = tuple[str, str, date]
 """Project, task and the task's day."""

@@ -1,4 +1,4 @@
-"""Where each projection stands in the log, and what became of the events before."""
+"""The position of each projection in the log, and what became of the events before."""
 
 from collections.abc import Mapping, Sequence
 
@@ -67,7 +67,7 @@ def _account(row: Sequence[object]) -> Account:
 
 
 async def lock(connection: Connection, projection: str, topic: str, expected: Mapping[int, int]) -> dict[int, Account]:
-    """Hold the positions until the transaction ends: whoever holds them is the partitions' only writer.
+    """Hold the positions until the transaction ends: the transaction that holds them is the partitions' only writer.
 
     Args:
         connection: In a transaction.

@@ -103,7 +103,7 @@ async def load_above(connection: Connection, places: Sequence[StepPlace]) -> lis
 
 
 async def load_below(connection: Connection, places: Sequence[StepPlace]) -> list[Neighbour]:
-    """What is beneath these places, down to and with the next stop types (may repeat)."""
+    """What is below these places, down to and with the next stop types (may repeat)."""
     return await _neighbours(connection, _BELOW, places)
 
 

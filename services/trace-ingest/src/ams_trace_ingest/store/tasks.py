@@ -122,7 +122,7 @@ async def lock(connection: Connection, keys: Sequence[TaskKey]) -> dict[TaskKey,
 async def write(connection: Connection, rows: Sequence[TaskRow]) -> None:
     """Insert rows, or replace those that are there (and locked)."""
     await copy_rows(connection, "tasks_staging", [_values(row) for row in rows], COLUMNS)
-    await connection.fetch(_UPSERT)  # prepared; `execute` without arguments is planned anew each time
+    await connection.fetch(_UPSERT)  # prepared; `execute` without arguments is planned again each time
 
 
 async def exists(connection: Connection, project_id: str, task_id: str) -> bool:
