@@ -1,4 +1,4 @@
-"""Identity over real HTTP, on a database and a Valkey of this run's own. Kafka is away: identity works without it."""
+"""Identity over real HTTP, on a database and a Valkey of this run's own. There is no Kafka: identity works without it."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Each background task of identity comes back after any failure."""
+"""Each background task of identity restarts after any failure."""
 
 import asyncpg
 import pytest

@@ -1,4 +1,4 @@
-"""The service as a whole: documents, migrations, what happens while a server is away, and what is logged."""
+"""The service as a whole: documents, migrations, what happens while a server is unavailable, and what is logged."""
 
 import asyncio
 import json
@@ -120,7 +120,7 @@ def test_a_wrong_secret_is_one_sentence_and_exit_code_2(server: Server) -> None:
     )
 
 
-def test_whoever_is_asked_to_stop_has_not_failed(server: Server) -> None:
+def test_a_process_that_is_asked_to_stop_has_not_failed(server: Server) -> None:
     process = process_of(msgspec.structs.replace(server.settings, port=0))
     assert process.stdout is not None
     assert any("listening" in line for line in process.stdout)
@@ -147,7 +147,7 @@ def test_the_cookie_is_secure_except_on_loopback(url: str, secure: bool) -> None
     assert cookie_is_secure(url) is secure
 
 
-async def test_a63_hashes_of_callers_who_went_away_still_count() -> None:
+async def test_a63_hashes_of_callers_who_disconnected_still_count() -> None:
     passwords = Passwords()
     running = most = 0
 
@@ -248,14 +248,14 @@ def identity_topic(kafka_bootstrap: str) -> str:
     return kafka_bootstrap
 
 
-async def test_events_wait_while_the_log_is_away_and_leave_when_it_has_them(server: Server, person: Person, identity_topic: str) -> None:
+async def test_events_wait_while_the_log_is_down_and_leave_when_it_has_them(server: Server, person: Person, identity_topic: str) -> None:
     pool = await asyncpg.create_pool(server.settings.database_url, min_size=0, max_size=2)
     waiting = await _kinds(pool)
     assert waiting[-3:] == ["user.registered", "project.created", "access.changed"]
-    away = await Log.open(NO_KAFKA, "test")
+    unavailable = await Log.open(NO_KAFKA, "test")
     with pytest.raises(LogUnavailableError):
-        await Outbox(pool, _never).publish(away)
-    await away.close()
+        await Outbox(pool, _never).publish(unavailable)
+    await unavailable.close()
     assert await _kinds(pool) == waiting
 
     log = await Log.open(identity_topic, "test")
@@ -292,7 +292,7 @@ async def test_a_database_that_cannot_write_now_is_503_too(server: Server, perso
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
 
 
-def test_while_postgres_is_away_the_answer_is_503(settings: Settings) -> None:
+def test_while_postgres_is_down_the_answer_is_503(settings: Settings) -> None:
     values = {name: getattr(settings, name) for name in settings.__struct_fields__}
     with serving(make_app(Settings(**{**values, "database_url": "postgresql://nobody:x@127.0.0.1:9/none"}))) as url:
         answer = httpx.post(f"{url}/api/auth/login", json={"login": "bob", "password": PASSWORD})

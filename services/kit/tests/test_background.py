@@ -1,4 +1,4 @@
-"""A background task comes back after any failure, and one that cannot come back makes its process not ready."""
+"""A background task restarts after any failure, and one that cannot restart makes its process not ready."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -32,7 +32,7 @@ REPLACEMENTS: dict[str, str] = {
     r"beneath": "below, under",
     r"gone": "deleted, closed, ended",
     r"bold|boldly": "the condition itself",
-    r"(?<!os\.)(?<!Path\.)walk|walks|walked|walking": "scan, traverse, iterate",
+    r"(?<!os\.)(?<!ast\.)(?<!Path\.)walk|walks|walked|walking": "scan, traverse, iterate",
     r"wish|wishes": "option, setting",
     r"meanwhile": "at the same time, overlaps",
     r"go on|goes on|went on|going on": "continue, resume",

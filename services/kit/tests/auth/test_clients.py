@@ -24,11 +24,11 @@ USER = "01a21694-ccfc-729b-875e-0134125cd00e"
 
 
 class FakeIdentity:
-    """Answers as identity does; ``away`` makes it not answer."""
+    """Answers as identity does; ``down`` makes it not answer."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
-        self.away = False
+        self.down = False
         self.revoked: set[str] = set()
         self.role: Role | None = Role.MEMBER
         self.keys = {"k1": Ed25519PrivateKey.generate().public_key()}
@@ -39,8 +39,8 @@ class FakeIdentity:
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        if self.away:
-            raise httpx.ConnectError("away")
+        if self.down:
+            raise httpx.ConnectError("down")
         answer = self.respond(request)
         if self.held is not None:
             await self.held.wait()
@@ -166,9 +166,9 @@ async def test_a_key_that_is_revoked_while_identity_answers_is_not_remembered(
         await asking
 
 
-async def test_a_grant_stays_good_for_ten_minutes_while_identity_is_away(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+async def test_a_grant_stays_good_for_ten_minutes_while_identity_is_down(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
     await keys.grant(KEY)
-    identity.away = True
+    identity.down = True
     clock.now += 599
     assert await keys.grant(KEY)
     with pytest.raises(UnavailableError):
@@ -178,13 +178,13 @@ async def test_a_grant_stays_good_for_ten_minutes_while_identity_is_away(identit
     with pytest.raises(UnavailableError):
         await keys.grant(KEY)
     clock.now += 2
-    identity.away = False
+    identity.down = False
     assert await keys.grant(KEY)
 
 
-async def test_a_revoked_key_is_not_good_while_identity_is_away(identity: FakeIdentity, keys: KeyClient) -> None:
+async def test_a_revoked_key_is_not_good_while_identity_is_down(identity: FakeIdentity, keys: KeyClient) -> None:
     await keys.grant(KEY)
-    identity.away = True
+    identity.down = True
 
     keys.on_event(IdentityChanged(kind="key.revoked", key_id="0123456789abcdef"))
 
@@ -192,9 +192,9 @@ async def test_a_revoked_key_is_not_good_while_identity_is_away(identity: FakeId
         await keys.grant(KEY)
 
 
-async def test_an_identity_that_is_away_is_asked_once_a_second(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+async def test_an_identity_that_is_down_is_asked_once_a_second(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
     await keys.grant(KEY)
-    identity.away = True
+    identity.down = True
     clock.now += 31
 
     for _ in range(50):
@@ -254,8 +254,8 @@ async def test_access_that_changes_while_identity_answers_is_not_remembered(iden
     assert await access.access(USER, PROJECT) is None
 
 
-async def test_nobody_may_while_identity_is_away(identity: FakeIdentity, access: AccessClient) -> None:
-    identity.away = True
+async def test_nobody_may_while_identity_is_down(identity: FakeIdentity, access: AccessClient) -> None:
+    identity.down = True
 
     with pytest.raises(UnavailableError):
         await access.access(USER, PROJECT)
@@ -296,16 +296,16 @@ async def test_a_new_key_is_found_after_ten_seconds_and_a_withdrawn_one_forgotte
     assert await keys.key("k1") is None
 
 
-async def test_keys_are_known_while_identity_is_away(identity: FakeIdentity, clock: Clock) -> None:
+async def test_keys_are_known_while_identity_is_down(identity: FakeIdentity, clock: Clock) -> None:
     keys = JwksKeys(identity.client(), monotonic=clock)
-    identity.away = True
+    identity.down = True
     with pytest.raises(UnavailableError):
         await keys.key("k1")
 
-    identity.away = False
+    identity.down = False
     clock.now += 1
     assert await keys.key("k1") is not None
-    identity.away = True
+    identity.down = True
     clock.now += 3_600
     assert await keys.key("k1") is not None
 

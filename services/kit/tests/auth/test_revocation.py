@@ -1,4 +1,4 @@
-"""The list of revoked tokens, on a real Valkey that goes away, freezes and forgets."""
+"""The list of revoked tokens, on a real Valkey that stops, freezes and forgets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -104,7 +104,7 @@ async def test_without_redis_the_replica_answers_for_thirty_seconds(
         await revocations.check(CLAIMS)
 
 
-async def test_what_the_channel_said_holds_while_redis_is_away(valkey: ValkeyServer, revocations: RevocationList) -> None:
+async def test_what_the_channel_said_holds_while_redis_is_down(valkey: ValkeyServer, revocations: RevocationList) -> None:
     await revocations.refresh()
     valkey.stop()
 
@@ -113,7 +113,7 @@ async def test_what_the_channel_said_holds_while_redis_is_away(valkey: ValkeySer
     assert await is_revoked(revocations)
 
 
-async def test_a_disabled_user_is_heard_of_too(valkey: ValkeyServer, revocations: RevocationList) -> None:
+async def test_the_event_of_a_disabled_user_arrives_too(valkey: ValkeyServer, revocations: RevocationList) -> None:
     await revocations.refresh()
     valkey.stop()
 
@@ -145,13 +145,13 @@ async def test_a_service_that_starts_before_identity_lets_nobody_in(valkey: Valk
     await redis.aclose()
 
 
-async def test_changes_are_heard_again_after_the_channel_was_lost(valkey: ValkeyServer) -> None:
+async def test_changes_arrive_again_after_the_channel_was_lost(valkey: ValkeyServer) -> None:
     redis = open_redis(valkey.url)
-    heard: list[IdentityChanged] = []
+    received: list[IdentityChanged] = []
     gaps: list[None] = []
     changes = IdentityEvents(redis)
     changes.subscribe(lambda _: 1 / 0)  # one that fails does not keep the others from hearing
-    changes.subscribe(heard.append)
+    changes.subscribe(received.append)
     changes.on_missed_events(lambda: gaps.append(None))
     background = Background()
     changes.start(background)
@@ -162,11 +162,11 @@ async def test_changes_are_heard_again_after_the_channel_was_lost(valkey: Valkey
     await _until(lambda: len(gaps) == 2)
 
     await redis.publish(IDENTITY_CHANNEL, encode(IdentityChanged(kind="key.revoked", key_id="k")))
-    await _until(lambda: len(heard) == 1)
+    await _until(lambda: len(received) == 1)
     await redis.publish(IDENTITY_CHANNEL, b'{"kind":"from.the.future"}')
     await _until(lambda: len(gaps) == 3)
 
-    assert heard[0].key_id == "k"
+    assert received[0].key_id == "k"
     await background.close()
     await redis.aclose()
 

@@ -59,7 +59,7 @@ class Bus:
             await admin.close()
 
     async def recreate(self) -> None:
-        """Delete the topic and make it anew, empty."""
+        """Delete the topic and recreate it, empty."""
         async with self.admin() as admin:
             await admin.delete_topics([self.topic.name])
 

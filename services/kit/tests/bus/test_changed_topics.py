@@ -1,4 +1,4 @@
-"""A topic that was cut, made anew, widened or is missing under a consumer: never skipped, always told."""
+"""A topic that was cut, recreated, widened or is missing under a consumer: nothing is skipped, everything is reported."""
 
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
@@ -10,7 +10,7 @@ from ams_kit.bus import Consumer, Log, Record, create_topics, partition_of
 from ams_kit.testing.recording_projection import RecordingProjection
 
 
-async def test_what_the_log_deleted_before_it_was_applied_is_counted_and_told(bus) -> None:
+async def test_what_the_log_deleted_before_it_was_applied_is_counted_and_reported(bus) -> None:
     partition = partition_of(b"k", 3)
     await bus.publish(*range(3))
     async with bus.consumer():
@@ -27,7 +27,7 @@ async def test_what_the_log_deleted_before_it_was_applied_is_counted_and_told(bu
     assert [int(value) for value in bus.projection.values()] == [0, 1, 2, 8, 9]
 
 
-async def test_a_topic_made_anew_and_shorter_is_an_alarm_and_nothing_is_skipped(bus) -> None:
+async def test_a_recreated_shorter_topic_is_an_alarm_and_nothing_is_skipped(bus) -> None:
     await bus.publish(*range(10))
     async with bus.consumer():
         await bus.applied(10)
@@ -38,12 +38,12 @@ async def test_a_topic_made_anew_and_shorter_is_an_alarm_and_nothing_is_skipped(
         alarm = await bus.alarm("topic_recreated")
         assert alarm.partition == partition_of(b"k", 3)
         assert bus.projection.count() == 10
-        bus.projection.set_position(bus.topic.name, alarm.partition, 0, 0)  # the operator begins anew
+        bus.projection.set_position(bus.topic.name, alarm.partition, 0, 0)  # the operator starts again
         await bus.applied(13)
         await until(lambda: not consumer.alarms)
 
 
-async def test_a_topic_made_anew_and_already_longer_is_an_alarm_too(bus) -> None:
+async def test_a_recreated_topic_that_is_already_longer_is_an_alarm_too(bus) -> None:
     await bus.publish(*range(10))
     async with bus.consumer():
         await bus.applied(10)
@@ -55,7 +55,7 @@ async def test_a_topic_made_anew_and_already_longer_is_an_alarm_too(bus) -> None
         assert bus.projection.count() == 10
 
 
-async def test_a_running_consumer_notices_a_topic_made_anew(bus) -> None:
+async def test_a_running_consumer_notices_a_recreated_topic(bus) -> None:
     async with bus.consumer():
         await bus.publish(*range(10))
         await bus.applied(10)

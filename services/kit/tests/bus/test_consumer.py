@@ -28,7 +28,7 @@ async def test_records_of_a_key_are_applied_in_their_order_and_once(bus) -> None
         assert [int(value) for value in bus.projection.values(key)] == list(range(300))
 
 
-async def test_a_later_consumer_goes_on_where_the_table_stands_and_not_where_kafka_says(bus) -> None:
+async def test_a_later_consumer_resumes_at_the_position_of_the_table_and_not_of_kafka(bus) -> None:
     await bus.publish(*range(10))
     async with bus.consumer():
         await bus.applied(10)
@@ -57,7 +57,7 @@ async def test_a_table_that_took_back_what_it_held_is_noticed_without_another_re
 
 
 class SlowProjection(RecordingProjection):
-    """Takes its time to say where it stands."""
+    """Takes its time to report its position."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ async def test_a_batch_that_waited_while_the_position_went_back_is_no_batch_afte
             projection.set_position(bus.topic.name, partition_of(key.encode(), 3), 6, 0)
         projection.answers.clear()
         projection.asked.clear()
-        await projection.asked.wait()  # the consumer looks whether the table is where it was left, and no batch is applied meanwhile
+        await projection.asked.wait()  # the consumer looks whether the table is where it was left, and no batch is applied at that time
         await asyncio.gather(*(bus.publish(*range(10, 15), key=key) for key in keys))
         async with asyncio.timeout(20):
             while 15 not in {await client.position(TopicPartition(bus.topic.name, partition_of(key.encode(), 3))) for key in keys}:
@@ -102,12 +102,12 @@ async def test_lag_is_measured_and_offsets_are_committed_for_tools(bus) -> None:
     async with bus.consumer() as consumer:
         await bus.publish(0)
         await bus.applied(1)
-        bus.projection.away = OSError("the database is away")
+        bus.projection.failure = OSError("the database is unavailable")
         await bus.publish(*range(7))
         await until(lambda: consumer.lag().get(partition) is not None and consumer.lag()[partition].records == 7)
         await until(lambda: consumer.lag()[partition].seconds > 1)
 
-        bus.projection.away = None
+        bus.projection.failure = None
         await bus.applied(8)
         await until(lambda: consumer.lag()[partition].records == 0 and consumer.lag()[partition].seconds == 0)
 
@@ -121,16 +121,16 @@ async def test_lag_is_measured_and_offsets_are_committed_for_tools(bus) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_database_that_is_away_costs_time_and_nothing_else(bus) -> None:
+async def test_a_database_that_is_down_costs_time_and_nothing_else(bus) -> None:
     async with bus.consumer():
         await bus.publish(*range(5))
         await bus.applied(5)
-        bus.projection.away = OSError("the database is away")
+        bus.projection.failure = OSError("the database is unavailable")
         await bus.publish(*range(5, 10))
         await bus.publish(*range(100), key="other")
         calls = bus.projection.calls
         await until(lambda: bus.projection.calls > calls)
-        bus.projection.away = None
+        bus.projection.failure = None
         await bus.applied(110)
 
     assert [int(value) for value in bus.projection.values(b"k")] == list(range(10))
@@ -305,7 +305,7 @@ async def test_consumers_come_and_go_under_load_and_each_record_is_applied_once(
 
 
 class HangingProjection(RecordingProjection):
-    """Never comes back from a call."""
+    """Never returns from a call."""
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
         await asyncio.Event().wait()
@@ -334,7 +334,7 @@ async def test_idleness_is_not_a_stall(bus) -> None:
 
 
 def test_the_ledger_keeps_the_ports_promise() -> None:
-    """The stand-in of these tests is held to what it stands for."""
+    """The substitute in these tests keeps the port's promise, too."""
 
     async def run() -> None:
         projection = RecordingProjection()

@@ -59,7 +59,7 @@ async def test_records_are_applied_once_over_a_restart(bench: Bench) -> None:
 async def test_a_failed_batch_is_paused_and_tried_again_when_its_wait_is_over(bench: Bench) -> None:
     consumer = await bench.restart()
     bench.append(*range(3))
-    bench.projection.away = OSError("the database is unavailable")
+    bench.projection.failure = OSError("the database is unavailable")
     await poll(bench.driver, consumer)
     partition = TopicPartition("t", 0)
 
@@ -68,7 +68,7 @@ async def test_a_failed_batch_is_paused_and_tried_again_when_its_wait_is_over(be
     await bench.driver.retry_due(time.monotonic() - 1)
     assert consumer.paused() == {partition}
 
-    bench.projection.away = None
+    bench.projection.failure = None
     await bench.driver.retry_due(LATER)
     assert consumer.paused() == set()
     await poll(bench.driver, consumer)
@@ -78,7 +78,7 @@ async def test_a_failed_batch_is_paused_and_tried_again_when_its_wait_is_over(be
 async def test_a_partition_that_fails_again_and_again_raises_an_alarm(bench: Bench) -> None:
     consumer = await bench.restart()
     bench.append(1)
-    bench.projection.away = ZeroDivisionError()
+    bench.projection.failure = ZeroDivisionError()
     await poll(bench.driver, consumer)
     await bench.driver.retry_due(LATER)
 

@@ -68,8 +68,8 @@ async def test_a_record_that_the_topic_does_not_take_publishes_nothing(bus) -> N
     assert positions[0].offset == 1
 
 
-async def test_nobody_waits_longer_than_the_deadline_for_a_broker_that_is_away(topic) -> None:
-    log = await Log.open("127.0.0.1:1", "away")
+async def test_nobody_waits_longer_than_the_deadline_for_a_broker_that_is_down(topic) -> None:
+    log = await Log.open("127.0.0.1:1", "down")
     started_at = time.monotonic()
     with pytest.raises(LogUnavailableError) as caught:
         await log.publish([Record(topic=topic, key=b"k", value=b"v")], timeout_seconds=1)
@@ -90,11 +90,11 @@ async def test_a_topic_that_does_not_exist_is_unavailable_and_not_for_ever(kafka
     await log.close()
 
 
-async def test_a_caller_who_goes_away_blocks_nobody(bus) -> None:
-    gone = asyncio.create_task(bus.log.publish([Record(topic=bus.topic, key=b"k", value=b"1")]))
+async def test_a_caller_who_is_cancelled_blocks_nobody(bus) -> None:
+    cancelled = asyncio.create_task(bus.log.publish([Record(topic=bus.topic, key=b"k", value=b"1")]))
     await asyncio.sleep(0)
-    gone.cancel()
-    await asyncio.gather(gone, return_exceptions=True)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
 
     assert await bus.log.publish([Record(topic=bus.topic, key=b"k", value=b"2")])
     assert not bus.log._locks

@@ -58,6 +58,6 @@ async def test_both_consumers_read_seek_pause_and_answer_alike(consumer: Any, bu
     consumer.resume(tp)
     assert await values(consumer, 2) == [8, 9]
 
-    consumer.seek(tp, 1)  # deleted: goes on at the earliest record
+    consumer.seek(tp, 1)  # deleted: continues at the earliest record
     assert await values(consumer, 7) == [3, 4, 5, 6, 7, 8, 9]
     assert await consumer.offsets_for_times({tp: 99_999_999_999_999}) == {tp: None}

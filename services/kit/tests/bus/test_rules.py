@@ -1,4 +1,4 @@
-"""Rules that need no broker: partitions of keys, where to go on, when to bark."""
+"""Rules that need no broker: partitions of keys, where to resume, when the watchdog reports."""
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner

@@ -1,4 +1,4 @@
-"""The tail reads every partition from where it was told, without a group, and misses nothing; old stretches come from the shared reader."""
+"""The tail reads every partition from the given position, without a group, and misses nothing; the shared reader returns older records."""
 
 import asyncio
 import time
@@ -100,7 +100,7 @@ async def test_new_partitions_are_read_too(bus) -> None:
     await tail.stop()
 
 
-async def test_a_log_that_is_cut_before_the_tail_is_told(bus) -> None:
+async def test_a_log_that_is_cut_before_the_tail_is_reported(bus) -> None:
     resets: list[tuple[int, int]] = []
     got: list[LogRecord] = []
     tail = Tail(bus.bootstrap, [bus.topic])

@@ -15,7 +15,7 @@ async def values_until(reader: TopicReader, until: dict[int, int], records_max: 
     return found
 
 
-async def test_it_reads_from_where_it_stands_up_to_where_it_is_told(bus) -> None:
+async def test_it_reads_from_its_positions_up_to_the_given_ones(bus) -> None:
     await bus.publish(*range(10))
     reader = TopicReader(bus.bootstrap, bus.topic)
     await reader.start({})

@@ -1,4 +1,4 @@
-"""A library that repeats itself is heard once in a while."""
+"""A message that a library repeats is logged once in a while."""
 
 import logging
 

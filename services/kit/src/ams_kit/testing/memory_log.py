@@ -22,7 +22,7 @@ class OffsetAndTimestamp(NamedTuple):
 
 
 class MemoryLog:
-    """Records by partition. Offsets go on from the deleted ones, as on a broker."""
+    """Records by partition. Offsets continue after the deleted ones, as on a broker."""
 
     def __init__(self, topic: str, partitions: int) -> None:
         self.topic = topic

@@ -24,13 +24,13 @@ class RecordingProjection:
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
         self._connection.execute("pragma journal_mode=wal")
         self._connection.executescript(SCHEMA)
-        self.away: Exception | None = None
+        self.failure: Exception | None = None
         """While set, every call raises it."""
         self.calls = 0
 
     async def stored(self, topic: str, partitions: list[int]) -> dict[int, StoredPosition]:
-        if self.away is not None:
-            raise self.away
+        if self.failure is not None:
+            raise self.failure
         rows = self._connection.execute("select partition, next_offset, last_timestamp_ms from positions where topic = ?", (topic,))
         return {partition: StoredPosition(next_offset, timestamp) for partition, next_offset, timestamp in rows if partition in partitions}
 
@@ -39,14 +39,14 @@ class RecordingProjection:
         for one in slices:
             try:
                 applied[one.partition] = await self.apply(topic, one.partition, one.records, one.expected)
-            except Exception:  # noqa: BLE001  whatever it is: the rest is applied alone, and tells
+            except Exception:  # noqa: BLE001  whatever it is: the rest is applied alone, and raises
                 break
         return applied
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
         self.calls += 1
-        if self.away is not None:
-            raise self.away
+        if self.failure is not None:
+            raise self.failure
         self._connection.execute("begin immediate")
         try:
             row = self._connection.execute(

@@ -1,4 +1,4 @@
-"""What every service's test of its background tasks does: let each one fail, and see it come back."""
+"""What every service's test of its background tasks does: let each one fail, and see it restart."""
 
 import asyncio
 import time

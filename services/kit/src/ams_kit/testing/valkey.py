@@ -1,4 +1,4 @@
-"""A Valkey of a test's own, for what a shared one cannot show: that it is away, or has lost its memory."""
+"""A Valkey of a test's own, for what a shared one cannot show: that it is unavailable, or has lost its memory."""
 
 import shutil
 import socket
