@@ -1,4 +1,4 @@
-"""What cannot be projected becomes a dead letter, alone; its neighbours live."""
+"""What cannot be projected becomes a dead letter; the other events are stored."""
 
 import time
 
@@ -9,7 +9,12 @@ from tests.builders import BASE_MS, PROJECT, batch, document, llm, record, recor
 
 from ams_contracts.codec import decode_batch, encode
 from ams_contracts.events import AgentRegistered
+from ams_contracts.topics import STEPS
 from ams_kit.bus import LogRecord
+from ams_trace_ingest.projector import apply
+from ams_trace_ingest.store import dead_letters
+from ams_trace_ingest.store.connections import set_generation
+from ams_trace_ingest.store.dead_letters import DeadLetter
 
 GOOD = batch(1, recorded(2, document()))
 EVENT = encode(recorded(9, document())).decode()
@@ -179,3 +184,37 @@ async def test_a_dead_letter_replayed_twice_changes_nothing(projector, store) ->
 
     assert await store.rows("steps") == before
     assert sorted(row["offset"] for row in await store.rows("dead_letters")) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("project", [PROJECT, None])
+async def test_the_newest_dead_letters_of_a_project_are_kept(pool, store, monkeypatch: pytest.MonkeyPatch, project: str | None) -> None:
+    monkeypatch.setattr(dead_letters, "LETTERS_MAX", 5)
+    letters = [
+        DeadLetter(
+            topic="ams.steps.v1", partition=offset % 2, offset=offset, index=0, projection="steps", project_id=project, task_id=None,
+            reason="invalid", detail="", bytes=b"{}", key=None, at_us=BASE_MS + offset // 3,
+        )
+        for offset in range(20)
+    ]  # fmt: skip
+    kept: list[object] = []
+    for order in (letters, letters[::-1]):
+        await store.empty()
+        dropped = 0
+        for letter in order:
+            async with pool.acquire() as connection, connection.transaction():
+                await set_generation(connection)
+                dropped += await dead_letters.insert(connection, [letter])
+        assert dropped == 15
+        kept.append(await store.rows("dead_letters"))
+
+    assert kept[0] == kept[1]
+    assert min(row["at_us"] for row in await store.rows("dead_letters")) == BASE_MS + 5
+
+
+async def test_agents_that_were_seen_are_remembered_up_to_a_limit(pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "AGENTS_REMEMBERED_MAX", 10)
+    projection = apply.StepsProjection(pool)
+
+    await projection.apply(STEPS.name, 0, records(*(batch(1, recorded(step, document(agent=f"agent {step}"))) for step in range(1, 31))), 0)
+
+    assert len(projection._agents_seen) == 10

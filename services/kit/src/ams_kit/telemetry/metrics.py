@@ -8,6 +8,9 @@ EVENTS_IGNORED = Counter("ams_events_ignored_total", "Events that were taken and
 EVENTS_PROJECTED = Counter("ams_events_projected_total", "Events that reached their tables.", ["projection"])
 EVENTS_DUPLICATE = Counter("ams_events_duplicate_total", "Events that had come before.", ["projection"])
 EVENTS_DEAD = Counter("ams_events_dead_total", "Events that became dead letters, by reason.", ["projection", "reason"])
+DEAD_LETTERS_DROPPED = Counter(
+    "ams_dead_letters_dropped_total", "Dead letters that were deleted because their project has too many newer ones."
+)
 EVENTS_ACCOUNTED = Gauge(
     "ams_events_accounted",
     "Events before a projection's position since its tables were made, by outcome: projected, duplicate, ignored (with reason), dead. Stored "

@@ -1,7 +1,6 @@
 """The steps projection: records of one partition -> steps, tasks, totals, producers, agents, claims and dead letters."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from ams_kit.telemetry.metrics import SEQUENCE_NUMBERS_UNPROVEN
@@ -33,19 +32,18 @@ from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.step_rows import encode_new_row, encode_row
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
-DAY_US = 86_400_000_000
+AGENTS_REMEMBERED_MAX = 10_000  # by minute of their last sight; one that is not remembered costs an upsert
 
 
 class TasksListener(Protocol):
-    """Receives what changed after each commit. Its methods must return at once and never raise."""
+    """Receives what changed after each commit. Its methods return at once and do not raise."""
 
     def changed(self, rows: list[TaskRow]) -> None:
         """These tasks are new or changed."""
         ...
 
     def deleted(self, keys: list[TaskKey]) -> None:
-        """These are deleted."""
+        """These tasks were deleted."""
         ...
 
 
@@ -120,6 +118,8 @@ class StepsProjection(TransactionalProjection):
             SEQUENCE_NUMBERS_UNPROVEN.inc(unproven)
             self._agents_seen.update(agents_seen)
             rolled_up()
+            while len(self._agents_seen) > AGENTS_REMEMBERED_MAX:
+                self._agents_seen.pop(next(iter(self._agents_seen)))
             for key, cached in cached_tasks.items():
                 self._open_tasks.check_in(changes.tasks[key], cached)
             self._open_tasks.advance(generation, {partition: after for partition, (_, after) in moves.items()})
@@ -132,12 +132,10 @@ class StepsProjection(TransactionalProjection):
     async def _lock(
         self, connection: Connection, changes: BatchChanges, cached_tasks: dict[TaskKey, CachedTask]
     ) -> tuple[dict[ClaimKey, list[Claim]], dict[ClaimKey, StoredClaims]]:
-        """Take all locks in the order that every writer keeps: days, response ids, tasks; each sorted. New tasks get a memory."""
+        """Take all locks in the order that every writer keeps: days, response ids, tasks; each sorted. New tasks are added to the cached ones."""
         if changes.deletes:
             await task_days.block_writers(connection)
-        first_days = {
-            key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in changes.tasks.items() if key not in cached_tasks
-        }
+        first_days = {key: day for key, day in changes.first_days().items() if key not in cached_tasks}
         found = await task_days.assign(connection, first_days)
         failpoint("after_days")
         for reason, keys in found.ignored():
@@ -148,7 +146,7 @@ class StepsProjection(TransactionalProjection):
         stored = await tasks.lock(connection, [key for key in changes.tasks if key not in found.new])
         failpoint("after_tasks")
         if not all(key in stored and cached.is_current(stored[key]) for key, cached in cached_tasks.items()):
-            raise TwoPartitionsError  # it is forgotten now, so the next attempt asks whether the task was deleted, too
+            raise TwoPartitionsError  # it is evicted now, so the next attempt also checks whether the task was deleted
         for key, task in changes.tasks.items():
             task.row = stored.get(key)
             if task.row is None:
@@ -157,7 +155,7 @@ class StepsProjection(TransactionalProjection):
         return new_claims, stored_claims
 
     async def _write_agents(self, connection: Connection, changes: BatchChanges, generation: str) -> dict[tuple[str, AgentKey], int]:
-        """Last, for many partitions share these rows; and only when the minute is a new one."""
+        """Write agents last, because many partitions share these rows, and only once a minute for each."""
         if changes.registrations:
             await agents.register(connection, changes.registrations, changes.agents_seen)
         seen = {key: at_us for key, at_us in changes.agents_seen.items() if self._agents_seen.get((generation, key), -1) < at_us}
@@ -198,7 +196,7 @@ async def release_claims(connection: Connection, deleted: dict[ClaimKey, set[str
 
 
 async def _join_steps(connection: Connection, tasks: dict[TaskKey, TaskChanges], cached_tasks: dict[TaskKey, CachedTask]) -> None:
-    """Take into account what is stored of the steps that the batch names, and of the root where that may be another one now."""
+    """Join the batch's steps with what is stored of them; load the root, too, where another step may replace it."""
     places: list[steps.StepPlace] = []
     known: list[KnownStep] = []
     for key, task in tasks.items():
@@ -246,7 +244,7 @@ async def _write_scores(connection: Connection, changes: BatchChanges) -> None:
 
 
 async def _deliveries(connection: Connection, changes: BatchChanges) -> dict[producers.ProducerKey, producers.Delivered]:
-    """What each producer delivered; and the account of the batch's duplicates."""
+    """What each producer delivered. Counts the duplicates of the batch."""
     delivered = {(*key, instance_id): sent for key, task in changes.tasks.items() for instance_id, sent in task.producers.items()}
     stored = await producers.load(connection, [key for key in delivered if changes.tasks[key[0], key[1]].row is not None])
     for key, sent in delivered.items():
@@ -271,7 +269,7 @@ async def _write_steps_and_tasks(connection: Connection, changes: BatchChanges, 
         for step in task.steps.values():
             if not step.changed:
                 continue
-            # what is stored of the batch's steps was looked up, so it is not there
+            # the batch's steps were looked up, so one without a stored row has none
             new = direct and step.stored is None and (step.state.document is None or not step.state.document.flags)
             rows_of_kind, encode = (inserts, encode_new_row) if new else (step_rows, encode_row)
             rows_of_kind.append(encode(*key, task.day, step))
@@ -290,7 +288,7 @@ async def _write_steps_and_tasks(connection: Connection, changes: BatchChanges, 
 
 
 def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
-    """The task's row after the batch. Those whose root is to be looked for are put on the list."""
+    """The task's row after the batch. A task whose root has to be looked up is added to ``rootless``."""
     if task.row is None:
         task.row = _new_row(task)
     row = task.row
@@ -307,7 +305,7 @@ def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
             known = task.state
             set_document(row, known)
         root = task.steps.get(row.root_step_id) if row.root_step_id is not None else None
-        if root is not None and _root_moved_back(root):  # a row that is not loaded may be the earliest now
+        if root is not None and _root_moved_back(root):  # a step that is not loaded may be the earliest now
             rootless.append(task)
         else:
             _choose_root(task, row, root)
@@ -320,7 +318,7 @@ def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
 
 
 def _choose_root(task: TaskChanges, row: TaskRow, root: StepChanges | None) -> None:
-    """The earliest parentless step. Nothing to do unless one of them, or the one so far, changed."""
+    """Show the earliest parentless step, if one of them or the current root changed."""
     if not task.parentless and (root is None or not root.changed):
         return
     known = [step for step in task.steps.values() if _parentless(step)]
@@ -337,7 +335,7 @@ def _set_earliest_root(row: TaskRow, parentless: list[StepChanges]) -> None:
 
 
 async def _reload_root(connection: Connection, task: TaskChanges) -> None:
-    """After the steps are written: the table knows all parentless ones."""
+    """Look up the root after the steps are written, when the table holds all parentless ones."""
     if task.row is None or task.day is None:
         return
     earliest = await steps.earliest_root(connection, *task.key, task.day)
@@ -353,7 +351,7 @@ def _rank(step: StepChanges) -> tuple[bool, int, int, str]:
 
 
 def _root_moved_back(root: StepChanges) -> bool:
-    """Whether the root so far has a parent now, or starts later than it did."""
+    """Whether the current root has a parent now, or starts later than before."""
     before = root.stored.document if root.stored is not None else None
     now = root.state.document
     return (
@@ -366,7 +364,7 @@ def _root_moved_back(root: StepChanges) -> bool:
 def _new_row(task: TaskChanges) -> TaskRow:
     project_id, task_id = task.key
     return TaskRow(
-        project_id=project_id, task_id=task_id, day=task.day or EPOCH, partition=task.partition, first_offset=task.first_offset, last_offset=task.last_offset,
+        project_id=project_id, task_id=task_id, day=task.day or task_days.EPOCH, partition=task.partition, first_offset=task.first_offset, last_offset=task.last_offset,
         seen_at_us=task.seen_at_us, heartbeats=False, document=None, stamp_phase=None, stamp_at_us=None, stamp_seq=None, stamp_event_id=None,
         root_step_id=None, name="", kind="task", agent=None, status="running", started_at_us=None, ended_at_us=None, duration_us=None,
         conversation_id=None, user_id=None, environment=None, tags="{}", parent_task_id=None, preview=None, preview_output=None, error_type=None, error_message=None, flags=[],

@@ -1,4 +1,4 @@
-"""What a batch of records changes, gathered per task and step before anything is written. No driver in here."""
+"""What a batch of records changes, per task and step, before anything is written. Knows no driver."""
 
 from collections import Counter
 from datetime import date
@@ -14,6 +14,7 @@ from ams_trace_ingest.store.dead_letters import DeadLetter
 from ams_trace_ingest.store.positions import Account
 from ams_trace_ingest.store.producers import Delivered
 from ams_trace_ingest.store.step_rows import node_of_document
+from ams_trace_ingest.store.task_days import day_of
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
 Contribution = tuple[int, int, int, int, int, int, int, int, int, int]
@@ -24,7 +25,7 @@ _ERROR, _RUNNING, _WAITING, _LOST = Status.ERROR, Status.RUNNING, Status.WAITING
 
 
 class KnownStep(Protocol):
-    """A step as the tables have it: read from them, or remembered."""
+    """A stored step: read from the tables, or cached."""
 
     @property
     def key(self) -> TaskKey: ...
@@ -55,12 +56,12 @@ class KnownStep(Protocol):
         ...
 
     def state(self, *, with_document: bool = True) -> StepState:
-        """The registers. Without its document where another one has outranked it already."""
+        """The registers. Without the document when another one outranks it anyway."""
         ...
 
 
 class StepChanges:
-    """A step in hand: what the batch says of it, joined with what was stored."""
+    """A step of the batch, joined with what is stored of it."""
 
     __slots__ = (
         "_node", "_node_of", "agent", "before", "changed", "counted", "end_offset", "first_offset", "seen_at_us", "shadowed", "state", "step_id", "stored", "wrapper",
@@ -84,13 +85,13 @@ class StepChanges:
 
     @classmethod
     def of(cls, stored: KnownStep) -> "StepChanges":
-        """A row that the batch says nothing of; the totals may."""
+        """A stored step without an event in the batch, whose count may change."""
         changes = cls(stored.step_id, 0)
         changes.join(stored)
         return changes
 
     def join(self, stored: KnownStep) -> None:
-        """Take what was stored into account."""
+        """Join with the stored step."""
         stamp = stored.stamp
         said = self.state.stamp
         outranked = said is not None and (stamp is None or said > stamp)
@@ -108,12 +109,12 @@ class StepChanges:
 
     @property
     def redocumented(self) -> bool:
-        """Whether the batch brought the document that counts."""
+        """Whether the document that counts is from this batch."""
         return self.stored is None or self.stored.stamp != self.state.stamp
 
     @property
     def node(self) -> Node | None:
-        """What the roll-up rules need; null while only progress of the step is known."""
+        """The step as the roll-up rules see it; null while only its progress is known."""
         document = self.state.document
         if document is None:
             return None
@@ -164,7 +165,7 @@ class ShownByTree:
 
 
 class TaskChanges:
-    """A task in hand."""
+    """A task of the batch."""
 
     __slots__ = (
         "conflicts", "day", "deleted_at_us", "deleted_by", "derive_due", "duplicates", "events", "first_offset", "first_seen_us", "heartbeats", "key", "last_event_at_us",
@@ -181,10 +182,10 @@ class TaskChanges:
         self.steps: dict[str, StepChanges] = {}
         self.producers: dict[str, Delivered] = {}
         self.heartbeats = False
-        self.parentless = False  # whether the batch has a step without a parent
+        self.parentless = False  # whether the batch holds a step without a parent
         self.deleted_by: str | None = None
         self.deleted_at_us = 0
-        self.events = 0  # 0: another task's events change its totals
+        self.events = 0  # 0: only another task's events change its totals
         self.duplicates = 0
         self.conflicts = 0
         self.scores: dict[str, ScoreRecorded] = {}
@@ -214,7 +215,7 @@ class Tally:
         self.ignored: Counter[str] = Counter()
 
     def account(self) -> Account:
-        """Once the work is done."""
+        """The counts as an account, once the batch is written."""
         ignored = dict(self.ignored)
         return Account(self.events - self.duplicates - self.dead - sum(ignored.values()), self.duplicates, self.dead, ignored)
 
@@ -237,12 +238,16 @@ class BatchChanges:
             tally = self.tallies[partition] = Tally()
         return tally
 
+    def first_days(self) -> dict[TaskKey, date]:
+        """Per task the UTC day of its first record in the batch."""
+        return {key: day_of(task.first_seen_us) for key, task in self.tasks.items()}
+
     def tally_of(self, task: "TaskChanges") -> Tally:
         """Of the task's partition."""
         return self.tally(task.partition)
 
     def ignore(self, keys: set[TaskKey], reason: str) -> None:
-        """Drop what the records say of these tasks, and count their events as ignored.
+        """Drop the changes of these tasks, and count their events as ignored.
 
         Args:
             keys: Of the batch.

@@ -1,4 +1,4 @@
-"""Records -> work: decode, refuse what cannot be, fold the rest in memory."""
+"""Records -> changes: decode, turn what is invalid into dead letters, fold the rest in memory."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -39,9 +39,9 @@ from ams_trace_ingest.projector.normalise import (
 )
 from ams_trace_ingest.store.dead_letters import WHOLE_RECORD, DeadLetter
 from ams_trace_ingest.store.producers import Delivered
+from ams_trace_ingest.store.task_days import DAY_US
 
-DAY_US = 86_400_000_000
-SEEN_STEP_US = 60_000_000  # an agent's last sight is kept to the minute: a hot row less
+SEEN_STEP_US = 60_000_000  # the last sight of an agent is stored by the minute, so that its row is written rarely
 HEADER_VERSION = "v"
 SUPPORTED_VERSION = b"1"
 
@@ -52,27 +52,27 @@ _NONE_REJECTED: Rejected = {}
 
 
 class TwoPartitionsError(Exception):
-    """Records of one task lie in two partitions: somebody else than intake has written them.
+    """Records of one task are in two partitions: another program than intake has written them.
 
-    They are applied partition by partition, by what the tables say.
+    They are applied partition by partition, without the cache.
     """
 
 
 class BatchDecoder:
-    """What the readers of both topics share: records in, batches and dead letters out."""
+    """What the decoders of both topics share: they turn records into changes and dead letters."""
 
     def __init__(self, projection: str, now_us: int, *, rejected: Rejected = _NONE_REJECTED, events_max: int | None = None) -> None:
-        """``rejected`` become dead letters; after ``events_max`` others the rest is left alone (both are for the search of a bad one)."""
+        """``rejected`` events become dead letters; after ``events_max`` others the rest is skipped (both serve the search for a bad event)."""
         self.changes = BatchChanges()
-        self.tally = Tally()  # of the partition that is being read
-        self.direct = False  # whether rows that seem new may go where a repeated one is refused
+        self.tally = Tally()  # of the partition that is being decoded
+        self.direct = False  # whether rows that seem new are copied directly, so that Postgres refuses a repeated one
         self._projection = projection
         self._now_us = now_us
         self._rejected = rejected
         self._left = events_max
 
     def seen_at_us(self, record: LogRecord) -> int:
-        """The broker's time of a record; ours when it has none, or one of tomorrow."""
+        """The broker's time of a record; our time when it has none, or one more than a day ahead."""
         us = record.timestamp_ms * 1_000
         return us if 0 < us < self._now_us + DAY_US else self._now_us
 
@@ -110,19 +110,19 @@ class BatchDecoder:
             if refusal is not None:
                 self._dead_letter(record, batch, Reject(index, refusal, "", encode(event)))
 
-    def add_record(self, record: LogRecord, batch: Batch) -> bool:  # noqa: ARG002  for those that have a quicker way
-        """Take all events of a record at once, which are as they were sent.
+    def add_record(self, record: LogRecord, batch: Batch) -> bool:  # noqa: ARG002  for decoders that have a faster way
+        """Add all events of an unchanged record at once.
 
         Returns:
-            False when that cannot be, and nothing was taken.
+            False when that is not possible; then nothing was added.
         """
         return False
 
     def add_event(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
-        """Take an event into the work.
+        """Add an event to the changes.
 
         Returns:
-            Why it cannot be taken, or null.
+            Why it cannot be added, or null.
         """
         raise NotImplementedError
 
@@ -154,7 +154,7 @@ class BatchDecoder:
         )  # fmt: skip
 
     def task_changes(self, record: LogRecord, batch: Batch) -> TaskChanges:
-        """The work of the batch's task, which has one.
+        """The changes of the batch's task.
 
         Raises:
             TwoPartitionsError: The task is in two of the partitions that are read together, which intake never does.
@@ -171,7 +171,7 @@ class BatchDecoder:
         return changes
 
     def record_delivery(self, changes: TaskChanges, batch: Batch, seqs: list[int]) -> None:
-        """Note that the producer's events came (OpenTelemetry's have no number)."""
+        """Note which sequence numbers a producer delivered (events of OpenTelemetry have none)."""
         producer = batch.producer
         delivered = changes.producers.get(producer.instance_id)
         if delivered is None:
@@ -238,7 +238,7 @@ class StepsDecoder(BatchDecoder):
     def _see(self, key: tuple[str, str], at_us: int) -> None:
         minute = at_us - at_us % SEEN_STEP_US
         seen = (*key, minute)
-        if seen == self._seen:  # mostly one agent speaks for a while
+        if seen == self._seen:  # consecutive events are mostly of one agent
             return
         self._seen = seen
         if self.changes.agents_seen.get(key, -1) < minute:
@@ -351,7 +351,7 @@ def _check_version(record: LogRecord) -> None:
 
 
 def _project_of(key: bytes | None) -> str | None:
-    """The project that a key names, so that its people see the dead letter. Keys are made by intake from the credential."""
+    """The project that a record's key names, so that its members see the dead letter. Intake makes keys from the credential."""
     try:
         project = (key or b"").partition(b":")[0].decode()
     except UnicodeDecodeError:

@@ -1,29 +1,28 @@
-"""What this process knows of open tasks that began under its eyes, so that it need not ask the tables for what it wrote itself (ADR 0035).
+"""Open tasks that this process has written completely, so that it does not read its own rows again (ADR 0035).
 
-Only what nobody else writes is remembered: the steps' places in their tree, which of them are wrappers (R2), and the rows of those that
-are open and claim nothing (R3, which other partitions may change, needs an end or a response id). The owner of a partition is its only
-writer as long as the position is the one that it left, so a memory holds for that position alone; and the records of a task are in one
-partition, unless somebody else than intake writes to the log: then the other one's record shows in the task's row. It is a shortcut:
-without it everything is read from the tables.
+The cache holds only what no other process writes: the tree of the steps, which of them are wrappers (R2), and the rows of steps that are
+open and claim nothing (R3 can be changed by other partitions, and needs an end or a response id). The owner of a partition is its only
+writer as long as the stored position is the one that it left, so an entry is valid for that position only. The records of a task are in
+one partition, unless another program writes to the log; then the task's row shows the other partition's record. Without the cache,
+everything is read from the tables.
 """
 
 from collections.abc import Mapping
 from datetime import date
 
-from ams_contracts.derive import DeriveStep, DeriveTree, step_of
+from ams_contracts.derive import OPEN_STATUSES, DeriveStep, DeriveTree, step_of
 from ams_contracts.documents import Status, StepDocument
 from ams_contracts.fold import Stamp, StepState
 from ams_trace_ingest.projector.changes import ShownByTree, StepChanges, TaskChanges
 from ams_trace_ingest.rollup import Counted, Node, Tree
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
-STEPS_MAX = 120_000  # of all tasks; some 400 bytes each
-OPEN_STEP_WEIGHT = 8  # one that is kept whole
-OPEN = frozenset({Status.RUNNING, Status.WAITING, Status.LOST})
+STEPS_MAX = 120_000  # of all tasks; about 400 bytes each
+OPEN_STEP_WEIGHT = 8  # one whose row is cached, too
 
 
 class CachedStep:
-    """A row as it was written: what ``store.step_rows.StoredStep`` gives of one that was read."""
+    """A row as it was written, with the interface of ``store.step_rows.StoredStep``, which is read."""
 
     __slots__ = ("_state", "agent", "counted", "key", "node", "offsets", "shadowed", "status", "step_id", "wrapper")
 
@@ -52,7 +51,7 @@ class CachedStep:
 
 
 class CachedTask:
-    """Of one task, all of its steps."""
+    """One task with all of its steps."""
 
     __slots__ = (
         "_derive_tree", "_last_written", "_nodes_to_add", "_steps_to_add", "_tree", "day", "open", "partition", "shown", "steps", "weight", "wrappers",
@@ -66,14 +65,14 @@ class CachedTask:
         self.wrappers: set[str] = set()
         self.weight = 0
         self._tree = Tree()
-        self._nodes_to_add: list[Node] = []  # not in the tree yet: most tasks never need one
+        self._nodes_to_add: list[Node] = []  # not in the tree yet: most tasks need none
         self._derive_tree = DeriveTree()
         self._steps_to_add: list[DeriveStep] = []  # not in that tree yet
         self.shown: ShownByTree | None = None
-        self._last_written = (0, 0)  # the last record and its time, as the task's row had them after it
+        self._last_written = (0, 0)  # the last record and its time, as the task's row held them after the batch
 
     def is_current(self, row: TaskRow) -> bool:
-        """Whether no record of another partition has changed the task since (seen by its row, which is locked)."""
+        """Whether no record of another partition changed the task since; its row, which is locked, would show it."""
         return self._last_written == (row.last_offset, row.seen_at_us)
 
     def tree(self) -> Tree:
@@ -93,9 +92,9 @@ class CachedTask:
         return self._derive_tree
 
     def update(self, task: TaskChanges, row: TaskRow) -> None:
-        """What a batch wrote of the task."""
+        """Add what a batch wrote."""
         self._last_written = (row.last_offset, row.seen_at_us)
-        if not self.steps:  # later on the rules put what changes into the tree
+        if not self.steps:  # later the roll-up rules put changed steps into the tree
             self._nodes_to_add = [node for step in task.steps.values() if (node := step.node) is not None]
             if task.tree is not None:
                 self._derive_tree = task.tree
@@ -119,7 +118,7 @@ class CachedTask:
 
 
 class OpenTaskCache:
-    """Of the partitions of one projection. It evicts the tasks that no record has named for longest."""
+    """The open tasks of one projection's partitions. The least recently changed ones are evicted first."""
 
     def __init__(self, steps_max: int = STEPS_MAX) -> None:
         """``steps_max`` bounds it."""
@@ -129,26 +128,26 @@ class OpenTaskCache:
         self._positions: dict[int, tuple[str, int]] = {}
 
     def invalidate_moved(self, generation: str, positions: Mapping[int, int]) -> None:
-        """Forget what is of other tables, or of another position than this process left the partition at."""
+        """Evict the tasks of partitions whose tables or positions are not as this process left them."""
         for partition, position in positions.items():
             if self._positions.get(partition) != (generation, position):
                 for key in [key for key, cached in self._tasks.items() if cached.partition == partition]:
                     self._evict(key)
 
     def advance(self, generation: str, positions: Mapping[int, int]) -> None:
-        """The batch is committed: these are the positions of the partitions now."""
+        """Note the positions after a batch was committed."""
         for partition, position in positions.items():
             self._positions[partition] = (generation, position)
 
     def check_out(self, tasks: Mapping[TaskKey, TaskChanges]) -> dict[TaskKey, CachedTask]:
-        """What is known of these tasks. It is forgotten unless it is put back once the batch is committed."""
+        """Remove and return the entries of these tasks; ``check_in`` returns them once the batch is committed."""
         return {
             key: cached for key, task in tasks.items() if (cached := self._evict(key)) is not None and cached.partition == task.partition
         }
 
     def check_in(self, task: TaskChanges, cached: CachedTask) -> None:
-        """Remember a task after a batch, if more of it is to be expected."""
-        if task.row is None or task.row.status not in OPEN:
+        """Cache a task after a batch, if it is still open."""
+        if task.row is None or task.row.status not in OPEN_STATUSES:
             return
         cached.update(task, task.row)
         if cached.weight > self._steps_max:

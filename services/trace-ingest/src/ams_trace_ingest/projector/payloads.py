@@ -1,7 +1,6 @@
-"""The payloads projection: inputs, outputs, stacks and what is left of a span -> rows, apart from the steps and in its own time."""
+"""The payloads projection: inputs, outputs, stacks and the rest of a span -> rows. Independent of the steps projection, with its own positions."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, cast
 
 import msgspec
@@ -13,7 +12,6 @@ from ams_contracts.events import Batch, MediaStored, PayloadStored
 from ams_kit.bus import LogRecord
 from ams_kit.telemetry.metrics import SEQUENCE_NUMBERS_UNPROVEN
 from ams_trace_ingest.projector.applier import NotTogetherError
-from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.changes import TaskChanges
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected
 from ams_trace_ingest.projector.failpoints import failpoint
@@ -28,7 +26,7 @@ _original = msgspec.json.Decoder(dict[str, Raw])
 _attributes = msgspec.json.Decoder(dict[str, Raw])
 _ONE_KIND = frozenset({PayloadStored})
 _words = msgspec.json.Decoder(list[str])
-_ORIGINAL = Slot.ORIGINAL  # looked up once: an enum's member costs 0.3 us
+_ORIGINAL = Slot.ORIGINAL  # bound once: access to an enum member costs 0.3 us
 _DAY = payloads.COLUMNS.index("day")
 
 
@@ -102,9 +100,7 @@ class PayloadsProjection(TransactionalProjection):
         changes = decoder.changes
         if changes.tasks and isinstance(decoder, PayloadsDecoder):
             await task_days.block_deletions(connection)
-            found = await task_days.assign(
-                connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in changes.tasks.items()}
-            )
+            found = await task_days.assign(connection, changes.first_days())
             failpoint("after_days")
             for reason, keys in found.ignored():
                 changes.ignore(keys, reason)
@@ -158,7 +154,7 @@ def _media_rows(decoder: PayloadsDecoder, found: task_days.TaskDays) -> list[med
 
 
 def leftover(text: str) -> str:
-    """What the mapping did not consume, of an original that is whole: the table keeps that, the log keeps all."""
+    """The attributes that the mapping did not consume; the log keeps the complete original."""
     if '"consumed"' not in text:
         return text
     try:

@@ -22,6 +22,7 @@ from ams_trace_ingest.projector.apply import release_claims
 from ams_trace_ingest.store import hourly_rollups, retention
 from ams_trace_ingest.store.connections import Connection, set_generation
 from ams_trace_ingest.store.retention import ADVISORY_LOCK, DAY_TABLES, PLATFORM, TASK_TABLES, Cuts, TaskBatch
+from ams_trace_ingest.store.task_days import first_us_of
 from ams_trace_ingest.store.tasks import TaskKey
 
 CHECK_SECONDS = 600.0  # a run begins at most so long after midnight UTC
@@ -35,8 +36,6 @@ GRACE_DAYS = 2  # a day is cut by the broker's clock, the log deletes by segment
 LOCK_TIMEOUT = "2s"  # dropping a partition waits for readers of its table, and everybody else waits for it
 LOCK_ATTEMPTS_MAX = 30
 ACQUIRE_TIMEOUT_SECONDS = 5
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
-DAY_US = 86_400_000_000
 
 T = TypeVar("T")
 
@@ -100,7 +99,7 @@ class Pruner:
             pool: As ``ams_writer``; its sessions say which generation.
             now: Aware.
             on_deleted: Awaited before tasks count as pruned; after an error they are pruned, and reported, again.
-            on_progress: Awaited after each batch; it raises when the run must not continue.
+            on_progress: Awaited after each batch; it raises when the run must stop.
         """
         self._pool = pool
         self._now = now
@@ -158,7 +157,7 @@ class Pruner:
         await self._progressed()
 
     async def _release(self, batch: TaskBatch) -> None:
-        """Release what the tasks claim by roll-up rule R3, some steps at a time."""
+        """Remove what the tasks claim by roll-up rule R3, some steps at a time."""
         after: tuple[str, str] | None = ("", "")
         while after is not None:
 
@@ -196,7 +195,7 @@ class Pruner:
         for letters_of in await self.ask(retention.letter_projects):
             if (before := cuts.of(letters_of or PLATFORM)) is not None:
                 await self.repeat(
-                    "dead_letters", lambda c, of=letters_of, before=before: retention.delete_letters(c, of, _us(before), ROWS_MAX)
+                    "dead_letters", lambda c, of=letters_of, before=before: retention.delete_letters(c, of, first_us_of(before), ROWS_MAX)
                 )
         for rollups_of in await self.ask(retention.rollup_projects):
             if (before := cuts.of(rollups_of)) is not None:
@@ -205,7 +204,9 @@ class Pruner:
                 )
         for agents_of in await self.ask(retention.agent_projects):
             if (before := cuts.of(agents_of)) is not None:
-                await self.repeat("agents", lambda c, of=agents_of, before=before: retention.delete_agents(c, of, _us(before), ROWS_MAX))
+                await self.repeat(
+                    "agents", lambda c, of=agents_of, before=before: retention.delete_agents(c, of, first_us_of(before), ROWS_MAX)
+                )
 
     async def repeat(self, name: str, delete: Callable[[Connection], Awaitable[int]]) -> None:
         """Delete until nothing is left, each time in a transaction of its own."""
@@ -227,10 +228,6 @@ class Pruner:
         async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection, connection.transaction():
             await set_generation(connection, may_sort=True)
             return await question(connection)
-
-
-def _us(day: date) -> int:
-    return (day - EPOCH).days * DAY_US
 
 
 class Retention:

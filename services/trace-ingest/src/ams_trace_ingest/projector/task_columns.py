@@ -1,6 +1,7 @@
-"""What a task shows, from its own events or from its steps. Pure."""
+"""The columns that show a task, from its own events or from its steps. Pure."""
 
 from ams_contracts.codec import encode
+from ams_contracts.derive import OPEN_STATUSES
 from ams_contracts.documents import Status, StepDocument
 from ams_contracts.fold import PHASE_ENDED, TaskState
 from ams_trace_ingest.projector.changes import ShownByTree
@@ -8,16 +9,15 @@ from ams_trace_ingest.store.tasks import TaskRow
 
 FLAG_NO_ROOT = "no_root"
 FLAG_REPEATED_RESPONSE = "repeated_response_id"  # steps of it claim a response id that too many steps claim: all of them count
-OPEN = frozenset({Status.RUNNING, Status.WAITING, Status.LOST})
 
 
 def root_rank(step_id: str, document: StepDocument) -> tuple[bool, int, int, str]:
-    """Among the parentless steps the lowest one is the root; one without a start comes last."""
+    """The order of parentless steps: the lowest one is the root; one without a start is last."""
     return (document.started_at_us is None, document.started_at_us or 0, document.seq, step_id)
 
 
 def set_document(row: TaskRow, state: TaskState) -> None:
-    """A task that has events of its own is shown as they say. The status comes after the totals: ``set_status``."""
+    """Show a task by its own document. ``set_status`` sets the status afterwards, from the totals."""
     row.hold(state)
     document = state.document
     if document is None:
@@ -33,7 +33,7 @@ def set_document(row: TaskRow, state: TaskState) -> None:
 
 
 def set_root(row: TaskRow, step_id: str, document: StepDocument, status: Status) -> None:
-    """A task known by its steps alone is shown as its earliest parentless one."""
+    """Show a task without a document by its earliest parentless step."""
     row.root_step_id = step_id
     if row.document is not None:
         return
@@ -46,7 +46,7 @@ def set_root(row: TaskRow, step_id: str, document: StepDocument, status: Status)
 
 
 def clear_root(row: TaskRow) -> None:
-    """The step that was the root has a parent now, and no other is without one: as if none had come."""
+    """No step is without a parent any more: reset what the root has shown."""
     row.root_step_id = None
     if row.document is not None:
         return
@@ -74,13 +74,13 @@ def set_derived(row: TaskRow, shown: ShownByTree, state: TaskState) -> None:
 def set_status(row: TaskRow, state: TaskState) -> None:
     """The status of an open task follows its open steps: waiting before running before lost."""
     if state.stamp is not None and state.document is not None:
-        if state.stamp.phase == PHASE_ENDED or state.document.status not in OPEN:
+        if state.stamp.phase == PHASE_ENDED or state.document.status not in OPEN_STATUSES:
             return
         base = state.document.status
-    elif row.root_step_id is None:  # its root may still come; the sweep gives up on it after a while
+    elif row.root_step_id is None:  # its root may still arrive; the sweep marks it after a while
         row.flags = [flag for flag in row.flags if flag != FLAG_NO_ROOT]
         base = Status.RUNNING
-    elif row.status not in OPEN:
+    elif row.status not in OPEN_STATUSES:
         return
     else:
         base = Status.RUNNING

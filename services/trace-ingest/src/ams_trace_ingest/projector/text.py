@@ -1,13 +1,12 @@
-"""The text projection: the words of names, inputs and outputs, for the search. Apart from the others, and after them.
+"""The text projection: the words of names, inputs and outputs, for the search.
 
-Indexing words takes ten times as long as writing the rows themselves. So this reads both topics by itself, with positions of its own,
-and lets the others go first: search is behind for a while when much comes at once, and says how far it is.
+Indexing words takes ten times as long as writing the rows. So this projection reads both topics with positions of its own and gives way
+to the others: under load the search lags for a while, and reports how far.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 from ams_contracts.codec import MalformedError, Reject
@@ -15,7 +14,6 @@ from ams_contracts.documents import Slot, StepDocument
 from ams_contracts.events import Batch, PayloadStored, StepEnded, StepRecorded
 from ams_contracts.search_words import search_words, strip_json_escapes
 from ams_kit.bus import LogRecord, PartitionBatch
-from ams_trace_ingest.projector.apply import DAY_US, EPOCH
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected
 from ams_trace_ingest.projector.failpoints import failpoint
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
@@ -25,13 +23,13 @@ from ams_trace_ingest.store.tasks import TaskKey
 from ams_trace_ingest.store.text import TextRow
 
 TEXT_BYTES_MAX = 8_192  # of each input and output: more is data, and the index grows with every word
-RECORDS_MAX = 100  # of one transaction, so that the others never wait long
-NAME = "name"  # a slot of its own, for what the step itself says
+RECORDS_MAX = 100  # of one transaction, so that the others wait only shortly
+NAME = "name"  # a slot of its own, for the step's own words
 INDEXED_SLOTS = frozenset({Slot.INPUT, Slot.OUTPUT})
 
-WAIT_SECONDS_MAX = 15.0  # then some is done all the same: search must not lag without bound under load
-REST_FACTOR = 1.0  # of its own working time, when nobody waits
-REST_FACTOR_UNDER_LOAD = 9.0  # a tenth of the time, as long as others are behind
+WAIT_SECONDS_MAX = 15.0  # then a batch is applied anyway, so that the search makes progress under load
+REST_FACTOR = 1.0  # of the time that the last batch took, when the others have no lag
+REST_FACTOR_UNDER_LOAD = 9.0  # one tenth of the time, as long as others lag
 LAG_CHECK_SECONDS = 0.1
 PATIENCE_SECONDS = 600.0  # waiting for the others is no deafness
 LAG_RECORDS_MAX = 2  # a record may hold a thousand events, and what is known to wait is known late
@@ -41,21 +39,21 @@ StampedText = tuple[int, int, str, str]
 
 
 class LowPriorityThrottle:
-    """Lets others go first: waits while they are behind, and as long as the own work took; nine times as long when they are."""
+    """Gives way to other projections: waits while they lag, and rests in proportion to its own work."""
 
     def __init__(self, lag_records: Callable[[], int]) -> None:
-        """``lag_records`` says how far the others are behind."""
+        """``lag_records`` returns the lag of the others."""
         self._lag_records = lag_records
         self._rest_until = 0.0
 
     async def wait(self) -> None:
-        """Wait for the turn, 15 s at most."""
+        """Wait until the others have no lag and the rest is over, 15 s at most."""
         deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while (now := time.monotonic()) < deadline and (now < self._rest_until or self._lag_records() > LAG_RECORDS_MAX):  # noqa: ASYNC110  lag is measured, nothing signals it
+        while (now := time.monotonic()) < deadline and (now < self._rest_until or self._lag_records() > LAG_RECORDS_MAX):  # noqa: ASYNC110  lag is measured, there is no event to wait for
             await asyncio.sleep(min(LAG_CHECK_SECONDS, deadline - now))
 
     def worked(self, seconds: float) -> None:
-        """So long it took."""
+        """Rest in proportion to what a batch took."""
         rests = REST_FACTOR_UNDER_LOAD if self._lag_records() > LAG_RECORDS_MAX else REST_FACTOR
         self._rest_until = time.monotonic() + rests * seconds
 
@@ -136,7 +134,7 @@ class TextProjection(TransactionalProjection):
             self._throttle.worked(time.monotonic() - began)
 
     async def apply_together(self, topic: str, slices: Sequence[PartitionBatch]) -> dict[int, int]:  # noqa: ARG002  the port's signature
-        return {}  # it takes its turn partition by partition
+        return {}  # it is throttled partition by partition
 
     def decoder(self, *, rejected: Rejected, events_max: int | None) -> TextDecoder:
         return TextDecoder(self.projection, self._now_us(), rejected=rejected, events_max=events_max)
@@ -152,9 +150,7 @@ class TextProjection(TransactionalProjection):
         changes = decoder.changes
         if changes.tasks and isinstance(decoder, TextDecoder):
             await task_days.block_deletions(connection)
-            found = await task_days.assign(
-                connection, {key: EPOCH + timedelta(task.first_seen_us // DAY_US) for key, task in changes.tasks.items()}
-            )
+            found = await task_days.assign(connection, changes.first_days())
             for reason, keys in found.ignored():
                 changes.ignore(keys, reason)
             rows = [

@@ -8,6 +8,7 @@ import asyncpg
 
 from ams_kit.bus import PartitionBatch, StoredPosition
 from ams_kit.telemetry.metrics import (
+    DEAD_LETTERS_DROPPED,
     EVENTS_ACCOUNTED,
     EVENTS_DEAD,
     EVENTS_DUPLICATE,
@@ -41,7 +42,7 @@ class TransactionalProjection(BatchApplier):
     """
 
     def __init__(self, pool: asyncpg.Pool, *, now_us: Callable[[], int] = lambda: time.time_ns() // 1_000) -> None:
-        """``now_us`` is the clock that replaces a broker's time that is missing or implausible."""
+        """``now_us`` is used instead of a broker's time that is missing or far in the future."""
         super().__init__()
         self._pool = pool
         self._now_us = now_us
@@ -95,8 +96,9 @@ class TransactionalProjection(BatchApplier):
                     await deleted_projects.record(connection, changes.deleted_projects)
                     changes.ignore_deleted_projects()
                 committed = await self.write(connection, decoder, generation=generation, moves=moves)
+                dropped = 0
                 if changes.letters:
-                    await dead_letters.insert(connection, changes.letters)
+                    dropped = await dead_letters.insert(connection, changes.letters)
                     failpoint("after_letters")
                 accounts = {partition: account.plus(changes.tally(partition).account()) for partition, account in before.items()}
                 stored = {one.partition: StoredPosition(moves[one.partition][1], one.records[-1].timestamp_ms) for one in batches}
@@ -106,6 +108,7 @@ class TransactionalProjection(BatchApplier):
                     raise _TrialOverError
             failpoint("after_commit")
         committed()
+        DEAD_LETTERS_DROPPED.inc(dropped)
         self._count(changes)
         for partition, account in accounts.items():
             export_account(self.projection, topic, partition, account)
@@ -123,7 +126,7 @@ class TransactionalProjection(BatchApplier):
 
 
 def export_account(projection: str, topic: str, partition: int, account: positions.Account) -> None:
-    """The stored account as metrics: unlike the counters, it does not restart with the process."""
+    """Export the stored account as metrics; unlike the counters, it does not restart with the process."""
     for outcome, count in (("projected", account.projected), ("duplicate", account.duplicate), ("dead", account.dead)):
         EVENTS_ACCOUNTED.labels(projection, topic, str(partition), outcome, "").set(count)
     for reason, count in account.ignored.items():

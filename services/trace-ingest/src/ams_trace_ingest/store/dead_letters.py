@@ -5,10 +5,14 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from ams_trace_ingest.store.connections import Connection
+from ams_trace_ingest.store.connections import Connection, affected
 
 WHOLE_RECORD = -1
 DETAIL_CHARS_MAX = 500
+LETTERS_MAX = 10_000
+"""Of one project: the newest are kept. A sender that makes nothing else must not fill the disk."""
+DROPPED_MAX = 10_000
+"""Of one transaction."""
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
@@ -42,6 +46,15 @@ SELECT $1, $2::int, $3::bigint, $4::int, $5, $6::text, $7, $8, $9, $10::bytea, $
 WHERE NOT EXISTS (SELECT FROM app.deleted_projects d WHERE d.project_id = $6)
 ON CONFLICT DO NOTHING
 """
+# the newest by a total order, so that they do not depend on the order in which they came
+_DROP = """
+DELETE FROM dead_letters WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM dead_letters WHERE {project}
+    ORDER BY at_us DESC, topic, "partition", "offset", "index", projection OFFSET $1 LIMIT $2
+))
+"""
+_DROP_OF_PROJECT = _DROP.format(project="project_id = $3")
+_DROP_OF_NONE = _DROP.format(project="project_id IS NULL")
 _SELECT = f"SELECT {_COLUMNS}, replayed_at_us FROM dead_letters"
 _MARK = """
 UPDATE dead_letters SET replayed_at_us = $6
@@ -49,8 +62,12 @@ WHERE topic = $1 AND "partition" = $2 AND "offset" = $3 AND "index" = $4 AND pro
 """
 
 
-async def insert(connection: Connection, letters: Sequence[DeadLetter]) -> None:
-    """Write them; one that is there already stays as it is."""
+async def insert(connection: Connection, letters: Sequence[DeadLetter]) -> int:
+    """Insert letters; one that exists already stays as it is.
+
+    Returns:
+        How many older ones were dropped, because a project has more than ``LETTERS_MAX``.
+    """
     rows = [
         (
             letter.topic, letter.partition, letter.offset, letter.index, letter.projection, letter.project_id, letter.task_id,
@@ -59,6 +76,11 @@ async def insert(connection: Connection, letters: Sequence[DeadLetter]) -> None:
         for letter in letters
     ]  # fmt: skip
     await connection.executemany(_INSERT, rows)
+    dropped = 0
+    for project_id in sorted({letter.project_id or "" for letter in letters}):
+        statement, arguments = (_DROP_OF_PROJECT, [project_id]) if project_id else (_DROP_OF_NONE, [])
+        dropped += affected(await connection.execute(statement, LETTERS_MAX, DROPPED_MAX, *arguments))
+    return dropped
 
 
 async def page(

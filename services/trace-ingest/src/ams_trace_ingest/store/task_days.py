@@ -1,11 +1,14 @@
-"""The day of a task: which partition its rows lie in. Claimed once by whichever projection meets the task first."""
+"""The day of a task, which is the partition of its rows. The projection that sees the task first assigns it."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 from ams_trace_ingest.store.columns import array_literals
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
+DAY_US = 86_400_000_000
 
 _KNOWN = """
 SELECT wanted.project_id, wanted.task_id, d.day, x.task_id IS NOT NULL,
@@ -35,12 +38,22 @@ _EXCLUDE = "LOCK TABLE deleted_tasks IN SHARE ROW EXCLUSIVE MODE"
 _REMEMBER = "INSERT INTO deleted_tasks (project_id, task_id, deleted_by, at_us) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 
 
+def day_of(at_us: int) -> date:
+    """The UTC day of a moment."""
+    return EPOCH + timedelta(at_us // DAY_US)
+
+
+def first_us_of(day: date) -> int:
+    """The first moment of a UTC day."""
+    return (day - EPOCH).days * DAY_US
+
+
 class TaskDays:
     """What was found of the tasks of a batch."""
 
     def __init__(self) -> None:
         self.day: dict[TaskKey, date] = {}
-        self.new: set[TaskKey] = set()  # claimed by this transaction: no projection has met them before
+        self.new: set[TaskKey] = set()  # assigned by this transaction: no projection has seen them before
         self.deleted: set[TaskKey] = set()
         self.expired: set[TaskKey] = set()  # older than their project keeps
         self.of_deleted_projects: set[TaskKey] = set()
@@ -51,7 +64,7 @@ class TaskDays:
 
 
 async def assign(connection: Connection, first_days: Mapping[TaskKey, date]) -> TaskDays:
-    """The days of tasks, claimed where nobody has; and which of them were deleted or are older than is kept.
+    """The days of tasks, assigned where they have none; and which of them were deleted or are older than is kept.
 
     Args:
         connection: In a transaction.
@@ -69,9 +82,9 @@ async def assign(connection: Connection, first_days: Mapping[TaskKey, date]) -> 
         found.new = {(row[0], row[1]) for row in claimed}
         found.expired.update((row[0], row[1]) for row in claimed if row[2])
         found.day.update((key, first_days[key]) for key in found.new)
-        if len(found.new) < len(missing):  # the other projection was faster, just now
+        if len(found.new) < len(missing):  # the other projection was faster
             await _load_known(connection, [key for key in missing if key not in found.new], found)
-    if found.expired:  # so that the task is not forgotten while the log still holds a record of it
+    if found.expired:  # so that the row is kept while the log holds a record of the task
         await connection.execute(_LATE, *array_literals((*key, first_days[key].isoformat()) for key in sorted(found.expired)))
     return found
 
@@ -89,12 +102,12 @@ async def _load_known(connection: Connection, keys: list[TaskKey], found: TaskDa
 
 
 async def block_deletions(connection: Connection) -> None:
-    """Let no task be deleted until this transaction ends, so that no row comes after a deletion."""
+    """Block deletions of tasks until this transaction ends, so that no row is written after one."""
     await connection.execute(_SHARE)
 
 
 async def block_writers(connection: Connection) -> None:
-    """Wait for the payload projection's transactions under way, and keep new ones waiting: a deletion begins."""
+    """Wait for the transactions of the other projections, and block new ones: a deletion begins."""
     await connection.execute(_EXCLUDE)
 
 
