@@ -9,7 +9,7 @@ Instrumentations repeat usage: on agents above the calls, on wrappers around the
   first counts, the others are two instrumentations' view of it: shadowed. They may lie in different tasks. A response id that more than
   ``RESPONSE_STEPS_MAX`` steps claim identifies no call (a stub model, a recorded cassette): R3 is off for it, and all of them count.
 
-Evaluate on a partial tree: R2 of a step asks only for its descendants down to the next stop type, so load, for the steps that a batch
+Evaluate on a partial tree: R2 of a step needs only its descendants down to the next stop type, so load, for the steps that a batch
 touches, (1) their ancestors while the types are not stop types, (2) the descendants of all of these that are billable, down to the next
 stop type; put them into a ``Tree``; ask ``to_reexamine`` for the steps whose answer may have changed and ``shadowed_by_descendant`` for each.
 The answer depends on the set of steps alone, not on the order in which they came. A step whose R2 answer changes joins or leaves R3.
@@ -23,9 +23,9 @@ from msgspec import Struct
 from ams_contracts.documents import BILLABLE_TYPES, StepDocument, StepType
 
 STOP_TYPES = frozenset({StepType.AGENT, StepType.TOOL, StepType.WORKFLOW, StepType.HANDOFF, StepType.RETRIEVAL})
-"""Work of its own begins here: what is below is no second view of what is above (ADK: call_llm > transfer > agent > call_llm)."""
+"""Separate work begins here: a step below is no second view of a step above (ADK: call_llm > transfer > agent > call_llm)."""
 
-DEPTH_MAX = 64  # wrappers nest two or three deep; bounds the climb in a chain of 10,000 spans
+DEPTH_MAX = 64  # wrappers nest two or three deep; bounds the search in a chain of 10,000 spans
 
 
 RESPONSE_STEPS_MAX = 1_000
@@ -64,7 +64,7 @@ def node_of(step_id: str, document: StepDocument) -> Node:
 
 
 class Tree:
-    """Some steps of one task, by id and by parent. Parents may be missing, cycles may be there: every traversal ends."""
+    """Some steps of one task, by id and by parent. Parents may be missing and cycles may exist; every traversal ends."""
 
     def __init__(self, nodes: Iterable[Node] = ()) -> None:
         self._nodes: dict[str, Node] = {}
@@ -91,7 +91,7 @@ class Tree:
             self._children.setdefault(node.parent_step_id, set()).add(node.step_id)
 
     def is_isolated(self, node: Node) -> bool:
-        """Whether R2 does not concern a step: nothing is below it, and nothing above it that it could be a view of."""
+        """Whether R2 depends on nothing else here: the step has no children, and no parent that it could be a view of."""
         if self._children.get(node.step_id):
             return False
         above = self._nodes.get(node.parent_step_id) if node.parent_step_id is not None else None
@@ -145,7 +145,7 @@ def shadowed_steps(tree: Tree) -> set[str]:
 
 
 def to_reexamine(tree: Tree, touched: Iterable[str]) -> set[str]:
-    """The billable steps whose R2 answer may be another one after the ``touched`` steps came or changed."""
+    """The billable steps for which R2 may have changed after the ``touched`` steps were added or changed."""
     found: set[str] = set()
     for step_id in touched:
         node = tree.get(step_id)

@@ -1,4 +1,4 @@
-"""What the projector remembers spares it the tables' answers, never changes what it writes, and is bounded."""
+"""The cache of open tasks saves reads, does not change what is written, and is bounded."""
 
 import asyncpg
 import pytest
@@ -24,7 +24,7 @@ HISTORY: list[Batch] = [
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The steps that the tables were asked for."""
+    """The steps that were read from the tables."""
     found: list[str] = []
     for name in ("load", "load_above", "load_below"):
         original = getattr(steps, name)
@@ -43,7 +43,7 @@ async def apply(projection: StepsProjection, *offsets: int) -> None:
 
 
 async def test_with_it_and_without_it_the_tables_are_the_same(pool: asyncpg.Pool, store, asked: list[str]) -> None:
-    for offset in range(len(HISTORY)):  # a process for each record: none remembers anything
+    for offset in range(len(HISTORY)):  # a process for each record: nothing is cached
         await apply(StepsProjection(pool), offset)
     expected = await store.everything()
     assert step_id(2) in asked
@@ -53,7 +53,7 @@ async def test_with_it_and_without_it_the_tables_are_the_same(pool: asyncpg.Pool
     await apply(StepsProjection(pool), *range(len(HISTORY)))
 
     assert await store.everything() == expected
-    assert step_id(1) not in asked  # open all the while; of those that ended only the places are remembered
+    assert step_id(1) not in asked  # open all the time; of steps that ended only the ids are cached
 
 
 async def test_what_another_process_wrote_since_is_read_again(pool: asyncpg.Pool, store, asked: list[str]) -> None:

@@ -144,7 +144,7 @@ async def test_a_replay_in_other_batches_and_another_order_writes_the_same_claim
     assert seen[0] == seen[1] == seen[2]
 
 
-async def test_pruned_tasks_let_go_of_a_repeated_response_id(pool, store) -> None:
+async def test_pruned_tasks_release_a_repeated_response_id(pool, store) -> None:
     projection = StepsProjection(pool, response_steps_max=RESPONSE_STEPS_MAX)
     many = [call(step) for step in range(1, RESPONSE_STEPS_MAX + 1)]
     await projection.apply(

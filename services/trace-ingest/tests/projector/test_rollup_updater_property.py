@@ -222,7 +222,7 @@ async def test_a_chain_that_comes_from_the_leaf_up_counts_once(projector, store)
     assert (await store.task(task_id(1)))["input_tokens"] == 10
 
 
-async def test_the_first_claim_of_an_answer_is_kept_beside_a_step_that_lets_go_of_it(projector, store) -> None:
+async def test_the_first_claim_of_an_answer_is_kept_beside_a_step_that_releases_it(projector, store) -> None:
     """One step is the first to claim an answer, while another one, which named it and could not claim it, names another one."""
     call = document(type=StepType.LLM, usage=Usage(input=10, output=1), response_id="r1", ended_at_us=BASE_US + 50)
     await projector.apply([record(0, batch(2, started(2, document(type=StepType.LLM, response_id="r1"), seq=1)))])

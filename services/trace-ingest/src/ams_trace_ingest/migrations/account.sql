@@ -1,4 +1,4 @@
--- What became of the events before a position, in its row, so that both always agree: of one projection generation ({schema}: see
+-- What became of the events before a position, in the row of the position, so that both agree: of one projection generation ({schema}: see
 -- generation.sql). ignored: reason -> events.
 
 ALTER TABLE {schema}.positions

@@ -1,4 +1,4 @@
-"""Is the database up to date? Answered without alembic or SQLAlchemy, which take longer to import than to run."""
+"""Checks whether the database is up to date, without alembic or SQLAlchemy, which take longer to import than to run."""
 
 from pathlib import Path
 

@@ -198,14 +198,14 @@ CREATE TABLE {schema}.dead_letters (
     PRIMARY KEY (topic, "partition", "offset", "index", projection)
 );
 
--- Nothing is lost when no partition was made ahead: the row goes here.
+-- A row of a day without a partition is stored here, so nothing is lost.
 CREATE TABLE {schema}.steps_default PARTITION OF {schema}.steps DEFAULT;
 CREATE TABLE {schema}.step_payloads_default PARTITION OF {schema}.step_payloads DEFAULT;
 
 CREATE INDEX tasks_by_time ON {schema}.tasks (project_id, sort_at_us DESC, task_id);
 CREATE INDEX tasks_by_agent ON {schema}.tasks (project_id, agent, sort_at_us DESC, task_id);
 CREATE INDEX tasks_by_status ON {schema}.tasks (project_id, status, sort_at_us DESC, task_id);
--- what the projector's sweeps look at; both small
+-- read by the projector's sweeps; both are small
 CREATE INDEX tasks_alive ON {schema}.tasks (seen_at_us) WHERE status IN ('running', 'waiting');
 CREATE INDEX tasks_beating ON {schema}.tasks (project_id, task_id) WHERE heartbeats AND running_steps + waiting_steps > 0;
 

@@ -1,5 +1,5 @@
 -- The words of names, inputs and outputs, of one projection generation ({schema}: see generation.sql).
--- No row-level security here: under it Postgres would not use the index, for @@ is not leakproof. A reader has no right to the table;
+-- No row-level security here: with it Postgres would not use the index, because @@ is not leakproof. A reader has no right to the table;
 -- the two functions below take the project from the transaction's setting, as the policies do.
 --
 -- Beside its words every row's vector holds two lexemes that no text can have, for they begin with a blank: ' <project>' and ' <task>'.
@@ -19,13 +19,13 @@ CREATE TABLE {schema}.step_text (
 ) PARTITION BY RANGE (day);
 
 CREATE TABLE {schema}.step_text_default PARTITION OF {schema}.step_text DEFAULT;
--- every search scans what is pending: 1 MiB of it takes some milliseconds
+-- every search scans the pending list: 1 MiB of it takes some milliseconds
 CREATE INDEX step_text_words ON {schema}.step_text USING gin (words) WITH (gin_pending_list_limit = 1024);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.step_text TO ams_writer;
 
 -- Steps of the reader's project with text that a query matches, each at most once a slot, in no order, at most so many.
--- Sequential scans are forbidden: a common word on stale statistics would read everything, and the bitmap is quick however long.
+-- Sequential scans are forbidden: with stale statistics a common word would read everything, and a bitmap scan is fast at any size.
 CREATE FUNCTION {schema}.find_text(query tsquery, rows_max integer) RETURNS TABLE (day date, task_id text, step_id text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off ROWS 1000 AS $body$
 DECLARE

@@ -1,4 +1,4 @@
-"""The projector process: one consumer for each topic and projection, the sweeps, and an application that only reports its health."""
+"""The projector process: one consumer for each topic and projection, the sweeps, and an HTTP application that serves health and metrics only."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ from ams_trace_ingest.store.connections import open_writer
 
 
 def tune_garbage_collection() -> None:
-    """Let the cyclic collector run seldom: a batch makes tens of thousands of objects without a cycle, and scanning them was half the CPU."""
+    """Run the cyclic garbage collector rarely: a batch makes tens of thousands of objects without a cycle, and traversing them took half of the CPU."""
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
 

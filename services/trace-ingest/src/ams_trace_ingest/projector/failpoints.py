@@ -1,4 +1,4 @@
-"""Places where a test kills the process, by name. Nothing unless ``AMS_TEST_FAILPOINT`` is set when the process starts.
+"""Named places at which a test kills the process. They do nothing unless ``AMS_TEST_FAILPOINT`` is set when the process starts.
 
 ``after_copy`` dies at the first passage, ``after_copy:3`` at the third.
 """

@@ -1,4 +1,4 @@
-"""Tasks after each commit, to the compacted topic that live lists read. A hint: it may be lost, and never holds the projection up."""
+"""Publishes tasks after each commit to the compacted topic that live lists read. A hint: it may be lost, and the projection does not wait for it."""
 
 import asyncio
 import time
@@ -33,17 +33,17 @@ class TaskFeed:
         self._pending_changed = asyncio.Event()
 
     def changed(self, rows: list[TaskRow]) -> None:
-        """These tasks are new or changed; of one that waits already, the newer state counts."""
+        """Publish these tasks soon; a newer state replaces one that waits."""
         for row in rows:
             self._put(row.key, row)
 
     def deleted(self, keys: list[TaskKey]) -> None:
-        """These are deleted: a tombstone each."""
+        """These tasks were deleted: publish a tombstone for each."""
         for key in keys:
             self._put(key, None)
 
     def republish(self, rows: list[TaskRow]) -> None:
-        """Say these again, unless something newer waits."""
+        """Publish these tasks again, unless a newer state waits."""
         for row in rows:
             if row.key not in self._pending:
                 self._put(row.key, row)

@@ -1,4 +1,4 @@
-"""What Postgres or a person could not take, made harmless and flagged. Pure."""
+"""Replaces characters and numbers that Postgres or a person cannot handle, and flags the step. Pure."""
 
 import msgspec
 from msgspec import Raw, Struct

@@ -1,6 +1,6 @@
 """The roll-up rules on a batch: which steps' usage counts, and whose count changed, in this task or another one.
 
-R2 asks for a step's descendants and R3 for other tasks' claims, so what is stored is looked up here, as little as the rules need
+R2 needs a step's descendants and R3 other tasks' claims. Only the stored steps that the rules need are loaded
 (``ams_trace_ingest.rollup`` says which).
 """
 
@@ -42,7 +42,7 @@ class RollupUpdater:
         *,
         response_steps_max: int = RESPONSE_STEPS_MAX,
     ) -> None:
-        """Take the batch in hand.
+        """Take the batch.
 
         Args:
             connection: In the batch's transaction.
@@ -63,10 +63,10 @@ class RollupUpdater:
         self._claims = ClaimUpdater(connection, tasks, new_claims, stored_claims, self._recount, steps_max=response_steps_max)
 
     async def update(self, deleted_claims: Mapping[ClaimKey, set[str]]) -> None:
-        """Set ``wrapper``, ``shadowed`` and ``counted`` of every step whose answer may be another one now.
+        """Set ``wrapper``, ``shadowed`` and ``counted`` of every step for which they may have changed.
 
         Args:
-            deleted_claims: Per response id the tasks that were deleted, and whose claims go with them.
+            deleted_claims: Per response id the tasks that were deleted, and whose claims are deleted with them.
         """
         for key, task in self._tasks.items():
             if task.row is None:
@@ -87,7 +87,7 @@ class RollupUpdater:
     # -- R2 ---------------------------------------------------------------------------------------------------
 
     def _update_new_task(self, key: TaskKey, task: TaskChanges) -> None:
-        """Nothing of the task is stored: its tree is all here."""
+        """Nothing of the task is stored: the batch holds its complete tree."""
         billable = [(step, node) for step in task.steps.values() if (node := step.node) is not None and node.billable]
         wrappers: set[str] = set()
         if len(billable) > 1 and any(_may_shadow(task, node) for _, node in billable):
@@ -198,12 +198,12 @@ class RollupUpdater:
         while frontier:
             expanded |= frontier
             found = self._add_neighbours(await steps_table.load_below(self._connection, places_of(self._tasks, frontier)))
-            expanded |= {step for step in found if step[1] not in self._tasks[step[0]].steps}  # the query has already read below these
+            expanded |= {step for step in found if step[1] not in self._tasks[step[0]].steps}  # the query has expanded these already
             below = {(key, step_id) for key, start in found for step_id in self._with_descendants(key, start)}
             frontier = {step for step in below - expanded if self._type(*step) not in STOP_TYPES}
 
     def _with_descendants(self, key: TaskKey, start: str) -> list[str]:
-        """A step and what is known below it, down to the next stop types."""
+        """A step and its known descendants, down to the next stop types."""
         return [start, *(node.step_id for node in self._trees[key].descendants(start))]
 
     def _type(self, key: TaskKey, step_id: str) -> StepType | None:
@@ -229,6 +229,6 @@ def _with_steps(tree: Tree, task: TaskChanges) -> Tree:
 
 
 def _may_shadow(task: TaskChanges, node: Node) -> bool:
-    """Whether what is above a billable step could be its wrapper at all: mostly an agent or a workflow is, which stops the search."""
+    """Whether the parent of a billable step can be its wrapper at all: mostly it is an agent or a workflow, which stops the search."""
     parent = task.steps.get(node.parent_step_id) if node.parent_step_id is not None else None
     return parent is not None and parent.state.document is not None and parent.state.document.type not in STOP_TYPES

@@ -1,4 +1,4 @@
-"""Reads the log again into the next generation, up to the position of the current one, and gives the live projector priority."""
+"""Reads the log again into the next generation, up to the positions of the current one, and gives way to the live projector."""
 
 import asyncio
 import time
@@ -21,9 +21,9 @@ from ams_trace_ingest.store import sweeps
 from ams_trace_ingest.store.connections import set_generation
 
 RECORDS_MAX = 500  # of one read; the projection makes transactions of at most 1.5 MiB of them
-AT_ONCE = 2  # transactions: one is written while the other is decoded
+AT_ONCE = 2  # transactions at a time: one is written while the other is decoded
 LIVE_LAG_RECORDS_MAX = 500
-WAIT_SECONDS_MAX = 2.0  # then a batch is done all the same: a replay must end under load, too
+WAIT_SECONDS_MAX = 2.0  # then a batch is applied anyway, so that a replay ends under load
 LOOK_SECONDS = 1.0
 FAILURES_MAX = 10
 BACKOFF_SECONDS_MAX = 5.0
@@ -45,10 +45,10 @@ class Source:
         self.began_at: dict[int, int] = {}
         self._applied: dict[int, int] = {}
         self._fence: dict[int, int] = {}
-        self._interrupted = False  # interrupted within a batch: the stored position counts
+        self._interrupted = False  # an error came within a batch: the stored positions have to be read again
 
     async def open(self) -> None:
-        """Connect, and start at the positions of the tables."""
+        """Connect, and start at the stored positions."""
         stored = await self._stored()
         await self.reader.start(stored)
         self._mark_all_applied()
@@ -61,7 +61,7 @@ class Source:
         return (self.projection.projection, self.topic.name, partition)
 
     def until(self, targets: Targets) -> dict[int, int]:
-        """Of the targets those that concern this source."""
+        """The targets of this source."""
         return {partition: targets.get(self.place(partition), 0) for partition in range(self.topic.partitions)}
 
     def missing(self, until: Mapping[int, int]) -> int:
@@ -73,7 +73,7 @@ class Source:
         return sum(self._applied[partition] - offset for partition, offset in self.began_at.items())
 
     async def advance(self, until: Mapping[int, int], slots: asyncio.Semaphore) -> None:
-        """Read once, and apply what came."""
+        """Read once, and apply the records."""
         try:
             taken = await self.reader.read(until, RECORDS_MAX)
             if len(taken) > 1:
@@ -94,11 +94,11 @@ class Source:
         self._mark_all_applied()
 
     def _mark_all_applied(self) -> None:
-        """Everything that was read is applied."""
+        """Note that everything that was read is applied."""
         self._applied = {partition: self.reader.next_offset(partition) for partition in range(self.topic.partitions)}
 
     async def resume(self) -> None:
-        """Go where the tables say, after an interruption."""
+        """Read the stored positions again after an error."""
         if self._interrupted:
             await self.reader.seek(await self._stored())
             self._mark_all_applied()
@@ -146,7 +146,7 @@ class Builder:
             await source.close()
 
     async def targets(self, live: Mapping[Place, int]) -> dict[Place, int]:
-        """The positions to reach: those of the current generation, but not beyond the end of the log.
+        """The offsets to reach: the positions of the current generation, but not beyond the end of the log.
 
         Args:
             live: The current generation's positions.
@@ -163,7 +163,7 @@ class Builder:
         return {place: min(offset, self._ends[place[1:]]) for place, offset in live.items() if place[1:] in self._ends}
 
     def reached(self, live: Mapping[Place, int], targets: Targets) -> list[Place]:
-        """Where the current generation's position lies within the log, and nothing is left before it."""
+        """The places at which nothing is left in the log before the current generation's position."""
         return [place for place, target in targets.items() if live[place] == target]
 
     def missing(self, targets: Targets) -> int:
@@ -189,7 +189,7 @@ class Builder:
 
         Args:
             targets: Per place.
-            low_priority: Let the live projector go first.
+            low_priority: Give way to the live projector.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -224,7 +224,7 @@ class Builder:
 
     async def _yield_to_live(self) -> None:
         deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while self._live_lag > LIVE_LAG_RECORDS_MAX and time.monotonic() < deadline:  # noqa: ASYNC110  lag is measured, nothing signals it
+        while self._live_lag > LIVE_LAG_RECORDS_MAX and time.monotonic() < deadline:  # noqa: ASYNC110  lag is measured, there is no event to wait for
             await asyncio.sleep(0.1)
 
     async def mark_rootless(self) -> None:

@@ -1,4 +1,4 @@
-"""``ams-trace-ingest replay``: the tables again from the log, beside those that serve."""
+"""``ams-trace-ingest replay``: rebuilds the tables from the log, beside those that serve."""
 
 import argparse
 import asyncio
@@ -23,7 +23,7 @@ from ams_trace_ingest.replay.reprice import preview, read_prices
 from ams_trace_ingest.settings import ReplaySettings
 
 NICE = 5  # the live projector comes first
-SELDOM = (50_000, 50, 100)  # a batch makes tens of thousands of objects without a cycle: see projector.consume.spare_collections
+SELDOM = (50_000, 50, 100)  # a batch makes tens of thousands of objects without a cycle: see projector.consume.tune_garbage_collection
 EXIT_DIFFERENT = 1
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: run it again
@@ -32,13 +32,13 @@ EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: run it again
 def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ams replay",
-        description="Build the tables again from the log while the old ones serve, compare, and switch. After an interruption, run it again: it resumes.",
+        description="Build the tables again from the log while the old ones serve, compare, and change over. After an interruption, run it again: it continues.",
         allow_abbrev=False,
     )
     parser.add_argument("--reprice", action="store_true", help="show what other prices would change: those of today, or of --prices")
     parser.add_argument("--prices", type=Path, metavar="FILE", help="JSON: model (or its beginning and *) to USD a million tokens")
     parser.add_argument("--apply", action="store_true", help="with --reprice: do it, do not only show it")
-    parser.add_argument("--accept-differences", action="store_true", help="change over even if the tables are not the same")
+    parser.add_argument("--accept-differences", action="store_true", help="change over even if the tables differ")
     parser.add_argument("--drop", action="store_true", help="drop the old tables at the end")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--abort", action="store_true", help="drop what an interrupted replay has built, and do nothing else")
@@ -76,13 +76,13 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write(f"replay: what was built is of another log ({error}); drop it: ams replay --abort\n")
         return EXIT_REFUSED
     except LogUnavailableError as error:
-        sys.stderr.write(f"replay: {error.detail} Run it again: it resumes where it was.\n")
+        sys.stderr.write(f"replay: {error.detail} Run it again: it continues where it was.\n")
         return EXIT_INTERRUPTED
     except (*UNAVAILABLE, asyncpg.PostgresError) as error:
-        sys.stderr.write(f"replay: the database does not answer ({type(error).__name__}). Run it again: it resumes where it was.\n")
+        sys.stderr.write(f"replay: the database does not answer ({type(error).__name__}). Run it again: it continues where it was.\n")
         return EXIT_INTERRUPTED
     except KeyboardInterrupt:
-        sys.stderr.write("replay: interrupted. Run it again to resume, or drop what is built with: ams replay --abort\n")
+        sys.stderr.write("replay: interrupted. Run it again to continue, or drop what was built with: ams replay --abort\n")
         return EXIT_INTERRUPTED
 
 

@@ -1,4 +1,4 @@
-"""Two generations at the same positions: are they the same? Counts and checksums per table and partition, and an example of what differs."""
+"""Compares two generations at the same positions: counts and checksums per table and partition, and examples of what differs."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -11,14 +11,14 @@ EXAMPLES_MAX = 3
 PARTITION_OF_TASK = 'coalesce(k."partition", -1)'
 TASK_JOIN = "LEFT JOIN {schema}.tasks k ON k.project_id = t.project_id AND k.task_id = t.task_id"
 
-# what the clock decides and no event: a task of which no root has come is shown by its steps after a minute
+# decided by the clock and not by an event: a task without a root is shown by its steps after a minute
 _BY_THE_CLOCK = {"flags", "status", "name", "agent", "started_at_us", "ended_at_us", "duration_us", "sort_at_us"}
 _COSTS = {
     "tasks": {"cost_nusd", "priced_steps", "unpriced_steps"},
     "steps": {"cost_nusd", "cost_source", "counted_nusd"},
     "hourly_rollups": {"cost_nusd", "priced_steps", "costs"},
 }
-# a text is compared by its event's id and its length: reading a gigabyte of them again would prove no more
+# a text is identified by its event's id and its length: reading a gigabyte of texts would prove no more
 _TEXTS = {
     "step_payloads": {"text": "octet_length(t.text)"},
     "step_text": {"words": "length(t.words)"},
@@ -101,7 +101,7 @@ async def totals(connection: asyncpg.Connection, generation: Generation) -> Tota
 
 
 def priced_otherwise(old: Generation, new: Generation) -> bool:
-    """Whether costs may differ. Prices of today are other ones tomorrow, and what came since the last replay was priced by intake."""
+    """Whether costs may differ: the catalog changes, and intake has priced what arrived since the last replay."""
     return old.prices is not None or new.prices is not None
 
 
@@ -111,10 +111,10 @@ async def differences(
     """What differs, a sentence each; nothing when all rows are the same.
 
     Args:
-        connection: As ``ams_writer``, in a snapshot in which both are at the same positions.
+        connection: As ``ams_writer``, in a snapshot in which both have the same positions.
         old: Serves.
         new: Was built with the same prices or with others; then costs may differ.
-        on_table: Receives each table that was compared, and how many rows it has.
+        on_table: Called with each table that was compared, and its number of rows.
     """
     other_prices = priced_otherwise(old, new)
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""What a replay prints for the person at the terminal."""
+"""What a replay prints to the terminal."""
 
 import asyncio
 import sys
@@ -17,13 +17,13 @@ MODELS_MAX = 40
 
 
 def print_line(line: str) -> None:
-    """A line, at once also through a pipe."""
+    """Print a line, and flush it, so that a pipe receives it at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def usd(nusd: int) -> str:
-    """``$1,234.5679``; what is tiny keeps its digits."""
+    """As ``$1,234.5679``."""
     value = nusd / NANO
     return f"{'-' if value < 0 else ''}${abs(value):,.4f}"
 
@@ -37,14 +37,14 @@ def duration(seconds: float) -> str:
 
 
 def progress(name: str, done: int, of: int, rate: float) -> str:
-    """How far it is."""
+    """One line about the progress."""
     percent = 100 * done // of if of else 100
     left = f", {duration((of - done) / rate)} left" if rate > 0 and done < of else ""
     return f"{name}: {done:,} of {of:,} records ({percent} %), {rate:,.0f}/s{left}"
 
 
 async def report_progress(name: str, done: Callable[[], int], missing: Callable[[], int]) -> None:
-    """Say from time to time how far it is, until cancelled."""
+    """Print the progress from time to time, until cancelled."""
     every = REPORT_SECONDS if sys.stdout.isatty() else REPORT_SECONDS_QUIET
     seen: deque[tuple[float, int]] = deque([(time.monotonic(), done())], maxlen=int(RATE_SECONDS / every) + 1)
     while True:
@@ -55,7 +55,7 @@ async def report_progress(name: str, done: Callable[[], int], missing: Callable[
 
 
 def print_compared(table: str, rows: int) -> None:
-    """A table that was compared; an empty one is not worth a line."""
+    """Print a table that was compared, unless it is empty."""
     if rows:
         print_line(f"  compared {table}: {rows:,} rows")
 

@@ -1,4 +1,4 @@
-"""Generations of tables: which there are, making the next one, changing over, dropping. All by the owner's connection."""
+"""Lists, makes, changes over and drops generations of tables, on the owner's connection."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ LATE_INDEXES = {
     **dict.fromkeys(("steps_costly", "steps_slow", "steps_long"), "outlier_indexes.sql"),
     "step_text_words": "text.sql",
 }
-"""Indexes that only readers use, and where they are declared: made at once when the rows are there, a fraction of the work."""
+"""Indexes that only readers use, and the file that defines them: made when the rows exist, which is a fraction of the work."""
 
 _LIST = "SELECT name, current, prices::text, current_since FROM public.generations ORDER BY substr(name, 2)::int"
 _COPY_PARTITIONS = """
@@ -47,7 +47,7 @@ Place = tuple[str, str, int]
 
 
 class ReplayError(Exception):
-    """The replay cannot start, or not continue. The text is one sentence for a person."""
+    """The replay cannot start or continue. The text is one sentence for a person."""
 
 
 class Generation(Struct, frozen=True):
@@ -71,7 +71,7 @@ class Generation(Struct, frozen=True):
 
 
 class Generations(Struct, frozen=True):
-    """All of them: those that served before, the one that serves, the one that is being built."""
+    """All generations: those that served before, the one that serves, and the one that is being built."""
 
     old: list[Generation]
     current: Generation
@@ -79,13 +79,13 @@ class Generations(Struct, frozen=True):
 
 
 async def lock(connection: asyncpg.Connection) -> None:
-    """Be the only replay on this database for as long as the connection lives.
+    """Lock out other replays on this database for as long as the connection lives.
 
     Raises:
         ReplayError: Another one is at work.
     """
     if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
-        raise ReplayError("another replay is at work on this database; wait for it, or stop it")
+        raise ReplayError("another replay runs on this database; wait for it, or stop it")
 
 
 async def hold_retention(connection: asyncpg.Connection, on_wait: Callable[[], None]) -> None:
@@ -104,7 +104,7 @@ async def hold_retention(connection: asyncpg.Connection, on_wait: Callable[[], N
         if attempt == 0:
             on_wait()
         await asyncio.sleep(1)
-    raise ReplayError("retention is deleting old tasks, which takes long; try again later")
+    raise ReplayError("retention has been deleting old tasks for a long time; try again later")
 
 
 async def look(connection: asyncpg.Connection) -> Generations:
@@ -138,12 +138,12 @@ async def make_next(connection: asyncpg.Connection, current: Generation, prices:
 
 
 async def make_late_indexes(connection: asyncpg.Connection, generation: Generation, on_index: Callable[[str], None]) -> None:
-    """Make the indexes that ``make_next`` has left out. Nobody writes at the same time, and the generation does not serve yet.
+    """Make the indexes that ``make_next`` has left out. No projection writes at that time, and the generation does not serve yet.
 
     Args:
         connection: The owner's.
         generation: The next one.
-        on_index: Receives each one's name before it is made.
+        on_index: Called with the name of each index before it is made.
     """
     for index, file in LATE_INDEXES.items():
         if not await connection.fetchval("SELECT to_regclass($1) IS NULL", f"{generation.name}.{index}"):
@@ -163,7 +163,7 @@ async def drop(connection: asyncpg.Connection, generation: Generation) -> None:
 
 
 async def drop_old(connection: asyncpg.Connection) -> list[str]:
-    """Drop what served before, once nobody can be reading it any more."""
+    """Drop the generations that served before, once no transaction can read them any more."""
     known = await look(connection)
     if known.old and known.current.current_since is not None:
         served = (datetime.now(UTC) - known.current.current_since).total_seconds()
@@ -180,7 +180,7 @@ async def positions(connection: asyncpg.Connection, generation: Generation) -> d
 
 
 async def hold_positions(connection: asyncpg.Connection, generation: Generation) -> None:
-    """Let nobody move a position of this generation until the transaction ends. A writer that holds them finishes first; readers continue."""
+    """Lock the positions of this generation until the transaction ends. Transactions in progress finish first; readers are not affected."""
     await connection.execute(f"LOCK TABLE {generation.name}.positions IN EXCLUSIVE MODE")
 
 
@@ -188,12 +188,12 @@ async def change_over(connection: asyncpg.Connection, old: Generation, new: Gene
     """Let ``new`` serve, in the transaction that holds the positions of ``old``.
 
     A projector that waits for its position finishes its batch in the old tables, where nobody looks; its next transaction finds the new
-    position, which is not the one it expects, and resumes from there.
+    position, which is not the one it expects, and continues from there.
 
     Args:
         connection: In that transaction.
         old: Serves.
-        new: Is at the positions of ``old``.
+        new: At the positions of ``old``.
         reached: Where the log holds nothing up to the position of ``old`` that ``new`` has not.
     """
     columns = [list(column) for column in zip(*reached, strict=True)] or [[], [], []]

@@ -26,9 +26,9 @@ from ams_trace_ingest.replay.generations import Generation, Generations, Place, 
 from ams_trace_ingest.replay.reprice import RepricingProjection
 from ams_trace_ingest.store.connections import open_writer
 
-NEAR_RECORDS = 2_000  # so few are left when the live projector is made to wait for the rest
-FEW_RECORDS = 50  # or so few, as long as each round leaves half of what the one before has left: a record may hold a thousand events
-HOLD_SECONDS_MAX = 4.0  # so long it waits at most; its transactions may take 8 s
+NEAR_RECORDS = 2_000  # records that may be left when the live projector has to wait for the rest
+FEW_RECORDS = 50  # or these, as long as each round halves what is left: a record may hold a thousand events
+HOLD_SECONDS_MAX = 4.0  # that the live projector waits at most; its transactions may take 8 s
 LOCK_TIMEOUT = "3s"
 HOLDS_MAX = 30
 CONNECTIONS_MAX = 4
@@ -55,7 +55,7 @@ class ReplayTarget(Struct, frozen=True, kw_only=True):
 
 
 class ReplayOptions(Struct, frozen=True, kw_only=True):
-    """What the person wants.
+    """The options of one replay.
 
     Attributes:
         prices_file: The price file to build with, as JSON; ``{}`` for today's catalog; null for the costs that events carry.
@@ -82,10 +82,10 @@ class Replay:
     @classmethod
     @asynccontextmanager
     async def opened(cls, target: ReplayTarget) -> AsyncGenerator["Replay"]:
-        """Connect and be the only one.
+        """Connect, and lock out every other replay.
 
         Raises:
-            ReplayError: Another replay is at work, or the database is not migrated.
+            ReplayError: Another replay runs, or the database is not migrated.
         """
         server_settings = {"application_name": "replay", "jit": "off", "lock_timeout": "10s"}
         owner = await asyncpg.connect(target.owner_database_url, timeout=10, server_settings=server_settings)
@@ -108,7 +108,7 @@ class Replay:
             Whether the new tables serve; not when they differ and that was not accepted.
 
         Raises:
-            ReplayError: It cannot be; the text says why and what to do.
+            ReplayError: It is not possible; the text says why and what to do.
         """
         await generations.hold_retention(self.owner, lambda: console.print_line("waiting for a run of retention to end"))
         known = await generations.look(self.owner)
@@ -131,9 +131,9 @@ class Replay:
         new = known.next
         if new is None:
             new = await generations.make_next(self.owner, known.current, options.prices_file)
-            console.print_line(f"building {new.name} beside {known.current.name}, which keeps serving")
+            console.print_line(f"building {new.name} beside {known.current.name}, which continues to serve")
         elif not await self._same_prices(new.prices, options.prices_file):
-            raise ReplayError(f"{new.name} was begun with other prices; drop it first: ams replay --abort")
+            raise ReplayError(f"{new.name} was started with other prices; drop it first: ams replay --abort")
         else:
             console.print_line(f"resuming the build of {new.name}")
         return new
@@ -157,7 +157,7 @@ class Replay:
             console.print_line(sentence)
         if found and not options.accept_differences:
             console.print_line(
-                f"{old.name} keeps serving; {new.name} is kept. To switch all the same: ams replay --accept-differences"
+                f"{old.name} continues to serve; {new.name} is kept. To change over anyway: ams replay --accept-differences"
                 f"{' with the same prices' if new.prices is not None else ''}; to drop {new.name}: ams replay --abort"
             )
             return False
@@ -189,7 +189,7 @@ class Replay:
             pool.terminate()
 
     async def _approach(self, builder: Builder, old: Generation, new: Generation) -> None:
-        """Approach the live projector's position, while it continues."""
+        """Catch up with the live projector while it continues."""
         targets = await self._targets(builder, old)
         reporting = asyncio.create_task(console.report_progress(new.name, builder.done, lambda: builder.missing(targets)))
         try:
@@ -198,7 +198,7 @@ class Replay:
                 before = missing
                 building = asyncio.create_task(builder.catch_up(targets, low_priority=True))
                 try:
-                    while not building.done():  # the live projector's position shows whether it needs priority
+                    while not building.done():  # the live projector's lag decides whether the replay waits for it
                         await asyncio.wait([building], timeout=1)
                         await self._targets(builder, old)
                     await building
@@ -216,7 +216,7 @@ class Replay:
 
     @asynccontextmanager
     async def _held(self, builder: Builder, old: Generation) -> AsyncGenerator[list[Place]]:
-        """Both generations at the same positions: the live projector waits while the rest is read, some seconds at most.
+        """Both generations at the same positions: the live projector waits while the rest is read, for a few seconds at most.
 
         Yields:
             Where nothing is left in the log before the current generation's position.
@@ -246,7 +246,7 @@ class Replay:
             await transaction.commit()
             return
         raise ReplayError(
-            "the live projector writes faster than the replay reads; run it again when there is less load, it resumes where it was"
+            "the live projector writes faster than the replay reads; run it again when there is less load, it continues where it was"
         )
 
     async def _go_on(self, builder: Builder, old: Generation) -> None:
@@ -254,16 +254,16 @@ class Replay:
         await builder.catch_up(targets, low_priority=False)
 
     async def _compared(self, builder: Builder, old: Generation, new: Generation) -> list[str]:
-        """Differences, seen in one snapshot in which both are at the same positions; the live projector does not wait for it."""
+        """The differences in one snapshot in which both have the same positions; the live projector does not wait for it."""
         async with self.writer.transaction(isolation="repeatable_read", readonly=True):
             async with self._held(builder, old):
                 await builder.derive_due()
                 await builder.derive_due(old.name)
                 await builder.mark_rootless()
                 await generations.positions(self.writer, new)  # now the snapshot is taken
-            lost = await compare.begun_before(self.writer, old, builder.log_starts)
-            if lost:
-                console.print_line(f"{lost:,} tasks began in a part of the log that is deleted: they cannot be built again as they were")
+            deleted = await compare.begun_before(self.writer, old, builder.log_starts)
+            if deleted:
+                console.print_line(f"{deleted:,} tasks began in a part of the log that is deleted: they cannot be rebuilt as they were")
             failpoint("replay_in_comparison")
             console.print_line(console.totals_line(old.name, await compare.totals(self.writer, old)))
             console.print_line(console.totals_line(new.name, await compare.totals(self.writer, new)))
@@ -277,5 +277,5 @@ class Replay:
             await generations.change_over(self.owner, old, new, reached)
             failpoint("replay_in_change_over")
         failpoint("replay_after_change_over")
-        with contextlib.suppress(asyncpg.PostgresError):  # somebody marked a letter in that moment; nothing more than a mark
+        with contextlib.suppress(asyncpg.PostgresError):  # a letter was marked at the same moment: only the mark is lost
             await self.writer.execute(_TAKE_MARKS.format(new=new.name, old=old.name))

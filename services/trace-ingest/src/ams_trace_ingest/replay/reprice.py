@@ -1,4 +1,4 @@
-"""Costs computed again, with the catalog of today or with prices from a file. What was reported stays as it was reported."""
+"""Computes costs again, with today's catalog or with prices from a file. Reported costs are kept."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -111,7 +111,7 @@ def repriced(document: StepDocument, prices: Prices, at_us: int, *, ended: bool)
 
 
 class RepricingDecoder(StepsDecoder):
-    """Reads events as if they had been priced now."""
+    """Decodes events as if they had been priced now."""
 
     def __init__(self, *args: Any, prices: Prices, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -168,7 +168,7 @@ async def preview(
         connection: As ``ams_writer``.
         generation: Serves.
         prices: The other ones.
-        on_rows: Receives how many calls were read.
+        on_rows: Called with the number of calls that were read.
     """
     changes: defaultdict[tuple[str, str], Change] = defaultdict(Change)
     after: tuple[Any, ...] = ("", "", "", date(1, 1, 1))

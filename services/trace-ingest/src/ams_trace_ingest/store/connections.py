@@ -34,7 +34,7 @@ REPEATABLE = {"synchronous_commit": "off"}
 async def open_writer(
     url: str, *, application: str, size_max: int, repeatable: bool = False, generation: str | None = None
 ) -> asyncpg.Pool:
-    """A pool whose connections have the staging tables.
+    """Open a pool whose connections have the staging tables.
 
     Args:
         url: As ``ams_writer``.
@@ -59,7 +59,7 @@ async def _prepare(connection: asyncpg.Connection) -> None:
 
 
 async def set_generation(connection: Connection, *, may_sort: bool = False) -> str:
-    """Let the rest of this transaction work on the current generation's tables, or on those that the session names.
+    """Set the search path of this transaction to the current generation, or to the one that the session names.
 
     Args:
         connection: In a transaction.

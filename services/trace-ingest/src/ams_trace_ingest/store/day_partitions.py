@@ -1,4 +1,4 @@
-"""New rows go straight into their day's partition: half of Postgres' work for them, compared with staging and an upsert (ADR 0031)."""
+"""Copies new rows directly into the partition of their day: half of Postgres' work, compared with staging and an upsert (ADR 0031)."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ _MAY_WRITE = "SELECT coalesce(has_table_privilege(to_regclass($1), 'INSERT'), fa
 
 
 class DayPartitions:
-    """Which partitions there are for this process to COPY into; asked once each."""
+    """Which partitions this process may COPY into. Each is looked up once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -40,7 +40,7 @@ class DayPartitions:
         return True
 
     def clear(self) -> None:
-        """Read again: something was not as expected."""
+        """Forget the answers: one of them was wrong."""
         self._answers.clear()
 
 
@@ -50,7 +50,7 @@ def partition_name(table: str, day: date) -> str:
 
 
 async def copy_new(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> None:
-    """COPY rows that are not there yet into their partitions.
+    """COPY rows that do not exist yet into their partitions.
 
     Args:
         connection: In a transaction.
@@ -59,7 +59,7 @@ async def copy_new(connection: Connection, table: str, rows: Sequence[tuple[Any,
         columns: Of the table; one is ``day``.
 
     Raises:
-        UniqueViolationError: One was there.
+        UniqueViolationError: One exists already.
     """
     day_of = itemgetter(columns.index("day"))
     if len({day_of(row) for row in rows}) > 1:

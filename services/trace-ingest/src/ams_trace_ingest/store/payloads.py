@@ -18,27 +18,27 @@ _DELETE = "DELETE FROM step_payloads WHERE project_id = $1 AND task_id = $2 AND 
 
 
 async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert payloads that are not there yet, into partitions that are.
+    """Insert payloads that do not exist yet, into partitions that do.
 
     Args:
         connection: In a transaction.
         rows: Values in the order of ``COLUMNS``, each slot once.
 
     Raises:
-        UniqueViolationError: One was there.
+        UniqueViolationError: One exists already.
     """
     await copy_new(connection, "step_payloads", rows, COLUMNS)
 
 
 async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Insert payloads; of two for one slot the newer one stays.
+    """Insert payloads; of two for one slot the newer one is kept.
 
     Args:
         connection: In a transaction.
         rows: Values in the order of ``COLUMNS``, each slot once.
 
     Returns:
-        How many changed nothing: they had come before.
+        How many changed nothing, because they were stored before.
     """
     await copy_rows(connection, "step_payloads_staging", rows, COLUMNS)
     return len(rows) - affected(await connection.execute(_UPSERT))

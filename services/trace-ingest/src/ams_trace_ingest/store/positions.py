@@ -1,4 +1,4 @@
-"""The position of each projection in the log, and what became of the events before."""
+"""The position of each projection in the log, and what became of the events before it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +28,7 @@ class Account(Struct, frozen=True):
 
     Attributes:
         projected: They are in the tables, or a later event took their place.
-        duplicate: They had come before.
+        duplicate: They were projected before.
         dead: They are dead letters.
         ignored: They need no row, by reason.
     """
@@ -44,7 +44,7 @@ class Account(Struct, frozen=True):
         return self.projected + self.duplicate + self.dead + sum(self.ignored.values())
 
     def plus(self, other: "Account") -> "Account":
-        """Both together."""
+        """The sum of both."""
         ignored = self.ignored
         if other.ignored:
             ignored = {reason: self.ignored.get(reason, 0) + other.ignored.get(reason, 0) for reason in {**self.ignored, **other.ignored}}
@@ -67,7 +67,7 @@ def _account(row: Sequence[object]) -> Account:
 
 
 async def lock(connection: Connection, projection: str, topic: str, expected: Mapping[int, int]) -> dict[int, Account]:
-    """Hold the positions until the transaction ends: the transaction that holds them is the partitions' only writer.
+    """Lock the positions until the transaction ends. The transaction that holds them is the partitions' only writer.
 
     Args:
         connection: In a transaction.
@@ -79,7 +79,7 @@ async def lock(connection: Connection, projection: str, topic: str, expected: Ma
         The accounts of the events before them.
 
     Raises:
-        PositionMovedError: One is not as expected: somebody else has written.
+        PositionMovedError: One is not as expected: another process has written.
     """
     partitions = sorted(expected)
     rows = await connection.fetch(_LOCK, projection, topic, partitions)

@@ -238,7 +238,7 @@ async def delete_agents(connection: Connection, project_id: str, before_us: int,
 
 
 async def begin_run(connection: Connection, day: date, at: datetime) -> bool:
-    """Note that the run of a day begins, or resumes.
+    """Note that the run of a day begins, or continues.
 
     Returns:
         Whether it is finished already.

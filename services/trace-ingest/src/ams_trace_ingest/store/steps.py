@@ -103,7 +103,7 @@ async def load_above(connection: Connection, places: Sequence[StepPlace]) -> lis
 
 
 async def load_below(connection: Connection, places: Sequence[StepPlace]) -> list[Neighbour]:
-    """What is below these places, down to and with the next stop types (may repeat)."""
+    """The descendants of these steps, down to and with the next stop types (may repeat)."""
     return await _neighbours(connection, _BELOW, places)
 
 
@@ -128,13 +128,13 @@ async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Non
         rows: Values in the order of ``NEW_COLUMNS``, each step once, made by ``encode_new_row``.
 
     Raises:
-        UniqueViolationError: One was there.
+        UniqueViolationError: One exists already.
     """
     await copy_new(connection, "steps", rows, NEW_COLUMNS)
 
 
 async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows, or replace those that are there.
+    """Insert rows, or replace those that exist.
 
     Args:
         connection: In a transaction.

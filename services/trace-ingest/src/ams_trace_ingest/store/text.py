@@ -43,7 +43,7 @@ _DELETE = "DELETE FROM step_text WHERE project_id = $1 AND task_id = $2 AND day 
 
 
 async def write(connection: Connection, rows: Sequence[TextRow]) -> int:
-    """Insert texts; of two for one slot the newer one stays.
+    """Insert texts; of two for one slot the newer one is kept.
 
     Args:
         connection: In a transaction.

@@ -1,4 +1,4 @@
-"""The words of names, inputs and outputs; an index of what went wrong."""
+"""The words of names, inputs and outputs."""
 
 from ams_trace_ingest.migrations.generation_sql import migrate_generations, read_sql
 

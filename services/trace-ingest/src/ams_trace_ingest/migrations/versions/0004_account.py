@@ -1,4 +1,4 @@
-"""What became of the events, beside the position."""
+"""What became of the events before a position."""
 
 from ams_trace_ingest.migrations.generation_sql import migrate_generations, read_sql
 

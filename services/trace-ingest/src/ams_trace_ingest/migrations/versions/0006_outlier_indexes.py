@@ -1,4 +1,4 @@
-"""The few steps that cost much, took long or were long."""
+"""Indexes of the few steps with a high cost, a long duration or many tokens."""
 
 from ams_trace_ingest.migrations.generation_sql import migrate_generations, read_sql
 
