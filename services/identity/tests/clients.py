@@ -1,4 +1,4 @@
-"""Who and what the tests of identity work with."""
+"""The server, clock and user objects that the tests of identity share."""
 
 import time
 from typing import Any
@@ -34,7 +34,7 @@ class Server(Struct):
 
 
 class Person(Struct):
-    """Somebody who has registered and signed in."""
+    """A user who has registered and signed in."""
 
     client: httpx.Client
     username: str

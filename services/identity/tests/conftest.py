@@ -1,4 +1,4 @@
-"""Identity over real HTTP, on a database and a Valkey of this run's own. There is no Kafka: identity works without it."""
+"""Identity over real HTTP, with its own database and Valkey. Kafka is unavailable: identity works without it."""
 
 import asyncio
 import itertools
@@ -33,7 +33,7 @@ def valkey() -> Iterator[ValkeyServer]:
 
 @contextmanager
 def new_database(admin_url: str) -> Iterator[str]:
-    """The address of an empty database, dropped afterwards."""
+    """The URL of an empty database, which is dropped afterwards."""
     name = f"ams_identity_test_{secrets.token_hex(6)}"
 
     async def run(sql: str) -> None:
@@ -89,7 +89,7 @@ def _wait_until_ready(url: str) -> None:
 
 @pytest.fixture
 def new_client(server: Server) -> Iterator[Callable[[], httpx.Client]]:
-    """Makes clients that each come from an address of their own, as the gateway would say."""
+    """Creates clients with different addresses, which they send as the gateway does."""
     clients: list[httpx.Client] = []
 
     def make() -> httpx.Client:
@@ -143,7 +143,7 @@ def service_headers() -> dict[str, str]:
 
 @pytest.fixture
 def sql(server: Server) -> Callable[..., Any]:
-    """Runs one statement on the server's database and answers its rows."""
+    """Runs one statement on the server's database and returns its rows."""
 
     def run(statement: str, *values: Any) -> list[Any]:
         async def work() -> list[Any]:

@@ -8,14 +8,14 @@ from ams_identity.settings import Settings
 from ams_kit.testing.supervision import running, until
 
 
-async def test_each_task_comes_back_after_an_unexpected_error(settings: Settings) -> None:
+async def test_each_task_restarts_after_an_unexpected_error(settings: Settings) -> None:
     async with running(make_app(settings)) as identity:
         names = await identity.fail_each_task()
 
     assert names == {"identity-events", "revocation-replica", "delete-expired", "revocation-keeper", "outbox"}
 
 
-async def test_a_task_that_cannot_come_back_makes_the_process_not_ready(settings: Settings) -> None:
+async def test_a_task_that_keeps_failing_makes_the_process_not_ready(settings: Settings) -> None:
     async with running(make_app(settings)) as identity:
         said = await identity.fail_for_ever("outbox")
 
@@ -23,7 +23,7 @@ async def test_a_task_that_cannot_come_back_makes_the_process_not_ready(settings
     assert "times in a row (UnexpectedError)" in said
 
 
-async def test_a_connection_that_ends_within_a_message_ends_no_task(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_closes_within_a_message_stops_no_task(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(make_app(settings)) as identity:
         acquire, failures = asyncpg.pool.Pool.acquire, 0
 
@@ -36,7 +36,7 @@ async def test_a_connection_that_ends_within_a_message_ends_no_task(settings: Se
 
         monkeypatch.setattr(asyncpg.pool.Pool, "acquire", cut)
         for name in ("delete-expired", "revocation-keeper"):
-            identity.named(name)[0].inject(ZeroDivisionError())  # they ask the database when they start
+            identity.named(name)[0].inject(ZeroDivisionError())  # these tasks query the database when they start
 
         async def recovered() -> bool:
             return failures > 6 and all(task.is_running for task in identity.background.tasks if task.name != "outbox")

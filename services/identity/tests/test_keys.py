@@ -1,4 +1,4 @@
-"""API keys: made, exchanged, revoked; and the codes that sign in once."""
+"""API keys (creation, exchange, revocation) and sign-in codes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ def exchange(person: Person, key: str) -> httpx.Response:
     return person.client.post("/api/auth/token", json={"api_key": key})
 
 
-def test_a_key_is_shown_once_and_works_at_once(person: Person, sql: Callable[..., Any]) -> None:
+def test_a_key_is_returned_once_and_works_immediately(person: Person, sql: Callable[..., Any]) -> None:
     created = new_key(person)
 
     grant = exchange(person, created["key"]).json()
@@ -36,7 +36,7 @@ def test_a_key_is_shown_once_and_works_at_once(person: Person, sql: Callable[...
     assert all(secret not in str(dict(row)) for row in sql("select * from api_keys where key_id = $1", created["key_id"]))
 
 
-def test_a_revoked_key_opens_nothing(person: Person) -> None:
+def test_a_revoked_key_is_rejected(person: Person) -> None:
     created = new_key(person)
 
     path = f"/api/projects/{person.project_id}/keys/{created['key_id']}"
@@ -47,7 +47,7 @@ def test_a_revoked_key_opens_nothing(person: Person) -> None:
     assert person.get(f"/api/projects/{person.project_id}/keys").json()["items"] == []
 
 
-def test_a_key_ends_when_it_says(server: Server, person: Person) -> None:
+def test_a_key_expires_at_its_expires_at(server: Server, person: Person) -> None:
     created = new_key(person, expires_at="2126-01-01T00:00:00Z")
     assert exchange(person, created["key"]).status_code == 200
 
@@ -71,7 +71,7 @@ def test_a_key_ends_when_it_says(server: Server, person: Person) -> None:
         ({"name": "k", "project_id": "00000000-0000-7000-8000-000000000000"}, 201),
     ],
 )
-def test_a_key_that_means_nothing_is_not_made(person: Person, body: dict[str, Any], status: int) -> None:
+def test_an_invalid_key_request_is_rejected(person: Person, body: dict[str, Any], status: int) -> None:
     assert person.post(f"/api/projects/{person.project_id}/keys", body).status_code == status
 
 
@@ -86,11 +86,11 @@ def test_a_key_that_means_nothing_is_not_made(person: Person, body: dict[str, An
         lambda _: "x" * 4_000,
     ],
 )
-def test_a_key_that_is_none_is_refused(person: Person, change: Callable[[str], str]) -> None:
+def test_a_malformed_key_is_rejected(person: Person, change: Callable[[str], str]) -> None:
     assert exchange(person, change(new_key(person)["key"])).status_code == 401
 
 
-def test_a_key_with_another_secret_is_refused(person: Person) -> None:
+def test_a_key_with_a_wrong_secret_is_rejected(person: Person) -> None:
     from_one, from_other = new_key(person)["key"], new_key(person)["key"]
     one_id, other_secret = from_one.split("_")[1], from_other.split("_")[2][:32]
 
@@ -110,7 +110,7 @@ def test_a_code_signs_in_once(client: httpx.Client, service_headers: dict[str, s
     assert (again.status_code, again.json()["code"]) == (401, "invalid_code")
 
 
-def test_a_code_ends_after_ten_minutes(server: Server, client: httpx.Client, service_headers: dict[str, str]) -> None:
+def test_a_code_expires_after_ten_minutes(server: Server, client: httpx.Client, service_headers: dict[str, str]) -> None:
     account = client.post("/internal/accounts", json={"username": "machine2"}, headers=service_headers).json()
     code = client.post("/internal/signin-codes", json={"user_id": account["user_id"]}, headers=service_headers).json()["code"]
 
@@ -121,20 +121,22 @@ def test_a_code_ends_after_ten_minutes(server: Server, client: httpx.Client, ser
         server.clock.offset = 0
 
 
-def test_codes_cannot_be_guessed_at_will(client: httpx.Client) -> None:
+def test_guesses_of_codes_are_rate_limited(client: httpx.Client) -> None:
     answers = [client.post("/api/auth/redeem", json={"code": "x" * 32}).status_code for _ in range(22)]
 
     assert answers[-2:] == [429, 429]
 
 
-def test_an_account_without_a_password_has_none(client: httpx.Client, service_headers: dict[str, str]) -> None:
+def test_no_password_signs_in_to_an_account_without_one(client: httpx.Client, service_headers: dict[str, str]) -> None:
     client.post("/internal/accounts", json={"username": "machine3"}, headers=service_headers)
 
     for password in ("", "None", "nobody has this password"):
         assert client.post("/api/auth/login", json={"login": "machine3", "password": password}).status_code == 401
 
 
-def test_internal_access_says_who_may(client: httpx.Client, person: Person, stranger: Person, service_headers: dict[str, str]) -> None:
+def test_internal_access_returns_the_role_of_a_user(
+    client: httpx.Client, person: Person, stranger: Person, service_headers: dict[str, str]
+) -> None:
     def ask(user_id: str, project_id: str) -> httpx.Response:
         return client.get("/internal/access", params={"user_id": user_id, "project_id": project_id}, headers=service_headers)
 
@@ -144,7 +146,7 @@ def test_internal_access_says_who_may(client: httpx.Client, person: Person, stra
     assert ask("", "").status_code == 404
 
 
-def test_a_key_can_be_made_for_the_platform_itself(client: httpx.Client, person: Person, service_headers: dict[str, str]) -> None:
+def test_a_service_can_create_a_key(client: httpx.Client, person: Person, service_headers: dict[str, str]) -> None:
     created = client.post(f"/internal/projects/{person.project_id}/keys", json={"name": "demo"}, headers=service_headers)
 
     assert exchange(person, created.json()["key"]).json()["project_id"] == person.project_id

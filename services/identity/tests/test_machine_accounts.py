@@ -1,4 +1,4 @@
-"""Machine accounts: an operator's keys never end up with a person who has chosen the same name."""
+"""Machine accounts: a person who registers the same name gets no access to an operator's keys."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ def machine(client: httpx.Client, headers: dict[str, str], name: str) -> dict[st
     return answer.json()
 
 
-def test_a_person_with_the_same_name_has_no_part_in_a_machine_account(
+def test_a_person_with_the_same_name_has_no_access_to_a_machine_account(
     client: httpx.Client, person: Person, service_headers: dict[str, str]
 ) -> None:
     account = machine(client, service_headers, person.username)
@@ -44,7 +44,7 @@ def test_addresses_of_machine_accounts_cannot_be_registered(client: httpx.Client
     assert (answer.status_code, answer.json()["code"]) == (422, "reserved_email")
 
 
-def test_a_membership_that_somebody_else_made_changes_neither_keys_nor_the_first_page(
+def test_a_membership_created_by_another_user_changes_neither_keys_nor_the_default_project(
     client: httpx.Client, person: Person, stranger: Person, service_headers: dict[str, str]
 ) -> None:
     account = machine(client, service_headers, "worker")
@@ -59,7 +59,7 @@ def test_a_membership_that_somebody_else_made_changes_neither_keys_nor_the_first
     assert person.get("/api/me").json()["default_project_id"] == person.project_id
 
 
-async def test_accounts_that_commands_created_before_are_machine_accounts_after_the_migration(empty_database_url: str) -> None:
+async def test_the_migration_marks_accounts_created_by_commands_as_machine_accounts(empty_database_url: str) -> None:
     await asyncio.to_thread(upgrade, empty_database_url, "0003")
     connection = await asyncpg.connect(empty_database_url)
     try:

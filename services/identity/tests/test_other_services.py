@@ -1,4 +1,4 @@
-"""Another service with the kit's wall in front of it, beside the real identity."""
+"""Another service that authenticates with the kit against a real identity."""
 
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -46,7 +46,7 @@ async def intake(request: Request[Any, Any, Any]) -> KeyGrant:
 
 @contextmanager
 def service(server: Server, name: str, key_scope: Scope | None = None) -> Iterator[httpx.Client]:
-    """A service of the platform that asks this identity."""
+    """A service of the platform that uses this identity."""
     background = Background()
 
     @asynccontextmanager
@@ -92,14 +92,14 @@ def becomes(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def test_a_token_of_identity_is_believed_elsewhere(other: httpx.Client, person: Person) -> None:
+def test_other_services_accept_a_token_of_identity(other: httpx.Client, person: Person) -> None:
     assert other.get("/who", headers=person.headers).text == person.user_id
     assert other.get("/who").status_code == 401
     assert other.get("/nowhere").status_code == 404
     assert other.get("/openapi").status_code == 200
 
 
-def test_a90_a_revoked_token_is_refused_elsewhere_at_once(other: httpx.Client, person: Person) -> None:
+def test_a90_other_services_reject_a_revoked_token_immediately(other: httpx.Client, person: Person) -> None:
     assert other.get("/who", headers=person.headers).status_code == 200
 
     person.post("/api/auth/logout")
@@ -107,7 +107,7 @@ def test_a90_a_revoked_token_is_refused_elsewhere_at_once(other: httpx.Client, p
     assert other.get("/who", headers=person.headers).status_code == 401
 
 
-def test_somebody_elses_project_is_not_there_elsewhere(other: httpx.Client, person: Person, stranger: Person) -> None:
+def test_another_users_project_is_not_found_in_other_services(other: httpx.Client, person: Person, stranger: Person) -> None:
     assert other.get(f"/in/{person.project_id}", headers=person.headers).text == "owner"
 
     answers = [
@@ -118,7 +118,7 @@ def test_somebody_elses_project_is_not_there_elsewhere(other: httpx.Client, pers
     assert len({answer.text for answer in answers}) == 1
 
 
-def test_a_change_of_members_is_true_elsewhere_within_a_second(other: httpx.Client, person: Person, stranger: Person) -> None:
+def test_other_services_apply_a_change_of_members_within_a_second(other: httpx.Client, person: Person, stranger: Person) -> None:
     members = f"/api/projects/{person.project_id}/members"
     assert other.get(f"/in/{person.project_id}", headers=stranger.headers).status_code == 404
     person.post(members, {"username": stranger.username, "role": "viewer"})
@@ -131,7 +131,7 @@ def test_a_change_of_members_is_true_elsewhere_within_a_second(other: httpx.Clie
     assert becomes(lambda: other.get(f"/in/{person.project_id}", headers=stranger.headers).status_code == 404, 1)
 
 
-def test_a_new_key_works_at_once_and_a_revoked_one_ends_within_a_second(other: httpx.Client, person: Person) -> None:
+def test_a_new_key_works_immediately_and_a_revoked_one_is_rejected_within_a_second(other: httpx.Client, person: Person) -> None:
     created = person.post(f"/api/projects/{person.project_id}/keys", {"name": "k"}).json()
     headers = {"Authorization": f"Bearer {created['key']}"}
 
@@ -149,7 +149,7 @@ def key_of(person: Person, *scopes: str) -> tuple[dict[str, str], str]:
     return {"Authorization": f"Bearer {created['key']}"}, created["key_id"]
 
 
-def test_a_key_with_the_scope_read_is_a_viewer_of_its_own_project(reader: httpx.Client, person: Person, stranger: Person) -> None:
+def test_a_key_with_the_scope_read_has_the_role_viewer_in_its_own_project(reader: httpx.Client, person: Person, stranger: Person) -> None:
     headers, key_id = key_of(person, "read")
 
     assert reader.get(f"/read/{person.project_id}", headers=headers).text == f"viewer key:{key_id}"
@@ -172,7 +172,7 @@ def test_a_key_needs_the_scope_of_the_service(reader: httpx.Client, other: httpx
 
 
 @pytest.mark.parametrize("path", ["/api/me", "/api/projects", "/api/projects/{project}", "/api/projects/{project}/keys"])
-def test_no_key_opens_a_route_of_identity(person: Person, path: str) -> None:
+def test_routes_of_identity_reject_api_keys(person: Person, path: str) -> None:
     headers, _ = key_of(person, "ingest", "read")
 
     answer = person.client.get(path.format(project=person.project_id), headers=headers)
@@ -180,7 +180,7 @@ def test_no_key_opens_a_route_of_identity(person: Person, path: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "api_key_not_for_this")
 
 
-def test_a_revoked_read_key_opens_nothing_within_a_second(reader: httpx.Client, person: Person, service_headers: dict[str, str]) -> None:
+def test_a_revoked_read_key_is_rejected_within_a_second(reader: httpx.Client, person: Person, service_headers: dict[str, str]) -> None:
     headers, key_id = key_of(person, "read")
     question = {"user_id": f"key:{key_id}", "project_id": person.project_id}
     assert reader.get(f"/read/{person.project_id}", headers=headers).status_code == 200
@@ -192,7 +192,7 @@ def test_a_revoked_read_key_opens_nothing_within_a_second(reader: httpx.Client, 
     assert person.client.get("/internal/access", params=question, headers=service_headers).status_code == 404
 
 
-def test_access_of_keys_is_for_the_scope_read_and_their_own_project(
+def test_a_key_has_access_with_the_scope_read_in_its_own_project_only(
     person: Person, stranger: Person, service_headers: dict[str, str]
 ) -> None:
     _, ingest = key_of(person, "ingest")
@@ -208,7 +208,7 @@ def test_access_of_keys_is_for_the_scope_read_and_their_own_project(
         assert person.client.get("/internal/access", params=question, headers=service_headers).status_code == 404
 
 
-def test_a_deleted_project_is_closed_elsewhere_within_five_seconds(
+def test_other_services_reject_access_to_a_deleted_project_within_five_seconds(
     other: httpx.Client, reader: httpx.Client, person: Person, stranger: Person
 ) -> None:
     person.post(f"/api/projects/{person.project_id}/members", {"username": stranger.username, "role": "member"})

@@ -1,4 +1,4 @@
-"""Settings of a project, its deletion, and what the other services are given of both."""
+"""Settings of a project, its deletion, and how other services receive both."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def actions_of(sql: Sql, person: Person) -> list[str]:
 
 
 def settings_of(person: Person, headers: dict[str, str]) -> dict[str, Any] | None:
-    """What ``GET /internal/projects`` answers about a person's project, read page by page."""
+    """What ``GET /internal/projects`` returns for a user's project, read page by page."""
     cursor: str | None = None
     while True:
         page = person.client.get(
@@ -56,7 +56,7 @@ def settings_of(person: Person, headers: dict[str, str]) -> dict[str, Any] | Non
             return None
 
 
-def test_an_owner_sets_how_long_tasks_are_kept(person: Person, sql: Sql, service_headers: dict[str, str]) -> None:
+def test_an_owner_sets_the_retention(person: Person, sql: Sql, service_headers: dict[str, str]) -> None:
     answer = person.patch(path_of(person), {"retention_days": 7})
 
     assert answer.status_code == 200
@@ -68,7 +68,7 @@ def test_an_owner_sets_how_long_tasks_are_kept(person: Person, sql: Sql, service
     assert actions_of(sql, person)[-1] == "project.updated"
 
 
-def test_null_returns_to_what_the_platform_keeps_and_no_change_is_no_event(person: Person, sql: Sql) -> None:
+def test_null_restores_the_platform_retention_and_an_unchanged_value_publishes_no_event(person: Person, sql: Sql) -> None:
     person.patch(path_of(person), {"retention_days": 7})
     assert person.patch(path_of(person), {"name": "another name"}).json()["retention_days"] == 7
     assert person.patch(path_of(person), {"retention_days": None}).json()["retention_days"] is None
@@ -92,7 +92,7 @@ def test_null_returns_to_what_the_platform_keeps_and_no_change_is_no_event(perso
         ({"name": None}, None),
     ],
 )
-def test_settings_that_are_not_acceptable_are_refused(person: Person, body: dict[str, Any], code: str | None) -> None:
+def test_invalid_settings_are_rejected(person: Person, body: dict[str, Any], code: str | None) -> None:
     answer = person.patch(path_of(person), body)
 
     assert answer.status_code == 422
@@ -109,7 +109,7 @@ def test_only_an_owner_changes_and_deletes_a_project(person: Person, stranger: P
     assert stranger.get(path_of(person)).json()["retention_days"] is None
 
 
-def test_a_deleted_project_does_not_exist_for_anybody(person: Person, stranger: Person, sql: Sql, service_headers: dict[str, str]) -> None:
+def test_a_deleted_project_is_not_found_by_any_user(person: Person, stranger: Person, sql: Sql, service_headers: dict[str, str]) -> None:
     join(person, stranger, "owner")
     key = person.post(path_of(person, "/keys"), {"name": "k"}).json()["key"]
 
@@ -154,9 +154,7 @@ def test_the_name_of_a_deleted_project_may_be_used_again(person: Person) -> None
     assert answer.json()["project_id"] != person.project_id
 
 
-async def test_owners_and_keys_that_come_while_a_project_is_deleted_do_not_stay(
-    server: Server, person: Person, stranger: Person, sql: Sql
-) -> None:
+async def test_owners_and_keys_added_during_a_deletion_are_removed(server: Server, person: Person, stranger: Person, sql: Sql) -> None:
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         answers = await asyncio.gather(
             *(client.post(path_of(person, "/keys"), json={"name": f"k{number}"}, headers=person.headers) for number in range(5)),
@@ -184,7 +182,7 @@ async def test_a_deletion_is_published_on_the_channel(server: Server, person: Pe
     assert json.loads(message["data"]) == {"kind": "project.deleted", "project_id": person.project_id}
 
 
-def test_a_deletion_that_could_not_be_announced_is_repeated(server: Server, person: Person, sql: Sql) -> None:
+def test_a_deletion_that_could_not_be_announced_can_be_repeated(server: Server, person: Person, sql: Sql) -> None:
     redis = ValkeyServer()
     redis.start()
     try:
@@ -205,7 +203,7 @@ def test_a_deletion_that_could_not_be_announced_is_repeated(server: Server, pers
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=501", "cursor=x", "foo=1"])
-def test_the_list_of_settings_is_for_services_and_bounded(
+def test_the_list_of_settings_is_paged_and_requires_a_service_token(
     client: httpx.Client, person: Person, service_headers: dict[str, str], query: str
 ) -> None:
     assert client.get("/internal/projects").status_code == 401
@@ -234,7 +232,7 @@ def test_a_project_has_a_bounded_number_of_members_and_keys(person: Person, stra
     assert (added.status_code, added.json()["code"]) == (409, "too_many_members")
 
 
-async def test_projects_of_the_first_revisions_keep_what_the_platform_keeps(database_url: str) -> None:
+async def test_projects_of_the_first_revisions_have_the_platform_retention(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     with pytest.raises(asyncpg.CheckViolationError):
         await connection.execute("update projects set retention_days = 0")

@@ -1,4 +1,4 @@
-"""Projects, members, and what strangers see of them: nothing (ids: the table of bad inputs)."""
+"""Projects and members, and that other users cannot see them (ids: the table of bad inputs)."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def join(owner: Person, other: Person, role: str) -> None:
     assert owner.post(f"/api/projects/{owner.project_id}/members", {"username": other.username, "role": role}).status_code == 201
 
 
-def test_a_project_belongs_to_who_makes_it(person: Person, stranger: Person) -> None:
+def test_the_creator_of_a_project_owns_it(person: Person, stranger: Person) -> None:
     answer = person.post("/api/projects", {"name": "Zweites Projekt 🦀"})
 
     assert answer.status_code == 201
@@ -36,7 +36,7 @@ def test_a_project_needs_a_name(person: Person, name: str) -> None:
     assert person.post("/api/projects", {"name": name}).status_code == 422
 
 
-def test_a_list_comes_in_pages(person: Person) -> None:
+def test_a_list_is_paged(person: Person) -> None:
     for number in range(4):
         person.post("/api/projects", {"name": f"p{number}"})
     names: list[str] = []
@@ -71,7 +71,7 @@ def test_a_list_comes_in_pages(person: Person) -> None:
         "cursor=%ff",
     ],
 )
-def test_a_page_that_is_none_is_refused(person: Person, query: str) -> None:
+def test_an_invalid_page_is_rejected(person: Person, query: str) -> None:
     for path in ("/api/projects", f"/api/projects/{person.project_id}/keys", f"/api/projects/{person.project_id}/members"):
         assert person.get(f"{path}?{query}").status_code == 400
 
@@ -91,7 +91,7 @@ def test_a_page_that_is_none_is_refused(person: Person, query: str) -> None:
         pytest.param("DELETE", "/keys/{key}", None, id="A103-revoke"),
     ],
 )
-def test_a103_somebody_elses_project_is_not_there(person: Person, stranger: Person, method: str, path: str, body: Any) -> None:
+def test_a103_another_users_project_is_not_found(person: Person, stranger: Person, method: str, path: str, body: Any) -> None:
     key_id = stranger.post(f"/api/projects/{stranger.project_id}/keys", {"name": "k"}).json()["key_id"]
     rest = path.format(user=stranger.user_id, key=key_id)
 
@@ -120,7 +120,7 @@ def test_members_have_roles(person: Person, stranger: Person) -> None:
     assert stranger.get(f"/api/projects/{person.project_id}").status_code == 404
 
 
-def test_a105_a_member_does_not_make_themselves_an_owner(person: Person, stranger: Person) -> None:
+def test_a105_a_member_cannot_become_an_owner_by_themselves(person: Person, stranger: Person) -> None:
     join(person, stranger, "member")
 
     assert stranger.patch(f"/api/projects/{person.project_id}/members/{stranger.user_id}", {"role": "owner"}).status_code == 403
@@ -128,7 +128,7 @@ def test_a105_a_member_does_not_make_themselves_an_owner(person: Person, strange
     assert stranger.delete(f"/api/projects/{person.project_id}/members/{person.user_id}").status_code == 403
 
 
-def test_a106_the_last_owner_stays(person: Person) -> None:
+def test_a106_the_last_owner_cannot_leave(person: Person) -> None:
     path = f"/api/projects/{person.project_id}/members/{person.user_id}"
 
     assert person.delete(path).json()["code"] == "last_owner"
@@ -136,7 +136,7 @@ def test_a106_the_last_owner_stays(person: Person) -> None:
     assert person.patch(path, {"role": "owner"}).status_code == 204
 
 
-async def test_a106_of_two_owners_who_leave_at_once_one_stays(server: Server, new_person: Callable[[], Person]) -> None:
+async def test_a106_one_of_two_owners_who_leave_at_once_remains(server: Server, new_person: Callable[[], Person]) -> None:
     one, other = new_person(), new_person()
     join(one, other, "owner")
 
@@ -148,7 +148,7 @@ async def test_a106_of_two_owners_who_leave_at_once_one_stays(server: Server, ne
     assert sorted(answer.status_code for answer in answers) == [204, 409]
 
 
-def test_members_are_added_by_names_that_exist(person: Person, stranger: Person) -> None:
+def test_a_member_needs_an_existing_username(person: Person, stranger: Person) -> None:
     path = f"/api/projects/{person.project_id}/members"
 
     assert person.post(path, {"username": "nobody-at-all", "role": "viewer"}).json()["code"] == "unknown_user"

@@ -1,4 +1,4 @@
-"""The service as a whole: documents, migrations, what happens while a server is unavailable, and what is logged."""
+"""The complete service: documents, migrations, unavailable servers, and logs."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ def test_head_is_the_newest_revision() -> None:
     assert ScriptDirectory.from_config(alembic_config()).get_current_head() == HEAD
 
 
-def test_migrating_twice_changes_nothing_and_costs_little(server: Server) -> None:
+def test_migrating_twice_changes_nothing_and_is_fast(server: Server) -> None:
     started = time.perf_counter()
     migrate(server.settings.database_url)
 
@@ -89,7 +89,7 @@ async def test_five_processes_may_migrate_at_once(postgres_admin_url: str) -> No
     await connection.close()
 
 
-def test_the_signing_key_is_wrapped() -> None:
+def test_the_signing_key_is_stored_encrypted() -> None:
     key = Ed25519PrivateKey.generate()
     stored = wrap(key, derive_key("right", "signing key"), at=datetime.now(UTC))
 
@@ -107,7 +107,7 @@ def process_of(settings: Settings) -> subprocess.Popen[str]:
     )
 
 
-def test_a_wrong_secret_is_one_sentence_and_exit_code_2(server: Server) -> None:
+def test_a_wrong_secret_prints_one_line_and_exits_with_code_2(server: Server) -> None:
     process = process_of(msgspec.structs.replace(server.settings, secret_key="another one", port=0))
 
     said, _ = process.communicate(timeout=30)
@@ -116,11 +116,11 @@ def test_a_wrong_secret_is_one_sentence_and_exit_code_2(server: Server) -> None:
     assert "Traceback" not in said
     assert (
         said.splitlines()[-1]
-        == "identity: AMS_SECRET_KEY is not the one with which this database was made; nobody's tokens could be signed."
+        == "identity: AMS_SECRET_KEY differs from the one that encrypted the signing key in this database. Set the original value."
     )
 
 
-def test_a_process_that_is_asked_to_stop_has_not_failed(server: Server) -> None:
+def test_sigterm_exits_with_code_0(server: Server) -> None:
     process = process_of(msgspec.structs.replace(server.settings, port=0))
     assert process.stdout is not None
     assert any("listening" in line for line in process.stdout)
@@ -147,7 +147,7 @@ def test_the_cookie_is_secure_except_on_loopback(url: str, secure: bool) -> None
     assert cookie_is_secure(url) is secure
 
 
-async def test_a63_hashes_of_callers_who_disconnected_still_count() -> None:
+async def test_a63_hashes_of_cancelled_calls_still_count() -> None:
     passwords = Passwords()
     running = most = 0
 
@@ -191,7 +191,7 @@ def fragile(settings: Settings, valkey_server: ValkeyServer) -> Iterator[httpx.C
         yield client
 
 
-def test_a90_a_logout_that_redis_does_not_know_is_not_called_done(
+def test_a90_a_logout_that_redis_does_not_have_is_not_reported_as_done(
     fragile: httpx.Client, valkey_server: ValkeyServer, person: Person
 ) -> None:
     wait_for(lambda: fragile.get("/api/me", headers=person.headers).status_code == 200)
@@ -207,7 +207,9 @@ def test_a90_a_logout_that_redis_does_not_know_is_not_called_done(
     assert fragile.post("/api/auth/logout", headers=person.headers).status_code == 204
 
 
-def test_a_redis_that_lost_its_memory_is_filled_again(fragile: httpx.Client, valkey_server: ValkeyServer, person: Person) -> None:
+def test_the_revocation_list_is_restored_after_redis_lost_its_data(
+    fragile: httpx.Client, valkey_server: ValkeyServer, person: Person
+) -> None:
     assert fragile.post("/api/auth/logout", headers=person.headers).status_code == 204
 
     valkey_server.stop()
@@ -218,7 +220,7 @@ def test_a_redis_that_lost_its_memory_is_filled_again(fragile: httpx.Client, val
     wait_for(lambda: fragile.get("/api/me", headers=person.headers).status_code == 401)
 
 
-def test_another_replica_refuses_a_revoked_token_at_once(server: Server, settings: Settings, person: Person) -> None:
+def test_another_replica_rejects_a_revoked_token_immediately(server: Server, settings: Settings, person: Person) -> None:
     with serving(make_app(settings)) as url:
         wait_for(lambda: httpx.get(f"{url}/api/me", headers=person.headers).status_code == 200)
 
@@ -227,7 +229,7 @@ def test_another_replica_refuses_a_revoked_token_at_once(server: Server, setting
         assert httpx.get(f"{url}/api/me", headers=person.headers).status_code == 401
 
 
-async def test_revoking_a_key_is_said_on_the_channel(server: Server, person: Person) -> None:
+async def test_revoking_a_key_is_published_on_the_channel(server: Server, person: Person) -> None:
     redis = open_redis(server.settings.redis_url)
     async with redis.pubsub() as channel:
         await channel.subscribe(IDENTITY_CHANNEL)
@@ -248,7 +250,7 @@ def identity_topic(kafka_bootstrap: str) -> str:
     return kafka_bootstrap
 
 
-async def test_events_wait_while_the_log_is_down_and_leave_when_it_has_them(server: Server, person: Person, identity_topic: str) -> None:
+async def test_events_stay_in_the_outbox_until_the_log_has_them(server: Server, person: Person, identity_topic: str) -> None:
     pool = await asyncpg.create_pool(server.settings.database_url, min_size=0, max_size=2)
     waiting = await _kinds(pool)
     assert waiting[-3:] == ["user.registered", "project.created", "access.changed"]
@@ -277,7 +279,7 @@ async def _kinds(pool: Executor) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["53100", "57P02", "58030"])
-async def test_a_database_that_cannot_write_now_is_503_too(server: Server, person: Person, state: str) -> None:
+async def test_a_database_that_rejects_writes_gives_503(server: Server, person: Person, state: str) -> None:
     connection = await asyncpg.connect(server.settings.database_url)
     name = f"full disk {state}"
     refuse = f"begin if new.name = '{name}' then raise exception 'no space left' using errcode = '{state}'; end if; return new; end"
@@ -292,7 +294,7 @@ async def test_a_database_that_cannot_write_now_is_503_too(server: Server, perso
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
 
 
-def test_while_postgres_is_down_the_answer_is_503(settings: Settings) -> None:
+def test_the_response_is_503_while_postgres_is_unavailable(settings: Settings) -> None:
     values = {name: getattr(settings, name) for name in settings.__struct_fields__}
     with serving(make_app(Settings(**{**values, "database_url": "postgresql://nobody:x@127.0.0.1:9/none"}))) as url:
         answer = httpx.post(f"{url}/api/auth/login", json={"login": "bob", "password": PASSWORD})

@@ -1,4 +1,4 @@
-"""Signing in, staying signed in, signing out (ids: the table of bad inputs)."""
+"""Sign-in, refresh and sign-out (ids: the table of bad inputs)."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ def refresh(server: Server, cookie: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("path", ["/api/auth/login", "/api/login"])
-def test_login_takes_a_username_or_an_address_under_three_names(person: Person, path: str) -> None:
+def test_login_accepts_a_username_or_an_address_in_three_fields(person: Person, path: str) -> None:
     for who in (
         {"login": person.username},
         {"login": person.email.upper()},
@@ -42,11 +42,11 @@ def test_login_takes_a_username_or_an_address_under_three_names(person: Person, 
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_login_without_a_name_is_refused(client: httpx.Client) -> None:
+def test_login_without_a_name_is_rejected(client: httpx.Client) -> None:
     assert client.post("/api/auth/login", json={"password": PASSWORD}).status_code == 422
 
 
-def test_the_refresh_cookie_is_for_the_auth_routes_alone(person: Person) -> None:
+def test_the_refresh_cookie_is_limited_to_the_auth_routes(person: Person) -> None:
     header = sign_in(person).headers["set-cookie"]
 
     assert "HttpOnly" in header
@@ -56,11 +56,11 @@ def test_the_refresh_cookie_is_for_the_auth_routes_alone(person: Person) -> None
 
 
 @pytest.mark.parametrize("path", ["/api/users/me", "/api/me"])
-def test_me_is_who_the_token_belongs_to(person: Person, path: str) -> None:
+def test_me_returns_the_user_of_the_token(person: Person, path: str) -> None:
     assert person.get(path).json()["username"] == person.username
 
 
-def test_a56_an_unknown_name_is_answered_like_a_wrong_password(client: httpx.Client, person: Person) -> None:
+def test_a56_an_unknown_name_gets_the_response_of_a_wrong_password(client: httpx.Client, person: Person) -> None:
     answers = [
         client.post("/api/auth/login", json={"login": login, "password": "not it"}) for login in ("nobody-has-this-name", person.username)
     ]
@@ -69,12 +69,12 @@ def test_a56_an_unknown_name_is_answered_like_a_wrong_password(client: httpx.Cli
     assert answers[0].text == answers[1].text
 
 
-async def test_a56_an_unknown_name_costs_as_much_as_a_wrong_password() -> None:
+async def test_a56_an_unknown_name_takes_as_long_as_a_wrong_password() -> None:
     passwords = Passwords()
     real = await passwords.hash(PASSWORD)
 
     def work(password_hash: str | None) -> float:
-        """Processor time, of this thread: a clock on the wall also measures what else the machine does."""
+        """Processor time of this thread: wall clock time would include other work of the machine."""
         started = time.thread_time()
         assert not passwords._verify(password_hash, "not it")
         return time.thread_time() - started
@@ -85,7 +85,7 @@ async def test_a56_an_unknown_name_costs_as_much_as_a_wrong_password() -> None:
     passwords.close()
 
 
-def test_a58_a_disabled_account_is_answered_like_a_wrong_password(person: Person, service_headers: dict[str, str]) -> None:
+def test_a58_a_disabled_account_gets_the_response_of_a_wrong_password(person: Person, service_headers: dict[str, str]) -> None:
     person.client.post(f"/internal/accounts/{person.user_id}/disable", headers=service_headers).raise_for_status()
 
     answer = person.client.post("/api/auth/login", json={"login": person.username, "password": PASSWORD})
@@ -93,14 +93,14 @@ def test_a58_a_disabled_account_is_answered_like_a_wrong_password(person: Person
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
 
 
-def test_a60_one_address_may_fail_twenty_times_a_minute(client: httpx.Client) -> None:
+def test_a60_failures_of_an_address_are_limited_to_twenty_a_minute(client: httpx.Client) -> None:
     answers = [client.post("/api/auth/login", json={"login": f"nobody{number}", "password": "wrong"}) for number in range(25)]
 
     assert [answer.status_code for answer in answers] == [401] * 20 + [429] * 5
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
 
 
-def test_a61_what_the_client_says_about_its_address_is_not_believed(client: httpx.Client) -> None:
+def test_a61_an_address_that_the_client_claims_is_ignored(client: httpx.Client) -> None:
     mine = client.headers["X-Forwarded-For"]
 
     answers = [
@@ -130,7 +130,7 @@ def test_a65_a_hash_with_old_parameters_is_renewed(person: Person, sql: Callable
     assert sign_in(person).status_code == 200
 
 
-def test_a66_a_hash_that_cannot_be_read_lets_nobody_in(person: Person, sql: Callable[..., Any]) -> None:
+def test_a66_an_unreadable_hash_rejects_every_password(person: Person, sql: Callable[..., Any]) -> None:
     sql("update users set password_hash = '$argon2id$garbage' where id = $1", person.user_id)
 
     assert person.client.post("/api/auth/login", json={"login": person.username, "password": PASSWORD}).status_code == 401
@@ -150,7 +150,7 @@ def test_a_refresh_gives_a_new_token_and_a_new_cookie(server: Server, person: Pe
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a.b.c", "01a21694-cd2c-7f08-a87d-01c0017fc8f1.0.mac", "." * 300])
-def test_a_cookie_that_is_none_is_refused(server: Server, cookie: str) -> None:
+def test_a_malformed_cookie_is_rejected(server: Server, cookie: str) -> None:
     answer = refresh(server, cookie)
 
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_refresh_token")
@@ -161,14 +161,14 @@ def test_a80_an_access_token_does_not_refresh(server: Server, person: Person) ->
     assert refresh(server, person.token).status_code == 401
 
 
-def test_a_refresh_token_with_another_generation_is_refused(server: Server, person: Person) -> None:
+def test_a_refresh_token_with_a_forged_generation_is_rejected(server: Server, person: Person) -> None:
     session, _, mac = cookie_of(sign_in(person)).split(".")
 
     assert refresh(server, f"{session}.1.{mac}").status_code == 401
     assert refresh(server, f"{session}.0.{mac}").status_code == 200
 
 
-def test_a93_a_token_that_comes_back_two_generations_later_ends_the_session(server: Server, person: Person) -> None:
+def test_a93_reuse_of_a_token_two_generations_later_ends_the_session(server: Server, person: Person) -> None:
     first = sign_in(person)
     second = refresh(server, cookie_of(first))
     third = refresh(server, cookie_of(second))
@@ -178,10 +178,10 @@ def test_a93_a_token_that_comes_back_two_generations_later_ends_the_session(serv
     assert refresh(server, cookie_of(third)).status_code == 401
     headers = {"Authorization": f"Bearer {third.json()['access_token']}"}
     assert httpx.get(f"{server.url}/api/me", headers=headers).status_code == 401
-    assert person.get("/api/me").status_code == 200  # the sign-in of the fixture is another family
+    assert person.get("/api/me").status_code == 200  # the sign-in of the fixture is another session
 
 
-def test_a_used_token_is_taken_again_for_ten_seconds_only(server: Server, person: Person) -> None:
+def test_a_used_token_is_accepted_again_for_ten_seconds_only(server: Server, person: Person) -> None:
     first = sign_in(person)
     second = refresh(server, cookie_of(first))
     assert cookie_of(refresh(server, cookie_of(first))) == cookie_of(second)
@@ -194,7 +194,7 @@ def test_a_used_token_is_taken_again_for_ten_seconds_only(server: Server, person
         server.clock.offset -= 11
 
 
-async def test_a95_twenty_parallel_refreshes_have_one_live_head(server: Server, person: Person) -> None:
+async def test_a95_twenty_parallel_refreshes_leave_one_valid_token(server: Server, person: Person) -> None:
     cookie = cookie_of(sign_in(person))
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         answers = await asyncio.gather(*(client.post("/api/auth/refresh", headers={"Cookie": f"{COOKIE}={cookie}"}) for _ in range(20)))
@@ -212,7 +212,7 @@ def test_a_session_ends_after_thirty_idle_days(server: Server, person: Person, s
     assert refresh(server, cookie).status_code == 401
 
 
-def test_a96_logout_twice_is_fine_and_the_token_is_void_at_once(server: Server, person: Person) -> None:
+def test_a96_logout_is_idempotent_and_revokes_the_token_immediately(server: Server, person: Person) -> None:
     cookie = cookie_of(sign_in(person))
 
     first = person.post("/api/auth/logout")
@@ -222,11 +222,11 @@ def test_a96_logout_twice_is_fine_and_the_token_is_void_at_once(server: Server, 
     assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
     assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     assert person.post("/api/auth/logout").status_code == 204
-    # the client's jar sent the cookie of the second sign-in along: that session ended too
+    # the client also sent the cookie of the second sign-in, so that session ended too
     assert refresh(server, cookie).status_code == 401
 
 
-def test_logout_ends_the_session_of_the_cookie_alone(server: Server, person: Person) -> None:
+def test_logout_ends_only_the_session_of_the_cookie(server: Server, person: Person) -> None:
     cookie = cookie_of(sign_in(person))
 
     assert httpx.post(f"{server.url}/api/auth/logout", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code == 204
@@ -235,12 +235,12 @@ def test_logout_ends_the_session_of_the_cookie_alone(server: Server, person: Per
     assert person.get("/api/me").status_code == 200
 
 
-def test_logout_without_anything_is_fine_and_with_a_forged_token_is_not(server: Server) -> None:
+def test_logout_without_credentials_succeeds_and_with_a_forged_token_fails(server: Server) -> None:
     assert httpx.post(f"{server.url}/api/auth/logout").status_code == 204
     assert httpx.post(f"{server.url}/api/auth/logout", headers={"Authorization": "Bearer a.b.c"}).status_code == 401
 
 
-def test_logout_is_written_down_in_postgres(person: Person, sql: Callable[..., Any]) -> None:
+def test_logout_is_stored_in_postgres(person: Person, sql: Callable[..., Any]) -> None:
     person.post("/api/auth/logout")
 
     rows = sql("select field, pushed from revocations where user_id = $1 and jti is not null", person.user_id)
@@ -249,13 +249,13 @@ def test_logout_is_written_down_in_postgres(person: Person, sql: Callable[..., A
     assert rows[0]["pushed"]
 
 
-def test_a91_disabling_an_account_voids_its_tokens_at_once(person: Person, service_headers: dict[str, str]) -> None:
+def test_a91_disabling_an_account_revokes_its_tokens_immediately(person: Person, service_headers: dict[str, str]) -> None:
     person.client.post(f"/internal/accounts/{person.user_id}/disable", headers=service_headers).raise_for_status()
 
     assert person.get("/api/me").status_code == 401
 
 
-def test_a98_another_password_ends_every_other_session(server: Server, person: Person) -> None:
+def test_a98_a_password_change_ends_every_other_session(server: Server, person: Person) -> None:
     other = sign_in(person)
     new = "another fine password"
 
@@ -281,7 +281,7 @@ def test_a98_another_password_ends_every_other_session(server: Server, person: P
         pytest.param({"Origin": "http://localhost:8080", "Sec-Fetch-Site": "same-origin"}, 200, id="own-page"),
     ],
 )
-def test_a_cookie_from_another_site_is_worth_nothing(server: Server, person: Person, headers: dict[str, str], status: int) -> None:
+def test_a_cookie_sent_by_another_site_is_rejected(server: Server, person: Person, headers: dict[str, str], status: int) -> None:
     cookie = cookie_of(sign_in(person))
 
     answer = httpx.post(
@@ -293,7 +293,7 @@ def test_a_cookie_from_another_site_is_worth_nothing(server: Server, person: Per
     assert answer.status_code == status
 
 
-def test_signing_in_and_failing_are_written_down(person: Person, sql: Callable[..., Any]) -> None:
+def test_sign_ins_and_failures_are_in_the_audit_log(person: Person, sql: Callable[..., Any]) -> None:
     person.client.post("/api/auth/login", json={"login": person.username, "password": "wrong"})
 
     rows = sql("select action, address from audit where user_id = $1 order by audit_id", person.user_id)

@@ -1,4 +1,4 @@
-"""Many sign-ins at once: one account or address does not keep others out, and the process stays ready."""
+"""Many sign-ins at once: one account or address does not block others, and the process stays ready."""
 
 import asyncio
 import threading
@@ -53,6 +53,6 @@ async def test_correct_sign_ins_of_one_account_are_limited_and_do_not_stop_anoth
 
 
 @pytest.mark.parametrize("padded", [" {} ", "\t{}", "{}\n"])
-def test_blanks_around_the_name_are_ignored(client: httpx.Client, person: Person, padded: str) -> None:
+def test_spaces_around_the_name_are_ignored(client: httpx.Client, person: Person, padded: str) -> None:
     for name in (person.email, person.username):
         assert client.post("/api/auth/login", json={"login": padded.format(name), "password": PASSWORD}).status_code == 200

@@ -1,4 +1,4 @@
-"""Credentials that are none, at a guarded route of the real service (ids: the table of bad inputs)."""
+"""Invalid credentials at a guarded route of the real service (ids: the table of bad inputs)."""
 
 import json
 from collections.abc import Callable
@@ -19,29 +19,29 @@ def me(server: Server, *authorization: str, path: str = "/api/me") -> httpx.Resp
 
 
 def resigned(token: str, key: Any = None, algorithm: str = "EdDSA", **header: Any) -> str:
-    """The same claims, signed by somebody else."""
+    """The same claims, signed with another key."""
     claims = jwt.decode(token, options={"verify_signature": False})
     headers = {**jwt.get_unverified_header(token), **header}
     return jwt.encode(claims, key or Ed25519PrivateKey.generate(), algorithm=algorithm, headers=headers)
 
 
-def test_a68_basic_is_not_bearer(server: Server, person: Person) -> None:
+def test_a68_the_scheme_basic_is_rejected(server: Server, person: Person) -> None:
     assert me(server, f"Basic {person.token}").status_code == 401
     assert me(server, person.token).status_code == 401
     assert me(server, f"bearer {person.token}").status_code == 200
 
 
-def test_a70_a_giant_token_is_refused(server: Server) -> None:
+def test_a70_a_huge_token_is_rejected(server: Server) -> None:
     assert me(server, "Bearer " + "a" * 50_000 + "." + "b" * 100_000 + "." + "c" * 50_000).status_code in {401, 431}
 
 
-def test_a71_two_authorization_headers_are_one_too_many(server: Server, person: Person) -> None:
+def test_a71_two_authorization_headers_are_rejected(server: Server, person: Person) -> None:
     answer = me(server, f"Bearer {person.token}", f"Bearer {person.token}")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "two_credentials")
 
 
-def test_a73_our_public_key_is_no_shared_secret(server: Server, person: Person) -> None:
+def test_a73_the_public_key_is_not_accepted_as_a_shared_secret(server: Server, person: Person) -> None:
     jwk = httpx.get(f"{server.url}/.well-known/jwks.json").json()["keys"][0]
     pem = Ed25519PublicKey.from_public_bytes(decode_base64url(jwk["x"])).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     header = encode_base64url(json.dumps({"alg": "HS256", "typ": "at+jwt", "kid": jwk["kid"]}).encode())
@@ -52,7 +52,7 @@ def test_a73_our_public_key_is_no_shared_secret(server: Server, person: Person) 
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "ES256", "EdDSA "])
-def test_another_algorithm_is_refused(server: Server, person: Person, algorithm: str) -> None:
+def test_another_algorithm_is_rejected(server: Server, person: Person, algorithm: str) -> None:
     header, payload, signature = person.token.split(".")
     forged = encode_base64url(json.dumps({**jwt.get_unverified_header(person.token), "alg": algorithm}).encode())
 
@@ -61,7 +61,7 @@ def test_another_algorithm_is_refused(server: Server, person: Person, algorithm:
     assert me(server, f"Bearer {header}.{payload}.").status_code == 401
 
 
-def test_a_token_of_another_key_is_refused(server: Server, person: Person) -> None:
+def test_a_token_signed_with_another_key_is_rejected(server: Server, person: Person) -> None:
     assert me(server, f"Bearer {resigned(person.token)}").status_code == 401
 
 
@@ -75,35 +75,35 @@ def test_a_token_of_another_key_is_refused(server: Server, person: Person) -> No
         pytest.param("0123456789abcdef", id="A76-unknown"),
     ],
 )
-def test_a_kid_that_is_none_of_ours_is_refused(server: Server, person: Person, kid: str) -> None:
+def test_an_unknown_kid_is_rejected(server: Server, person: Person, kid: str) -> None:
     assert me(server, f"Bearer {resigned(person.token, kid=kid)}").status_code == 401
 
 
-def test_a78_critical_extensions_are_refused(server: Server, person: Person) -> None:
+def test_a78_critical_extensions_are_rejected(server: Server, person: Person) -> None:
     assert me(server, f"Bearer {resigned(person.token, crit=['x'], x=1)}").status_code == 401
 
 
-def test_a88_other_forms_of_jose_are_refused(server: Server, person: Person) -> None:
+def test_a88_other_jose_serializations_are_rejected(server: Server, person: Person) -> None:
     header, payload, signature = person.token.split(".")
 
     assert me(server, f"Bearer {person.token}.a.b").status_code == 401
     assert me(server, "Bearer " + json.dumps({"protected": header, "payload": payload, "signature": signature})).status_code == 401
 
 
-def test_a100_a_key_in_the_query_opens_nothing(server: Server, person: Person) -> None:
+def test_a100_credentials_in_the_query_are_ignored(server: Server, person: Person) -> None:
     key = person.post(f"/api/projects/{person.project_id}/keys", {"name": "k"}).json()["key"]
 
     assert me(server, path=f"/api/me?api_key={key}&access_token={person.token}").status_code == 401
 
 
-def test_a101_an_ingest_key_does_not_open_identity(server: Server, person: Person) -> None:
+def test_a101_identity_rejects_an_ingest_key(server: Server, person: Person) -> None:
     key = person.post(f"/api/projects/{person.project_id}/keys", {"name": "k"}).json()["key"]
 
     for path in ("/api/me", "/api/projects", f"/api/projects/{person.project_id}/keys"):
         assert me(server, f"Bearer {key}", path=path).status_code == 403
 
 
-def test_a_grant_for_ingest_is_no_access_token(server: Server, person: Person) -> None:
+def test_an_ingest_token_is_not_an_access_token(server: Server, person: Person) -> None:
     key = person.post(f"/api/projects/{person.project_id}/keys", {"name": "k"}).json()["key"]
     grant = person.client.post("/api/auth/token", json={"api_key": key}).json()
 
@@ -128,13 +128,13 @@ def test_a_grant_for_ingest_is_no_access_token(server: Server, person: Person) -
         ("DELETE", "/api/projects/{project}/keys/k"),
     ],
 )
-def test_every_route_asks_who_you_are(server: Server, person: Person, method: str, path: str) -> None:
+def test_every_route_requires_authentication(server: Server, person: Person, method: str, path: str) -> None:
     url = server.url + path.format(project=person.project_id, user=person.user_id)
 
     assert httpx.request(method, url, json={}).status_code == 401
 
 
-def test_no_route_is_public_by_accident(server: Server) -> None:
+def test_the_public_routes_are_the_listed_ones(server: Server) -> None:
     public = {
         path
         for route in server.app.routes
@@ -149,7 +149,7 @@ def test_no_route_is_public_by_accident(server: Server) -> None:
     }  # fmt: skip
 
 
-def test_the_internal_routes_ask_for_a_service_token(server: Server, person: Person, new_person: Callable[[], Person]) -> None:
+def test_the_internal_routes_require_a_service_token(server: Server, person: Person, new_person: Callable[[], Person]) -> None:
     for method, path in (
         ("GET", "/internal/access"),
         ("POST", "/internal/accounts"),

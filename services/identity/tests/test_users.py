@@ -1,4 +1,4 @@
-"""Table ``users``: its columns, what is unique, and ``updated_at`` after every change."""
+"""Table ``users``: its columns, its unique constraints, and ``updated_at`` after every change."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def row_of(sql: Sql, person: Person) -> Any:
     return row
 
 
-def test_the_table_has_the_columns_that_were_asked_for(sql: Sql) -> None:
+def test_the_table_has_the_specified_columns(sql: Sql) -> None:
     columns = {row["column_name"] for row in sql("select column_name from information_schema.columns where table_name = 'users'")}
 
     assert columns == {"id", "username", "email", "password_hash", "created_at", "updated_at", "disabled_at", "kind"}
@@ -38,7 +38,7 @@ def test_username_and_email_are_unique(sql: Sql, person: Person, stranger: Perso
 
 
 @pytest.mark.parametrize("path", ["/api/me", "/api/users/me"])
-def test_a_new_account_was_updated_when_it_was_created(sql: Sql, person: Person, path: str) -> None:
+def test_updated_at_of_a_new_account_equals_created_at(sql: Sql, person: Person, path: str) -> None:
     user = person.get(path).json()
 
     assert user["updated_at"] == user["created_at"]
@@ -77,13 +77,13 @@ def test_every_change_moves_updated_at(sql: Sql, person: Person, service_headers
     assert after["created_at"] == before["created_at"]
 
 
-def test_me_shows_when_the_account_was_updated(sql: Sql, person: Person) -> None:
+def test_me_includes_updated_at(sql: Sql, person: Person) -> None:
     change_the_address_by_hand(person, sql=sql)
 
     assert datetime.fromisoformat(person.get("/api/me").json()["updated_at"]) == row_of(sql, person)["updated_at"]
 
 
-def test_an_update_that_changes_nothing_leaves_updated_at(sql: Sql, person: Person) -> None:
+def test_an_update_without_changes_keeps_updated_at(sql: Sql, person: Person) -> None:
     before = row_of(sql, person)["updated_at"]
 
     sql("update users set email = email where id = $1", person.user_id)
@@ -96,7 +96,7 @@ def test_signing_in_by_email_ignores_its_case(client: httpx.Client, person: Pers
     assert client.post("/api/auth/login", json={"login": person.email.upper(), "password": PASSWORD}).status_code == 200
 
 
-async def test_accounts_of_the_first_revision_are_kept(empty_database_url: str) -> None:
+async def test_the_migrations_keep_accounts_of_the_first_revision(empty_database_url: str) -> None:
     await asyncio.to_thread(upgrade, empty_database_url, "0001")
     connection = await asyncpg.connect(empty_database_url)
     await connection.execute(

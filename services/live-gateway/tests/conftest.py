@@ -1,4 +1,4 @@
-"""A real gateway on real Kafka and Redis, with tokens of our own making, and clients that speak its protocol."""
+"""A real gateway on real Kafka and Redis, with tokens that the tests sign, and clients of its protocol."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ def random_text(chars: int) -> str:
 
 
 class Identity:
-    """What the gateway asks identity over HTTP: its public key, and who is in which project."""
+    """The HTTP API of identity that the gateway uses: its public key, and the access of users to projects."""
 
     def __init__(self) -> None:
         self.key = Ed25519PrivateKey.generate()
@@ -52,7 +52,7 @@ class Identity:
         return jwt.encode(msgspec.to_builtins(claims), self.key, algorithm="EdDSA", headers={"kid": "k1", "typ": "at+jwt"})
 
     def api_key(self, project_id: str, scopes: list[Scope], *, seconds: int = 600) -> tuple[str, str]:
-        """A new API key. Returns the key and its id."""
+        """Create an API key. Returns the key and its id."""
         key_id = random_text(ID_CHARS)
         key = format_key(key_id, random_text(SECRET_CHARS))
         self.keys[key] = KeyGrant(
@@ -89,7 +89,7 @@ class Identity:
 
 @dataclass
 class Client:
-    """A websocket client that unpacks the arrays of frames."""
+    """A websocket client that splits messages into frames."""
 
     connection: ClientConnection
     frames: list[dict[str, Any]] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Client:
         return str(self.ids)
 
     async def receive_until(self, wanted: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
-        """Receive until so many frames are wanted ones; what came before stays in ``frames``."""
+        """Receive until the given number of matching frames has arrived; earlier frames stay in ``frames``."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while len(found := [frame for frame in self.frames if wanted(frame)]) < count:
                 self.frames += msgspec.json.decode(await self.connection.recv())
@@ -185,11 +185,11 @@ class Gateway:
             self.server = None
 
     async def restart(self) -> None:
-        """Another process in the same place."""
+        """Replace the process by a new one."""
         await self.stop()
         await self.start()
 
-    # -- people ----------------------------------------------------------------------------------------------------
+    # -- users -----------------------------------------------------------------------------------------------------
 
     def claims(self, user_id: str, *, seconds: float = 600) -> AccessClaims:
         now = int(time.time())
@@ -223,7 +223,7 @@ class Gateway:
     # -- the log ---------------------------------------------------------------------------------------------------
 
     async def publish(self, project_id: str, task_id: str, *numbers: int, pad: int = 0) -> list[str]:
-        """Records of one task, each with its number. Returns the positions after them."""
+        """Publish numbered records of one task. Returns the positions after them."""
         key = task_key(project_id, task_id)
         records = [Record(topic=self.steps, key=key, value=msgspec.json.encode({"n": number, "pad": "x" * pad})) for number in numbers]
         return [str(position) for position in await self.log.publish(records, timeout_seconds=10)]
@@ -237,7 +237,7 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = TIMEO
 
 
 def numbers(frames: list[dict[str, Any]]) -> list[int]:
-    """What the records of ``publish`` said."""
+    """The numbers of the records of ``publish``."""
     return [frame["batch"]["n"] for frame in frames if frame["op"] == "frame"]
 
 
@@ -253,7 +253,7 @@ def task_id() -> str:
 
 @pytest.fixture
 def live_settings(redis_url: str, kafka_bootstrap: str, worker_id: str) -> Settings:
-    """A Redis database of our own: the list of revocations has one name."""
+    """A separate Redis database per test, because the list of revocations has a fixed key."""
     base = redis_url.rpartition("/")[0] if redis_url.count("/") > 2 else redis_url
     number = 8 + (int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0) % 8
     return Settings(
@@ -272,7 +272,7 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Gateway]:
-    """A gateway with topics of its own."""
+    """A gateway with its own topics."""
     name = f"live-{secrets.token_hex(6)}"
     steps = Topic(name=f"{name}.steps", version=1, partitions=2)
     tasks = Topic(name=f"{name}.tasks", version=1, partitions=2, compacted=True)

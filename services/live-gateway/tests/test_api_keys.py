@@ -1,4 +1,4 @@
-"""Programs follow tasks with an API key that has the scope ``read``, and nothing else opens a socket for them."""
+"""Programs follow tasks with an API key that has the scope ``read``; other keys are rejected."""
 
 import time
 import uuid
@@ -38,7 +38,7 @@ async def test_a_key_without_the_scope_read_gets_no_ticket(live: Any, project_id
     assert "scope read" in answer.json()["detail"]
 
 
-async def test_a_key_opens_its_own_project_only(live: Any, project_id: str) -> None:
+async def test_a_key_gets_tickets_for_its_own_project_only(live: Any, project_id: str) -> None:
     key, _ = live.identity.api_key(project_id, [Scope.READ, Scope.INGEST])
 
     foreign = await ticket_answer(live, key, str(uuid.uuid4()))
@@ -54,7 +54,7 @@ async def test_an_unknown_key_gets_no_ticket(live: Any, project_id: str) -> None
     assert (await ticket_answer(live, "ams_x", project_id)).status_code == 401
 
 
-async def test_revoking_a_key_closes_its_sockets_alone(live: Any, project_id: str) -> None:
+async def test_revoking_a_key_closes_only_its_sockets(live: Any, project_id: str) -> None:
     key, key_id = live.identity.api_key(project_id, [Scope.READ])
     other, _ = live.identity.api_key(project_id, [Scope.READ])
     unused = await ticket(live, key, project_id)
@@ -105,7 +105,7 @@ async def test_a_socket_closes_when_its_key_expires(live: Any, project_id: str) 
         assert time.monotonic() - started_at < 4
 
 
-async def test_another_keys_ticket_does_not_renew(live: Any, project_id: str) -> None:
+async def test_a_ticket_of_another_key_does_not_renew(live: Any, project_id: str) -> None:
     key, _ = live.identity.api_key(project_id, [Scope.READ])
     other, _ = live.identity.api_key(project_id, [Scope.READ])
     async with live.client(project_id, ticket=await ticket(live, key, project_id)) as client:

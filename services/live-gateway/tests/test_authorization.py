@@ -1,4 +1,4 @@
-"""Tickets, origins, revocation, limits: who may open a socket, and how long it stays."""
+"""Tickets, origins, revocation and limits: which sockets are accepted, and when they are closed."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from ams_kit.auth.revocation import REVOCATIONS_KEY
 
 
 async def refused_handshake(live, project_id: str, **options: Any) -> tuple[int, str]:
-    """The HTTP answer to a handshake."""
+    """The HTTP response to a handshake."""
     with pytest.raises(websockets.InvalidStatus) as caught:
         async with live.client(project_id, **options):
             pass
@@ -34,14 +34,14 @@ async def test_a_ticket_opens_one_socket(live, project_id: str) -> None:
     assert await refused_handshake(live, project_id, ticket=ticket) == (401, "bad_ticket")
 
 
-async def test_without_a_ticket_there_is_no_socket(live, project_id: str) -> None:
+async def test_a_handshake_without_a_ticket_is_rejected(live, project_id: str) -> None:
     assert await refused_handshake(live, project_id, subprotocols=["ams.v1"]) == (401, "unauthenticated")
     assert await refused_handshake(live, project_id, subprotocols=["ticket.x"]) == (400, "unknown_subprotocol")
     assert await refused_handshake(live, project_id, subprotocols=["ams.v1", "ticket.unknown"]) == (401, "bad_ticket")
     assert await refused_handshake(live, project_id, subprotocols=["ams.v1", "ticket." + "x" * 200]) == (401, "bad_ticket")
 
 
-async def test_a_token_in_the_address_opens_nothing(live) -> None:
+async def test_a_token_in_the_url_is_rejected(live) -> None:
     with pytest.raises(websockets.InvalidStatus) as caught:
         async with websockets.connect(f"ws://127.0.0.1:{live.port}/api/live?access_token=secret", subprotocols=["ams.v1"]):
             pass
@@ -62,17 +62,17 @@ async def test_a_token_in_the_address_opens_nothing(live) -> None:
         "",
     ],
 )
-async def test_other_origins_are_refused(live, project_id: str, origin: str) -> None:
+async def test_other_origins_are_rejected(live, project_id: str, origin: str) -> None:
     assert await refused_handshake(live, project_id, additional_headers={"Origin": origin}) == (403, "foreign_origin")
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:8080", "http://127.0.0.1:8080"])
-async def test_our_own_origin_is_welcome_by_every_name_of_loopback(live, project_id: str, origin: str) -> None:
+async def test_every_name_of_loopback_is_accepted_as_origin(live, project_id: str, origin: str) -> None:
     async with live.client(project_id, additional_headers={"Origin": origin}) as client:
         assert (await client.subscribe("a" * 32))["op"] == "subscribed"
 
 
-async def test_a_spoofed_host_is_misdirected(live) -> None:
+async def test_a_spoofed_host_gets_421(live) -> None:
     async with httpx.AsyncClient() as http:
         answer = await http.get(
             f"http://127.0.0.1:{live.port}/api/live",
@@ -84,7 +84,7 @@ async def test_a_spoofed_host_is_misdirected(live) -> None:
     assert (answer.status_code, answer.json()["code"]) == (421, "misdirected")
 
 
-async def test_what_is_no_websocket_is_refused(live) -> None:
+async def test_requests_that_are_not_websockets_are_rejected(live) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}") as http:
         assert (await http.get("/api/live")).status_code == 405
         assert (await http.post("/api/live")).status_code == 405
@@ -92,7 +92,7 @@ async def test_what_is_no_websocket_is_refused(live) -> None:
         assert (await http.get("/api/live", headers=upgrade)).status_code == 400
 
 
-async def test_tickets_are_given_for_projects_that_are_yours(live, project_id: str) -> None:
+async def test_tickets_are_issued_for_projects_of_the_caller_only(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()))
     headers = {"Authorization": f"Bearer {live.identity.token(claims)}"}
     live.identity.roles[claims.sub, project_id] = Role.VIEWER
@@ -109,7 +109,7 @@ async def test_tickets_are_given_for_projects_that_are_yours(live, project_id: s
         assert (await client.subscribe("a" * 32))["op"] == "subscribed"
 
 
-async def test_a_ticket_of_a_revoked_session_opens_nothing(live, project_id: str) -> None:
+async def test_a_ticket_of_a_revoked_session_is_rejected(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()))
     ticket = await live.ticket(project_id, claims=claims)
     await live.redis.hset(REVOCATIONS_KEY, f"sid:{claims.sid}", "99999999999:0")
@@ -117,7 +117,7 @@ async def test_a_ticket_of_a_revoked_session_opens_nothing(live, project_id: str
     assert await refused_handshake(live, project_id, ticket=ticket) == (401, "session_ended")
 
 
-async def test_a_socket_closes_within_a_second_of_its_tokens_end(live, project_id: str) -> None:
+async def test_a_socket_closes_within_a_second_of_its_tokens_expiry(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()), seconds=2)
     async with live.client(project_id, claims=claims) as client:
         assert await client.close_code() == 4401
@@ -151,7 +151,7 @@ async def test_a_used_ticket_does_not_renew(live, project_id: str) -> None:
         assert await client.close_code() == 4401
 
 
-async def test_a_logout_closes_the_sockets_of_its_session_alone(live, project_id: str) -> None:
+async def test_a_logout_closes_only_the_sockets_of_its_session(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()))
     async with live.client(project_id, claims=claims) as signed_out, live.client(project_id) as stays:
         await live.announce(IdentityChanged(kind="session.revoked", session_id=claims.sid, jti=claims.jti))
@@ -168,7 +168,7 @@ async def test_a_logout_whose_event_was_lost_closes_within_five_seconds(live, pr
         assert time.monotonic() - started_at < 6
 
 
-async def test_lost_access_and_a_deleted_project_close(live, project_id: str) -> None:
+async def test_lost_access_and_a_deleted_project_close_the_socket(live, project_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()))
     async with live.client(project_id, claims=claims) as put_out, live.client(project_id) as other:
         live.identity.roles.pop((claims.sub, project_id))
@@ -180,7 +180,7 @@ async def test_lost_access_and_a_deleted_project_close(live, project_id: str) ->
 
 
 @pytest.mark.parametrize("live", [{"live_sockets_per_user": 2}], indirect=True)
-async def test_one_user_has_so_many_sockets(live, project_id: str) -> None:
+async def test_the_sockets_of_a_user_are_limited(live, project_id: str) -> None:
     user_id = str(uuid.uuid4())
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(2):
@@ -202,7 +202,7 @@ async def test_one_user_has_so_many_sockets(live, project_id: str) -> None:
         (b"binary", 1003),
     ],
 )
-async def test_messages_that_end_the_conversation(live, project_id: str, message: str | bytes, code: int) -> None:
+async def test_malformed_messages_close_the_socket(live, project_id: str, message: str | bytes, code: int) -> None:
     async with live.client(project_id) as client:
         await client.connection.send(message)
         assert await client.close_code() == code
@@ -221,14 +221,14 @@ async def test_messages_that_end_the_conversation(live, project_id: str, message
         (7, "invalid"),
     ],
 )
-async def test_messages_that_are_refused_leave_the_socket_open(live, project_id: str, message: object, code: str) -> None:
+async def test_rejected_messages_leave_the_socket_open(live, project_id: str, message: object, code: str) -> None:
     async with live.client(project_id) as client:
         await client.connection.send(msgspec.json.encode(message).decode())
         assert (await client.answer("error"))["code"] == code
         assert (await client.subscribe("a" * 32))["op"] in {"subscribed", "error"}
 
 
-async def test_ids_are_used_once_and_subscriptions_are_counted(live, project_id: str) -> None:
+async def test_request_ids_are_unique_and_subscriptions_are_limited(live, project_id: str) -> None:
     async with live.client(project_id) as client:
         await client.subscribe("a" * 32)
         client.ids -= 1
@@ -241,7 +241,7 @@ async def test_ids_are_used_once_and_subscriptions_are_counted(live, project_id:
         assert (await client.subscribe("c" * 32))["code"] == "too_many_subscriptions"
 
 
-async def test_floods_of_messages_and_of_pings_end(live, project_id: str) -> None:
+async def test_floods_of_messages_and_of_pings_close_the_socket(live, project_id: str) -> None:
     async with live.client(project_id) as client:
         with contextlib.suppress(websockets.ConnectionClosed):
             for _ in range(300):
@@ -254,7 +254,7 @@ async def test_floods_of_messages_and_of_pings_end(live, project_id: str) -> Non
         assert await client.close_code() == 1008
 
 
-async def test_a_message_of_empty_fragments_without_end_ends(live, project_id: str) -> None:
+async def test_an_endless_message_of_empty_fragments_closes_the_socket(live, project_id: str) -> None:
     async with live.client(project_id) as client:
         with contextlib.suppress(websockets.ConnectionClosed):
             await client.connection.send([""] * 2_000)

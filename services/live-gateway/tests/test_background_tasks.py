@@ -5,7 +5,7 @@ import httpx
 from ams_kit.testing.supervision import Running
 
 
-async def test_each_task_comes_back_after_an_unexpected_error_and_no_record_is_missed(live, project_id: str, task_id: str) -> None:
+async def test_each_task_restarts_after_an_unexpected_error_and_no_record_is_missed(live, project_id: str, task_id: str) -> None:
     async with (
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}") as http,
         live.client(project_id) as client,
@@ -23,15 +23,15 @@ async def test_each_task_comes_back_after_an_unexpected_error_and_no_record_is_m
     assert names == {"identity-events", "revocation-replica", "socket-access", "socket-sweep", "tail"}
 
 
-async def test_a_tail_that_cannot_come_back_makes_the_process_not_ready(live) -> None:
+async def test_a_tail_that_keeps_failing_makes_the_process_not_ready(live) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}") as http:
         said = await Running(live.app, http).fail_for_ever("tail")
 
     assert said.startswith("The background task tail failed ")
 
 
-async def test_a_reader_of_older_records_that_fails_is_started_again(live, project_id: str, task_id: str, monkeypatch) -> None:
-    """The subscription waits for it and misses nothing."""
+async def test_a_catch_up_reader_that_fails_restarts(live, project_id: str, task_id: str, monkeypatch) -> None:
+    """The subscription waits for the restart and misses no record."""
     positions = await live.publish(project_id, task_id, *range(300), pad=2_000)
     start = f"1.{positions[0].split('.')[1]}.0"
     backlog = live.app.state.hub._backlog
@@ -43,7 +43,7 @@ async def test_a_reader_of_older_records_that_fails_is_started_again(live, proje
         await read_pass(*arguments)
 
     monkeypatch.setattr(backlog, "_read_pass", fail_first)
-    live.app.state.hub._ring._bytes_max = 1  # nothing is kept: everything comes from the log
+    live.app.state.hub._ring._bytes_max = 1  # an empty ring, so that all records come from the log
     async with live.client(project_id) as client:
         await live.publish(project_id, task_id, 300)
         await client.subscribe(task_id, after=start)

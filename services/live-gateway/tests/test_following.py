@@ -1,4 +1,4 @@
-"""Frames reach those who follow a task: each once, in order, from any position."""
+"""Frames reach the followers of a task: each once, in order, from any position."""
 
 import asyncio
 import secrets
@@ -16,7 +16,7 @@ def numbers(frames: list[dict[str, Any]]) -> list[int]:
     return [frame["batch"]["n"] for frame in frames if frame["op"] == "frame"]
 
 
-async def test_a_record_is_forwarded_as_it_was_read(live, project_id: str, task_id: str) -> None:
+async def test_a_record_is_forwarded_unchanged(live, project_id: str, task_id: str) -> None:
     async with live.client(project_id) as client:
         await client.subscribe(task_id)
 
@@ -74,7 +74,7 @@ async def test_two_clients_get_the_same_frames_and_other_tasks_none(live, projec
         assert numbers(third.frames) == []
 
 
-async def test_a_task_of_another_project_is_silent(live, project_id: str, task_id: str) -> None:
+async def test_a_task_of_another_project_sends_no_frames(live, project_id: str, task_id: str) -> None:
     async with live.client(str(uuid.uuid4())) as stranger:
         answer = await stranger.subscribe(task_id)
         positions = await live.publish(project_id, task_id, 1)
@@ -98,7 +98,7 @@ async def test_subscribing_twice_is_one_stream(live, project_id: str, task_id: s
         assert numbers(client.frames) == [1, 2, 3]
 
 
-async def test_records_while_a_client_catches_up_come_once(live, project_id: str, task_id: str) -> None:
+async def test_records_published_while_a_client_catches_up_arrive_once(live, project_id: str, task_id: str) -> None:
     first = await live.publish(project_id, task_id, *range(300), pad=4_000)
 
     async with live.client(project_id) as client:
@@ -109,7 +109,7 @@ async def test_records_while_a_client_catches_up_come_once(live, project_id: str
         assert numbers(await client.steps(600)) == list(range(600))
 
 
-async def test_a_record_beyond_256_kib_comes_as_reset_and_the_stream_goes_on(live, project_id: str, task_id: str) -> None:
+async def test_a_record_beyond_256_kib_is_a_reset_and_the_stream_continues(live, project_id: str, task_id: str) -> None:
     async with live.client(project_id) as client:
         await client.subscribe(task_id)
 
@@ -122,7 +122,7 @@ async def test_a_record_beyond_256_kib_comes_as_reset_and_the_stream_goes_on(liv
         assert numbers(client.frames) == [2]
 
 
-async def test_a_record_that_is_no_json_is_left_out(live, project_id: str, task_id: str) -> None:
+async def test_a_record_that_is_not_json_is_skipped(live, project_id: str, task_id: str) -> None:
     async with live.client(project_id) as client:
         await client.subscribe(task_id)
 
@@ -133,7 +133,7 @@ async def test_a_record_that_is_no_json_is_left_out(live, project_id: str, task_
         assert numbers(await client.steps(1)) == [2]
 
 
-async def test_the_list_shows_changed_and_deleted_tasks_of_its_project_alone(live, project_id: str, task_id: str) -> None:
+async def test_the_list_shows_changed_and_deleted_tasks_of_its_own_project_only(live, project_id: str, task_id: str) -> None:
     foreign = str(uuid.uuid4())
     async with live.client(project_id) as client:
         await client.send(op="subscribe", list=True)
@@ -152,7 +152,7 @@ async def test_the_list_shows_changed_and_deleted_tasks_of_its_project_alone(liv
     "after",
     ["x", "1.0", "-1", "1.5", "9223372036854775808", "1.0.-1", "2.0.0", "1.7.0", "1.0.9223372036854775807", "01.0.0", 1, 1.5, -1, [], {}],
 )
-async def test_a_cursor_that_is_none_of_this_task_is_a_bad_cursor(live, project_id: str, after: object) -> None:
+async def test_a_position_of_another_task_is_a_bad_cursor(live, project_id: str, after: object) -> None:
     async with live.client(project_id) as client:
         request = await client.send(op="subscribe", task_id=secrets.token_hex(16), after=after)
 

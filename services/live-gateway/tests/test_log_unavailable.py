@@ -1,4 +1,4 @@
-"""The gateway without its log: sockets stay and say so, and nothing is missing afterwards."""
+"""The gateway while the log is unavailable: sockets stay open and notify their clients, and no record is missing afterwards."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ async def test_sockets_stay_while_the_log_is_frozen_and_get_everything_afterward
         assert numbers(await client.steps(10)) == list(range(10))
 
 
-async def test_a_broker_that_was_killed_comes_back_without_a_gap(live_on_own_broker, own_broker, project_id: str, task_id: str) -> None:
+async def test_no_record_is_missing_after_the_broker_was_killed(live_on_own_broker, own_broker, project_id: str, task_id: str) -> None:
     live = live_on_own_broker
     async with live.client(project_id) as client:
         await client.subscribe(task_id)

@@ -1,4 +1,4 @@
-"""A thousand sockets, fifty of which never read: the others get everything, and the fifty are let go."""
+"""A thousand sockets, fifty of which never read: the others get every record, and the fifty are closed."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ def masked(payload: bytes) -> bytes:
 
 
 class Viewer(asyncio.Protocol):
-    """Opens a socket, follows a task, and counts records. The ``websockets`` client would take minutes for a thousand."""
+    """Opens a socket, follows a task, and counts records. The ``websockets`` client would take minutes for a thousand sockets."""
 
     def __init__(self, port: int, ticket: str, task_id: str) -> None:
         self._hello = masked(msgspec.json.encode({"op": "subscribe", "id": "1", "task_id": task_id}).ljust(200))
@@ -54,7 +54,7 @@ class Viewer(asyncio.Protocol):
 
 @pytest.mark.parametrize("live", [{"live_sockets_per_user": SOCKETS}], indirect=True)
 @pytest.mark.timeout(180)
-async def test_those_who_never_read_cost_the_others_nothing(live, project_id: str, task_id: str) -> None:
+async def test_clients_that_never_read_do_not_delay_the_others(live, project_id: str, task_id: str) -> None:
     claims = live.claims(str(uuid.uuid4()))
     viewers: list[Viewer] = []
     for number in range(SOCKETS):

@@ -1,4 +1,4 @@
-"""A client that reconnects receives what it missed: from the ring, from the log, or it is asked to fetch everything again."""
+"""A client that reconnects receives the records that it missed, from the ring or the log, or a reset."""
 
 import asyncio
 import socket
@@ -17,12 +17,12 @@ def numbers(frames: list[dict[str, Any]]) -> list[int]:
 
 
 def start_of(position: str) -> str:
-    """The beginning of a position's partition."""
+    """The first position of a position's partition."""
     return f"1.{position.split('.')[1]}.0"
 
 
 @pytest.mark.parametrize("live", [SMALL_RING], indirect=True)
-async def test_what_the_ring_has_lost_comes_from_the_log(live, project_id: str, task_id: str) -> None:
+async def test_records_evicted_from_the_ring_come_from_the_log(live, project_id: str, task_id: str) -> None:
     positions = await live.publish(project_id, task_id, *range(500), pad=500)
 
     async with live.client(project_id) as client:
@@ -35,7 +35,7 @@ async def test_what_the_ring_has_lost_comes_from_the_log(live, project_id: str, 
 
 
 @pytest.mark.parametrize("live", [SMALL_RING], indirect=True)
-async def test_many_who_come_back_at_once_each_get_everything_once(live, project_id: str, task_id: str) -> None:
+async def test_many_clients_that_reconnect_at_once_each_get_every_record_once(live, project_id: str, task_id: str) -> None:
     positions = await live.publish(project_id, task_id, *range(300), pad=500)
 
     async def come_back(index: int) -> list[int]:
@@ -51,7 +51,7 @@ async def test_many_who_come_back_at_once_each_get_everything_once(live, project
 
 
 @pytest.mark.parametrize("live", [SMALL_RING | {"live_catch_up_records": 100}], indirect=True)
-async def test_a_client_too_far_behind_is_asked_to_fetch_again(live, project_id: str, task_id: str) -> None:
+async def test_a_client_too_far_behind_receives_a_reset(live, project_id: str, task_id: str) -> None:
     positions = await live.publish(project_id, task_id, *range(500), pad=500)
 
     async with live.client(project_id) as client:
@@ -65,7 +65,7 @@ async def test_a_client_too_far_behind_is_asked_to_fetch_again(live, project_id:
 
 
 @pytest.mark.parametrize("live", [SMALL_RING], indirect=True)
-async def test_what_the_log_has_deleted_is_a_reset(live, project_id: str, task_id: str) -> None:
+async def test_a_position_that_the_log_has_deleted_is_a_reset(live, project_id: str, task_id: str) -> None:
     positions = await live.publish(project_id, task_id, *range(200), pad=500)
     _, partition, offset = (int(part) for part in positions[99].split("."))
     admin = AIOKafkaAdminClient(bootstrap_servers=live.settings.kafka_bootstrap)
@@ -91,7 +91,7 @@ async def test_a_new_gateway_fills_its_ring_back_before_it_is_ready(live, projec
     assert live.app.state.hub._ring.start(int(positions[0].split(".")[1])) == 0
 
 
-async def test_a_socket_that_does_not_read_is_closed_while_others_go_on(live, project_id: str, task_id: str) -> None:
+async def test_a_socket_that_does_not_read_is_closed_while_others_continue(live, project_id: str, task_id: str) -> None:
     slow_end = socket.socket()
     slow_end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     slow_end.connect(("127.0.0.1", live.port))
@@ -104,7 +104,7 @@ async def test_a_socket_that_does_not_read_is_closed_while_others_go_on(live, pr
             await quick.receive_until(lambda frame, last=first + 49: frame["op"] == "frame" and frame["batch"]["n"] == last)
 
         assert numbers(quick.frames) == list(range(400))
-        async with asyncio.timeout(20):  # 10 s of not reading, which nobody can hurry
+        async with asyncio.timeout(20):  # the gateway waits for 10 s without progress
             while len(live.app.state.hub.sockets) > 1:
                 await live.publish(project_id, task_id, 400)
                 await quick.receive_until(lambda frame: frame["op"] == "frame" and frame["batch"]["n"] == 400)
@@ -115,7 +115,7 @@ async def test_a_socket_that_does_not_read_is_closed_while_others_go_on(live, pr
         assert len(got) < 400
 
 
-async def test_a_burst_beyond_the_queue_reaches_who_reads(live, project_id: str, task_id: str) -> None:
+async def test_a_burst_beyond_the_queue_reaches_clients_that_read(live, project_id: str, task_id: str) -> None:
     async with live.client(project_id) as client:
         await client.subscribe(task_id)
 
@@ -124,7 +124,7 @@ async def test_a_burst_beyond_the_queue_reaches_who_reads(live, project_id: str,
         assert numbers(await client.steps(200)) == list(range(200))
 
 
-async def test_a_restart_of_the_gateway_is_a_reconnection_without_a_gap(live, project_id: str, task_id: str) -> None:
+async def test_a_client_misses_nothing_when_the_gateway_restarts(live, project_id: str, task_id: str) -> None:
     async with live.client(project_id) as client:
         await client.subscribe(task_id)
         await live.publish(project_id, task_id, *range(5))
@@ -138,7 +138,7 @@ async def test_a_restart_of_the_gateway_is_a_reconnection_without_a_gap(live, pr
         assert numbers(await client.steps(3)) == [5, 6, 7]
 
 
-async def test_half_open_connections_do_not_count_for_ever(live, project_id: str) -> None:
+async def test_half_open_connections_are_closed_and_no_longer_counted(live, project_id: str) -> None:
     async with live.client(project_id) as client:
         transport = client.connection.transport
         transport.abort()

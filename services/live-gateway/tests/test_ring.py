@@ -1,4 +1,4 @@
-"""The ring and the frames' bytes, without servers."""
+"""The ring and the encoding of frames, without servers."""
 
 import msgspec
 from hypothesis import given
@@ -25,7 +25,7 @@ def unframe(message: bytes) -> bytes:
     return message[start:]
 
 
-def test_a_ring_covers_from_what_it_evicted_last() -> None:
+def test_a_ring_covers_the_offsets_after_the_last_evicted_record() -> None:
     ring = Ring(bytes_max=3 * 600, seconds_max=300)
     ring.reset(0, 5)
     for offset in range(5, 11):
@@ -36,11 +36,11 @@ def test_a_ring_covers_from_what_it_evicted_last() -> None:
     assert [entry.offset for entry in ring.since(KEY, 0)] == list(range(ring.start(0) or 0, 11))
 
 
-def test_a_partition_that_was_never_begun_is_not_covered() -> None:
+def test_an_unknown_partition_is_not_covered() -> None:
     assert not Ring(1_000, 300).covers(0, 0)
 
 
-def test_what_is_old_goes_and_the_position_before_is_remembered() -> None:
+def test_old_records_are_evicted_and_the_previous_position_is_kept() -> None:
     ring = Ring(1_000_000, seconds_max=300)
     ring.reset(0, 0)
     ring.add(0, 0, KEY, b"{}", 0)
@@ -66,7 +66,7 @@ def test_a_recreated_partition_drops_only_its_own_records() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 400)), max_size=120), st.integers(500, 20_000))
-def test_a_ring_holds_a_stretch_without_holes_within_its_bytes(records: list[tuple[int, int, int]], bytes_max: int) -> None:
+def test_a_ring_holds_a_contiguous_range_within_its_byte_limit(records: list[tuple[int, int, int]], bytes_max: int) -> None:
     ring = Ring(bytes_max, 300)
     written: dict[int, list[bytes]] = {0: [], 1: [], 2: []}
     for partition in written:
@@ -96,7 +96,7 @@ def test_messages_carry_every_frame_once_and_in_order(frames: list[bytes]) -> No
 
 
 @given(st.binary(max_size=200))
-def test_whatever_a_record_holds_a_frame_is_json_or_nothing(value: bytes) -> None:
+def test_the_frame_of_any_record_is_json_or_empty(value: bytes) -> None:
     ring = Ring(1_000_000, 300)
     frame = encode_frame(ring.add(0, 0, KEY, value, 0))
     assert frame == b"" or msgspec.json.decode(frame)["op"] == "frame"
@@ -104,7 +104,7 @@ def test_whatever_a_record_holds_a_frame_is_json_or_nothing(value: bytes) -> Non
     assert changed == b"" or msgspec.json.decode(changed)["op"] == "task"
 
 
-def test_places_are_the_same_when_they_are_equal_or_names_of_loopback() -> None:
+def test_hosts_are_equal_when_identical_or_both_loopback() -> None:
     assert same_authority("app.example:443", "app.example:443")
     assert same_authority("127.0.0.1:8080", "localhost:8080")
     assert not same_authority("127.0.0.1:8081", "localhost:8080")

@@ -18,7 +18,7 @@ BYTES_PER_READ = 1_024
 
 
 class RawClient:
-    """A websocket client that reads as many bytes as the test says."""
+    """A websocket client that reads only as many bytes as the test requests."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -84,7 +84,7 @@ class RawClient:
 
 @pytest.fixture(autouse=True)
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client of 1 KiB/s would need minutes to fill the real buffers."""
+    """Small buffers: a client of 1 KiB/s would need minutes to fill the real ones."""
     monkeypatch.setattr(protocol, "SEND_BUFFER_BYTES", 4_096)
     monkeypatch.setattr(protocol, "WRITE_BUFFER_BYTES", 1_024)
     monkeypatch.setattr(sockets, "QUEUE_BYTES_MAX", 16 * 1_024)
@@ -107,7 +107,7 @@ async def test_a_client_that_reads_1_kib_a_second_gets_every_frame_once(live: An
     for number in range(60):
         await live.publish(project_id, task_id, number, pad=1_000)
 
-    await read_slowly(client, 16)  # longer than a client may stall
+    await read_slowly(client, 16)  # longer than the maximum time without progress
     await live.publish(project_id, task_id, 60)
     assert client.close_code is None
     assert len(client.numbers()) < 40
@@ -160,7 +160,7 @@ async def test_a_slow_client_gets_the_newest_change_of_each_listed_task(live: An
     client.close()
 
 
-async def test_changes_that_wait_for_one_client_are_limited(live: Any, project_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pending_changes_of_one_client_are_limited(live: Any, project_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriptions, "LATE_TASKS_MAX", 10)
     client = await RawClient.connect(live, project_id)
     await client.send(op="subscribe", id="1", list=True)

@@ -15,7 +15,7 @@ EXIT_USAGE = 2
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Serve, or bring the database to the newest revision."""
+    """Run the service, or migrate the database to the newest revision."""
     arguments = sys.argv[1:] if argv is None else argv
     if arguments == ["serve"]:
         settings = read_settings(Settings, os.environ, SERVICE)

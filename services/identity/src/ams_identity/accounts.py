@@ -1,4 +1,4 @@
-"""Accounts: register, who am I, another password, and closing one."""
+"""Accounts: registration, the current user, password changes, and disabling an account."""
 
 from datetime import datetime
 from typing import Any
@@ -31,14 +31,14 @@ class RegisterBody(Struct, frozen=True):
 
 
 class PasswordBody(Struct, frozen=True):
-    """Another password. ``password`` is the one that holds now."""
+    """A password change. ``password`` is the current password."""
 
     password: str
     new_password: str
 
 
 class UserView(Struct, frozen=True, kw_only=True):
-    """A person, as they see themselves. ``default_project_id``: the oldest project that they created and own, which opens first."""
+    """The current user. ``default_project_id`` is the oldest project that the user created and owns; the explorer opens it first."""
 
     user_id: str
     username: str
@@ -49,7 +49,7 @@ class UserView(Struct, frozen=True, kw_only=True):
 
 
 class Registered(Struct, frozen=True):
-    """The answer to a registration."""
+    """The response to a registration."""
 
     user: UserView
 
@@ -59,7 +59,7 @@ _password = msgspec.json.Decoder(PasswordBody)
 
 
 async def view_of(database: Executor, user: User) -> UserView:
-    """What may be shown of a user to themselves."""
+    """The fields of a user that the user may read."""
     return UserView(
         user_id=user.user_id,
         username=user.username,
@@ -72,7 +72,7 @@ async def view_of(database: Executor, user: User) -> UserView:
 
 @post(["/api/auth/register", "/api/register"], opt={"public": True}, security=[{}], operation_class=with_json_body(RegisterBody))
 async def register(request: Request[Any, Any, Any]) -> Registered:
-    """Make an account, with a first project of its own."""
+    """Register an account and create its first project."""
     context = context_of(request)
     body = await read_json(request, _register, bytes_max=BODY_BYTES_MAX)
     username, email = validation.check_username(body.username), validation.check_email(body.email)
@@ -83,7 +83,7 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
     async def refuse_if_taken() -> None:
         _refuse_if_taken(await users.taken(context.pool, username.lower(), email.lower()))
 
-    await refuse_if_taken()  # of fifty at once, those who come too late cost no hash
+    await refuse_if_taken()  # of fifty registrations of one name at once, only those before the first commit cost a hash
     password_hash = await context.passwords.hash(body.password, gate=refuse_if_taken)
     user = _new_user(context, username, email, password_hash)
     async with context.pool.acquire() as connection, connection.transaction():
@@ -96,7 +96,7 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
 
 def _refuse_if_taken(what: str | None) -> None:
     if what is not None:
-        raise ConflictError(f"This {what} has an account already.", code=f"{what}_taken")
+        raise ConflictError(f"An account with this {what} exists already. Sign in, or choose another {what}.", code=f"{what}_taken")
 
 
 def _new_user(context: IdentityContext, username: str, email: str, password_hash: str | None, kind: Kind = "person") -> User:
@@ -114,7 +114,7 @@ def _new_user(context: IdentityContext, username: str, email: str, password_hash
 
 
 async def add_account(database: Executor, request: Request[Any, Any, Any], user: User) -> str:
-    """What belongs to a new user's row: the first project, audit, events. Returns the project's id."""
+    """Add what a new user needs beside the row: the first project, audit entries and events. Returns the project's id."""
     at = user.created_at
     event = UserRegistered(event_id=new_event_id(), at_us=microseconds(at), user_id=user.user_id, username=user.username)
     await put(database, user.user_id, event, at)
@@ -123,7 +123,7 @@ async def add_account(database: Executor, request: Request[Any, Any, Any], user:
 
 
 async def add_project(database: Executor, request: Request[Any, Any, Any], user_id: str, name: str, at: datetime) -> str:
-    """A new project and its first owner. Returns its id."""
+    """Insert a new project and its first owner. Returns the project's id."""
     project_id = uuid7(at.timestamp())
     await projects.insert(database, project_id, name, user_id, at)
     await members.insert(database, project_id, user_id, Role.OWNER, at)
@@ -137,15 +137,15 @@ async def add_project(database: Executor, request: Request[Any, Any, Any], user_
 
 @get(["/api/users/me", "/api/me"])
 async def me(request: Request[Any, Any, Any]) -> UserView:
-    """Who the token belongs to."""
+    """The user that the access token belongs to."""
     return await view_of(context_of(request).pool, await user_of(request))
 
 
 async def user_of(request: Request[Any, Any, Any]) -> User:
-    """The account of the person who asks.
+    """The account of the caller.
 
     Raises:
-        UnauthenticatedError: There is none any more.
+        UnauthenticatedError: The account no longer exists.
     """
     user = await users.by_id(context_of(request).pool, principal_of(request).user_id)
     if user is None or user.disabled_at is not None:
@@ -155,7 +155,7 @@ async def user_of(request: Request[Any, Any, Any]) -> User:
 
 @post("/api/users/me/password", status_code=204, operation_class=with_json_body(PasswordBody))
 async def change_password(request: Request[Any, Any, Any]) -> None:
-    """Choose another password. Every other session of the account ends."""
+    """Change the password. Every other session of the account ends."""
     context, principal = context_of(request), principal_of(request)
     body = await read_json(request, _password, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
@@ -165,12 +165,14 @@ async def change_password(request: Request[Any, Any, Any]) -> None:
         user.password_hash, body.password, gate=lambda: context.throttle.check(limits), clients=(user.user_id,)
     ):
         await context.throttle.count(limits)
-        raise InvalidError("This is not the password that holds now.", code="wrong_password")
+        raise InvalidError("The current password is wrong.", code="wrong_password")
     password_hash = await context.passwords.hash(body.new_password)
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
         if not await users.set_password(connection, user.user_id, password_hash, user.password_hash or ""):
-            raise ConflictError("The password was changed elsewhere at the same moment.", code="password_changed")
+            raise ConflictError(
+                "The password was changed by another request at the same time. Sign in with the new one.", code="password_changed"
+            )
         ended = await sessions.end_all(connection, user.user_id, at, "password", keep=principal.session_id)
         revoked = [revocation.of_session(user.user_id, session_id, at) for session_id in ended]
         for item in revoked:
@@ -185,7 +187,7 @@ async def change_password(request: Request[Any, Any, Any]) -> None:
 
 
 async def disable(context: IdentityContext, request: Request[Any, Any, Any], user_id: str) -> bool:
-    """Close an account to its owner; every token of it is void at once. False when there is no such open account."""
+    """Disable an account and revoke all its tokens at once. Returns False when no such active account exists."""
     at = context.now()
     revoked = revocation.of_user(user_id, at)
     async with context.pool.acquire() as connection, connection.transaction():
@@ -201,12 +203,12 @@ async def disable(context: IdentityContext, request: Request[Any, Any, Any], use
 
 
 async def ensure_machine(context: IdentityContext, request: Request[Any, Any, Any], name: str) -> tuple[str, str]:
-    """The machine account of a name, and the project that it created. Both are created when they do not exist.
+    """Find the machine account of a name and the project that it created, or create them.
 
-    A person who has registered the same name keeps it, and has no part in this account.
+        A person who registered the same name keeps it and gets no access to this account.
 
     Returns:
-        The ids of user and project.
+        The ids of the user and the project.
     """
     user = await _machine_user(context, request, name)
     own = await projects.own_of_user(context.pool, user.user_id)
@@ -229,7 +231,7 @@ async def _machine_user(context: IdentityContext, request: Request[Any, Any, Any
         existing = await users.machine(context.pool, name.lower())
         if existing is not None:
             return existing
-    raise ConflictError("The address of this machine account is taken.", code="email_taken")
+    raise ConflictError("The email address of this machine account is taken.", code="email_taken")
 
 
 ROUTES = [register, me, change_password]

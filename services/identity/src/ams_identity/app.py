@@ -1,4 +1,4 @@
-"""The composition root: the only place that builds identity's clients and opens connections."""
+"""The composition root: builds identity's clients and opens its connections."""
 
 import contextlib
 import time
@@ -40,7 +40,7 @@ from ams_kit.service import refuse_to_serve
 SERVICE = "identity"
 POOL_SIZE = 10
 CLEANUP_SECONDS = 3_600
-KEPT_AFTER_EXPIRY = timedelta(days=7)  # for whoever looks into what happened
+KEPT_AFTER_EXPIRY = timedelta(days=7)  # for the investigation of an incident
 JWKS_MAX_AGE_SECONDS = 60
 
 logger = structlog.get_logger(__name__)
@@ -62,19 +62,19 @@ async def jwks(request: Request[Any, Any, Any]) -> Response[Jwks]:
     """The public keys of access tokens."""
     published = context_of(request).signing.jwks()
     if not published:
-        raise UnavailableError("The keys are not there yet.")
+        raise UnavailableError("The signing keys are not loaded yet.")
     return Response(Jwks(published), headers={"Cache-Control": f"public, max-age={JWKS_MAX_AGE_SECONDS}"})
 
 
 def make_app(
     settings: Settings, *, now_s: Callable[[], float] = time.time, refuse: Callable[[str, str], NoReturn] = refuse_to_serve
 ) -> Litestar:
-    """The application.
+    """Build the application.
 
     Args:
-        settings: Of this process.
+        settings: Settings of this process.
         now_s: The clock, seconds since the epoch.
-        refuse: Called with this service and a sentence when it turns out that it can never serve; by default the process ends.
+        refuse: Called with the service name and a reason when the service can never start serving; by default it ends the process.
     """
     public_url = settings.public_url.rstrip("/")
     background = Background()

@@ -1,4 +1,4 @@
-"""What is written down about who did what. Never passwords, tokens, keys or codes; a failed sign-in only for accounts that exist."""
+"""The audit log. It contains no passwords, tokens, keys or codes, and failed sign-ins only of accounts that exist."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from ams_identity.throttle import client_address
 
 
 class Action(StrEnum):
-    """Everything that is written down."""
+    """The actions that the audit log records."""
 
     REGISTERED = "user.registered"
     DISABLED = "user.disabled"
@@ -41,16 +41,16 @@ async def record(
     project_id: str | None = None,
     subject: str | None = None,
 ) -> None:
-    """Write one line, in the transaction of what it tells of.
+    """Add an entry to the audit log, in the transaction of the action.
 
     Args:
-        database: That transaction's connection.
-        request: Whose address is written down.
-        action: What was done.
-        at: When.
-        user_id: Who did it (or tried to).
-        project_id: In which project.
-        subject: Id of what it was done to.
+        database: The connection of that transaction.
+        request: The request, whose client address is recorded.
+        action: The action.
+        at: When it happened.
+        user_id: The user who acted, or tried to.
+        project_id: The project in which it happened, if any.
+        subject: Id of the object of the action.
     """
     await audit.insert(
         database, at=at, action=action.value, user_id=user_id, project_id=project_id, subject=subject, address=client_address(request)

@@ -1,4 +1,4 @@
-"""Codes that sign in once, within ten minutes: how ``ams up`` prints a link that opens the explorer signed in."""
+"""Sign-in codes: valid once, for ten minutes. ``ams up`` prints a link with one, which opens the explorer signed in."""
 
 import hashlib
 import re
@@ -23,7 +23,7 @@ _CODE = re.compile(rf"[0-9A-Za-z]{{{CODE_CHARS}}}")
 
 
 class RedeemBody(Struct, frozen=True):
-    """A code, as it stood in the link."""
+    """The code from a sign-in link."""
 
     code: str
 
@@ -47,15 +47,15 @@ async def redeem(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     user = await users.by_id(context.pool, user_id) if user_id is not None else None
     if user is None or user.disabled_at is not None:
         await context.throttle.count(limits)
-        raise UnauthenticatedError("This link was used, or is too old. Sign in, or ask for another one.", code="invalid_code")
+        raise UnauthenticatedError("This link was used already, or has expired. Sign in, or create another link.", code="invalid_code")
     return await start_session(context, request, user)
 
 
 async def create_code(context: IdentityContext, request: Request[Any, Any, Any], user_id: str) -> str:
-    """A new code for an account.
+    """Create a sign-in code for an account.
 
     Raises:
-        NotFoundError: There is no such open account.
+        NotFoundError: No such active account exists.
     """
     user = await users.by_id(context.pool, user_id)
     if user is None or user.disabled_at is not None:

@@ -1,4 +1,4 @@
-"""What every route of identity works with: built once by ``app.py``, found in ``app.state.identity``."""
+"""The dependencies that the routes of identity share. ``app.py`` builds them once and stores them in ``app.state.identity``."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ BODY_BYTES_MAX = 4_096
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """The decisions that settings make. ``cookie_secure``: see ``app.cookie_is_secure``."""
+    """Rules that follow from the settings. ``cookie_secure``: see ``app.cookie_is_secure``."""
 
     issuer: str
     cookie_secure: bool
@@ -29,7 +29,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class IdentityContext(Struct, frozen=True, kw_only=True):
-    """The parts. ``refresh_key`` derives refresh tokens; ``now_s`` is the clock."""
+    """Shared dependencies. ``refresh_key`` derives refresh tokens; ``now_s`` is the clock, in seconds since the epoch."""
 
     pool: asyncpg.Pool
     passwords: Passwords
@@ -46,5 +46,5 @@ class IdentityContext(Struct, frozen=True, kw_only=True):
 
 
 def context_of(request: Request[Any, Any, Any]) -> IdentityContext:
-    """The parts, for a route."""
+    """The context of the application that serves this request."""
     return request.app.state.identity

@@ -1,4 +1,4 @@
-"""Ids and secrets: UUIDv7 text for what is listed in the order of time, base 62 for what people copy."""
+"""Ids and secrets: UUIDv7 for ids that sort by time, base 62 for what people copy."""
 
 import secrets
 import uuid
@@ -7,7 +7,7 @@ from ams_kit.auth.api_keys import ALPHABET
 
 
 def uuid7(at_s: float) -> str:
-    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, 74 bits of chance.
+    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, 74 random bits.
 
     Args:
         at_s: Seconds since the epoch.
@@ -17,5 +17,5 @@ def uuid7(at_s: float) -> str:
 
 
 def random_text(chars: int) -> str:
-    """Letters and digits by chance, 5.95 bits each."""
+    """Random letters and digits, 5.95 bits each."""
     return "".join(secrets.choice(ALPHABET) for _ in range(chars))

@@ -1,4 +1,4 @@
-"""Routes for the other services and for ``ams up``: never routed to the outside, and closed to everyone without a service token."""
+"""Routes for the other services and for ``ams up``. The gateway does not expose them, and they require a service token."""
 
 from typing import Any
 
@@ -30,20 +30,20 @@ class AccountBody(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True):
-    """It, and the project that it created."""
+    """A machine account and the project that it created."""
 
     user_id: str
     project_id: str
 
 
 class CodeBody(Struct, frozen=True):
-    """Whom a code shall sign in."""
+    """The user that the code signs in."""
 
     user_id: str
 
 
 class Code(Struct, frozen=True):
-    """Good for ten minutes and one use."""
+    """A sign-in code, valid once, for ten minutes."""
 
     code: str
 
@@ -55,17 +55,17 @@ _key = msgspec.json.Decoder(KeyBody)
 
 @get("/access")
 async def access(request: Request[Any, Any, Any]) -> Access:
-    """What a user is in a project (``?user_id=&project_id=``)."""
+    """The access of a user or API key to a project (``?user_id=&project_id=``)."""
     query = request.query_params
     found = await request.app.state.auth.access(query.get("user_id", ""), query.get("project_id", ""))
     if found is None:
-        raise NotFoundError("They are nothing there.", code="no_access")
+        raise NotFoundError("The user has no access to this project.", code="no_access")
     return found
 
 
 @post("/accounts", status_code=200)
 async def ensure_account(request: Request[Any, Any, Any]) -> Account:
-    """Make sure that a machine account exists. It has no password: it signs in by code."""
+    """Create a machine account unless it exists. It has no password and signs in with a code."""
     body = await read_json(request, _account, bytes_max=BODY_BYTES_MAX)
     user_id, project_id = await ensure_machine(context_of(request), request, validation.check_username(body.username))
     return Account(user_id, project_id)
@@ -73,14 +73,14 @@ async def ensure_account(request: Request[Any, Any, Any]) -> Account:
 
 @post("/accounts/{user:str}/disable", status_code=204)
 async def disable_account(request: Request[Any, Any, Any], user: FromPath[str]) -> None:
-    """Close an account to its owner. Twice is fine."""
+    """Disable an account. Idempotent."""
     if is_uuid(user):
         await disable(context_of(request), request, user)
 
 
 @post("/signin-codes")
 async def signin_code(request: Request[Any, Any, Any]) -> Code:
-    """A code for a link that signs in once."""
+    """Create a code for a sign-in link."""
     body = await read_json(request, _code, bytes_max=BODY_BYTES_MAX)
     if not is_uuid(body.user_id):
         raise NotFoundError("There is no such account.")
@@ -89,7 +89,7 @@ async def signin_code(request: Request[Any, Any, Any]) -> Code:
 
 @post("/projects/{project:str}/keys")
 async def project_key(request: Request[Any, Any, Any], project: FromPath[str]) -> CreatedKey:
-    """A new API key."""
+    """Create an API key of a project."""
     body = await read_json(request, _key, bytes_max=BODY_BYTES_MAX)
     context = context_of(request)
     if not is_uuid(project):
@@ -99,14 +99,14 @@ async def project_key(request: Request[Any, Any, Any], project: FromPath[str]) -
 
 @get("/projects")
 async def list_project_settings(request: Request[Any, Any, Any]) -> ProjectSettingsPage:
-    """Settings of all projects, deleted ones included (``limit``, ``cursor``)."""
+    """List the settings of all projects, deleted ones included (``limit``, ``cursor``)."""
     page = page_of(request, UUID_PATTERN)
     found = await projects.settings(context_of(request).pool, after=page.after, limit=page.limit + 1)
     return ProjectSettingsPage(items=found[: page.limit], next_cursor=cursor_after([item.project_id for item in found], page.limit))
 
 
 def internal_routes() -> Router:
-    """All of them, behind the guard."""
+    """All internal routes, which the guard restricts to services."""
     return Router(
         "/internal",
         route_handlers=[access, ensure_account, disable_account, signin_code, project_key, list_project_settings],

@@ -1,4 +1,4 @@
-"""API keys: made, shown once, listed, revoked, and exchanged for what they open."""
+"""API keys: create, list, revoke, and exchange a key for an access token."""
 
 import hashlib
 import hmac
@@ -34,7 +34,7 @@ JTI_CHARS = 22
 
 
 class KeyBody(Struct, frozen=True):
-    """A new key. Without ``expires_at`` it lives until it is revoked."""
+    """A new key. Without ``expires_at`` it is valid until it is revoked."""
 
     name: str
     scopes: Annotated[list[Scope], Meta(min_length=1, max_length=8)] = msgspec.field(default_factory=lambda: [Scope.INGEST])
@@ -42,13 +42,13 @@ class KeyBody(Struct, frozen=True):
 
 
 class TokenBody(Struct, frozen=True):
-    """A key that is to be exchanged."""
+    """The key to exchange."""
 
     api_key: str
 
 
 class KeyView(Struct, frozen=True, kw_only=True):
-    """A key without its secret. ``prefix`` is how it begins, to recognise it by."""
+    """A key without its secret. ``prefix`` is the beginning of the key, for recognition in a list."""
 
     key_id: str
     name: str
@@ -60,7 +60,7 @@ class KeyView(Struct, frozen=True, kw_only=True):
 
 
 class CreatedKey(KeyView, frozen=True, kw_only=True):
-    """A new key. ``key`` is shown this once."""
+    """A new key. Only this response contains ``key``."""
 
     key: str
 
@@ -90,7 +90,7 @@ def _fields(key: ApiKey) -> dict[str, Any]:
 
 @post("/api/projects/{project:str}/keys", operation_class=with_json_body(KeyBody))
 async def create_key(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Response[CreatedKey]:
-    """A new key of a project. Members and owners."""
+    """Create an API key of a project. Requires the role member or owner."""
     require_role(access, Role.MEMBER)
     body = await read_json(request, _key, bytes_max=BODY_BYTES_MAX)
     created = await add_key(context_of(request), request, access.project_id, access.user_id, body)
@@ -100,16 +100,16 @@ async def create_key(request: Request[Any, Any, Any], access: NamedDependency[Ac
 async def add_key(
     context: IdentityContext, request: Request[Any, Any, Any], project_id: str, user_id: str | None, body: KeyBody
 ) -> CreatedKey:
-    """Make a key.
+    """Create an API key.
 
     Raises:
-        InvalidError: The name is not acceptable, or the time of expiry is past.
+        InvalidError: The name is not valid, or the expiry is in the past.
         NotFoundError: The project was deleted.
-        ConflictError: The project has as many keys as it may.
+        ConflictError: The project has ``KEYS_MAX`` keys.
     """
     name, at = validation.check_name(body.name, "key"), context.now()
     if body.expires_at is not None and body.expires_at <= at:
-        raise InvalidError("expires_at is over already.", code="expired")
+        raise InvalidError("expires_at is in the past. Choose a later time.", code="expired")
     key_id, secret = random_text(ID_CHARS), random_text(SECRET_CHARS)
     key = ApiKey(
         project_id=project_id,
@@ -141,7 +141,7 @@ def _hash(secret: str) -> bytes:
 
 @get("/api/projects/{project:str}/keys", operation_class=PagedOperation)
 async def list_keys(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> KeyList:
-    """The keys of a project (``limit``, ``cursor``). Members and owners."""
+    """List the keys of a project (``limit``, ``cursor``). Requires the role member or owner."""
     require_role(access, Role.MEMBER)
     page = page_of(request, KEY_ID_PATTERN)
     found = await api_keys.of_project(context_of(request).pool, access.project_id, after=page.after, limit=page.limit + 1)
@@ -150,7 +150,7 @@ async def list_keys(request: Request[Any, Any, Any], access: NamedDependency[Acc
 
 @delete("/api/projects/{project:str}/keys/{key:str}")
 async def revoke_key(request: Request[Any, Any, Any], key: FromPath[str], access: NamedDependency[Access]) -> None:
-    """Revoke a key: it opens nothing any more, at once. Members and owners."""
+    """Revoke a key, with immediate effect. Requires the role member or owner."""
     require_role(access, Role.MEMBER)
     context = context_of(request)
     at = context.now()
@@ -168,7 +168,7 @@ async def revoke_key(request: Request[Any, Any, Any], key: FromPath[str], access
 
 @post("/api/auth/token", status_code=200, opt={"public": True}, security=[{}], operation_class=with_json_body(TokenBody))
 async def exchange_key(request: Request[Any, Any, Any]) -> Response[KeyGrant]:
-    """What a key opens, for ten minutes."""
+    """Exchange an API key for an access token that is valid for ten minutes."""
     context = context_of(request)
     body = await read_json(request, _token, bytes_max=BODY_BYTES_MAX)
     refused = UnauthenticatedError("This API key is not valid.", code="invalid_api_key")

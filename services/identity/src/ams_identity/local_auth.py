@@ -1,4 +1,4 @@
-"""Identity asks itself: the same verifier, guard and dependencies as in every service, over its own keys and tables."""
+"""The auth kit of identity itself: the same verifier, guard and dependencies as in every service, with its own keys and tables as sources."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from ams_kit.background import Background
 
 
 class LocalAuth:
-    """What ``AuthMiddleware``, ``provide_access`` and ``internal_only`` use of ``app.state.auth``."""
+    """Implements what ``AuthMiddleware``, ``provide_access`` and ``internal_only`` expect in ``app.state.auth``."""
 
     def __init__(
         self, redis: Redis, keys: KeySource, access: AccessSource, *, service_secret: str, issuer: str, now_s: Callable[[], float]
@@ -29,6 +29,6 @@ class LocalAuth:
         return await self._access.access(user_id, project_id)
 
     def start(self, background: Background) -> None:
-        """Listen and keep the replica fresh, until the background tasks are stopped."""
+        """Subscribe to events and keep the replica of the revocation list current, until the background tasks are stopped."""
         self._changes.start(background)
         self.revocations.start(background)

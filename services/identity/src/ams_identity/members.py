@@ -25,7 +25,7 @@ MEMBERS_MAX = 1_000  # of one project
 
 
 class MemberBody(Struct, frozen=True):
-    """An account to add, and its role."""
+    """The account to add, and its role."""
 
     username: str
     role: Role
@@ -38,7 +38,7 @@ class RoleBody(Struct, frozen=True):
 
 
 class MemberList(Struct, frozen=True):
-    """In the order in which the accounts were created."""
+    """Members, in the order in which their accounts were created."""
 
     items: list[Member]
     next_cursor: str | None
@@ -50,7 +50,7 @@ _role = msgspec.json.Decoder(RoleBody)
 
 @get("/api/projects/{project:str}/members", operation_class=PagedOperation)
 async def list_members(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> MemberList:
-    """The members of a project (``limit``, ``cursor``)."""
+    """List the members of a project (``limit``, ``cursor``)."""
     page = page_of(request, UUID_PATTERN)
     found = await members.of_project(context_of(request).pool, access.project_id, after=page.after, limit=page.limit + 1)
     return MemberList(found[: page.limit], cursor_after([item.user_id for item in found], page.limit))
@@ -58,7 +58,7 @@ async def list_members(request: Request[Any, Any, Any], access: NamedDependency[
 
 @post("/api/projects/{project:str}/members", operation_class=with_json_body(MemberBody))
 async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Member:
-    """Add an account to a project. Owners only."""
+    """Add an account to a project. Requires the role owner."""
     require_role(access, Role.OWNER)
     context = context_of(request)
     body = await read_json(request, _member, bytes_max=BODY_BYTES_MAX)
@@ -72,7 +72,7 @@ async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Ac
             raise ConflictError(f"A project has at most {MEMBERS_MAX} members. Remove one first.", code="too_many_members")
         await require_room_for_project(connection, user.user_id)
         if not await members.insert(connection, access.project_id, user.user_id, body.role, at):
-            raise ConflictError("This account is a member already.", code="already_member")
+            raise ConflictError("This account is already a member of the project.", code="already_member")
         await _record_change(connection, request, access, user_id=user.user_id, role=body.role, action=Action.MEMBER_ADDED)
     await _announce_change(context, access.project_id, user.user_id)
     return Member(user_id=user.user_id, username=user.username, role=body.role, created_at=at)
@@ -80,7 +80,7 @@ async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Ac
 
 @patch("/api/projects/{project:str}/members/{user:str}", status_code=204, operation_class=with_json_body(RoleBody))
 async def change_member(request: Request[Any, Any, Any], user: FromPath[str], access: NamedDependency[Access]) -> None:
-    """Change the role of a member. Owners only; one owner remains."""
+    """Change the role of a member. Requires the role owner. A project keeps at least one owner."""
     require_role(access, Role.OWNER)
     context = context_of(request)
     body = await read_json(request, _role, bytes_max=BODY_BYTES_MAX)
@@ -93,7 +93,7 @@ async def change_member(request: Request[Any, Any, Any], user: FromPath[str], ac
 
 @delete("/api/projects/{project:str}/members/{user:str}")
 async def remove_member(request: Request[Any, Any, Any], user: FromPath[str], access: NamedDependency[Access]) -> None:
-    """Remove a member from a project. Owners, and members themselves; one owner remains."""
+    """Remove a member from a project. Requires the role owner; members may remove themselves. A project keeps at least one owner."""
     if user != access.user_id:
         require_role(access, Role.OWNER)
     context = context_of(request)
@@ -105,7 +105,7 @@ async def remove_member(request: Request[Any, Any, Any], user: FromPath[str], ac
 
 
 async def _require_remaining_owner(connection: Executor, project_id: str, user_id: str, role: Role | None) -> None:
-    """Refuse a change after which the project would have no owner. The lock makes changes of one project wait for each other."""
+    """Reject a change that would leave the project without an owner. The lock serializes the changes of one project."""
     if not is_uuid(user_id):
         raise NotFoundError("There is no such member.", code="member_not_found")
     await lock_project(connection, project_id)

@@ -1,6 +1,6 @@
-"""The transactional outbox: events are committed with what they tell of, and brought to ``ams.identity.v1`` by a background task.
+"""The transactional outbox: an event is committed together with its change, and a background task publishes it to ``ams.identity.v1``.
 
-At least once, in the order of commit per publisher. While the log is away they wait in the table, and identity works on.
+Delivery is at least once, in the order of the commits per publisher. While the log is unavailable, events wait in the table and identity keeps working.
 """
 
 import asyncio
@@ -21,35 +21,35 @@ from ams_kit.bus import Log, Record
 BATCH_MAX = 100
 IDLE_SECONDS = 2.0
 PAUSE_SECONDS = 2.0
-PUBLISH_SECONDS = 4.0  # inside a transaction that may last 8 s
+PUBLISH_SECONDS = 4.0  # shorter than the 8 s that the surrounding transaction may last
 
 logger = structlog.get_logger(__name__)
 
 
 def new_event_id() -> str:
-    """32 hex digits by chance."""
+    """32 random hex digits."""
     return secrets.token_hex(16)
 
 
 def microseconds(at: datetime) -> int:
-    """A moment as events write it."""
+    """A time in microseconds since the epoch, as events store it."""
     return int(at.timestamp() * 1_000_000)
 
 
 async def put(database: Executor, key: str, event: IdentityEvent, at: datetime) -> None:
-    """Add an event, inside the transaction of what it tells of.
+    """Add an event, inside the transaction of its change.
 
     Args:
         database: The connection of that transaction.
-        key: Id of what the event is about: events of one key stay in order.
-        event: What happened.
-        at: When.
+        key: Id of the event's subject; events with the same key stay in order.
+        event: The event.
+        at: The current time.
     """
     await outbox.insert(database, key.encode(), codec.encode(event), at)
 
 
 class Outbox:
-    """Publishes what waits. Wake it after a commit; it also looks every 2 s."""
+    """Publishes the events in the table. Call ``wake`` after a commit; it also checks the table every 2 s."""
 
     def __init__(self, pool: asyncpg.Pool, open_log: Callable[[], Awaitable[Log]]) -> None:
         self._pool = pool
@@ -58,7 +58,7 @@ class Outbox:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Something was committed."""
+        """Notify the publisher that an event was committed."""
         self._wake.set()
 
     async def close(self) -> None:
@@ -67,10 +67,10 @@ class Outbox:
             await self._log.close()
 
     async def publish(self, log: Log) -> int:
-        """Bring the oldest events to the log and forget them. Returns how many.
+        """Publish the oldest events and delete them from the table. Returns their number.
 
         Raises:
-            LogUnavailableError: They stay.
+            LogUnavailableError: The events stay in the table.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             if not await outbox.lock(connection):
@@ -84,7 +84,7 @@ class Outbox:
             return len(pending)
 
     async def run(self) -> None:
-        """Publish what waits until cancelled. Raises when the log or the database is unavailable; the events stay in the table."""
+        """Publish events until cancelled. Raises when the log or the database is unavailable; the events stay in the table."""
         if self._log is None:
             self._log = await self._open_log()
         while True:

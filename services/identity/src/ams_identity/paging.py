@@ -1,4 +1,4 @@
-"""Pages of lists: ``?limit=1..500&cursor=``, read strictly. A cursor is the id of the last item."""
+"""Pagination of lists: ``?limit=1..500&cursor=``, parsed strictly. A cursor is the id of the last item."""
 
 import re
 from typing import Any
@@ -16,14 +16,14 @@ _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 
 
 class Page(Struct, frozen=True):
-    """Which part of a list. ``after``: id of the last item that the caller has."""
+    """The requested part of a list. ``after`` is the id of the last item that the caller has."""
 
     limit: int
     after: str | None
 
 
 def page_of(request: Request[Any, Any, Any], id_pattern: str) -> Page:
-    """The page that a request asks for.
+    """Parse the page that a request asks for.
 
     Raises:
         BadRequestError: unknown_parameter | duplicate_parameter | invalid_limit | invalid_cursor.
@@ -31,13 +31,13 @@ def page_of(request: Request[Any, Any, Any], id_pattern: str) -> Page:
     parameters: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in {"limit", "cursor"}:
-            raise BadRequestError("There is no such parameter here.", code="unknown_parameter")
+            raise BadRequestError("This parameter is unknown. Send limit and cursor only.", code="unknown_parameter")
         if name in parameters:
-            raise BadRequestError(f"Send {name} once.", code="duplicate_parameter")
+            raise BadRequestError(f"{name} is given twice. Send it once.", code="duplicate_parameter")
         parameters[name] = value
     limit = parameters.get("limit", str(LIMIT_DEFAULT))
     if _LIMIT.fullmatch(limit) is None or int(limit) > LIMIT_MAX:
-        raise BadRequestError(f"limit is a number from 1 to {LIMIT_MAX}.", code="invalid_limit")
+        raise BadRequestError(f"limit must be a whole number from 1 to {LIMIT_MAX}.", code="invalid_limit")
     cursor = parameters.get("cursor")
     return Page(int(limit), None if cursor is None else _after(cursor, id_pattern))
 
@@ -46,19 +46,19 @@ def _after(cursor: str, id_pattern: str) -> str:
     try:
         after = decode_base64url(cursor).decode()
     except ValueError as error:
-        raise BadRequestError("This cursor is not one of ours.", code="invalid_cursor") from error
+        raise BadRequestError("The cursor is not valid. Start again without it.", code="invalid_cursor") from error
     if re.fullmatch(id_pattern, after) is None:
-        raise BadRequestError("This cursor is not one of ours.", code="invalid_cursor")
+        raise BadRequestError("The cursor is not valid. Start again without it.", code="invalid_cursor")
     return after
 
 
 def cursor_after(ids: list[str], limit: int) -> str | None:
-    """The cursor of the next page, given the ids of one more item than the page holds."""
+    """The cursor of the next page, ``None`` on the last one. ``ids`` has one more item than the page when another page follows."""
     return encode_base64url(ids[limit - 1].encode()) if len(ids) > limit else None
 
 
 class PagedOperation(Operation):
-    """The ``operation_class`` of a list: puts ``limit`` and ``cursor`` into the OpenAPI document."""
+    """The ``operation_class`` of a list: adds ``limit`` and ``cursor`` to the OpenAPI document."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)

@@ -1,4 +1,4 @@
-"""Hashes of passwords: argon2id, never more than two at once."""
+"""Password hashing with argon2id, at most two hashes at a time."""
 
 import asyncio
 from collections import Counter
@@ -12,13 +12,13 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from ams_kit.errors import TooManyError, UnavailableError
 
-# OWASP's second choice (19 MiB, 2 passes, 1 lane): some 25 ms and 19 MiB each, so two at once stay small beside the platform's 850 MB
+# OWASP's second recommendation (19 MiB, 2 passes, 1 lane): about 25 ms and 19 MiB each, so two at once are small in a platform of 850 MB
 MEMORY_KIB = 19_456
 PASSES = 2
 LANES = 1
 CONCURRENCY = 2
-WAITING_MAX = 200  # about 3 s of work
-WAITING_PER_CLIENT_MAX = 8  # of one account or one address: 0.1 s of work, so nobody waits long because of somebody else
+WAITING_MAX = 200  # calls in the queue: about 3 s of work
+WAITING_PER_CLIENT_MAX = 8  # of one account or one address: 0.1 s of work, so one client cannot delay the others for long
 
 T = TypeVar("T")
 Gate = Callable[[], Awaitable[None]]
@@ -27,45 +27,50 @@ logger = structlog.get_logger(__name__)
 
 
 class Passwords:
-    """Hashes and checks in threads of its own. A caller that goes away does not free its place: the hash still runs to its end."""
+    """Hashes and verifies passwords in its own threads.
+
+    A cancelled caller does not free its slot: the hash runs to its end, so cancelled requests still count towards the limit.
+    """
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
         self._threads = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="argon2")
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._waiting = 0
-        self._waiting_by_client: Counter[str] = Counter()  # of those that wait, so bounded by WAITING_MAX
+        self._waiting_by_client: Counter[str] = Counter()  # counts waiting calls only, so WAITING_MAX bounds it
         self._dummy = self._hasher.hash("nobody has this password")
 
     async def hash(self, password: str, gate: Gate | None = None) -> str:
-        """The hash of a new password.
+        """Hash a new password.
 
         Args:
-            password: As it was sent.
-            gate: Awaited when it is this caller's turn; an exception of it ends the call before any work.
+            password: As received.
+            gate: Awaited once a slot is free; an exception that it raises ends the call before any work.
 
         Raises:
-            UnavailableError: Too many calls wait.
+            UnavailableError: The queue is full.
         """
         return await self._run(lambda: self._hasher.hash(password), gate, ())
 
     async def matches(self, password_hash: str | None, password: str, gate: Gate | None = None, *, clients: Sequence[str] = ()) -> bool:
-        """Whether a password is the right one. Without a hash (no such user) the same work is done, so that the time is the same.
+        """Whether a password matches a hash.
+
+        Without a hash (no such user) the same work is done, so that the response time does not reveal which usernames exist.
 
         Args:
             password_hash: ``None`` for a user that does not exist.
-            password: As it was sent.
+            password: As received.
             gate: See ``hash``.
-            clients: The account and the address that ask, so that neither fills the queue.
+            clients: The account and the client address of the request, so that neither can fill the queue.
 
         Raises:
             TooManyError: One of ``clients`` has ``WAITING_PER_CLIENT_MAX`` calls waiting.
-            UnavailableError: Too many calls wait.
+            UnavailableError: The queue is full.
         """
         return await self._run(lambda: self._verify(password_hash, password), gate, clients)
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Whether a hash was made with other parameters than today's."""
+        """Whether a hash has other parameters than the current ones."""
         return self._hasher.check_needs_rehash(password_hash)
 
     def close(self) -> None:

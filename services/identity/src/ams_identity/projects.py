@@ -1,4 +1,4 @@
-"""Projects: list, create, read, change, delete. Who is a member of one is in ``members.py``."""
+"""Projects: list, create, read, update, delete. ``members.py`` has the routes for members."""
 
 import re
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from ams_kit.http.json_body import read_json, with_json_body
 
 UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _KEY_ID = re.compile(KEY_ID_PATTERN)
-PROJECTS_MAX = 200  # that one account is a member of
+PROJECTS_MAX = 200  # projects that one account is a member of
 
 
 class ProjectBody(Struct, frozen=True):
@@ -40,18 +40,18 @@ class ProjectBody(Struct, frozen=True):
 
 
 class ProjectChanges(Struct, frozen=True):
-    """Changes of a project; what is absent stays. ``retention_days``: ``null`` keeps tasks as long as the platform does."""
+    """Changes of a project; absent fields keep their value. ``retention_days``: ``null`` keeps tasks as long as the platform does."""
 
     name: str | UnsetType = UNSET
     retention_days: RetentionDays | UnsetType | None = UNSET
 
 
 class ProjectView(Struct, frozen=True, kw_only=True):
-    """A project, and the role that the caller has in it.
+    """A project, and the caller's role in it.
 
     Attributes:
-        retention_days: UTC days of tasks that the project keeps; ``None`` means as many as the platform.
-        retention_days_max: What the platform keeps, and the most that a project may keep.
+        retention_days: Number of UTC days that the project keeps tasks; ``None`` means the platform's number.
+        retention_days_max: The platform's number of days, which is the maximum for a project.
     """
 
     project_id: str
@@ -62,7 +62,7 @@ class ProjectView(Struct, frozen=True, kw_only=True):
 
 
 class ProjectList(Struct, frozen=True):
-    """Oldest first."""
+    """Projects, oldest first."""
 
     items: list[ProjectView]
     next_cursor: str | None
@@ -73,7 +73,10 @@ _changes = msgspec.json.Decoder(ProjectChanges)
 
 
 class ProjectAccess:
-    """Roles from identity's own tables (an ``ams_kit.auth.AccessSource``), not cached. An API key with the scope ``read`` is a viewer."""
+    """Reads roles from identity's own tables, without a cache. Implements ``ams_kit.auth.AccessSource``.
+
+    An API key with the scope ``read`` has the role viewer in its project.
+    """
 
     def __init__(self, pool: asyncpg.Pool, now: Callable[[], datetime]) -> None:
         self._pool = pool
@@ -107,10 +110,10 @@ def _view(context: IdentityContext, membership: Membership) -> ProjectView:
 
 
 async def lock_project(connection: Executor, project_id: str) -> LockedProject:
-    """Lock a project inside a transaction, before something is added to it or changed in it.
+    """Lock a project inside a transaction, before a change of it or of its members and keys.
 
     Raises:
-        NotFoundError: It was deleted.
+        NotFoundError: The project was deleted.
     """
     project = await projects.lock(connection, project_id)
     if project is None or project.deleted_at is not None:
@@ -119,10 +122,10 @@ async def lock_project(connection: Executor, project_id: str) -> LockedProject:
 
 
 async def require_room_for_project(connection: Executor, user_id: str) -> None:
-    """Lock an account, and refuse one that is a member of too many projects.
+    """Lock an account, and check that it may join another project.
 
     Raises:
-        ConflictError: It is a member of ``PROJECTS_MAX`` projects.
+        ConflictError: The account is a member of ``PROJECTS_MAX`` projects.
     """
     await users.lock(connection, user_id)
     if await projects.count_of_user(connection, user_id) >= PROJECTS_MAX:
@@ -131,7 +134,7 @@ async def require_room_for_project(connection: Executor, user_id: str) -> None:
 
 @get("/api/projects", operation_class=PagedOperation)
 async def list_projects(request: Request[Any, Any, Any]) -> ProjectList:
-    """The projects of the caller (``limit``, ``cursor``)."""
+    """List the caller's projects (``limit``, ``cursor``)."""
     context = context_of(request)
     page = page_of(request, UUID_PATTERN)
     found = await projects.of_user(context.pool, principal_of(request).user_id, after=page.after, limit=page.limit + 1)
@@ -158,7 +161,7 @@ async def create_project(request: Request[Any, Any, Any]) -> ProjectView:
 
 @get("/api/projects/{project:str}")
 async def get_project(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> ProjectView:
-    """One project."""
+    """Read one project."""
     context = context_of(request)
     membership = await projects.of_user_by_id(context.pool, access.user_id, access.project_id)
     if membership is None:
@@ -168,7 +171,7 @@ async def get_project(request: Request[Any, Any, Any], access: NamedDependency[A
 
 @patch("/api/projects/{project:str}", operation_class=with_json_body(ProjectChanges))
 async def change_project(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> ProjectView:
-    """Rename a project, or set how many days of tasks it keeps. Owners only."""
+    """Rename a project, or set how many days it keeps tasks. Requires the role owner."""
     require_role(access, Role.OWNER)
     context = context_of(request)
     body = await read_json(request, _changes, bytes_max=BODY_BYTES_MAX)
@@ -201,9 +204,9 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
 
 @delete("/api/projects/{project:str}")
 async def delete_project(request: Request[Any, Any, Any], project: FromPath[str]) -> None:
-    """Delete a project with everything in it. Owners only; the owner who deleted it may repeat the request.
+    """Delete a project with everything in it. Requires the role owner; the owner who deleted it may repeat the request.
 
-    Its keys and the access of its members end at once; the log and the tables are emptied by the services that hold them.
+    Its keys and the access of its members end at once. The other services then delete its records from the log and its rows.
     """
     context = context_of(request)
     user_id = principal_of(request).user_id

@@ -1,8 +1,8 @@
-"""Who revokes: first Postgres (the truth, in the caller's transaction), then Redis (what every service asks), then the channel.
+"""Writes revocations: first to Postgres (the source of truth, in the caller's transaction), then to Redis (which every service reads), then to the channel.
 
-A revocation counts as done when Redis has it: a caller whose ``push`` fails answers 503, and the keeper pushes it as soon as Redis is back.
-The keeper also watches the list's epoch and the server's run id: when either changed, Redis has lost its memory (or the last second of it), and
-everything is written again from Postgres.
+A revocation is complete once Redis has it: a request whose ``push`` fails gets a 503, and ``Revoker.run`` pushes it as soon as Redis is available.
+``Revoker.run`` also checks the epoch of the list and the run id of the server. When either changed, Redis may have lost its data (or the last
+second of it), and the complete list is written again from Postgres.
 """
 
 import asyncio
@@ -29,26 +29,26 @@ from ams_kit.retriable import UNAVAILABLE
 EPOCH_CHECK_SECONDS = 0.5
 RETRY_UNPUSHED_SECONDS = 5
 CLEANUP_SECONDS = 60
-MARGIN_SECONDS = 60  # clocks of machines differ; a revocation outlives the last token by this
+MARGIN_SECONDS = 60  # a revocation outlives the last token by this much, because the clocks of machines differ
 
 logger = structlog.get_logger(__name__)
 
 
 def of_token(user_id: str, session_id: str, jti: str, expires_at_s: int) -> Revocation:
-    """Void one access token."""
+    """Revoke one access token."""
     until = expires_at_s + LEEWAY_SECONDS + MARGIN_SECONDS
     return Revocation(field=f"jti:{jti}", until_s=UNTIL_FOREVER_S, expires_at_s=until, user_id=user_id, session_id=session_id, jti=jti)
 
 
 def of_session(user_id: str, session_id: str, at: datetime) -> Revocation:
-    """Void every access token of a session."""
+    """Revoke every access token of a session."""
     return Revocation(
         field=f"sid:{session_id}", until_s=UNTIL_FOREVER_S, expires_at_s=_last_expiry(at), user_id=user_id, session_id=session_id
     )
 
 
 def of_user(user_id: str, at: datetime) -> Revocation:
-    """Void every access token of a user that was issued until now."""
+    """Revoke every access token that was issued to a user until now."""
     return Revocation(field=f"user:{user_id}", until_s=int(at.timestamp()) + 1, expires_at_s=_last_expiry(at), user_id=user_id)
 
 
@@ -74,24 +74,26 @@ class Revoker:
         self._run_id: str | None = None
 
     async def push(self, items: Sequence[Revocation]) -> None:
-        """Tell Redis and the channel about revocations that are committed.
+        """Write committed revocations to Redis and publish them on the channel.
 
         Raises:
-            UnavailableError: Redis is away. They will be pushed when it is back; until then nobody may be told that it is done.
+            UnavailableError: Redis is unavailable. ``run`` pushes them once it recovers; until then the caller must not report success.
         """
         if not items:
             return
         try:
             await self._write(items)
         except UNAVAILABLE as error:
-            raise UnavailableError("The session is over, but not every service knows yet. Try again.", code="revocation_pending") from error
+            raise UnavailableError(
+                "The session has ended, but not every service has been notified. Try again.", code="revocation_pending"
+            ) from error
         await revocations.mark_pushed(self._pool, [item.field for item in items])
 
     async def announce(self, changed: IdentityChanged) -> bool:
-        """Publish to every cache what is no longer true.
+        """Publish a change, so that caches evict their entries.
 
         Returns:
-            False when Redis is unavailable: caches then drop it by their own deadlines (5 s, 30 s).
+            False when Redis is unavailable. The entries then expire by their own lifetimes (5 s, 30 s).
         """
         try:
             await self._redis.publish(IDENTITY_CHANNEL, codec.encode(changed))
@@ -101,7 +103,7 @@ class Revoker:
         return True
 
     async def restore(self) -> None:
-        """Write the whole list again. The epoch comes last, in the same transaction."""
+        """Write the complete list and a new epoch to Redis, in one transaction."""
         items = await revocations.live(self._pool, int(self._now_s()))
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.hset(REVOCATIONS_KEY, mapping={**_fields(items), EPOCH_FIELD: secrets.token_hex(8)})
@@ -116,9 +118,9 @@ class Revoker:
         await pipeline.execute()
 
     async def run(self) -> None:
-        """Keep Redis equal to Postgres until cancelled. Raises when one of them is unavailable.
+        """Keep the list in Redis equal to Postgres until cancelled. Raises when one of them is unavailable.
 
-        After a failure nothing is known about Redis, so the list is written again.
+        After a failure the state of Redis is unknown, so the list is written again.
         """
         self._run_id = None
         unpushed_at = cleaned_up_at = 0.0

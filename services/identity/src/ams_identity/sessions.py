@@ -1,4 +1,4 @@
-"""Sessions: sign in, stay signed in, sign out."""
+"""Sessions: sign in, refresh, sign out."""
 
 from typing import Any, Literal
 
@@ -42,15 +42,15 @@ COOKIE = "ams_refresh"
 COOKIE_PATH = "/api/auth"
 SALT_CHARS = 16
 JTI_CHARS = 22
-ACCOUNT_ATTEMPTS_PER_MINUTE = 30  # right or wrong: a session lasts for weeks, so even a program needs few
-ADDRESS_ATTEMPTS_PER_MINUTE = 300  # an office behind one address
-ACCOUNT_FACTOR = 5  # failures of one account over all addresses: enough to stop a spread attack, too many to lock its owner out by accident
+ACCOUNT_ATTEMPTS_PER_MINUTE = 30  # successes and failures: a session lasts for weeks, so even a program needs few sign-ins
+ADDRESS_ATTEMPTS_PER_MINUTE = 300  # many people of an office share one address
+ACCOUNT_FACTOR = 5  # failures of one account over all addresses: stops a distributed attack, and its owner does not reach it by accident
 LOGIN_CHARS_MAX = 254
 NO_STORE = {"Cache-Control": "no-store"}
 
 
 class LoginBody(Struct, frozen=True):
-    """Who signs in: ``login`` is a username or an email address; ``username`` and ``email`` are accepted as well."""
+    """Credentials. ``login`` is a username or an email address; ``username`` and ``email`` are accepted instead of it."""
 
     password: str
     login: str | UnsetType = UNSET
@@ -68,7 +68,7 @@ class SignedIn(Struct, frozen=True, kw_only=True):
 
 
 class RefreshRefusedError(UnauthenticatedError):
-    """Sign in again: the refresh token is not valid. The answer deletes the cookie."""
+    """The refresh token is not valid. The response deletes the cookie."""
 
     code = "invalid_refresh_token"
 
@@ -78,7 +78,7 @@ class RefreshRefusedError(UnauthenticatedError):
 
 
 def answer_refresh_refused(_: Request[Any, Any, Any], error: RefreshRefusedError) -> Response[Problem]:
-    """Litestar exception handler: the problem, and the header that deletes the cookie."""
+    """Litestar exception handler: returns the problem document and deletes the cookie."""
     return problem_response(problem_of(error), headers_of(error) | error.headers)
 
 
@@ -92,8 +92,8 @@ async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     body = await read_json(request, _login, bytes_max=BODY_BYTES_MAX)
     name = next((name for name in (body.login, body.username, body.email) if name is not UNSET), None)
     if name is None:
-        raise InvalidError("Say who you are: login is a username or an email address.")
-    name = name.strip()  # a blank that a phone's keyboard adds
+        raise InvalidError("The username is missing. Send a username or an email address as login.")
+    name = name.strip()  # the keyboards of phones add a space after a completed word
     limits = failure_limits(context, request, name)
     account, address = _clients_of(request, name)
     await context.throttle.count([(f"signin:{address}", ADDRESS_ATTEMPTS_PER_MINUTE), (f"signin:{account}", ACCOUNT_ATTEMPTS_PER_MINUTE)])
@@ -104,18 +104,18 @@ async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     if not password_matches or user is None or user.disabled_at is not None:
         await context.throttle.count(limits)
         await record(context.pool, request, Action.SIGN_IN_FAILED, context.now(), user_id=user.user_id if user else None)
-        raise UnauthenticatedError("The name or the password is wrong.", code="invalid_credentials")
+        raise UnauthenticatedError("The username or the password is wrong.", code="invalid_credentials")
     await _rehash_if_outdated(context, user, body.password)
     return await start_session(context, request, user)
 
 
 def _clients_of(request: Request[Any, Any, Any], name: str) -> tuple[str, str]:
-    """The account and the address of a sign-in, as counters name them."""
+    """The rate limit keys of a sign-in: one for the account, one for the client address."""
     return f"account:{name.lower()[:LOGIN_CHARS_MAX]}", f"address:{address_bucket(client_address(request))}"
 
 
 def failure_limits(context: IdentityContext, request: Request[Any, Any, Any], name: str | None) -> list[tuple[str, int]]:
-    """How many failures an address and an account may have in a minute."""
+    """The limits of failed sign-ins per minute of an address and of an account."""
     allowed = context.policy.login_failures_per_minute
     limits = [(f"login:{address_bucket(client_address(request))}", allowed)]
     if name is not None:
@@ -136,7 +136,7 @@ async def _rehash_if_outdated(context: IdentityContext, user: User, password: st
 
 
 async def start_session(context: IdentityContext, request: Request[Any, Any, Any], user: User) -> Response[SignedIn]:
-    """A new session for somebody who has proved who they are."""
+    """Start a session for a user who has authenticated."""
     at = context.now()
     session = Session(
         session_id=uuid7(context.now_s()),
@@ -181,7 +181,10 @@ def _expired_cookie_header(context: IdentityContext) -> dict[str, str]:
 
 @post("/api/auth/refresh", status_code=200, opt={"public": True}, security=[{}])
 async def refresh(request: Request[Any, Any, Any]) -> Response[SignedIn]:
-    """A new access token for the refresh cookie, and a new cookie. The old one is good for 10 more seconds, for other tabs."""
+    """Exchange the refresh cookie for a new access token and a new cookie.
+
+    The old cookie stays valid for 10 s, because several tabs of one browser may refresh at the same time.
+    """
     context = context_of(request)
     require_same_origin(request, context.policy.issuer)
     refused = RefreshRefusedError(_expired_cookie_header(context))
@@ -223,10 +226,10 @@ async def end_session(
     reason: Literal["logout", "reuse"],
     token: AccessClaims | None = None,
 ) -> list[Revocation]:
-    """End a session inside a transaction: its refresh token and its access tokens are void.
+    """End a session inside a transaction, which revokes its refresh token and its access tokens.
 
     Returns:
-        What the caller hands to ``Revoker.push`` after the commit.
+        The revocation that the caller passes to ``Revoker.push`` after the commit.
     """
     at = context.now()
     revoked = [revocation.of_session(user_id, session_id, at)]
@@ -242,7 +245,7 @@ async def end_session(
 
 @post("/api/auth/logout", status_code=204, opt={"public": True}, security=[{}, {"bearer": []}])
 async def logout(request: Request[Any, Any, Any]) -> Response[None]:
-    """End the session of the bearer token, of the cookie, or of both. Twice is fine."""
+    """End the session of the bearer token, of the cookie, or of both. Idempotent."""
     context = context_of(request)
     require_same_origin(request, context.policy.issuer)
     claims = await _bearer_claims(request)

@@ -7,22 +7,22 @@ from ams_kit.kafka_settings import KafkaEnvironment
 
 
 class Settings(KafkaEnvironment, frozen=True, kw_only=True):
-    """What ``ams-identity serve`` reads.
+    """Settings of ``ams-identity serve``.
 
     Attributes:
-        public_url: Issuer of tokens; its scheme and host decide whether the refresh cookie is ``Secure``.
-        database_url: Role ``ams_identity`` on the database ``ams_identity``.
-        redis_url: Revocations, throttles, and the channel that tells caches.
-        kafka_bootstrap: For ``ams.identity.v1``; identity works while it is away.
-        service_secret: Of the tokens between services.
-        secret_key: Wraps the signing key and makes refresh tokens. Changing it ends every session and needs a new signing key.
-        password_chars_min: Of new passwords.
-        login_failures_per_minute: Per address; per account five times as many, over all addresses.
-        registers_per_minute: Tries to register, per address.
-        retention_days: UTC days of tasks that the platform keeps; a project may keep fewer.
-        host: The address to bind.
-        port: 0 picks a free one.
-        log_level: A name of the standard library's levels.
+        public_url: The issuer of tokens. Its scheme and host decide whether the refresh cookie is ``Secure``.
+        database_url: The database ``ams_identity``, as the role ``ams_identity``.
+        redis_url: Holds revocations and rate limits, and the channel that invalidates caches.
+        kafka_bootstrap: Brokers of the topic ``ams.identity.v1``. Identity also works while they are unavailable.
+        service_secret: Signs the tokens between services.
+        secret_key: Encrypts the signing key and derives refresh tokens. A new value ends every session and requires a new signing key.
+        password_chars_min: Minimum length of new passwords.
+        login_failures_per_minute: Limit per client address; an account has five times as many over all addresses.
+        registers_per_minute: Limit of registration attempts per client address.
+        retention_days: Number of UTC days that the platform keeps tasks; a project may keep them for fewer days.
+        host: The address to listen on.
+        port: 0 selects a free port.
+        log_level: A level name of Python's ``logging``.
     """
 
     public_url: str
@@ -40,7 +40,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
 
 
 class MigrateSettings(Struct, frozen=True, kw_only=True):
-    """What ``ams-identity migrate`` reads."""
+    """Settings of ``ams-identity migrate``."""
 
     database_url: str
     log_level: str = "INFO"

@@ -1,4 +1,4 @@
-"""The signing key: made once, kept in the database wrapped by ``AMS_SECRET_KEY``."""
+"""The signing key: created once, stored in the database, encrypted with ``AMS_SECRET_KEY``."""
 
 import secrets
 import time
@@ -22,24 +22,24 @@ NONCE_BYTES = 12
 
 
 class WrongSecretError(RuntimeError):
-    """The keys in the database were wrapped by another ``AMS_SECRET_KEY``."""
+    """The keys in the database were encrypted with another ``AMS_SECRET_KEY``."""
 
     def __init__(self) -> None:
-        super().__init__("AMS_SECRET_KEY is not the one with which this database was made; nobody's tokens could be signed.")
+        super().__init__("AMS_SECRET_KEY differs from the one that encrypted the signing key in this database. Set the original value.")
 
 
 def wrap(private_key: Ed25519PrivateKey, wrapping_key: bytes, at: datetime) -> WrappedKey:
-    """A new key as it is stored."""
+    """Create a key in its stored form."""
     kid, nonce = secrets.token_hex(8), secrets.token_bytes(NONCE_BYTES)
     wrapped = AESGCM(wrapping_key).encrypt(nonce, private_key.private_bytes_raw(), kid.encode())
     return WrappedKey(kid=kid, public_key=private_key.public_key().public_bytes_raw(), nonce=nonce, wrapped_key=wrapped, created_at=at)
 
 
 def unwrap(key: WrappedKey, wrapping_key: bytes) -> Ed25519PrivateKey:
-    """A stored key as it is used.
+    """Decrypt a stored key.
 
     Raises:
-        WrongSecretError: It was wrapped by another key.
+        WrongSecretError: It was encrypted with another secret.
     """
     try:
         return Ed25519PrivateKey.from_private_bytes(AESGCM(wrapping_key).decrypt(key.nonce, key.wrapped_key, key.kid.encode()))
@@ -48,7 +48,7 @@ def unwrap(key: WrappedKey, wrapping_key: bytes) -> Ed25519PrivateKey:
 
 
 class SigningKeys:
-    """Signs tokens, and is identity's own source of public keys (``ams_kit.auth.jwks.KeySource``)."""
+    """Signs tokens, and provides identity's own public keys (implements ``ams_kit.auth.jwks.KeySource``)."""
 
     def __init__(self, pool: asyncpg.Pool, secret: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
@@ -59,10 +59,10 @@ class SigningKeys:
         self._public: dict[str, Ed25519PublicKey] = {}
 
     async def load(self) -> None:
-        """Read the keys; make the first one if there is none.
+        """Read the keys, or create the first one.
 
         Raises:
-            WrongSecretError: They were wrapped by another secret.
+            WrongSecretError: They were encrypted with another secret.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             stored = await signing_keys.current(connection)
@@ -78,20 +78,20 @@ class SigningKeys:
 
     async def key(self, kid: str) -> Ed25519PublicKey | None:
         if kid not in self._public and self._monotonic() - self._loaded_at > RELOAD_PAUSE_SECONDS:
-            await self.load()  # another process may have made one
+            await self.load()  # another process may have created one before this one got the lock
         return self._public.get(kid)
 
     def jwks(self) -> list[Jwk]:
-        """The public keys, as they are published."""
+        """The public keys in the published form."""
         return [jwk_of(kid, key) for kid, key in self._public.items()]
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """A token with these claims.
+        """Sign a token with these claims.
 
         Raises:
-            UnavailableError: The keys were not read yet: the database is away.
+            UnavailableError: The keys are not loaded yet, because the database is unavailable.
         """
         if self._signer is None:
-            raise UnavailableError("The signing key is not there yet.")
+            raise UnavailableError("The signing key is not loaded yet. Try again in a few seconds.")
         kid, key = self._signer
         return sign(key, kid, claims)

@@ -1,4 +1,4 @@
-"""How often somebody may try: counters in Redis, one command each, so that many processes count as one."""
+"""Rate limits: counters in Redis, shared by all processes, each check one command."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -11,9 +11,9 @@ from ams_kit.errors import TooManyError, UnavailableError
 from ams_kit.retriable import UNAVAILABLE
 
 WINDOW_SECONDS = 60
-IPV6_PREFIX = 64  # a household has this many bits of addresses
+IPV6_PREFIX = 64  # providers assign a /64 to one household, so the addresses within it count as one client
 
-# KEYS: counters; ARGV: limits, the same number of them, then the window in seconds. Counts when no limit is reached; answers 0, or the seconds to wait.
+# KEYS: counters; ARGV: limits, the same number of them, then the window in seconds. Counts when no limit is reached. Returns 0, or the seconds to wait.
 _COUNT_SCRIPT = """
 for i, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[i]) then return math.max(redis.call('TTL', key), 1) end
@@ -35,7 +35,7 @@ Address = IPv4Address | IPv6Address
 
 
 def client_address(request: Request[Any, Any, Any]) -> Address | None:
-    """Who asks. Only a gateway on this machine is believed about others: the last address that it appended."""
+    """The client's address. ``X-Forwarded-For`` is trusted only from a gateway on this machine, and only its last entry, which that gateway appended."""
     peer = _address(request.client.host if request.client else "")
     if peer is None or not peer.is_loopback:
         return peer
@@ -54,32 +54,32 @@ def _address(text: str) -> Address | None:
 
 
 def address_bucket(address: Address | None) -> str:
-    """The name under which an address is counted."""
+    """The rate limit key of an address."""
     return str(IPv6Network((address, IPV6_PREFIX), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
 
 class Throttle:
-    """Limits per minute. A limit is a pair of a counter's name and how many it allows."""
+    """Limits per minute. A limit is a pair of a counter's name and its maximum."""
 
     def __init__(self, redis: Redis) -> None:
         self._count = redis.register_script(_COUNT_SCRIPT)
         self._check = redis.register_script(_CHECK_SCRIPT)
 
     async def count(self, limits: Sequence[tuple[str, int]]) -> None:
-        """Count one more try.
+        """Count one attempt.
 
         Raises:
             TooManyError: A limit is reached; nothing was counted.
-            UnavailableError: Redis is away: nobody can say.
+            UnavailableError: Redis is unavailable.
         """
         await self._run(self._count, limits)
 
     async def check(self, limits: Sequence[tuple[str, int]]) -> None:
-        """See whether a try would be allowed.
+        """Check whether an attempt would be allowed, without counting it.
 
         Raises:
             TooManyError: A limit is reached.
-            UnavailableError: Redis is away: nobody can say.
+            UnavailableError: Redis is unavailable.
         """
         await self._run(self._check, limits)
 
@@ -88,6 +88,6 @@ class Throttle:
         try:
             wait = cast("int", await script(keys=keys, args=[*(limit for _, limit in limits), WINDOW_SECONDS]))
         except UNAVAILABLE as error:
-            raise UnavailableError("Nobody can count tries right now.") from error
+            raise UnavailableError("Attempts cannot be counted right now. Try again in a few seconds.") from error
         if wait:
-            raise TooManyError("Too many tries. Wait a little.", retry_after_seconds=wait)
+            raise TooManyError("Too many attempts. Wait and try again.", retry_after_seconds=wait)

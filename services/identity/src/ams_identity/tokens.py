@@ -1,7 +1,7 @@
-"""Rules of tokens: how access tokens are signed, how refresh tokens are derived, and what happens to one that comes back. Pure.
+"""Token rules: signing of access tokens, derivation and rotation of refresh tokens. Pure functions.
 
-A refresh token is ``<session>.<generation>.<mac>``. The mac is derived from the session's salt and the platform's secret, so the newest token
-can be made again without being stored. That lets the twenty tabs of one browser that refresh at the same moment all get the one new token.
+A refresh token is ``<session>.<generation>.<mac>``. The MAC is derived from the session's salt and the platform's secret, so the newest token
+can be computed again without being stored. Twenty tabs of one browser that refresh at the same moment therefore all get the same new token.
 """
 
 import hashlib
@@ -23,24 +23,24 @@ ACCESS_SECONDS = 600
 INGEST_AUDIENCE = "ams-ingest"
 SESSION_IDLE = timedelta(days=30)
 SESSION_LIFE = timedelta(days=90)
-REFRESH_GRACE = timedelta(seconds=10)  # tabs of one browser refresh at the same moment; the loser of the race is no thief
+REFRESH_GRACE = timedelta(seconds=10)  # tabs of one browser refresh at the same moment, which is not a replay
 REFRESH_CHARS_MAX = 256
 GENERATION_DIGITS_MAX = 9
 _TOKEN_PARTS = 3
 
 
 def derive_key(secret: str, purpose: str) -> bytes:
-    """32 bytes of ``AMS_SECRET_KEY`` for one purpose."""
+    """Derive a 32-byte key for one purpose from ``AMS_SECRET_KEY``."""
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"ams identity {purpose}".encode()).derive(secret.encode())
 
 
 def sign(key: Ed25519PrivateKey, kid: str, claims: dict[str, Any]) -> str:
-    """A signed token of type ``at+jwt``."""
+    """Sign a token of type ``at+jwt``."""
     return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"typ": TOKEN_TYPE, "kid": kid})
 
 
 class RefreshToken(Struct, frozen=True):
-    """What a refresh token says, before anything is believed."""
+    """The parts of a refresh token, not verified yet."""
 
     session_id: str
     generation: int
@@ -48,7 +48,7 @@ class RefreshToken(Struct, frozen=True):
 
 
 def parse_refresh(text: str) -> RefreshToken | None:
-    """A refresh token, or ``None`` when it has not the form of one."""
+    """Parse a refresh token. ``None`` when the text does not have the form of one."""
     parts = text.split(".")
     if len(text) > REFRESH_CHARS_MAX or len(parts) != _TOKEN_PARTS or not text.isascii():
         return None
@@ -65,34 +65,34 @@ def refresh_token(key: bytes, session: Session, generation: int) -> str:
 
 
 class Rotated(Struct, frozen=True):
-    """It was the newest token: it is used up, and this generation follows."""
+    """The token was the newest one. It is consumed, and this generation follows."""
 
     generation: int
     expires_at: datetime
 
 
 class WithinGrace(Struct, frozen=True):
-    """It was used up a moment ago by somebody who has the right to it: they get the newest token again."""
+    """The token was consumed within ``REFRESH_GRACE``: the client gets the newest token again."""
 
     generation: int
 
 
 class Reused(Struct, frozen=True):
-    """It was used up before: somebody else has it. The session dies."""
+    """The token was consumed earlier, so it may be stolen. The session must end."""
 
 
 class Refused(Struct, frozen=True):
-    """It is good for nothing."""
+    """The token is not valid."""
 
 
 def rotate(session: Session, token: RefreshToken, key: bytes, at: datetime) -> Rotated | WithinGrace | Reused | Refused:
-    """Decide what a refresh token that came back is worth.
+    """Decide what follows from a refresh token that a client sent.
 
     Args:
         session: As stored, locked by the caller.
-        token: As sent.
+        token: As parsed.
         key: ``derive_key(secret, "refresh")``.
-        at: Now.
+        at: The current time.
     """
     if not hmac.compare_digest(refresh_token(key, session, token.generation), f"{token.session_id}.{token.generation}.{token.mac}"):
         return Refused()

@@ -1,4 +1,4 @@
-"""Rules of usernames, email addresses, passwords and names. Pure."""
+"""Validation of usernames, email addresses, passwords and names. Pure functions."""
 
 import re
 import unicodedata
@@ -11,10 +11,10 @@ PASSWORD_CHARS_MAX = 1_024
 NAME_CHARS_MAX = 100
 
 RESERVED_USERNAMES = frozenset({"local", "demo", "system", "machine"})
-"""Names of machine accounts, which commands of the platform create."""
+"""Names reserved for machine accounts, which commands of the platform create."""
 RESERVED_EMAIL_DOMAIN = "localhost"
 
-# one name has one spelling: no look-alikes, no invisible letters, nothing that means something in a path, a header or a page
+# excludes look-alike and invisible characters, and those with a meaning in a path, a header or HTML
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # the pattern of HTML's <input type=email>, so that the form and the service agree
 _EMAIL = re.compile(
@@ -42,13 +42,13 @@ _COMMON = frozenset(
 
 
 def check_username(username: str) -> str:
-    """A username as it may be registered.
+    """Validate a username for registration.
 
     Raises:
         InvalidError: not_ascii | invalid_username.
     """
     if not username.isascii():
-        raise InvalidError("A username is made of plain letters and digits.", code="not_ascii")
+        raise InvalidError("The username has characters outside ASCII. Use letters from a to z and digits.", code="not_ascii")
     if len(username) > USERNAME_CHARS_MAX or _USERNAME.fullmatch(username) is None:
         raise InvalidError(
             f"A username has 1 to {USERNAME_CHARS_MAX} letters, digits, dots, hyphens and underscores, and begins with a letter or digit.",
@@ -58,49 +58,51 @@ def check_username(username: str) -> str:
 
 
 def check_new_person(username: str, email: str) -> None:
-    """Refuse what is reserved for machine accounts.
+    """Reject usernames and addresses that are reserved for machine accounts.
 
     Raises:
         InvalidError: reserved_username | reserved_email.
     """
     if username.lower() in RESERVED_USERNAMES:
-        raise InvalidError("This username is reserved for accounts of the platform itself. Choose another one.", code="reserved_username")
+        raise InvalidError("This username is reserved for machine accounts. Choose another one.", code="reserved_username")
     if email.lower().rpartition("@")[2] == RESERVED_EMAIL_DOMAIN:
-        raise InvalidError(f"Addresses at {RESERVED_EMAIL_DOMAIN} are reserved for accounts of the platform itself.", code="reserved_email")
+        raise InvalidError(
+            f"Addresses at {RESERVED_EMAIL_DOMAIN} are reserved for machine accounts. Use another address.", code="reserved_email"
+        )
 
 
 def check_email(email: str) -> str:
-    """An email address as it may be registered.
+    """Validate an email address for registration.
 
     Raises:
         InvalidError: not_ascii | invalid_email.
     """
     if not email.isascii():
-        raise InvalidError("Write the address in plain letters (punycode for other domains).", code="not_ascii")
+        raise InvalidError("The email address has characters outside ASCII. Write the domain in punycode.", code="not_ascii")
     if len(email) > EMAIL_CHARS_MAX or _EMAIL.fullmatch(email) is None:
-        raise InvalidError("This is not an email address.", code="invalid_email")
+        raise InvalidError("The email address is not valid. Write it like name@example.com.", code="invalid_email")
     return email
 
 
 def check_password(password: str, *, chars_min: int, username: str, email: str) -> str:
-    """A password as it may be chosen; kept as it is, spaces at its ends included.
+    """Validate a new password. It is kept unchanged, including leading and trailing spaces.
 
     Raises:
         InvalidError: too_short | too_long | control_characters | blocklisted.
     """
     if len(password) < chars_min:
-        raise InvalidError(f"A password has at least {chars_min} characters.", code="too_short")
+        raise InvalidError(f"The password is too short. Use at least {chars_min} characters.", code="too_short")
     if len(password) > PASSWORD_CHARS_MAX:
-        raise InvalidError(f"A password has at most {PASSWORD_CHARS_MAX} characters.", code="too_long")
+        raise InvalidError(f"The password is too long. Use at most {PASSWORD_CHARS_MAX} characters.", code="too_long")
     if _has_control_characters(password):
-        raise InvalidError("A password has no control characters.", code="control_characters")
+        raise InvalidError("The password contains control characters. Remove them.", code="control_characters")
     if is_common(password) or password.lower() in {username.lower(), email.lower()}:
-        raise InvalidError("This password is among the first that anyone would try.", code="blocklisted")
+        raise InvalidError("This password is easy to guess. Choose another one.", code="blocklisted")
     return password
 
 
 def is_common(password: str) -> bool:
-    """Whether a password is a known one, a short piece said again and again, or a walk over the keyboard or the alphabet."""
+    """Whether a password is a common one, a repeated short piece, or a sequence of neighbouring keys or letters."""
     text = password.lower()
     if text in _COMMON:
         return True
@@ -114,18 +116,16 @@ def _repeats(text: str, period: int) -> bool:
 
 
 def check_name(name: str, what: str) -> str:
-    """A name that people give to a thing, e.g. ``what`` = "project".
+    """Validate a name that a person gives to an object; ``what`` names its kind, such as "project".
 
     Raises:
         InvalidError: invalid_name.
     """
     if not name.strip() or len(name) > NAME_CHARS_MAX or _has_control_characters(name) or name != name.strip():
-        raise InvalidError(
-            f"The name of a {what} has 1 to {NAME_CHARS_MAX} characters, none of them invisible at its ends.", code="invalid_name"
-        )
+        raise InvalidError(f"The name of the {what} is not valid. Use 1 to {NAME_CHARS_MAX} visible characters.", code="invalid_name")
     return name
 
 
 def _has_control_characters(text: str) -> bool:
-    """Control characters, lone surrogates, and the marks that turn the direction of what follows."""
+    """Whether a text has control characters, lone surrogates, or marks that change the writing direction."""
     return any(unicodedata.category(char) in {"Cc", "Cs"} or "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069" for char in text)

@@ -19,7 +19,7 @@ logger = structlog.get_logger(__name__)
 
 
 class AccessWatcher:
-    """Checks all sockets twice a second against what this process knows, reacts to identity's events, and asks again after missed ones."""
+    """Checks all sockets twice a second against local state, handles identity's events, and asks identity again after missed events."""
 
     def __init__(self, hub: Hub, auth: AuthKit) -> None:
         self._hub = hub
@@ -29,12 +29,12 @@ class AccessWatcher:
         auth.changes.on_missed_events(self._recheck.set)
 
     def start(self, background: Background) -> None:
-        """Watch until the background tasks are stopped."""
+        """Run until the background tasks are stopped."""
         background.spawn_periodic("socket-sweep", self._sweep, every_seconds=SWEEP_SECONDS)
         background.spawn("socket-access", self._recheck_access)
 
     def on_event(self, changed: IdentityChanged) -> None:
-        """Take an event of identity. The revocation list receives it first, because it subscribed first."""
+        """Handle an event of identity. The revocation list has processed it already, because it subscribed first."""
         if changed.kind == "project.deleted":
             for socket in self._of_project(changed.project_id):
                 socket.close(CLOSE_NOT_FOUND, "the project was deleted")
@@ -66,7 +66,7 @@ class AccessWatcher:
 
     async def _recheck_access(self) -> None:
         """Ask identity again who still has access, once per subject and project, after a change or a gap in the events."""
-        self._recheck.set()  # after a failure, a check may have been left half done
+        self._recheck.set()  # a failure may have interrupted a check
         while True:
             await self._recheck.wait()
             self._recheck.clear()
@@ -77,7 +77,7 @@ class AccessWatcher:
                     if subject_and_project not in answers:
                         answers[subject_and_project] = await self._auth.access(*subject_and_project) is not None
                 except AmsError:
-                    logger.info("access could not be checked, trying again")
+                    logger.info("access check failed, retrying")
                     await asyncio.sleep(SWEEP_SECONDS)
                     self._recheck.set()
                     break

@@ -1,4 +1,4 @@
-"""The live gateway put together: the tail of the log, the ring, the subscriptions, the websocket route and the tickets for it."""
+"""The composition root of the live gateway: the tail of the log, the ring, the subscriptions, the websocket route and its tickets."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -31,20 +31,20 @@ OpenAuth = Callable[[Settings], AuthKit]
 
 
 class TicketRequest(Struct, frozen=True, kw_only=True):
-    """For which project."""
+    """The project that the ticket is for."""
 
     project_id: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Ticket(Struct, frozen=True, kw_only=True):
-    """Good for one handshake (or one ``renew``) within ``expires_in`` seconds."""
+    """A ticket, valid for one handshake (or one ``renew``) within ``expires_in`` seconds."""
 
     ticket: str
     expires_in: int
 
 
 def open_auth(settings: Settings) -> AuthKit:
-    """The real one: asks identity and Redis."""
+    """Open the auth kit that uses identity and Redis."""
     return AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="live-gateway")
 
 
@@ -53,7 +53,10 @@ _ticket_request = msgspec.json.Decoder(TicketRequest)
 
 @post("/api/live/tickets", summary="Get a ticket for the websocket", operation_class=with_json_body(TicketRequest))
 async def issue_ticket(request: Request[None, None, State]) -> Ticket:
-    """A ticket for a project, bound to the access token or API key (scope ``read``) of the request. Another's project is not found."""
+    """Issue a ticket for a project, bound to the access token or API key (scope ``read``) of the request.
+
+    A project without access of the caller is not found.
+    """
     data = await read_json(request, _ticket_request, bytes_max=BODY_BYTES_MAX)
     if await access_of(request, data.project_id) is None:
         raise NotFoundError
@@ -62,24 +65,24 @@ async def issue_ticket(request: Request[None, None, State]) -> Ticket:
         grant = Grant(data.project_id, key=principal)
     else:
         auth: AuthKit = request.app.state.auth
-        grant = Grant(data.project_id, claims=await auth.verifier.claims(bearer_of(request.scope)))  # the middleware has verified it
+        grant = Grant(data.project_id, claims=await auth.verifier.claims(bearer_of(request.scope)))  # the middleware has verified the token
     tickets: Tickets = request.app.state.tickets
     return Ticket(ticket=await tickets.issue(grant), expires_in=TICKET_SECONDS)
 
 
 @asgi("/api/live", opt={"public": True}, copy_scope=False)
 async def live(scope: Scope, receive: Receive, send: Send) -> None:
-    """The websocket. It asks for a ticket by itself."""
+    """The websocket. Public for the middleware, because the endpoint itself checks the ticket."""
     endpoint: Endpoint = scope["litestar_app"].state.endpoint
     await endpoint(scope, receive, send)
 
 
 def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topic = STEPS, tasks: Topic = TASKS) -> Litestar:
-    """The application. Nothing is connected before its lifespan begins, which waits for no server.
+    """Build the application. It opens connections when its lifespan starts, and starts while servers are unavailable.
 
     Args:
-        settings: Of the process.
-        make_auth: Opens what knows who asks and what they may.
+        settings: Settings of the process.
+        make_auth: Opens the auth kit.
         steps: The topic of batches.
         tasks: The topic of task rows.
     """

@@ -1,4 +1,4 @@
-"""Frames and websocket messages as bytes. A record's value is put into its frame as it was read, and each is encoded once for all sockets."""
+"""Encodes frames and websocket messages. A frame contains the record's value unchanged, and is encoded once for all sockets."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,7 +12,7 @@ from ams_live_gateway.ring import Entry
 
 RECORD_BYTES_MAX = 256 * 1024
 MESSAGE_BYTES_MAX = 256 * 1024
-LENGTH_16, LENGTH_64 = 126, 127  # RFC 6455, 5.2: a length of two bytes, or of eight, follows
+LENGTH_16, LENGTH_64 = 126, 127  # RFC 6455, 5.2: a length of two bytes, or of eight bytes, follows
 LENGTH_7_MAX, LENGTH_16_MAX = 125, 65_535
 TEXT_FINAL = 0x81
 
@@ -21,7 +21,7 @@ _raw = msgspec.json.Decoder(Raw)
 
 
 def position_text(partition: int, offset: int) -> str:
-    """A position of the steps topic: everything before ``offset`` was seen."""
+    """A position of the steps topic as text: the client has everything before ``offset``."""
     return str(Position(STEPS.version, partition, offset))
 
 
@@ -31,7 +31,7 @@ def task_sub(task_id: str) -> str:
 
 
 def is_json(value: bytes) -> bool:
-    """Whether a record's value fits into a text message. One that cannot would close every socket that got it."""
+    """Whether a text message can contain a record's value. Clients close the socket on a message that is not valid UTF-8."""
     try:
         if not value.isascii():
             value.decode()
@@ -42,7 +42,7 @@ def is_json(value: bytes) -> bool:
 
 
 def encode_frame(entry: Entry) -> bytes:
-    """An entry's frame, made once. Empty when there is nothing to show (it is a dead letter at the projector)."""
+    """The frame of an entry, encoded once. Empty when the value is not valid JSON (the projector sends it to the dead letters)."""
     if entry.frame is None:
         value, entry.value = entry.value or b"", None
         entry.frame = _step_frame(entry, value)
@@ -61,14 +61,14 @@ def _step_frame(entry: Entry, value: bytes) -> bytes:
 
 
 def encode_task_frame(task_id: str, change: bytes | None) -> bytes:
-    """The frame of a task that changed, or was deleted (``None``). Empty when the record's value is no JSON."""
+    """The frame of a task that changed, or was deleted (``None``). Empty when the record's value is not valid JSON."""
     if change is not None and not is_json(change):
         return b""
     return b"".join((f'{{"op":"task","sub":"list","task_id":"{task_id}","change":'.encode(), change or b"null", b"}"))
 
 
 def frames_to_messages(frames: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Frames as framed websocket messages of at most some 256 KiB, each with the number of frames in it."""
+    """Pack frames into encoded websocket messages of about 256 KiB at most, each with the number of its frames."""
     group: list[bytes] = []
     size = 0
     for frame in frames:
@@ -83,12 +83,12 @@ def frames_to_messages(frames: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
 
 
 def encode_messages(*messages: ServerMessage) -> bytes:
-    """Our own words as one framed websocket message."""
+    """Encode a message of the server as one websocket message."""
     return _websocket_message([_encoder.encode(message) for message in messages])
 
 
 def _websocket_message(frames: Sequence[bytes]) -> bytes:
-    """A server's text message: unmasked, so the same bytes serve every socket."""
+    """Encode a text message of a server. It is not masked, so all sockets share the same bytes."""
     length = sum(map(len, frames)) + len(frames) + 1
     if length <= LENGTH_7_MAX:
         header = bytes((TEXT_FINAL, length))

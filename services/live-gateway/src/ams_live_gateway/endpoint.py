@@ -1,4 +1,4 @@
-"""``/api/live``: the handshake, and what a client may say afterwards. Refusals are real HTTP answers, so that a browser's log shows why."""
+"""``/api/live``: the handshake, and the messages of a client. A rejected handshake is an HTTP response, so that a browser's log shows the reason."""
 
 import time
 from collections import Counter
@@ -48,7 +48,7 @@ _decoder = msgspec.json.Decoder(Any)
 
 
 def same_authority(authority: str, public_authority: str) -> bool:
-    """Whether two ``host[:port]`` are the same place. Exact, but that the names of loopback with one port are one."""
+    """Whether two ``host[:port]`` are equal. The names of loopback count as equal when the ports are."""
     if authority == public_authority:
         return True
     (host, _, port), (public_host, _, public_port) = authority.rpartition(":"), public_authority.rpartition(":")
@@ -80,11 +80,11 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
-        scope["query_string"] = b""  # nobody is to put a token there; who does, does not find it in a log
+        scope["query_string"] = b""  # a client that puts a token into the query by mistake does not leak it into logs
         writer = (scope.get("extensions") or {}).get(WRITER_EXTENSION)
         try:
             if not isinstance(writer, SocketWriter):
-                raise MethodNotAllowedError("This is a websocket: send an upgrade.", allow="GET", upgrade="websocket")
+                raise MethodNotAllowedError("This route is a websocket. Send an upgrade request.", allow="GET", upgrade="websocket")
             grant = await self._admit(scope)
         except AmsError as error:
             await _refuse(scope["type"], send, error)
@@ -109,23 +109,23 @@ class Endpoint:
         if SUBPROTOCOL not in protocols:
             raise BadRequestError("Offer the subprotocol ams.v1.", code="unknown_subprotocol")
         if not self._is_ready():
-            raise UnavailableError("Not caught up with the log yet.")
+            raise UnavailableError("The gateway has not read the recent log yet. Try again in a few seconds.")
         grant = await self._tickets.redeem(tickets[0])
         if grant is None:
-            raise UnauthenticatedError("The ticket is unknown, used or too old.", code="bad_ticket")
+            raise UnauthenticatedError("The ticket is unknown, used or expired. Get another ticket.", code="bad_ticket")
         await self._check_grant(grant)
         return grant
 
     def _check_origin(self, headers: Any) -> None:
-        """Browsers say from which page a socket is opened; others do not, and have a ticket all the same."""
+        """Check ``Host`` and ``Origin``. Only browsers send ``Origin``; other clients need a ticket all the same."""
         origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
         if len(hosts) != 1 or not (same_authority(hosts[0], self._public.netloc) or hosts[0].rpartition(":")[0] in LOOPBACK):
-            raise MisdirectedError("This host is not served here.")
+            raise MisdirectedError("The host is not the one of the public URL.")
         for origin in origins:
             scheme, separator, authority = origin.partition("://")
             if len(origins) != 1 or not separator or scheme != self._public.scheme or not same_authority(authority, self._public.netloc):
-                raise ForbiddenError("Sockets are opened from our own pages only.", code="foreign_origin")
+                raise ForbiddenError("The origin is not the one of the public URL.", code="foreign_origin")
 
     async def _check_grant(self, grant: Grant) -> None:
         if grant.expires_at_s <= time.time():
@@ -162,7 +162,7 @@ class Endpoint:
             self._hub.remove_socket(socket)
 
     async def _check_access_again(self, socket: Socket) -> None:
-        """Close a socket whose access ended during the handshake: that event came before the socket was among those it concerns."""
+        """Close a socket whose access ended during the handshake: the event arrived before the socket was registered."""
         try:
             if await self._auth.access(socket.grant.subject, socket.grant.project_id) is None:
                 socket.close(CLOSE_FORBIDDEN, "access to the project has ended")
@@ -220,7 +220,7 @@ class Endpoint:
         if grant is None or grant.expires_at_s <= time.time() or self._is_revoked(grant):
             socket.close(CLOSE_UNAUTHENTICATED, "bad ticket")
         elif grant.subject != socket.grant.subject or grant.project_id != socket.grant.project_id:
-            socket.close(CLOSE_FORBIDDEN, "somebody else's ticket")
+            socket.close(CLOSE_FORBIDDEN, "the ticket belongs to another user or project")
         else:
             socket.grant = grant
             socket.send(Renewed(id=message.id, expires_at_us=grant.expires_at_s * 1_000_000))

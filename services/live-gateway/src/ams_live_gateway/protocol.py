@@ -1,6 +1,6 @@
-"""uvicorn's websocket protocol with what a gateway to many sockets needs: bytes written as they are, a limit on pings and fragments, and a hard end.
+"""uvicorn's websocket protocol, extended for many sockets: writes encoded bytes, limits pings and fragments, and aborts clients that do not close.
 
-A server's websocket frames are not masked, so one frame's bytes serve every socket: no encoding, no task switch and no copy per socket.
+Websocket frames of a server are not masked, so all sockets share a frame's bytes: no encoding, task switch or copy per socket.
 """
 
 import socket as sockets
@@ -16,14 +16,14 @@ from websockets.http11 import Request
 WRITER_EXTENSION = "ams.wire"
 PINGS_PER_SECOND_MAX = 20
 FRAGMENTS_MAX = 256
-SEND_BUFFER_BYTES = 64 * 1024  # of the kernel: it would grow to megabytes, in which a client that does not read hides
-WRITE_BUFFER_BYTES = 32 * 1024  # above it we queue, where it can be dropped when the client is given up
+SEND_BUFFER_BYTES = 64 * 1024  # the kernel's buffer would grow to megabytes, which hides that a client does not read
+WRITE_BUFFER_BYTES = 32 * 1024  # beyond it, frames stay in the socket's own queue, which can be dropped when the socket is closed
 CLOSE_TIMEOUT_SECONDS = 10.0
 POLICY_VIOLATION = 1008
 
 
 class SocketWriter:
-    """The sending end of an open socket. Found in the ASGI scope's extensions under ``WRITER_EXTENSION``."""
+    """The sending side of an open socket, in the extensions of the ASGI scope as ``WRITER_EXTENSION``."""
 
     def __init__(self, protocol: "LiveProtocol") -> None:
         self._protocol = protocol
@@ -31,27 +31,27 @@ class SocketWriter:
 
     @property
     def writable(self) -> bool:
-        """Whether the client keeps up. What is written while it does not piles up in memory."""
+        """Whether the client keeps up. While it does not, written bytes accumulate in memory."""
         return self._protocol.writable.is_set() and self.is_open
 
     @property
     def buffered_bytes(self) -> int:
-        """What the kernel has not accepted yet."""
+        """Number of bytes that the kernel has not accepted yet."""
         return self._protocol.transport.get_write_buffer_size()
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has closed it yet."""
+        """Whether neither side has closed the socket yet."""
         protocol = self._protocol
         return protocol.handshake_complete and not protocol.close_sent and not protocol.disconnected and not protocol.transport.is_closing()
 
     def write(self, message: bytes) -> None:
-        """Write a framed message."""
+        """Write an encoded message."""
         if self.is_open:
             self._protocol.transport.write(message)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Say goodbye behind what was written. A client that has not answered after 10 s is cut off."""
+        """Send a close frame after the written messages. Aborts the connection when the client has not answered after 10 s."""
         protocol = self._protocol
         if not self.is_open:
             return
@@ -67,14 +67,14 @@ class SocketWriter:
 
 
 class LiveProtocol(WebSocketsSansIOProtocol):
-    """See the module."""
+    """The protocol class that uvicorn uses; see the module."""
 
     writer: SocketWriter | None = None
     _pings = 0
     _pings_since = 0.0
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Bound what the kernel buffers for a client that does not read."""
+        """Limit the kernel's send buffer, so that a client that does not read is noticed."""
         super().connection_made(transport)
         raw = transport.get_extra_info("socket")
         if raw is not None:
@@ -82,7 +82,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     def handle_connect(self, event: Request) -> None:
-        """Put the wire into the scope, before the application's task runs."""
+        """Add the writer to the scope before the application's task runs."""
         super().handle_connect(event)
         if self.response.status_code == 101:  # noqa: PLR2004  Switching Protocols: only then there is a scope
             self.writer = SocketWriter(self)
@@ -90,13 +90,13 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             extensions[WRITER_EXTENSION] = self.writer
 
     def handle_cont(self, event: Frame) -> None:
-        """Limit the fragments of a message: empty ones never reach the limit of its size."""
+        """Limit the number of fragments of a message: empty fragments do not count towards its size limit."""
         if self._exceeds_limit(len(self.frames) >= FRAGMENTS_MAX, "too many fragments"):
             return
         super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        """Limit the pings: the library answers each one."""
+        """Limit pings, because the library answers each of them."""
         now = time.monotonic()
         if now - self._pings_since > 1:
             self._pings, self._pings_since = 0, now
@@ -106,17 +106,17 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         super().handle_ping()
 
     def _exceeds_limit(self, exceeded: bool, reason: str) -> bool:
-        """Close a socket that exceeds a limit, and continue reading until the client answers: a reset would lose the close frame.
+        """Close a socket that exceeds a limit, and keep reading until the client answers: a connection reset would lose the close frame.
 
         Returns:
-            Whether the frame is to be dropped.
+            Whether to drop the frame.
         """
         if exceeded and self.writer is not None:
             self.writer.close(POLICY_VIOLATION, reason)
         return self.close_sent
 
     def resume_writing(self) -> None:
-        """Note that the client of the socket keeps up again."""
+        """Notify the socket that its client keeps up again."""
         super().resume_writing()
         if self.writer is not None and self.writer.on_writable is not None:
             self.writer.on_writable()

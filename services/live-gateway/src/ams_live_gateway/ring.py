@@ -1,10 +1,10 @@
-"""The last minutes of the log, by task: what a client that reconnects receives at once. Pure: time comes in as an argument."""
+"""The last minutes of the log by task, from which a client resumes without a read of the log. Pure: time is an argument."""
 
 from collections import OrderedDict, deque
 
 from msgspec import Struct
 
-ENTRY_OVERHEAD_BYTES = 400  # measured: entry, deque slots and the bytes objects' headers
+ENTRY_OVERHEAD_BYTES = 400  # bytes, measured: the entry, its deque slots and the headers of the bytes objects
 KEYS_REMEMBERED_MAX = 50_000
 
 
@@ -12,10 +12,10 @@ class Entry(Struct):
     """A record of a task.
 
     Attributes:
-        prev: Position after the same key's record before this one, ``None`` when the ring knows none.
-        value: As read. ``None`` once the frame is made of it.
-        frame: The frame's bytes, made when somebody first needs them and shared by all; empty when the value is no JSON.
-        timestamp_ms: The broker's clock.
+        prev: The position after the previous record of the same key, ``None`` when the ring has none.
+        value: As read. ``None`` once the frame is encoded.
+        frame: The encoded frame, created on first use and shared by all sockets; empty when the value is not valid JSON.
+        timestamp_ms: By the broker's clock.
     """
 
     partition: int
@@ -29,9 +29,9 @@ class Entry(Struct):
 
 
 class Ring:
-    """Records of all partitions, bounded by age and bytes; the oldest leave first.
+    """Records of all partitions, bounded by age and bytes. Evicts the oldest first.
 
-    For each partition it covers a stretch without holes: from ``start`` to what was added last.
+    For each partition it covers a contiguous range of offsets, from ``start`` to the newest record.
     """
 
     def __init__(self, bytes_max: int, seconds_max: float) -> None:
@@ -44,7 +44,7 @@ class Ring:
         self.size = 0
 
     def reset(self, partition: int, offset: int) -> None:
-        """Forget a partition and begin it again at an offset."""
+        """Drop the records of a partition and start it at an offset."""
         removed = [entry for entry in self._entries if entry.partition == partition]
         if removed:
             self._entries = deque(entry for entry in self._entries if entry.partition != partition)
@@ -55,7 +55,7 @@ class Ring:
         self._starts[partition] = offset
 
     def add(self, partition: int, offset: int, key: bytes, value: bytes, timestamp_ms: int) -> Entry:
-        """Take the next record of a partition."""
+        """Add the next record of a partition."""
         entry = Entry(partition, offset, key, self._last.get(key), value, len(value) + len(key) + ENTRY_OVERHEAD_BYTES, timestamp_ms)
         self._last[key] = offset + 1
         self._last.move_to_end(key)
@@ -69,16 +69,16 @@ class Ring:
         return entry
 
     def expire(self, now_ms: int) -> None:
-        """Let go what is too old."""
+        """Evict records that are too old."""
         while self._entries and now_ms - self._entries[0].timestamp_ms > self._ms_max:
             self._evict_oldest()
 
     def start(self, partition: int) -> int | None:
-        """The offset from which on the ring has every record of a partition; ``None`` when it does not know the partition."""
+        """The offset from which the ring has every record of a partition; ``None`` for an unknown partition."""
         return self._starts.get(partition)
 
     def covers(self, partition: int, offset: int) -> bool:
-        """Whether every record from this offset on is here."""
+        """Whether the ring has every record from this offset on."""
         start = self._starts.get(partition)
         return start is not None and offset >= start
 
@@ -97,6 +97,6 @@ class Ring:
     def _forget(self, entry: Entry) -> None:
         self.size -= entry.size
         entries_of_key = self._by_key[entry.key]
-        entries_of_key.popleft()  # entries leave in their order: it is the first one
+        entries_of_key.popleft()  # entries are evicted in order, so it is the first one of its key
         if not entries_of_key:
             del self._by_key[entry.key]

@@ -1,4 +1,4 @@
-"""What the live gateway reads from its environment."""
+"""The settings of the live gateway."""
 
 from ams_kit.kafka_settings import KafkaEnvironment
 
@@ -7,12 +7,13 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     """Settings of the process, each as ``AMS_<FIELD>``.
 
     Attributes:
-        public_url: Where people reach the platform: the only Origin and Host that sockets come from.
-        identity_url: Internal base address of identity.
-        live_ring_seconds: How far back a client may resume from memory.
-        live_ring_bytes: Of all records in memory.
-        live_sockets_per_user: Open sockets of one user at most.
-        live_catch_up_records: How many records of a partition the log is read back for a client; further back it is asked to fetch everything again.
+        public_url: The URL of the platform for people. The handshake accepts only its Origin and Host.
+        identity_url: Internal base URL of identity.
+        live_ring_seconds: Maximum age of the records in memory, from which clients resume.
+        live_ring_bytes: Maximum size of all records in memory.
+        live_sockets_per_user: Maximum number of open sockets of one user.
+        live_catch_up_records: How many records of a partition the gateway reads from the log for one client. A client further behind receives
+            a reset and fetches the task again.
     """
 
     public_url: str

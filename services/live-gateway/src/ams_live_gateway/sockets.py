@@ -1,4 +1,4 @@
-"""One open socket: its bounded queue, its subscriptions, its owner and until when."""
+"""An open socket: its bounded queue, its subscriptions, its credential and the expiry of that."""
 
 import asyncio
 import time
@@ -13,16 +13,16 @@ from ams_live_gateway.tickets import Grant
 
 QUEUE_MESSAGES_MAX = 256
 QUEUE_BYTES_MAX = 1024 * 1024
-STALL_SECONDS_MAX = 10.0  # without a byte accepted by the client
-SLOW_SECONDS_MAX = 300.0  # behind the log, although bytes are accepted
+STALL_SECONDS_MAX = 10.0  # time without progress: the client accepted no byte
+SLOW_SECONDS_MAX = 300.0  # time behind the log, although the client accepts bytes
 PROGRESS_CHECK_SECONDS = 0.5
 MESSAGES_PER_SECOND = 20
-MESSAGES_BURST = 120  # a client that reconnects subscribes to everything at once
+MESSAGES_BURST = 120  # a client that reconnects sends all its subscriptions at once
 REQUEST_IDS_REMEMBERED = 1_024
 
 
 class Socket:
-    """The server's end of a websocket. Writing never waits: what a client does not take is queued, and the queue is bounded."""
+    """The server side of a websocket. Writing does not wait: messages that the client does not accept yet are queued, and the queue is bounded."""
 
     def __init__(self, writer: SocketWriter, grant: Grant) -> None:
         self.writer = writer
@@ -45,11 +45,11 @@ class Socket:
     # -- out -------------------------------------------------------------------------------------------------------
 
     def has_room(self, messages: int, size: int) -> bool:
-        """Whether so much may be queued behind what the client has not taken yet."""
+        """Whether the queue has room for so many bytes."""
         return len(self._queue) + messages <= QUEUE_MESSAGES_MAX and self._queued_bytes + size <= QUEUE_BYTES_MAX
 
     def write(self, message: bytes) -> None:
-        """Send a framed message, now or when the client keeps up again."""
+        """Send an encoded message, now or when the client keeps up again."""
         self._written_bytes += len(message)
         if not self._queue and self.writer.writable:
             self.writer.write(message)
@@ -65,12 +65,12 @@ class Socket:
             self.close_slow()
 
     def send(self, *messages: ServerMessage) -> None:
-        """Send our own words."""
+        """Encode and send a message of the server."""
         self.write(encode_messages(*messages))
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing is queued: the next message is written as soon as the client accepts it."""
+        """Whether the queue is empty, so that the next message is written directly."""
         return self._is_drained.is_set()
 
     def is_stalled(self, at: float) -> bool:
@@ -104,11 +104,11 @@ class Socket:
         return self.writer.is_open
 
     def close_slow(self) -> None:
-        """Give up a client that does not keep up."""
+        """Close the socket of a client that does not keep up."""
         self.close(CLOSE_SLOW, "too slow: subscribe again after the last position that you received")
 
     def close(self, code: int, reason: str = "") -> None:
-        """End it. What is queued is dropped: the client resumes after the last position that it saw."""
+        """Close the socket and drop the queue: the client resumes after the last position that it received."""
         if self.writer.is_open:
             LIVE_CLOSED.labels(str(code)).inc()
             self._queue.clear()
@@ -129,7 +129,7 @@ class Socket:
     # -- in --------------------------------------------------------------------------------------------------------
 
     def within_rate_limit(self, at: float) -> bool:
-        """Whether the client keeps to 20 messages a second (with bursts).
+        """Count a message, and return whether the client stays within 20 messages per second (with bursts).
 
         Args:
             at: Monotonic seconds.
@@ -139,7 +139,7 @@ class Socket:
         return self._tokens >= 0
 
     def is_new_request_id(self, request_id: str) -> bool:
-        """Whether a request's id was not used on this socket before."""
+        """Record a request's id, and return whether it is new on this socket."""
         if request_id in self._request_ids_known:
             return False
         if len(self._request_ids) == REQUEST_IDS_REMEMBERED:

@@ -1,8 +1,8 @@
-"""Who follows what, and how a follower gets every record of its task once: from the log, from the ring, then live.
+"""Subscriptions, and how each gets every record of its task once: from the log, from the ring, then live.
 
-A subscription remembers the offset up to which it was sent everything. Live, it is in ``_followers`` and takes shared messages. Whenever it
-cannot (it begins far back, or its socket does not keep up), it leaves and is brought up at its own pace, then returns. Both happen on one
-event loop without an await between the look into the ring and the joining, so nothing falls between.
+A subscription stores ``next_offset``: it was sent everything before it. A live subscription is in ``_followers`` and receives shared messages.
+One that cannot be live (it starts far back, or its socket does not keep up) is removed from ``_followers``, catches up at its own pace, and is
+added again. There is no await between the last read of the ring and that addition, so no record is skipped.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from ams_live_gateway.ring import Entry, Ring
 from ams_live_gateway.sockets import SLOW_SECONDS_MAX, Socket
 
 BATCH_SECONDS = 0.05
-RECENT_SECONDS = 15.0  # of the list: what changes between a client's fetch and its subscription
+RECENT_SECONDS = 15.0  # changes of the list between a client's fetch and its subscription
 RECENT_TASKS_MAX = 500
 RETRY_SECONDS = 1.0
 CHUNK_BYTES_MIN = 16 * 1024
 SLOW_CHUNK_SECONDS = 1.0
 FAST_CHUNK_SECONDS = 0.1
-LATE_TASKS_MAX = 500  # changes of the list that wait for one slow socket, one per task
+LATE_TASKS_MAX = 500  # pending changes of the list for one slow socket, one per task
 LIST = "list"
 _TASK_KEY = re.compile(rb"^[^:]+:[0-9a-f]{32}$")
 
@@ -38,11 +38,11 @@ logger = structlog.get_logger(__name__)
 
 
 class BadCursorError(Exception):
-    """The position is not one of this task in this log."""
+    """The position does not belong to this task in this log."""
 
 
 class Subscription:
-    """One socket following one task. Everything before ``next_offset`` was sent, or is older than was asked for."""
+    """A subscription of one socket to one task. Everything before ``next_offset`` was sent, or is older than requested."""
 
     def __init__(self, socket: Socket, sub: str, key: bytes, partition: int, next_offset: int) -> None:
         self.socket = socket
@@ -56,7 +56,7 @@ class Subscription:
         self.behind_since: float | None = None
 
     def adapt_chunk(self, seconds: float) -> None:
-        """Choose the size of the next chunk by how long the client took for the last one."""
+        """Adapt the size of the next chunk to the time that the client took for the last one."""
         if seconds > SLOW_CHUNK_SECONDS:
             self.chunk_bytes = max(CHUNK_BYTES_MIN, self.chunk_bytes // 2)
         elif seconds < FAST_CHUNK_SECONDS:
@@ -97,14 +97,14 @@ class Hub:
     # -- from the log ----------------------------------------------------------------------------------------------
 
     def on_records(self, records: list[LogRecord]) -> None:
-        """Records of one partition, from the tail."""
+        """Receive records of one partition from the tail."""
         if records[0].topic == self._tasks.name:
             self._on_task_records(records)
         else:
             for record in records:
                 key = record.key
                 if key is None or record.value is None or not _TASK_KEY.match(key):
-                    continue  # agents, and what strangers wrote
+                    continue  # agents, and records that other producers wrote
                 entry = self._ring.add(record.partition, record.offset, key, record.value, record.timestamp_ms)
                 if key in self._followers:
                     self._pending.setdefault(key, []).append(entry)
@@ -113,7 +113,7 @@ class Hub:
             self._flush_soon()
 
     def on_reset(self, topic: str, partition: int, offset: int) -> None:
-        """The tail begins a partition, or recreates it: positions from before mean nothing any more."""
+        """The tail starts a partition, or restarts it after the topic was recreated, which invalidates older positions."""
         if topic != self._steps.name:
             return
         self._ring.reset(partition, offset)
@@ -123,12 +123,12 @@ class Hub:
             self._reset(subscription)
 
     def on_connectivity(self, caught_up: bool) -> None:
-        """The log is out of sight, or back: sockets stay, and say so."""
+        """The log became unavailable or available again. Sockets stay open and notify their clients."""
         for socket in list(self.sockets):
             socket.send(Stale(stale=not caught_up))
 
     def _flush_soon(self) -> None:
-        """At once when idle, so that a lone record does not wait; at most every 50 ms under load."""
+        """Send immediately when idle, so that a single record does not wait, and at most every 50 ms under load."""
         loop = asyncio.get_running_loop()
         wait = self._flushed_at + BATCH_SECONDS - loop.time()
         self._flush_handle = loop.call_later(wait, self._flush) if wait > 0 else loop.call_soon(self._flush)
@@ -154,12 +154,12 @@ class Hub:
         for subscription in list(followers):
             if subscription.next_offset <= first:
                 messages = shared
-            else:  # it was brought up to somewhere among these while they waited
+            else:  # while these records were buffered, the subscription caught up to an offset among them
                 messages = list(frames_to_messages(encode_frame(entry) for entry in entries if entry.offset >= subscription.next_offset))
             if not subscription.socket.has_room(len(messages), size):
                 self._remove_follower(subscription)
                 subscription.behind_since = time.monotonic()
-                self._start_catch_up_loop(subscription)  # it waits until the client has accepted what is queued
+                self._start_catch_up_loop(subscription)  # it catches up once the client has accepted the queue
                 continue
             for message, frames in messages:
                 subscription.socket.write(message)
@@ -170,16 +170,16 @@ class Hub:
     # -- a task ----------------------------------------------------------------------------------------------------
 
     async def follow(self, socket: Socket, request_id: str, task_id: str, after: str | None) -> None:
-        """Subscribe a socket to a task. A second time changes nothing. The socket receives ``Subscribed`` first.
+        """Subscribe a socket to a task. Idempotent. The socket receives ``Subscribed`` before any frame.
 
         Args:
-            socket: Whose.
-            request_id: Of the answer.
-            task_id: One that does not exist (yet), or is somebody else's, is silent.
+            socket: The subscriber.
+            request_id: The id that the response repeats.
+            task_id: A task that does not exist yet, or belongs to another project, sends no frames.
             after: A position as text; ``None`` means now.
 
         Raises:
-            BadCursorError: ``after`` is no position of this task's partition, or lies beyond the end of the log.
+            BadCursorError: ``after`` is not a position of this task's partition, or is beyond the end of the log.
         """
         key = task_key(socket.grant.project_id, task_id)
         partition = partition_of(key, self._tail.partitions(self._steps.name))
@@ -189,7 +189,7 @@ class Hub:
         if isinstance(known, Subscription):
             socket.send(Subscribed(id=request_id, sub=sub, position=position_text(partition, known.next_offset)))
             return
-        if not socket.writer.is_open:  # it went while the end of the log was asked for
+        if not socket.writer.is_open:  # the socket closed while the end of the log was requested
             return
         subscription = Subscription(socket, sub, key, partition, offset)
         socket.subs[sub] = subscription
@@ -208,11 +208,11 @@ class Hub:
                 if position.offset > await self._tail.end_offset(self._steps.name, partition):
                     raise BadCursorError
             except LogUnavailableError:
-                pass  # nobody can say now; what comes before it is left out
+                pass  # the check is not possible while the log is unavailable; records before the position are skipped
         return position.offset
 
     def unfollow(self, socket: Socket, sub: str) -> None:
-        """Stop following. An unknown subscription is fine."""
+        """End a subscription. Idempotent."""
         if sub == LIST:
             self._unfollow_list(socket)
         subscription = socket.subs.pop(sub, None)
@@ -222,7 +222,7 @@ class Hub:
                 subscription.task.cancel()
 
     def remove_socket(self, socket: Socket) -> None:
-        """A socket is closed."""
+        """Remove a closed socket and its subscriptions."""
         for sub in list(socket.subs):
             self.unfollow(socket, sub)
         self.sockets.discard(socket)
@@ -235,13 +235,13 @@ class Hub:
                 del self._followers[subscription.key]
 
     def _reset(self, subscription: Subscription) -> None:
-        """The records are deleted: the client fetches everything again and subscribes after that."""
+        """End a subscription whose records are no longer available: the client fetches the task again and subscribes after that position."""
         end = self._tail.next_offset(self._steps.name, subscription.partition)
         subscription.socket.send(Reset(sub=subscription.sub, position=position_text(subscription.partition, end)))
         self.unfollow(subscription.socket, subscription.sub)
 
     def _catch_up(self, subscription: Subscription) -> None:
-        """Continue at ``next_offset``: at once when the ring has it all and it is little, else chunk by chunk."""
+        """Continue at ``next_offset``: directly when the ring has all records and they are few, else chunk by chunk."""
         if not self._join_from_ring(subscription):
             self._start_catch_up_loop(subscription)
 
@@ -249,14 +249,14 @@ class Hub:
         subscription.task = self._background.spawn(
             "live-catch-up",
             lambda: self._catch_up_loop(subscription),
-            on_failure=lambda _: self._reset(subscription),  # the client reads its task again, and subscribes after that
+            on_failure=lambda _: self._reset(subscription),  # the client fetches its task again and subscribes after that position
             may_end=True,
         )
 
     async def _catch_up_loop(self, subscription: Subscription) -> None:
         while await self._wait_drained(subscription):
             start = self._ring.start(subscription.partition)
-            if start is None:  # the tail has not come to this partition yet
+            if start is None:  # the tail has not reached this partition yet
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             if self._ring.covers(subscription.partition, subscription.next_offset):
@@ -287,7 +287,7 @@ class Hub:
         return is_open
 
     def _join_from_ring(self, subscription: Subscription) -> bool:
-        """Send what the ring holds, one chunk at most. True when that was all: from here on the subscription is live."""
+        """Send records of the ring, at most one chunk. True when none are left: the subscription is then live."""
         if not self._ring.covers(subscription.partition, subscription.next_offset):
             return False
         entries = self._ring.since(subscription.key, subscription.next_offset)
@@ -318,7 +318,7 @@ class Hub:
     # -- the list --------------------------------------------------------------------------------------------------
 
     def follow_list(self, socket: Socket, request_id: str) -> None:
-        """Subscribe a socket to its project's tasks, from now on; the changes of the last seconds come first."""
+        """Subscribe a socket to its project's tasks. It receives the changes of the last seconds first."""
         project_id = socket.grant.project_id
         socket.send(Subscribed(id=request_id, sub=LIST))
         if LIST in socket.subs:
@@ -354,7 +354,7 @@ class Hub:
                 self._pending_lists[project_id][task_id] = frame
 
     def expire_recent_changes(self) -> None:
-        """Let go of changes that nobody will ask for any more."""
+        """Drop changes that are too old for a new subscription."""
         since = time.monotonic() - RECENT_SECONDS
         for project_id in [project_id for project_id, recent in self._recent.items() if not any(at >= since for at, _ in recent.values())]:
             del self._recent[project_id]
@@ -371,14 +371,14 @@ class Hub:
                 LIVE_FRAMES.labels("list").inc(count)
 
     def _add_late(self, socket: Socket, frames: dict[str, bytes]) -> None:
-        """Keep the newest change of each task for a socket that has no room, until it has."""
+        """Keep the newest change of each task for a socket whose queue is full, until it has room."""
         _, late = self._late_lists.setdefault(socket, (time.monotonic(), {}))
         late.update(frames)
         if len(late) > LATE_TASKS_MAX:
             socket.close_slow()
 
     def flush_late_lists(self, at: float) -> None:
-        """Send what waits for slow sockets that have drained, and close those that make no progress.
+        """Send pending changes to slow sockets that have room again, and close those that make no progress.
 
         Args:
             at: Monotonic seconds.

@@ -1,4 +1,4 @@
-"""Tickets: how a browser, which cannot send headers with a websocket, authenticates. One use, 30 s, bound to project and credential."""
+"""Tickets authenticate websockets, because a browser cannot send headers with one. Valid once, for 30 s, for one project and credential."""
 
 import hashlib
 import secrets
@@ -18,10 +18,10 @@ KEY_PREFIX = "ams:live:ticket:"
 
 
 class Grant(Struct, frozen=True):
-    """What a ticket opens: one project, for the owner of an access token or for an API key, until that expires.
+    """What a ticket grants: access to one project, for the owner of an access token or for an API key, until that expires.
 
     Attributes:
-        claims: Of the access token; ``None`` for an API key.
+        claims: The claims of the access token; ``None`` for an API key.
         key: The API key; ``None`` for an access token.
     """
 
@@ -55,7 +55,7 @@ class Tickets:
         self._key_prefix = key_prefix
 
     async def issue(self, grant: Grant) -> str:
-        """A new ticket.
+        """Issue a ticket.
 
         Raises:
             UnavailableError: Redis is unavailable.
@@ -68,7 +68,7 @@ class Tickets:
         return ticket
 
     async def redeem(self, ticket: str) -> Grant | None:
-        """What a ticket opens, once. ``None`` when it is unknown, used or too old.
+        """Redeem a ticket, which works once. ``None`` when it is unknown, used or expired.
 
         Raises:
             UnavailableError: Redis is unavailable.

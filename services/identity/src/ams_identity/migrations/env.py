@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that ``upgrade.py`` hands over, inside its transaction and under its lock."""
+"""Alembic's entry point: runs on the connection that ``upgrade.py`` provides, inside its transaction and under its lock."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""``ams-identity migrate``: bring the database to the newest revision. Costs one connection when it is there already."""
+"""``ams-identity migrate``: migrates the database to the newest revision. A database that is current costs one connection."""
 
 import asyncio
 import importlib
@@ -8,9 +8,7 @@ import asyncpg
 from ams_identity.migrations import HEAD
 
 CONNECT_SECONDS = 10
-UPGRADE_MODULE = (
-    "ams_identity.migrations.upgrade"  # loads alembic and SQLAlchemy (0.5 s), which a start that has nothing to migrate need not pay
-)
+UPGRADE_MODULE = "ams_identity.migrations.upgrade"  # loads alembic and SQLAlchemy (0.5 s), which a start without anything to migrate avoids
 
 
 async def revision_of(database_url: str) -> str | None:
@@ -25,7 +23,7 @@ async def revision_of(database_url: str) -> str | None:
 
 
 def migrate(database_url: str) -> None:
-    """Bring a database to the newest revision. Several processes may call it at once: they wait for each other.
+    """Migrate a database to the newest revision. Several processes may call it at once; they wait for each other.
 
     Args:
         database_url: ``postgresql://...`` of a role that owns the database.

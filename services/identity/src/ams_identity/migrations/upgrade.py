@@ -1,4 +1,4 @@
-"""The part of migrating that needs alembic."""
+"""The part of the migration that needs alembic."""
 
 import asyncio
 from pathlib import Path

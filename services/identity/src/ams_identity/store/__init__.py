@@ -1,6 +1,6 @@
-"""All SQL of identity: one module a table, text that can be pasted into psql.
+"""All SQL of identity: one module per table, as text that can be pasted into psql.
 
-Functions take what runs SQL (a pool for one statement, a connection inside a transaction) and times and ids as arguments.
+Functions take an executor (a pool for one statement, a connection inside a transaction), times and ids as arguments.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Table ``api_keys``. The secret is there as a SHA-256: it has 190 bits of chance, so a slow hash would add nothing."""
+"""Table ``api_keys``. The secret is stored as its SHA-256: it has 190 random bits, so a slow hash would add nothing."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from ams_identity.store import Executor
 from ams_kit.auth.api_keys import ID_CHARS
 
 KEY_ID_PATTERN = rf"[0-9A-Za-z]{{{ID_CHARS}}}"
-LAST_USED_STEP = "1 minute"  # last_used_at is for people; one write a minute and key is enough
+LAST_USED_STEP = "1 minute"  # people read last_used_at, so one write per key and minute is enough
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
 
 
 def is_usable(key: ApiKey, at: datetime) -> bool:
-    """Whether a key opens anything at that time."""
+    """Whether a key is neither revoked nor expired at a time."""
     return key.revoked_at is None and (key.expires_at is None or at < key.expires_at)
 
 
@@ -66,7 +66,7 @@ async def insert(database: Executor, key: ApiKey) -> None:
 
 
 async def by_id(database: Executor, key_id: str) -> ApiKey | None:
-    """A key by its public half, of whichever project: the key is what tells the project."""
+    """A key by its id, in any project: the key determines the project."""
     row = await database.fetchrow(f"select {_COLUMNS} from api_keys where key_id = $1", key_id)
     return None if row is None else _key(row)
 
@@ -83,13 +83,13 @@ async def count(database: Executor, project_id: str) -> int:
 
 
 async def touch(database: Executor, project_id: str, key_id: str, at: datetime) -> None:
-    """Remember that a key was used, to the minute."""
+    """Record the last use of a key, to the minute."""
     sql = f"update api_keys set last_used_at = $3 where project_id = $1 and key_id = $2 and (last_used_at is null or last_used_at < $3::timestamptz - interval '{LAST_USED_STEP}')"
     await database.execute(sql, project_id, key_id, at)
 
 
 async def revoke(database: Executor, project_id: str, key_id: str, at: datetime) -> bool:
-    """Revoke a key. False when the project has no such key, or not any more."""
+    """Revoke a key. False when the project has no such key, or it is revoked already."""
     sql = "update api_keys set revoked_at = $3 where project_id = $1 and key_id = $2 and revoked_at is null returning 1"
     return await database.fetchval(sql, project_id, key_id, at) is not None
 

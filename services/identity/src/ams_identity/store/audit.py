@@ -16,7 +16,7 @@ async def insert(
     subject: str | None,
     address: IPv4Address | IPv6Address | None,
 ) -> None:
-    """Add a line."""
+    """Add an entry."""
     await database.execute(
         "insert into audit (at, action, user_id, project_id, subject, address) values ($1, $2, $3, $4, $5, $6)",
         at,

@@ -1,4 +1,4 @@
-"""Table ``members``: who is what in which project."""
+"""Table ``members``: the roles of users in projects."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from ams_identity.store import Executor
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """A person in a project."""
+    """A user in a project."""
 
     user_id: str
     username: str
@@ -18,13 +18,13 @@ class Member(Struct, frozen=True, kw_only=True):
 
 
 async def insert(database: Executor, project_id: str, user_id: str, role: Role, at: datetime) -> bool:
-    """Add a member. False when they are one already."""
+    """Add a member. False when the user is a member already."""
     sql = "insert into members (project_id, user_id, role, created_at) values ($1, $2, $3, $4) on conflict do nothing returning 1"
     return await database.fetchval(sql, project_id, user_id, role.value, at) is not None
 
 
 async def role_of(database: Executor, project_id: str, user_id: str) -> Role | None:
-    """What an account that is open is in a project; ``None`` when nothing."""
+    """The role of an active account in a project; ``None`` when it is not a member."""
     role = await database.fetchval(
         """
         select m.role from members m join users u on u.id = m.user_id join projects p using (project_id)
@@ -37,7 +37,7 @@ async def role_of(database: Executor, project_id: str, user_id: str) -> Role | N
 
 
 async def of_project(database: Executor, project_id: str, *, after: str | None, limit: int) -> list[Member]:
-    """A project's members, in the order in which their accounts were made."""
+    """A project's members, in the order in which their accounts were created."""
     rows = await database.fetch(
         """
         select m.user_id, u.username, m.role, m.created_at
@@ -65,12 +65,12 @@ async def count(database: Executor, project_id: str) -> int:
 
 
 async def set_role(database: Executor, project_id: str, user_id: str, role: Role) -> None:
-    """Make a member something else."""
+    """Change the role of a member."""
     await database.execute("update members set role = $3 where project_id = $1 and user_id = $2", project_id, user_id, role.value)
 
 
 async def delete(database: Executor, project_id: str, user_id: str) -> None:
-    """Take a member out."""
+    """Remove a member."""
     await database.execute("delete from members where project_id = $1 and user_id = $2", project_id, user_id)
 
 

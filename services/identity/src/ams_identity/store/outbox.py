@@ -1,4 +1,4 @@
-"""Table ``outbox``: events that were committed with what they tell of, and are on their way to the log."""
+"""Table ``outbox``: events that were committed together with their change, and are not published yet."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ LOCK = 0x616D735F6F62  # "ams_ob": one publisher at a time keeps the order
 
 
 class PendingEvent(Struct, frozen=True, kw_only=True):
-    """An event on its way."""
+    """An event that is not published yet."""
 
     outbox_id: int
     key: bytes
@@ -23,16 +23,16 @@ async def insert(database: Executor, key: bytes, value: bytes, at: datetime) -> 
 
 
 async def lock(database: Executor) -> bool:
-    """Become the publisher until the transaction ends. False when another process is."""
+    """Become the publisher until the transaction ends. False when another process is the publisher."""
     return bool(await database.fetchval("select pg_try_advisory_xact_lock($1)", LOCK))
 
 
 async def oldest(database: Executor, limit: int) -> list[PendingEvent]:
-    """The events that have waited longest."""
+    """The oldest events."""
     rows = await database.fetch("select outbox_id, key, value from outbox order by outbox_id limit $1", limit)
     return [PendingEvent(**dict(row)) for row in rows]
 
 
 async def delete(database: Executor, outbox_ids: list[int]) -> None:
-    """Forget events that the log has."""
+    """Delete events that were published."""
     await database.execute("delete from outbox where outbox_id = any($1::bigint[])", outbox_ids)

@@ -1,4 +1,4 @@
-"""Table ``projects``. A deleted project keeps its row, so that its id is never used again; no query for people shows it."""
+"""Table ``projects``. A deleted project keeps its row, so that its id is not reused; the queries for people leave it out."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from ams_identity.store import Executor
 
 
 class Membership(Struct, frozen=True, kw_only=True):
-    """A project as one of its members sees it. ``retention_days``: ``None`` means as many as the platform keeps."""
+    """A project as one of its members sees it. ``retention_days``: ``None`` means the platform's number of days."""
 
     project_id: str
     name: str
@@ -70,7 +70,7 @@ async def of_user_by_id(database: Executor, user_id: str, project_id: str) -> Me
 
 
 async def own_of_user(database: Executor, user_id: str) -> str | None:
-    """The oldest project that a user created and owns. Memberships that somebody else made do not count."""
+    """The oldest project that a user created and owns. Memberships that other users created do not count."""
     project_id = await database.fetchval(
         """
         select p.project_id from members m join projects p using (project_id)
@@ -111,7 +111,7 @@ async def deleted_by(database: Executor, project_id: str) -> str | None:
 
 
 async def settings(database: Executor, *, after: str | None, limit: int) -> list[ProjectSettings]:
-    """What other services need to know about projects, in the order of their ids, deleted ones included."""
+    """The settings of projects that other services need, in the order of their ids, deleted ones included."""
     rows = await database.fetch(
         """
         select project_id, retention_days, (extract(epoch from deleted_at) * 1000000)::bigint as deleted_at_us

@@ -1,4 +1,4 @@
-"""Table ``revocations``: the truth about revoked tokens. ``pushed`` says whether Redis was told."""
+"""Table ``revocations``: the source of truth about revoked tokens. ``pushed`` is true once Redis has the row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ams_identity.store import Executor
 
 
 class Revocation(Struct, frozen=True, kw_only=True):
-    """Tokens of ``field`` (``jti:..``, ``sid:..``, ``user:..``) issued before ``until_s`` are void; nobody needs to know after ``expires_at_s``."""
+    """Revokes the tokens of ``field`` (``jti:..``, ``sid:..``, ``user:..``) issued before ``until_s``. All of them have expired after ``expires_at_s``."""
 
     field: str
     until_s: int
@@ -26,7 +26,7 @@ def _revocation(row: Any) -> Revocation:
 
 
 async def insert(database: Executor, revocation: Revocation) -> None:
-    """Add a revocation; of two for one subject the wider one holds."""
+    """Add a revocation. Of two for the same field, the wider one applies."""
     await database.execute(
         """
         insert into revocations (field, until_s, expires_at_s, user_id, session_id, jti)
@@ -44,7 +44,7 @@ async def insert(database: Executor, revocation: Revocation) -> None:
 
 
 async def live(database: Executor, now_s: int) -> list[Revocation]:
-    """Every revocation that still matters. Bounded by the tokens' lifetime, not by a limit: leaving one out would let a revoked token in."""
+    """Every revocation in effect. The lifetime of tokens bounds their number, not a limit: leaving one out would accept a revoked token."""
     rows = await database.fetch(
         "select field, until_s, expires_at_s, user_id, session_id, jti from revocations where expires_at_s > $1", now_s
     )
@@ -52,7 +52,7 @@ async def live(database: Executor, now_s: int) -> list[Revocation]:
 
 
 async def unpushed(database: Executor) -> list[Revocation]:
-    """Those that Redis may not know."""
+    """Revocations that Redis may not have."""
     rows = await database.fetch(
         "select field, until_s, expires_at_s, user_id, session_id, jti from revocations where not pushed order by field limit 1000"
     )
@@ -60,11 +60,11 @@ async def unpushed(database: Executor) -> list[Revocation]:
 
 
 async def mark_pushed(database: Executor, fields: Sequence[str]) -> None:
-    """Redis knows these."""
+    """Mark revocations as written to Redis."""
     await database.execute("update revocations set pushed = true where field = any($1::text[])", list(fields))
 
 
 async def delete_expired(database: Executor, now_s: int) -> list[str]:
-    """Forget those that no longer matter. Returns their fields."""
+    """Delete expired revocations. Returns their fields."""
     rows = await database.fetch("delete from revocations where expires_at_s <= $1 returning field", now_s)
     return [row["field"] for row in rows]

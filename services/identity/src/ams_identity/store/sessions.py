@@ -1,4 +1,4 @@
-"""Table ``sessions``: one row a sign-in; its refresh token is derived from salt and generation, so none is stored."""
+"""Table ``sessions``: one row per sign-in. A refresh token is derived from salt and generation, so none is stored."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from ams_identity.store import Executor
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """A sign-in. ``generation`` counts its refresh tokens; only the newest one is good."""
+    """A sign-in. ``generation`` counts its refresh tokens; only the newest one is valid."""
 
     session_id: str
     user_id: str
@@ -46,7 +46,7 @@ async def insert(database: Executor, session: Session) -> None:
 
 
 async def lock(database: Executor, session_id: str) -> Session | None:
-    """Read a session for a decision about it; others wait until the transaction ends."""
+    """Read and lock a session until the transaction ends."""
     return _session(
         await database.fetchrow(
             """
@@ -59,7 +59,7 @@ async def lock(database: Executor, session_id: str) -> Session | None:
 
 
 async def rotate(database: Executor, session_id: str, generation: int, at: datetime, expires_at: datetime) -> None:
-    """Use up a refresh token: this generation follows."""
+    """Replace the refresh token by the one of this generation."""
     await database.execute(
         "update sessions set generation = $2, rotated_at = $3, expires_at = $4 where session_id = $1",
         session_id,
@@ -70,13 +70,13 @@ async def rotate(database: Executor, session_id: str, generation: int, at: datet
 
 
 async def end(database: Executor, session_id: str, at: datetime, reason: str) -> bool:
-    """End a session. False when it has ended before."""
+    """End a session. False when it has ended already."""
     sql = "update sessions set ended_at = $2, end_reason = $3 where session_id = $1 and ended_at is null returning 1"
     return await database.fetchval(sql, session_id, at, reason) is not None
 
 
 async def end_all(database: Executor, user_id: str, at: datetime, reason: str, *, keep: str | None = None) -> list[str]:
-    """End a user's sessions, all but one. Returns their ids."""
+    """End a user's sessions, except one if given. Returns their ids."""
     rows = await database.fetch(
         """
         update sessions set ended_at = $2, end_reason = $3
@@ -92,5 +92,5 @@ async def end_all(database: Executor, user_id: str, at: datetime, reason: str, *
 
 
 async def delete_expired(database: Executor, before: datetime) -> None:
-    """Forget sessions that nobody could use any more at that time."""
+    """Delete sessions that expired before a time."""
     await database.execute("delete from sessions where expires_at < $1", before)

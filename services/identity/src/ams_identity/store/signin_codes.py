@@ -13,7 +13,7 @@ async def insert(database: Executor, code_hash: bytes, user_id: str, at: datetim
 
 
 async def use(database: Executor, code_hash: bytes, at: datetime) -> str | None:
-    """Use a code up. Returns whose it is; ``None`` when there is no such code, or it is over, or was used."""
+    """Consume a code. Returns its user's id; ``None`` when it does not exist, has expired, or was used."""
     user_id = await database.fetchval(
         "update signin_codes set used_at = $2 where code_hash = $1 and used_at is null and expires_at > $2 returning user_id",
         code_hash,
@@ -23,5 +23,5 @@ async def use(database: Executor, code_hash: bytes, at: datetime) -> str | None:
 
 
 async def delete_expired(database: Executor, before: datetime) -> None:
-    """Forget codes that nobody could use any more at that time."""
+    """Delete codes that expired before a time."""
     await database.execute("delete from signin_codes where expires_at < $1", before)

@@ -1,4 +1,4 @@
-"""Table ``signing_keys``: private keys wrapped, public keys open."""
+"""Table ``signing_keys``: encrypted private keys, and their public keys in clear."""
 
 from datetime import datetime
 
@@ -6,11 +6,11 @@ from msgspec import Struct
 
 from ams_identity.store import Executor
 
-LOCK = 0x616D735F6B79  # "ams_ky": one first key, however many processes start at once
+LOCK = 0x616D735F6B79  # "ams_ky": processes that start at the same time create one first key
 
 
 class WrappedKey(Struct, frozen=True, kw_only=True):
-    """A signing key as it is stored."""
+    """A signing key in its stored form."""
 
     kid: str
     public_key: bytes
@@ -20,7 +20,7 @@ class WrappedKey(Struct, frozen=True, kw_only=True):
 
 
 async def lock(database: Executor) -> None:
-    """Wait until nobody else is making a first key."""
+    """Wait until no other process is creating the first key."""
     await database.execute("select pg_advisory_xact_lock($1)", LOCK)
 
 
@@ -31,7 +31,7 @@ async def insert(database: Executor, key: WrappedKey) -> None:
 
 
 async def current(database: Executor) -> list[WrappedKey]:
-    """Keys whose tokens are believed, newest first: the first one signs."""
+    """Keys whose tokens are accepted, newest first. The first one signs."""
     rows = await database.fetch(
         "select kid, public_key, nonce, wrapped_key, created_at from signing_keys where retired_at is null order by created_at desc, kid limit 10"
     )

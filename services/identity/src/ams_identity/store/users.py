@@ -1,4 +1,4 @@
-"""Table ``users``. A username and an email address exist once, whatever their case. A trigger maintains ``updated_at``."""
+"""Table ``users``. Usernames and email addresses are unique, ignoring case. A trigger maintains ``updated_at``."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from ams_identity.store import Executor
 
 Kind = Literal["person", "machine"]
 MACHINE_PREFIX = "~"
-"""Begins the username of a machine account whose plain name a person has. No person's username can begin with it."""
+"""Prefix of a machine account's username when a person has its plain name. Registration rejects usernames with this prefix."""
 
 
 class User(Struct, frozen=True, kw_only=True):
@@ -18,8 +18,8 @@ class User(Struct, frozen=True, kw_only=True):
     Attributes:
         password_hash: ``None`` for an account that signs in by code only.
         updated_at: When a column of the row last changed.
-        disabled_at: ``None`` while the account is open.
-        kind: ``person``, or ``machine`` for an account that an operator's command created: nobody can register or sign in by password as one.
+        disabled_at: ``None`` while the account is active.
+        kind: ``person``, or ``machine`` for an account that an operator's command created. It cannot be registered, and has no password.
     """
 
     user_id: str
@@ -98,17 +98,17 @@ async def taken(database: Executor, username_key: str, email_key: str) -> str | 
 
 
 async def lock(database: Executor, user_id: str) -> None:
-    """Lock an account, so that what is counted for it is counted once."""
+    """Lock an account, so that concurrent requests cannot both pass a limit."""
     await database.fetchval("select 1 from users where id = $1 for no key update", user_id)
 
 
 async def set_password(database: Executor, user_id: str, password_hash: str, previous_hash: str) -> bool:
-    """Replace a hash. False when it is no longer the one that was checked."""
+    """Replace a password hash. False when the stored hash is no longer the verified one."""
     sql = "update users set password_hash = $2 where id = $1 and password_hash = $3 returning 1"
     return await database.fetchval(sql, user_id, password_hash, previous_hash) is not None
 
 
 async def disable(database: Executor, user_id: str, at: datetime) -> bool:
-    """Disable an account. False when there is no such open account."""
+    """Disable an account. False when no such active account exists."""
     sql = "update users set disabled_at = $2 where id = $1 and disabled_at is null returning 1"
     return await database.fetchval(sql, user_id, at) is not None

@@ -119,7 +119,7 @@ DOWN = "drop table outbox, audit, signin_codes, signing_keys, api_keys, members,
 
 
 def upgrade() -> None:
-    for statement in UP.split(";\n"):  # asyncpg prepares what it executes, one statement at a time
+    for statement in UP.split(";\n"):  # asyncpg prepares statements, which works for one statement at a time
         if statement.strip():
             op.execute(statement)
 

@@ -1,11 +1,11 @@
-"""Users: ``id``, ``username`` and ``email`` unique by themselves, and ``updated_at``, which a trigger maintains."""
+"""Users: the column ``id``, unique ``username`` and ``email``, and ``updated_at``, which a trigger maintains."""
 
 from alembic import op
 
 revision = "0002"
 down_revision = "0001"
 
-# A trigger and not the store: a change made by hand in psql counts as well, and a new statement cannot forget it.
+# A trigger instead of the store: it also covers changes made by hand in psql, and statements added later.
 TOUCH = """
 create function set_updated_at() returns trigger language plpgsql as $$
 begin
