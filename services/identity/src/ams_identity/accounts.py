@@ -205,7 +205,7 @@ async def disable(context: IdentityContext, request: Request[Any, Any, Any], use
 async def ensure_machine(context: IdentityContext, request: Request[Any, Any, Any], name: str) -> tuple[str, str]:
     """Find the machine account of a name and the project that it created, or create them.
 
-        A person who registered the same name keeps it and gets no access to this account.
+    A person who registered the same name keeps it and gets no access to this account.
 
     Returns:
         The ids of the user and the project.
