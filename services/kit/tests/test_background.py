@@ -1,4 +1,4 @@
-"""A background task restarts after any failure, and one that cannot restart makes its process not ready."""
+"""A background task restarts after any failure, and one that fails repeatedly makes its process not ready."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from ams_kit.retriable import is_retriable
 
 
 class Clock:
-    """Time that passes only in back-off pauses, and when a test says so."""
+    """A clock that advances only in back-off pauses and when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -37,7 +37,7 @@ class Clock:
 
 
 class Loop:
-    """Raises the given errors one after the other, then runs until it is cancelled."""
+    """Raises the given errors in turn, then runs until it is cancelled."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -70,7 +70,7 @@ def up(name: str) -> float | None:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), asyncpg.InternalClientError(), OSError(), LogUnavailableError("down")], ids=repr)
-async def test_a_task_that_fails_is_started_again_and_counted(background: Background, error: Exception) -> None:
+async def test_a_failed_task_is_restarted_and_counted(background: Background, error: Exception) -> None:
     name = f"fails-{type(error).__name__}"
     loop = Loop(error)
 
@@ -81,7 +81,7 @@ async def test_a_task_that_fails_is_started_again_and_counted(background: Backgr
     await background.check()
 
 
-async def test_a_loop_that_returns_has_failed(background: Background) -> None:
+async def test_a_loop_that_returns_counts_as_failed(background: Background) -> None:
     returns = [True, False]
 
     async def loop() -> None:
@@ -94,7 +94,7 @@ async def test_a_loop_that_returns_has_failed(background: Background) -> None:
     assert (task.restarts, restarts("returns")) == (1, 1)
 
 
-async def test_a_loop_that_is_cancelled_from_inside_has_failed(background: Background) -> None:
+async def test_a_loop_that_cancels_itself_counts_as_failed(background: Background) -> None:
     starts = 0
 
     async def loop() -> None:
@@ -112,7 +112,7 @@ async def test_a_loop_that_is_cancelled_from_inside_has_failed(background: Backg
     assert task.restarts == 1
 
 
-async def test_stopping_is_no_failure(background: Background) -> None:
+async def test_stopping_does_not_count_as_a_failure(background: Background) -> None:
     loop = Loop()
     task = background.spawn("stopped", loop)
     await until(lambda: loop.starts == 1)
@@ -153,7 +153,7 @@ async def test_tasks_are_stopped_in_reverse_order(clock: Clock) -> None:
     assert stopped == ["third", "second", "first"]
 
 
-async def test_what_is_retriable_is_tried_again_soon_and_leaves_the_process_ready(background: Background, clock: Clock) -> None:
+async def test_a_retriable_error_is_retried_soon_and_leaves_the_process_ready(background: Background, clock: Clock) -> None:
     loop = Loop(*(OSError() for _ in range(20)))
     task = background.spawn("outage", loop)
     await until(lambda: loop.starts == 21)
@@ -164,7 +164,7 @@ async def test_what_is_retriable_is_tried_again_soon_and_leaves_the_process_read
     await background.check()
 
 
-async def test_a_fault_again_and_again_makes_the_process_not_ready_until_a_healthy_run(background: Background, clock: Clock) -> None:
+async def test_a_repeated_fault_makes_the_process_not_ready_until_a_healthy_run(background: Background, clock: Clock) -> None:
     loop = Loop(*(ZeroDivisionError() for _ in range(12)))
     background.spawn("broken", loop)
     await until(lambda: loop.starts == 13)
@@ -178,7 +178,7 @@ async def test_a_fault_again_and_again_makes_the_process_not_ready_until_a_healt
     await background.check()
 
 
-async def test_a_few_faults_are_no_reason_to_be_not_ready(background: Background) -> None:
+async def test_a_few_faults_leave_the_process_ready(background: Background) -> None:
     loop = Loop(*(ZeroDivisionError() for _ in range(FAULTS_TO_NOT_READY - 1)))
     background.spawn("stumbles", loop)
     await until(lambda: loop.starts == FAULTS_TO_NOT_READY)
@@ -186,7 +186,7 @@ async def test_a_few_faults_are_no_reason_to_be_not_ready(background: Background
     await background.check()
 
 
-async def test_the_backoff_starts_again_after_a_healthy_run(background: Background, clock: Clock) -> None:
+async def test_the_backoff_is_reset_after_a_healthy_run(background: Background, clock: Clock) -> None:
     starts = 0
 
     async def loop() -> None:
@@ -205,7 +205,7 @@ async def test_the_backoff_starts_again_after_a_healthy_run(background: Backgrou
     assert task.failures == 1
 
 
-async def test_periodic_work_that_fails_is_not_left_for_a_whole_period(background: Background) -> None:
+async def test_failed_periodic_work_is_retried_before_the_period_ends(background: Background) -> None:
     errors = [ZeroDivisionError(), OSError()]
     done: list[int] = []
 
@@ -220,7 +220,7 @@ async def test_periodic_work_that_fails_is_not_left_for_a_whole_period(backgroun
     assert (task.restarts, task.failures) == (2, 0)
 
 
-async def test_a_failure_is_reported_before_the_next_attempt_whatever_the_report_does(background: Background) -> None:
+async def test_the_failure_callback_runs_before_the_next_attempt_even_if_it_raises(background: Background) -> None:
     reported: list[str] = []
 
     def report(error: Exception) -> None:
@@ -272,5 +272,5 @@ async def test_the_gauge_of_a_name_shows_whether_all_of_its_tasks_run() -> None:
     ],
     ids=repr,
 )
-def test_what_is_retriable(error: Exception, retriable: bool) -> None:
+def test_which_errors_are_retriable(error: Exception, retriable: bool) -> None:
     assert is_retriable(error) is retriable

@@ -1,4 +1,4 @@
-"""How to reach Kafka: every wrong combination is one sentence at the start, and all clients get the same settings."""
+"""Every invalid combination of Kafka settings is reported at the start, and all clients receive the same settings."""
 
 import ssl
 import subprocess
@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery staple"
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A certificate that signs itself, and its key."""
+    """A self-signed certificate and its key."""
     folder = tmp_path_factory.mktemp("pem")
     subprocess.run(
         [
@@ -49,26 +49,26 @@ def environment(**values: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"bootstrap": "kafka"}, "AMS_KAFKA_BOOTSTRAP must be host:port"),
         ({"bootstrap": "kafka:9092,"}, "AMS_KAFKA_BOOTSTRAP must be host:port"),
         ({"tls_ca_file": "/nowhere"}, "needs AMS_KAFKA_TLS=true"),
-        ({"tls": "true", "tls_ca_file": "/nowhere"}, "AMS_KAFKA_TLS_CA_FILE names no readable file"),
+        ({"tls": "true", "tls_ca_file": "/nowhere"}, "AMS_KAFKA_TLS_CA_FILE does not name a readable file"),
         ({"tls": "perhaps"}, "AMS_KAFKA_TLS"),
         ({"sasl_mechanism": "GSSAPI", "sasl_user": "u", "sasl_password": "p"}, "must be one of PLAIN"),
         ({"sasl_mechanism": "PLAIN", "sasl_user": "u"}, "needs AMS_KAFKA_SASL_USER and AMS_KAFKA_SASL_PASSWORD"),
         ({"sasl_password": "p"}, "need AMS_KAFKA_SASL_MECHANISM"),
     ],
 )
-def test_what_cannot_work_is_one_sentence(values: dict[str, str], said: str) -> None:
+def test_invalid_settings_are_reported_in_one_sentence(values: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load(KafkaEnvironment, environment(**values))
 
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_a_certificate_needs_its_key_and_files_in_pem(pem: dict[str, str], tmp_path: Path) -> None:
+def test_a_certificate_requires_its_key_and_pem_files(pem: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="must be set together"):
         load(KafkaEnvironment, environment(tls="true", tls_cert_file=pem["cert"]))
     nonsense = tmp_path / "nonsense.pem"
@@ -86,7 +86,7 @@ def test_a_certificate_needs_its_key_and_files_in_pem(pem: dict[str, str], tmp_p
         ({"tls": "true", "sasl_mechanism": "PLAIN", "sasl_user": "ams", "sasl_password": PASSWORD}, "SASL_SSL"),
     ],
 )
-async def test_all_clients_get_the_same_settings(values: dict[str, str], protocol: str) -> None:
+async def test_all_clients_receive_the_same_settings(values: dict[str, str], protocol: str) -> None:
     kafka = load(KafkaEnvironment, environment(**values)).kafka
 
     options = connection_options(kafka)
@@ -101,7 +101,7 @@ async def test_all_clients_get_the_same_settings(values: dict[str, str], protoco
         assert options["ssl_context"].check_hostname
 
 
-def test_the_clients_own_certificate_is_loaded(pem: dict[str, str]) -> None:
+def test_the_client_certificate_is_loaded(pem: dict[str, str]) -> None:
     kafka = load(
         KafkaEnvironment, environment(tls="true", tls_ca_file=pem["cert"], tls_cert_file=pem["cert"], tls_key_file=pem["key"])
     ).kafka

@@ -1,4 +1,4 @@
-"""No service starts a task that nobody supervises."""
+"""Services start long-running tasks only through the supervisor."""
 
 import ast
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def _starts(path: Path) -> Iterator[str]:
             yield node.attr
 
 
-def test_long_running_tasks_are_started_by_the_supervisor_alone() -> None:
+def test_only_the_supervisor_starts_long_running_tasks() -> None:
     found = {str(path.relative_to(SERVICES)): sorted(set(_starts(path))) for path in SERVICES.glob("*/src/**/*.py") if any(_starts(path))}
 
     unsupervised = {path: calls for path, calls in found.items() if path not in AWAITED}

@@ -1,1 +1,1 @@
-"""What the services of AMS share and what has no business meaning."""
+"""Infrastructure that the services of AMS share, without business rules."""

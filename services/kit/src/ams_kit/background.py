@@ -1,8 +1,8 @@
-"""Long-running tasks of a process: restarted with back-off after any failure, counted, and shown by ``/readyz`` and ``/metrics``.
+"""Supervises the long-running tasks of a process: restarts them with back-off, counts failures, and reports them in ``/readyz`` and ``/metrics``.
 
-A task that nobody awaits dies in silence, and its process stays "ready" without it. So every loop of every service runs here: ``spawn`` it, and
-let it raise. What is retriable (``ams_kit.retriable``) is retried soon and for ever: the server that is unavailable has its own readiness check.
-Anything else is a fault: the waits grow longer, and a task that fails again and again makes the process not ready.
+A task that nobody awaits ends silently when it fails, and its process stays "ready" without it. Therefore every loop of every service runs here:
+``spawn`` it, and let it raise. A retriable error (``ams_kit.retriable``) is retried soon and without a limit, because the unavailable server has
+its own readiness check. Any other error is a fault: the back-off grows, and a task that fails repeatedly makes the process not ready.
 """
 
 import asyncio
@@ -20,37 +20,37 @@ from ams_kit.retriable import is_retriable
 from ams_kit.telemetry.metrics import BACKGROUND_RESTARTS, BACKGROUND_UP
 
 BACKOFF_SECONDS_MIN = 0.2
-RETRIABLE_BACKOFF_SECONDS_MAX = 1.0  # a refused connection costs little, and a server that is back should not be waited for
+RETRIABLE_BACKOFF_SECONDS_MAX = 1.0  # a refused connection is cheap, and a recovered server should be used soon
 FAULT_BACKOFF_SECONDS_MAX = 30.0
-HEALTHY_SECONDS = 30.0  # a run that lasted this long was a good one: the count of failures starts again
+HEALTHY_SECONDS = 30.0  # a run of this duration was healthy and resets the count of failures
 FAULTS_TO_NOT_READY = 3
-LOG_SECONDS = 10.0  # of failures for the same reason one is logged in this time
+LOG_SECONDS = 10.0  # at most one failure of the same type is logged in this time
 
 logger = structlog.get_logger(__name__)
 
 Loop = Callable[[], Awaitable[None]]
-"""Runs until it is cancelled. Called again after a failure, so it keeps no state that a failure could leave half done."""
+"""Runs until it is cancelled. It is called again after a failure, so it must not depend on state of an interrupted run."""
 OnFailure = Callable[[Exception], None]
-"""Runs after a failure, before the back-off: for state that others see, such as "not connected". Must not block."""
+"""Runs after a failure, before the back-off, to update visible state such as "not connected". Must not block."""
 
 
 class LoopEndedError(Exception):
-    """A loop returned, or cancelled itself, although nobody stopped it."""
+    """A loop returned or cancelled itself without being stopped."""
 
 
 class BackgroundFailedError(UnavailableError):
-    """A background task fails again and again. ``detail`` names it and the reason."""
+    """A background task fails repeatedly. ``detail`` names the task and the reason."""
 
     code = "background_task_failed"
 
 
 class BackgroundTask:
-    """One supervised loop. Made by ``Background.spawn``."""
+    """One supervised loop. Created by ``Background.spawn``."""
 
     def __init__(self, background: "Background", name: str, loop: Loop, on_failure: OnFailure | None, *, may_end: bool) -> None:
         self.name = name
         self.failures = 0
-        """In a row: since the start, or since the last run that was healthy."""
+        """Consecutive failures: since the start, or since the last healthy run."""
         self.restarts = 0
         self._background = background
         self._loop = loop
@@ -67,42 +67,42 @@ class BackgroundTask:
 
     @property
     def is_running(self) -> bool:
-        """Whether the loop runs right now. False while it waits for its next attempt."""
+        """Whether the loop is running. False during the back-off."""
         return self._is_running
 
     @property
     def is_done(self) -> bool:
-        """Whether it was stopped, or ended as it may."""
+        """Whether the task was stopped or has ended regularly."""
         return self._task.done()
 
     def fault(self) -> str | None:
-        """Why this task makes the process not ready, as a sentence; ``None`` when it does not."""
+        """Return why this task makes the process not ready, as a sentence; ``None`` when it does not."""
         healthy = self._is_running and self._background.monotonic() - self._started_at >= HEALTHY_SECONDS
         if self._faults < FAULTS_TO_NOT_READY or healthy:
             return None
         return f"The background task {self.name} failed {self.failures} times in a row ({type(self._error).__name__}); see the log."
 
     def state(self) -> str:
-        """In a word, that it is running, or else the number of failures and the reason of the last one."""
+        """Return "running", or the number of failures and the type of the last one."""
         return "running" if self._is_running else f"restarting after {self.failures} failures ({type(self._error).__name__})"
 
     def mark_healthy(self) -> None:
-        """Forget the failures: the loop has just done its work."""
+        """Reset the count of failures after the loop has completed its work."""
         self.failures = self._faults = 0
 
     def inject(self, error: Exception) -> None:
-        """End the current run as if the loop had raised this. For tests of what a task does after a failure."""
+        """End the current run as if the loop had raised this error. For tests of restarts."""
         if not self._is_running:
-            raise RuntimeError(f"the task {self.name} does not run right now")
+            raise RuntimeError(f"the task {self.name} is not running")
         self._injected = error
         self._task.cancel()
 
     def cancel(self) -> None:
-        """Ask the loop to end, without waiting for it. Counts as no failure."""
+        """Cancel the loop without waiting for its end. Does not count as a failure."""
         self._task.cancel()
 
     async def stop(self) -> None:
-        """Cancel the loop and wait until it has ended. Counts as no failure."""
+        """Cancel the loop and wait for its end. Does not count as a failure."""
         self.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -114,7 +114,7 @@ class BackgroundTask:
             await self._background.sleep(self._record(error))
 
     async def _run_once(self) -> Exception | None:
-        """Run the loop. Returns why it failed, or ``None`` when it ended and may do so."""
+        """Run the loop. Returns why it failed, or ``None`` when it ended regularly."""
         self._set_running(is_running=True)
         self._started_at = self._background.monotonic()
         try:
@@ -124,14 +124,14 @@ class BackgroundTask:
             if error is None:
                 raise
             return error
-        except Exception as error:  # noqa: BLE001  whatever it is: the loop must run again, and be seen to have failed
+        except Exception as error:  # noqa: BLE001  after any error the loop must run again and be counted as failed
             return error
         finally:
             self._set_running(is_running=False)
         return None if self._may_end else LoopEndedError("the loop returned")
 
     def _failure_of_cancellation(self) -> Exception | None:
-        """The failure behind a cancellation, or ``None`` when somebody stopped the task."""
+        """Return the failure that caused a cancellation, or ``None`` when the task was stopped."""
         task = asyncio.current_task()
         injected, self._injected = self._injected, None
         if injected is not None and task is not None:
@@ -142,7 +142,7 @@ class BackgroundTask:
         return LoopEndedError("the loop was cancelled from inside")
 
     def _record(self, error: Exception) -> float:
-        """Count, log and report a failure. Returns how long to wait before the next attempt."""
+        """Count, log and report a failure. Returns the back-off in seconds."""
         now = self._background.monotonic()
         if now - self._started_at >= HEALTHY_SECONDS:
             self.mark_healthy()
@@ -168,8 +168,8 @@ class BackgroundTask:
         if self._on_failure is not None:
             try:
                 self._on_failure(error)
-            except Exception as failure:  # the report must not end the supervision
-                logger.exception("failure of a background task was not reported", task=self.name, exc_info=failure)
+            except Exception as failure:  # an error of the callback must not end the supervision
+                logger.exception("failure callback of a background task failed", task=self.name, exc_info=failure)
         return seconds
 
     def _set_running(self, *, is_running: bool) -> None:
@@ -179,7 +179,7 @@ class BackgroundTask:
 
 
 class Background:
-    """The background tasks of one application. Build one per process, hand it to what has loops, and ``close`` it first when it stops."""
+    """The background tasks of one application. Build one per process, pass it to components with loops, and ``close`` it first at shutdown."""
 
     def __init__(
         self,
@@ -196,13 +196,13 @@ class Background:
         self._total: Counter[str] = Counter()
 
     def spawn(self, name: str, loop: Loop, *, on_failure: OnFailure | None = None, may_end: bool = False) -> BackgroundTask:
-        """Run a loop until ``close``, and again after each failure. Call it inside a running event loop.
+        """Run a loop until ``close``, and restart it after each failure. Requires a running event loop.
 
         Args:
-            name: In logs, metrics and ``/readyz``. Constant: never an id of a user, task or project.
-            loop: Runs until it is cancelled. Its return is a failure, too.
+            name: The name in logs, metrics and ``/readyz``. Use a constant, not an id of a user, task or project.
+            loop: Runs until it is cancelled. A return also counts as a failure.
             on_failure: See ``OnFailure``.
-            may_end: A return is the regular end and no failure: for tasks that live as long as somebody needs them.
+            may_end: A return is a regular end and no failure, for tasks that run only while they are needed.
         """
         task = BackgroundTask(self, name, loop, on_failure, may_end=may_end)
         self._tasks[task] = None
@@ -211,11 +211,11 @@ class Background:
         return task
 
     def spawn_periodic(self, name: str, work: Loop, *, every_seconds: float, on_failure: OnFailure | None = None) -> BackgroundTask:
-        """Do some work now and then again and again.
+        """Run some work now and then periodically.
 
         Args:
             name: See ``spawn``.
-            work: Done once per call. After a failure it is tried again with back-off, not only after the whole period.
+            work: One unit of work. After a failure it is retried with back-off instead of after the complete period.
             every_seconds: The pause between the end of one call and the next.
             on_failure: See ``OnFailure``.
         """
@@ -231,21 +231,21 @@ class Background:
 
     @property
     def tasks(self) -> list[BackgroundTask]:
-        """Those that have not ended."""
+        """The tasks that have not ended."""
         return list(self._tasks)
 
     async def check(self) -> None:
-        """A readiness check.
+        """Check readiness.
 
         Raises:
-            BackgroundFailedError: A task fails again and again.
+            BackgroundFailedError: A task fails repeatedly.
         """
         faults = [fault for task in self._tasks if (fault := task.fault()) is not None]
         if faults:
             raise BackgroundFailedError(" ".join(faults))
 
     def report(self) -> dict[str, str]:
-        """Every task by name: "running", or why it does not run. Of several with one name, the one that does not run."""
+        """Return the state of every task by name. Of several tasks with one name, one that does not run takes precedence."""
         states: dict[str, str] = {}
         for task in self._tasks:
             if task.name not in states or not task.is_running:
@@ -264,19 +264,19 @@ class Background:
         await self.close()
 
     def backoff_seconds(self, failures: int, *, is_retriable: bool) -> float:
-        """How long to wait after so many failures in a row: doubling, capped, with jitter."""
+        """Return the back-off after this many consecutive failures: exponential, capped, with jitter."""
         longest = RETRIABLE_BACKOFF_SECONDS_MAX if is_retriable else FAULT_BACKOFF_SECONDS_MAX
         return min(BACKOFF_SECONDS_MIN * 2 ** min(failures - 1, 16), longest) * self._jitter()
 
     # -- called by the tasks ---------------------------------------------------------------------------------------
 
     def running_changed(self, task: BackgroundTask) -> None:
-        """A task began or ended a run. The gauge of a name is 1 while all tasks of the name run."""
+        """Update the gauge after a task began or ended a run. The gauge of a name is 1 while all tasks of the name run."""
         self._running[task.name] += 1 if task.is_running else -1
         BACKGROUND_UP.labels(task.name).set(self._running[task.name] == self._total[task.name])
 
     def ended(self, task: BackgroundTask) -> None:
-        """A task is over: it is neither up nor down any more."""
+        """Remove a task that has ended, and its gauge when no other task has the name."""
         self._tasks.pop(task, None)
         self._total[task.name] -= 1
         if not self._total[task.name]:

@@ -1,4 +1,4 @@
-"""Connections to Postgres: an asyncpg pool with bounded waits."""
+"""Connections to Postgres: an asyncpg pool with timeouts."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,7 +6,7 @@ import asyncpg
 
 POOL_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 10
-TRANSACTION_TIMEOUT = "8s"  # a process that is frozen inside a transaction would hold its locks for ever
+TRANSACTION_TIMEOUT = "8s"  # otherwise a process that freezes inside a transaction holds its locks without end
 
 
 async def open_pool(
@@ -18,15 +18,15 @@ async def open_pool(
     init: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
     reset: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
 ) -> asyncpg.Pool:
-    """A pool that opens no connection until it is used, so that a service starts while Postgres is away.
+    """Create a pool that connects on first use, so that a service starts while Postgres is unavailable.
 
     Args:
         url: ``postgresql://user:password@host:port/database``.
         application: Shown in ``pg_stat_activity``.
-        size_max: Connections at most.
+        size_max: The limit of connections.
         server_settings: Further settings of each connection, e.g. ``statement_timeout``.
         init: Runs once on every new connection.
-        reset: Instead of the driver's own round trip (RESET ALL and others) when a connection goes back.
+        reset: Runs when a connection returns to the pool, instead of the driver's own round trip (RESET ALL and others).
     """
     return await asyncpg.create_pool(
         url,
@@ -41,6 +41,6 @@ async def open_pool(
 
 
 async def check_pool(pool: asyncpg.Pool) -> None:
-    """A readiness check: Postgres answers within two seconds."""
+    """Check readiness: Postgres answers within two seconds."""
     async with pool.acquire(timeout=2) as connection:
         await connection.fetchval("select 1", timeout=2)

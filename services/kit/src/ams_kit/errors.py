@@ -1,4 +1,4 @@
-"""Errors of the platform, sorted by what the caller does about them. How they look over HTTP is the business of ``ams_kit.http.problems``.
+"""Errors of the platform, by what the caller does about them. ``ams_kit.http.problems`` maps them to HTTP responses.
 
 ``code`` is stable and machine-readable. ``detail`` is one sentence for a person and never contains a secret.
 """
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class AmsError(Exception):
-    """The base class. Raised itself, it means a fault of the platform.
+    """The base class. An instance of the class itself means a fault of the platform.
 
     Attributes:
         detail: One sentence for a person, possibly empty.
         code: A stable name; each subclass has a default.
-        more: Further fields of the answer, by name, e.g. the column of a query that does not parse.
+        more: Further fields of the problem document, by name, e.g. the column of a query that does not parse.
     """
 
     code = "internal"
@@ -37,7 +37,7 @@ class UnauthenticatedError(AmsError):
 
 
 class BearerRequiredError(UnauthenticatedError):
-    """Send another bearer credential: it is missing, of another scheme, or an API key that is not valid."""
+    """Send another bearer credential: it is missing, has another scheme, or is an invalid API key."""
 
 
 class InvalidTokenError(UnauthenticatedError):
@@ -47,25 +47,25 @@ class InvalidTokenError(UnauthenticatedError):
 
 
 class ForbiddenError(AmsError):
-    """Give up: the caller is known and not allowed to do this."""
+    """Give up: the caller is authenticated and not allowed to do this."""
 
     code = "forbidden"
 
 
 class NotFoundError(AmsError):
-    """Give up: it does not exist, or belongs to somebody else. Both get the same answer."""
+    """Give up: the resource does not exist, or belongs to another project or user. Both cases give the same response."""
 
     code = "not_found"
 
 
 class ConflictError(AmsError):
-    """Read again and decide: somebody else changed it first, or the name is taken."""
+    """Read again and decide: another request changed the resource first, or the name is taken."""
 
     code = "conflict"
 
 
 class TooLargeError(AmsError):
-    """Send or ask for less."""
+    """Send or request less."""
 
     code = "too_large"
 
@@ -77,7 +77,7 @@ class UnsupportedError(AmsError):
 
 
 class InvalidError(AmsError):
-    """Give up: the request decodes, and its values are not acceptable."""
+    """Give up: the request decodes, but its values are not acceptable."""
 
     code = "invalid"
 
@@ -95,7 +95,7 @@ class TooManyError(_RetryLaterError):
 
 
 class UnavailableError(_RetryLaterError):
-    """Retry after ``retry_after_seconds``: a server that this needs is unavailable."""
+    """Retry after ``retry_after_seconds``: a server that the request needs is unavailable."""
 
     code = "unavailable"
 

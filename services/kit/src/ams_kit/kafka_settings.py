@@ -1,4 +1,4 @@
-"""How to reach Kafka: addresses, TLS and SASL, from the environment names ``AMS_KAFKA_*``. Knows no client."""
+"""The connection settings of Kafka: addresses, TLS and SASL, from ``AMS_KAFKA_*``. Independent of any client library."""
 
 import re
 import ssl
@@ -15,15 +15,15 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):[0-9]{1,5}")
 
 
 class KafkaSettings(Struct, frozen=True, kw_only=True):
-    """Where the brokers are and how to sign in. Its text never contains the password.
+    """The addresses of the brokers and how to authenticate. Its ``repr`` omits the password.
 
     Attributes:
-        bootstrap: ``host:port``, several with commas between.
+        bootstrap: ``host:port``, several separated by commas.
         tls: Encrypt the connections and verify the brokers' certificates and names.
-        tls_ca_file: Certificates to trust, PEM. Empty: those of the system.
-        tls_cert_file: The client's own certificate, PEM, for mutual TLS. Empty: none.
-        tls_key_file: Its private key, PEM, not encrypted.
-        sasl_mechanism: ``PLAIN``, ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``. Empty: no sign-in.
+        tls_ca_file: Trusted CA certificates, PEM. Empty: those of the system.
+        tls_cert_file: The client's certificate, PEM, for mutual TLS. Empty: none.
+        tls_key_file: The certificate's private key, PEM, not encrypted.
+        sasl_mechanism: ``PLAIN``, ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``. Empty: no authentication.
         sasl_user: The user name.
         sasl_password: The password.
     """
@@ -38,19 +38,19 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     sasl_password: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work.
+        """Refuse invalid combinations.
 
         Raises:
-            SettingsError: One sentence that names the setting, without any value.
+            SettingsError: A setting is invalid. The message names it, without any value.
         """
         if not all(_ADDRESS.fullmatch(address.strip()) for address in self.bootstrap.split(",")):
-            raise SettingsError("AMS_KAFKA_BOOTSTRAP must be host:port, several with commas between")
+            raise SettingsError("AMS_KAFKA_BOOTSTRAP must be host:port, several separated by commas")
         files = {"CA": self.tls_ca_file, "CERT": self.tls_cert_file, "KEY": self.tls_key_file}
         for name, file in files.items():
             if file and not self.tls:
                 raise SettingsError(f"AMS_KAFKA_TLS_{name}_FILE needs AMS_KAFKA_TLS=true")
             if file and not Path(file).is_file():
-                raise SettingsError(f"AMS_KAFKA_TLS_{name}_FILE names no readable file")
+                raise SettingsError(f"AMS_KAFKA_TLS_{name}_FILE does not name a readable file")
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             raise SettingsError("AMS_KAFKA_TLS_CERT_FILE and AMS_KAFKA_TLS_KEY_FILE must be set together")
         if self.sasl_mechanism not in ("", *get_args(SaslMechanism)):
@@ -71,10 +71,10 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
         return "SSL" if self.tls else "PLAINTEXT"
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """The TLS context, or ``None`` without TLS.
+        """Build the TLS context, or return ``None`` without TLS.
 
         Raises:
-            SettingsError: A file is not in PEM, or certificate and key do not belong together.
+            SettingsError: A file is not in PEM, or the certificate and the key do not match.
         """
         if not self.tls:
             return None
@@ -84,13 +84,13 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
                 context.load_cert_chain(self.tls_cert_file, self.tls_key_file)
         except (ssl.SSLError, OSError) as error:
             raise SettingsError(
-                "the files of AMS_KAFKA_TLS_CA_FILE, AMS_KAFKA_TLS_CERT_FILE or AMS_KAFKA_TLS_KEY_FILE cannot be used"
+                "the files of AMS_KAFKA_TLS_CA_FILE, AMS_KAFKA_TLS_CERT_FILE or AMS_KAFKA_TLS_KEY_FILE cannot be used: check that they are PEM files"
             ) from error
         return context
 
 
 class KafkaEnvironment(Struct, frozen=True, kw_only=True):
-    """The settings ``AMS_KAFKA_*`` of a process: a base of its settings struct. See ``KafkaSettings`` for each."""
+    """The settings ``AMS_KAFKA_*`` of a process, a base class of its settings struct. ``KafkaSettings`` describes each."""
 
     kafka_bootstrap: str
     kafka_tls: bool = False
@@ -103,7 +103,7 @@ class KafkaEnvironment(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.kafka_bootstrap:
-            self.kafka.ssl_context()  # a wrong setting ends the process at its start, not at its first connection
+            self.kafka.ssl_context()  # so that a wrong setting ends the process at its start, not at its first connection
 
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in self.__struct_fields__ if not _SECRET.search(name)}
@@ -111,10 +111,10 @@ class KafkaEnvironment(Struct, frozen=True, kw_only=True):
 
     @property
     def kafka(self) -> KafkaSettings:
-        """How to reach Kafka.
+        """The settings as ``KafkaSettings``.
 
         Raises:
-            SettingsError: See ``KafkaSettings``.
+            SettingsError: A setting is invalid.
         """
         return KafkaSettings(
             bootstrap=self.kafka_bootstrap,

@@ -1,6 +1,6 @@
-"""The one definition of what is retriable: errors that mean "not now, maybe later", whichever client raised them.
+"""Defines which errors are retriable: the server is temporarily unavailable, whichever client raised the error.
 
-Routes answer them with 503, background tasks retry them with a short back-off. Everything else is a fault of the platform.
+Routes respond with 503, background tasks retry with a short back-off. Every other error is a fault of the platform.
 """
 
 import asyncpg
@@ -12,12 +12,12 @@ from ams_kit.errors import UnavailableError
 CONNECTION_LOST: tuple[type[Exception], ...] = (
     OSError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # derives from Exception alone; raised when a connection ends in the middle of a message
+    asyncpg.InternalClientError,  # not an InterfaceError; raised when a connection ends in the middle of a message
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # Postgres starts, stops, or cancelled the query
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-"""What a query raises when its connection is gone. The connection is of no use any more."""
+"""Errors of a query whose connection was lost. The connection can no longer be used."""
 
 DATABASE_UNAVAILABLE: tuple[type[Exception], ...] = (
     *CONNECTION_LOST,
@@ -31,19 +31,19 @@ DATABASE_UNAVAILABLE: tuple[type[Exception], ...] = (
     asyncpg.InvalidSchemaNameError,
     TimeoutError,
 )
-"""What a query raises when Postgres cannot answer now."""
+"""Errors of a query while Postgres is unavailable."""
 
 SERVER_UNAVAILABLE: tuple[type[Exception], ...] = (*DATABASE_UNAVAILABLE, RedisError, httpx.TransportError)
-"""What the clients of all servers raise when their server cannot answer now."""
+"""Errors of all clients while their server is unavailable."""
 
 UNAVAILABLE: tuple[type[Exception], ...] = (*SERVER_UNAVAILABLE, UnavailableError)
-"""All of them. Errors of Kafka are among them as ``LogUnavailableError``: ``ams_kit.bus`` translates them."""
+"""All retriable errors. Kafka's are included as ``LogUnavailableError``, into which ``ams_kit.bus`` translates them."""
 
 
 def is_retriable(error: BaseException) -> bool:
-    """Whether the same call may succeed later, without any change of the platform.
+    """Whether the same call may succeed later without a change of the platform.
 
-    A group of errors is retriable when each of its members is.
+    A group of errors is retriable when all of its members are.
     """
     if isinstance(error, BaseExceptionGroup):
         return all(is_retriable(member) for member in error.exceptions)

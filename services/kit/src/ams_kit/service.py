@@ -1,4 +1,4 @@
-"""How a service process runs: uvicorn on one address, clean on SIGTERM, one sentence and exit code 2 for a wrong setting."""
+"""Runs a service process: uvicorn on one address, a clean stop on SIGTERM, and exit code 2 with one sentence for a wrong setting."""
 
 import asyncio
 import os
@@ -16,23 +16,26 @@ from msgspec import Struct
 from ams_kit.telemetry.logs import configure_logging
 
 GRACEFUL_SHUTDOWN_SECONDS = 4  # the whole platform stops within 10 s: 4 for open requests, the rest for flushes
-KEEP_ALIVE_SECONDS = (
-    150  # longer than any client keeps an idle connection (Caddy 120 s, httpx 5 s): whoever closes first must be the client
-)
+KEEP_ALIVE_SECONDS = 150  # longer than any client keeps an idle connection (Caddy 120 s, httpx 5 s), so that the client closes first
 WS_MESSAGE_BYTES_MAX = 16_384
 
 logger = structlog.get_logger(__name__)
 
 
 class Address(Struct, frozen=True, kw_only=True):
-    """Where a process listens."""
+    """The address on which a process listens."""
 
     host: str = "127.0.0.1"
     port: int = 0
 
 
 def refuse_to_serve(service: str, sentence: str) -> NoReturn:
-    """End the process from wherever it stands, as a wrong setting does: one sentence on stderr and exit code 2, no traceback."""
+    """End the process at once, like a wrong setting does: one sentence on stderr, exit code 2, no traceback.
+
+    Args:
+        service: The name of the process.
+        sentence: What is wrong.
+    """
     sys.stderr.write(f"{service}: {sentence}\n")
     sys.stderr.flush()
     os._exit(2)
@@ -51,10 +54,10 @@ def run(
     log_level: str = "INFO",
     websocket_protocol: type[asyncio.Protocol] | None = None,
 ) -> None:
-    """Serve an application until SIGTERM or SIGINT. Whoever was asked to stop has not failed: the exit code is 0.
+    """Serve an application until SIGTERM or SIGINT. A requested stop is no failure: the exit code is 0.
 
     Args:
-        service: Its name in every log line.
+        service: The service's name in every log line.
         make_app: The composition root, called once in this process.
         host: The address to bind.
         port: 0 picks a free one.
@@ -85,6 +88,6 @@ def run(
         backlog=2_048,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _exit_cleanly)  # uvicorn stops cleanly and then sends the signal again to whoever was asked before it
+        signal.signal(number, _exit_cleanly)  # uvicorn stops cleanly, restores this handler and raises the signal again
     logger.info("listening", host=host, port=listener.getsockname()[1])
     uvicorn.Server(config).run(sockets=[listener])

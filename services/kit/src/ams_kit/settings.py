@@ -1,4 +1,4 @@
-"""Settings come from the environment: ``AMS_<FIELD>``, once, at the top of a process."""
+"""Reads settings from the environment (``AMS_<FIELD>``), once, at the start of a process."""
 
 import sys
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ SHARED_NAMES = frozenset(
         "AMS_ENDPOINT", "AMS_API_KEY", "AMS_SPOOL_DIR", "AMS_REQUIRE_ALL", "AMS_HOST", "AMS_PORT", "AMS_LOG_LEVEL", "AMS_IDENTITY_URL",
     }
 )  # fmt: skip
-"""Names that any process may find in its environment, whether it reads them or not (design, section 8a)."""
+"""Names that may be in the environment of any process, whether it reads them or not."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 class SettingsError(ValueError):
-    """A setting is missing, unknown or wrong. The text is for the person who starts the process; it never holds a value."""
+    """A setting is missing, unknown or invalid. The message addresses the operator and omits the value."""
 
 
 def load(settings: type[S], environ: Mapping[str, str]) -> S:
     """Read a settings struct from the environment.
 
     Args:
-        settings: A frozen msgspec struct; field ``database_url`` is ``AMS_DATABASE_URL``. Numbers and booleans are read from text.
+        settings: A frozen msgspec struct; the field ``database_url`` is ``AMS_DATABASE_URL``. Numbers and booleans are parsed from text.
         environ: Usually ``os.environ``.
 
     Raises:
@@ -54,7 +54,7 @@ def load(settings: type[S], environ: Mapping[str, str]) -> S:
 
 
 def read_settings(settings: type[S], environ: Mapping[str, str], service: str) -> S:
-    """The settings of a process. Wrong settings end it: one sentence on stderr and exit code 2.
+    """Read the settings of a process, or end it with one sentence on stderr and exit code 2.
 
     Args:
         settings: See ``load``.

@@ -1,4 +1,4 @@
-"""The clients of identity: keys, access, JWKS; each against a fake identity over httpx's own transport."""
+"""The clients of identity (API keys, access, JWKS), each against a fake identity over httpx's mock transport."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ USER = "01a21694-ccfc-729b-875e-0134125cd00e"
 
 
 class FakeIdentity:
-    """Answers as identity does; ``down`` makes it not answer."""
+    """Responds like identity; ``down`` makes it refuse connections."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -97,7 +97,7 @@ def test_a_key_carries_its_checksum() -> None:
         assert parse_key(wrong) is None
 
 
-async def test_a_grant_is_remembered_for_thirty_seconds(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+async def test_a_grant_is_cached_for_thirty_seconds(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
     for _ in range(3):
         assert (await keys.grant(KEY)).project_id == PROJECT
     assert len(identity.requests) == 1
@@ -107,13 +107,13 @@ async def test_a_grant_is_remembered_for_thirty_seconds(identity: FakeIdentity, 
     assert len(identity.requests) == 2
 
 
-async def test_what_has_not_the_form_of_a_key_is_refused_without_asking(identity: FakeIdentity, keys: KeyClient) -> None:
+async def test_a_malformed_key_is_refused_without_a_request(identity: FakeIdentity, keys: KeyClient) -> None:
     with pytest.raises(UnauthenticatedError):
         await keys.grant("ams_nonsense")
     assert identity.requests == []
 
 
-async def test_a_refusal_is_remembered_for_a_second(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+async def test_a_refusal_is_cached_for_one_second(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
     identity.revoked.add("0123456789abcdef")
     for _ in range(3):
         with pytest.raises(UnauthenticatedError):
@@ -125,13 +125,13 @@ async def test_a_refusal_is_remembered_for_a_second(identity: FakeIdentity, cloc
     assert await keys.grant(KEY)
 
 
-async def test_a_hundred_callers_ask_once(identity: FakeIdentity, keys: KeyClient) -> None:
+async def test_a_hundred_concurrent_callers_cause_one_request(identity: FakeIdentity, keys: KeyClient) -> None:
     await asyncio.gather(*(keys.grant(KEY) for _ in range(100)))
 
     assert len(identity.requests) == 1
 
 
-async def test_a_revoked_key_is_dropped_at_once(identity: FakeIdentity, keys: KeyClient) -> None:
+async def test_a_revoked_key_is_evicted_at_once(identity: FakeIdentity, keys: KeyClient) -> None:
     await keys.grant(KEY)
     await keys.grant(OTHER_KEY)
     identity.revoked.add("0123456789abcdef")
@@ -152,21 +152,21 @@ async def test_a_revoked_key_is_dropped_at_once(identity: FakeIdentity, keys: Ke
     ],
     ids=lambda event: event.kind,
 )
-async def test_a_key_that_is_revoked_while_identity_answers_is_not_remembered(
+async def test_a_key_that_is_revoked_during_a_request_is_not_cached(
     identity: FakeIdentity, keys: KeyClient, event: IdentityChanged
 ) -> None:
     identity.held = asyncio.Event()
-    asking = asyncio.create_task(keys.grant(KEY))
+    request = asyncio.create_task(keys.grant(KEY))
     await _until(lambda: bool(identity.requests))
 
     keys.on_event(event)
     identity.held.set()
 
     with pytest.raises(UnauthenticatedError):
-        await asking
+        await request
 
 
-async def test_a_grant_stays_good_for_ten_minutes_while_identity_is_down(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+async def test_a_grant_stays_valid_for_ten_minutes_while_identity_is_down(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
     await keys.grant(KEY)
     identity.down = True
     clock.now += 599
@@ -182,7 +182,7 @@ async def test_a_grant_stays_good_for_ten_minutes_while_identity_is_down(identit
     assert await keys.grant(KEY)
 
 
-async def test_a_revoked_key_is_not_good_while_identity_is_down(identity: FakeIdentity, keys: KeyClient) -> None:
+async def test_a_revoked_key_is_not_valid_while_identity_is_down(identity: FakeIdentity, keys: KeyClient) -> None:
     await keys.grant(KEY)
     identity.down = True
 
@@ -192,7 +192,7 @@ async def test_a_revoked_key_is_not_good_while_identity_is_down(identity: FakeId
         await keys.grant(KEY)
 
 
-async def test_an_identity_that_is_down_is_asked_once_a_second(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
+async def test_identity_receives_one_request_per_second_while_it_is_down(identity: FakeIdentity, clock: Clock, keys: KeyClient) -> None:
     await keys.grant(KEY)
     identity.down = True
     clock.now += 31
@@ -203,7 +203,7 @@ async def test_an_identity_that_is_down_is_asked_once_a_second(identity: FakeIde
     assert len(identity.requests) == 2
 
 
-async def test_after_a_gap_in_the_channel_every_key_is_asked_again(identity: FakeIdentity, keys: KeyClient) -> None:
+async def test_every_key_is_checked_again_after_a_gap_in_the_channel(identity: FakeIdentity, keys: KeyClient) -> None:
     await keys.grant(KEY)
     identity.revoked.add("0123456789abcdef")
 
@@ -213,7 +213,7 @@ async def test_after_a_gap_in_the_channel_every_key_is_asked_again(identity: Fak
         await keys.grant(KEY)
 
 
-async def test_access_is_remembered_for_five_seconds_and_its_absence_not_at_all(
+async def test_access_is_cached_for_five_seconds_and_its_absence_is_not_cached(
     identity: FakeIdentity, clock: Clock, access: AccessClient
 ) -> None:
     identity.role = None
@@ -230,10 +230,10 @@ async def test_access_is_remembered_for_five_seconds_and_its_absence_not_at_all(
     assert await access.access(USER, PROJECT) is None
 
 
-async def test_access_is_forgotten_when_identity_says_so(identity: FakeIdentity, access: AccessClient) -> None:
+async def test_access_is_evicted_when_identity_publishes_a_change(identity: FakeIdentity, access: AccessClient) -> None:
     await access.access(USER, PROJECT)
     identity.role = None
-    access.on_event(IdentityChanged(kind="access.changed", user_id="somebody else", project_id=PROJECT))
+    access.on_event(IdentityChanged(kind="access.changed", user_id="another user", project_id=PROJECT))
     assert await access.access(USER, PROJECT) is not None
 
     access.on_event(IdentityChanged(kind="access.changed", user_id=USER, project_id=PROJECT))
@@ -241,27 +241,27 @@ async def test_access_is_forgotten_when_identity_says_so(identity: FakeIdentity,
     assert await access.access(USER, PROJECT) is None
 
 
-async def test_access_that_changes_while_identity_answers_is_not_remembered(identity: FakeIdentity, access: AccessClient) -> None:
+async def test_access_that_changes_during_a_request_is_not_cached(identity: FakeIdentity, access: AccessClient) -> None:
     identity.held = asyncio.Event()
-    asking = asyncio.create_task(access.access(USER, PROJECT))
+    request = asyncio.create_task(access.access(USER, PROJECT))
     await _until(lambda: bool(identity.requests))
     identity.role = None
 
     access.on_event(IdentityChanged(kind="access.changed", user_id=USER, project_id=PROJECT))
     identity.held.set()
-    await asking
+    await request
 
     assert await access.access(USER, PROJECT) is None
 
 
-async def test_nobody_may_while_identity_is_down(identity: FakeIdentity, access: AccessClient) -> None:
+async def test_access_is_denied_while_identity_is_down(identity: FakeIdentity, access: AccessClient) -> None:
     identity.down = True
 
     with pytest.raises(UnavailableError):
         await access.access(USER, PROJECT)
 
 
-def test_roles_have_an_order() -> None:
+def test_a_higher_role_includes_the_lower_ones() -> None:
     member = Access(user_id=USER, project_id=PROJECT, role=Role.MEMBER)
 
     require_role(member, Role.VIEWER)
@@ -270,7 +270,7 @@ def test_roles_have_an_order() -> None:
         require_role(member, Role.OWNER)
 
 
-async def test_a76_a_thousand_unknown_kids_make_one_fetch(identity: FakeIdentity, clock: Clock) -> None:
+async def test_a_thousand_unknown_kids_cause_one_fetch(identity: FakeIdentity, clock: Clock) -> None:
     keys = JwksKeys(identity.client(), monotonic=clock)
     assert await keys.key("k1") is not None
 
@@ -283,7 +283,7 @@ async def test_a76_a_thousand_unknown_kids_make_one_fetch(identity: FakeIdentity
     assert len(identity.requests) == 2
 
 
-async def test_a_new_key_is_found_after_ten_seconds_and_a_withdrawn_one_forgotten_after_five_minutes(
+async def test_a_new_key_is_fetched_after_ten_seconds_and_a_withdrawn_one_is_refused_after_five_minutes(
     identity: FakeIdentity, clock: Clock
 ) -> None:
     keys = JwksKeys(identity.client(), monotonic=clock)
@@ -296,7 +296,7 @@ async def test_a_new_key_is_found_after_ten_seconds_and_a_withdrawn_one_forgotte
     assert await keys.key("k1") is None
 
 
-async def test_keys_are_known_while_identity_is_down(identity: FakeIdentity, clock: Clock) -> None:
+async def test_cached_keys_stay_valid_while_identity_is_down(identity: FakeIdentity, clock: Clock) -> None:
     keys = JwksKeys(identity.client(), monotonic=clock)
     identity.down = True
     with pytest.raises(UnavailableError):
@@ -316,19 +316,19 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def test_a_connection_that_ends_as_it_is_taken_from_the_pool_is_no_failure(clock: Clock) -> None:
-    """A server ends idle connections when it likes; a question that crosses that on the way is asked again."""
+async def test_a_request_over_a_pooled_connection_that_the_server_closes_is_retried(clock: Clock) -> None:
+    """A server may close an idle connection while the client sends a request over it; the client then sends it again."""
     body = msgspec.json.encode(Access(user_id=USER, project_id=PROJECT, role=Role.VIEWER))
-    questions: list[int] = []
+    requests: list[int] = []
     connections: list[int] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(len(connections))
         await reader.readuntil(b"\r\n\r\n")
-        questions.append(connections[-1])
+        requests.append(connections[-1])
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-        await reader.readuntil(b"\r\n\r\n")  # the second question of a connection meets its end
-        questions.append(connections[-1])
+        await reader.readuntil(b"\r\n\r\n")  # the second request of a connection is not answered
+        requests.append(connections[-1])
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -341,10 +341,10 @@ async def test_a_connection_that_ends_as_it_is_taken_from_the_pool_is_no_failure
         again = await access.access(USER, PROJECT)
 
     assert again is not None
-    assert questions == [0, 0, 1]
+    assert requests == [0, 0, 1]
 
 
-async def test_what_a_client_remembers_is_bounded(identity: FakeIdentity, keys: KeyClient, access: AccessClient, monkeypatch) -> None:
+async def test_the_caches_of_the_clients_are_bounded(identity: FakeIdentity, keys: KeyClient, access: AccessClient, monkeypatch) -> None:
     monkeypatch.setattr(api_keys, "ENTRIES_MAX", 20)
     monkeypatch.setattr(api_keys, "REVOKED_MAX", 20)
     monkeypatch.setattr(access_module, "ENTRIES_MAX", 20)
@@ -359,7 +359,7 @@ async def test_what_a_client_remembers_is_bounded(identity: FakeIdentity, keys: 
     assert len(keys._known) == 20
 
 
-async def test_a_document_of_too_many_public_keys_is_refused(identity: FakeIdentity, clock: Clock) -> None:
+async def test_a_jwks_document_with_too_many_keys_is_refused(identity: FakeIdentity, clock: Clock) -> None:
     jwks = JwksKeys(identity.client(), monotonic=clock)
     assert await jwks.key("k1") is not None
     key = Ed25519PrivateKey.generate().public_key()

@@ -1,4 +1,4 @@
-"""The list of revoked tokens, on a real Valkey that stops, freezes and forgets."""
+"""The revocation list, on a real Valkey that stops and loses its data."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -75,7 +75,7 @@ async def is_revoked(revocations: RevocationList) -> bool:
         ("jti_j1", "", True),
     ],
 )
-async def test_a_token_is_revoked_by_itself_its_session_or_its_user(
+async def test_a_token_is_revoked_by_its_id_its_session_or_its_user(
     valkey: ValkeyServer, revocations: RevocationList, field: str, value: str, revoked: bool
 ) -> None:
     assert not await is_revoked(revocations)
@@ -104,7 +104,7 @@ async def test_without_redis_the_replica_answers_for_thirty_seconds(
         await revocations.check(CLAIMS)
 
 
-async def test_what_the_channel_said_holds_while_redis_is_down(valkey: ValkeyServer, revocations: RevocationList) -> None:
+async def test_a_revocation_of_the_channel_applies_while_redis_is_down(valkey: ValkeyServer, revocations: RevocationList) -> None:
     await revocations.refresh()
     valkey.stop()
 
@@ -113,7 +113,7 @@ async def test_what_the_channel_said_holds_while_redis_is_down(valkey: ValkeySer
     assert await is_revoked(revocations)
 
 
-async def test_the_event_of_a_disabled_user_arrives_too(valkey: ValkeyServer, revocations: RevocationList) -> None:
+async def test_a_revocation_of_a_user_applies_too(valkey: ValkeyServer, revocations: RevocationList) -> None:
     await revocations.refresh()
     valkey.stop()
 
@@ -122,13 +122,13 @@ async def test_the_event_of_a_disabled_user_arrives_too(valkey: ValkeyServer, re
     assert await is_revoked(revocations)
 
 
-async def test_a_redis_that_lost_its_memory_proves_nothing(valkey: ValkeyServer, revocations: RevocationList, clock: Clock) -> None:
+async def test_an_empty_redis_does_not_prove_that_a_token_is_valid(valkey: ValkeyServer, revocations: RevocationList, clock: Clock) -> None:
     await write(valkey, jti_j1="99999999999:0")
     await revocations.refresh()
     valkey.stop()
     valkey.start()
 
-    assert await is_revoked(revocations)  # by the replica
+    assert await is_revoked(revocations)  # according to the replica
     with pytest.raises(UnavailableError):
         await revocations.refresh()
     clock.now += REPLICA_SECONDS + 1
@@ -136,7 +136,7 @@ async def test_a_redis_that_lost_its_memory_proves_nothing(valkey: ValkeyServer,
         await revocations.check(CLAIMS)
 
 
-async def test_a_service_that_starts_before_identity_lets_nobody_in(valkey: ValkeyServer, clock: Clock) -> None:
+async def test_a_service_that_starts_before_identity_accepts_no_token(valkey: ValkeyServer, clock: Clock) -> None:
     redis = open_redis(valkey.url)
 
     with pytest.raises(UnavailableError):
@@ -145,7 +145,7 @@ async def test_a_service_that_starts_before_identity_lets_nobody_in(valkey: Valk
     await redis.aclose()
 
 
-async def test_changes_arrive_again_after_the_channel_was_lost(valkey: ValkeyServer) -> None:
+async def test_changes_arrive_again_after_the_connection_was_lost(valkey: ValkeyServer) -> None:
     redis = open_redis(valkey.url)
     received: list[IdentityChanged] = []
     gaps: list[None] = []
@@ -177,7 +177,7 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_more_messages_than_are_remembered_make_the_replica_unusable(valkey: ValkeyServer, revocations: RevocationList) -> None:
+async def test_more_revocations_than_the_limit_make_the_replica_unusable(valkey: ValkeyServer, revocations: RevocationList) -> None:
     await revocations.refresh()
     valkey.stop()
 

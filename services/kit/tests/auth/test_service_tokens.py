@@ -1,4 +1,4 @@
-"""How services prove who they are."""
+"""Authentication between services."""
 
 import time
 
@@ -11,7 +11,7 @@ from ams_kit.errors import UnauthenticatedError
 SECRET = "shared"
 
 
-def test_a_service_is_known_by_its_token() -> None:
+def test_a_service_is_identified_by_its_token() -> None:
     assert verify_service_token(service_token(SECRET, "identity", "trace-query"), SECRET, "identity") == "trace-query"
 
 
@@ -28,6 +28,6 @@ def test_a_service_is_known_by_its_token() -> None:
         ("x" * 10_000, "too long"),
     ],
 )
-def test_what_is_no_service_token_is_refused(token: str, why: str) -> None:
+def test_invalid_service_tokens_are_refused(token: str, why: str) -> None:
     with pytest.raises(UnauthenticatedError):
         verify_service_token(token, SECRET, "identity")

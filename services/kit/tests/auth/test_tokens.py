@@ -1,4 +1,4 @@
-"""What a token must be to be believed (ids: the table of bad inputs)."""
+"""The validation rules of access tokens."""
 
 import json
 import time
@@ -27,7 +27,7 @@ CLAIMS: dict[str, Any] = {
 
 
 def signed(claims: dict[str, Any] | str, **header: Any) -> str:
-    """A token that identity's own key signed, whatever it says."""
+    """Sign any claims with identity's key."""
     head = encode_base64url(json.dumps({"alg": "EdDSA", "typ": "at+jwt", "kid": "k1", **header}).encode())
     body = encode_base64url((claims if isinstance(claims, str) else json.dumps(claims)).encode())
     return f"{head}.{body}.{encode_base64url(KEY.sign(f'{head}.{body}'.encode()))}"
@@ -41,7 +41,7 @@ def without(name: str) -> dict[str, Any]:
     return {key: value for key, value in CLAIMS.items() if key != name}
 
 
-def test_a_good_token_is_believed() -> None:
+def test_a_valid_token_is_accepted() -> None:
     token = signed(CLAIMS)
 
     assert key_id_of(token) == "k1"
@@ -90,7 +90,7 @@ def test_the_leeway_is_ten_seconds() -> None:
         pytest.param("[" * 2_000, id="deep"),
     ],
 )
-def test_signed_nonsense_is_refused_and_never_an_accident(claims: dict[str, Any] | str) -> None:
+def test_signed_tokens_with_invalid_claims_are_refused(claims: dict[str, Any] | str) -> None:
     with pytest.raises(TokenError):
         read(signed(claims))
 
@@ -117,7 +117,7 @@ def test_signed_nonsense_is_refused_and_never_an_accident(claims: dict[str, Any]
         pytest.param({"kid": "k\n"}, id="newline"),
     ],
 )
-def test_a_header_that_is_none_of_ours_is_refused_before_any_key_is_looked_up(header: dict[str, Any]) -> None:
+def test_an_unexpected_header_is_refused_before_the_key_lookup(header: dict[str, Any]) -> None:
     with pytest.raises(TokenError):
         key_id_of(signed(CLAIMS, **header))
 
@@ -130,7 +130,7 @@ def test_a_header_that_is_none_of_ours_is_refused_before_any_key_is_looked_up(he
         pytest.param(encode_base64url(b"\xff\xfe") + ".e30.e30", id="header-not-utf8"),
     ],
 )  # fmt: skip
-def test_what_is_no_token_is_refused(token: str) -> None:
+def test_malformed_tokens_are_refused(token: str) -> None:
     with pytest.raises(TokenError):
         key_id_of(token)
 
@@ -148,7 +148,7 @@ def test_a_changed_token_is_refused() -> None:
         read_claims(f"{head}.{body}.{signature}", None, issuer=ISSUER, audience=AUDIENCE, now_s=NOW)
 
 
-def test_tokens_of_other_libraries_are_believed_too() -> None:
+def test_tokens_of_another_library_are_accepted() -> None:
     token = jwt.encode(
         {**CLAIMS, "iat": int(time.time()), "exp": int(time.time()) + 60}, KEY, algorithm="EdDSA", headers={"typ": "at+jwt", "kid": "k1"}
     )
@@ -157,6 +157,6 @@ def test_tokens_of_other_libraries_are_believed_too() -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "aa=", "a+b/", "ab\n", "AB", "é"])
-def test_base64url_has_one_spelling(text: str) -> None:
+def test_base64url_accepts_only_the_canonical_encoding(text: str) -> None:
     with pytest.raises(ValueError, match="base64url"):
         decode_base64url(text)

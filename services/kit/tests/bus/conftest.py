@@ -1,4 +1,4 @@
-"""Topics of our own on the shared broker, producers, and projections that remember."""
+"""Fixtures: a separate topic per test on the shared broker, a producer, and a recording projection."""
 
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,7 +15,7 @@ from ams_kit.testing.recording_projection import RecordingProjection
 
 
 class Bus:
-    """One topic and what the tests do with it."""
+    """One topic with a producer, a projection and the alarms of its consumers."""
 
     def __init__(self, bootstrap: str, topic: Topic, log: Log) -> None:
         self.bootstrap = bootstrap
@@ -41,11 +41,11 @@ class Bus:
             await consumer.stop()
 
     async def applied(self, count: int, projection: RecordingProjection | None = None) -> None:
-        """Wait until so many records are in the projection."""
+        """Wait until the projection has this many records."""
         await until(lambda: (projection or self.projection).count() >= count)
 
     async def alarm(self, kind: str) -> Alarm:
-        """Wait for an alarm."""
+        """Wait for an alarm of this kind and return it."""
         await until(lambda: any(alarm.kind == kind for alarm in self.alarms))
         return next(alarm for alarm in self.alarms if alarm.kind == kind)
 
@@ -63,12 +63,12 @@ class Bus:
         async with self.admin() as admin:
             await admin.delete_topics([self.topic.name])
 
-            async def made() -> bool:
+            async def created() -> bool:
                 await create_topics(self.bootstrap, topics=[self.topic])
                 described = await admin.describe_topics([self.topic.name])
                 return not described[0]["error_code"] and len(described[0]["partitions"]) == self.topic.partitions
 
-            await until(made)
+            await until(created)
         await self.log.close()
         self.log = await Log.open(self.bootstrap, "bus-tests")
 

@@ -1,4 +1,4 @@
-"""A consumer in a process of its own, to be killed: ``consume_child.py BOOTSTRAP GROUP TOPIC FILE``."""
+"""Runs a consumer in a separate process that a test can kill: ``consume_child.py BOOTSTRAP GROUP TOPIC FILE``."""
 
 import asyncio
 import sys

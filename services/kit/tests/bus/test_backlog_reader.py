@@ -1,4 +1,4 @@
-"""Many requests for older records cost one scan, and what they hold is bounded."""
+"""Many requests for older records share one scan, and their memory is bounded."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ def key_of(number: int) -> bytes:
     return f"key-{number}".encode()
 
 
-async def test_a_record_is_offered_to_the_requests_of_its_key_alone() -> None:
+async def test_a_record_is_offered_only_to_the_requests_of_its_key() -> None:
     scan = Pass()
     requests = [Request(key_of(number), 0, 20_000) for number in range(REQUESTS)]
     for request in requests:
@@ -59,7 +59,7 @@ async def test_a_chunk_ends_when_it_is_full() -> None:
     assert (len(request.answer.result().records), request.answer.result().next_offset) == (2, 2)
 
 
-async def test_what_all_requests_hold_is_bounded() -> None:
+async def test_the_records_that_all_requests_buffer_are_bounded() -> None:
     scan = Pass()
     size = CHUNK_BYTES_MAX - 1
     count = BUFFERED_BYTES_MAX // size + 1
@@ -74,7 +74,7 @@ async def test_what_all_requests_hold_is_bounded() -> None:
     assert [request.answer.result().next_offset for request in requests] == [number + 1 for number in range(count)]
 
 
-async def test_more_requests_than_may_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog_reader, "REQUESTS_MAX", 5)
     reader = BacklogReader("127.0.0.1:1", Topic(name="t", version=1, partitions=1))
     waiting = [asyncio.create_task(reader.read(0, b"k", 0, 5)) for _ in range(5)]

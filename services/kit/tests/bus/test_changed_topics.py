@@ -1,4 +1,4 @@
-"""A topic that was cut, recreated, widened or is missing under a consumer: nothing is skipped, everything is reported."""
+"""A topic that is truncated, recreated, repartitioned or missing raises an alarm, and the consumer skips no record silently."""
 
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
@@ -10,7 +10,7 @@ from ams_kit.bus import Consumer, Log, Record, create_topics, partition_of
 from ams_kit.testing.recording_projection import RecordingProjection
 
 
-async def test_what_the_log_deleted_before_it_was_applied_is_counted_and_reported(bus) -> None:
+async def test_records_deleted_before_they_were_applied_are_counted_and_raise_an_alarm(bus) -> None:
     partition = partition_of(b"k", 3)
     await bus.publish(*range(3))
     async with bus.consumer():
@@ -27,7 +27,7 @@ async def test_what_the_log_deleted_before_it_was_applied_is_counted_and_reporte
     assert [int(value) for value in bus.projection.values()] == [0, 1, 2, 8, 9]
 
 
-async def test_a_recreated_shorter_topic_is_an_alarm_and_nothing_is_skipped(bus) -> None:
+async def test_a_recreated_shorter_topic_raises_an_alarm_and_nothing_is_skipped(bus) -> None:
     await bus.publish(*range(10))
     async with bus.consumer():
         await bus.applied(10)
@@ -38,12 +38,12 @@ async def test_a_recreated_shorter_topic_is_an_alarm_and_nothing_is_skipped(bus)
         alarm = await bus.alarm("topic_recreated")
         assert alarm.partition == partition_of(b"k", 3)
         assert bus.projection.count() == 10
-        bus.projection.set_position(bus.topic.name, alarm.partition, 0, 0)  # the operator starts again
+        bus.projection.set_position(bus.topic.name, alarm.partition, 0, 0)  # the operator resets the position
         await bus.applied(13)
         await until(lambda: not consumer.alarms)
 
 
-async def test_a_recreated_topic_that_is_already_longer_is_an_alarm_too(bus) -> None:
+async def test_a_recreated_longer_topic_raises_an_alarm(bus) -> None:
     await bus.publish(*range(10))
     async with bus.consumer():
         await bus.applied(10)
@@ -67,7 +67,7 @@ async def test_a_running_consumer_notices_a_recreated_topic(bus) -> None:
         assert bus.projection.count() == 10
 
 
-async def test_a_changed_number_of_partitions_is_an_alarm(bus) -> None:
+async def test_a_changed_number_of_partitions_raises_an_alarm(bus) -> None:
     async with bus.admin() as admin:
         await admin.create_partitions({bus.topic.name: NewPartitions(4)})
 
@@ -78,7 +78,7 @@ async def test_a_changed_number_of_partitions_is_an_alarm(bus) -> None:
     assert [alarm.kind for alarm in await create_topics(bus.bootstrap, topics=[bus.topic])] == ["partition_count_changed"]
 
 
-async def test_a_topic_that_is_missing_at_the_start_is_waited_for(kafka_bootstrap: str, topic: Topic) -> None:
+async def test_a_consumer_waits_for_a_missing_topic(kafka_bootstrap: str, topic: Topic) -> None:
     projection, alarms = RecordingProjection(), []
     consumer = Consumer(kafka_bootstrap, f"g-{topic.name}", topic, projection, on_alarm=alarms.append)
     await consumer.start()

@@ -1,10 +1,10 @@
-"""What ADR 0060 says about the client's internals: a new version that changes them fails here first."""
+"""Pins the internals of aiokafka that ADR 0060 relies on, so that a version that changes them fails here first."""
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 
-async def test_the_coordinator_has_what_the_membership_reads(bus) -> None:
+async def test_the_coordinator_has_the_attributes_that_the_membership_reads(bus) -> None:
     consumer = AIOKafkaConsumer(bus.topic.name, bootstrap_servers=bus.bootstrap, group_id=bus.group, group_instance_id="0")
     await consumer.start()
     try:

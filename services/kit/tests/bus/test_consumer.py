@@ -1,4 +1,4 @@
-"""A consumer drives its projection: every record once and in order, whatever happened to either of them before."""
+"""A consumer applies every record once and in order, across restarts, outages, rebalances and moved positions."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from ams_kit.testing.recording_projection import RecordingProjection
 CHILD = Path(__file__).parent / "consume_child.py"
 
 
-async def test_records_of_a_key_are_applied_in_their_order_and_once(bus) -> None:
+async def test_records_of_a_key_are_applied_once_and_in_order(bus) -> None:
     async with bus.consumer():
         for first in range(0, 300, 10):
             await asyncio.gather(*(bus.publish(*range(first, first + 10), key=key) for key in ("a", "b", "c", "d")))
@@ -28,7 +28,7 @@ async def test_records_of_a_key_are_applied_in_their_order_and_once(bus) -> None
         assert [int(value) for value in bus.projection.values(key)] == list(range(300))
 
 
-async def test_a_later_consumer_resumes_at_the_position_of_the_table_and_not_of_kafka(bus) -> None:
+async def test_a_new_consumer_resumes_at_the_stored_position_and_not_at_the_committed_offset(bus) -> None:
     await bus.publish(*range(10))
     async with bus.consumer():
         await bus.applied(10)
@@ -43,13 +43,13 @@ async def test_a_later_consumer_resumes_at_the_position_of_the_table_and_not_of_
     assert [int(value) for value in bus.projection.values()] == [*range(15), 12, 13, 14]
 
 
-async def test_a_table_that_took_back_what_it_held_is_noticed_without_another_record(bus) -> None:
+async def test_a_position_that_the_database_lost_is_noticed_without_new_records(bus) -> None:
     partition = partition_of(b"k", 3)
     async with bus.consumer():
         await bus.publish(*range(10))
         await bus.applied(10)
 
-        bus.projection.set_position(bus.topic.name, partition, 6, 0)  # a crashed database that did not wait for its disk
+        bus.projection.set_position(bus.topic.name, partition, 6, 0)  # like a database that crashed and lost its last commits
 
         await bus.applied(14)
 
@@ -57,7 +57,7 @@ async def test_a_table_that_took_back_what_it_held_is_noticed_without_another_re
 
 
 class SlowProjection(RecordingProjection):
-    """Takes its time to report its position."""
+    """Delays its stored positions until the test sets ``answers``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class SlowProjection(RecordingProjection):
 
 
 @pytest.mark.parametrize("keys", [("k",), ("k", "other")], ids=["one-partition", "two-partitions"])
-async def test_a_batch_that_waited_while_the_position_went_back_is_no_batch_after_a_gap(bus, keys: tuple[str, ...]) -> None:
+async def test_a_batch_fetched_before_the_position_moved_back_is_not_applied(bus, keys: tuple[str, ...]) -> None:
     projection = SlowProjection()
     assert len({partition_of(key.encode(), 3) for key in keys}) == len(keys)
     async with bus.consumer(projection) as consumer:
@@ -85,7 +85,7 @@ async def test_a_batch_that_waited_while_the_position_went_back_is_no_batch_afte
             projection.set_position(bus.topic.name, partition_of(key.encode(), 3), 6, 0)
         projection.answers.clear()
         projection.asked.clear()
-        await projection.asked.wait()  # the consumer looks whether the table is where it was left, and no batch is applied at that time
+        await projection.asked.wait()  # the consumer verifies its positions and applies no batch until that is done
         await asyncio.gather(*(bus.publish(*range(10, 15), key=key) for key in keys))
         async with asyncio.timeout(20):
             while 15 not in {await client.position(TopicPartition(bus.topic.name, partition_of(key.encode(), 3))) for key in keys}:
@@ -121,7 +121,7 @@ async def test_lag_is_measured_and_offsets_are_committed_for_tools(bus) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_database_that_is_down_costs_time_and_nothing_else(bus) -> None:
+async def test_a_database_outage_only_delays_records(bus) -> None:
     async with bus.consumer():
         await bus.publish(*range(5))
         await bus.applied(5)
@@ -138,7 +138,7 @@ async def test_a_database_that_is_down_costs_time_and_nothing_else(bus) -> None:
 
 
 class FailingPartition(RecordingProjection):
-    """Fails on one partition for ever."""
+    """Fails on one partition until the test changes ``failing``."""
 
     failing = -1
 
@@ -148,7 +148,7 @@ class FailingPartition(RecordingProjection):
         return await super().apply(topic, partition, records, expected)
 
 
-async def test_a_bug_stops_its_partition_alone_and_raises_an_alarm(bus) -> None:
+async def test_a_bug_stops_only_its_partition_and_raises_an_alarm(bus) -> None:
     projection = FailingPartition()
     projection.failing = partition_of(b"bad", 3)
     good = next(f"g{number}" for number in range(100) if partition_of(f"g{number}".encode(), 3) != projection.failing)
@@ -164,8 +164,8 @@ async def test_a_bug_stops_its_partition_alone_and_raises_an_alarm(bus) -> None:
         await until(lambda: not consumer.alarms)
 
 
-async def test_a_zombie_changes_nothing_and_follows_the_table(bus) -> None:
-    """Somebody else moved the position while this consumer held the partition."""
+async def test_a_consumer_with_an_outdated_position_changes_nothing_and_resumes_at_the_stored_one(bus) -> None:
+    """Another process moved the position while this consumer owned the partition."""
     partition = partition_of(b"k", 3)
     async with bus.consumer():
         await bus.publish(*range(5))
@@ -178,13 +178,13 @@ async def test_a_zombie_changes_nothing_and_follows_the_table(bus) -> None:
 
 
 class FailsHalfWay(RecordingProjection):
-    """Commits the first half of a batch and fails: what a bisection does that is interrupted."""
+    """Commits the first half of a batch and fails, like an interrupted bisection."""
 
-    trips = 1
+    failures_left = 1
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
-        if self.trips and len(records) > 1:
-            self.trips -= 1
+        if self.failures_left and len(records) > 1:
+            self.failures_left -= 1
             await super().apply(topic, partition, records[: len(records) // 2], expected)
             raise OSError
         return await super().apply(topic, partition, records, expected)
@@ -195,11 +195,11 @@ def assigned(consumer: Consumer) -> list[int]:
 
 
 def positioned(bus) -> float | None:
-    """How often a partition was taken up."""
+    """How often the consumers of the group positioned a partition."""
     return REGISTRY.get_sample_value("ams_consumer_events_total", {"projection": bus.group, "kind": "positioned"})
 
 
-async def test_two_members_of_one_name_share_the_partitions_and_do_not_fight(bus) -> None:
+async def test_two_members_with_one_instance_id_share_the_partitions_without_rebalancing(bus) -> None:
     async with bus.consumer(instance_id="0") as first:
         await bus.publish(*range(10))
         await bus.applied(10)
@@ -218,7 +218,7 @@ async def test_two_members_of_one_name_share_the_partitions_and_do_not_fight(bus
     assert bus.projection.count() == 210
 
 
-async def test_half_a_batch_is_not_applied_again(bus) -> None:
+async def test_the_committed_half_of_a_batch_is_not_applied_again(bus) -> None:
     projection = FailsHalfWay()
     await bus.publish(*range(40))
     async with bus.consumer(projection):
@@ -253,8 +253,8 @@ async def test_transaction_markers_and_aborted_records_do_not_stall(bus) -> None
 
 
 @pytest.mark.timeout(180)
-async def test_killed_consumers_lose_and_double_nothing(bus, tmp_path: Path) -> None:
-    """``kill -9`` while records come, again and again."""
+async def test_killed_consumers_neither_lose_nor_duplicate_records(bus, tmp_path: Path) -> None:
+    """Repeated ``kill -9`` while records arrive."""
     path = tmp_path / "projection.sqlite"
     projection = RecordingProjection(path)
     sent = 0
@@ -275,7 +275,7 @@ async def test_killed_consumers_lose_and_double_nothing(bus, tmp_path: Path) -> 
     projection.close()
 
 
-async def test_consumers_come_and_go_under_load_and_each_record_is_applied_once(bus, tmp_path: Path) -> None:
+async def test_each_record_is_applied_once_while_consumers_join_and_leave_under_load(bus, tmp_path: Path) -> None:
     path = tmp_path / "projection.sqlite"
     projection, second = RecordingProjection(path), RecordingProjection(path)
     sent = 0
@@ -305,14 +305,14 @@ async def test_consumers_come_and_go_under_load_and_each_record_is_applied_once(
 
 
 class HangingProjection(RecordingProjection):
-    """Never returns from a call."""
+    """Does not return from ``apply``."""
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
         await asyncio.Event().wait()
         raise AssertionError
 
 
-async def test_lag_without_progress_is_noticed(bus) -> None:
+async def test_lag_without_progress_is_reported_as_a_stall(bus) -> None:
     stalled = asyncio.Event()
     async with bus.consumer(HangingProjection(), stalled_after_seconds=2, on_stalled=stalled.set):
         await bus.publish(1)
@@ -333,8 +333,8 @@ async def test_idleness_is_not_a_stall(bus) -> None:
         assert not stalled.is_set()
 
 
-def test_the_ledger_keeps_the_ports_promise() -> None:
-    """The substitute in these tests keeps the port's promise, too."""
+def test_the_recording_projection_fulfils_the_ports_contract() -> None:
+    """The other tests rely on this fake, so it must behave as ``Projection`` documents."""
 
     async def run() -> None:
         projection = RecordingProjection()

@@ -1,4 +1,4 @@
-"""The rules of the consumer driver, on a log in memory: what it applies, where it resumes, what it does after a failure."""
+"""The rules of the consumer driver, on an in-memory log: what it applies, where it resumes, how it handles failures."""
 
 import time
 
@@ -47,7 +47,7 @@ def bench() -> Bench:
     return Bench()
 
 
-async def test_records_are_applied_once_over_a_restart(bench: Bench) -> None:
+async def test_records_are_applied_once_across_a_restart(bench: Bench) -> None:
     bench.append(*range(5))
     await bench.restart_and_poll()
     bench.append(*range(5, 8))
@@ -56,7 +56,7 @@ async def test_records_are_applied_once_over_a_restart(bench: Bench) -> None:
     assert bench.values() == list(range(8))
 
 
-async def test_a_failed_batch_is_paused_and_tried_again_when_its_wait_is_over(bench: Bench) -> None:
+async def test_a_failed_batch_pauses_its_partition_and_is_retried_after_the_backoff(bench: Bench) -> None:
     consumer = await bench.restart()
     bench.append(*range(3))
     bench.projection.failure = OSError("the database is unavailable")
@@ -75,7 +75,7 @@ async def test_a_failed_batch_is_paused_and_tried_again_when_its_wait_is_over(be
     assert bench.values() == [0, 1, 2]
 
 
-async def test_a_partition_that_fails_again_and_again_raises_an_alarm(bench: Bench) -> None:
+async def test_a_partition_that_fails_repeatedly_raises_an_alarm(bench: Bench) -> None:
     consumer = await bench.restart()
     bench.append(1)
     bench.projection.failure = ZeroDivisionError()
@@ -85,7 +85,7 @@ async def test_a_partition_that_fails_again_and_again_raises_an_alarm(bench: Ben
     assert [alarm.kind for alarm in bench.alarms] == ["partition_failing"]
 
 
-async def test_a_position_that_moved_is_followed(bench: Bench) -> None:
+async def test_the_driver_resumes_at_a_moved_position(bench: Bench) -> None:
     consumer = await bench.restart()
     bench.append(*range(4))
     await poll(bench.driver, consumer)
@@ -98,7 +98,7 @@ async def test_a_position_that_moved_is_followed(bench: Bench) -> None:
     assert bench.values() == [0, 1, 2, 3, 2, 3, 4]
 
 
-async def test_records_that_the_log_deleted_first_are_counted(bench: Bench) -> None:
+async def test_records_deleted_before_they_were_applied_are_counted(bench: Bench) -> None:
     bench.append(*range(3))
     await bench.restart_and_poll()
     bench.append(*range(3, 10))

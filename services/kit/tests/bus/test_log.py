@@ -1,4 +1,4 @@
-"""The producer: positions, order, sizes, and an end to waiting."""
+"""The producer: positions, order, sizes and deadlines."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ async def read(bus, partition: int, count: int) -> list:
     return records
 
 
-async def test_a_position_is_after_its_record_and_in_the_order_given(bus) -> None:
+async def test_positions_are_after_their_records_and_in_the_given_order(bus) -> None:
     keys = [b"a", b"b", b"a", b"c", b"a"]
     positions = await bus.log.publish([Record(topic=bus.topic, key=key, value=b"v") for key in keys])
 
@@ -30,7 +30,7 @@ async def test_a_position_is_after_its_record_and_in_the_order_given(bus) -> Non
     assert positions[0] == Position(1, partition_of(b"a", 3), 1)
 
 
-async def test_keys_headers_and_tombstones_arrive_as_given(bus) -> None:
+async def test_keys_headers_and_tombstones_arrive_unchanged(bus) -> None:
     await bus.log.publish(
         [
             Record(topic=bus.topic, key=b"k", value=b"\x00\xff", headers=[("v", b"1"), ("raw", b"\xff")]),
@@ -44,8 +44,8 @@ async def test_keys_headers_and_tombstones_arrive_as_given(bus) -> None:
     assert (second.key, second.value) == (b"k", None)
 
 
-async def test_concurrent_publishes_of_one_key_keep_their_order_over_full_batches(bus) -> None:
-    """Without one publish at a time per key, aiokafka lets them overtake each other once a partition's batch is full."""
+async def test_concurrent_publishes_of_one_key_keep_their_order_across_full_batches(bus) -> None:
+    """Without the lock per key, records overtake each other in aiokafka when a partition's batch is full."""
 
     async def publish(number: int) -> None:
         await bus.log.publish(
@@ -58,7 +58,7 @@ async def test_concurrent_publishes_of_one_key_keep_their_order_over_full_batche
     assert seen == [(number, part) for number in range(150) for part in range(3)]
 
 
-async def test_a_record_that_the_topic_does_not_take_publishes_nothing(bus) -> None:
+async def test_a_call_with_a_record_over_the_size_limit_publishes_nothing(bus) -> None:
     with pytest.raises(RecordTooLargeError):
         await bus.log.publish(
             [Record(topic=bus.topic, key=b"k", value=b"small"), Record(topic=bus.topic, key=b"k", value=b"x" * bus.topic.record_bytes_max)]
@@ -68,7 +68,7 @@ async def test_a_record_that_the_topic_does_not_take_publishes_nothing(bus) -> N
     assert positions[0].offset == 1
 
 
-async def test_nobody_waits_longer_than_the_deadline_for_a_broker_that_is_down(topic) -> None:
+async def test_every_call_fails_within_its_deadline_while_the_broker_is_down(topic) -> None:
     log = await Log.open("127.0.0.1:1", "down")
     started_at = time.monotonic()
     with pytest.raises(LogUnavailableError) as caught:
@@ -83,14 +83,14 @@ async def test_nobody_waits_longer_than_the_deadline_for_a_broker_that_is_down(t
     assert caught.value.retry_after_seconds == 1
 
 
-async def test_a_topic_that_does_not_exist_is_unavailable_and_not_for_ever(kafka_bootstrap: str, topic) -> None:
+async def test_a_missing_topic_fails_within_the_deadline(kafka_bootstrap: str, topic) -> None:
     log = await Log.open(kafka_bootstrap, "missing")
     with pytest.raises(LogUnavailableError):
         await log.publish([Record(topic=topic, key=b"k", value=b"v")], timeout_seconds=1)
     await log.close()
 
 
-async def test_a_caller_who_is_cancelled_blocks_nobody(bus) -> None:
+async def test_a_cancelled_caller_does_not_block_others(bus) -> None:
     cancelled = asyncio.create_task(bus.log.publish([Record(topic=bus.topic, key=b"k", value=b"1")]))
     await asyncio.sleep(0)
     cancelled.cancel()

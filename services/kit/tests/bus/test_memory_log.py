@@ -1,4 +1,4 @@
-"""The consumer in memory behaves as aiokafka's on a real broker."""
+"""The in-memory consumer behaves like aiokafka's consumer on a real broker."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,7 +16,7 @@ PARTITION = partition_of(b"k", 3)
 
 @pytest.fixture(params=["memory", "kafka"])
 async def consumer(request: pytest.FixtureRequest, bus) -> AsyncIterator[Any]:
-    """Ten records in one partition, the first three of them deleted."""
+    """A consumer of a partition with ten records, of which the first three were deleted."""
     if request.param == "memory":
         log = MemoryLog(bus.topic.name, 3)
         log.append(PARTITION, *(str(number).encode() for number in range(10)))
@@ -42,7 +42,7 @@ async def values(consumer: Any, count: int) -> list[int]:
     return found
 
 
-async def test_both_consumers_read_seek_pause_and_answer_alike(consumer: Any, bus) -> None:
+async def test_both_consumers_behave_alike(consumer: Any, bus) -> None:
     tp = TopicPartition(bus.topic.name, PARTITION)
     consumer.assign([tp])
     assert consumer.assignment() == {tp}

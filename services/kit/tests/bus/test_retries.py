@@ -1,4 +1,4 @@
-"""What Kafka calls retriable is asked again, within a deadline."""
+"""Requests that fail with a retriable error are retried within a deadline."""
 
 import pytest
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, TopicAuthorizationFailedError
@@ -6,7 +6,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, Topic
 from ams_kit.bus.cluster import retry_retriable
 
 
-async def test_a_coordinator_that_moves_is_asked_again() -> None:
+async def test_a_request_to_a_moving_coordinator_is_retried() -> None:
     errors: list[KafkaError] = [GroupCoordinatorNotAvailableError(), GroupCoordinatorNotAvailableError()]
 
     async def ask() -> str:
@@ -20,7 +20,7 @@ async def test_a_coordinator_that_moves_is_asked_again() -> None:
 @pytest.mark.parametrize(
     ("error", "calls_max"), [(TopicAuthorizationFailedError(), 1), (GroupCoordinatorNotAvailableError(), 10)], ids=repr
 )
-async def test_another_error_and_the_deadline_end_it(error: KafkaError, calls_max: int) -> None:
+async def test_other_errors_and_the_deadline_end_the_retries(error: KafkaError, calls_max: int) -> None:
     calls = 0
 
     async def ask() -> str:

@@ -1,4 +1,4 @@
-"""Rules that need no broker: partitions of keys, where to resume, when the watchdog reports."""
+"""Rules that need no broker: partitions of keys, where to resume, when a partition is stalled."""
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
@@ -11,7 +11,7 @@ from ams_kit.bus.watchdog import Progress, Watchdog
 
 
 @given(st.binary(max_size=80), st.integers(min_value=1, max_value=50))
-def test_a_key_lands_where_every_kafka_client_puts_it(key: bytes, partitions: int) -> None:
+def test_a_key_has_the_same_partition_as_in_every_kafka_client(key: bytes, partitions: int) -> None:
     every = list(range(partitions))
     assert partition_of(key, partitions) == DefaultPartitioner()(key, every, every)
 
@@ -29,7 +29,7 @@ def test_a_key_lands_where_every_kafka_client_puts_it(key: bytes, partitions: in
         (StoredPosition(7, 0), LogFacts(0, 10, 222), ResumeAt(7)),
     ],
 )
-def test_where_a_projection_goes_on(stored: StoredPosition | None, log: LogFacts, decision: ResumeAt) -> None:
+def test_where_a_projection_resumes(stored: StoredPosition | None, log: LogFacts, decision: ResumeAt) -> None:
     assert decide_resume(stored, log) == decision
 
 
@@ -42,11 +42,11 @@ def test_where_a_projection_goes_on(stored: StoredPosition | None, log: LogFacts
         (StoredPosition(7, 111), LogFacts(0, 7, 222)),
     ],
 )
-def test_another_log_than_the_position_was_made_with_is_recognised(stored: StoredPosition, log: LogFacts) -> None:
+def test_a_position_of_another_log_is_recognised(stored: StoredPosition, log: LogFacts) -> None:
     assert isinstance(decide_resume(stored, log), Recreated)
 
 
-def test_the_watchdog_barks_at_lag_without_progress() -> None:
+def test_the_watchdog_reports_lag_without_progress() -> None:
     watchdog = Watchdog(45)
     assert watchdog.observe({0: Progress(5, 9)}, at=0) is None
     assert watchdog.observe({0: Progress(5, 12)}, at=45) is None
@@ -58,14 +58,14 @@ def test_the_watchdog_barks_at_lag_without_progress() -> None:
     [Progress(9, 9), Progress(6, 12), Progress(5, 12, is_known_stalled=True)],
     ids=["idle", "moving", "is_known_stalled"],
 )
-def test_the_watchdog_minds_neither_idleness_nor_what_is_known(later: Progress) -> None:
+def test_the_watchdog_ignores_idle_partitions_and_known_causes(later: Progress) -> None:
     watchdog = Watchdog(45)
     watchdog.observe({0: Progress(5, 9)}, at=0)
     watchdog.observe({0: later}, at=40)
     assert watchdog.observe({0: later}, at=80) is None
 
 
-def test_the_watchdog_forgets_what_it_could_not_see() -> None:
+def test_a_reset_discards_the_observations_of_the_watchdog() -> None:
     watchdog = Watchdog(45)
     watchdog.observe({0: Progress(5, 9)}, at=0)
     watchdog.reset()

@@ -1,4 +1,4 @@
-"""The tail reads every partition from the given position, without a group, and misses nothing; the shared reader returns older records."""
+"""The tail reads every partition from a given time without a group and misses no record; the backlog reader reads older records."""
 
 import asyncio
 import time
@@ -22,8 +22,8 @@ def values(records: list[LogRecord], key: str = "k") -> list[int]:
     return [int(record.value or b"") for record in records if record.key == key.encode()]
 
 
-async def test_what_is_written_right_after_ready_is_read_in_every_partition(bus) -> None:
-    """A topic that was never read before: 24 of 96 records were missed when readiness did not wait for positions."""
+async def test_records_written_right_after_ready_are_read_in_every_partition(bus) -> None:
+    """On a topic that was never read, 24 of 96 records were missed when readiness did not wait for positions."""
     for _ in range(3):
         got: list[LogRecord] = []
         tail = Tail(bus.bootstrap, [bus.topic])
@@ -36,7 +36,7 @@ async def test_what_is_written_right_after_ready_is_read_in_every_partition(bus)
         assert sorted(int(record.value or b"") for record in got) == list(range(96))
 
 
-async def test_a_tail_begins_so_long_ago_and_is_ready_when_it_has_read_that(bus) -> None:
+async def test_a_tail_starts_in_the_past_and_is_ready_when_it_has_caught_up(bus) -> None:
     await bus.publish(*range(50))
     got: list[LogRecord] = []
     tail = Tail(bus.bootstrap, [bus.topic], back_seconds=60)
@@ -88,19 +88,19 @@ async def test_new_partitions_are_read_too(bus) -> None:
         await admin.create_partitions({bus.topic.name: NewPartitions(6)})
     keys = [f"key-{number}" for number in range(40)]
 
-    async def on_a_new_one() -> bool:
+    async def has_read_new_partition() -> bool:
         for key in keys:
             await bus.publish(1, key=key)
         return any(record.partition >= 3 for record in got)
 
     async with asyncio.timeout(60):
-        while not await on_a_new_one():
+        while not await has_read_new_partition():
             await asyncio.sleep(0.2)
     assert tail.partitions(bus.topic.name) == 6
     await tail.stop()
 
 
-async def test_a_log_that_is_cut_before_the_tail_is_reported(bus) -> None:
+async def test_a_recreated_log_resets_the_tail(bus) -> None:
     resets: list[tuple[int, int]] = []
     got: list[LogRecord] = []
     tail = Tail(bus.bootstrap, [bus.topic])
@@ -118,7 +118,7 @@ async def test_a_log_that_is_cut_before_the_tail_is_reported(bus) -> None:
     await tail.stop()
 
 
-async def test_the_shared_reader_gives_each_what_they_asked_for(bus) -> None:
+async def test_the_backlog_reader_returns_the_requested_records_to_each_caller(bus) -> None:
     for first in range(0, 400, 20):
         await asyncio.gather(bus.publish(*range(first, first + 20), key="k"), bus.publish(*range(first, first + 20), key="other"))
     partition, end = partition_of(b"k", 3), 0
@@ -127,41 +127,41 @@ async def test_the_shared_reader_gives_each_what_they_asked_for(bus) -> None:
     await tail.ready()
     end = tail.next_offset(bus.topic.name, partition)
     await tail.stop()
-    catch_up = BacklogReader(bus.bootstrap, bus.topic)
+    backlog = BacklogReader(bus.bootstrap, bus.topic)
 
     async def read(after: int) -> list[LogRecord]:
         records: list[LogRecord] = []
         while after < end:
-            stretch = await catch_up.read(partition, b"k", after, end)
-            records += stretch.records
-            after = stretch.next_offset
+            chunk = await backlog.read(partition, b"k", after, end)
+            records += chunk.records
+            after = chunk.next_offset
         return records
 
     everything = await read(0)
     assert values(everything) == list(range(400))
     found = await asyncio.gather(*(read(record.offset) for record in everything[::25]))
     assert [values(records) for records in found] == [list(range(first, 400)) for first in range(0, 400, 25)]
-    assert len(catch_up._readers) == 1
-    await catch_up.stop()
+    assert len(backlog._readers) == 1
+    await backlog.stop()
 
 
-async def test_the_shared_reader_says_when_the_log_has_deleted_it(bus) -> None:
+async def test_the_backlog_reader_reports_records_that_the_log_has_deleted(bus) -> None:
     partition = partition_of(b"k", 3)
     await bus.publish(*range(10))
     async with bus.admin() as admin:
         await admin.delete_records({TopicPartition(bus.topic.name, partition): RecordsToDelete(before_offset=6)})
-    catch_up = BacklogReader(bus.bootstrap, bus.topic)
+    backlog = BacklogReader(bus.bootstrap, bus.topic)
 
     with pytest.raises(BacklogDeletedError):
-        await catch_up.read(partition, b"k", 3, 10)
-    assert values((await catch_up.read(partition, b"k", 6, 10)).records) == [6, 7, 8, 9]
-    await catch_up.stop()
+        await backlog.read(partition, b"k", 3, 10)
+    assert values((await backlog.read(partition, b"k", 6, 10)).records) == [6, 7, 8, 9]
+    await backlog.stop()
 
 
-async def test_the_shared_reader_does_not_wait_for_ever(topic: Topic) -> None:
-    catch_up = BacklogReader("127.0.0.1:1", topic)
+async def test_the_backlog_reader_does_not_wait_without_a_limit(topic: Topic) -> None:
+    backlog = BacklogReader("127.0.0.1:1", topic)
     started_at = time.monotonic()
     with pytest.raises(LogUnavailableError):
-        await catch_up.read(0, b"k", 0, 5)
+        await backlog.read(0, b"k", 0, 5)
     assert time.monotonic() - started_at < 12
-    await catch_up.stop()
+    await backlog.stop()

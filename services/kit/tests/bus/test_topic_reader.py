@@ -1,4 +1,4 @@
-"""A topic once more: from stored positions up to wanted ones, and nothing of another log."""
+"""The topic reader reads from stored positions up to given offsets, and refuses positions of another log."""
 
 import pytest
 from aiokafka.admin import RecordsToDelete
@@ -15,7 +15,7 @@ async def values_until(reader: TopicReader, until: dict[int, int], records_max: 
     return found
 
 
-async def test_it_reads_from_its_positions_up_to_the_given_ones(bus) -> None:
+async def test_it_reads_from_its_position_up_to_the_given_offset(bus) -> None:
     await bus.publish(*range(10))
     reader = TopicReader(bus.bootstrap, bus.topic)
     await reader.start({})
@@ -42,7 +42,7 @@ async def test_a_position_of_another_log_is_refused(bus) -> None:
         await reader.stop()
 
 
-async def test_what_the_log_has_deleted_is_counted(bus) -> None:
+async def test_records_that_the_log_has_deleted_are_counted(bus) -> None:
     await bus.publish(*range(10))
     reader = TopicReader(bus.bootstrap, bus.topic)
     await reader.start({})

@@ -1,4 +1,4 @@
-"""Topics come from their declaration, and so does their document."""
+"""Topics and their AsyncAPI document follow the declaration."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ async def configuration(bootstrap: str, name: str) -> dict[str, str]:
     return {entry[0]: entry[1] for entry in answer.resources[0][4]}
 
 
-async def test_a_topic_is_made_as_declared_and_made_again_unharmed(kafka_bootstrap: str, topic: Topic) -> None:
+async def test_a_topic_is_created_as_declared_and_a_second_call_changes_nothing(kafka_bootstrap: str, topic: Topic) -> None:
     assert await create_topics(kafka_bootstrap, topics=[topic]) == []
     assert await create_topics(kafka_bootstrap, topics=[topic]) == []
 
@@ -40,45 +40,45 @@ async def test_a_topic_is_made_as_declared_and_made_again_unharmed(kafka_bootstr
     )
 
 
-async def test_a_changed_declaration_is_set_on_the_topic_that_exists(kafka_bootstrap: str, topic: Topic) -> None:
+async def test_a_changed_declaration_is_applied_to_an_existing_topic(kafka_bootstrap: str, topic: Topic) -> None:
     await create_topics(kafka_bootstrap, topics=[topic])
     await create_topics(kafka_bootstrap, topics=[Topic(name=topic.name, version=1, partitions=3, retention_ms=60_000)])
 
     assert (await configuration(kafka_bootstrap, topic.name))["retention.ms"] == "60000"
 
 
-async def test_a_compacted_topic_keeps_the_last_of_each_key(kafka_bootstrap: str, topic: Topic) -> None:
+async def test_a_compacted_topic_has_the_compact_policy(kafka_bootstrap: str, topic: Topic) -> None:
     compacted = Topic(name=topic.name, version=1, partitions=1, compacted=True)
     await create_topics(kafka_bootstrap, topics=[compacted])
 
     assert (await configuration(kafka_bootstrap, topic.name))["cleanup.policy"] == "compact"
 
 
-async def test_more_copies_than_brokers_is_said(kafka_bootstrap: str, topic: Topic) -> None:
+async def test_more_replicas_than_brokers_is_an_error(kafka_bootstrap: str, topic: Topic) -> None:
     with pytest.raises(LogUnavailableError, match="InvalidReplicationFactor"):
         await create_topics(kafka_bootstrap, topics=[topic], replication=7)
 
 
-def test_the_brokers_clock_is_on_what_projections_read() -> None:
+def test_topics_of_projections_use_the_brokers_clock() -> None:
     assert topic_config(STEPS, min_isr=1)["message.timestamp.type"] == "LogAppendTime"
     assert topic_config(PAYLOADS, min_isr=2)["min.insync.replicas"] == "2"
     assert topic_config(TASKS, min_isr=1)["message.timestamp.type"] == "CreateTime"
 
 
 @pytest.mark.parametrize(
-    ("environ", "code", "said"), [({}, 2, "AMS_KAFKA_BOOTSTRAP"), ({"AMS_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, 75, "KafkaConnectionError")]
+    ("environ", "code", "message"), [({}, 2, "AMS_KAFKA_BOOTSTRAP"), ({"AMS_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, 75, "KafkaConnectionError")]
 )
-def test_the_command_says_what_is_wrong_and_exits_with_a_code(environ: dict[str, str], code: int, said: str) -> None:
+def test_the_command_reports_an_error_and_exits_with_a_code(environ: dict[str, str], code: int, message: str) -> None:
     others = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
     done = subprocess.run(
         [sys.executable, "-m", "ams_kit.bus", "topics"], env=others | environ, capture_output=True, text=True, timeout=60, check=False
     )
 
     assert done.returncode == code
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_the_command_makes_the_topics(kafka_bootstrap: str) -> None:
+def test_the_command_creates_the_topics(kafka_bootstrap: str) -> None:
     others = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
     done = subprocess.run(
         [sys.executable, "-m", "ams_kit.bus", "topics"],
@@ -92,11 +92,11 @@ def test_the_command_makes_the_topics(kafka_bootstrap: str) -> None:
 
 
 def test_the_committed_asyncapi_document_is_current() -> None:
-    """Write it with: python -m ams_kit.bus asyncapi."""
+    """To update the file, run: python -m ams_kit.bus asyncapi."""
     assert (ROOT / "contracts" / "asyncapi.json").read_text(encoding="utf-8") == asyncapi_text()
 
 
-def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:
+def test_every_reference_in_the_asyncapi_document_resolves() -> None:
     document = asyncapi_document()
 
     def references(node: object) -> list[str]:
@@ -107,12 +107,12 @@ def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:
 
     assert sorted(document["channels"]) == sorted(topic.name for topic in TOPICS)
     for reference in references(document):
-        place = document
+        target = document
         for part in reference.removeprefix("#/").split("/"):
-            place = place[part]
+            target = target[part]
 
 
-async def test_the_shortest_retention_is_that_of_the_broker(kafka_bootstrap: str, topic: Topic) -> None:
+async def test_the_shortest_retention_is_read_from_the_broker(kafka_bootstrap: str, topic: Topic) -> None:
     longer = Topic(name=f"{topic.name}-longer", version=1, partitions=1, retention_ms=-1)
     await create_topics(kafka_bootstrap, topics=[Topic(name=topic.name, version=1, partitions=3, retention_ms=86_400_000), longer])
 

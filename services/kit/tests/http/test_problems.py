@@ -1,4 +1,4 @@
-"""Each error has one status, its headers and a problem document."""
+"""Each error maps to a status, headers and a problem document."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_an_error_has_a_status_and_headers(error: errors.AmsError, status: int, 
     assert (status_of(error), headers_of(error), problem_of(error).status) == (status, headers, status)
 
 
-def test_a_problem_document_carries_code_detail_and_further_fields() -> None:
+def test_a_problem_document_has_the_code_the_detail_and_further_fields() -> None:
     problem = problem_of(errors.BadRequestError("Unknown field: colour", code="unknown_field", column=3, suggestion="color"))
 
     assert (problem.code, problem.detail, problem.column, problem.suggestion) == ("unknown_field", "Unknown field: colour", 3, "color")

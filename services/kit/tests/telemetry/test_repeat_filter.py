@@ -1,4 +1,4 @@
-"""A message that a library repeats is logged once in a while."""
+"""The filter limits how often a library logs the same message."""
 
 import logging
 
@@ -11,16 +11,16 @@ def line(name: str, number: int) -> logging.LogRecord:
 
 def test_the_same_message_of_the_library_passes_once_in_ten_seconds() -> None:
     now = 100.0
-    seldom = RepeatFilter("aiokafka", monotonic=lambda: now)
+    repeat_filter = RepeatFilter("aiokafka", monotonic=lambda: now)
 
-    assert [seldom.filter(line("aiokafka.client", 7)) for _ in range(3)] == [True, False, False]
-    assert seldom.filter(line("aiokafka.client", 8))
+    assert [repeat_filter.filter(line("aiokafka.client", 7)) for _ in range(3)] == [True, False, False]
+    assert repeat_filter.filter(line("aiokafka.client", 8))
     now = 111.0
-    assert seldom.filter(line("aiokafka.client", 7))
+    assert repeat_filter.filter(line("aiokafka.client", 7))
 
 
-def test_others_are_not_touched() -> None:
-    seldom = RepeatFilter("aiokafka")
+def test_other_libraries_are_not_filtered() -> None:
+    repeat_filter = RepeatFilter("aiokafka")
 
-    assert all(seldom.filter(line("ams_kit.bus", 7)) for _ in range(3))
-    assert all(seldom.filter(line("aiokafkaesque", 7)) for _ in range(3))
+    assert all(repeat_filter.filter(line("ams_kit.bus", 7)) for _ in range(3))
+    assert all(repeat_filter.filter(line("aiokafkaesque", 7)) for _ in range(3))

@@ -1,7 +1,7 @@
-"""Who asks, and what they may: the same in every service.
+"""Authentication and authorization, the same in every service.
 
-A service's composition root opens one ``AuthKit`` in its lifespan, keeps it in ``app.state.auth``, and puts ``AuthMiddleware()`` in front of
-every route. Routes of a project take the dependency ``access`` from ``provide_access``.
+A service's composition root opens one ``AuthKit`` in its lifespan, stores it in ``app.state.auth``, and puts ``AuthMiddleware()`` in front of
+every route. Routes of a project use the dependency ``access`` from ``provide_access``.
 """
 
 from ams_kit.auth.access import AccessClient, AccessSource, access_of, provide_access, require_role

@@ -1,4 +1,4 @@
-"""Who may do what in a project: asked at identity, remembered for five seconds, forgotten at once when identity says so."""
+"""The role of a caller in a project: requested from identity, cached for five seconds, evicted when identity publishes a change."""
 
 import time
 from collections.abc import Callable
@@ -25,19 +25,19 @@ _access = msgspec.json.Decoder(Access)
 
 
 class AccessSource(Protocol):
-    """Knows the role of a user, or of an API key with the scope ``read`` (``key:<key_id>``), in a project."""
+    """Provides the role of a user, or of an API key with the scope ``read`` (``key:<key_id>``), in a project."""
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
-        """The role there; ``None`` when there is none or the project does not exist.
+        """Return the role; ``None`` when there is none or the project does not exist.
 
         Raises:
-            UnavailableError: Nobody can say right now.
+            UnavailableError: The role cannot be determined now.
         """
         ...
 
 
 class AccessClient:
-    """Asks identity. An answer is remembered for 5 s, the absence of one not at all."""
+    """Requests roles from identity. Caches a role for 5 s, and does not cache the absence of one."""
 
     def __init__(
         self, http: httpx.AsyncClient, service_secret: str, issuer: str, *, monotonic: Callable[[], float] = time.monotonic
@@ -57,14 +57,14 @@ class AccessClient:
         changes = self._changes
         access = await self._ask(user_id, project_id)
         self._known.pop((user_id, project_id), None)
-        if access is not None and changes == self._changes:  # else the answer may be older than the change that was heard meanwhile
+        if access is not None and changes == self._changes:  # a change received during the request may be newer than its response
             if len(self._known) >= ENTRIES_MAX:
                 self._known.pop(next(iter(self._known)))
             self._known[user_id, project_id] = (now, access)
         return access
 
     def on_event(self, changed: IdentityChanged) -> None:
-        """Take a message of identity's channel: forget what may no longer be true."""
+        """Evict the roles that a message of identity's channel may have changed."""
         if changed.kind not in {"access.changed", "project.deleted", "key.revoked"}:
             return
         subject = f"{KEY_SUBJECT_PREFIX}{changed.key_id}" if changed.kind == "key.revoked" else changed.user_id
@@ -74,7 +74,7 @@ class AccessClient:
                 del self._known[user_id, project_id]
 
     def expire_all(self) -> None:
-        """Forget everything: messages may have been missed."""
+        """Evict everything, because messages may have been missed."""
         self._changes += 1
         self._known.clear()
 
@@ -85,18 +85,18 @@ class AccessClient:
             try:
                 response = await self._http.get(ACCESS_PATH, params=question, headers=headers)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # the connection lay in the pool and ended as it was taken: identity was started again, or tidies up. Asking twice changes nothing
+                # identity restarted, or closed the idle connection as the pool reused it. The request is idempotent, so it is sent again
                 response = await self._http.get(ACCESS_PATH, params=question, headers=headers)
             if response.status_code == HTTPStatus.NOT_FOUND:
                 return None
             response.raise_for_status()
             return _access.decode(response.content)
         except (httpx.HTTPError, msgspec.MsgspecError) as error:
-            raise UnavailableError("Identity does not answer; nobody can say who may see this.") from error
+            raise UnavailableError("Identity does not answer, so access cannot be checked. Try again.") from error
 
 
 async def access_of(request: Request[Any, Any, Any], project_id: str) -> Access | None:
-    """The role of the caller, a person or an API key, in a project; ``None`` when they have none."""
+    """Return the role of the caller, a person or an API key, in a project; ``None`` when they have none."""
     principal = any_principal_of(request)
     if isinstance(principal, KeyPrincipal):
         own = principal.project_id == project_id
@@ -105,12 +105,12 @@ async def access_of(request: Request[Any, Any, Any], project_id: str) -> Access 
 
 
 async def provide_access(request: Request[Any, Any, Any], project: FromPath[str]) -> Access:
-    """Litestar dependency ``access`` for routes under ``/{project:str}``: the role of the caller in that project.
+    """Provide the Litestar dependency ``access`` for routes under ``/{project:str}``: the role of the caller in that project.
 
-    An API key with the scope of the service is a viewer of its own project.
+    An API key with the scope of the service has the role viewer in its own project.
 
     Raises:
-        NotFoundError: The caller has no role there, or there is no such project, or it is not a project id at all: the same answer.
+        NotFoundError: The caller has no role there, the project does not exist, or the id is malformed. All cases give the same response.
     """
     access = await access_of(request, project)
     if access is None:
@@ -119,10 +119,14 @@ async def provide_access(request: Request[Any, Any, Any], project: FromPath[str]
 
 
 def require_role(access: Access, role: Role) -> None:
-    """Let pass who is at least that in the project.
+    """Require a role in the project.
+
+    Args:
+        access: The caller's role.
+        role: The lowest sufficient role.
 
     Raises:
-        ForbiddenError: They are less.
+        ForbiddenError: The caller's role is lower.
     """
     if ROLE_RANK[access.role] < ROLE_RANK[role]:
-        raise ForbiddenError(f"This needs the role {role.value}; you are {access.role.value} here.", code="role_too_low")
+        raise ForbiddenError(f"This requires the role {role.value}; your role in this project is {access.role.value}.", code="role_too_low")

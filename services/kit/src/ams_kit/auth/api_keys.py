@@ -1,7 +1,7 @@
-"""API keys: their form, and how intake learns what a key opens.
+"""API keys: their format, and their exchange for a grant at identity.
 
-A key is ``ams_<id>_<secret><crc>``: 16 characters of id, 32 of secret, 6 of checksum (CRC-32 of all before it, base 62). A typing error
-or a cut copy is seen without asking anyone.
+A key is ``ams_<id>_<secret><crc>``: 16 characters of id, 32 of secret, 6 of checksum (CRC-32 of everything before it, base 62). The checksum
+detects a typing error or a truncated copy without a request to identity.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ STALE_SECONDS = 600
 ASK_AGAIN_SECONDS = 1
 ENTRIES_MAX = 10_000
 REVOKED_MAX = 10_000
-"""Revocations that are remembered, so that an answer of identity that crossed one is not believed."""
+"""Revocations that are kept, so that a response of identity that is older than a revocation is not used."""
 
 _FORM = re.compile(rf"ams_([0-9A-Za-z]{{{ID_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS}}})([0-9A-Za-z]{{{CRC_CHARS}}})")
 _grant = msgspec.json.Decoder(KeyGrant)
@@ -40,7 +40,7 @@ logger = structlog.get_logger(__name__)
 
 
 def checksum(text: str) -> str:
-    """CRC-32 of ASCII text in base 62, six characters."""
+    """Compute the CRC-32 of ASCII text in base 62, six characters."""
     number, digits = zlib.crc32(text.encode()), ""
     for _ in range(CRC_CHARS):
         number, digit = divmod(number, len(ALPHABET))
@@ -49,13 +49,13 @@ def checksum(text: str) -> str:
 
 
 def format_key(key_id: str, secret: str) -> str:
-    """The whole key, as it is shown once."""
+    """Build the complete key, which identity shows once."""
     body = f"ams_{key_id}_{secret}"
     return body + checksum(body)
 
 
 def parse_key(api_key: str) -> tuple[str, str] | None:
-    """Id and secret of a key, or ``None`` when it has not the form of one."""
+    """Return the id and the secret of a key, or ``None`` when it does not have the format of a key."""
     match = _FORM.fullmatch(api_key)
     if match is None or checksum(api_key[:-CRC_CHARS]) != match[3]:
         return None
@@ -73,10 +73,10 @@ class _Known(Struct):
 
 
 class KeyClient:
-    """Exchanges API keys at identity.
+    """Exchanges API keys for grants at identity.
 
-    A grant is remembered for 30 s, a refusal for 1 s. ``key.revoked`` drops a grant at once. Only while identity does not answer, a grant
-    that was true in the last 10 minutes stays good. Keys are remembered by their hash.
+    Caches a grant for 30 s and a refusal for 1 s. ``key.revoked`` evicts a grant at once. While identity does not answer, a grant that identity
+    confirmed in the last 10 minutes stays valid. The cache identifies keys by their hash.
     """
 
     def __init__(self, http: httpx.AsyncClient, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -88,11 +88,11 @@ class KeyClient:
         self._failed_at = -1e9
 
     async def grant(self, api_key: str) -> KeyGrant:
-        """What a key opens.
+        """Return the grant of a key.
 
         Raises:
-            UnauthenticatedError: It is not one of ours, revoked, or over.
-            UnavailableError: Identity does not answer and the key was not seen in the last 10 minutes.
+            UnauthenticatedError: The key is unknown, revoked or expired.
+            UnavailableError: Identity does not answer and has not confirmed the key in the last 10 minutes.
         """
         if parse_key(api_key) is None:
             raise _refusal()
@@ -105,7 +105,7 @@ class KeyClient:
         return known.grant
 
     def on_event(self, changed: IdentityChanged) -> None:
-        """Take a message of identity's channel: drop the grants of a revoked key or a deleted project."""
+        """Evict the grants of a revoked key or a deleted project after a message of identity's channel."""
         now = self._monotonic()
         if changed.kind == "key.revoked" and changed.key_id:
             self._remember_revoked(changed.key_id, now)
@@ -115,12 +115,12 @@ class KeyClient:
             self._drop(lambda grant: grant.project_id == changed.project_id)
 
     def expire_all(self) -> None:
-        """Messages may have been missed: ask again about every key, but keep what was known in case identity is away."""
+        """Mark every grant as stale, because messages may have been missed. The grants are kept in case identity is unavailable."""
         for known in self._known.values():
             known.fresh_until = -1e9
 
     def _remember_revoked(self, key_or_project_id: str, at: float) -> None:
-        """Keep what an answer must not bring back that was already on its way. Older entries are of no use: no answer takes that long."""
+        """Record a revocation, so that a response in flight does not restore the grant. Entries older than any request are removed."""
         self._revoked.pop(key_or_project_id, None)
         self._revoked[key_or_project_id] = at
         while len(self._revoked) > REVOKED_MAX or at - next(iter(self._revoked.values())) >= STALE_SECONDS:
@@ -147,10 +147,10 @@ class KeyClient:
             grant = await self._exchange(api_key)
         except UnavailableError:
             if known is None or known.grant is None or asked_at - known.asked_at > STALE_SECONDS:
-                raise UnavailableError("Identity does not answer; the API key cannot be checked.") from None
+                raise UnavailableError("Identity does not answer, so the API key cannot be checked. Try again.") from None
             return known
         if grant is not None and max(self._revoked.get(grant.key_id, -1e9), self._revoked.get(grant.project_id, -1e9)) >= asked_at:
-            grant = None  # revoked while identity was answering
+            grant = None  # revoked during the request
         known = _Known(grant, asked_at, asked_at + (REFUSAL_SECONDS if grant is None else min(GRANT_SECONDS, grant.expires_in)))
         self._known.pop(digest, None)
         if len(self._known) >= ENTRIES_MAX:
@@ -171,5 +171,5 @@ class KeyClient:
             return _grant.decode(response.content)
         except (httpx.HTTPError, msgspec.MsgspecError) as error:
             self._failed_at = self._monotonic()
-            logger.warning("identity does not answer about an API key", error_type=type(error).__name__)
+            logger.warning("exchanging an API key at identity failed", error_type=type(error).__name__)
             raise UnavailableError from error

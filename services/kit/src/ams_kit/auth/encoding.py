@@ -1,18 +1,18 @@
-"""Base64url without padding, strict."""
+"""Strict base64url without padding."""
 
 import base64
 
 
 def encode_base64url(data: bytes) -> str:
-    """Bytes as base64url text without padding."""
+    """Encode bytes as base64url text without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def decode_base64url(text: str) -> bytes:
-    """The bytes of base64url text without padding.
+    """Decode base64url text without padding.
 
     Raises:
-        ValueError: It is not the one text that those bytes have.
+        ValueError: The text is not the canonical encoding of its bytes.
     """
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -1,4 +1,4 @@
-"""What identity says has changed, heard over the Redis channel. Messages may be lost with a connection; then everyone is told of a gap."""
+"""Receives identity's changes over a Redis channel. A lost connection may lose messages; subscribers are then notified of the gap."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,10 @@ _changed = msgspec.json.Decoder(IdentityChanged)
 
 
 class IdentityEvents:
-    """Tells callbacks about every ``IdentityChanged`` of the channel.
+    """Calls subscribers with every ``IdentityChanged`` of the channel.
 
-    Callbacks run on the event loop and do not block. A message is heard at most once; after the connection was away, ``on_missed_events`` callbacks
-    run, so that whoever caches asks again.
+    Callbacks run on the event loop and must not block. A message is delivered at most once. After the connection was lost, the
+    ``on_missed_events`` callbacks run, so that caches can reload.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -33,19 +33,19 @@ class IdentityEvents:
         self.connected = asyncio.Event()
 
     def subscribe(self, callback: Callable[[IdentityChanged], None]) -> None:
-        """Call this with every message from now on."""
+        """Register a callback for every further message."""
         self._callbacks.append(callback)
 
     def on_missed_events(self, callback: Callable[[], None]) -> None:
-        """Call this whenever messages may have been missed: at the first connection and at every later one."""
+        """Register a callback for gaps: messages may have been missed at the first and at every later connection."""
         self._missed_callbacks.append(callback)
 
     def start(self, background: Background) -> None:
-        """Listen until the background tasks are stopped."""
+        """Listen until the background tasks stop."""
         background.spawn("identity-events", self._listen)
 
     async def _listen(self) -> None:
-        """Listen over one connection. Raises when it is lost."""
+        """Listen over one connection. Raises when the connection is lost."""
         pubsub = self._redis.pubsub()
         try:
             await pubsub.subscribe(IDENTITY_CHANNEL)
@@ -67,18 +67,18 @@ class IdentityEvents:
         try:
             changed = _changed.decode(message["data"])
         except msgspec.MsgspecError:
-            logger.warning("message of identity not understood")  # a newer identity may say more: what cannot be read may concern anything
+            logger.warning("message of identity could not be decoded")  # a newer version may have sent it, and it may concern any cache
             self._notify_missed()
             return
         for callback in self._callbacks:
             try:
                 callback(changed)
             except Exception as error:
-                logger.exception("callback of identity's channel failed", exc_info=error)
+                logger.exception("callback of the identity channel failed", exc_info=error)
 
     def _notify_missed(self) -> None:
         for callback in self._missed_callbacks:
             try:
                 callback()
             except Exception as error:
-                logger.exception("callback of identity's channel failed", exc_info=error)
+                logger.exception("callback of the identity channel failed", exc_info=error)

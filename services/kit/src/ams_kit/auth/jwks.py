@@ -1,4 +1,4 @@
-"""Public keys of identity by ``kid``, from its JWKS document."""
+"""Fetches and caches identity's public keys by ``kid``, from its JWKS document."""
 
 import asyncio
 import time
@@ -15,10 +15,10 @@ from ams_kit.auth.encoding import decode_base64url, encode_base64url
 from ams_kit.errors import UnavailableError
 
 JWKS_PATH = "/.well-known/jwks.json"
-FETCH_PAUSE_SECONDS = 10  # a thousand tokens with random kids make one fetch
-FAILED_FETCH_PAUSE_SECONDS = 1  # while no key is known at all, a starting identity is asked again soon
-KEYS_MAX = 64  # identity publishes two or three: the current one, and those whose tokens are still valid
-KEYS_STALE_AFTER_SECONDS = 300  # a key that identity withdrew is forgotten after this
+FETCH_PAUSE_SECONDS = 10  # so that a thousand tokens with random kids cause one fetch
+FAILED_FETCH_PAUSE_SECONDS = 1  # shorter while no key is known, because identity may be starting
+KEYS_MAX = 64  # identity publishes two or three: the current key, and older ones whose tokens are still valid
+KEYS_STALE_AFTER_SECONDS = 300  # after this long a key that identity withdrew is no longer accepted
 
 logger = structlog.get_logger(__name__)
 
@@ -44,15 +44,15 @@ _jwks = msgspec.json.Decoder(Jwks)
 
 
 def jwk_of(kid: str, key: Ed25519PublicKey) -> Jwk:
-    """A public key as it is published."""
+    """Build the JWK of a public key."""
     return Jwk(kid=kid, x=encode_base64url(key.public_bytes_raw()))
 
 
 class KeySource(Protocol):
-    """Where a verifier finds public keys."""
+    """Provides public keys to a verifier."""
 
     async def key(self, kid: str) -> Ed25519PublicKey | None:
-        """The key of that id, or ``None`` when identity has no such key.
+        """Return the key with this id, or ``None`` when identity has no such key.
 
         Raises:
             UnavailableError: No key is known and identity does not answer.
@@ -61,7 +61,7 @@ class KeySource(Protocol):
 
 
 class JwksKeys:
-    """Keys fetched from identity: at first use, when an unknown ``kid`` comes (at most every 10 s), and every 5 minutes."""
+    """Fetches keys from identity: at first use, for an unknown ``kid`` (at most every 10 s), and every 5 minutes."""
 
     def __init__(self, http: httpx.AsyncClient, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._http = http
@@ -80,7 +80,7 @@ class JwksKeys:
             if self._monotonic() - self._tried_at >= pause:
                 await self._fetch()
         if not self._keys:
-            raise UnavailableError("Identity does not answer; tokens cannot be checked.")
+            raise UnavailableError("Identity does not answer, so tokens cannot be verified. Try again.")
         return self._keys.get(kid)
 
     async def _fetch(self) -> None:
@@ -93,7 +93,7 @@ class JwksKeys:
                 raise ValueError("too many keys")  # noqa: TRY301  handled like every other document that cannot be used
             keys = {jwk.kid: Ed25519PublicKey.from_public_bytes(decode_base64url(jwk.x)) for jwk in document.keys if jwk.crv == "Ed25519"}
         except (httpx.HTTPError, msgspec.MsgspecError, ValueError) as error:
-            logger.warning("keys of identity not fetched", error_type=type(error).__name__)
+            logger.warning("fetching the public keys of identity failed", error_type=type(error).__name__)
             return
         self._keys = keys
         self._fetched_at = self._monotonic()

@@ -1,4 +1,4 @@
-"""All of it in one object, for ``app.state.auth``."""
+"""The authentication clients of a service in one object, for ``app.state.auth``."""
 
 from typing import Self
 
@@ -22,9 +22,9 @@ REDIS_CONNECTIONS_MAX = 64
 
 
 def open_redis(url: str) -> Redis:
-    """A Redis client with short timeouts and no retries: callers decide what to do when it is unavailable. Connects at first use.
+    """Build a Redis client with short timeouts and no retries: callers decide what to do when Redis is unavailable. Connects on first use.
 
-    When all connections are in use, a call waits for one: a burst of sign-ins is no outage.
+    When all connections are in use, a call waits for one, so that a burst of sign-ins does not look like an outage.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -43,11 +43,11 @@ class AuthKit:
     """What a service needs to know who asks and what they may.
 
     Attributes:
-        verifier: Of access tokens.
-        keys: Exchanges API keys (intake).
-        changes: ``subscribe(callback)`` to hear ``IdentityChanged`` messages.
-        redis: The client of it all.
-        service_secret: Of the tokens between services.
+        verifier: Verifies access tokens.
+        keys: Exchanges API keys for grants.
+        changes: Delivers ``IdentityChanged`` messages; call ``subscribe(callback)``.
+        redis: The Redis client that all of them share.
+        service_secret: Signs the tokens between services.
     """
 
     def __init__(self, http: httpx.AsyncClient, redis: Redis, *, service_secret: str, public_url: str, service: str) -> None:
@@ -65,24 +65,24 @@ class AuthKit:
             self.changes.on_missed_events(on_missed)
 
     def start(self, background: Background) -> None:
-        """Listen to identity and keep the replicas fresh, until the background tasks are stopped.
+        """Listen to identity and refresh the replicas, until the background tasks stop.
 
         Args:
-            background: Of the application. Stop it before ``close``.
+            background: The application's background tasks. Stop them before ``close``.
         """
         self.changes.start(background)
         self.revocations.start(background)
 
     @classmethod
     def open(cls, identity_url: str, redis_url: str, service_secret: str, public_url: str, *, service: str = "service") -> Self:
-        """Build everything. Connects nothing yet: neither identity nor Redis needs to be up.
+        """Build the clients without connecting: neither identity nor Redis needs to be up.
 
         Args:
-            identity_url: Internal base address of identity.
+            identity_url: The internal base address of identity.
             redis_url: ``AMS_REDIS_URL``.
             service_secret: ``AMS_SERVICE_SECRET``.
-            public_url: ``AMS_PUBLIC_URL``: the issuer of tokens.
-            service: Name of this service in the tokens that it shows to others.
+            public_url: ``AMS_PUBLIC_URL``, the issuer of tokens.
+            service: The name of this service in the tokens that it sends to other services.
         """
         http = httpx.AsyncClient(
             base_url=identity_url, timeout=IDENTITY_TIMEOUT_SECONDS, trust_env=False, limits=httpx.Limits(max_connections=32)
@@ -90,10 +90,10 @@ class AuthKit:
         return cls(http, open_redis(redis_url), service_secret=service_secret, public_url=public_url, service=service)
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
-        """What a user is in a project; ``None`` when they are nothing there.
+        """Return a user's role in a project; ``None`` when they have none.
 
         Raises:
-            UnavailableError: Nobody can say right now.
+            UnavailableError: The role cannot be determined now.
         """
         return await self._access.access(user_id, project_id)
 

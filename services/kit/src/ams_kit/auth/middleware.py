@@ -1,4 +1,4 @@
-"""The middleware that authenticates every route: without a valid credential the answer is 401."""
+"""The middleware that authenticates every route: without a valid credential the response is 401."""
 
 import time
 
@@ -15,10 +15,10 @@ API_KEY_PREFIX = "ams_"
 
 
 class AuthMiddleware(ASGIMiddleware):
-    """Every route asks for ``Authorization: Bearer <access token>``, except those with ``opt={"public": True}``.
+    """Requires ``Authorization: Bearer <access token>`` on every route, except those with ``opt={"public": True}``.
 
-    With a ``key_scope`` it also accepts API keys that have this scope. The principal is then in ``connection.scope["principal"]``
-    (``principal_of`` for people, ``any_principal_of`` for both). The verifier and the key client are those of ``app.state.auth``.
+    With a ``key_scope`` it also accepts API keys that have this scope. It stores the principal in ``connection.scope["principal"]``; read it
+    with ``principal_of`` (people) or ``any_principal_of`` (both). It uses the verifier and the key client of ``app.state.auth``.
     """
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
@@ -29,7 +29,7 @@ class AuthMiddleware(ASGIMiddleware):
         self._key_scope = key_scope
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        scope[PRINCIPAL] = await self._principal(scope)  # type: ignore[literal-required]  # the agreed place, not one of Litestar's own keys
+        scope[PRINCIPAL] = await self._principal(scope)  # type: ignore[literal-required]  # our own key, which Litestar's type does not declare
         await next_app(scope, receive, send)
 
     async def _principal(self, scope: Scope) -> Principal | KeyPrincipal:

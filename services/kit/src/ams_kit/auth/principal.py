@@ -1,4 +1,4 @@
-"""The principal of a connection, and how an ``Authorization`` header is read."""
+"""The principal of a connection, and the parsing of its ``Authorization`` header."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Principal(Struct, frozen=True):
-    """A person, by an access token that was verified and is not revoked.
+    """A person, authenticated by a verified access token that is not revoked.
 
     Attributes:
         user_id: UUID text.
-        session_id: The sign-in it belongs to.
-        jti: Of this token.
-        expires_at_s: Seconds since the epoch.
+        session_id: The session that the token belongs to.
+        jti: The token's id.
+        expires_at_s: When the token expires, in seconds since the epoch.
     """
 
     user_id: str
@@ -31,12 +31,12 @@ class Principal(Struct, frozen=True):
 
 
 class KeyPrincipal(Struct, frozen=True):
-    """A program, by an API key whose scope opens this route. It sees the key's project like a viewer.
+    """A program, authenticated by an API key that has the scope of this route. It has the role viewer in the key's project.
 
     Attributes:
-        key_id: Of the key.
-        project_id: The only project that it opens.
-        expires_at_s: When the key has to be checked again, in seconds since the epoch.
+        key_id: The key's id.
+        project_id: The only project that the key gives access to.
+        expires_at_s: When the key must be checked again, in seconds since the epoch.
     """
 
     key_id: str
@@ -45,27 +45,32 @@ class KeyPrincipal(Struct, frozen=True):
 
     @property
     def subject(self) -> str:
-        """The name of the key where a person has a user id."""
+        """The key's subject: ``key:<key_id>``, used where a person has a user id."""
         return f"{KEY_SUBJECT_PREFIX}{self.key_id}"
 
 
 def key_principal_from(grant: KeyGrant, now_s: float) -> KeyPrincipal:
-    """The principal of an API key."""
+    """Build the principal of an API key.
+
+    Args:
+        grant: What identity returned for the key.
+        now_s: Seconds since the epoch.
+    """
     expires_at_s = int(now_s) + grant.expires_in if grant.expires_at_us is None else grant.expires_at_us // 1_000_000
     return KeyPrincipal(grant.key_id, grant.project_id, expires_at_s)
 
 
 def principal_from(claims: AccessClaims) -> Principal:
-    """The principal that a token's claims name."""
+    """Build the principal of an access token."""
     return Principal(claims.sub, claims.sid, claims.jti, claims.exp)
 
 
 def bearer_of(scope: Scope) -> str:
-    """The bearer credential of a request.
+    """Read the bearer credential of a request.
 
     Raises:
-        BadRequestError: Two ``Authorization`` headers: nobody can say which one is meant.
-        BearerRequiredError: None, or of another scheme.
+        BadRequestError: There are two ``Authorization`` headers, which is ambiguous.
+        BearerRequiredError: There is no such header, or it has another scheme.
     """
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(values) > 1:
@@ -79,11 +84,11 @@ def bearer_of(scope: Scope) -> str:
 
 
 def principal_of(connection: Connection) -> Principal:
-    """The person who asks. Only on routes that ``AuthMiddleware`` guards.
+    """Return the person who sent the request. Only on routes that ``AuthMiddleware`` guards.
 
     Raises:
-        ForbiddenError: A program asks, with an API key.
-        BearerRequiredError: The route is public, so nobody was asked who they are.
+        ForbiddenError: A program sent the request with an API key.
+        BearerRequiredError: The route is public, so the request was not authenticated.
     """
     principal = connection.scope.get(PRINCIPAL)
     if isinstance(principal, KeyPrincipal):
@@ -94,15 +99,15 @@ def principal_of(connection: Connection) -> Principal:
 
 
 def any_principal_of(connection: Connection) -> Principal | KeyPrincipal:
-    """The person or program that asks. Only on routes that ``AuthMiddleware`` guards.
+    """Return the person or program that sent the request. Only on routes that ``AuthMiddleware`` guards.
 
     Raises:
-        BearerRequiredError: The route is public, so nobody was asked to sign in.
+        BearerRequiredError: The route is public, so the request was not authenticated.
     """
     principal = connection.scope.get(PRINCIPAL)
     return principal if isinstance(principal, KeyPrincipal) else principal_of(connection)
 
 
 def key_not_for_this() -> ForbiddenError:
-    """The refusal of an API key where only people may ask."""
-    return ForbiddenError("An API key does not open this. Sign in and send an access token.", code="api_key_not_for_this")
+    """Build the error for an API key on a route that requires a person."""
+    return ForbiddenError("This route does not accept API keys. Sign in and send an access token.", code="api_key_not_for_this")

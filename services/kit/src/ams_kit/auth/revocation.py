@@ -1,8 +1,8 @@
-"""Which tokens are revoked: one Redis hash, written by identity, asked at every request.
+"""The revocation list of access tokens: one Redis hash, written by identity and read for every request.
 
 ``HMGET ams:revocations epoch jti:<jti> sid:<sid> user:<user>`` is one round trip. A value is ``<until>:<expires>``: tokens of that subject
-issued before ``until`` (seconds) are revoked, and after ``expires`` nobody needs to know. The field ``epoch`` lives in the same hash: when it is
-missing, Redis has lost its memory, and its "not revoked" proves nothing until identity has filled the hash again from Postgres.
+issued before ``until`` (seconds) are revoked, and the entry can be deleted after ``expires``. The field ``epoch`` is in the same hash: when it
+is missing, Redis has lost its data, and a missing entry proves nothing until identity has restored the hash from Postgres.
 """
 
 import asyncio
@@ -25,19 +25,21 @@ UNTIL_FOREVER_S = 99_999_999_999
 REPLICA_SECONDS = 30
 REPLICA_REFRESH_SECONDS = 5
 RECEIVED_MAX = 10_000
-"""Revocations received over the channel since the last refresh. Beyond it the replica counts as too old to decide anything."""
-ASK_AGAIN_SECONDS = 0.5  # after a failed question the replica answers this long without asking, so that a frozen Redis costs one timeout and not one per request
+"""Revocations received over the channel since the last refresh. Beyond it the replica counts as too old to use."""
+ASK_AGAIN_SECONDS = (
+    0.5  # how long the replica answers alone after a failed request, so that a frozen Redis does not cost one timeout per request
+)
 
 logger = structlog.get_logger(__name__)
 
 
 def fields_of(claims: AccessClaims) -> tuple[str, str, str]:
-    """The fields of the hash that can revoke a token."""
+    """Return the fields of the hash that can revoke a token."""
     return (f"jti:{claims.jti}", f"sid:{claims.sid}", f"user:{claims.sub}")
 
 
 def revoked_by(value: str | bytes | None, issued_at_s: int) -> bool:
-    """Whether a field's value revokes a token issued then. A value that cannot be read revokes."""
+    """Whether a field's value revokes a token that was issued at ``issued_at_s``. A malformed value revokes."""
     if value is None:
         return False
     text = value.decode("latin-1") if isinstance(value, bytes) else value
@@ -46,50 +48,52 @@ def revoked_by(value: str | bytes | None, issued_at_s: int) -> bool:
 
 
 class RevocationList:
-    """The list as a service reads it, with a local replica for the time in which Redis is away."""
+    """Reads the revocation list, with a local replica for outages of Redis."""
 
     def __init__(self, redis: Redis, *, monotonic: Callable[[], float] = time.monotonic, now_s: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._monotonic = monotonic
         self._now_s = now_s
         self._replica: dict[str, str | bytes] = {}
-        self._received: dict[str, str | bytes] = {}  # by the channel, since the replica was read
+        self._received: dict[str, str | bytes] = {}  # over the channel, since the last refresh of the replica
         self._replica_at = -1e9
         self._failed_at = -1e9
         self._wanted = asyncio.Event()
 
     def start(self, background: Background) -> None:
-        """Keep the replica fresh until the background tasks are stopped."""
+        """Refresh the replica until the background tasks stop."""
         background.spawn("revocation-replica", self._refresh_loop)
 
     @property
     def replica_age_seconds(self) -> float:
-        """How old the local copy is; very old when there is none yet."""
+        """The age of the replica; a very large number when there is none yet."""
         return self._monotonic() - self._replica_at
 
     async def check(self, claims: AccessClaims) -> None:
-        """Let a token pass that is not revoked.
+        """Check that a token is not revoked.
 
         Raises:
-            InvalidTokenError: It is revoked.
-            UnavailableError: Redis is away or has lost its memory, and the replica is older than 30 s.
+            InvalidTokenError: The token is revoked.
+            UnavailableError: Redis is unavailable or has lost its data, and the replica is older than 30 s.
         """
         names = fields_of(claims)
         known = await self._ask(names)
         if known is None:
             if self.replica_age_seconds > REPLICA_SECONDS:
-                raise UnavailableError("Nobody can say right now whether this session was ended.", code="revocation_unknown")
+                raise UnavailableError(
+                    "The revocation list is unavailable, so the session cannot be verified. Try again.", code="revocation_unknown"
+                )
             known = self._replica
         if any(revoked_by(known.get(name), claims.iat) or revoked_by(self._received.get(name), claims.iat) for name in names):
             raise InvalidTokenError("This session was ended. Sign in again.", code="session_ended")
 
     def known_revoked(self, claims: AccessClaims) -> bool:
-        """Whether a token is revoked as far as this process knows, without asking: by the channel, or by the replica of at most 5 s ago."""
+        """Whether a token is revoked according to the channel or the replica, without a request to Redis."""
         names = fields_of(claims)
         return any(revoked_by(self._replica.get(name), claims.iat) or revoked_by(self._received.get(name), claims.iat) for name in names)
 
     def on_event(self, changed: IdentityChanged) -> None:
-        """Take a message of identity's channel into the replica."""
+        """Add a revocation from identity's channel to the local state."""
         if changed.kind != "session.revoked":
             return
         forever = f"{UNTIL_FOREVER_S}:0"
@@ -105,7 +109,7 @@ class RevocationList:
         self._wanted.set()
 
     def refresh_soon(self) -> None:
-        """Read the replica again: messages may have been missed."""
+        """Refresh the replica at once, because messages may have been missed."""
         self._wanted.set()
 
     async def _ask(self, names: tuple[str, ...]) -> Mapping[str, str | bytes] | None:
@@ -115,7 +119,7 @@ class RevocationList:
             epoch, *values = cast("list[bytes | None]", await self._redis.hmget(REVOCATIONS_KEY, [EPOCH_FIELD, *names]))  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async
         except UNAVAILABLE as error:
             self._failed_at = self._monotonic()
-            logger.warning("revocation list does not answer", error_type=type(error).__name__)
+            logger.warning("reading the revocation list failed", error_type=type(error).__name__)
             return None
         if epoch is None:
             return None
@@ -136,10 +140,10 @@ class RevocationList:
             UnavailableError: Redis has lost its data.
         """
         started_at = self._monotonic()
-        heard = set(self._received)
+        received_before = set(self._received)
         everything = cast("dict[bytes, bytes]", await self._redis.hgetall(REVOCATIONS_KEY))  # pyright: ignore[reportGeneralTypeIssues]  redis-py types its async client as sync or async
         if EPOCH_FIELD.encode() not in everything:
-            raise UnavailableError("Redis has lost the revocation list; identity fills it again.")
+            raise UnavailableError("Redis has lost the revocation list. Identity restores it.")
         self._replica = {name.decode("latin-1"): value for name, value in everything.items()}
-        self._received = {name: value for name, value in self._received.items() if name not in heard}
+        self._received = {name: value for name, value in self._received.items() if name not in received_before}
         self._replica_at = started_at

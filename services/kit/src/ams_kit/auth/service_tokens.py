@@ -1,4 +1,4 @@
-"""How services prove to each other who they are: HS256 tokens from the shared secret, for one target, 60 seconds, on ``/internal/*`` only."""
+"""Authentication between services on ``/internal/*``: HS256 tokens signed with the shared secret, for one audience, valid for 60 seconds."""
 
 import hashlib
 import time
@@ -23,12 +23,12 @@ def _key(secret: str) -> bytes:
 
 
 def service_token(secret: str, audience: str, issuer: str, *, now_s: float | None = None) -> str:
-    """A token with which ``issuer`` may ask ``audience`` for 60 seconds.
+    """Sign a token with which ``issuer`` can call ``audience`` for 60 seconds.
 
     Args:
         secret: ``AMS_SERVICE_SECRET``.
-        audience: Name of the service that is asked, e.g. ``identity``.
-        issuer: Name of the service that asks.
+        audience: The name of the called service, e.g. ``identity``.
+        issuer: The name of the calling service.
         now_s: Seconds since the epoch; by default now.
     """
     now = int(time.time() if now_s is None else now_s)
@@ -37,12 +37,12 @@ def service_token(secret: str, audience: str, issuer: str, *, now_s: float | Non
 
 
 def verify_service_token(token: str, secret: str, audience: str) -> str:
-    """The name of the service that made the token.
+    """Verify a token and return the name of the service that signed it.
 
     Raises:
-        UnauthenticatedError: Not made with this secret, for somebody else, too old, or no such token at all.
+        UnauthenticatedError: The token is malformed, expired, for another audience, or signed with another secret.
     """
-    refusal = UnauthenticatedError("This is for services of the platform.", code="invalid_service_token")
+    refusal = UnauthenticatedError("Only services of the platform can call this route.", code="invalid_service_token")
     if len(token) > _CHARS_MAX:
         raise refusal
     try:
@@ -67,9 +67,9 @@ def verify_service_token(token: str, secret: str, audience: str) -> str:
 
 
 def internal_only(audience: str) -> Guard:
-    """A Litestar guard for ``/internal/*``: only services of the platform, and only with a token made for this one.
+    """Build a Litestar guard for ``/internal/*`` that requires a service token for ``audience``.
 
-    Put ``opt={"public": True}`` on the routes: ``AuthMiddleware`` asks for people's tokens. The secret is that of ``app.state.auth``.
+    Put ``opt={"public": True}`` on the routes, because ``AuthMiddleware`` requires an access token. The secret is that of ``app.state.auth``.
     """
 
     def guard(connection: Connection, _: BaseRouteHandler) -> None:

@@ -1,4 +1,4 @@
-"""Rules of access tokens: what a token must be to be believed. Pure: the key and the time come in as arguments."""
+"""The validation rules of access tokens. Pure: the key and the time are arguments."""
 
 import re
 
@@ -11,7 +11,7 @@ from ams_contracts.claims import AccessClaims
 ALGORITHM = "EdDSA"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  the header's typ (RFC 9068), not a secret
 LEEWAY_SECONDS = 10
-TOKEN_CHARS_MAX = 4_096  # ours have some 500; what is longer is not decoded at all
+TOKEN_CHARS_MAX = 4_096  # ours have about 500; a longer token is refused without decoding
 TIME_MAX_S = 253_402_300_799
 
 _DOTS = 2  # header, payload, signature; a JWE has four
@@ -21,7 +21,7 @@ _JTI = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class TokenError(ValueError):
-    """A token that is not believed. The text names the rule, never the token."""
+    """The token is not valid. The text names the violated rule and does not contain the token."""
 
 
 class _Claims(AccessClaims, frozen=True, kw_only=True):
@@ -33,15 +33,15 @@ _jws = jwt.PyJWS(algorithms=[ALGORITHM])
 
 
 def is_uuid(text: str) -> bool:
-    """Whether an id has the one form in which ids are written: lower-case UUID text."""
+    """Whether an id has the canonical form: lower-case UUID text."""
     return _UUID.fullmatch(text) is not None
 
 
 def key_id_of(token: str) -> str:
-    """The ``kid`` of a token whose header is one of ours. Nothing is verified yet.
+    """Read the ``kid`` of a token and check its header. The signature is not verified yet.
 
     Raises:
-        TokenError: Size, form, algorithm, type, critical extensions or ``kid`` are not ours.
+        TokenError: The size, form, algorithm, type, critical extensions or ``kid`` are not those of our tokens.
     """
     if len(token) > TOKEN_CHARS_MAX or token.count(".") != _DOTS or not token.isascii():
         raise TokenError("form")
@@ -58,17 +58,17 @@ def key_id_of(token: str) -> str:
 
 
 def read_claims(token: str, key: Ed25519PublicKey | None, *, issuer: str, audience: str, now_s: float) -> AccessClaims:
-    """The claims of a token that this key signed and that is valid now.
+    """Verify a token and return its claims.
 
     Args:
-        token: As sent.
+        token: The token as sent.
         key: The public key of its ``kid``; ``None`` when there is none.
-        issuer: What ``iss`` must be.
-        audience: What ``aud`` must be; a list of audiences is refused.
+        issuer: The required value of ``iss``.
+        audience: The required value of ``aud``; a list of audiences is refused.
         now_s: Seconds since the epoch.
 
     Raises:
-        TokenError: The signature is wrong, a claim is missing, of the wrong type or out of bounds, or it is not valid now.
+        TokenError: The signature is wrong, a claim is missing, of the wrong type or out of bounds, or the token is not valid now.
     """
     if key is None:
         raise TokenError("kid")

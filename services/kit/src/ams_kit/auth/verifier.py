@@ -1,4 +1,4 @@
-"""The one verifier of access tokens, for every route of every service."""
+"""The verifier of access tokens, for every route of every service."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from ams_kit.errors import InvalidTokenError
 
 
 class Verifier:
-    """Believes a token when identity signed it, it is for us, it is valid now, and it is not revoked."""
+    """Accepts a token when identity signed it for our audience, it is valid now, and it is not revoked."""
 
     def __init__(
         self, keys: KeySource, revocations: RevocationList, *, issuer: str, audience: str = AUDIENCE, now_s: Callable[[], float] = time.time
@@ -24,10 +24,10 @@ class Verifier:
         self._now_s = now_s
 
     async def claims(self, token: str) -> AccessClaims:
-        """The claims of a token, whether or not it is revoked.
+        """Verify a token and return its claims, without a check whether it is revoked.
 
         Raises:
-            InvalidTokenError: It is not one that we believe.
+            InvalidTokenError: The token is not valid.
             UnavailableError: Identity's keys are not known.
         """
         try:
@@ -37,11 +37,11 @@ class Verifier:
             raise InvalidTokenError("The token is not valid. Sign in again.") from error
 
     async def verify(self, token: str) -> Principal:
-        """Who a token belongs to.
+        """Verify a token and return its principal.
 
         Raises:
-            InvalidTokenError: It is not one that we believe, or it was revoked.
-            UnavailableError: Identity's keys are not known, or nobody can say whether it was revoked.
+            InvalidTokenError: The token is not valid, or it is revoked.
+            UnavailableError: Identity's keys or the revocation list are not available.
         """
         claims = await self.claims(token)
         await self._revocations.check(claims)

@@ -1,4 +1,4 @@
-"""``python -m ams_kit.bus topics`` makes the topics, ``python -m ams_kit.bus asyncapi [FILE]`` writes their document."""
+"""``python -m ams_kit.bus topics`` creates the topics, ``python -m ams_kit.bus asyncapi [FILE]`` writes the AsyncAPI document."""
 
 import argparse
 import asyncio
@@ -14,15 +14,15 @@ from ams_kit.settings import read_settings
 from ams_kit.telemetry.logs import configure_logging
 
 EXIT_PARTITIONS_DIFFER = 3
-EXIT_UNAVAILABLE = 75  # EX_TEMPFAIL: try again
+EXIT_UNAVAILABLE = 75  # EX_TEMPFAIL: the caller may retry
 ASYNCAPI_FILE = Path("contracts/asyncapi.json")
 
 
 class TopicSettings(KafkaEnvironment, frozen=True, kw_only=True):
-    """What the command reads from the environment.
+    """The settings of the command.
 
     Attributes:
-        topic_replication: Copies of each topic that is made.
+        topic_replication: Replicas of each new topic.
         topic_min_isr: In-sync replicas that must have a record before it counts as durable.
     """
 
@@ -32,11 +32,11 @@ class TopicSettings(KafkaEnvironment, frozen=True, kw_only=True):
 
 
 def make_topics() -> int:
-    """Make the topics.
+    """Create the topics.
 
     Returns:
-        0 when all is as declared, 3 when a topic has another number of partitions, 75 when the broker does not answer or refuses; 2 is a
-        wrong setting.
+        0 when every topic is as declared, 3 when a topic has another number of partitions, 75 when the broker does not answer or refuses. A
+        wrong setting exits with 2.
     """
     settings = read_settings(TopicSettings, os.environ, "topics")
     configure_logging("topics", settings.log_level)
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(prog="python -m ams_kit.bus", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("topics", help="make the topics and set their configuration")
+    commands.add_parser("topics", help="create the topics and set their configuration")
     document = commands.add_parser("asyncapi", help="write the AsyncAPI document")
     document.add_argument("file", nargs="?", type=Path, default=ASYNCAPI_FILE)
     arguments = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""What an operator must look at: the log is not what the stored positions say it is."""
+"""Alarms that need an operator: the log does not match the stored positions."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -9,13 +9,15 @@ AlarmKind = Literal["topic_missing", "partition_count_changed", "topic_recreated
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """Something that does not heal by itself, or was lost.
+    """A condition that does not resolve itself, or a loss of records.
 
     Attributes:
-        kind: ``topic_missing`` (the consumer waits), ``partition_count_changed`` (it goes on), ``topic_recreated`` (the partition is
-            paused), ``records_lost`` (the log starts beyond the stored position: it goes on at the log's start),
-            ``partition_failing`` (the same records fail again and again; the others go on).
-        partition: ``None`` when it is about the whole topic.
+        kind: ``topic_missing`` (the consumer waits), ``partition_count_changed`` (the consumer continues), ``topic_recreated`` (the
+            partition is paused), ``records_lost`` (the log starts after the stored position, and the consumer resumes at the log's
+            start), ``partition_failing`` (the same records fail repeatedly; the other partitions continue).
+        topic: The topic's name.
+        partition: ``None`` when the alarm concerns the entire topic.
+        detail: One sentence for an operator.
         lost_records: Offsets that were deleted before they were applied (an upper bound: gaps count too).
     """
 

@@ -1,6 +1,6 @@
-"""The AsyncAPI document of the log: topics and what their records hold, for people and tools that read them.
+"""The AsyncAPI document of the log: the topics and the schemas of their records.
 
-FastStream writes the document, but knows no msgspec structs: their schemas are put in afterwards.
+FastStream generates the document but does not support msgspec structs, so this module adds their schemas afterwards.
 """
 
 from typing import Any
@@ -19,15 +19,15 @@ COMPONENTS = "#/components/schemas/{name}"
 
 PAYLOAD_TYPES: dict[str, Any] = {STEPS.name: Batch, PAYLOADS.name: Batch, TASKS.name: TaskChanged, IDENTITY.name: IdentityEvent}
 DESCRIPTIONS = {
-    STEPS.name: "Step and task events, batches of one task. Key: project:task. Written by intake alone.",
-    PAYLOADS.name: "Inputs, outputs, what is left of spans, and media: events payload.stored and media.stored. Key: project:task. Written by intake alone.",
+    STEPS.name: "Step and task events, batches of one task. Key: project:task. Only intake writes it.",
+    PAYLOADS.name: "Inputs, outputs, unmapped span attributes, and media: events payload.stored and media.stored. Key: project:task. Only intake writes it.",
     TASKS.name: "A task's row after a commit, for live lists; a hint that may be lost. Key: project:task. A null value: the task was deleted.",
-    IDENTITY.name: "What changed about users, projects and API keys.",
+    IDENTITY.name: "Changes of users, projects and API keys.",
 }
 
 
 def asyncapi_document() -> dict[str, Any]:
-    """The document, version 3.0.0, without an address of any broker."""
+    """Build the document (AsyncAPI 3.0.0), with a placeholder for the broker's address."""
     broker = KafkaBroker("kafka:9092")
     for topic in TOPICS:
         broker.publisher(topic.name, title=topic.name, description=DESCRIPTIONS[topic.name])
@@ -49,7 +49,7 @@ def asyncapi_document() -> dict[str, Any]:
 
 
 def asyncapi_text() -> str:
-    """The document as it stands in its file."""
+    """Return the text of the document's file."""
     return msgspec.json.format(msgspec.json.encode(asyncapi_document(), order="sorted"), indent=2).decode() + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Older records of a topic for clients that resume: one shared reader per partition, so that many requests cost what one costs."""
+"""Reads older records of a topic for clients that resume. One reader per partition serves all requests with one scan."""
 
 import asyncio
 import heapq
@@ -25,9 +25,9 @@ NO_DATA_SECONDS_MAX = 10.0
 CHUNK_BYTES_MAX = 256 * 1024
 RECORDS_PER_POLL = 2_000
 REQUESTS_MAX = 20_000
-"""Requests that may wait at once, of all partitions."""
+"""Requests that may wait at the same time, of all partitions together."""
 BUFFERED_BYTES_MAX = 32 * 1024 * 1024
-"""Records that one scan may hold for unanswered requests. Beyond it, requests get shorter chunks."""
+"""Bytes of records that one scan may buffer for unanswered requests. Beyond it, requests receive shorter chunks."""
 
 _tie = itertools.count()
 
@@ -37,14 +37,14 @@ class BacklogDeletedError(Exception):
 
 
 class Chunk(Struct, frozen=True):
-    """Records of one key, in order, and the offset before which there is no other record of the key."""
+    """Records of one key, in order, and the offset before which the log has no further record of the key."""
 
     records: list[LogRecord]
     next_offset: int
 
 
 class Request:
-    """The records of ``key`` from ``after`` on, up to ``until`` or until they fill a chunk."""
+    """A request for the records of ``key`` from ``after`` to ``until``, or until they fill a chunk."""
 
     def __init__(self, key: bytes, after: int, until: int) -> None:
         self.key = key
@@ -55,7 +55,11 @@ class Request:
         self._size = 0
 
     def offer(self, record: LogRecord) -> int:
-        """Take a record of the key, unless it lies outside the requested offsets. Returns by how many bytes the chunk has grown."""
+        """Add a record of the key, unless it is outside the requested offsets.
+
+        Returns:
+            The number of bytes added to the chunk.
+        """
         if self.answer.done() or not self.next_offset <= record.offset < self.until:
             return 0
         size = len(record.value or b"")
@@ -67,12 +71,12 @@ class Request:
         return size
 
     def flush(self) -> None:
-        """Answer with what was found so far, if anything."""
+        """Answer with the records found so far, if there are any."""
         if self._records:
             self.finish(self.next_offset)
 
     def finish(self, next_offset: int) -> None:
-        """Answer with what was found before this offset."""
+        """Answer with the records found before this offset."""
         if not self.answer.done():
             self.answer.set_result(Chunk(self._records, min(next_offset, self.until)))
 
@@ -83,9 +87,9 @@ class Request:
 
 
 class Pass:
-    """One scan of a partition in ascending offsets, shared by all requests that lie ahead of it.
+    """One scan of a partition in ascending offsets, shared by all requests for offsets ahead of it.
 
-    Requests are indexed by key and by end: a record costs what the requests of its own key cost, however many others wait.
+    Requests are indexed by key and by end, so the cost of a record depends only on the requests for its key.
     """
 
     def __init__(self) -> None:
@@ -94,13 +98,17 @@ class Pass:
         self._buffered = 0
 
     def join(self, request: Request) -> None:
-        """Let a request take part from now on."""
+        """Add a request to the scan."""
         self._by_key.setdefault(request.key, {})[request] = None
         heapq.heappush(self._by_end, (request.until, next(_tie), request))
         request.answer.add_done_callback(lambda _: self._leave(request))
 
     def offer(self, record: LogRecord) -> int:
-        """Give a record to the requests of its key. Returns to how many."""
+        """Offer a record to the requests for its key.
+
+        Returns:
+            The number of those requests.
+        """
         requests = self._by_key.get(record.key or b"", {})
         self._buffered += sum(request.offer(record) for request in requests)
         if self._buffered >= BUFFERED_BYTES_MAX:
@@ -111,17 +119,17 @@ class Pass:
         return len(requests)
 
     def advance_to(self, offset: int) -> None:
-        """The scan has reached this offset: requests that end before it are complete."""
+        """Answer the requests that end at or before this offset, which the scan has reached."""
         while self._by_end and (self._by_end[0][0] <= offset or self._by_end[0][2].answer.done()):
             heapq.heappop(self._by_end)[2].finish(offset)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a request still waits."""
+        """Whether a request is still unanswered."""
         return any(not request.answer.done() for requests in self._by_key.values() for request in requests)
 
     def give_back(self, waiting: dict[Request, None]) -> None:
-        """Put the requests that are not answered back among those that wait."""
+        """Return the unanswered requests to the waiting ones."""
         for requests in self._by_key.values():
             waiting.update({request: None for request in requests if not request.answer.done()})
 
@@ -134,15 +142,15 @@ class Pass:
 
 
 class BacklogReader:
-    """Reads older records of one topic on demand. A partition's reader lives while requests wait, and 5 s longer."""
+    """Reads older records of one topic on demand. A partition's reader runs while requests wait, and 5 s longer."""
 
     def __init__(self, kafka: Kafka, topic: Topic, background: Background | None = None) -> None:
-        """Connects nothing yet.
+        """Create the reader without connecting.
 
         Args:
             kafka: How to reach Kafka.
-            topic: What to read.
-            background: Supervises the readers; by default a supervisor of this object's own.
+            topic: The topic to read.
+            background: Supervises the readers; by default this object creates its own supervisor.
         """
         self._kafka = kafka
         self._topic = topic
@@ -153,11 +161,11 @@ class BacklogReader:
         self._open = 0
 
     async def read(self, partition: int, key: bytes, after: int, until: int) -> Chunk:
-        """The next records of a key.
+        """Read the next records of a key.
 
         Args:
             partition: The partition of the key.
-            key: Only records with this key.
+            key: The key of the records.
             after: The first offset.
             until: The offset to stop before; it must be within the log.
 
@@ -165,8 +173,8 @@ class BacklogReader:
             About 256 KiB of records at most; call again from ``next_offset`` until that is ``until``.
 
         Raises:
-            BacklogDeletedError: The log starts beyond ``after``.
-            LogUnavailableError: The log does not answer, or too many requests wait.
+            BacklogDeletedError: The log starts after ``after``.
+            LogUnavailableError: The log does not answer, or ``REQUESTS_MAX`` requests wait already.
         """
         if after >= until:
             return Chunk([], after)
@@ -187,14 +195,14 @@ class BacklogReader:
             self._waiting[partition].pop(request, None)
 
     async def stop(self) -> None:
-        """Stop all readers. Requests that wait fail."""
+        """Stop all readers and fail the waiting requests."""
         for partition, reader in list(self._readers.items()):
             await reader.stop()
             self._fail(partition)
         self._readers.clear()
 
     async def _serve(self, partition: int) -> None:
-        """Read one partition until nobody has asked for a while."""
+        """Serve the requests of one partition until none has come for ``IDLE_SECONDS``."""
         tp = TopicPartition(self._topic.name, partition)
         consumer = make_consumer(self._kafka, "ams-backlog")
         try:
@@ -203,12 +211,12 @@ class BacklogReader:
                     await consumer.start()
                 while await self._wait_for_request(partition):
                     await self._read_pass(consumer, tp)
-            del self._readers[partition]  # no await since the last look: a request that comes now starts a reader of its own
+            del self._readers[partition]  # no await since the last check: a request that comes now starts a new reader
         finally:
             await asyncio.shield(stop_quietly(consumer.stop(), "backlog"))
 
     async def _wait_for_request(self, partition: int) -> bool:
-        """Wait for a request. False when none came for a while."""
+        """Wait for a request. Returns False when none came within ``IDLE_SECONDS``."""
         requested = self._requested[partition]
         requested.clear()
         if self._waiting[partition]:
@@ -221,7 +229,7 @@ class BacklogReader:
         return True
 
     async def _read_pass(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
-        """Scan once from the lowest requested offset. Requests for higher offsets that come during the scan join it."""
+        """Scan once from the lowest requested offset. Requests that arrive during the scan join it when their offsets are ahead."""
         waiting = self._waiting[tp.partition]
         start = (await start_offsets(consumer, [tp]))[tp]
         for request in list(waiting):
@@ -232,7 +240,7 @@ class BacklogReader:
             return
         scan, place = Pass(), min(request.next_offset for request in waiting)
         if tp not in consumer.assignment():
-            consumer.assign([tp])  # no await before the seek: a partition without a position would be an error of the client
+            consumer.assign([tp])  # no await before the seek: the client raises an error for a partition without a position
         consumer.seek(tp, place)
         no_data_since = time.monotonic()
         try:
@@ -241,16 +249,16 @@ class BacklogReader:
                 if reached > place:
                     place, no_data_since = reached, time.monotonic()
                 else:
-                    _check_silence(no_data_since)
+                    _check_stalled(no_data_since)
         except OffsetOutOfRangeError:
-            scan.give_back(waiting)  # the log was truncated while we read: the next pass finds out whose records are deleted
+            scan.give_back(waiting)  # the log was truncated during the scan: the next pass fails the requests whose records were deleted
         except BaseException:
             scan.give_back(waiting)
             raise
 
     @staticmethod
     def _let_join(scan: Pass, waiting: dict[Request, None], place: int) -> bool:
-        """Move the waiting requests that lie ahead into the scan. Returns whether there were any."""
+        """Move the waiting requests for offsets ahead into the scan. Returns whether there were any."""
         ahead = [request for request in waiting if request.next_offset >= place]
         for request in ahead:
             del waiting[request]
@@ -263,13 +271,13 @@ class BacklogReader:
             request.fail(LogUnavailableError("The log does not answer."))
 
 
-def _check_silence(no_data_since: float) -> None:
+def _check_stalled(no_data_since: float) -> None:
     if time.monotonic() - no_data_since > NO_DATA_SECONDS_MAX:
         raise LogUnavailableError("The log returns no records.")
 
 
 async def _scan_batch(consumer: AIOKafkaConsumer, tp: TopicPartition, scan: Pass) -> int:
-    """Give the next records to the requests. Returns the offset that the scan has reached."""
+    """Offer the next records to the requests. Returns the offset that the scan has reached."""
     fetched = (await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL)).get(tp, [])
     for record in map(log_record, fetched):
         scan.offer(record)

@@ -1,4 +1,4 @@
-"""Every client of Kafka is built here, so that addresses, TLS and SASL hold for all of them."""
+"""Builds every Kafka client, so that addresses, TLS and SASL apply to all of them."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from ams_kit.kafka_settings import KafkaSettings
 
-METADATA_AGE_MS = 10_000  # so soon a recreated topic, or one with more partitions, is noticed
+METADATA_AGE_MS = 10_000  # the delay until a client notices a recreated topic, or one with more partitions
 REQUEST_TIMEOUT_MS = 4_000
 READ_TIMEOUT_MS = 10_000
 FETCH_WAIT_MS = 500
 PARTITION_BYTES_MAX = 1024 * 1024
 
 Kafka = KafkaSettings | str
-"""How to reach Kafka; a bare ``host:port`` is a broker without TLS and without a sign-in."""
+"""How to reach Kafka; a bare ``host:port`` is a broker without TLS and without authentication."""
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 
 def make_consumer(kafka: Kafka, client_id: str, *, auto_offset_reset: str = "none") -> AIOKafkaConsumer:
-    """A consumer without a group that reads committed records, and by default reports an offset that the log has deleted."""
+    """Build a consumer without a group. It reads committed records, and by default raises an error for an offset that the log deleted."""
     return AIOKafkaConsumer(
         **connection_options(kafka),
         client_id=client_id,
@@ -40,22 +40,22 @@ def make_consumer(kafka: Kafka, client_id: str, *, auto_offset_reset: str = "non
 
 
 def make_producer(kafka: Kafka, client_id: str, **options: Any) -> AIOKafkaProducer:
-    """A producer that waits for every in-sync replica and writes each record once."""
+    """Build an idempotent producer that waits for every in-sync replica."""
     return AIOKafkaProducer(**connection_options(kafka), client_id=client_id, acks="all", enable_idempotence=True, **options)
 
 
 def make_admin(kafka: Kafka, client_id: str) -> AIOKafkaAdminClient:
-    """A client for topics and their configuration."""
+    """Build a client that manages topics and their configuration."""
     return AIOKafkaAdminClient(**connection_options(kafka), client_id=client_id, request_timeout_ms=REQUEST_TIMEOUT_MS)
 
 
 def make_client(kafka: Kafka, client_id: str) -> AIOKafkaClient:
-    """A client for metadata alone."""
+    """Build a client that reads metadata."""
     return AIOKafkaClient(**connection_options(kafka), client_id=client_id, request_timeout_ms=REQUEST_TIMEOUT_MS)
 
 
 def make_broker(kafka: Kafka, client_id: str, **options: Any) -> KafkaBroker:
-    """FastStream's broker, for consumers in a group."""
+    """Build FastStream's broker, for consumers in a group."""
     settings = kafka_settings(kafka)
     return KafkaBroker(
         settings.bootstrap,
@@ -68,12 +68,12 @@ def make_broker(kafka: Kafka, client_id: str, **options: Any) -> KafkaBroker:
 
 
 def kafka_settings(kafka: Kafka) -> KafkaSettings:
-    """The settings behind what a caller gave."""
+    """Return the settings; a bare address becomes settings with defaults."""
     return KafkaSettings(bootstrap=kafka) if isinstance(kafka, str) else kafka
 
 
 def connection_options(kafka: Kafka) -> dict[str, Any]:
-    """Where to connect and how to sign in, as the clients of aiokafka take it."""
+    """Return the address and the credentials as keyword arguments of aiokafka's clients."""
     settings = kafka_settings(kafka)
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap,

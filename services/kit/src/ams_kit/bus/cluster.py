@@ -1,4 +1,4 @@
-"""Short questions to the brokers, each with a deadline: aiokafka's own calls may never return while a broker is frozen."""
+"""Short requests to the brokers, each with a deadline: aiokafka's own calls may never return while a broker is frozen."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ logger = structlog.get_logger(__name__)
 
 @contextmanager
 def log_errors() -> Generator[None]:
-    """Turn whatever the client raises into the one error that callers know.
+    """Translate every error of the client into ``LogUnavailableError``.
 
     Raises:
         LogUnavailableError: The broker refused or did not answer.
@@ -38,14 +38,14 @@ def log_errors() -> Generator[None]:
 
 
 async def retry_retriable(request: Callable[[], Awaitable[T]], *, seconds: float = RETRY_SECONDS) -> T:
-    """Ask the broker, and again while it answers with an error that Kafka calls retriable, such as a coordinator that moves.
+    """Send a request, and retry it while the broker returns an error that Kafka calls retriable, such as a coordinator that moves.
 
     Args:
-        request: The question; it may be asked several times.
+        request: Sends the request. It may be called several times.
         seconds: After this long the last error is raised.
 
     Raises:
-        KafkaError: An error that is not retriable, or the last one.
+        KafkaError: An error that is not retriable, or the last error when the time is over.
     """
     deadline_at, wait = time.monotonic() + seconds, RETRY_WAIT_SECONDS_MIN
     while True:
@@ -60,10 +60,14 @@ async def retry_retriable(request: Callable[[], Awaitable[T]], *, seconds: float
 
 @asynccontextmanager
 async def deadline(seconds: float, what: str) -> AsyncGenerator[None]:
-    """Bound a conversation with the log, and turn whatever goes wrong in it into one error.
+    """Limit the duration of requests to the log, and translate their errors.
+
+    Args:
+        seconds: The limit.
+        what: What the log is to do, as an infinitive for the error message.
 
     Raises:
-        LogUnavailableError: It took longer, or the broker refused.
+        LogUnavailableError: The requests took longer, or the broker refused them.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -73,7 +77,7 @@ async def deadline(seconds: float, what: str) -> AsyncGenerator[None]:
 
 
 async def partition_counts(kafka: Kafka, topics: Sequence[str], *, timeout_seconds: float = 5.0) -> dict[str, int]:
-    """How many partitions each topic has; a topic that does not exist is absent.
+    """Count the partitions of each topic. A topic that does not exist is absent.
 
     Raises:
         LogUnavailableError: No broker answered in time.
@@ -88,20 +92,20 @@ async def partition_counts(kafka: Kafka, topics: Sequence[str], *, timeout_secon
             return {topic: len(found) for topic, found in counts.items() if found}
     finally:
         if client is not None:
-            await stop_quietly(client.close(), "look")
+            await stop_quietly(client.close(), "metadata")
 
 
 async def ping(kafka: Kafka, *, timeout_seconds: float = 2.0) -> None:
     """Ask a broker for its metadata.
 
     Raises:
-        LogUnavailableError: None answered in time.
+        LogUnavailableError: No broker answered in time.
     """
     await partition_counts(kafka, (), timeout_seconds=timeout_seconds)
 
 
 async def stop_quietly(stopping: Coroutine[Any, Any, object], what: str, *, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
-    """Await a client's stop for a bounded time. What does not stop is abandoned and logged: the process goes on."""
+    """Stop a client within a bounded time. A client that does not stop is abandoned and logged, and the process continues."""
     try:
         async with asyncio.timeout(timeout_seconds):
             await stopping

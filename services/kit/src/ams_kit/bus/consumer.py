@@ -1,4 +1,4 @@
-"""The consumer: drives a projection over one topic, in a group, in the background, whatever happens to the broker."""
+"""The consumer: reads one topic in a group and applies it to a projection, in the background and across broker outages."""
 
 import asyncio
 import logging
@@ -42,22 +42,25 @@ logger = structlog.get_logger(__name__)
 
 
 class Lag(Struct, frozen=True):
-    """How far a projection is behind the end of the log, in one partition. ``seconds`` is 0 when nothing is missing."""
+    """How far a projection is behind the end of the log in one partition. ``seconds`` is 0 when it has applied everything."""
 
     records: int
     seconds: float
 
 
 def end_process() -> None:
-    """The watchdog's default: a deaf client does not stop cleanly either, and positions lie in the database. The supervisor restarts."""
+    """End the process without cleanup, the watchdog's default action.
+
+    A stalled client does not stop cleanly either. Positions are in the database, and the process supervisor starts a new process.
+    """
     os._exit(STALLED_EXIT_CODE)
 
 
 class Consumer:
-    """Reads a topic in a group and drives a projection.
+    """Reads a topic in a consumer group and applies its records to a projection.
 
-    Positions are the projection's; offsets are committed to Kafka for lag tools only. ``start`` returns at once and goes on in the
-    background: it waits for a broker and for the topic, and reconnects.
+    The projection stores the positions; offsets are committed to Kafka only for lag tools. ``start`` returns immediately; the work runs in the
+    background, waits for the broker and the topic, and reconnects.
     """
 
     def __init__(
@@ -75,21 +78,21 @@ class Consumer:
         session_timeout_ms: int = 10_000,
         failures_to_alarm: int = FAILURES_TO_ALARM,
     ) -> None:
-        """Connects nothing yet.
+        """Create the consumer without connecting.
 
         Args:
             kafka: How to reach Kafka.
-            group: Consumers of one group share the partitions. The name is the projection's in metrics, too.
-            topic: What to read.
-            projection: What to drive.
-            instance_id: Static membership, where an ordinal exists: a restart takes 0.4 s instead of the session. Of two processes with
-                one id the later one has it, the other goes on without.
-            records_max: Of one ``apply``.
-            on_alarm: Told each alarm once, when it begins.
-            on_stalled: What to do when there is lag and no progress; by default the process ends.
-            stalled_after_seconds: For how long without progress.
-            session_timeout_ms: After how long without a heartbeat the partitions go to others.
-            failures_to_alarm: So many attempts in a row before a partition counts as failing.
+            group: Consumers of one group share the partitions. The name also labels the projection in metrics.
+            topic: The topic to read.
+            projection: Applies the records.
+            instance_id: The id of static membership, where an ordinal exists: a rebalance after a restart takes 0.4 s instead of the session
+                timeout. When two processes use one id, the later one keeps it and the other continues without.
+            records_max: The limit of records per poll.
+            on_alarm: Called with each alarm once, when it begins.
+            on_stalled: Called when there is lag without progress; by default it ends the process.
+            stalled_after_seconds: How long a partition may have lag without progress.
+            session_timeout_ms: How long without a heartbeat until the group assigns the partitions to other members.
+            failures_to_alarm: Failed attempts in a row after which a partition raises an alarm.
         """
         self._kafka = kafka
         self._group = group
@@ -119,10 +122,10 @@ class Consumer:
         self._alarms: dict[tuple[str, int | None], Alarm] = {}
 
     async def start(self, background: Background | None = None) -> None:
-        """Begin to consume in the background. Returns at once, whether or not the broker answers.
+        """Start to consume in the background. Returns immediately, whether or not the broker answers.
 
         Args:
-            background: Supervises the loops; by default a supervisor of this consumer's own, which only ``check`` reports.
+            background: Supervises the loops; by default the consumer creates its own supervisor, which only ``check`` reports.
         """
         self._background = background or Background()
         name = f"consumer-{self._group}"
@@ -135,29 +138,29 @@ class Consumer:
         ]
 
     async def stop(self) -> None:
-        """Finish the batch in hand and leave the group, within 8 s."""
+        """Finish the current batch and leave the group, within 8 s."""
         await self._driver.drain(DRAIN_TIMEOUT_SECONDS)
         for task in self._tasks:
             await task.stop()
 
     async def check(self) -> None:
-        """A readiness check.
+        """Check readiness.
 
         Raises:
-            LogUnavailableError: Not in the group, or the log could not be asked lately.
-            BackgroundFailedError: A loop fails again and again.
+            LogUnavailableError: The consumer is not connected or has no partitions.
+            BackgroundFailedError: A loop fails repeatedly.
         """
         if self._background is not None:
             await self._background.check()
         if self._broker is None or self._driver.consumer is None or not self._driver.consumer.assignment():
-            raise LogUnavailableError("Not consuming yet.")
+            raise LogUnavailableError("The consumer has no partitions yet.")
 
     def lag(self) -> dict[int, Lag]:
-        """Lag per assigned partition, as of the last look (every second)."""
+        """Return the lag per assigned partition, measured every second."""
         return dict(self._lag)
 
     def behind(self) -> int:
-        """Records that are known to wait right now: up to the end that the last answered fetch told, and asking nobody."""
+        """Return the number of records that are known to wait: up to the end in the last fetch response, without a request."""
         consumer = self._driver.consumer
         if consumer is None:
             return 0
@@ -166,13 +169,13 @@ class Consumer:
 
     @property
     def alarms(self) -> list[Alarm]:
-        """What is wrong right now, and what was lost since the start."""
+        """The active alarms, including losses of records since the start."""
         return list(self._alarms.values())
 
-    # -- life ------------------------------------------------------------------------------------------------------
+    # -- connection ------------------------------------------------------------------------------------------------
 
     async def _consume(self) -> None:
-        """Join the group and apply what comes. Raises when the client is of no use any more."""
+        """Join the group and apply records. Raises when the client is no longer usable."""
         with log_errors():
             await self._check_topic()
             consumer = await self._connect()
@@ -184,21 +187,21 @@ class Consumer:
                 await asyncio.shield(self._disconnect())
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> list[RawRecord]:
-        """The next records of all partitions, or none after half a second."""
+        """Fetch the next records of all partitions, or none after half a second."""
         try:
             fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._records_max)
         except KafkaError as error:
             if not is_group_rejection(error):
                 raise
             self._instance_id = None
-            drop_instance_id(consumer)  # or the client would ask the same for ever
+            drop_instance_id(consumer)  # otherwise the client would repeat the rejected request without end
             return []
         return list(chain.from_iterable(fetched.values()))
 
     async def _check_topic(self) -> None:
         found = (await partition_counts(self._kafka, [self._topic.name])).get(self._topic.name)
         if found is None:
-            self._raise_alarm(Alarm(kind="topic_missing", topic=self._topic.name, detail="make it with: python -m ams_kit.bus topics"))
+            self._raise_alarm(Alarm(kind="topic_missing", topic=self._topic.name, detail="create it with: python -m ams_kit.bus topics"))
             raise LogUnavailableError(f"There is no topic {self._topic.name}.")
         self._clear_alarm("topic_missing", None)
         if found != self._topic.partitions:
@@ -208,7 +211,7 @@ class Consumer:
         faststream_logger = logging.getLogger("ams_kit.bus.faststream")
         faststream_logger.setLevel(
             logging.ERROR
-        )  # it warns at every start that topics are not made by themselves, and writes two lines a batch
+        )  # it warns at every start that topics are not created automatically, and logs two lines per batch
         broker = make_broker(
             self._kafka,
             f"ams-{self._group}-{os.getpid()}",
@@ -255,7 +258,7 @@ class Consumer:
             await stop_quietly(cast("Coroutine[Any, Any, object]", broker.stop()), "consumer", timeout_seconds=STOP_TIMEOUT_SECONDS)
         self._driver.subscriber = None
 
-    # -- looking after it ------------------------------------------------------------------------------------------
+    # -- observation -----------------------------------------------------------------------------------------------
 
     async def _retry_loop(self) -> None:
         while True:
@@ -263,9 +266,9 @@ class Consumer:
             await self._driver.retry_due(time.monotonic())
 
     async def _observe(self) -> None:
-        """Measure the lag, commit offsets for tools, and verify the positions now and then.
+        """Measure the lag, commit offsets for lag tools, and verify the positions every ``VERIFY_SECONDS``.
 
-        After a failure nothing is known about the lag, and the watchdog must not guess.
+        A failure resets the watchdog, because the lag is unknown then.
         """
         with log_errors():
             await self._measure()
@@ -295,7 +298,7 @@ class Consumer:
         self._lag = {number: lag for number, lag in self._lag.items() if number in progress}
         if (stalled := self._watchdog.observe(progress, time.monotonic())) is not None:
             logger.critical(
-                "lag and no progress: the consumer is deaf",
+                "consumer stalled: lag without progress",
                 group=self._group,
                 partition=stalled,
                 lag=progress[stalled].end - progress[stalled].next_offset,
@@ -303,7 +306,7 @@ class Consumer:
             self._on_stalled()
 
     async def _skip_markers(self, tp: TopicPartition, next_offset: int) -> int:
-        """The client walks over transaction markers without giving us anything: where it stands then counts as applied."""
+        """Count transaction markers as applied, because the client skips them without returning anything."""
         consumer = self._driver.consumer
         if consumer is None or self._driver.applying or tp in consumer.paused():
             return next_offset
@@ -322,7 +325,7 @@ class Consumer:
         LAG_SECONDS.labels(self._group, str(partition)).set(seconds)
 
     async def _commit(self) -> None:
-        """Kafka's own offsets, so that lag tools have something to show."""
+        """Commit offsets to Kafka for lag tools."""
         consumer = self._driver.consumer
         if consumer is None:
             return

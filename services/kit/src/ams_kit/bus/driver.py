@@ -1,8 +1,8 @@
-"""Batches from the log to a projection: fence, gaps, retries. Never raises, never skips.
+"""Applies batches from the log to a projection, and handles moved positions, gaps and retries.
 
-Correctness lies in the projection's transaction alone: it compares the stored position. Here is what makes the comparison mean something:
-``fence``, the position that this process last applied or found stored, and ``next_offset``, the offset that it last sought or came to.
-Offsets by themselves prove nothing (transaction markers and compaction leave gaps).
+Correctness depends only on the projection's transaction, which compares the stored position. This module supplies the values to compare:
+``fence``, the position that this process last applied or found stored, and ``next_offset``, the offset that it last sought or reached.
+Offsets alone prove nothing, because transaction markers and compaction leave gaps.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from ams_kit.telemetry.metrics import CONSUMER_EVENTS, LOG_RECORDS_LOST
 
 BACKOFF_SECONDS_MIN = 0.1
 BACKOFF_SECONDS_MAX = 5.0
-FAILURES_TO_ALARM = 12  # about half a minute of retries: no longer a restart of Postgres
-RETRY_GRACE_SECONDS = 30.0  # an attempt may take this long before the watchdog minds
-REVOKE_TIMEOUT_SECONDS = 8.0  # less than the session: the fence protects us if we give up
+FAILURES_TO_ALARM = 12  # about half a minute of retries: longer than a restart of Postgres takes
+RETRY_GRACE_SECONDS = 30.0  # how long one attempt may take before the watchdog counts it as a stall
+REVOKE_TIMEOUT_SECONDS = 8.0  # less than the session timeout; the fence keeps the data correct if the wait ends early
 
 logger = structlog.get_logger(__name__)
 
@@ -39,12 +39,12 @@ RawRecord = ConsumerRecord[bytes, bytes]
 
 
 class PartitionState(Struct):
-    """Where this process is in one partition.
+    """The progress of this process in one partition.
 
     Attributes:
-        fence: What the stored position must equal.
+        fence: The value that the stored position must have.
         next_offset: Everything before it is applied, or deleted by the log.
-        last_timestamp_ms: Of the last record applied by this process, 0 before.
+        last_timestamp_ms: Timestamp of the last record that this process applied, 0 before the first one.
     """
 
     fence: int
@@ -53,14 +53,14 @@ class PartitionState(Struct):
 
 
 class RetryState(Struct):
-    """A partition that failed: how often in a row, and when (monotonic seconds) it is tried again."""
+    """A partition whose batch failed: the consecutive failures, and when to retry (monotonic seconds)."""
 
     failures: int
     retry_at: float
 
 
 class Driver(ConsumerRebalanceListener):
-    """Drives one projection over the partitions that are assigned right now."""
+    """Applies records of the currently assigned partitions to one projection."""
 
     def __init__(
         self,
@@ -85,19 +85,19 @@ class Driver(ConsumerRebalanceListener):
         self._draining = False
         self.subscriber: BatchSubscriber | None = None
         self.states: dict[TopicPartition, PartitionState] = {}
-        self.last_known: dict[TopicPartition, int] = {}  # next offsets, kept while a position has to be found again
+        self.last_known: dict[TopicPartition, int] = {}  # next offsets, kept while a position has to be read again
         self.retries: dict[TopicPartition, RetryState] = {}
         self.halted: set[TopicPartition] = set()
 
     @property
     def consumer(self) -> AIOKafkaConsumer | None:
-        """The client, as soon as FastStream has made it."""
+        """The client, or ``None`` before FastStream has created it."""
         return self.subscriber.consumer if self.subscriber is not None else None
 
     # -- assignment ------------------------------------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002  # pyright: ignore[reportIncompatibleMethodOverride]  the client awaits what its base class declares as None
-        """Let the transaction in flight finish, then forget everything: the next owner may be somebody else."""
+        """Let the transaction in flight finish, then discard all state, because another process may own the partitions next."""
         self._revoking = True
         try:
             async with asyncio.timeout(REVOKE_TIMEOUT_SECONDS), self._apply_lock:
@@ -110,25 +110,25 @@ class Driver(ConsumerRebalanceListener):
         self.halted.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  the same
-        """Seek early. aiokafka swallows what is raised here, so nothing depends on it: ``handle`` finds the position by itself."""
+        """Seek before the first batch. aiokafka discards exceptions of this call, so ``handle`` does not rely on it."""
         self._revoking = False
         try:
             await self._resume(list(assigned))
-        except Exception as error:  # noqa: BLE001  whatever it is, the first batch tries again
-            logger.info("no position at the assignment", group=self._group, error_type=type(error).__name__)
+        except Exception as error:  # noqa: BLE001  after any error the first batch tries again
+            logger.info("no position read on assignment", group=self._group, error_type=type(error).__name__)
 
     @property
     def applying(self) -> bool:
-        """Whether a batch is being applied right now."""
+        """Whether a batch is currently being applied."""
         return self._apply_lock.locked()
 
     @property
     def is_draining(self) -> bool:
-        """Whether no further batch is to be applied."""
+        """Whether ``drain`` was called, so that no further batch is applied."""
         return self._draining
 
     async def drain(self, timeout_seconds: float) -> None:
-        """Let the batch in hand finish, and take no further one."""
+        """Let the current batch finish, and apply no further one."""
         self._draining = True
         try:
             async with asyncio.timeout(timeout_seconds), self._apply_lock:
@@ -137,11 +137,11 @@ class Driver(ConsumerRebalanceListener):
             logger.warning("stopped while a transaction was in flight", group=self._group)
 
     def owns(self, tp: TopicPartition) -> bool:
-        """Whether the partition is ours right now."""
+        """Whether the partition is currently assigned to this process."""
         return self.consumer is not None and not self._revoking and tp in self.consumer.assignment()
 
     async def _resume(self, partitions: list[TopicPartition]) -> None:
-        """Read the stored positions, hold them against the log, and seek, or halt."""
+        """Read the stored positions, compare them with the log, and seek or halt."""
         consumer = self.consumer
         if consumer is None or not partitions:
             return
@@ -177,13 +177,19 @@ class Driver(ConsumerRebalanceListener):
 
     def _report_lost(self, tp: TopicPartition, lost: int) -> None:
         LOG_RECORDS_LOST.labels(self._group).inc(lost)
-        detail = "the log starts beyond the stored position: it deleted records before they were applied"
+        detail = "the log starts after the stored position: it deleted records before they were applied"
         self._raise_alarm(Alarm(kind="records_lost", topic=self._topic, partition=tp.partition, detail=detail, lost_records=lost))
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
     async def handle(self, records: Sequence[RawRecord]) -> None:
-        """Apply what continues our position; seek back to what could not be applied. Never raises: FastStream would go on with the next records."""
+        """Apply the batches that continue our position, and seek back to those that failed.
+
+        Errors are caught here, because the client would continue with the next records after an exception.
+
+        Args:
+            records: The records of one poll.
+        """
         batches = {TopicPartition(*tp): list(group) for tp, group in groupby(records, attrgetter("topic", "partition"))}
         if len(batches) > 1:
             await self._apply_together(batches)
@@ -191,22 +197,22 @@ class Driver(ConsumerRebalanceListener):
         for partition, batch in batches.items():
             if not batch or self._draining or not self.owns(partition):
                 continue
-            if failed:  # Postgres is away: one attempt per poll, the others go back untried
+            if failed:  # Postgres is probably unavailable: one attempt per poll is enough, so the other partitions seek back without one
                 self._seek_back(partition, batch[0].offset)
                 continue
             try:
                 async with self._apply_lock:
                     await self._apply(partition, batch)
                 self._succeeded(partition)
-            except Exception as error:  # noqa: BLE001  a bug, Postgres away, the log away: never skip, never bury
+            except Exception as error:  # noqa: BLE001  a bug or an outage: retry the batch, never skip it or reject it as a dead letter
                 failed = True
                 self._failed(partition, batch[0].offset, error)
 
     async def _is_current(self, tp: TopicPartition, batch: list[RawRecord]) -> bool:
-        """Whether the client still stands where this batch ended.
+        """Whether the client's position is still after this batch.
 
-        While a batch waits for its turn the partition may be positioned anew, further back: then what it holds comes again, after what is
-        to come before it. By offsets alone it would look like a batch after a gap.
+        While a batch waits for the lock, another task may seek the partition further back. The records of the batch are then read again, after
+        the records before them. By offsets alone the old batch would look like one after a gap.
         """
         if self.consumer is None or not self.owns(tp):
             return False
@@ -218,16 +224,16 @@ class Driver(ConsumerRebalanceListener):
         return state is not None and state.next_offset == batch[0].offset and tp not in self.retries and await self._is_current(tp, batch)
 
     async def _apply_together(self, batches: dict[TopicPartition, list[RawRecord]]) -> None:
-        """Apply what a poll brought of several partitions at once, and empty those batches; what is left is for ``_apply``."""
+        """Apply the batches of several partitions in one call and empty those that were applied. ``_apply`` handles the rest."""
         async with self._apply_lock:
             try:
                 together = {tp: batch for tp, batch in batches.items() if await self._can_apply_directly(tp, batch)}
-            except (KafkaError, TimeoutError):  # the client cannot say where it stands; one by one that is a retry, and read again
+            except (KafkaError, TimeoutError):  # the client has no position now; ``_apply`` turns this into a retry of each partition
                 return
             slices = [
                 PartitionBatch(tp.partition, [_record(record) for record in batch], self.states[tp].fence) for tp, batch in together.items()
             ]
-            if len(slices) < 2:  # noqa: PLR2004  one is none together
+            if len(slices) < 2:  # noqa: PLR2004  a single partition gains nothing here
                 return
             try:
                 applied = await self._projection.apply_together(self._topic, slices)
@@ -252,7 +258,7 @@ class Driver(ConsumerRebalanceListener):
             self._count("stale")
             return
         state = self.states.get(tp)
-        if state is None or batch[0].offset < state.next_offset:  # the client went back by itself: the log is shorter than it was
+        if state is None or batch[0].offset < state.next_offset:  # the client reset its offset: the log is shorter than before
             self.states.pop(tp, None)
             await self._resume([tp])
             return
@@ -260,7 +266,9 @@ class Driver(ConsumerRebalanceListener):
             await self._check_gap(tp, state)
         try:
             position = await self._projection.apply(self._topic, tp.partition, [_record(record) for record in batch], state.fence)
-        except PositionMovedError:  # a zombie was here, or we are one: go where the table is
+        except (
+            PositionMovedError
+        ):  # another process moved the position, before or after it took over this partition: resume where the table is
             self._count("moved")
             self.states.pop(tp, None)
             await self._resume([tp])
@@ -268,7 +276,7 @@ class Driver(ConsumerRebalanceListener):
         self._record_progress(tp, batch, position)
 
     async def _check_gap(self, tp: TopicPartition, state: PartitionState) -> None:
-        """Markers and compaction leave gaps, and so does retention, of which the client says nothing: only the log's start tells."""
+        """Report records that retention deleted. Only the log's start distinguishes them from gaps of markers and compaction."""
         self._count("gap")
         if self.consumer is None:
             return
@@ -284,13 +292,13 @@ class Driver(ConsumerRebalanceListener):
             self._clear_alarm("partition_failing", tp.partition)
 
     def _failed(self, tp: TopicPartition, offset: int | None, error: Exception) -> None:
-        """Seek back, pause the partition and try again later, with jitter; the heartbeat and the other partitions go on."""
+        """Seek back, pause the partition and schedule a retry with back-off. Heartbeats and the other partitions continue."""
         self._count("retry")
         failures = self.retries[tp].failures + 1 if tp in self.retries else 1
         seconds = min(BACKOFF_SECONDS_MIN * 2 ** min(failures, 10), BACKOFF_SECONDS_MAX) * random.uniform(0.5, 1)  # noqa: S311  jitter, not a secret
         self.retries[tp] = RetryState(failures, time.monotonic() + seconds)
         logger.warning(
-            "a batch is tried again",
+            "batch failed and will be retried",
             group=self._group,
             partition=tp.partition,
             offset=offset,
@@ -304,13 +312,13 @@ class Driver(ConsumerRebalanceListener):
                     kind="partition_failing",
                     topic=self._topic,
                     partition=tp.partition,
-                    detail=f"{type(error).__name__} at offset {offset}, again and again",
+                    detail=f"{type(error).__name__} at offset {offset} in {failures} attempts in a row",
                 )
             )
         if self.owns(tp) and self.consumer is not None:
             self._seek_back(tp, offset)
             self.consumer.pause(tp)
-        self.states.pop(tp, None)  # the position is read anew, and the log checked, before the next attempt
+        self.states.pop(tp, None)  # the next attempt reads the position again and checks the log
 
     def _seek_back(self, tp: TopicPartition, offset: int | None) -> None:
         state = self.states.get(tp)
@@ -319,7 +327,7 @@ class Driver(ConsumerRebalanceListener):
             self.consumer.seek(tp, target)
 
     async def retry_due(self, at: float) -> None:
-        """Find the position again where the wait is over, and go on there.
+        """Resume the partitions whose back-off is over, from their stored position.
 
         Args:
             at: Monotonic seconds.
@@ -335,17 +343,17 @@ class Driver(ConsumerRebalanceListener):
                 try:
                     async with self._apply_lock:
                         await self._resume([tp])
-                except Exception as error:  # noqa: BLE001  still away
+                except Exception as error:  # noqa: BLE001  the outage continues
                     self._failed(tp, None, error)
                     continue
                 if self.owns(tp) and tp not in self.halted:
                     self.consumer.resume(tp)
 
     async def verify_positions(self) -> None:
-        """Look at what no record would show: see whether what was halted may go on, and whether the table stands where it was left.
+        """Check whether halted partitions can resume, and whether the stored positions are still those of this process.
 
-        An operator may have set a position, or taken a topic back; and a database that crashed may have taken back its last commits. Where
-        nothing more is written, nobody else would notice.
+        An operator may have set a position or restored a topic, and a crashed database may have lost its last commits. In a partition
+        without new records no batch would reveal that.
         """
         for tp in list(self.halted):
             if self.owns(tp):
@@ -361,7 +369,7 @@ class Driver(ConsumerRebalanceListener):
             await self._resume([TopicPartition(self._topic, number) for number in moved])
 
     def is_known_stalled(self, tp: TopicPartition, at: float) -> bool:
-        """Whether it is known why the partition does not move: halted, or failing and being retried.
+        """Whether the lack of progress has a known cause: the partition is halted, or its batch fails and is retried.
 
         Args:
             tp: The partition.

@@ -1,6 +1,6 @@
-"""The producer: records in, positions out, with a deadline around everything.
+"""The producer: publishes records and returns their positions, each call with a deadline.
 
-It is bare aiokafka: FastStream's publishing turns headers into text and adds its own, and its confirmation cannot be bounded per call.
+It uses aiokafka directly: FastStream converts headers to text and adds its own, and its acknowledgement has no timeout per call.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ PUBLISH_TIMEOUT_SECONDS = 4.0
 OPEN_TIMEOUT_SECONDS = 3.0
 CLOSE_TIMEOUT_SECONDS = 3.0
 LINGER_MS = 5
-BATCH_BYTES_MAX = 128 * 1024  # more per partition waits: what is under way stays bounded while the broker is away
+BATCH_BYTES_MAX = 128 * 1024  # more per partition waits, so that the data in flight stays bounded while the broker is unavailable
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
 RECORD_OVERHEAD_BYTES = 512
 
@@ -35,7 +35,7 @@ LockKey = tuple[str, bytes]
 
 
 class Log:
-    """Publishes records. One per process. Connects when it is first needed, and anew after a fatal error of the client."""
+    """Publishes records. One per process. Connects on first use, and reconnects after a fatal error of the client."""
 
     def __init__(self, kafka: Kafka, client_id: str) -> None:
         self._kafka = kafka
@@ -48,7 +48,7 @@ class Log:
 
     @classmethod
     async def open(cls, kafka: Kafka, client_id: str) -> Self:
-        """Connect if the broker is there; otherwise the first ``publish`` tries again.
+        """Connect if the broker answers; otherwise the first ``publish`` tries again.
 
         Args:
             kafka: How to reach Kafka.
@@ -59,18 +59,18 @@ class Log:
             async with deadline(OPEN_TIMEOUT_SECONDS, "answer"):
                 await log._connected()
         except LogUnavailableError:
-            logger.warning("the log is away, going on without it for now")
+            logger.warning("the log is unavailable; the first publish connects")
         return log
 
     async def close(self) -> None:
-        """Send what is on its way, for at most 3 s, and disconnect."""
+        """Flush pending records for at most 3 s, and disconnect."""
         self._closed = True
         producer, self._producer = self._producer, None
         if producer is not None:
             await stop_quietly(producer.stop(), "producer", timeout_seconds=CLOSE_TIMEOUT_SECONDS)
 
     async def check(self) -> None:
-        """A readiness check.
+        """Check readiness.
 
         Raises:
             LogUnavailableError: The broker does not answer within two seconds.
@@ -81,22 +81,22 @@ class Log:
     async def publish(self, records: Sequence[Record], *, timeout_seconds: float = PUBLISH_TIMEOUT_SECONDS) -> list[Position]:
         """Make records durable, in order per key.
 
-        One publish per key at a time hands its records to the client: others of the same key wait their turn (within their own deadline).
-        Without that, records of one key overtake each other as soon as a partition's batch is full (5,588 inversions seen). Behind that
-        point the client keeps the order of a partition by itself: one batch on its way, sent again in place. So nobody waits for the
-        acknowledgement of somebody else's records (that was 50 publishes a second for one key, on a busy machine).
+        Only one call per key at a time hands its records to the client; other calls with the same key wait (within their own deadline).
+        Without this, records of one key overtake each other when a partition's batch is full (5,588 inversions measured). From there the
+        client preserves the order of a partition: it has one batch in flight and resends it in place. The lock is therefore released
+        before the acknowledgement (waiting for it limited one key to 50 publishes a second on a busy machine).
 
         Args:
-            records: Any number, of any topics. Records of one key stay in the order given, also over several calls.
-            timeout_seconds: After that the caller hears ``LogUnavailableError``.
+            records: Any number, of any topics. Records of one key keep the given order, across calls too.
+            timeout_seconds: After this long the call raises ``LogUnavailableError``.
 
         Returns:
             The position *after* each record, in the order given. Returning means durable on every in-sync replica.
 
         Raises:
-            LogUnavailableError: Nothing is known to be durable: some or all of the records may be in the log, or come there later, each
+            LogUnavailableError: Nothing is known to be durable: some or all of the records may be in the log, or reach it later, each
                 once. The caller may retry with the same event ids.
-            RecordTooLargeError: A record is larger than its topic takes; nothing was published.
+            RecordTooLargeError: A record exceeds its topic's size limit; nothing was published.
         """
         if not records:
             return []
@@ -120,11 +120,11 @@ class Log:
                     future = await producer.send(record.topic.name, value=record.value, key=record.key, headers=record.headers)
                     future.add_done_callback(_consume_exception)
                     futures.append(future)
-            # aiokafka's futures are not cancelled at the deadline: the batch that they belong to may still be delivered
+            # wait() does not cancel aiokafka's futures at the deadline: the batch that they belong to may still be delivered
             await asyncio.wait(futures)
             return [future.result() for future in futures]
         except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
-            raise RecordTooLargeError("The broker takes no record of this size.") from error
+            raise RecordTooLargeError("The broker does not accept a record of this size.") from error
         except KafkaError as error:
             if not error.retriable:
                 await self._replace(producer, error)
@@ -132,7 +132,7 @@ class Log:
 
     @asynccontextmanager
     async def _hold_keys(self, records: Iterable[Record]) -> AsyncGenerator[None]:
-        keys = sorted({(record.topic.name, record.key) for record in records})  # one order for all: no deadlock
+        keys = sorted({(record.topic.name, record.key) for record in records})  # the same order in every call prevents deadlocks
         for key in keys:
             self._waiting[key] += 1
         try:
@@ -173,9 +173,9 @@ class Log:
         return self._producer
 
     async def _replace(self, producer: AIOKafkaProducer, error: KafkaError) -> None:
-        """A client that met a fatal error (its sequence is broken, it was fenced) refuses everything from then on."""
+        """Discard a client after a fatal error (broken sequence, fenced), because it refuses all further records."""
         if self._producer is producer:
-            logger.error("the producer is replaced", error_type=type(error).__name__)
+            logger.error("producer replaced", error_type=type(error).__name__)
             self._producer = None
             await stop_quietly(producer.stop(), "producer")
 
@@ -185,10 +185,10 @@ def _check_size(record: Record) -> None:
         len(record.key) + len(record.value or b"") + sum(len(name) + len(value) for name, value in record.headers) + RECORD_OVERHEAD_BYTES
     )
     if size > record.topic.record_bytes_max:
-        raise RecordTooLargeError(f"A record of {size} bytes; {record.topic.name} takes {record.topic.record_bytes_max}.")
+        raise RecordTooLargeError(f"The record has {size} bytes; {record.topic.name} accepts at most {record.topic.record_bytes_max}.")
 
 
 def _consume_exception(future: asyncio.Future[RecordMetadata]) -> None:
-    """Nobody may be waiting any more; an error that is not looked at would be logged when it is collected."""
+    """Retrieve the error, because asyncio logs one that nobody retrieves, and the caller may have reached its deadline."""
     if not future.cancelled():
         future.exception()

@@ -1,9 +1,9 @@
-"""The name that a member of a group keeps over restarts (``group.instance.id``), and giving it up when another process goes by it.
+"""Static group membership (``group.instance.id``), and dropping the id when another process uses it.
 
-Two processes with one name would take the partitions from each other for ever: each that finds itself unknown joins again under the name and
-so makes the other one unknown (aiokafka 0.14, one turn per heartbeat). So who has lost the membership goes on without a name, as a second
-member, and both have their share. A process that was frozen for longer than its session loses the name in the same way, until it is
-started again.
+Two processes with one instance id would take the partitions from each other without end: each one that is no longer a member joins again
+with the id and so removes the other (aiokafka 0.14, once per heartbeat). A process that loses its membership therefore continues without
+the id, as a dynamic member, and both receive partitions. A process that was frozen for longer than its session also loses the id, until it
+restarts.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -17,23 +17,23 @@ logger = structlog.get_logger(__name__)
 
 
 class Listener(Protocol):
-    """Told what a client of the group may read."""
+    """Receives the partition assignments of a group member."""
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> Awaitable[None]:
-        """Before the group is joined (again): nothing is ours until ``on_partitions_assigned``."""
+        """Runs before the member (re)joins the group: it owns no partition until ``on_partitions_assigned``."""
         ...
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> Awaitable[None]:
-        """These are ours."""
+        """Runs after the group has assigned these partitions to the member."""
         ...
 
 
 class GroupMember(ConsumerRebalanceListener):
-    """One client's membership, from its first join on.
+    """The group membership of one client, starting with its first join.
 
     Args:
-        listener: Who reads.
-        client: The client, as soon as there is one.
+        listener: Receives the assignments.
+        client: Returns the client, or ``None`` before it exists.
     """
 
     def __init__(self, listener: Listener, client: Callable[[], AIOKafkaConsumer | None]) -> None:
@@ -53,23 +53,25 @@ class GroupMember(ConsumerRebalanceListener):
 
 
 def _lost_membership(consumer: AIOKafkaConsumer) -> bool:
-    """Whether the group does not know this member any more. Before its first join nobody does."""
-    coordinator: Any = consumer._coordinator  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  aiokafka shows it nowhere else
+    """Whether the group has removed this member. Also true before its first join."""
+    coordinator: Any = consumer._coordinator  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  aiokafka has no public accessor
     return coordinator is not None and not coordinator.member_id
 
 
 def is_group_rejection(error: KafkaError) -> bool:
-    """Whether it is what aiokafka makes of an answer of the group that it does not know, as FENCED_INSTANCE_ID."""
+    """Whether the error is the bare ``KafkaError`` that aiokafka raises for group errors it does not know, such as FENCED_INSTANCE_ID."""
     return type(error) is KafkaError
 
 
 def drop_instance_id(consumer: AIOKafkaConsumer) -> None:
-    """Join from now on as a member without a name."""
-    coordinator: Any = consumer._coordinator  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  aiokafka lets it be set at the start only
+    """Rejoin the group as a dynamic member, without an instance id."""
+    coordinator: Any = consumer._coordinator  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  aiokafka accepts it only in the constructor
     if coordinator is None or coordinator._group_instance_id is None:  # noqa: SLF001  the same
         return
-    name, coordinator._group_instance_id = coordinator._group_instance_id, None  # noqa: SLF001  the same
+    instance_id, coordinator._group_instance_id = coordinator._group_instance_id, None  # noqa: SLF001  the same
     coordinator.reset_generation()
     logger.warning(
-        "this member's name is used by another process, or its session is over; it goes on without", name=name, group=coordinator.group_id
+        "another process uses this instance id, or the session expired; continuing without it",
+        instance_id=instance_id,
+        group=coordinator.group_id,
     )

@@ -1,4 +1,4 @@
-"""What the log says about partitions, asked through a consumer, each question with a deadline."""
+"""Reads start and end offsets and timestamps of partitions through a consumer, each request with a deadline."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -14,29 +14,29 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 
 
 async def end_offsets(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """The next offset of each partition (before transactions that are still open).
+    """Read the end offset of each partition (before open transactions).
 
     Raises:
         LogUnavailableError: No answer in time.
     """
-    async with deadline(REQUEST_TIMEOUT_SECONDS, "tell its end"):
+    async with deadline(REQUEST_TIMEOUT_SECONDS, "return its end"):
         return await consumer.end_offsets(list(partitions))
 
 
 async def start_offsets(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    """The first offset that each partition still has.
+    """Read the first offset that each partition still has.
 
     Raises:
         LogUnavailableError: No answer in time.
     """
-    async with deadline(REQUEST_TIMEOUT_SECONDS, "tell its start"):
+    async with deadline(REQUEST_TIMEOUT_SECONDS, "return its start"):
         return await consumer.beginning_offsets(list(partitions))
 
 
 async def log_facts(
     consumer: AIOKafkaConsumer, kafka: Kafka, stored: Mapping[TopicPartition, StoredPosition], partitions: list[TopicPartition]
 ) -> dict[TopicPartition, LogFacts]:
-    """Start, end and the record before the stored position, of each partition.
+    """Read the start, the end and the timestamp before the stored position of each partition.
 
     Raises:
         LogUnavailableError: No answer in time.
@@ -54,8 +54,12 @@ async def log_facts(
 async def _timestamps_before(
     consumer: AIOKafkaConsumer, kafka: Kafka, stored: Mapping[TopicPartition, StoredPosition]
 ) -> dict[TopicPartition, int | None]:
-    """One request finds the remembered timestamp where it was (the broker's clock only goes forward); the rest is read."""
-    async with deadline(REQUEST_TIMEOUT_SECONDS, "find a time"):
+    """Find the timestamps of the records before the stored positions.
+
+    One request finds the stored timestamps that are still in place (the broker's clock only moves forward). Only for the others the record
+    itself is read.
+    """
+    async with deadline(REQUEST_TIMEOUT_SECONDS, "find offsets by time"):
         found = await consumer.offsets_for_times({tp: item.last_timestamp_ms for tp, item in stored.items()})
     known: dict[TopicPartition, int | None] = {}
     for tp, item in stored.items():
@@ -68,10 +72,10 @@ async def _timestamps_before(
 
 
 async def _read_timestamp(kafka: Kafka, tp: TopicPartition, offset: int) -> int | None:
-    """The timestamp of the record at an offset, or ``None`` when no record stands there. By a consumer of its own, outside the group."""
+    """Read the timestamp of the record at an offset, or ``None`` when there is none. Uses a separate consumer outside the group."""
     reader = make_consumer(kafka, "ams-probe", auto_offset_reset="earliest")
     try:
-        async with deadline(REQUEST_TIMEOUT_SECONDS, "give a record"):
+        async with deadline(REQUEST_TIMEOUT_SECONDS, "return a record"):
             await reader.start()
             reader.assign([tp])
             reader.seek(tp, offset)

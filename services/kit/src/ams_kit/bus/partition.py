@@ -1,4 +1,4 @@
-"""Which partition a key lands on: murmur2, as Kafka's own default partitioner, so that every client agrees."""
+"""Maps a key to its partition by murmur2, like Kafka's default partitioner, so that every client computes the same partition."""
 
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
@@ -6,7 +6,7 @@ _MASK = 0xFFFFFFFF
 
 
 def murmur2(data: bytes) -> int:
-    """The 32-bit murmur2 of ``org.apache.kafka.common.utils.Utils``, unsigned."""
+    """Compute the 32-bit murmur2 of ``org.apache.kafka.common.utils.Utils``, unsigned."""
     length = len(data)
     value = (_SEED ^ length) & _MASK
     whole = length - length % 4
@@ -23,10 +23,10 @@ def murmur2(data: bytes) -> int:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key.
+    """Compute the partition of a key.
 
     Args:
-        key: Of the record.
-        partitions: How many the topic has.
+        key: The key of the record.
+        partitions: The number of partitions of the topic.
     """
     return (murmur2(key) & 0x7FFFFFFF) % partitions

@@ -1,4 +1,4 @@
-"""Records on their way into the log and out of it."""
+"""Records that are published to the log and read from it, and the port of a projection."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,10 +12,10 @@ class Record(Struct, frozen=True, kw_only=True):
     """A record to publish.
 
     Attributes:
-        topic: Where to.
-        key: Records of one key share a partition, in the order of their publishing.
+        topic: The topic to publish to.
+        key: Records of one key share a partition, in the order in which they are published.
         value: ``None`` is a tombstone: compaction removes the key.
-        headers: Names and values; read without decoding the value.
+        headers: Names and values, readable without decoding ``value``.
     """
 
     topic: Topic
@@ -25,10 +25,11 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 class LogRecord(Struct, frozen=True, kw_only=True):
-    """A record as the log gave it.
+    """A record as read from the log.
 
     Attributes:
-        timestamp_ms: The broker's clock for topics with ``LogAppendTime`` (steps, payloads), else the producer's.
+        timestamp_ms: Milliseconds since the epoch: the broker's clock for topics with ``LogAppendTime`` (steps, payloads), else the
+            producer's.
     """
 
     topic: str
@@ -41,11 +42,11 @@ class LogRecord(Struct, frozen=True, kw_only=True):
 
 
 class StoredPosition(Struct, frozen=True):
-    """Where a projection stands in one partition.
+    """The position that a projection has stored for one partition.
 
     Attributes:
         next_offset: Everything before it is applied. 0 when nothing is.
-        last_timestamp_ms: Timestamp of the record at ``next_offset - 1``, 0 when there is none: tells a recreated topic.
+        last_timestamp_ms: Timestamp of the record at ``next_offset - 1``, 0 when there is none. It identifies a recreated topic.
     """
 
     next_offset: int
@@ -53,7 +54,7 @@ class StoredPosition(Struct, frozen=True):
 
 
 class PartitionBatch(Struct, frozen=True):
-    """Records of one partition, and the position that they continue: what ``Projection.apply`` takes."""
+    """Records of one partition, and the stored position that they continue: the arguments of ``Projection.apply``."""
 
     partition: int
     records: list[LogRecord]
@@ -61,49 +62,49 @@ class PartitionBatch(Struct, frozen=True):
 
 
 class Projection(Protocol):
-    """What a consumer drives: rows made from records, with their position in the same transaction."""
+    """Builds rows from records. A consumer calls it; it stores the rows and their position in the same transaction."""
 
     async def stored(self, topic: str, partitions: list[int]) -> dict[int, StoredPosition]:
-        """Positions of these partitions. One that was never applied is absent, which means 0.
+        """Read the stored positions of these partitions. A partition that was never applied is absent, which means 0.
 
-        Any error means: away, ask again later.
+        Any error means that the store is unavailable; the consumer retries later.
         """
         ...
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
         """Apply records of one partition and move its position, in one transaction.
 
-        Locks the position row (made with 0 when it is absent) and compares it before anything else; then writes the rows, and as
-        position the last record's offset + 1 with that record's timestamp. Data errors are bisected inside, down to one event that
-        becomes a dead letter; it may commit in several transactions that way, each with its own position.
+        Locks the position row (inserted with 0 when it is absent) and compares it before anything else. Then writes the rows, and the
+        last record's offset + 1 with that record's timestamp as the position. Data errors are bisected down to one event, which becomes
+        a dead letter; ``apply`` may then commit several transactions, each with its own position.
 
         Args:
             topic: The topic's name.
             partition: From 0.
-            records: Not empty, offsets ascending, not always adjacent (transaction markers leave gaps).
-            expected: What the stored position must equal. It can be smaller than the first record's offset.
+            records: Not empty, in ascending offsets, which may have gaps (transaction markers).
+            expected: The value that the stored position must have. It can be smaller than the first record's offset.
 
         Returns:
             The new position: the last record's offset + 1.
 
         Raises:
             PositionMovedError: The stored position is not ``expected``; nothing was changed.
-            Exception: Anything else: nothing (or a first part, with its position) was applied. The consumer reads the position anew
-                and tries again, later and later, for ever.
+            Exception: Any other failure: nothing (or a first part, with its position) was applied. The consumer reads the position again
+                and retries with back-off, without a limit.
         """
         ...
 
-    async def apply_together(self, topic: str, batches: Sequence[PartitionBatch], /) -> dict[int, int]:  # noqa: ARG002  those that have a quicker way do
-        """Apply what several partitions brought at once, in fewer transactions than ``apply`` takes, each with all its positions.
+    async def apply_together(self, topic: str, batches: Sequence[PartitionBatch], /) -> dict[int, int]:  # noqa: ARG002  the default implementation applies nothing
+        """Apply batches of several partitions in fewer transactions than ``apply`` needs, each transaction with all its positions.
 
         Args:
             topic: The topic's name.
-            batches: Each of another partition.
+            batches: At most one per partition.
 
         Returns:
-            The new positions of the partitions that were applied. The others are as they were: to be applied one by one.
+            The new positions of the partitions that were applied. The others are unchanged; the consumer applies them one by one.
 
         Raises:
-            Exception: One by one would not help: as with ``apply``, the consumer reads all positions anew and tries again.
+            Exception: Applying them one by one would fail too. As with ``apply``, the consumer reads all positions again and retries.
         """
         return {}

@@ -1,4 +1,4 @@
-"""How long the broker keeps the records of a topic: what is configured there, not what we declare."""
+"""Reads how long the broker keeps the records of a topic, from the broker's configuration and not from our declaration."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,16 +14,19 @@ from ams_kit.bus.errors import LogUnavailableError
 
 TIMEOUT_SECONDS = 10.0
 RETENTION = "retention.ms"
-_NAME, _VALUE = 0, 1  # of an entry of Kafka's DescribeConfigs answer
+_NAME, _VALUE = 0, 1  # indexes into an entry of Kafka's DescribeConfigs response
 
 
 async def shortest_retention_ms(kafka: Kafka, topics: Sequence[Topic], *, timeout_seconds: float = TIMEOUT_SECONDS) -> int | None:
-    """The shortest retention of topics, in milliseconds; null when all of them keep their records for ever.
+    """Read the shortest retention of the topics.
 
     Args:
         kafka: How to reach Kafka.
-        topics: They exist.
-        timeout_seconds: For all of it.
+        topics: Existing topics.
+        timeout_seconds: The limit for the entire call.
+
+    Returns:
+        Milliseconds; ``None`` when all topics keep their records without a limit.
 
     Raises:
         LogUnavailableError: The broker does not answer, or does not know a topic.
@@ -43,7 +46,7 @@ async def shortest_retention_ms(kafka: Kafka, topics: Sequence[Topic], *, timeou
         for code, _, _, name, entries in answer.resources:
             value = next((entry[_VALUE] for entry in entries if entry[_NAME] == RETENTION), None)
             if code != 0 or value is None:
-                raise LogUnavailableError(f"The log did not tell the retention of {name}.")
+                raise LogUnavailableError(f"The log did not return the retention of {name}.")
             found.append(int(value))
     limited = [retention_ms for retention_ms in found if retention_ms >= 0]
     return min(limited, default=None)

@@ -1,6 +1,6 @@
-"""The tail: every partition of some topics, without a group, from a point in time on.
+"""The tail: reads every partition of some topics from a point in time, without a group.
 
-It is bare aiokafka: a FastStream subscriber begins to read when it starts, and a tail must be positioned in every partition before it reads
+It uses aiokafka directly: a FastStream subscriber reads as soon as it starts, but a tail must have a position in every partition first
 (24 of 96 records were missed otherwise).
 """
 
@@ -31,21 +31,21 @@ RECORDS_MAX = 2_000
 logger = structlog.get_logger(__name__)
 
 OnRecords = Callable[[list[LogRecord]], None]
-"""Takes records of one partition, in order. Must return fast and not raise."""
+"""Receives records of one partition, in order. Must return fast and not raise."""
 OnReset = Callable[[str, int, int], None]
-"""Topic, partition and the offset from which the tail goes on: what lay before it is gone, or was never this log's."""
+"""Receives topic, partition and the offset at which the tail resumes. Earlier offsets were deleted, or belong to another log."""
 OnConnectivity = Callable[[bool], None]
-"""Whether the tail is connected and has caught up."""
+"""Receives whether the tail is connected and has caught up."""
 
 
 class StalledConsumerError(LogUnavailableError):
-    """The end of the log moves on and nothing is read: the client must be replaced."""
+    """The end of the log advances but the client reads nothing: it must be replaced."""
 
     code = "consumer_stalled"
 
 
 def log_record(record: Any) -> LogRecord:
-    """Aiokafka's record as ours."""
+    """Convert a record of aiokafka."""
     return LogRecord(
         topic=record.topic,
         partition=record.partition,
@@ -58,15 +58,15 @@ def log_record(record: Any) -> LogRecord:
 
 
 class Tail:
-    """Follows the end of topics. Every record once and in order per partition, over reconnections, except after ``on_reset``."""
+    """Follows the end of topics. Delivers every record once and in order per partition, across reconnections, except after ``on_reset``."""
 
     def __init__(self, kafka: Kafka, topics: Sequence[Topic], *, back_seconds: float = 0) -> None:
-        """Connects nothing yet.
+        """Create the tail without connecting.
 
         Args:
             kafka: How to reach Kafka.
-            topics: What to read; all partitions of each.
-            back_seconds: How far before now to begin.
+            topics: The topics to read; all partitions of each.
+            back_seconds: How far before now to start.
         """
         self._kafka = kafka
         self._topics = {topic.name: topic for topic in topics}
@@ -91,12 +91,12 @@ class Tail:
         on_reset: OnReset | None = None,
         on_connectivity: OnConnectivity | None = None,
     ) -> None:
-        """Begin to read in the background. Returns at once, whether or not the broker answers.
+        """Start to read in the background. Returns immediately, whether or not the broker answers.
 
         Args:
-            background: Supervises the reading; by default a supervisor of this tail's own.
             on_records: Called with each partition's records.
-            on_reset: Called before the first records of a partition, and when its log was cut or made anew.
+            background: Supervises the reading; by default the tail creates its own supervisor.
+            on_reset: Called before the first records of a partition, and after its log was truncated or recreated.
             on_connectivity: Called with False when the broker does not answer, with True when the tail has caught up (again).
         """
         self._on_records, self._on_reset, self._on_connectivity = on_records, on_reset, on_connectivity
@@ -110,21 +110,21 @@ class Tail:
             await self._task.stop()
 
     async def ready(self) -> None:
-        """Wait until every partition was positioned and read up to where its end was then."""
+        """Wait until the tail has a position in every partition and has read up to the end that it found then."""
         await self._ready.wait()
 
     async def check(self) -> None:
-        """A readiness check.
+        """Check readiness.
 
         Raises:
-            LogUnavailableError: Not caught up yet for the first time.
+            LogUnavailableError: The tail has not caught up for the first time.
         """
         if not self._ready.is_set():
             raise LogUnavailableError("The tail has not caught up yet.")
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has caught up once."""
+        """Whether the tail has caught up at least once."""
         return self._ready.is_set()
 
     @property
@@ -133,18 +133,18 @@ class Tail:
         return self._is_caught_up
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic really has, or is declared to have while nobody has looked."""
+        """Return the number of partitions of a topic: as the broker reported it, or as declared before the first connection."""
         return self._counts.get(topic, self._topics[topic].partitions)
 
     def next_offset(self, topic: str, partition: int) -> int:
-        """Everything before it has been given to ``on_records``."""
+        """Return the offset before which ``on_records`` has received every record."""
         return self._next.get(TopicPartition(topic, partition), 0)
 
     async def end_offset(self, topic: str, partition: int) -> int:
-        """The end of the log as the broker tells it now.
+        """Read the current end of a partition from the broker.
 
         Raises:
-            LogUnavailableError: It does not.
+            LogUnavailableError: The broker does not answer.
         """
         if self._consumer is None:
             raise LogUnavailableError("The tail is not connected.")
@@ -152,7 +152,7 @@ class Tail:
         return (await end_offsets(self._consumer, [tp]))[tp]
 
     async def _session(self) -> None:
-        """Read over one connection. Raises when it is lost."""
+        """Read over one connection. Raises when the connection is lost."""
         with log_errors():
             await self._read_session()
 
@@ -189,9 +189,9 @@ class Tail:
         self._ends = await end_offsets(consumer, partitions)
         self._ends_known = True
         since_ms = int((time.time() - self._back_seconds) * 1000)
-        async with deadline(START_TIMEOUT_SECONDS, "find a time"):
+        async with deadline(START_TIMEOUT_SECONDS, "find offsets by time"):
             found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms)) if self._back_seconds else {}
-        consumer.assign(partitions)  # no await from here to the last seek: a partition without a position would be an error of the client
+        consumer.assign(partitions)  # no await from here to the last seek: the client raises an error for a partition without a position
         for tp in partitions:
             wanted = self._next.get(tp)
             if wanted is None or not starts[tp] <= wanted <= self._ends[tp]:
@@ -219,7 +219,7 @@ class Tail:
                         kind="topic_recreated",
                         topic=tp.topic,
                         partition=tp.partition,
-                        detail="the tail's offset is gone; it goes on at the log's start",
+                        detail="the log no longer has the tail's offset; the tail resumes at the log's start",
                     )
                     consumer.seek(tp, start)
                     self._reset(tp, start)
@@ -230,7 +230,7 @@ class Tail:
                     self._next[tp] = records[-1].offset + 1
 
     async def _check_caught_up(self, consumer: AIOKafkaConsumer) -> None:
-        """Seen again (or ready) once every partition is where its end was at the last look, which must have been answered."""
+        """Report that the tail has caught up when every partition has reached the end of the last successful observation."""
         if not self._ends_known:
             return
         for tp, end in self._ends.items():

@@ -1,4 +1,4 @@
-"""A whole topic once more, from stored positions up to wanted ones: for replays. Without a group, at the pace of whoever asks."""
+"""Reads a topic from stored positions up to given offsets, for replays. It has no group, and the caller controls the pace."""
 
 from collections.abc import Mapping
 
@@ -23,18 +23,18 @@ logger = structlog.get_logger(__name__)
 
 
 class LogRecreatedError(Exception):
-    """The stored positions are not of this log: it was made anew."""
+    """The stored positions belong to another log: the topic was recreated."""
 
 
 class TopicReader:
-    """Reads one topic, every partition from a position of its own."""
+    """Reads one topic, each partition from its own position."""
 
     def __init__(self, kafka: Kafka, topic: Topic) -> None:
-        """Connects nothing yet.
+        """Create the reader without connecting.
 
         Args:
             kafka: How to reach Kafka.
-            topic: What to read; all its partitions.
+            topic: The topic to read; all its partitions.
         """
         self._kafka = kafka
         self.topic = topic
@@ -45,11 +45,14 @@ class TopicReader:
         self.lost_records = 0
 
     async def start(self, stored: Mapping[int, StoredPosition]) -> None:
-        """Connect, and stand at these positions; a partition without one stands at the log's start.
+        """Connect and seek to these positions. A partition without one starts at the log's start.
+
+        Args:
+            stored: Positions by partition.
 
         Raises:
-            LogUnavailableError: The broker does not answer, or there is no such topic.
-            LogRecreatedError: A position was made with another log.
+            LogUnavailableError: The broker does not answer, or the topic does not exist.
+            LogRecreatedError: A position belongs to another log.
         """
         count = (await partition_counts(self._kafka, [self.topic.name])).get(self.topic.name)
         if count is None:
@@ -67,30 +70,33 @@ class TopicReader:
             await stop_quietly(consumer.stop(), "replay")
 
     async def seek(self, stored: Mapping[int, StoredPosition]) -> None:
-        """Go to these positions.
+        """Seek to these positions.
+
+        Args:
+            stored: Positions by partition.
 
         Raises:
             LogUnavailableError: The log does not answer.
-            LogRecreatedError: A position was made with another log.
+            LogRecreatedError: A position belongs to another log.
         """
         consumer = self._connected()
         known = {tp: stored[tp.partition] for tp in self._partitions if tp.partition in stored}
         facts = await log_facts(consumer, self._kafka, known, self._partitions)
-        places: dict[TopicPartition, int] = {}
+        targets: dict[TopicPartition, int] = {}
         for tp in self._partitions:
             decision = decide_resume(known.get(tp), facts[tp])
             if isinstance(decision, Recreated):
                 raise LogRecreatedError(f"{tp.topic}, partition {tp.partition}: {decision.detail}")
-            places[tp] = decision.offset
+            targets[tp] = decision.offset
             self.lost_records += decision.lost
-        self._seek(consumer, places)
+        self._seek(consumer, targets)
 
     def next_offset(self, partition: int) -> int:
-        """Everything before it was given, or is not in the log any more."""
+        """Return the offset before which every record was returned, or is no longer in the log."""
         return self._next[partition]
 
     async def bounds(self) -> dict[int, tuple[int, int]]:
-        """The first offset that each partition still has, and its next one.
+        """Return the first offset that each partition still has, and the next offset that it will assign.
 
         Raises:
             LogUnavailableError: The log does not answer.
@@ -101,14 +107,17 @@ class TopicReader:
         return {tp.partition: (starts[tp], ends[tp]) for tp in self._partitions}
 
     async def read(self, until: Mapping[int, int], records_max: int) -> dict[int, list[LogRecord]]:
-        """The next records of the partitions that have not come to these offsets; maybe none after half a second.
+        """Read the next records of the partitions that have not reached these offsets. May return nothing after half a second.
 
         Args:
-            until: Per partition the offset to end before; it must be within the log.
-            records_max: Of all partitions together.
+            until: Per partition the offset to stop before; it must be within the log.
+            records_max: The limit for all partitions together.
+
+        Returns:
+            Records by partition, in ascending offsets.
 
         Raises:
-            LogUnavailableError: The log gives nothing for half a minute.
+            LogUnavailableError: The log returns nothing for half a minute.
         """
         consumer = self._connected()
         wanted = [tp for tp in self._partitions if self._next[tp.partition] < until.get(tp.partition, 0)]
@@ -134,15 +143,15 @@ class TopicReader:
                 self._next[tp.partition] = end
             elif kept:
                 self._next[tp.partition] = kept[-1].offset + 1
-            else:  # the client walks over transaction markers without a word
+            else:  # the client skips transaction markers without returning anything
                 self._next[tp.partition] = max(self._next[tp.partition], min(end, await consumer.position(tp)))
         self._empty_reads = 0 if self._next != before else self._empty_reads + 1
         if self._empty_reads > EMPTY_READS_MAX:
-            raise LogUnavailableError(f"The log gives nothing of {self.topic.name}.")
+            raise LogUnavailableError(f"The log returns no records of {self.topic.name}.")
         return taken
 
     async def _skip_deleted(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        """Retention was faster than we: go on where the log begins now, and count what is gone."""
+        """Resume at the log's start after retention deleted unread records, and count the lost ones."""
         for tp, start in (await start_offsets(consumer, partitions)).items():
             lost = max(0, start - self._next[tp.partition])
             self.lost_records += lost
@@ -150,11 +159,11 @@ class TopicReader:
             self._next[tp.partition] = start
             consumer.seek(tp, start)
 
-    def _seek(self, consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, int]) -> None:
+    def _seek(self, consumer: AIOKafkaConsumer, targets: Mapping[TopicPartition, int]) -> None:
         consumer.assign(
             self._partitions
-        )  # no await from here to the last seek: a partition without a position would be an error of the client
-        for tp, offset in places.items():
+        )  # no await from here to the last seek: the client raises an error for a partition without a position
+        for tp, offset in targets.items():
             consumer.seek(tp, offset)
             self._next[tp.partition] = offset
         self._empty_reads = 0

@@ -1,4 +1,4 @@
-"""Topics from their declaration: made where they are missing, configured as declared, never given more partitions."""
+"""Creates missing topics and configures all of them as declared. It does not add partitions, because that would move keys."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,13 +16,19 @@ from ams_kit.bus.errors import LogUnavailableError
 
 TIMEOUT_SECONDS = 20.0
 APPEND_TIME = frozenset({STEPS.name, PAYLOADS.name})
-"""Topics whose records carry the broker's clock: a projection remembers it to tell that a topic was made anew."""
+"""Topics whose records carry the broker's clock: a projection stores it to detect a recreated topic."""
 
 logger = structlog.get_logger(__name__)
 
 
 def topic_config(topic: Topic, *, min_isr: int, append_time: bool | None = None) -> dict[str, str]:
-    """What the broker is told about a topic."""
+    """Return the broker's configuration for a topic.
+
+    Args:
+        topic: The declaration.
+        min_isr: In-sync replicas that must have a record before it counts as durable.
+        append_time: Whether records carry the broker's clock; by default as ``APPEND_TIME`` says.
+    """
     config = {
         "min.insync.replicas": str(min_isr),
         "max.message.bytes": str(topic.record_bytes_max),
@@ -44,24 +50,24 @@ async def create_topics(
     topics: Sequence[Topic] = TOPICS,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> list[Alarm]:
-    """Make the topics that are missing and set the configuration of all of them. Running it again changes nothing.
+    """Create the missing topics and set the configuration of all of them. Running it again changes nothing.
 
     Args:
         kafka: How to reach Kafka.
-        replication: Copies of a topic that is made now. One that exists keeps its own.
+        replication: Replicas of a new topic. An existing topic keeps its own number.
         min_isr: In-sync replicas that must have a record before it counts as durable.
         topics: The declaration.
-        timeout_seconds: For all of it.
+        timeout_seconds: The limit for the entire call.
 
     Returns:
-        What an operator must look at: topics whose number of partitions is not the declared one.
+        Alarms for topics whose number of partitions is not the declared one.
 
     Raises:
         LogUnavailableError: The broker does not answer, or refuses.
     """
     admin: AIOKafkaAdminClient | None = None
     try:
-        async with deadline(timeout_seconds, "make its topics"):
+        async with deadline(timeout_seconds, "create its topics"):
             admin = make_admin(kafka, "ams-topics")
             await admin.start()
             found = await partition_counts(kafka, [topic.name for topic in topics])
@@ -75,16 +81,19 @@ async def create_topics(
         partition_count_alarm(topic, found[topic.name]) for topic in topics if found.get(topic.name, topic.partitions) != topic.partitions
     ]
     for alarm in alarms:
-        logger.critical("a topic is not as declared", topic=alarm.topic, detail=alarm.detail)
+        logger.critical("topic differs from its declaration", topic=alarm.topic, detail=alarm.detail)
     return alarms
 
 
 def partition_count_alarm(topic: Topic, found: int) -> Alarm:
-    """Keys have moved: the order of a task's records over the change is lost, and positions of it mean another partition."""
+    """Build the alarm for a changed number of partitions.
+
+    Keys have moved to other partitions: the order of a task's records across the change is lost, and stored positions refer to other keys.
+    """
     return Alarm(
         kind="partition_count_changed",
         topic=topic.name,
-        detail=f"{found} partitions, declared are {topic.partitions}: a new version and a replay are needed",
+        detail=f"The topic has {found} partitions instead of {topic.partitions}. Declare a new version and replay.",
     )
 
 
@@ -96,9 +105,9 @@ async def _create(admin: AIOKafkaAdminClient, missing: Sequence[Topic], configs:
     for name, code, *rest in answer.topic_errors:
         error = for_code(code)
         if code == 0:
-            logger.info("topic made", topic=name)
-        elif error is not TopicAlreadyExistsError:  # somebody else made it just now
-            raise LogUnavailableError(f"The log did not make {name}: {error.__name__} {rest[0] if rest and rest[0] else ''}".rstrip())
+            logger.info("topic created", topic=name)
+        elif error is not TopicAlreadyExistsError:  # another process has just created it
+            raise LogUnavailableError(f"The log did not create {name}: {error.__name__} {rest[0] if rest and rest[0] else ''}".rstrip())
 
 
 async def _configure(admin: AIOKafkaAdminClient, configs: Mapping[str, dict[str, str]]) -> None:

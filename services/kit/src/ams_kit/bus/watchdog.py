@@ -1,4 +1,4 @@
-"""A deaf consumer keeps its tasks alive, answers pings and reads nothing for ever. Only lag without progress tells."""
+"""Detects a consumer that has stopped reading. Such a client still sends heartbeats, so only lag without progress reveals it."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ class Progress(Struct, frozen=True):
     """One partition at one moment.
 
     Attributes:
-        next_offset: How far it has come.
+        next_offset: The offset of the next record to apply.
         end: The end of the log.
-        is_known_stalled: It is known why it does not move: paused by an alarm, or failing and being retried.
+        is_known_stalled: The lack of progress has a known cause: an alarm paused the partition, or its batch fails and is retried.
     """
 
     next_offset: int
@@ -22,21 +22,21 @@ class Progress(Struct, frozen=True):
 
 
 class Watchdog:
-    """Remembers since when a partition has lag and does not move. Never minds idleness."""
+    """Records since when each partition has lag without progress. A partition without lag is idle, not stalled."""
 
     def __init__(self, stalled_after_seconds: float = STALLED_AFTER_SECONDS) -> None:
         self.stalled_after_seconds = stalled_after_seconds
         self._since: dict[int, tuple[int, float]] = {}
 
     def observe(self, partitions: Mapping[int, Progress], at: float) -> int | None:
-        """Take a look.
+        """Record the progress of the partitions and look for one that is stalled.
 
         Args:
-            partitions: The assigned ones.
+            partitions: The assigned partitions, by number.
             at: Monotonic seconds.
 
         Returns:
-            A partition that has had lag and made no progress for longer than the patience, or ``None``.
+            A partition that has had lag and no progress for longer than ``stalled_after_seconds``, or ``None``.
         """
         stuck = {number: seen for number, seen in partitions.items() if seen.next_offset < seen.end and not seen.is_known_stalled}
         self._since = {
@@ -46,5 +46,5 @@ class Watchdog:
         return next((number for number, (_, since) in self._since.items() if at - since > self.stalled_after_seconds), None)
 
     def reset(self) -> None:
-        """The log could not be asked: what was remembered says nothing about the time in between."""
+        """Discard the observations, because the log did not answer and they no longer prove that nothing moved."""
         self._since.clear()

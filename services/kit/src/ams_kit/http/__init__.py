@@ -1,1 +1,1 @@
-"""What every HTTP application of the platform shares: problem documents, health, metrics, paging, body limits."""
+"""The parts that every HTTP application of the platform shares: problem documents, health, metrics and body limits."""

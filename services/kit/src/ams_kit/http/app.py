@@ -1,4 +1,4 @@
-"""One way to make a Litestar application: problems, health, an OpenAPI document, no debug pages."""
+"""Builds the Litestar application of a service: problem documents, health routes, an OpenAPI document, no debug pages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from ams_kit.http.problems import EXCEPTION_HANDLERS
 
 BODY_BYTES_MAX = 65_536
 BEARER = "bearer"
-"""Name of the security scheme in the OpenAPI document. It holds for every route; a public one says ``security=[{}]``."""
+"""Name of the security scheme in the OpenAPI document. It applies to every route except those with ``security=[{}]``."""
 
 
 def make_application(
@@ -27,15 +27,15 @@ def make_application(
     body_bytes_max: int = BODY_BYTES_MAX,
     **options: Any,
 ) -> Litestar:
-    """A service's application.
+    """Build a service's application.
 
     Args:
-        title: Of the OpenAPI document.
-        openapi_path: Where it is served, e.g. ``/api/traces/openapi`` (the document is ``<path>/openapi.json``).
+        title: The title of the OpenAPI document.
+        openapi_path: The path of the document, e.g. ``/api/traces/openapi`` (the document is ``<path>/openapi.json``).
         route_handlers: The service's own routes.
         checks: See ``health_routes``.
-        background: The tasks of the process. The lifespan closes it, before what the tasks use.
-        body_bytes_max: A larger body is answered 413.
+        background: The tasks of the process. The lifespan closes it before the resources that the tasks use.
+        body_bytes_max: A larger body is refused with 413.
         options: Further arguments of ``Litestar`` (middleware, lifespan, dependencies, state ...).
     """
     openapi_config = OpenAPIConfig(

@@ -1,4 +1,4 @@
-"""``/livez``, ``/readyz`` and ``/metrics``: not routed to the outside."""
+"""``/livez``, ``/readyz`` and ``/metrics``. The gateway does not route them to clients."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -11,17 +11,17 @@ from ams_kit.background import Background
 from ams_kit.errors import AmsError
 
 Check = Callable[[], Awaitable[None]]
-"""Returns when the part is fine, raises when it is not."""
+"""Returns when the dependency is ready, raises when it is not."""
 
 
 class Readiness(Struct):
-    """The answer of ``/readyz``.
+    """The response of ``/readyz``.
 
     Attributes:
         status: "ok" or "unavailable".
-        checks: Per part "ok", or why it is not: a sentence, or else the kind of error.
-        background: Per background task "running", or why it does not run. One that restarts after an outage does not make the process
-            unready; one that fails again and again fails the check ``background``.
+        checks: Per check "ok", or the reason: a sentence, or else the type of the error.
+        background: Per background task "running", or why it does not run. A task that restarts after an outage leaves the process ready; a
+            task that fails repeatedly fails the check ``background``.
     """
 
     status: str
@@ -30,11 +30,11 @@ class Readiness(Struct):
 
 
 def health_routes(checks: Mapping[str, Check], background: Background) -> list[HTTPRouteHandler]:
-    """The three routes.
+    """Build the three routes.
 
     Args:
-        checks: What must answer before this service is ready, by name. Each bounds its own time.
-        background: The tasks of the process; they are checked, too.
+        checks: The checks that must pass before this service is ready, by name. Each limits its own duration.
+        background: The tasks of the process, which are checked too.
     """
     checks = {**checks, "background": background.check}
 

@@ -1,7 +1,7 @@
-"""One way to read a JSON body: size, encoding, type, UTF-8, strict decode, in this order, and with a deadline.
+"""Reads a JSON body: checks size, encoding, type and UTF-8, then decodes strictly, with a deadline for the body.
 
-Litestar's own ``data`` argument takes a body without a content type, answers 500 to bytes that are not UTF-8, and has one status for what
-cannot be decoded and what means nothing.
+Litestar's own ``data`` argument accepts a body without a content type, responds with 500 to bytes that are not UTF-8, and uses one status for
+malformed JSON and invalid values.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from ams_kit.errors import BadRequestError, InvalidError, UnsupportedError
 from ams_kit.http.problems import BodyTooLargeError, RequestTimeoutError
 
 DISCARDED_BYTES_MAX = 1_048_576
-READ_SECONDS = 8  # a body that drips is answered 408 before 10 s are over
+READ_SECONDS = 8  # so that a slow body is refused with 408 within 10 s
 
 T = TypeVar("T")
 
@@ -30,20 +30,20 @@ _NOT_DECODED = {"empty": "malformed_json", "not_json": "malformed_json", "not_ut
 async def read_json(
     request: Request[Any, Any, Any], decoder: msgspec.json.Decoder[T], *, bytes_max: int, seconds_max: float = READ_SECONDS
 ) -> T:
-    """The body of a request as a struct.
+    """Read and decode the body of a request.
 
     Args:
-        request: Its body is not read yet.
-        decoder: Strict: nothing is coerced. Names that it does not know are ignored.
-        bytes_max: Of the body.
-        seconds_max: For the whole body to arrive.
+        request: The request; its body is not read yet.
+        decoder: A strict decoder, which coerces nothing. Unknown fields are ignored.
+        bytes_max: The limit of the body.
+        seconds_max: The time for the complete body to arrive.
 
     Raises:
-        BodyTooLargeError: It is larger; the connection is closed.
-        UnsupportedError: It is compressed, or not said to be JSON.
-        RequestTimeoutError: It did not arrive in time.
-        BadRequestError: It cannot be decoded.
-        InvalidError: It decodes and is not what the struct says.
+        BodyTooLargeError: The body is larger; the connection is closed.
+        UnsupportedError: The body is compressed, or its content type is not JSON.
+        RequestTimeoutError: The body did not arrive in time.
+        BadRequestError: The body is not JSON in UTF-8.
+        InvalidError: The body is JSON but does not match the struct.
     """
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and (declared := int(length[:19])) > bytes_max:
@@ -53,21 +53,21 @@ async def read_json(
     check_content_headers(request)
     data = await _read(request, bytes_max, seconds_max)
     try:
-        # first whether it is JSON at all, garbage at its end included; then whether it means something
+        # the first call rejects malformed JSON, including trailing garbage; the second rejects invalid values
         decode(_anything, data, bytes_max=bytes_max)
         return decode(decoder, data, bytes_max=bytes_max)
     except MalformedError as error:
         code = _NOT_DECODED.get(error.code)
         if code is not None:
             raise BadRequestError("The body is not JSON in UTF-8.", code=code) from error
-        raise InvalidError(error.detail or "The body is not what is expected here.") from error
+        raise InvalidError(error.detail or "The body does not have the expected fields.") from error
 
 
 def check_content_headers(request: Request[Any, Any, Any]) -> None:
-    """Let pass what is said to be plain JSON.
+    """Check that the headers declare uncompressed JSON.
 
     Raises:
-        UnsupportedError: It is compressed, or of another type, or of none.
+        UnsupportedError: The body is compressed, or its content type is missing or another one.
     """
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedError("Send the body uncompressed.", code="unsupported_content_encoding")
@@ -78,11 +78,14 @@ def check_content_headers(request: Request[Any, Any, Any]) -> None:
 
 
 def _too_large(bytes_max: int) -> BodyTooLargeError:
-    return BodyTooLargeError(f"At most {bytes_max} bytes.")
+    return BodyTooLargeError(f"The body is too large. The limit is {bytes_max} bytes.")
 
 
 async def _discard(request: Request[Any, Any, Any], seconds_max: float) -> None:
-    """Let a client finish sending what nobody reads: cut off in the middle it sees a broken connection, and a gateway answers 503 for us."""
+    """Receive and discard a body that is too large.
+
+    Without this the client sees a broken connection instead of the 413, and a gateway responds with 503.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds_max):
             message = await request.receive()
@@ -100,7 +103,7 @@ async def _read(request: Request[Any, Any, Any], bytes_max: int, seconds_max: fl
                     raise _too_large(bytes_max)
     except TimeoutError as error:
         raise RequestTimeoutError(f"The body did not arrive within {seconds_max:.0f} s.") from error
-    except HTTPException as error:  # Litestar's own cap
+    except HTTPException as error:  # Litestar's own limit
         if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise _too_large(bytes_max) from error
         raise
@@ -108,7 +111,7 @@ async def _read(request: Request[Any, Any, Any], bytes_max: int, seconds_max: fl
 
 
 def with_json_body(body: type[msgspec.Struct]) -> type[Operation]:
-    """The ``operation_class`` of a route that reads its body by ``read_json``: puts the struct's JSON Schema into the OpenAPI document."""
+    """Build the ``operation_class`` of a route that uses ``read_json``. It adds the struct's JSON Schema to the OpenAPI document."""
     (reference,), components = msgspec.json.schema_components([body], ref_template="{name}")
     schema: Any = _inlined(reference, components)  # Litestar types its own Schema here and passes a dict through
     request_body = RequestBody(required=True, content={"application/json": OpenAPIMediaType(schema=schema)})
@@ -122,7 +125,7 @@ def with_json_body(body: type[msgspec.Struct]) -> type[Operation]:
 
 
 def _inlined(value: Any, components: dict[str, Any]) -> Any:
-    """A JSON Schema whose references stand in place. Bodies are small and do not recurse."""
+    """Replace the references of a JSON Schema by their targets. Bodies are small and not recursive."""
     if isinstance(value, dict):
         if "$ref" in value:
             return _inlined(components[value["$ref"]], components)

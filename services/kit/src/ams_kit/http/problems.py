@@ -1,4 +1,4 @@
-"""How errors look over HTTP: status, headers and a problem document (RFC 9457, ``application/problem+json``)."""
+"""Maps errors to HTTP: status, headers and a problem document (RFC 9457, ``application/problem+json``)."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class MethodNotAllowedError(AmsError):
 
 
 class MisdirectedError(AmsError):
-    """Use another host name: this one is not served here."""
+    """Use another host name: this server does not serve the given one."""
 
     code = "misdirected"
 
@@ -99,12 +99,12 @@ def _status_and_title(error: AmsError) -> tuple[int, str]:
 
 
 def status_of(error: AmsError) -> int:
-    """The HTTP status of an error: that of its class, or of the nearest base class that has one."""
+    """Return the HTTP status of an error: that of its class, or of the nearest base class that has one."""
     return _status_and_title(error)[0]
 
 
 def headers_of(error: AmsError) -> dict[str, str]:
-    """The headers that belong to the answer: when to retry, how to authenticate, what to do with the connection."""
+    """Return the headers of the response: when to retry, how to authenticate, whether the connection closes."""
     match error:
         case TooManyError() | UnavailableError():
             return {"Retry-After": str(error.retry_after_seconds)}
@@ -121,7 +121,7 @@ def headers_of(error: AmsError) -> dict[str, str]:
 
 
 def problem_of(error: AmsError) -> Problem:
-    """The problem document of an error."""
+    """Build the problem document of an error."""
     status, title = _status_and_title(error)
     return Problem(title=title, status=status, code=error.code, detail=error.detail, **error.more)
 
@@ -139,23 +139,23 @@ _CODES = {
 
 
 def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response[Problem]:
-    """A problem as a Litestar response."""
+    """Build the Litestar response of a problem document."""
     return Response(problem, status_code=problem.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers or {})
 
 
 def answer_ams_error(_: Request[Any, Any, Any], error: AmsError) -> Response[Problem]:
-    """Litestar exception handler for our own errors."""
+    """Handle our own errors (a Litestar exception handler)."""
     return problem_response(problem_of(error), headers_of(error))
 
 
 def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """Litestar exception handler for what the drivers raise when a server cannot answer now."""
-    logger.warning("a server is away", path=request.url.path, error_type=type(error).__name__)
-    return answer_ams_error(request, UnavailableError("A server that this needs is away. Try again."))
+    """Handle errors of drivers whose server is unavailable (a Litestar exception handler)."""
+    logger.warning("a server is unavailable", path=request.url.path, error_type=type(error).__name__)
+    return answer_ams_error(request, UnavailableError("A server that this request needs is unavailable. Try again."))
 
 
 def answer_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """Litestar exception handler for the framework's errors: the reason goes into ``detail``, never the body that was sent."""
+    """Handle the framework's errors (a Litestar exception handler). ``detail`` has the reason without the request body."""
     extra = error.extra if isinstance(error.extra, list) else None
     errors = (
         [{key: item[key] for key in ("message", "key", "source") if key in item} for item in extra if isinstance(item, dict)]
@@ -171,7 +171,7 @@ def answer_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Re
 
 
 def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """Litestar exception handler for everything else: logged by type and place, answered without its text."""
+    """Handle all other errors (a Litestar exception handler). The log has type and stack; the response omits the error's text."""
     logger.error("unexpected error", path=request.url.path, method=request.method, error_type=type(error).__name__, exc_info=error)
     return problem_response(problem_of(AmsError()))
 

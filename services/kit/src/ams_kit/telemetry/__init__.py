@@ -1,1 +1,1 @@
-"""Logs as JSON events with fields, and metrics by names that stand in one module."""
+"""Logs as JSON events with fields, and the definitions of all metrics."""

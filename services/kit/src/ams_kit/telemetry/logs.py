@@ -1,4 +1,7 @@
-"""Logs are JSON lines on stderr: ``{"event": ..., "level": ..., "time": ..., "service": ..., fields}``. Never prompts, answers, tokens or keys."""
+"""Logs are JSON lines on stderr: ``{"event": ..., "level": ..., "time": ..., "service": ..., fields}``.
+
+Do not log prompts, answers, tokens or keys.
+"""
 
 import logging
 import sys
@@ -15,7 +18,7 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 def _exception_without_values(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Type and places of an exception. Its text and its variables may hold what a user sent, so neither is logged."""
+    """Log the type and the stack frames of an exception. Its text and its variables may contain user data, so neither is logged."""
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else sys.exc_info()[1] if info is True else info
     if isinstance(error, BaseException):
@@ -29,7 +32,7 @@ def _render(_: object, __: str, event: structlog.typing.EventDict) -> str:
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a library's same message pass once in 10 s: aiokafka logs ten errors a second while its broker is away."""
+    """Passes each message of a library once in 10 s, because aiokafka logs ten errors a second while its broker is unavailable."""
 
     def __init__(self, library: str, *, seconds: float = REPEAT_SECONDS, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -49,7 +52,12 @@ class RepeatFilter(logging.Filter):
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
-    """Make every log line of this process, libraries' included, one JSON object."""
+    """Format every log line of this process, including those of libraries, as one JSON object.
+
+    Args:
+        service: The value of the field ``service`` of every line.
+        level: The lowest level to log.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -62,7 +70,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
         processors=[*shared[:2], *shared[3:], structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,  # services are forked from one process: nothing bound before the fork may stay
+        cache_logger_on_first_use=False,  # services are forked from one process, and a logger cached before the fork would keep the parent's configuration
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _render], foreign_pre_chain=shared

@@ -1,57 +1,57 @@
-"""Every metric of the platform, by name, unit and meaning. Add new ones here."""
+"""Every metric of the platform: name, unit and meaning. Add new ones here."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 EVENTS_ACCEPTED = Counter("ams_events_accepted_total", "Events that the log has acknowledged.", ["source"])
 EVENTS_REFUSED = Counter("ams_events_refused_total", "Events or spans that intake refused, by reason.", ["source", "reason"])
-EVENTS_IGNORED = Counter("ams_events_ignored_total", "Events that were taken and need no row, by reason.", ["projection", "reason"])
-EVENTS_PROJECTED = Counter("ams_events_projected_total", "Events that reached their tables.", ["projection"])
-EVENTS_DUPLICATE = Counter("ams_events_duplicate_total", "Events that had come before.", ["projection"])
+EVENTS_IGNORED = Counter("ams_events_ignored_total", "Events that were accepted and need no row, by reason.", ["projection", "reason"])
+EVENTS_PROJECTED = Counter("ams_events_projected_total", "Events that were written to their tables.", ["projection"])
+EVENTS_DUPLICATE = Counter("ams_events_duplicate_total", "Events that had been applied before.", ["projection"])
 EVENTS_DEAD = Counter("ams_events_dead_total", "Events that became dead letters, by reason.", ["projection", "reason"])
 DEAD_LETTERS_DROPPED = Counter(
     "ams_dead_letters_dropped_total", "Dead letters that were deleted because their project has too many newer ones."
 )
 EVENTS_ACCOUNTED = Gauge(
     "ams_events_accounted",
-    "Events before a projection's position since its tables were made, by outcome: projected, duplicate, ignored (with reason), dead. Stored "
-    "with the position, so no restart loses it. After a rebalance two processes may show a partition: take the highest.",
+    "Events before a projection's position since its tables were created, by outcome: projected, duplicate, ignored (with reason), dead. Stored "
+    "with the position, so no restart loses it. After a rebalance two processes may report a partition: use the highest value.",
     ["projection", "topic", "partition", "outcome", "reason"],
 )
 LAG_RECORDS = Gauge("ams_lag_records", "Records between a projection's position and the end of the log.", ["projection", "partition"])
 LAG_SECONDS = Gauge("ams_lag_seconds", "Age of the oldest record that a projection has not applied.", ["projection", "partition"])
 LOG_PUBLISHED = Counter("ams_log_published_total", "Records that the log has acknowledged.")
 LOG_PUBLISH_FAILED = Counter(
-    "ams_log_publish_failed_total", "Records whose publishing ended without an acknowledgement; they may be in the log all the same."
+    "ams_log_publish_failed_total", "Records that were published without an acknowledgement; they may still be in the log."
 )
-LOG_ALARM = Gauge("ams_log_alarm", "1 while an alarm about the log stands.", ["projection", "kind", "partition"])
+LOG_ALARM = Gauge("ams_log_alarm", "1 while an alarm about the log is active.", ["projection", "kind", "partition"])
 LOG_RECORDS_LOST = Counter(
     "ams_log_records_lost_total", "Records that the log deleted before they were applied (an upper bound).", ["projection"]
 )
 CONSUMER_EVENTS = Counter(
-    "ams_consumer_events_total", "What a consumer went through: batch, gap, moved, stale, retry, positioned.", ["projection", "kind"]
+    "ams_consumer_events_total", "Events of a consumer, by kind: batch, gap, moved, stale, retry, positioned.", ["projection", "kind"]
 )
 PROJECT_SECONDS = Histogram("ams_project_seconds", "Time of one projected batch of records.", ["projection"])
 APPLIED_APART = Counter(
     "ams_project_apart_total",
-    "Times that partitions could not be projected in one transaction and were one by one, by error.",
+    "Polls whose partitions could not be projected in one transaction and were projected one by one, by error.",
     ["projection", "error"],
 )
-TASK_HINTS_LOST = Counter("ams_task_hints_lost_total", "Changes of tasks that live lists were not told of; they are told again.")
-STEPS_LOST = Counter("ams_steps_lost_total", "Steps that were declared lost for want of a heartbeat.")
+TASK_HINTS_LOST = Counter("ams_task_hints_lost_total", "Changes of tasks that were not sent to live lists; the next repeat sends them.")
+STEPS_LOST = Counter("ams_steps_lost_total", "Steps that were marked as lost because their heartbeat stopped.")
 SEQUENCE_NUMBERS_UNPROVEN = Counter(
     "ams_sequence_numbers_unproven_total",
     "Sequence numbers of producers that count as delivered without proof, because too many gaps of one producer and task were open.",
 )
 RETENTION_DELETED = Counter(
     "ams_retention_deleted_total",
-    "What retention has deleted: rows by table, day partitions as `partitions`, and tasks that are done as `pruned_tasks`.",
+    "What retention has deleted: rows by table, day partitions as `partitions`, and finished tasks as `pruned_tasks`.",
     ["kind"],
 )
 RETENTION_FINISHED = Gauge("ams_retention_finished_seconds", "Unix time at which this process last finished a run of retention.")
-QUERY_SECONDS = Histogram("ams_query_seconds", "Time of one snapshot of the traces database, its queries included.")
-QUERIES_FAILED = Counter("ams_queries_failed_total", "Questions that got no answer, by reason: busy, timeout, unavailable.", ["reason"])
+QUERY_SECONDS = Histogram("ams_query_seconds", "Time of one snapshot of the traces database, including its queries.")
+QUERIES_FAILED = Counter("ams_queries_failed_total", "Queries that failed, by reason: busy, timeout, unavailable.", ["reason"])
 LIVE_SOCKETS = Gauge("ams_live_sockets", "Open live sockets.")
-LIVE_FRAMES = Counter("ams_live_frames_total", "Frames handed to sockets.", ["kind"])
+LIVE_FRAMES = Counter("ams_live_frames_total", "Frames sent to sockets.", ["kind"])
 LIVE_CLOSED = Counter("ams_live_closed_total", "Sockets that the gateway closed, by close code.", ["code"])
 BACKGROUND_RESTARTS = Counter("ams_background_restarts_total", "Failures of background tasks; each is followed by a restart.", ["task"])
 BACKGROUND_UP = Gauge("ams_background_up", "1 while a background task runs, 0 while it waits to be restarted after a failure.", ["task"])

@@ -1,1 +1,1 @@
-"""What tests of several distributions share."""
+"""Test tools that several distributions share."""

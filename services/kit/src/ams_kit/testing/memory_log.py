@@ -1,6 +1,6 @@
-"""A log in memory and a consumer of it, with the methods of aiokafka's consumer that ``Driver`` uses: its rules are tested without a broker.
+"""An in-memory log and a consumer with the methods of aiokafka's consumer that ``Driver`` uses, to test its rules without a broker.
 
-``services/kit/tests/bus/test_memory_log.py`` runs the same checks on this and on a real broker.
+``services/kit/tests/bus/test_memory_log.py`` runs the same checks on this consumer and on a real broker.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,24 +15,24 @@ Record = ConsumerRecord[bytes, bytes]
 
 
 class OffsetAndTimestamp(NamedTuple):
-    """What ``offsets_for_times`` answers."""
+    """An entry in the result of ``offsets_for_times``."""
 
     offset: int
     timestamp: int
 
 
 class MemoryLog:
-    """Records by partition. Offsets continue after the deleted ones, as on a broker."""
+    """Records by partition. As on a broker, deleted offsets are not used again."""
 
     def __init__(self, topic: str, partitions: int) -> None:
         self.topic = topic
         self.records: dict[TopicPartition, list[Record]] = {TopicPartition(topic, number): [] for number in range(partitions)}
         self.starts: dict[TopicPartition, int] = dict.fromkeys(self.records, 0)
         self.unavailable: Exception | None = None
-        """While set, every question raises it."""
+        """While set, every request raises it."""
 
     def append(self, partition: int, *values: bytes, key: bytes = b"k", timestamp_ms: int | None = None) -> None:
-        """Add records; their timestamps are offsets + 1,000 unless given."""
+        """Add records. Their timestamps are offsets + 1,000 unless given."""
         tp = TopicPartition(self.topic, partition)
         for value in values:
             offset = self.end(tp)
@@ -40,23 +40,23 @@ class MemoryLog:
             self.records[tp].append(Record(self.topic, partition, offset, at, 1, key, value, None, len(key), len(value), ()))
 
     def delete_before(self, partition: int, offset: int) -> None:
-        """What retention does."""
+        """Delete the records before an offset, as retention does."""
         tp = TopicPartition(self.topic, partition)
         self.records[tp] = [record for record in self.records[tp] if record.offset >= offset]
         self.starts[tp] = offset
 
     def recreate(self) -> None:
-        """Delete everything: offsets begin at 0 again."""
+        """Delete everything. Offsets start at 0 again."""
         for tp in self.records:
             self.records[tp], self.starts[tp] = [], 0
 
     def end(self, tp: TopicPartition) -> int:
-        """The next offset."""
+        """Return the next offset."""
         return self.records[tp][-1].offset + 1 if self.records[tp] else self.starts[tp]
 
 
 class MemoryConsumer:
-    """Reads a ``MemoryLog``, from the earliest record where no position was sought."""
+    """Reads a ``MemoryLog``, from the earliest record of a partition without a sought position."""
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
@@ -98,7 +98,7 @@ class MemoryConsumer:
         first = {tp: next((one for one in self._log.records[tp] if one.timestamp >= at), None) for tp, at in times.items()}
         return {tp: OffsetAndTimestamp(one.offset, one.timestamp) if one else None for tp, one in first.items()}
 
-    async def getmany(self, *, timeout_ms: int = 0, max_records: int | None = None) -> dict[TopicPartition, list[Record]]:  # noqa: ARG002  the same signature; nothing is waited for
+    async def getmany(self, *, timeout_ms: int = 0, max_records: int | None = None) -> dict[TopicPartition, list[Record]]:  # noqa: ARG002  the same signature; there is nothing to wait for
         self._answer()
         fetched: dict[TopicPartition, list[Record]] = {}
         for tp in self._positions.keys() - self._paused:
@@ -117,21 +117,21 @@ class MemoryConsumer:
 
 
 async def drive(driver: Driver, log: MemoryLog) -> MemoryConsumer:
-    """Give all partitions of a log to a driver, as the group does.
+    """Assign all partitions of a log to a driver, as the group does.
 
     Returns:
         The driver's client.
     """
     consumer = MemoryConsumer(log)
     client: Any = consumer
-    driver.subscriber = SimpleNamespace(consumer=client)  # type: ignore[assignment]  # what the driver uses of a subscriber
+    driver.subscriber = SimpleNamespace(consumer=client)  # type: ignore[assignment]  # the attribute of a subscriber that the driver uses
     consumer.assign(log.records)
     await driver.on_partitions_assigned(log.records)
     return consumer
 
 
 async def poll(driver: Driver, consumer: MemoryConsumer, *, records_max: int = 2_000) -> int:
-    """One poll, applied. Returns how many records came."""
+    """Poll once and apply the records. Returns the number of records."""
     fetched = await consumer.getmany(max_records=records_max)
     records = [record for batch in fetched.values() for record in batch]
     if records:

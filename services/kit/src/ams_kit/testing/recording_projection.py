@@ -1,4 +1,4 @@
-"""A projection that keeps the port's promise with nothing but SQLite: rows and position in one transaction, durable over ``kill -9``."""
+"""A projection on SQLite that fulfils the port's contract: rows and position in one transaction, durable across ``kill -9``."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ create table if not exists entries(topic text, partition int, offset int, key bl
 
 
 class RecordingProjection:
-    """Every record that was applied, once per application: a record applied twice is there twice."""
+    """Stores every applied record, once per application: a record applied twice is stored twice."""
 
     def __init__(self, path: Path | str = ":memory:") -> None:
-        """Open or make it.
+        """Open the database, or create it.
 
         Args:
             path: A file that several processes may open.
@@ -39,7 +39,7 @@ class RecordingProjection:
         for one in slices:
             try:
                 applied[one.partition] = await self.apply(topic, one.partition, one.records, one.expected)
-            except Exception:  # noqa: BLE001  whatever it is: the rest is applied alone, and raises
+            except Exception:  # noqa: BLE001  the caller applies the rest one by one, which raises the error
                 break
         return applied
 
@@ -54,7 +54,7 @@ class RecordingProjection:
             ).fetchone()
             stored = row[0] if row else 0
             if stored != expected:
-                raise PositionMovedError(stored)  # noqa: TRY301  inside the transaction, as the port says
+                raise PositionMovedError(stored)  # noqa: TRY301  inside the transaction, as the port requires
             self._connection.executemany(
                 "insert into entries values(?, ?, ?, ?, ?)",
                 [(topic, partition, record.offset, record.key, record.value) for record in records],
@@ -67,16 +67,16 @@ class RecordingProjection:
         return records[-1].offset + 1
 
     def set_position(self, topic: str, partition: int, next_offset: int, last_timestamp_ms: int) -> None:
-        """Put the position somewhere: what another process, or an operator, does."""
+        """Set the position, as another process or an operator does."""
         self._connection.execute("insert or replace into positions values(?, ?, ?, ?)", (topic, partition, next_offset, last_timestamp_ms))
 
     def position(self, topic: str, partition: int) -> int:
-        """The stored position, 0 when there is none."""
+        """Return the stored position, 0 when there is none."""
         row = self._connection.execute("select next_offset from positions where topic = ? and partition = ?", (topic, partition)).fetchone()
         return row[0] if row else 0
 
     def values(self, key: bytes | None = None) -> list[bytes]:
-        """What was applied, in order of application; of one key, or of all."""
+        """Return the applied values of one key, or of all, in the order of application."""
         where, arguments = ("where key = ?", (key,)) if key is not None else ("", ())
         return [row[0] for row in self._connection.execute(f"select value from entries {where} order by rowid", arguments)]  # noqa: S608  one of two constants
 
@@ -85,5 +85,5 @@ class RecordingProjection:
         return self._connection.execute("select count(*) from entries").fetchone()[0]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the database."""
         self._connection.close()

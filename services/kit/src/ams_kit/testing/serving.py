@@ -1,4 +1,4 @@
-"""Serve an application over real HTTP, in a thread of the test's own process."""
+"""Serves an application over real HTTP, in a thread of the test process."""
 
 import contextlib
 import socket
@@ -13,10 +13,10 @@ START_SECONDS = 20
 
 @contextlib.contextmanager
 def serving(app: Litestar) -> Generator[str]:
-    """An application that answers on a free port of loopback, with the settings of ``ams_kit.service.run``.
+    """Serve an application on a free loopback port, with the settings of ``ams_kit.service.run``.
 
     Yields:
-        Its base URL. The application is started and ready; it is stopped when the block ends.
+        The base URL. The application starts with the block and stops at its end.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("127.0.0.1", 0))
@@ -32,7 +32,7 @@ def serving(app: Litestar) -> Generator[str]:
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="serving", daemon=True)
-    listener.listen(2_048)  # clients that come before the server is ready wait here
+    listener.listen(2_048)  # connections wait here until the server is ready
     thread.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""What every service's test of its background tasks does: let each one fail, and see it restart."""
+"""Tools to test the background tasks of a service: fail each task, and check that it restarts."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ RECOVERY_SECONDS = 30
 
 
 class UnexpectedError(Exception):
-    """An error that nobody foresaw."""
+    """An error that no code handles."""
 
 
 class Running:
@@ -28,7 +28,7 @@ class Running:
         self.background: Background = app.state.background
 
     async def readiness(self) -> tuple[int, dict[str, str]]:
-        """Status and checks of ``/readyz``."""
+        """Return the status and the checks of ``/readyz``."""
         answer = await self.http.get("/readyz")
         return answer.status_code, answer.json()["checks"]
 
@@ -39,7 +39,7 @@ class Running:
         return [task for task in self.background.tasks if task.name == name]
 
     async def fail_each_task(self) -> set[str]:
-        """Let each task fail once with an unexpected error, one after the other, and wait until it runs and the application is ready.
+        """Fail each task once with an unexpected error, in turn, and wait until it runs again and the application is ready.
 
         Returns:
             The names of the tasks.
@@ -55,10 +55,10 @@ class Running:
         return names
 
     async def fail_for_ever(self, name: str) -> str:
-        """Let a task fail each time that it runs, until the application is not ready.
+        """Fail every run of a task until the application is not ready.
 
         Returns:
-            What ``/readyz`` says about the background tasks.
+            The reason that ``/readyz`` reports for the background tasks.
         """
         (task,) = self.named(name)
         for _ in range(FAULTS_TO_NOT_READY):
@@ -73,7 +73,7 @@ class Running:
 
 @asynccontextmanager
 async def running(app: Litestar) -> AsyncGenerator[Running]:
-    """Run an application, and wait until it is ready."""
+    """Run an application and wait until it is ready."""
     async with (
         app.lifespan(),
         httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", app)), base_url="http://app") as http,
@@ -84,7 +84,7 @@ async def running(app: Litestar) -> AsyncGenerator[Running]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition, for half a minute at most."""
+    """Wait for a condition for at most half a minute."""
     deadline = time.monotonic() + RECOVERY_SECONDS
     while not await condition():
         if time.monotonic() > deadline:

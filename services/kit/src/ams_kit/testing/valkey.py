@@ -1,4 +1,4 @@
-"""A Valkey of a test's own, for what a shared one cannot show: that it is unavailable, or has lost its memory."""
+"""A separate Valkey server for tests of outages and data loss, which a shared server does not allow."""
 
 import shutil
 import socket
@@ -13,7 +13,7 @@ START_SECONDS = 10
 
 
 class ValkeyServer:
-    """Start and stop it as often as the test likes; the address stays. It keeps nothing: each start is an empty one."""
+    """A server that a test can stop and start repeatedly. Its address is stable, and each start begins without data."""
 
     def __init__(self) -> None:
         with socket.socket() as probe:
