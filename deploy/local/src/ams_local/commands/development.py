@@ -100,6 +100,7 @@ def lint() -> None:
         Step(name="ruff format", argv=_tool("ruff", "format", "--check", "--quiet", *CHECKED)),
         Step(name="import-linter", argv=_tool("lint-imports", "--no-cache")),
         Step(name="pyright", argv=_tool("pyright")),
+        Step(name="plain words", argv=[sys.executable, "-m", "ams_local.plain_words"]),
     ]
     steps += _squawk()
     steps.append(Step(name="openapi documents", argv=[sys.executable, "-m", "ams_local.openapi", "--check"]))
