@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 BASE_NS = 1_795_000_000_000_000_000  # the time in the files; sent as if it were a minute ago
 SECONDS_MAX = 120.0
 TIMES = frozenset({"startTimeUnixNano", "endTimeUnixNano", "timeUnixNano", "observedTimeUnixNano"})
-BY_ANOTHER_PART = {"child-outlives-root"}  # a task's end follows from its steps: the projector's tests have it
 
 
 def moved(node: Any, delta_ns: int) -> Any:
@@ -98,7 +97,7 @@ class Sent:
 
 def test_every_case_is_right_over_rest(platform: Platform) -> None:
     project = Account(platform.url).project()
-    sent = [Sent(project, name) for name in NAMES if name not in BY_ANOTHER_PART]
+    sent = [Sent(project, name) for name in NAMES]
     delta_ns = time.time_ns() - 60 * 1_000_000_000 - BASE_NS
 
     for number in range(max(len(posts_of(one.case)) for one in sent)):

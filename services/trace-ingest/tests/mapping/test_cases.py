@@ -1,6 +1,6 @@
 """The cases of ``tests/cases`` through the mapping alone: what one request, or several, make of their steps.
 
-What depends on the tables (searches, and what a step shows because of steps in other requests) is left to ``tests/e2e/test_cases.py``.
+What depends on the tables (searches, and the name and previews of a task) is left to ``tests/e2e/test_cases.py``.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import pytest
 from tests.case_files import NAMES, Case, body_of, case_of, compare_step, differences, posts_of
 from tests.reference import NOW_US, PROJECT, to_protobuf
 
+from ams_contracts.derive import derive, step_of
 from ams_contracts.documents import Slot, StepDocument
 from ams_contracts.events import PayloadStored
 from ams_contracts.fold import EMPTY_STEP, StepState, fold
@@ -23,12 +24,7 @@ from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.projector.payloads import leftover
 
-# what a step or a task shows because of other records: the tables know it
-NOT_BY_MAPPING = {
-    "child-outlives-root",
-    "later-root-joins",
-}
-TASK_FIELDS = frozenset({"input_tokens", "output_tokens", "cost_usd", "unpriced_steps"})
+TASK_FIELDS = frozenset({"steps", "duration_us", "input_tokens", "output_tokens", "cost_usd", "unpriced_steps"})
 
 Key = tuple[str, str]
 
@@ -62,6 +58,7 @@ class Answers:
                 for payload in item.payloads:
                     self._store(key, payload)
         self.documents = {key: state.document for key, state in states.items() if state.document is not None}
+        self.derived = derive(step for (_, step_id), state in states.items() if (step := step_of(step_id, state)) is not None)
         trees: dict[str, rollup.Tree] = {}
         for (task_id, step_id), document in self.documents.items():
             trees.setdefault(task_id, rollup.Tree()).put(rollup.node_of(step_id, document))
@@ -93,6 +90,7 @@ class Answers:
         step = {
             **msgspec.to_builtins(document),
             "status": document.status.value,
+            "agent": self.derived.steps[step_id].agent,
             "cost_usd": usd(document.cost_nusd),
             "cost_source": document.cost_source.value,
             "counted": bool(counted.input_tokens or counted.output_tokens or counted.cost_nusd is not None),
@@ -107,6 +105,8 @@ class Answers:
         counted = self.counted.values()
         known = [item.cost_nusd for item in counted if item.cost_nusd is not None]
         return {
+            "steps": len(self.derived.steps),
+            "duration_us": self.derived.task.duration_us,
             "input_tokens": sum(item.input_tokens for item in counted),
             "output_tokens": sum(item.output_tokens for item in counted),
             "cost_usd": usd(sum(known)) if known else None,
@@ -124,6 +124,6 @@ def problems(case: Case, encoding: Encoding) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("encoding", list(Encoding))
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_BY_MAPPING])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_case_is_right(name: str, encoding: Encoding) -> None:
     assert list(problems(case_of(name), encoding)) == []
