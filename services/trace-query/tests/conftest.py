@@ -1,4 +1,4 @@
-"""A migrated database, rows in it, and the application in front of it as the role ams_reader."""
+"""A migrated database with rows, and the application that reads it as the role ams_reader."""
 
 import os
 import re
@@ -35,9 +35,9 @@ MIGRATE = ("-m", "ams_trace_ingest", "migrate")
 
 @pytest.fixture(scope="session")
 def traces_url(postgres_admin_url: str) -> Iterator[str]:
-    """A database of our own with the real migrations, as its owner."""
+    """A new database with the real migrations, as its owner."""
     with temporary_database(postgres_admin_url, "query_test") as url:
-        # services never import each other; this is how a deployment does it
+        # services do not import each other, so the tests migrate as a deployment does
         subprocess.run([sys.executable, *MIGRATE], env={**os.environ, "AMS_DATABASE_URL": url}, check=True, timeout=60)
         yield url
 
@@ -48,7 +48,7 @@ def as_reader(url: str) -> str:
 
 
 def row_defaults() -> dict[str, dict[str, Any]]:
-    """What a row has that a test does not care for."""
+    """Default values of a row's columns."""
     return {
         "tasks": {
             "day": DAY,
@@ -115,7 +115,7 @@ def row_defaults() -> dict[str, dict[str, Any]]:
 
 
 class Store:
-    """Puts rows into the tables as the projector would, for one project of its own."""
+    """Inserts rows as the projector does, for one new project."""
 
     def __init__(self, connection: asyncpg.Connection, project_id: str) -> None:
         self._connection = connection
@@ -130,14 +130,14 @@ class Store:
         await self._connection.execute(f"INSERT INTO g1.{table.name} ({columns}) VALUES ({marks})", *encoded)
 
     async def task(self, **values: Any) -> str:
-        """A task; its id."""
+        """Insert a task. Returns its id."""
         task_id = values.pop("task_id", None) or secrets.token_hex(16)
         at = values.get("started_at_us", T0)
         await self.insert(tasks, project_id=self.project_id, task_id=task_id, **{"sort_at_us": at, **values})
         return task_id
 
     async def step(self, task_id: str, **values: Any) -> str:
-        """A step of it; its id."""
+        """Insert a step of a task. Returns its id."""
         self._steps += 1
         step_id = values.pop("step_id", None) or f"{self._steps:016x}"
         await self.insert(steps, project_id=self.project_id, task_id=task_id, step_id=step_id, **values)
@@ -167,14 +167,14 @@ async def store(traces_url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def foreign(traces_url: str) -> AsyncIterator[Store]:
-    """Rows of a project that is somebody else's."""
+    """Rows of another user's project."""
     connection = await asyncpg.connect(traces_url)
     yield Store(connection, str(uuid.uuid4()))
     await connection.close()
 
 
 class KnownPeople:
-    """An auth kit that knows its people beforehand: a token is the user's name, an API key is ``ams_<name of a scope>``."""
+    """An auth kit with a fixed set of users: a token is the user's name, an API key is ``ams_<name of a scope>``."""
 
     def __init__(self, members: dict[str, set[str]], keys_project: str) -> None:
         self.verifier = self
@@ -225,7 +225,7 @@ def make_query_app(traces_url: str, store: Store, foreign: Store) -> Callable[..
 
 @pytest.fixture
 async def http(make_query_app: Callable[..., Litestar]) -> AsyncIterator[AsyncTestClient[Litestar]]:
-    """A client without a sign-in."""
+    """A client without a credential."""
     async with AsyncTestClient(make_query_app()) as client:
         yield client
 
@@ -236,7 +236,7 @@ def _documented() -> dict[str, Any]:
 
 
 def validator_of(path: str) -> jsonschema.Draft202012Validator:
-    """Validates the 200 of a route below a project."""
+    """Validates the 200 responses of a route below a project."""
     document = _documented()
     for template, item in document["paths"].items():
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template.removeprefix("/api/traces/{project}/")))
@@ -247,7 +247,7 @@ def validator_of(path: str) -> jsonschema.Draft202012Validator:
 
 
 class Project:
-    """Asks as a member of the project of ``store``."""
+    """Sends requests as a member of the project of ``store``."""
 
     def __init__(self, client: AsyncTestClient[Litestar], project_id: str, user: str = "ada") -> None:
         self._client = client
@@ -259,15 +259,15 @@ class Project:
         return await self._client.get(f"/api/traces/{self._project_id}/{path}", headers=self._headers)
 
     async def get(self, path: str, **parameters: Any) -> Any:
-        """The body of a 200."""
+        """The body of a 200 response."""
         response = await self._client.get(f"/api/traces/{self._project_id}/{path}", headers=self._headers, params=parameters)
         assert response.status_code == 200, response.text
         body = response.json()
-        validator_of(path).validate(body)  # every answer in these tests holds what the OpenAPI document says
+        validator_of(path).validate(body)  # every response in these tests is validated against the OpenAPI document
         return body
 
     async def problem(self, path: str, **parameters: Any) -> dict[str, Any]:
-        """The body of what is not a 200: always a problem document."""
+        """The problem document of a response that is not a 200."""
         response = await self._client.get(f"/api/traces/{self._project_id}/{path}", headers=self._headers, params=parameters)
         assert response.headers["content-type"] == "application/problem+json"
         body = response.json()
@@ -277,7 +277,7 @@ class Project:
 
 @pytest.fixture
 def project_of() -> type[Project]:
-    """To ask another application: of a client and a project's id."""
+    """Creates an API object for another application, from a client and a project's id."""
     return Project
 
 
@@ -289,5 +289,5 @@ def ada(http: AsyncTestClient[Litestar], store: Store) -> Project:
 
 @pytest.fixture
 def eve(http: AsyncTestClient[Litestar], store: Store) -> Project:
-    """Asks for the project of ``store``, and is a member of another one only."""
+    """Requests the project of ``store`` as a user who is a member of another project only."""
     return Project(http, store.project_id, "eve")

@@ -1,4 +1,4 @@
-"""Agents of a project, and which services are ready."""
+"""Agents of a project, and the health of services."""
 
 import httpx
 import pytest
@@ -10,7 +10,7 @@ from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
 T0 = 1_782_000_000_000_000
 
 
-async def test_agents_are_listed_in_pages_those_seen_last_first(ada, store) -> None:
+async def test_agents_are_listed_in_pages_most_recently_seen_first(ada, store) -> None:
     await store.agent("critic", last_seen_at_us=T0 + 1)
     await store.agent("planner", last_seen_at_us=T0 + 9, version="2.1", tools=["search"], metadata={"repo": "x"}, registered_at_us=T0)
     await store.agent("alpha", last_seen_at_us=T0 + 1)
@@ -24,7 +24,7 @@ async def test_agents_are_listed_in_pages_those_seen_last_first(ada, store) -> N
     assert first["items"][1]["registered_at_us"] is None
 
 
-async def test_health_reports_which_services_are_ready_and_asks_at_most_every_two_seconds() -> None:
+async def test_health_reports_readiness_and_probes_at_most_every_two_seconds() -> None:
     asked: list[str] = []
     clock = [0.0]
 
@@ -71,19 +71,19 @@ async def test_health_is_503_while_a_service_is_down_and_names_the_reason_on_req
     assert verbose.json()["reasons"] == {"intake": "postgres: TimeoutError", "projector": "does not answer (ConnectError)"}
 
 
-async def test_health_needs_no_sign_in(http) -> None:
+async def test_health_needs_no_authentication(http) -> None:
     response = await http.get("/api/health")
 
     assert (response.status_code, response.json()) == (200, {"status": "ok", "services": {}})
 
 
 @pytest.mark.parametrize("text", ["identity", "=http://x", "identity=ftp://x", "identity=127.0.0.1:1"])
-def test_a_wrong_list_of_addresses_is_refused_at_start(text: str) -> None:
+def test_a_malformed_list_of_urls_is_rejected_at_start(text: str) -> None:
     with pytest.raises(ValueError, match="AMS_HEALTH_URLS"):
         parse_health_urls(text)
 
 
-async def test_the_process_routes_answer(http) -> None:
+async def test_the_process_routes_respond(http) -> None:
     assert (await http.get("/livez")).json() == {"status": "ok"}
     assert (await http.get("/readyz")).json()["checks"] == {"postgres": "ok", "background": "ok"}
     assert (await http.get("/metrics")).status_code == 200

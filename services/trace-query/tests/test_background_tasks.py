@@ -1,4 +1,4 @@
-"""Each background task of trace-query restarts after any failure, and a cut connection is answered with 503."""
+"""Each background task of trace-query restarts after any failure, and a closed database connection gives a 503."""
 
 import asyncpg
 import httpx
@@ -13,7 +13,7 @@ from ams_trace_query.app import make_app
 from ams_trace_query.settings import Settings
 
 
-async def test_each_task_comes_back_after_an_unexpected_error(traces_url: str) -> None:
+async def test_each_task_restarts_after_an_unexpected_error(traces_url: str) -> None:
     valkey = ValkeyServer()
     valkey.start()
     redis = open_redis(valkey.url)
@@ -36,10 +36,10 @@ async def test_each_task_comes_back_after_an_unexpected_error(traces_url: str) -
 
 
 @pytest.mark.parametrize("place", ["acquire", "begin", "query"])
-async def test_a_connection_that_ends_within_a_message_is_answered_503(
+async def test_a_connection_that_closes_within_a_message_gives_503(
     make_query_app, store, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """asyncpg raises InternalClientError then, which derives from Exception alone."""
+    """asyncpg raises InternalClientError in this case, which derives directly from Exception."""
 
     async def cut(*_: object, **__: object) -> None:
         raise asyncpg.InternalClientError("got result for unknown protocol state 3")

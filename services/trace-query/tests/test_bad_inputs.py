@@ -1,4 +1,4 @@
-"""Bad parameters and queries, one row each; ids are those of the table of bad inputs (c4). Never a 500, always a problem document."""
+"""Bad parameters and queries, one row each; ids are those of the table of bad inputs (c4). Each response is a problem document below 500."""
 
 import asyncio
 import time
@@ -84,7 +84,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_a_bad_request_is_refused_with_its_code(ada, name: str) -> None:
+async def test_a_bad_request_is_rejected_with_its_code(ada, name: str) -> None:
     path, query_string, code = REFUSED[name]
 
     response = await ada.answer(f"{path}?{query_string}")
@@ -92,7 +92,7 @@ async def test_a_bad_request_is_refused_with_its_code(ada, name: str) -> None:
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["code"] == code, response.text
     assert response.status_code == (414 if code == "uri_too_long" else 400)
-    assert len(response.content) < 1_000  # what was sent is not sent back
+    assert len(response.content) < 1_000  # the response does not repeat the input
 
 
 ACCEPTED = {
@@ -129,7 +129,7 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-async def test_what_looks_odd_but_is_right_finds_nothing_and_breaks_nothing(ada, name: str) -> None:
+async def test_unusual_valid_input_succeeds_without_results(ada, name: str) -> None:
     path, query_string = ACCEPTED[name]
 
     response = await ada.answer(f"{path}?{query_string}")
@@ -153,30 +153,30 @@ async def test_what_looks_odd_but_is_right_finds_nothing_and_breaks_nothing(ada,
         ("tag:prod", 1, "tag.name:value"),
     ],
 )
-async def test_a_mistake_names_its_column_and_a_suggestion(ada, query: str, column: int, suggestion: str | None) -> None:
+async def test_a_query_error_has_a_column_and_a_suggestion(ada, query: str, column: int, suggestion: str | None) -> None:
     problem = await ada.problem("tasks", q=query)
 
     assert problem["column"] == column
     assert problem["suggestion"] == suggestion if suggestion else "quotation marks" in problem["suggestion"]
 
 
-async def test_q70_headers_that_mean_nothing_here_are_ignored(http, store) -> None:
+async def test_q70_unrelated_headers_are_ignored(http, store) -> None:
     headers = {"Authorization": "Bearer ada", "If-None-Match": "\x7fgarbage", "Range": "bytes=0-1"}
 
     assert (await http.get(f"/api/traces/{store.project_id}/tasks", headers=headers)).status_code == 200
 
 
-async def test_q63_largest_numbers_come_back_exactly(ada, store) -> None:
+async def test_q63_the_largest_numbers_are_returned_exactly(ada, store) -> None:
     task_id = await store.task()
     step_id = await store.step(task_id, cost_nusd=2**63 - 1, input_tokens=10**15, rest={"usage": {"input": 10**15}})
 
     step = (await ada.get(f"tasks/{task_id}/steps/{step_id}"))["step"]
 
-    assert step["cost_usd"] == "9223372036.854775807"  # as text, because JavaScript's numbers end before
+    assert step["cost_usd"] == "9223372036.854775807"  # as text, because they exceed the integers that JavaScript represents exactly
     assert step["usage"]["input"] == 10**15
 
 
-async def test_q43_parsing_the_worst_query_is_quick(ada) -> None:
+async def test_q43_parsing_the_largest_query_is_fast(ada) -> None:
     started = time.perf_counter()
 
     await asyncio.gather(*(ada.problem("steps", q="(" * 4_096) for _ in range(10)))
@@ -185,7 +185,7 @@ async def test_q43_parsing_the_worst_query_is_quick(ada) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-async def test_q71_only_reading_is_offered(http, store, method: str) -> None:
+async def test_q71_only_read_methods_are_allowed(http, store, method: str) -> None:
     response = await http.request(method, f"/api/traces/{store.project_id}/tasks", headers={"Authorization": "Bearer ada"})
 
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")

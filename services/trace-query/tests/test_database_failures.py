@@ -1,4 +1,4 @@
-"""Responses while the database is unavailable, slow or not migrated, and while too many clients ask at once."""
+"""Responses while the database is unavailable, slow or not migrated, and under too many concurrent requests."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ HEADERS = {"Authorization": "Bearer ada"}
     "url",
     ["postgresql://nobody:x@127.0.0.1:1/nothing", "postgresql://nobody:x@unknown.invalid/nothing"],
 )
-async def test_without_a_database_the_answer_is_503_and_the_service_is_not_ready(make_query_app, store, url: str) -> None:
+async def test_without_a_database_the_response_is_503_and_the_service_is_not_ready(make_query_app, store, url: str) -> None:
     async with AsyncTestClient(make_query_app(database_url=url)) as client:
         response = await client.get(f"/api/traces/{store.project_id}/tasks", headers=HEADERS)
 
@@ -37,7 +37,7 @@ async def test_without_a_database_the_answer_is_503_and_the_service_is_not_ready
 
 
 class CuttingProxy:
-    """Forwards to Postgres, and closes each connection once it has sent so many bytes to the client."""
+    """A proxy to Postgres that closes each connection after a number of bytes to the client."""
 
     def __init__(self, url: str, bytes_max: int) -> None:
         self._target = urlsplit(url)
@@ -73,7 +73,7 @@ class CuttingProxy:
 
 
 @pytest.mark.parametrize("bytes_max", [1, 9, 200, 400, 430, 450, 500, 600, 700, 900, 1_200, 1_500, 2_000, 3_000])
-async def test_a_connection_that_ends_in_the_middle_is_answered_503(make_query_app, store, traces_url: str, bytes_max: int) -> None:
+async def test_a_connection_that_closes_during_a_response_gives_503(make_query_app, store, traces_url: str, bytes_max: int) -> None:
     task_id = await store.task()
     await store.step(task_id)
     async with CuttingProxy(f"{traces_url}?role=ams_reader", bytes_max) as url, AsyncTestClient(make_query_app(database_url=url)) as client:
@@ -85,7 +85,7 @@ async def test_a_connection_that_ends_in_the_middle_is_answered_503(make_query_a
 
 
 class FailingConnection:
-    """A connection that fails at one call, as asyncpg's may."""
+    """A connection of which one call fails, as calls of asyncpg can."""
 
     def __init__(self, stage: str, error: Exception) -> None:
         self._stage, self._error = stage, error
@@ -134,7 +134,7 @@ CONNECTION_ERRORS = [
 
 @pytest.mark.parametrize("error", CONNECTION_ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("stage", ["acquire", "BEGIN", "COMMIT"])
-async def test_an_error_of_the_connection_is_unavailable_at_every_stage(stage: str, error: Exception) -> None:
+async def test_a_connection_error_at_any_stage_is_unavailable(stage: str, error: Exception) -> None:
     database = Database(FailingPool(stage, error))  # type: ignore[arg-type]  # the same methods
 
     with pytest.raises(UnavailableError):
@@ -144,7 +144,7 @@ async def test_an_error_of_the_connection_is_unavailable_at_every_stage(stage: s
 
 @pytest.mark.parametrize("error", CONNECTION_ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("stage", ["ROLLBACK", "release"])
-async def test_an_error_after_the_rows_were_read_does_not_replace_the_answer(stage: str, error: Exception) -> None:
+async def test_an_error_after_the_rows_were_read_does_not_replace_the_response(stage: str, error: Exception) -> None:
     pool = FailingPool(stage, error)
 
     async with Database(pool).read("01900000-0000-7000-8000-000000000001"):  # type: ignore[arg-type]  # the same methods
@@ -153,14 +153,14 @@ async def test_an_error_after_the_rows_were_read_does_not_replace_the_answer(sta
     assert pool.released == 1
 
 
-async def test_before_the_migrations_the_answer_is_503(make_query_app, postgres_admin_url: str, store) -> None:
-    async with AsyncTestClient(make_query_app(database_url=postgres_admin_url)) as client:  # a database without our tables
+async def test_before_the_migrations_the_response_is_503(make_query_app, postgres_admin_url: str, store) -> None:
+    async with AsyncTestClient(make_query_app(database_url=postgres_admin_url)) as client:  # a database without the tables of AMS
         response = await client.get(f"/api/traces/{store.project_id}/tasks", headers=HEADERS)
 
     assert response.status_code == 503
 
 
-async def test_it_comes_back_after_its_connections_were_cut(ada, store, traces_url: str) -> None:
+async def test_the_service_recovers_after_its_connections_were_closed(ada, store, traces_url: str) -> None:
     task_id = await store.task()
     await ada.get("tasks")
     cut = (
@@ -174,12 +174,14 @@ async def test_it_comes_back_after_its_connections_were_cut(ada, store, traces_u
     assert (await ada.get("tasks"))["items"][0]["task_id"] == task_id
 
 
-async def test_q68_a_query_that_takes_too_long_is_answered_504(make_query_app, store, traces_url: str) -> None:
+async def test_q68_a_query_that_times_out_gives_504(make_query_app, store, traces_url: str) -> None:
     await store.task()
     locker = await asyncpg.connect(traces_url)
     async with AsyncTestClient(make_query_app(statement_timeout_ms=200)) as client:
         async with locker.transaction():
-            await locker.execute("LOCK TABLE g1.agents IN ACCESS EXCLUSIVE MODE")  # a query that waits is as slow as one that works
+            await locker.execute(
+                "LOCK TABLE g1.agents IN ACCESS EXCLUSIVE MODE"
+            )  # waiting for the lock counts towards the statement timeout
 
             response = await client.get(f"/api/traces/{store.project_id}/agents", headers=HEADERS)
 
@@ -188,7 +190,7 @@ async def test_q68_a_query_that_takes_too_long_is_answered_504(make_query_app, s
     await locker.close()
 
 
-async def test_the_current_generation_is_read_and_a_swap_is_one_row(ada, store) -> None:
+async def test_reads_use_the_current_generation_and_follow_a_swap(ada, store) -> None:
     await store.task(name="of g1")
     generation = f"g{secrets.randbelow(10**9) + 2}"
     await store.execute(f"CREATE SCHEMA {generation}")
@@ -212,7 +214,7 @@ async def test_the_current_generation_is_read_and_a_swap_is_one_row(ada, store) 
     assert after["items"] == []
 
 
-async def test_q66_many_heavy_queries_at_once_leave_cheap_ones_fast(make_query_app, store) -> None:
+async def test_q66_cheap_queries_stay_fast_under_many_heavy_ones(make_query_app, store) -> None:
     await store.task()
     async with AsyncTestClient(make_query_app(heavy_queries_max=2)) as client:
         base = f"/api/traces/{store.project_id}"
@@ -231,7 +233,7 @@ async def test_q66_many_heavy_queries_at_once_leave_cheap_ones_fast(make_query_a
     assert all(answer.json()["code"] == "busy" and answer.headers["retry-after"] for answer in refused)
 
 
-async def test_a_concurrency_limit_lets_some_wait_and_refuses_the_others() -> None:
+async def test_a_concurrency_limit_queues_some_requests_and_rejects_the_others() -> None:
     heavy_queries = ConcurrencyLimit(1)
     release = asyncio.Event()
     entered = asyncio.Event()
@@ -260,7 +262,7 @@ async def _until(condition) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_full_concurrency_limit_refuses_after_its_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_concurrency_limit_rejects_after_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concurrency_limit, "WAIT_SECONDS", 0.01)
     heavy_queries = ConcurrencyLimit(1)
 
@@ -270,7 +272,7 @@ async def test_a_full_concurrency_limit_refuses_after_its_wait(monkeypatch: pyte
                 pass
 
 
-def test_the_process_serves_stops_on_sigterm_and_names_a_missing_setting(traces_url: str, redis_url: str) -> None:
+def test_the_process_serves_stops_on_sigterm_and_reports_a_missing_setting(traces_url: str, redis_url: str) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")}
     missing = subprocess.run(
         [sys.executable, "-m", "ams_trace_query", "serve"], env=environ, capture_output=True, text=True, timeout=30, check=False

@@ -1,4 +1,4 @@
-"""Bytes that messages refer to: as what they are served, and to whom."""
+"""Media that messages refer to: their content types, and who may read them."""
 
 from hashlib import sha256
 
@@ -16,7 +16,7 @@ async def stored(store, mime: str, data: bytes) -> str:
     return digest
 
 
-async def test_an_image_is_shown_in_the_page_and_its_type_is_not_guessed(ada, store) -> None:
+async def test_an_image_is_inline_and_its_type_is_not_sniffed(ada, store) -> None:
     digest = await stored(store, "image/png", PNG)
 
     answer = await ada.answer(f"media/{digest}")
@@ -52,7 +52,7 @@ async def test_a_document_is_a_download(ada, store, mime: str) -> None:
         ("IMAGE/JPG; q=1", b"", "image/jpeg"),
     ],
 )
-def test_the_type_comes_from_the_sender_and_from_the_bytes_when_it_knew_none(mime: str, data: bytes, expected: str | None) -> None:
+def test_the_type_comes_from_the_sender_or_else_from_the_bytes(mime: str, data: bytes, expected: str | None) -> None:
     assert shown_type(mime, data) == expected
 
 
@@ -64,5 +64,5 @@ async def test_another_projects_media_are_not_found(ada, eve, foreign) -> None:
 
 
 @pytest.mark.parametrize(("path", "code"), [("media/xyz", "bad_media_id"), (f"media/{'0' * 64}", "media_not_found")])
-async def test_what_is_no_hash_and_what_is_not_there(ada, path: str, code: str) -> None:
+async def test_malformed_and_unknown_hashes_are_rejected(ada, path: str, code: str) -> None:
     assert (await ada.problem(path))["code"] == code

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, committed, and true."""
+"""The OpenAPI document: valid, committed and current."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_the_document_is_valid() -> None:
     schema.validate()
 
 
-def test_every_operation_has_an_id_and_names_its_problems() -> None:
+def test_every_operation_has_an_id_and_lists_its_error_responses() -> None:
     paths = msgspec.json.decode(openapi_text())["paths"]
 
     operations = [operation for path, item in paths.items() for operation in item.values() if path.startswith("/api/traces/")]
@@ -36,7 +36,7 @@ def test_export_writes_the_document(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["openapi"], ["sreve"]])
-def test_a_wrong_command_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_prints_one_line_and_exits_with_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
 

@@ -1,4 +1,4 @@
-"""Who may not see: nobody without a sign-in, and no stranger, on any route."""
+"""Project isolation: every route rejects requests without a credential, and users of other projects."""
 
 import pytest
 
@@ -20,7 +20,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize("route", ROUTES)
-async def test_another_persons_project_is_not_found(eve, store, route: str) -> None:
+async def test_another_users_project_is_not_found(eve, store, route: str) -> None:
     task_id = await store.task()
     step_id = await store.step(task_id)
 
@@ -40,7 +40,7 @@ async def test_q31_a_task_of_another_project_is_not_found_in_mine(ada, foreign, 
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route and route not in {"retention", MEDIA}])
-async def test_lists_show_nothing_of_another_project(ada, foreign, route: str) -> None:
+async def test_lists_contain_no_rows_of_another_project(ada, foreign, route: str) -> None:
     task_id = await foreign.task()
     await foreign.step(task_id)
     await foreign.agent("planner")
@@ -49,7 +49,7 @@ async def test_lists_show_nothing_of_another_project(ada, foreign, route: str) -
 
 
 @pytest.mark.parametrize("route", ROUTES)
-async def test_without_a_sign_in_nothing_is_shown(http, store, route: str) -> None:
+async def test_requests_without_a_credential_are_rejected(http, store, route: str) -> None:
     response = await http.get(f"/api/traces/{store.project_id}/{route.format(task='a' * 32, step='a' * 16)}")
 
     assert response.status_code == 401
@@ -57,7 +57,7 @@ async def test_without_a_sign_in_nothing_is_shown(http, store, route: str) -> No
 
 
 @pytest.mark.parametrize("project", ["x", "1' OR '1'='1", "00000000-0000-0000-0000-000000000000", "../../etc/passwd", "%00", "é"])
-async def test_what_is_no_project_is_not_found(http, project: str) -> None:
+async def test_a_malformed_project_id_is_not_found(http, project: str) -> None:
     response = await http.get(f"/api/traces/{project.replace('/', '%2F')}/tasks", headers={"Authorization": "Bearer ada"})
 
     assert response.status_code == 404
@@ -79,7 +79,7 @@ async def test_an_api_key_needs_the_scope_read(http, store, route: str) -> None:
 
 @pytest.mark.parametrize("key", ["ams_read", "ams_both"])
 @pytest.mark.parametrize("route", ROUTES)
-async def test_a_key_with_the_scope_read_sees_its_own_project_only(http, store, foreign, route: str, key: str) -> None:
+async def test_a_key_with_the_scope_read_reads_its_own_project_only(http, store, foreign, route: str, key: str) -> None:
     task_id, foreign_task = await store.task(), await foreign.task()
     path = route.format(task=task_id, step=await store.step(task_id))
     foreign_path = route.format(task=foreign_task, step=await foreign.step(foreign_task))

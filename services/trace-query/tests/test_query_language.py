@@ -1,4 +1,4 @@
-"""What queries find."""
+"""The matches of queries."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +21,7 @@ T0 = 1_782_000_000_000_000
 
 @pytest.fixture
 async def found(ada, store):
-    """Names of the steps that a query finds, in order of name."""
+    """Names of the steps that a query matches, sorted."""
     task_id = await store.task()
     common = {"started_at_us": T0}
     await store.step(
@@ -81,7 +81,7 @@ async def found(ada, store):
         ("model:gpt-4o", ["GPT-notes 東京", "alpha"]),
         ("model:gpt-*-08-*", ["alpha"]),
         ("model:*", ["GPT-notes 東京", "alpha"]),
-        ("-model:*", ["beta", "gamma"]),  # unknown is not "gpt-4o", so a negation finds it
+        ("-model:*", ["beta", "gamma"]),  # a null model is not "gpt-4o", so the negation matches it
         ('model:"gpt-*"', []),
         ("latency:>=2s", ["alpha"]),
         ("latency:<2000ms", ["beta"]),
@@ -95,7 +95,7 @@ async def found(ada, store):
         ("tokens:>1000", ["alpha"]),
         ("tokens:>=1k", ["alpha"]),
         ("tokens:<1m", ["alpha"]),
-        ("tokens:0", []),  # unknown is not zero
+        ("tokens:0", []),  # an unknown cost is not zero
         ("agent:planner", ["alpha"]),
         ("(agent:planner OR agent:critic) -tool:search", ["alpha"]),
         ("agent:planner OR agent:critic status:error", ["alpha"]),
@@ -140,7 +140,7 @@ async def test_a_query_finds_tasks(ada, store) -> None:
         return [item["task_id"] for item in (await ada.get("tasks", q=query))["items"]]
 
     assert await ids("cost:>0.099999999") == [costly]
-    assert await ids("cost:<1") == [costly]  # an unknown cost is not a small one
+    assert await ids("cost:<1") == [costly]  # an unknown cost matches no comparison
     assert await ids("cost:0") == []
     assert await ids("tag.env:prod errors:>1 refund") == [costly]
     assert await ids("kind:chat") == [unknown]
@@ -179,7 +179,7 @@ def mistake_in(text: str) -> QueryError | None:
 
 
 @given(st.text(max_size=200) | st.text(alphabet=' ab:"()-,*.<>=ORANDT\\', max_size=60))
-def test_any_text_is_understood_or_its_mistake_has_a_place(text: str) -> None:
+def test_any_text_is_parsed_or_gives_an_error_with_a_column(text: str) -> None:
     mistake = mistake_in(text)
 
     assert mistake is None or (1 <= mistake.column <= len(text) + 1 and mistake.detail)
@@ -197,7 +197,7 @@ def test_costs_are_compared_as_the_exact_number_that_was_written(nusd: int) -> N
         assert condition.right.value == nusd
 
 
-def test_the_reference_page_has_the_table_of_fields() -> None:
+def test_the_reference_page_has_the_current_table_of_fields() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "queries.md").read_text(encoding="utf-8")
 
     assert page == page_with_table(page), "run: ./ams fmt"

@@ -1,4 +1,4 @@
-"""What a project keeps, as its people see it."""
+"""The retention of a project, as its members read it."""
 
 from datetime import UTC, date, datetime
 
@@ -17,13 +17,13 @@ async def settings(store):
     await store.execute("DELETE FROM app.project_settings")
 
 
-async def test_before_the_first_run_nothing_is_known(ada, settings) -> None:
+async def test_before_the_first_run_the_values_are_null(ada, settings) -> None:
     assert await ada.get("retention") == {
         "days": None, "platform_days": None, "project_days": None, "kept_from": None, "tasks_deleted": 0, "deleted_at_us": None, "last_run": None,
     }  # fmt: skip
 
 
-async def test_a_project_that_keeps_less_shows_its_own_cut_and_the_platforms_days(ada, settings, foreign) -> None:
+async def test_a_project_with_a_setting_shows_its_own_days_and_the_platforms_days(ada, settings, foreign) -> None:
     await settings.execute(INSERT, "", 30, date(2026, 4, 10), 99, AT)
     await settings.execute(INSERT, settings.project_id, 7, date(2026, 5, 3), 5, AT)
     await settings.execute(INSERT, foreign.project_id, 1, date(2026, 5, 9), 70, AT)
@@ -41,7 +41,7 @@ async def test_a_project_that_keeps_less_shows_its_own_cut_and_the_platforms_day
     }
 
 
-async def test_a_project_without_a_setting_keeps_what_the_platform_keeps(ada, settings, foreign) -> None:
+async def test_a_project_without_a_setting_has_the_platform_retention(ada, settings, foreign) -> None:
     await settings.execute(INSERT, "", 30, date(2026, 4, 10), 99, AT)
     await settings.execute(INSERT, foreign.project_id, 1, date(2026, 5, 9), 70, AT)
     await settings.execute("INSERT INTO app.project_settings VALUES ($1, 1, 1)", foreign.project_id)

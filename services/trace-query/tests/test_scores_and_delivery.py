@@ -1,4 +1,4 @@
-"""Scores of a task, and what its producers delivered."""
+"""Scores of a task, and the delivery by its producers."""
 
 from asyncpg import Range
 
@@ -32,7 +32,7 @@ async def test_scores_are_listed_in_pages_oldest_first_without_removed_ones(ada,
     }  # fmt: skip
 
 
-async def test_a_delivery_names_ranges_gaps_and_reported_losses(ada, store) -> None:
+async def test_a_delivery_has_ranges_gaps_and_reported_losses(ada, store) -> None:
     task = await store.task()
     common = {"project_id": store.project_id, "task_id": task, "sdk": "ams-python", "version": "1", "host": "h", "unproven": 0}
     seqs = [Range(2, 4), Range(7, 8)]
@@ -56,5 +56,5 @@ async def test_a_delivery_names_ranges_gaps_and_reported_losses(ada, store) -> N
     assert second["next_cursor"] is None
 
 
-def test_nothing_is_missing_where_nothing_was_delivered() -> None:
+def test_a_task_without_deliveries_has_no_gaps() -> None:
     assert gaps_between([]) == []

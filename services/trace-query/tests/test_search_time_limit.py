@@ -1,4 +1,4 @@
-"""A search that takes too long answers what it has found and how far it has searched, and continues from there."""
+"""A search that reaches its time limit returns its matches and how far it has searched, and continues from there."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -21,7 +21,7 @@ from ams_trace_query.tasks import WINDOW_TASKS
 T0 = 1_782_000_000_000_000
 STEPS = 3 * WINDOW_STEPS
 TASKS = 3 * WINDOW_TASKS
-# copies of a row, one microsecond earlier each; every hundred of them began at the same moment
+# copies of a row, each hundred of them one microsecond earlier
 STEP_COPIES = """INSERT INTO g1.steps SELECT (jsonb_populate_record(s, jsonb_build_object('step_id', lpad(to_hex(n + 65536), 16, '0'), 'started_at_us',
     s.started_at_us - n / 100, 'cost_nusd', CASE WHEN n % 2900 = 0 THEN 40000000 ELSE 1 END))).*
     FROM g1.steps s, generate_series(1, $3) n WHERE s.project_id = $1 AND s.task_id = $2"""
@@ -38,20 +38,20 @@ INDEX_LEAVES = "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i
 
 @pytest.fixture
 async def hurried(make_query_app: Callable[..., Litestar], store: Any, project_of: Callable[..., Any]) -> AsyncIterator[Any]:
-    """Asks an application that has time for one window a request."""
+    """Sends requests to an application whose time limit allows one window per request."""
     async with AsyncTestClient(make_query_app(search_ms_max=0)) as client:
         yield project_of(client, store.project_id)
 
 
 async def scan(asking: Any, path: str, **parameters: Any) -> list[dict[str, Any]]:
-    """All pages to the end."""
+    """All pages until the last one."""
     pages = [await asking.get(path, **parameters)]
     while pages[-1]["next_cursor"] is not None:
         pages.append(await asking.get(path, **parameters, cursor=pages[-1]["next_cursor"]))
     return pages
 
 
-async def test_a_search_of_steps_that_runs_out_of_time_goes_on_by_its_cursor(hurried, ada, store) -> None:
+async def test_a_search_of_steps_that_reaches_its_time_limit_continues_from_its_cursor(hurried, ada, store) -> None:
     task_id = await store.task()
     await store.step(task_id, started_at_us=T0, cost_nusd=1)
     await store.execute(STEP_COPIES, store.project_id, task_id, STEPS)
@@ -70,7 +70,7 @@ async def test_a_search_of_steps_that_runs_out_of_time_goes_on_by_its_cursor(hur
     assert found == [step["step_id"] for step in (await ada.get("steps", q="cost:>0.03"))["items"]]
 
 
-async def test_a_full_page_says_nothing_of_how_far_it_has_looked(hurried, store) -> None:
+async def test_a_full_page_has_no_scanned_back_to_us(hurried, store) -> None:
     task_id = await store.task()
     await store.step(task_id, started_at_us=T0, cost_nusd=1)
     await store.execute(STEP_COPIES, store.project_id, task_id, STEPS)
@@ -82,7 +82,7 @@ async def test_a_full_page_says_nothing_of_how_far_it_has_looked(hurried, store)
     assert len(ids) == len(set(ids)) == STEPS + 1 - STEPS // 2900
 
 
-async def test_a_search_within_one_task_looks_at_no_others(hurried, store) -> None:
+async def test_a_search_within_one_task_reads_no_others(hurried, store) -> None:
     large, small = await store.task(), await store.task()
     await store.step(large, started_at_us=T0, cost_nusd=1)
     await store.execute(STEP_COPIES, store.project_id, large, STEPS)
@@ -93,7 +93,7 @@ async def test_a_search_within_one_task_looks_at_no_others(hurried, store) -> No
     assert ([step["step_id"] for step in page["items"]], page["scanned_back_to_us"], page["next_cursor"]) == ([step_id], None, None)
 
 
-async def test_a_search_of_tasks_that_runs_out_of_time_goes_on_by_its_cursor(hurried, ada, store) -> None:
+async def test_a_search_of_tasks_that_reaches_its_time_limit_continues_from_its_cursor(hurried, ada, store) -> None:
     task_id = await store.task(started_at_us=T0, steps=1)
     await store.execute(TASK_COPIES, store.project_id, task_id, TASKS)
 
@@ -106,7 +106,7 @@ async def test_a_search_of_tasks_that_runs_out_of_time_goes_on_by_its_cursor(hur
     assert found == [task["task_id"] for task in (await ada.get("tasks", q="steps:77"))["items"]]
 
 
-async def test_a_status_that_no_task_has_is_answered_by_its_index(hurried, store) -> None:
+async def test_a_status_that_no_task_has_uses_its_index(hurried, store) -> None:
     task_id = await store.task(started_at_us=T0)
     await store.execute(TASK_COPIES, store.project_id, task_id, TASKS)
 
@@ -115,7 +115,7 @@ async def test_a_status_that_no_task_has_is_answered_by_its_index(hurried, store
     assert (page["items"], page["scanned_back_to_us"], page["next_cursor"]) == ([], None, None)
 
 
-async def test_a_cursor_of_an_unfinished_search_keeps_to_the_range(hurried, store) -> None:
+async def test_a_cursor_of_an_unfinished_search_keeps_the_time_range(hurried, store) -> None:
     task_id = await store.task()
     await store.step(task_id, started_at_us=T0, cost_nusd=1)
     await store.execute(STEP_COPIES, store.project_id, task_id, STEPS)
@@ -126,7 +126,7 @@ async def test_a_cursor_of_an_unfinished_search_keeps_to_the_range(hurried, stor
     assert [step["step_id"] for page in pages for step in page["items"]] == [f"{2900 + 65536:016x}"]
 
 
-async def test_a_word_for_which_time_is_too_short_is_looked_for_in_the_steps(hurried, ada, store, monkeypatch) -> None:
+async def test_a_word_whose_lookup_times_out_is_searched_in_the_steps(hurried, ada, store, monkeypatch) -> None:
     task_id = await store.task(started_at_us=T0)
     await store.step(task_id, started_at_us=T0, cost_nusd=1)
     await store.execute(STEP_COPIES, store.project_id, task_id, STEPS)
@@ -146,7 +146,7 @@ async def test_a_word_for_which_time_is_too_short_is_looked_for_in_the_steps(hur
     assert [task["task_id"] for page in tasks for task in page["items"]] == [task_id]
 
 
-async def test_a_question_that_takes_too_long_leaves_its_transaction_whole(traces_url, store) -> None:
+async def test_a_query_that_times_out_does_not_abort_its_transaction(traces_url, store) -> None:
     database = await Database.open(f"{traces_url}?role=ams_reader", connections_max=1, statement_timeout_ms=4_000)
     async with database.read(store.project_id) as reader:
         row = await reader.row_within(select(func.pg_sleep(3)), 20)
@@ -180,8 +180,8 @@ def test_rare_numbers_have_an_index(query: str, indexed: list[str]) -> None:
     ("query", "index"),
     [("cost:>0.05", "steps_costly"), ("latency:>=10s", "steps_slow"), ("duration:>1h", "steps_slow"), ("tokens:>=20k", "steps_long")],
 )
-async def test_what_passes_for_rare_is_what_the_index_holds(traces_url, store, query: str, index: str) -> None:
-    """Postgres proves by itself that the condition lies within the index, or does not use it."""
+async def test_the_clauses_counted_as_rare_match_the_partial_indexes(traces_url, store, query: str, index: str) -> None:
+    """Postgres uses a partial index only when it can prove that the condition implies the predicate of the index."""
     statement = (
         select(steps.c.step_id)
         .where(steps.c.project_id == store.project_id, step_condition(parse(query)))

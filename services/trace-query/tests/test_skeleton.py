@@ -76,7 +76,7 @@ async def test_a_task_without_steps_has_an_empty_skeleton(ada, store) -> None:
     assert set(map(len, skeleton["columns"].values())) == {0}
 
 
-async def test_many_steps_come_in_order(ada, store) -> None:
+async def test_many_steps_are_in_order(ada, store) -> None:
     count = LARGE_STEPS + 3
     task_id = await store.task(steps=count)
     await store.step(task_id, step_id=f"{1:016x}", started_at_us=T0 + 1)
@@ -96,7 +96,7 @@ async def test_many_steps_come_in_order(ada, store) -> None:
     assert skeleton["columns"]["parent"] == list(range(-1, count - 1))  # q61: a chain of thousands, built without recursion
 
 
-async def test_q60_a_circle_of_parents_is_cut(ada, store) -> None:
+async def test_q60_a_cycle_of_parents_is_broken(ada, store) -> None:
     task_id = await store.task()
     one, two, self_parent = (secrets.token_hex(8) for _ in range(3))
     await store.step(task_id, step_id=one, parent_step_id=two, started_at_us=T0)
@@ -123,11 +123,11 @@ async def test_q60_a_circle_of_parents_is_cut(ada, store) -> None:
         ([1, 2, 1], [1]),
     ],
 )
-def test_one_row_of_every_circle_is_named(parents: list[int], closing: list[int]) -> None:
+def test_one_row_of_every_cycle_is_returned(parents: list[int], closing: list[int]) -> None:
     assert rows_closing_a_cycle(parents) == closing
 
 
-async def test_a_task_with_too_many_steps_is_refused_with_a_way_out(ada, store) -> None:
+async def test_a_task_with_too_many_steps_is_rejected_with_an_alternative(ada, store) -> None:
     task_id = await store.task(steps=1_000_000)
 
     problem = await ada.problem(f"tasks/{task_id}/skeleton")

@@ -32,7 +32,7 @@ async def rollup(store, hour: int, durations: list[int], project_id: str | None 
     )
 
 
-async def test_everything_together_and_by_group(ada, store, foreign) -> None:
+async def test_statistics_of_all_steps_and_by_group(ada, store, foreign) -> None:
     await rollup(store, HOUR, [100, 200, 300, 400])
     await rollup(store, HOUR, [1_000], partition=1, agent="b", cost_nusd=5_000_000, priced_steps=1, costs=buckets(5_000_000))
     await rollup(store, HOUR + 1, [50_000], agent="b", input_tokens=30, output_tokens=10, tokens=buckets(40))
@@ -62,6 +62,6 @@ async def test_hours_outside_the_time_range_are_left_out(ada, store) -> None:
     assert [item["steps"] for item in found["items"]] == [2]
 
 
-async def test_nothing_gives_no_groups_and_an_unknown_dimension_is_refused(ada) -> None:
+async def test_no_steps_give_no_groups_and_an_unknown_dimension_is_rejected(ada) -> None:
     assert (await ada.get("statistics"))["items"] == []
     assert (await ada.problem("statistics", group_by="price"))["code"] == "bad_group_by"

@@ -1,11 +1,11 @@
-"""Steps: windows of a task, one with its payloads, the search across tasks."""
+"""Steps: windows of a task, a single step with its payloads, and the search across tasks."""
 
 import pytest
 
 T0 = 1_782_000_000_000_000
 
 
-async def test_a_step_is_shown_whole(ada, store) -> None:
+async def test_a_step_has_all_its_fields(ada, store) -> None:
     task_id = await store.task()
     step_id = await store.step(
         task_id,
@@ -36,7 +36,7 @@ async def test_a_step_is_shown_whole(ada, store) -> None:
     assert (step["attempts"], step["finish_reasons"], step["captured"]) == (2, ["stop"], ["input"])
 
 
-async def test_an_open_step_shows_its_progress_and_partial_usage(ada, store) -> None:
+async def test_an_open_step_has_its_progress_and_partial_usage(ada, store) -> None:
     task_id = await store.task()
     step_id = await store.step(
         task_id,
@@ -60,7 +60,7 @@ async def test_an_open_step_shows_its_progress_and_partial_usage(ada, store) -> 
     assert step["cost_usd"] is None
 
 
-async def test_an_absent_payload_says_why(ada, store) -> None:
+async def test_an_absent_payload_has_a_reason(ada, store) -> None:
     task_id = await store.task()
     step_id = await store.step(task_id, rest={"captured": ["input", "error_stack"], "too_large": ["output"]})
     await store.payload(task_id, step_id, "input", "hello", mime="application/json", bytes=2_000_000, truncated=True)
@@ -75,7 +75,7 @@ async def test_an_absent_payload_says_why(ada, store) -> None:
 
 
 @pytest.mark.parametrize(("phase", "output"), [(0, "not_here_yet"), (2, "not_captured")])
-async def test_the_output_of_an_open_step_may_still_come(ada, store, phase: int, output: str) -> None:
+async def test_the_output_of_an_open_step_is_not_here_yet(ada, store, phase: int, output: str) -> None:
     task_id = await store.task()
     step_id = await store.step(task_id, stamp_phase=phase)
 
@@ -84,7 +84,7 @@ async def test_the_output_of_an_open_step_may_still_come(ada, store, phase: int,
     assert [(payload["slot"], payload["absent"]) for payload in payloads] == [("input", "not_captured"), ("output", output)]
 
 
-async def test_an_original_is_shown_when_there_is_one(ada, store) -> None:
+async def test_the_original_span_is_included_when_it_exists(ada, store) -> None:
     task_id = await store.task()
     step_id = await store.step(task_id)
     await store.payload(task_id, step_id, "original", "{}")
@@ -117,7 +117,7 @@ async def test_windows_are_chronological_and_steps_without_a_start_come_last(ada
         assert seen == expected
 
 
-async def test_named_steps_are_fetched_in_order(ada, store) -> None:
+async def test_steps_given_by_id_are_returned_in_order(ada, store) -> None:
     task_id = await store.task()
     ids = [await store.step(task_id, started_at_us=T0 + n) for n in range(5)]
 
@@ -127,7 +127,7 @@ async def test_named_steps_are_fetched_in_order(ada, store) -> None:
     assert page["next_cursor"] is None
 
 
-async def test_at_most_200_steps_are_named_at_once(ada, store) -> None:
+async def test_at_most_200_step_ids_are_accepted(ada, store) -> None:
     task_id = await store.task()
 
     assert (await ada.problem(f"tasks/{task_id}/steps", step_id=",".join(["a" * 16] * 201)))["code"] == "too_many_values"
@@ -159,7 +159,7 @@ async def test_steps_are_searched_across_tasks_newest_first_in_pages(ada, store)
     assert [item["step_id"] for item in ranged["items"]] == [expected[1]]
 
 
-async def test_the_same_step_id_in_two_tasks_is_paged_over_once_each(ada, store) -> None:
+async def test_pages_contain_equal_step_ids_of_two_tasks_once_each(ada, store) -> None:
     tasks = sorted([await store.task() for _ in range(5)])
     for task_id in tasks:
         await store.step(task_id, step_id="00000000000000c1")
@@ -176,7 +176,7 @@ async def test_the_same_step_id_in_two_tasks_is_paged_over_once_each(ada, store)
     assert seen == tasks
 
 
-async def test_a_step_that_is_not_there_is_not_found(ada, store) -> None:
+async def test_an_unknown_step_is_not_found(ada, store) -> None:
     task_id = await store.task()
 
     assert (await ada.problem(f"tasks/{task_id}/steps/{'a' * 16}"))["code"] == "step_not_found"

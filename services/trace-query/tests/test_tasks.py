@@ -1,4 +1,4 @@
-"""The tasks of a project, and one of them."""
+"""The list of tasks of a project, and a single task."""
 
 import asyncio
 
@@ -40,7 +40,7 @@ async def test_tasks_are_listed_newest_first_with_their_totals(ada, store) -> No
     assert (shown["steps"], shown["errors"], shown["input_tokens"], shown["duration_us"]) == (3, 1, 1200, 100)
 
 
-async def test_an_unknown_cost_is_null_and_a_free_one_zero(ada, store) -> None:
+async def test_an_unknown_cost_is_null_and_a_free_task_costs_zero(ada, store) -> None:
     unknown = await store.task(cost_nusd=0, priced_steps=0, unpriced_steps=1)
     free = await store.task(cost_nusd=0, priced_steps=1)
 
@@ -49,7 +49,7 @@ async def test_an_unknown_cost_is_null_and_a_free_one_zero(ada, store) -> None:
     assert costs == {unknown: None, free: "0"}
 
 
-async def test_a_task_carries_the_position_of_its_partition_as_of_its_row(ada, store) -> None:
+async def test_a_task_has_the_position_of_its_partition_as_of_its_row(ada, store) -> None:
     task_id = await store.task(partition=7)
     await store.position(7, 4211)
     await store.position(7, 99, projection="payloads")
@@ -58,7 +58,7 @@ async def test_a_task_carries_the_position_of_its_partition_as_of_its_row(ada, s
     assert (await ada.get("tasks"))["positions"]["7"] == "1.7.4211"
 
 
-async def test_without_a_projected_record_the_position_is_unknown(ada, store) -> None:
+async def test_without_a_projected_record_the_position_is_null(ada, store) -> None:
     task_id = await store.task(partition=11)
     await store.execute("DELETE FROM g1.positions WHERE partition = 11")
 
@@ -71,14 +71,14 @@ async def test_a_task_is_found_by_its_id_in_either_case(ada, store) -> None:
     assert (await ada.get(f"tasks/{task_id.upper()}"))["task"]["task_id"] == task_id
 
 
-async def test_a_task_that_is_not_there_is_not_found(ada) -> None:
+async def test_an_unknown_task_is_not_found(ada) -> None:
     assert (await ada.problem(f"tasks/{'a' * 32}"))["code"] == "task_not_found"
 
 
 @pytest.mark.parametrize(
     "bad", ["not-uuid", "{" + "a" * 32 + "}", "a" * 31, "0198f3aa-0000-7000-8000-0000000000aa", "%00" * 32, "a" * 5000]
 )
-async def test_q30_what_is_no_task_id_is_refused(ada, bad: str) -> None:
+async def test_q30_a_malformed_task_id_is_rejected(ada, bad: str) -> None:
     response = await ada.answer(f"tasks/{bad}")
 
     assert (response.status_code, response.json()["code"]) == (400, "bad_task_id")
@@ -100,7 +100,7 @@ async def test_filters_by_status_agent_and_time(ada, store) -> None:
     assert await ids(status="") == [failed, running]
 
 
-async def test_q38_q40_pages_lose_and_repeat_nothing_when_times_are_equal_and_rows_vanish(ada, store) -> None:
+async def test_q38_q40_pages_skip_and_repeat_nothing_when_times_are_equal_and_rows_are_deleted(ada, store) -> None:
     ids = sorted([await store.task(started_at_us=T0) for _ in range(40)])
     newest = await store.task(started_at_us=T0 + 1)
     oldest = await store.task(started_at_us=T0 - 1)
@@ -112,13 +112,13 @@ async def test_q38_q40_pages_lose_and_repeat_nothing_when_times_are_equal_and_ro
         seen += [item["task_id"] for item in page["items"]]
         if page["next_cursor"] is None:
             break
-        await store.execute("DELETE FROM g1.tasks WHERE task_id = $1", seen[-1])  # the row that the cursor names
+        await store.execute("DELETE FROM g1.tasks WHERE task_id = $1", seen[-1])  # the row that the cursor refers to
         cursor = {"cursor": page["next_cursor"]}
 
     assert seen == [newest, *ids, oldest]
 
 
-async def test_q35_a_cursor_is_good_for_its_question_only(ada, http, store, foreign) -> None:
+async def test_q35_a_cursor_is_valid_for_its_query_only(ada, http, store, foreign) -> None:
     for _ in range(3):
         await store.task(status="ok")
         await foreign.task(status="ok")
@@ -141,11 +141,11 @@ async def test_q35_a_cursor_is_good_for_its_question_only(ada, http, store, fore
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "é", "%00", "a" * 2_000, "AQ" * 60, "1.7.4211", "Kz9-" * 20])
-async def test_q36_a_cursor_that_we_did_not_seal_is_refused(ada, cursor: str) -> None:
+async def test_q36_a_forged_cursor_is_rejected(ada, cursor: str) -> None:
     assert (await ada.problem("tasks", cursor=cursor))["code"] == "bad_cursor"
 
 
-async def test_a_reader_sees_no_other_project_whatever_is_asked(traces_url: str, store, foreign) -> None:
+async def test_row_level_security_hides_other_projects_from_any_statement(traces_url: str, store, foreign) -> None:
     mine, theirs = await store.task(), await foreign.task()
     connection = await asyncpg.connect(f"{traces_url}?role=ams_reader")
 
@@ -161,7 +161,7 @@ async def test_a_reader_sees_no_other_project_whatever_is_asked(traces_url: str,
         await connection.close()
 
 
-async def test_many_readers_at_once_see_their_own_project_only(http, store, foreign) -> None:
+async def test_concurrent_readers_see_their_own_project_only(http, store, foreign) -> None:
     mine, theirs = await store.task(), await foreign.task()
 
     async def ids(project_id: str) -> list[str]:

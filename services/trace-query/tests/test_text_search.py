@@ -1,4 +1,4 @@
-"""Words of names, inputs and outputs: on the search of steps, on the list of tasks, rare and common, and how far they can be found."""
+"""Text search in names, inputs and outputs of steps and tasks: rare and common words, and the lag of the index."""
 
 from datetime import date
 from typing import Any
@@ -12,7 +12,7 @@ DAY = date(2026, 6, 21)
 VECTOR = "to_tsvector('simple', {words}) || array_to_tsvector(ARRAY[' ' || {project}, ' ' || {task}])"
 ONE = f"""INSERT INTO g1.step_text (project_id, task_id, step_id, slot, day, at_us, seq, event_id, words)
     VALUES ($1, $2, $3, $4, $5, 1, 1, 'e', {VECTOR.format(words="$6::text", project="$1::text", task="$2::text")})"""
-# copies of a step, one microsecond earlier each, and their texts
+# copies of a step, each one microsecond earlier, with their texts
 COPIES = """INSERT INTO g1.steps SELECT (jsonb_populate_record(s, jsonb_build_object('step_id', lpad(to_hex(n + 65536), 16, '0'), 'started_at_us', s.started_at_us - n))).*
     FROM g1.steps s, generate_series(1, $3) n WHERE s.project_id = $1 AND s.task_id = $2 AND s.step_id = $4"""
 TEXTS = f"""INSERT INTO g1.step_text (project_id, task_id, step_id, slot, day, at_us, seq, event_id, words)
@@ -26,7 +26,7 @@ async def say(store: Any, task_id: str, step_id: str, text: str, *, slot: str = 
 
 @pytest.fixture
 async def said(store: Any) -> dict[str, str]:
-    """A task with two steps, another with one; the words are only in their texts."""
+    """A task with two steps and another with one. Only their payloads contain the words."""
     first, second = await store.task(name="alpha", started_at_us=T0), await store.task(name="beta", started_at_us=T0 + 10)
     ids = {"first": first, "second": second}
     for name, task_id, number in (("a", first, 1), ("b", first, 2), ("c", second, 3)):
@@ -107,7 +107,7 @@ async def test_text_of_another_project_is_not_found(ada: Any, said: dict[str, st
     assert (await ada.get("tasks", q="platypus"))["items"] == []
 
 
-async def test_a_word_that_many_steps_have_is_found_page_by_page(ada: Any, store: Any) -> None:
+async def test_a_common_word_is_found_page_by_page(ada: Any, store: Any) -> None:
     task_id = await store.task(name="many")
     step_id = await store.step(task_id, name="plain", started_at_us=T0)
     await store.execute(COPIES, store.project_id, task_id, 12_000, step_id)
@@ -144,7 +144,7 @@ async def test_old_steps_are_found_by_words_and_the_newest_by_parts_of_words(ada
     assert [item["step_id"] for item in either["items"]] == [newest, older, oldest]
 
 
-async def test_the_answer_says_how_far_text_is_searchable(ada: Any, store: Any, said: dict[str, str]) -> None:
+async def test_the_response_has_the_lag_of_the_text_index(ada: Any, store: Any, said: dict[str, str]) -> None:
     without = await ada.get("steps")
     await store.execute("DELETE FROM g1.positions")
     for projection, topic, offset, at_ms in (

@@ -3090,7 +3090,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3099,7 +3099,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3108,7 +3108,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3117,7 +3117,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3149,7 +3149,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The bytes. An image, a sound or a video has its type; everything else is a download. */
+            /** @description The bytes. Images, audio and video have their content type; everything else is a download. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3167,7 +3167,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3176,7 +3176,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3185,7 +3185,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3194,7 +3194,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3243,7 +3243,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3252,7 +3252,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3261,7 +3261,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3270,7 +3270,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3293,13 +3293,13 @@ export interface operations {
     getStatistics: {
         parameters: {
             query?: {
-                /** @description Started at or after this moment (RFC 3339 with a zone). The range has at most 90 days. */
+                /** @description Only items that started at or after this time (RFC 3339 with a zone). The range has at most 90 days. */
                 from?: string;
-                /** @description One of hour, agent, model, type, status, tool; nothing: all steps together. */
+                /** @description One of hour, agent, model, type, status, tool. Without it, all steps are one group. */
                 group_by?: "hour" | "agent" | "model" | "type" | "status" | "tool";
                 /** @description The largest number of items in the response. */
                 limit?: number;
-                /** @description Started before this moment (RFC 3339 with a zone). */
+                /** @description Only items that started before this time (RFC 3339 with a zone). */
                 to?: string;
             };
             header?: never;
@@ -3328,7 +3328,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3337,7 +3337,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3346,7 +3346,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3355,7 +3355,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3380,13 +3380,13 @@ export interface operations {
             query?: {
                 /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
                 cursor?: string;
-                /** @description Started at or after this moment (RFC 3339 with a zone). The range has at most 90 days. */
+                /** @description Only items that started at or after this time (RFC 3339 with a zone). The range has at most 90 days. */
                 from?: string;
                 /** @description The largest number of items in the response. */
                 limit?: number;
                 /** @description A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry. */
                 q?: string;
-                /** @description Started before this moment (RFC 3339 with a zone). */
+                /** @description Only items that started before this time (RFC 3339 with a zone). */
                 to?: string;
             };
             header?: never;
@@ -3415,7 +3415,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3424,7 +3424,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3433,7 +3433,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3442,7 +3442,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3465,19 +3465,19 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /** @description Of this agent. */
+                /** @description Only items of this agent. */
                 agent?: string;
                 /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
                 cursor?: string;
-                /** @description Started at or after this moment (RFC 3339 with a zone). The range has at most 90 days. */
+                /** @description Only items that started at or after this time (RFC 3339 with a zone). The range has at most 90 days. */
                 from?: string;
                 /** @description The largest number of items in the response. */
                 limit?: number;
                 /** @description A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry. */
                 q?: string;
-                /** @description Of one of these statuses: running, waiting, ok, error, cancelled, lost; commas between. */
+                /** @description Only items with one of these statuses, comma-separated: running, waiting, ok, error, cancelled, lost. */
                 status?: string;
-                /** @description Started before this moment (RFC 3339 with a zone). */
+                /** @description Only items that started before this time (RFC 3339 with a zone). */
                 to?: string;
             };
             header?: never;
@@ -3506,7 +3506,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3515,7 +3515,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3524,7 +3524,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3533,7 +3533,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3583,7 +3583,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3592,7 +3592,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3601,7 +3601,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3610,7 +3610,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3665,7 +3665,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3674,7 +3674,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3683,7 +3683,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3692,7 +3692,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3747,7 +3747,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3756,7 +3756,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3765,7 +3765,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3774,7 +3774,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3824,7 +3824,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3833,7 +3833,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3842,7 +3842,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3851,7 +3851,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3878,7 +3878,7 @@ export interface operations {
                 cursor?: string;
                 /** @description The largest number of items in the response. */
                 limit?: number;
-                /** @description Only these steps: at most 200 step ids, commas between. Not together with cursor. */
+                /** @description Only these steps: at most 200 comma-separated step ids. Cannot be combined with cursor. */
                 step_id?: string;
             };
             header?: never;
@@ -3908,7 +3908,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3917,7 +3917,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3926,7 +3926,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3935,7 +3935,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3986,7 +3986,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Sign in first. */
+            /** @description The credential is missing or not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3995,7 +3995,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The credential does not give access to this. */
+            /** @description The credential does not grant access to this. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4004,7 +4004,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not exist, or belongs to another project. */
+            /** @description The resource does not exist, or belongs to another project. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4013,7 +4013,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A server that this needs is unavailable, or too many searches run. Retry after Retry-After. */
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
             503: {
                 headers: {
                     [name: string]: unknown;

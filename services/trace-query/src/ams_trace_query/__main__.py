@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def openapi_text() -> str:
-    """The OpenAPI document, as it is committed under ``contracts/openapi``."""
+    """The OpenAPI document in the form that is committed under ``contracts/openapi``."""
     settings = Settings(public_url="http://localhost:8080", database_url="-", redis_url="-", service_secret="-", identity_url="-")  # noqa: S106  opens nothing
     document = msgspec.json.encode(make_app(settings).openapi_schema.to_schema(), order="deterministic")
     return msgspec.json.format(document, indent=2).decode() + "\n"

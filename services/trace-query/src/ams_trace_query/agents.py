@@ -1,4 +1,4 @@
-"""Agents of a project: those that registered themselves and those that were seen in steps."""
+"""Agents of a project: registered ones, and those that appear in steps."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _metadata = msgspec.json.Decoder(dict[str, str])
 
 
 class Agent(Struct, frozen=True, kw_only=True):
-    """An agent. ``registered_at_us`` is null when it was seen in steps and never introduced itself."""
+    """An agent. ``registered_at_us`` is null when it appears in steps only and has not registered itself."""
 
     name: str
     version: str | None
@@ -37,7 +37,7 @@ class Agent(Struct, frozen=True, kw_only=True):
 
 
 class AgentPage(Struct, frozen=True, kw_only=True):
-    """Agents, those seen last first."""
+    """Agents, most recently seen first."""
 
     items: list[Agent]
     next_cursor: str | None
@@ -45,7 +45,7 @@ class AgentPage(Struct, frozen=True, kw_only=True):
 
 @get("/agents", operation_class=with_parameters(*_LIST), operation_id="listAgents", responses=PROBLEMS)
 async def list_agents(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> AgentPage:
-    """Agents of a project, those seen last first."""
+    """List the agents of a project, most recently seen first."""
     context = context_of(request)
     query = read_parameters(request, _LIST)
     limit = query.limit()

@@ -46,12 +46,12 @@ def _answer_query_error(request: Request[Any, Any, Any], error: QueryError) -> R
 
 
 def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = None, now: Callable[[], datetime] = _utc_now) -> Litestar:
-    """Build the application. Nothing is opened before it starts.
+    """Build the application. It opens connections when it starts.
 
     Args:
-        settings: Of this process.
-        open_auth: Opens the auth kit inside the event loop; by default the one that the settings describe.
-        now: The clock, aware.
+        settings: Settings of this process.
+        open_auth: Opens the auth kit inside the event loop; by default one that uses the settings.
+        now: The clock; returns datetimes with a time zone.
     """
     urls = parse_health_urls(settings.health_urls)
     background = Background()

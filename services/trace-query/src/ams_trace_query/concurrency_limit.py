@@ -1,4 +1,4 @@
-"""Bounds how many heavy queries run at once, so that cheap ones stay fast."""
+"""Limits the number of concurrent heavy queries, so that cheap ones stay fast."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,10 +13,10 @@ RETRY_AFTER_SECONDS = 2
 
 
 class ConcurrencyLimit:
-    """Limits how many searches and large skeletons run at once. Some more wait for a short time, the rest are refused with Retry-After.
+    """Limits the number of concurrent searches and large skeletons. A few more wait for a short time, the rest are rejected with Retry-After.
 
     Attributes:
-        waiting: How many wait now.
+        waiting: Number of requests that wait now.
     """
 
     def __init__(self, slots: int) -> None:
@@ -29,7 +29,7 @@ class ConcurrencyLimit:
         """Hold a slot.
 
         Raises:
-            UnavailableError: No slot became free within 2 s, or too many requests wait already.
+            UnavailableError: No slot became free within 2 s, or too many requests are waiting already.
         """
         if self._slots.locked() and self.waiting >= self._waiting_max:
             raise _busy()
@@ -48,7 +48,7 @@ class ConcurrencyLimit:
 
 def _busy() -> UnavailableError:
     QUERIES_FAILED.labels("busy").inc()
-    return UnavailableError("Too many searches run at once. Retry in a few seconds.", retry_after_seconds=RETRY_AFTER_SECONDS, code="busy")
+    return UnavailableError("Too many searches are running. Retry in a few seconds.", retry_after_seconds=RETRY_AFTER_SECONDS, code="busy")
 
 
 @asynccontextmanager

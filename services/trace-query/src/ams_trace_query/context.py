@@ -1,4 +1,4 @@
-"""What every route uses, built once in ``app.py``."""
+"""The dependencies that routes share, built once in ``app.py``."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,10 +13,10 @@ from ams_trace_query.paging import Cursors
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    """The parts that routes share.
+    """Shared dependencies of routes.
 
     Attributes:
-        now: Aware.
+        now: The clock; returns datetimes with a time zone.
         search_seconds_max: After this time a search returns what it found.
     """
 

@@ -1,4 +1,4 @@
-"""Reads the traces database: one project, one snapshot, the current generation. Errors are sorted by what the caller does about them."""
+"""Reads the traces database: one project, one snapshot, the current generation. Errors are classified by how the caller reacts."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -28,7 +28,7 @@ _INDEX_LOOKUPS_ONLY = "SET LOCAL enable_seqscan = {0}; SET LOCAL enable_hashjoin
 
 
 class SnapshotReader:
-    """Queries of one transaction."""
+    """Runs the queries of one transaction."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -44,7 +44,7 @@ class SnapshotReader:
         return await self._connection.fetchrow(text, *values)
 
     async def row_within(self, statement: Statement, timeout_ms: int) -> Any:
-        """The first row; null when there is none, or when the query takes longer than that. The transaction continues."""
+        """The first row; null when there is none, or when the query exceeds the timeout. The transaction continues."""
         await self._connection.execute(f"SAVEPOINT in_time; SET LOCAL statement_timeout = {timeout_ms:d}")
         try:
             row = await self.row(statement)
@@ -55,17 +55,17 @@ class SnapshotReader:
 
     @asynccontextmanager
     async def index_lookups_only(self) -> AsyncGenerator[None]:
-        """Let statements look rows up by their keys, one by one.
+        """Make the planner use index lookups by key for the following statements.
 
-        Of a few thousand keys in a partitioned table the planner believes that each is looked up in every partition, and reads all of
-        the table instead.
+        For a few thousand keys in a partitioned table the planner assumes a lookup of each key in every partition, and chooses a scan of
+        the complete table instead.
         """
         await self._connection.execute(_INDEX_LOOKUPS_ONLY.format("off"))
         yield
         await self._connection.execute(_INDEX_LOOKUPS_ONLY.format("on"))
 
     async def stream(self, statement: Statement, rows_at_once: int) -> AsyncIterator[list[Any]]:
-        """All rows, some at a time, so that other requests get their turn in between."""
+        """All rows, in batches, so that the event loop serves other requests between them."""
         text, values = compile_statement(statement)
         cursor = await self._connection.cursor(text, *values)
         while rows := await cursor.fetch(rows_at_once):
@@ -73,13 +73,13 @@ class SnapshotReader:
 
 
 def compile_statement(statement: Statement) -> tuple[str, Sequence[Any]]:
-    """A statement as text with ``$1`` ... and its values in order."""
+    """Compile a statement to text with ``$1`` ... and its values in order."""
     result = statement.compile(dialect=_DIALECT)
     return str(result), [result.params[name] for name in result.positiontup or ()]
 
 
 class Database:
-    """The traces database as a reader of one project at a time sees it."""
+    """Read access to the traces database, for one project at a time."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -89,9 +89,9 @@ class Database:
         """Create the pool. It opens no connection yet, so the service also starts while Postgres is unavailable."""
         server_settings = {
             "statement_timeout": str(statement_timeout_ms),
-            "plan_cache_mode": "force_custom_plan",  # a plan for this day and this project, not for the average of all
+            "plan_cache_mode": "force_custom_plan",  # plans for the given day and project instead of generic ones
             "jit": "off",
-            "work_mem": "32MB",  # a skeleton of 100,000 steps sorts 25 MB, and should not do so on disk
+            "work_mem": "32MB",  # a skeleton of 100,000 steps sorts 25 MB, which should not spill to disk
         }
         return cls(await open_pool(url, application="ams-trace-query", size_max=connections_max, server_settings=server_settings))
 
@@ -104,7 +104,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self, project_id: str) -> AsyncGenerator[SnapshotReader]:
-        """One snapshot of one project's rows. Row-level security shows no others, whatever a WHERE says.
+        """Open a snapshot of one project's rows. Row-level security hides the rows of other projects, even without a WHERE.
 
         Raises:
             QueryTimeoutError: A query took longer than the statement timeout.
@@ -118,10 +118,10 @@ class Database:
                 yield SnapshotReader(connection)
                 await connection.execute("COMMIT")
         except (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError, TimeoutError) as error:
-            if isinstance(error, TimeoutError) and error.errno is not None:  # of the network, not of a query
+            if isinstance(error, TimeoutError) and error.errno is not None:  # a timeout of the network, not of a query
                 raise _unavailable() from error
             QUERIES_FAILED.labels("timeout").inc()
-            raise QueryTimeoutError("Narrow the time range or the query.") from error
+            raise QueryTimeoutError("The query took too long. Narrow the time range or the query.") from error
         except DATABASE_UNAVAILABLE as error:
             raise _unavailable() from error
         finally:
@@ -150,18 +150,18 @@ class Database:
         raise AssertionError("the last attempt returns or raises")
 
     async def _release(self, connection: Any) -> None:
-        """Give a connection back, or end it. Never raises what Postgres does: the answer is there already, or another error is on its way."""
+        """Release a connection, or terminate it. Suppresses errors of Postgres: the rows were read already, or another error is propagating."""
         try:
-            if not connection.is_closed() and connection.is_in_transaction():  # something was raised on the way
+            if not connection.is_closed() and connection.is_in_transaction():  # an exception is propagating
                 await connection.execute("ROLLBACK")
         except (*DATABASE_UNAVAILABLE, asyncpg.PostgresError):
             _terminate(connection)
-        with suppress(*DATABASE_UNAVAILABLE, asyncpg.PostgresError):  # the pool itself ends a connection that it cannot take back
+        with suppress(*DATABASE_UNAVAILABLE, asyncpg.PostgresError):  # the pool itself terminates a connection that it cannot reset
             await self._pool.release(connection)
 
 
 def _terminate(connection: Any) -> None:
-    """End a connection. When it was closed already, the pool has taken it back, and every call to it raises."""
+    """Terminate a connection. When it was closed already, the pool has released it, and every call to it raises."""
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
 

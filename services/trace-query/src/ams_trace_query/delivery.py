@@ -1,4 +1,4 @@
-"""What each producer of a task delivered, and what it reports to have lost."""
+"""Delivery of a task by its producers: received sequence numbers, gaps, and reported losses."""
 
 from typing import Any
 
@@ -20,26 +20,26 @@ from ams_trace_query.tasks import find_task
 
 _LIST = (LIMIT, CURSOR)
 _SORT = "instance_id"
-RANGES_MAX = 1_000  # shown of a producer; a gap of each event would be as many
+RANGES_MAX = 1_000  # in the response per producer; the worst case is a gap after every event
 
 _dropped = msgspec.json.Decoder(dict[str, int])
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """What one producer delivered of a task. Sequence numbers begin at 1; a range is ``[first, last]``.
+    """The delivery of a task by one producer. Sequence numbers start at 1; a range is ``[first, last]``.
 
     Attributes:
-        instance_id: Of the process that sent.
-        sdk: With ``version`` and ``host``, as the producer named itself.
+        instance_id: The process that sent the events.
+        sdk: The SDK's name, with ``version`` and ``host``, as the producer reports them.
         ranges: Sequence numbers that were delivered, at most 1,000 ranges.
-        gaps: Sequence numbers between them that were not, or not yet.
-        delivered: How many sequence numbers were delivered.
-        missing: How many lie in gaps.
-        duplicates: How many events arrived again.
-        unproven: How many of the delivered numbers lie in gaps that were closed, because a producer has too many ranges.
-        dropped: Events that the producer reports to have dropped, by reason.
-        truncated: Payloads that it reports to have cut.
-        reported_at_us: When it last reported; null when it never did.
+        gaps: Sequence numbers between them that are missing.
+        delivered: Number of delivered sequence numbers.
+        missing: Number of sequence numbers in gaps.
+        duplicates: Number of events that arrived again.
+        unproven: Number of delivered sequence numbers that may be missing, because gaps were merged when the producer had too many ranges.
+        dropped: Events that the producer reports as dropped, by reason.
+        truncated: Number of payloads that the producer reports as truncated.
+        reported_at_us: Time of the last report; null without one.
     """
 
     instance_id: str
@@ -58,7 +58,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 class DeliveryPage(Struct, frozen=True, kw_only=True):
-    """Producers of a task, by instance. OpenTelemetry's exporters number no events, and are not among them."""
+    """Producers of a task, by instance. OpenTelemetry exporters are not listed, because they do not number events."""
 
     items: list[Delivery]
     next_cursor: str | None
@@ -66,7 +66,7 @@ class DeliveryPage(Struct, frozen=True, kw_only=True):
 
 @get("/tasks/{task:str}/delivery", operation_class=with_parameters(*_LIST), operation_id="listTaskDeliveries", responses=PROBLEMS)
 async def list_task_deliveries(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> DeliveryPage:
-    """Producers of a task: what was delivered, what is missing, what they report to have lost."""
+    """List the producers of a task with what they delivered, what is missing, and what they report as lost."""
     context = context_of(request)
     query = read_parameters(request, _LIST)
     limit = query.limit()
@@ -115,7 +115,7 @@ def _view(row: Any) -> Delivery:
 
 
 def gaps_between(ranges: list[list[int]]) -> list[list[int]]:
-    """What lies before and between ranges: ``[[2, 3], [7, 7]] -> [[1, 1], [4, 6]]``."""
+    """The gaps before and between ranges: ``[[2, 3], [7, 7]] -> [[1, 1], [4, 6]]``."""
     ends = [0, *(last for _, last in ranges)]
     return [[end + 1, first - 1] for end, (first, _) in zip(ends, ranges, strict=False) if first > end + 1]
 

@@ -18,19 +18,19 @@ OK = "ok"
 DOWN = "down"
 DEGRADED = "degraded"
 REQUEST_SECONDS_MAX = 1.5
-CACHE_SECONDS = 2  # clients that poll do not reach all services each time
+CACHE_SECONDS = 2  # protects the services from clients that poll
 REASON_CHARS_MAX = 200
 
 _readiness = msgspec.json.Decoder(Readiness)
 
 
 class Health(Struct, frozen=True, omit_defaults=True):
-    """Whether the platform works.
+    """The health of the platform.
 
     Attributes:
         status: ``ok`` when every service is ready, else ``degraded``.
         services: By name, ``ok`` or ``down``.
-        reasons: With ``verbose``: by service that is down, the part that fails, or how it could not be reached.
+        reasons: With ``verbose``: for each service that is down, the failed check or connection error.
     """
 
     status: str
@@ -39,7 +39,7 @@ class Health(Struct, frozen=True, omit_defaults=True):
 
 
 def parse_health_urls(text: str) -> dict[str, str]:
-    """Read ``identity=http://127.0.0.1:1,intake=http://127.0.0.1:2``.
+    """Parse ``identity=http://127.0.0.1:1,intake=http://127.0.0.1:2``.
 
     Raises:
         ValueError: An entry is not ``name=http://...``.
@@ -48,13 +48,13 @@ def parse_health_urls(text: str) -> dict[str, str]:
     for entry in filter(None, (part.strip() for part in text.split(","))):
         name, equals, url = entry.partition("=")
         if not equals or not name or not url.startswith(("http://", "https://")):
-            raise ValueError("AMS_HEALTH_URLS is a list of name=http://host:port with commas between")
+            raise ValueError("AMS_HEALTH_URLS must be a comma-separated list of name=http://host:port")
         urls[name] = url.rstrip("/")
     return urls
 
 
 class HealthProbe:
-    """Asks every service's ``/readyz``, at most every two seconds."""
+    """Requests ``/readyz`` of every service, at most every two seconds."""
 
     def __init__(self, http: httpx.AsyncClient, urls: Mapping[str, str], *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._http = http
@@ -64,7 +64,7 @@ class HealthProbe:
         self._lock = asyncio.Lock()
 
     async def health(self) -> Health:
-        """The last answer, refreshed when it is older than two seconds."""
+        """The last result, refreshed when it is older than two seconds."""
         async with self._lock:
             if self._cached is None or self._monotonic() - self._cached[0] >= CACHE_SECONDS:
                 failures = dict(zip(self._urls, await asyncio.gather(*map(self._failure, self._urls.values())), strict=True))
@@ -89,7 +89,7 @@ class HealthProbe:
 
 
 def health_route(probe: Callable[[], HealthProbe]) -> HTTPRouteHandler:
-    """The route.
+    """Create the route.
 
     Args:
         probe: The probe, which exists once the application has started.
@@ -98,7 +98,7 @@ def health_route(probe: Callable[[], HealthProbe]) -> HTTPRouteHandler:
 
     @get("/api/health", opt={"public": True}, operation_id="getHealth", security=[{}], responses=down)
     async def get_health(verbose: FromQuery[str | None] = None) -> Response[Health]:
-        """Which services are ready: 200 when all are, 503 while one is not. ``?verbose`` adds the reasons."""
+        """Report which services are ready: 200 when all are, 503 while one is not. ``?verbose`` adds the reasons."""
         health = await probe().health()
         shown = health if verbose is not None else msgspec.structs.replace(health, reasons={})
         return Response(shown, status_code=200 if health.status == OK else 503, headers={"Cache-Control": "no-store"})

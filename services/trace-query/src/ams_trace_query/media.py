@@ -1,4 +1,4 @@
-"""Images, sounds and files that messages refer to, by the hash of their bytes."""
+"""Media that messages refer to by the hash of their bytes: images, audio, video and files."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ from ams_trace_query.context import context_of
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import hex_id, not_found, read_parameters, with_parameters
 
-CACHE_SECONDS = 3_600  # the bytes of a hash never change, but the task that showed them may be deleted
+CACHE_SECONDS = 3_600  # the bytes of a hash do not change, but the task that refers to them may be deleted
 DOWNLOAD = "application/octet-stream"
 
-# What a browser may show in the page. Everything else is a download: a document of HTML or SVG would run scripts as this site.
+# Types that a browser may display. Everything else is a download: an HTML or SVG document would run scripts with this site's origin.
 SHOWN = {
     "image/png": "png",
     "image/jpeg": "jpg",
@@ -59,10 +59,10 @@ _SIGNATURES = (  # offset, bytes, type
 
 
 def shown_type(mime: str, data: bytes) -> str | None:
-    """The type to show the bytes as, or ``None`` when they are a download.
+    """The content type of media that a browser may display; ``None`` for a download.
 
     Args:
-        mime: As the sender named it; ``image/*`` and the like when it knew no more.
+        mime: The type from the sender; ``image/*`` and the like when the sender did not know the subtype.
         data: The bytes.
     """
     named = mime.partition(";")[0].strip().lower()
@@ -77,7 +77,7 @@ def shown_type(mime: str, data: bytes) -> str | None:
 _OK = ResponseSpec(
     bytes,
     generate_examples=False,
-    description="The bytes. An image, a sound or a video has its type; everything else is a download.",
+    description="The bytes. Images, audio and video have their content type; everything else is a download.",
     media_type=DOWNLOAD,  # type: ignore[arg-type]  # any media type is fine
 )
 
@@ -90,7 +90,7 @@ _OK = ResponseSpec(
     response_headers=[ResponseHeader(name="Content-Disposition", value="", documentation_only=True)],
 )
 async def get_media(request: Request[Any, Any, Any], access: NamedDependency[Access], sha256: FromPath[str]) -> Response[bytes]:
-    """An image, a sound or a file that a message refers to by its SHA-256."""
+    """Read an image, audio, video or file that a message refers to by its SHA-256."""
     read_parameters(request, ())
     digest = hex_id(sha256, 64, "media")
     statement = select(media.c.mime, media.c.data).where(media.c.project_id == access.project_id, media.c.sha256 == digest).limit(1)

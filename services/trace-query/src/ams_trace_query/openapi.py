@@ -12,10 +12,10 @@ from ams_kit.http.problems import Problem
 
 _DESCRIPTIONS = {
     400: "The request is not valid: an id, a parameter, a cursor or the query (with its column).",
-    401: "Sign in first.",
-    403: "The credential does not give access to this.",
-    404: "It does not exist, or belongs to another project.",
-    503: "A server that this needs is unavailable, or too many searches run. Retry after Retry-After.",
+    401: "The credential is missing or not valid.",
+    403: "The credential does not grant access to this.",
+    404: "The resource does not exist, or belongs to another project.",
+    503: "A required server is unavailable, or too many searches are running. Retry after Retry-After.",
     504: "The query took too long. Narrow the time range or the query.",
 }
 
@@ -27,7 +27,7 @@ PROBLEMS: dict[int, ResponseSpec] = {
 
 
 class StampAsArray(OpenAPISchemaPlugin):
-    """A stamp is an array on the wire: ``[phase, at_us, seq, event_id]``. Litestar would describe it as an object."""
+    """Describes a stamp as the array that it is in JSON, ``[phase, at_us, seq, event_id]``. Litestar would describe it as an object."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Keyset cursors: opaque, and valid only for the query that they came from.
+"""Keyset cursors: opaque, and valid only for the query that issued them.
 
-A cursor is ``base64url(version, mac, values)``; ``values`` are the sort keys of the last row that was shown. The MAC covers
-project, route, filters and sort as well, so a cursor of another project, filter or key is refused, not misread.
+A cursor is ``base64url(version, mac, values)``; ``values`` are the sort keys of the last row of the page. The MAC also covers
+project, route, filters and sort, so a cursor of another project, filter or key is rejected instead of misread.
 """
 
 import base64
@@ -21,31 +21,31 @@ _MAC_BYTES = 16
 
 
 class Cursors:
-    """Seals and opens cursors."""
+    """Signs and verifies cursors."""
 
     def __init__(self, secret: str) -> None:
-        """Take a secret that all replicas share. A new secret invalidates old cursors."""
+        """Derive the key from a secret that all replicas share. A new secret invalidates old cursors."""
         self._key = hashlib.blake2b(secret.encode(), digest_size=32, person=b"ams-cursors").digest()
 
     def seal(self, bound: Sequence[Any], values: Sequence[int | str | list[int] | None]) -> str:
         """The cursor after the row with these sort keys.
 
         Args:
-            bound: What the cursor is valid for: project, route, filters, sort.
-            values: JSON.
+            bound: The scope of the cursor: project, route, filters, sort.
+            values: Sort keys as JSON values.
         """
         body = msgspec.json.encode(values)
         return base64.urlsafe_b64encode(bytes([VERSION]) + self._mac(bound, body) + body).decode().rstrip("=")
 
     def open(self, cursor: str | None, bound: Sequence[Any]) -> list[Any] | None:
-        """The sort keys of a cursor; null for no cursor.
+        """The sort keys of a cursor; null without a cursor.
 
         Raises:
-            BadRequestError: It was not issued for this query.
+            BadRequestError: The cursor was not issued for this query.
         """
         if cursor is None:
             return None
-        refused = BadRequestError("The cursor belongs to another query. Start again without it.", code="bad_cursor")
+        refused = BadRequestError("The cursor is not valid for this query. Start again without it.", code="bad_cursor")
         if len(cursor) > CURSOR_CHARS_MAX or not cursor.isascii():
             raise refused
         try:

@@ -1,4 +1,4 @@
-"""Query parameters, read strictly. One declaration both checks a request and describes the parameter in the OpenAPI document.
+"""Query parameters, parsed strictly. One declaration both validates a request and describes the parameter in the OpenAPI document.
 
 Litestar would read ``limit=1e3`` as 1000, take the last of two equal names, and replace bytes that are not UTF-8.
 """
@@ -33,7 +33,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """One query parameter, as it is with_parameters."""
+    """A query parameter, and its description in the OpenAPI document."""
 
     name: str
     description: str
@@ -57,23 +57,23 @@ Q = Parameter(
 )
 FROM = Parameter(
     name="from",
-    description=f"Started at or after this moment (RFC 3339 with a zone). The range has at most {RANGE_DAYS_MAX} days.",
+    description=f"Only items that started at or after this time (RFC 3339 with a zone). The range has at most {RANGE_DAYS_MAX} days.",
     schema={"type": OpenAPIType.STRING, "format": OpenAPIFormat.DATE_TIME},
 )
 TO = Parameter(
     name="to",
-    description="Started before this moment (RFC 3339 with a zone).",
+    description="Only items that started before this time (RFC 3339 with a zone).",
     schema={"type": OpenAPIType.STRING, "format": OpenAPIFormat.DATE_TIME},
 )
 STATUS = Parameter(
     name="status",
-    description="Of one of these statuses: running, waiting, ok, error, cancelled, lost; commas between.",
+    description="Only items with one of these statuses, comma-separated: running, waiting, ok, error, cancelled, lost.",
     schema={"type": OpenAPIType.STRING},
 )
-AGENT = Parameter(name="agent", description="Of this agent.", schema={"type": OpenAPIType.STRING, "max_length": 256})
+AGENT = Parameter(name="agent", description="Only items of this agent.", schema={"type": OpenAPIType.STRING, "max_length": 256})
 STEP_IDS = Parameter(
     name="step_id",
-    description=f"Only these steps: at most {VALUES_MAX} step ids, commas between. Not together with cursor.",
+    description=f"Only these steps: at most {VALUES_MAX} comma-separated step ids. Cannot be combined with cursor.",
     schema={"type": OpenAPIType.STRING},
 )
 
@@ -91,12 +91,12 @@ def with_parameters(*parameters: Parameter) -> type[Operation]:
 
 
 class QueryParameters(Struct, frozen=True):
-    """The query parameters of one request: known ones, each at most once."""
+    """The query parameters of one request: known names, each at most once."""
 
     values: dict[str, str]
 
     def text_of(self, name: str) -> str | None:
-        """A text, null when absent or empty."""
+        """A text; null when absent or empty."""
         return self.values.get(name) or None
 
     def limit(self) -> int:
@@ -109,14 +109,14 @@ class QueryParameters(Struct, frozen=True):
         if text is None:
             return LIMIT_DEFAULT
         if not _LIMIT.fullmatch(text) or int(text) > LIMIT_MAX:
-            raise BadRequestError(f"limit is a whole number from 1 to {LIMIT_MAX}.", code="bad_limit")
+            raise BadRequestError(f"limit must be a whole number from 1 to {LIMIT_MAX}.", code="bad_limit")
         return int(text)
 
     def list_of(self, name: str) -> list[str]:
         """A comma-separated list.
 
         Raises:
-            BadRequestError: More than 200.
+            BadRequestError: It has more than 200 values.
         """
         words = [word for word in self.values.get(name, "").split(",") if word]
         if len(words) > VALUES_MAX:
@@ -127,7 +127,7 @@ class QueryParameters(Struct, frozen=True):
         """``from`` and ``to`` in microseconds UTC.
 
         Raises:
-            BadRequestError: Not RFC 3339, without a zone, the wrong way round, or too far apart.
+            BadRequestError: A time is not RFC 3339 or has no zone, the order is wrong, or the range is too long.
         """
         start, end = self._time("from"), self._time("to")
         if start is not None:
@@ -135,7 +135,7 @@ class QueryParameters(Struct, frozen=True):
             if until < start:
                 raise BadRequestError("from is after to.", code="empty_range")
             if until - start > RANGE_DAYS_MAX * 86_400_000_000:
-                raise BadRequestError(f"A time range has at most {RANGE_DAYS_MAX} days.", code="range_too_wide")
+                raise BadRequestError(f"The time range is too long. Use at most {RANGE_DAYS_MAX} days.", code="range_too_wide")
         return start, end
 
     def _time(self, name: str) -> int | None:
@@ -144,14 +144,14 @@ class QueryParameters(Struct, frozen=True):
             return None
         match = _TIME.fullmatch(text)
         if match is None:
-            raise BadRequestError(f"{name} is a time such as 2026-11-26T08:00:00Z (write + as %2B).", code="bad_time")
+            raise BadRequestError(f"{name} is not a valid time. Write it like 2026-11-26T08:00:00Z (with + as %2B).", code="bad_time")
         date, clock, fraction, zone = match.groups()
         if zone is None:
             raise BadRequestError(f"{name} needs a time zone, such as Z or %2B01:00.", code="time_zone_required")
         try:
             moment = datetime.fromisoformat(f"{date}T{clock}{zone.upper()}")
         except ValueError as error:
-            raise BadRequestError(f"{name} does not exist.", code="bad_time") from error
+            raise BadRequestError(f"{name} is not a valid time: the date does not exist.", code="bad_time") from error
         return (moment - _EPOCH) // _MICROSECOND + int((fraction or ".0")[1:7].ljust(6, "0"))
 
 
@@ -159,12 +159,12 @@ def read_parameters(request: Request[Any, Any, Any], parameters: Sequence[Parame
     """The query parameters of a request.
 
     Raises:
-        UriTooLongError: More than 16 KiB.
-        BadRequestError: An unknown or repeated name, bytes that are no UTF-8, a NUL, or a value beyond 4 KiB.
+        UriTooLongError: The query string has more than 16 KiB.
+        BadRequestError: An unknown or repeated name, bytes that are not UTF-8, a NUL, or a value of more than 4 KiB.
     """
     raw: bytes = request.scope["query_string"]
     if len(raw) > QUERY_STRING_BYTES_MAX:
-        raise UriTooLongError(f"The query string has at most {QUERY_STRING_BYTES_MAX} bytes.")
+        raise UriTooLongError(f"The query string is too long. Use at most {QUERY_STRING_BYTES_MAX} bytes.")
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
     except UnicodeDecodeError as error:
@@ -176,30 +176,31 @@ def read_parameters(request: Request[Any, Any, Any], parameters: Sequence[Parame
     for name, value in pairs:
         if name not in known:
             raise BadRequestError(
-                f"There is no parameter {name[:64]!r} here; there are {', '.join(sorted(known)) or 'none'}.", code="unknown_parameter"
+                f"The parameter {name[:64]!r} is unknown. The parameters of this route: {', '.join(sorted(known)) or 'none'}.",
+                code="unknown_parameter",
             )
         if name in values:
-            raise BadRequestError(f"{name} is given twice.", code="duplicate_parameter")
+            raise BadRequestError(f"{name} is given twice. Send it once.", code="duplicate_parameter")
         if "\0" in value:
-            raise BadRequestError(f"{name} has a NUL character.", code="nul_character")
+            raise BadRequestError(f"{name} contains a NUL character.", code="nul_character")
         if len(value.encode()) > TEXT_CHARS_MAX:
             code = "query_too_long" if name == "q" else "too_long"
-            raise BadRequestError(f"{name} has at most {TEXT_CHARS_MAX} bytes.", code=code)
+            raise BadRequestError(f"{name} is too long. Use at most {TEXT_CHARS_MAX} bytes.", code=code)
         values[name] = value
     return QueryParameters(values)
 
 
 def hex_id(text: str, digits: int, what: str) -> str:
-    """An id of a path, in lower case.
+    """An id from a path, in lower case.
 
     Raises:
-        BadRequestError: It is not that many hex digits, so no such thing can be there.
+        BadRequestError: It does not have that many hex digits.
     """
     if not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", text):
-        raise BadRequestError(f"A {what} id is {digits} hex digits.", code=f"bad_{what}_id")
+        raise BadRequestError(f"The {what} id is not valid. It has {digits} hex digits.", code=f"bad_{what}_id")
     return text.lower()
 
 
 def not_found(what: str) -> NotFoundError:
-    """The same response whether it does not exist or belongs to another project."""
-    return NotFoundError(f"There is no such {what}.", code=f"{what}_not_found")
+    """The error for a resource that does not exist or belongs to another project, without a difference between the two."""
+    return NotFoundError(f"No such {what} exists in this project.", code=f"{what}_not_found")

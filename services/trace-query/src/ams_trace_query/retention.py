@@ -1,4 +1,4 @@
-"""What a project keeps, and what retention has deleted so far."""
+"""Retention of a project, and what it has deleted so far."""
 
 from datetime import date, datetime
 from typing import Any
@@ -14,11 +14,11 @@ from ams_trace_query.context import context_of
 from ams_trace_query.openapi import PROBLEMS
 
 PLATFORM = ""
-"""The row of ``retention`` that holds for projects without one of their own."""
+"""The row of ``retention`` that applies to projects without their own row."""
 
 
 class RetentionRun(Struct, frozen=True, kw_only=True):
-    """One run, over all projects. ``finished_at_us`` is null while it is under way."""
+    """A retention run over all projects. ``finished_at_us`` is null while it is running."""
 
     day: str
     started_at_us: int
@@ -26,15 +26,15 @@ class RetentionRun(Struct, frozen=True, kw_only=True):
 
 
 class Retention(Struct, frozen=True, kw_only=True):
-    """What a project keeps.
+    """The retention of a project.
 
     Attributes:
-        days: Whole UTC days before today that tasks are kept; null before the first run of a platform.
-        platform_days: The longest that any project can keep them.
-        project_days: What the project's owner has set; null when nothing is set.
-        kept_from: The first UTC day (``2026-05-01``) whose tasks are kept; older ones are deleted, and their late events are ignored.
-        tasks_deleted: Tasks of this project that retention has deleted.
-        deleted_at_us: When it last did; null when it never had to.
+        days: Number of complete UTC days before today whose tasks are kept; null before the first run on the platform.
+        platform_days: The platform's number of days, which is the maximum for every project.
+        project_days: The project's own setting; null when its owner has not set one.
+        kept_from: The first UTC day (``2026-05-01``) whose tasks are kept; older tasks are deleted, and their late events are ignored.
+        tasks_deleted: Number of this project's tasks that retention has deleted.
+        deleted_at_us: Time of the last deletion; null when nothing was deleted yet.
         last_run: The latest run; null before the first one.
     """
 
@@ -49,7 +49,7 @@ class Retention(Struct, frozen=True, kw_only=True):
 
 @get("/retention", operation_id="getRetention", responses=PROBLEMS)
 async def get_retention(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Retention:
-    """How long a project keeps its tasks, and what was deleted."""
+    """Read how long a project keeps its tasks, and what retention has deleted."""
     async with context_of(request).database.read(access.project_id) as reader:
         rows = {
             row["project_id"]: row

@@ -1,4 +1,4 @@
-"""What the public rows of ``ams_contracts.views`` need of the tables, and positions."""
+"""Columns and expressions for the public rows of ``ams_contracts.views``, and positions."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ next_offset_of_task: Label[Any] = (
     .scalar_subquery()
     .label("next_offset")
 )
-"""Up to where the log was projected in the partition of a task, in the snapshot of its row."""
+"""Expression for the projected offset of a task's partition, in the snapshot of its row."""
 
 
 def position_text(partition: int, next_offset: int | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Scores of a task and its steps: what people, models and code judged."""
+"""Scores that people, models and code gave to a task and its steps."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ _SORT = "at_us, score_id"
 
 
 class Score(Struct, frozen=True, kw_only=True):
-    """One score. ``step_id`` is null when it is of the task; ``source`` is human, model or code."""
+    """A score. ``step_id`` is null for a score of the task; ``source`` is human, model or code."""
 
     score_id: str
     step_id: str | None
@@ -36,7 +36,7 @@ class Score(Struct, frozen=True, kw_only=True):
 
 
 class ScorePage(Struct, frozen=True, kw_only=True):
-    """Scores, oldest first, without those that were removed."""
+    """Scores, oldest first, without removed ones."""
 
     items: list[Score]
     next_cursor: str | None
@@ -44,7 +44,7 @@ class ScorePage(Struct, frozen=True, kw_only=True):
 
 @get("/tasks/{task:str}/scores", operation_class=with_parameters(*_LIST), operation_id="listTaskScores", responses=PROBLEMS)
 async def list_task_scores(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> ScorePage:
-    """Scores of a task and of its steps, oldest first."""
+    """List the scores of a task and of its steps, oldest first."""
     context = context_of(request)
     query = read_parameters(request, _LIST)
     limit = query.limit()

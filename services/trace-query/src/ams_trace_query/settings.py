@@ -8,18 +8,18 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         host: The address to listen on.
-        port: 0 picks a free one.
-        public_url: Where people find the platform: the issuer of tokens.
-        log_level: A name of the standard library's levels.
+        port: 0 selects a free port.
+        public_url: The URL of the platform for people, which is the issuer of tokens.
+        log_level: A level name of Python's ``logging``.
         database_url: The traces database, as the role ams_reader.
-        redis_url: Revocations and changes of access.
+        redis_url: Holds revocations, and the channel for changes of access.
         service_secret: Signs requests between services, and cursors.
-        identity_url: Internal base address of identity.
-        health_urls: ``name=http://host:port`` with commas between: the services whose readiness ``/api/health`` reports.
-        database_connections_max: Of this process.
-        statement_timeout_ms: A longer query gets the response 504.
-        search_ms_max: After this time a search returns what it found, and how far back it searched.
-        heavy_queries_max: Searches and large skeletons that run at once; others wait for up to 2 s, then get 503.
+        identity_url: Internal base URL of identity.
+        health_urls: Comma-separated ``name=http://host:port`` of the services whose readiness ``/api/health`` reports.
+        database_connections_max: Maximum number of connections of this process.
+        statement_timeout_ms: Timeout of a query, after which the response is 504.
+        search_ms_max: Time limit of a search, after which it returns its matches so far, and how far back it searched.
+        heavy_queries_max: Maximum number of concurrent searches and large skeletons; others wait for up to 2 s, then get 503.
     """
 
     host: str = "127.0.0.1"

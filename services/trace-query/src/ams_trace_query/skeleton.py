@@ -1,7 +1,7 @@
-"""A task's skeleton: all its steps as columns, some 100 bytes each, from which a browser builds tree, waterfall and filters.
+"""A task's skeleton: all its steps as columns, about 100 bytes per step, from which a browser builds tree, waterfall and filters.
 
-Postgres writes most columns as the JSON that goes out, so that no object is made of their values; only words and parents, which
-become indexes, are taken apart here, in a thread, so that other requests get their turn.
+Postgres encodes most columns as JSON, which the response contains unchanged, without Python objects for their values. Only text and
+parents, which become indexes, are parsed here, in a thread, so that the event loop serves other requests.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from ams_trace_query.rows import position_text
 from ams_trace_query.tasks import find_task
 
 STEPS_MAX = 250_000
-LARGE_STEPS = 5_000  # from here on a skeleton waits for its turn, as searches do
+LARGE_STEPS = 5_000  # steps; a larger skeleton needs a slot of the concurrency limit, as searches do
 
 ROOT = -1
 PARENT_UNKNOWN = -2
@@ -61,9 +61,9 @@ def _values_type() -> Any:
 
 
 class Columns(_columns_type(), Struct, kw_only=True):
-    """One entry a step, sorted by (started_at_us, seq, step_id); unknown starts come last.
+    """Columns with one entry per step, sorted by (started_at_us, seq, step_id); steps without a start come last.
 
-    Beside the columns that ``STEP_FIELDS`` declares:
+    Besides the columns that ``STEP_FIELDS`` declares:
 
     Attributes:
         step_id: 16 hex digits.
@@ -77,7 +77,7 @@ class Columns(_columns_type(), Struct, kw_only=True):
 
 
 class Skeleton(_values_type(), Struct, kw_only=True):
-    """All steps of a task as columns, true at ``position``. Text is replaced by indexes into lists of distinct values."""
+    """All steps of a task as columns, as of ``position``. Text is replaced by indexes into lists of distinct values."""
 
     task_id: str
     position: str | None
@@ -88,7 +88,7 @@ class Skeleton(_values_type(), Struct, kw_only=True):
 
 @get("/tasks/{task:str}/skeleton", operation_class=with_parameters(), operation_id="getSkeleton", responses=PROBLEMS)
 async def get_skeleton(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> Skeleton:
-    """All steps of a task as columns."""
+    """Read all steps of a task as columns."""
     context = context_of(request)
     read_parameters(request, ())
     task_id = hex_id(task, 32, "task")
@@ -96,7 +96,7 @@ async def get_skeleton(request: Request[Any, Any, Any], access: NamedDependency[
         found = await _find(reader, access.project_id, task_id)
         if found["steps"] <= LARGE_STEPS:
             return await _read(reader, access.project_id, task_id, found)
-    # waits for a slot without a connection, and then reads the task again, in one snapshot
+    # waits for a slot without holding a connection, then reads the task again in one snapshot
     async with context.heavy_queries.slot(), context.database.read(access.project_id) as reader:
         return await _read(reader, access.project_id, task_id, await _find(reader, access.project_id, task_id))
 
@@ -104,7 +104,7 @@ async def get_skeleton(request: Request[Any, Any, Any], access: NamedDependency[
 async def _find(reader: SnapshotReader, project_id: str, task_id: str) -> Any:
     found = await find_task(reader, project_id, task_id, [tasks.c.steps, tasks.c.sort_at_us, _first_start])
     if found["steps"] > STEPS_MAX:
-        raise TooLargeError(f"The task has {found['steps']} steps, a skeleton at most {STEPS_MAX}; read its steps in windows.")
+        raise TooLargeError(f"The task has {found['steps']} steps, but a skeleton has at most {STEPS_MAX}. Read its steps in windows.")
     return found
 
 
@@ -124,7 +124,7 @@ _first_start = (
     .label("first_start")
 )
 
-# numbers go out as Postgres writes them; text becomes indexes into a list of its values
+# numbers stay as Postgres encodes them; text becomes indexes into a list of its values
 _NUMBER_COLUMNS = [*(column.name for _, column in COLUMNS if column.values is None), "counted"]
 _ENUM_COLUMNS = [column.name for field, column in COLUMNS if column.values is not None and isinstance(field.value_type, EnumMeta)]
 _TEXT_COLUMNS = [column.name for _, column in COLUMNS if column.values is not None and column.name not in _ENUM_COLUMNS]
@@ -141,7 +141,7 @@ def _expression(field: Field, column: SkeletonColumn, base: ColumnElement[Any]) 
 
 
 def _columns_statement(project_id: str, task_id: str, day: date, base_us: int) -> Statement:
-    """One row: ids, parents and known words with commas between them, other words as arrays, numbers as the inside of a JSON array."""
+    """Select one row: ids, parents and enumerated words as comma-separated text, other text as arrays, numbers as the inside of a JSON array."""
     table = steps.c
     base = literal(base_us, BigInteger)
     counted = (table.counted_input > 0) | (table.counted_output > 0) | table.counted_nusd.is_not(None)
@@ -192,7 +192,7 @@ def _skeleton(gathered: Any, task_id: str, position: str | None, base_us: int) -
 
 
 def _raw_array(inside: str) -> Any:
-    """A JSON array as it is, in the place of a list: nothing is made of its values."""
+    """A raw JSON array in the place of a list, whose values are not decoded."""
     return Raw(f"[{inside}]".encode())
 
 
@@ -210,15 +210,15 @@ def _parent_rows(parent_ids: list[str], ids: list[str]) -> list[int]:
 
 
 def rows_closing_a_cycle(parents: list[int]) -> list[int]:
-    """One row of every cycle of parents, so that building the tree ends.
+    """Find one row of every cycle of parents, so that the tree can be built without an endless loop.
 
-    A cycle contains at least one row whose parent does not come before it, so only such rows need a scan.
+    A cycle has at least one row whose parent does not come before it, so the search starts from such rows only.
 
     Args:
         parents: Row of each row's parent; negative: none.
     """
     closing: list[int] = []
-    seen: dict[int, int] = {}  # row: the start from which it was reached
+    seen: dict[int, int] = {}  # row -> the start from which it was reached
     for start in [row for row, parent in enumerate(parents) if parent >= row]:
         row = start
         while row >= 0 and row not in seen:

@@ -1,4 +1,4 @@
-"""Statistics of a project from its hourly rollups: counts, sums and percentiles, by whatever a person groups by."""
+"""Statistics of a project from its hourly rollups: counts, sums and percentiles by group."""
 
 from typing import Any
 
@@ -25,14 +25,14 @@ HISTOGRAMS = ("durations", "tokens", "costs")
 DIMENSIONS = ("hour", "agent", "model", "type", "status", "tool")
 GROUP_BY = Parameter(
     name="group_by",
-    description=f"One of {', '.join(DIMENSIONS)}; nothing: all steps together.",
+    description=f"One of {', '.join(DIMENSIONS)}. Without it, all steps are one group.",
     schema={"type": OpenAPIType.STRING, "enum": list(DIMENSIONS)},
 )
 _LIST = (GROUP_BY, FROM, TO, LIMIT)
 
 
 class Percentiles(Struct, frozen=True, kw_only=True):
-    """Of a histogram, at most an eighth off; null when nothing was counted."""
+    """Percentiles from a histogram, with an error of at most an eighth; null when nothing was counted."""
 
     p50: int | None
     p90: int | None
@@ -41,15 +41,15 @@ class Percentiles(Struct, frozen=True, kw_only=True):
 
 
 class StatisticsGroup(Struct, frozen=True, kw_only=True):
-    """Ended steps of one group.
+    """The ended steps of one group.
 
     Attributes:
-        key: The value of ``group_by``, as text (an hour as microseconds); empty: steps without one, ``other``: values beyond the first 1,000.
-        steps: How many ended.
-        priced_steps: How many have a known cost.
-        cost_usd: Their sum, as a decimal string; null when no cost is known.
+        key: The value of ``group_by`` as text (an hour in microseconds). Empty for steps without a value, ``other`` for values beyond the first 1,000.
+        steps: Number of ended steps.
+        priced_steps: Number of steps with a known cost.
+        cost_usd: Sum of the known costs, as a decimal string; null when no cost is known.
         duration_us: Percentiles of the duration.
-        tokens: Percentiles of input and output tokens together, of steps that have any.
+        tokens: Percentiles of input and output tokens together, of steps that used tokens.
         cost_nusd: Percentiles of the cost, in billionths of a dollar.
     """
 
@@ -66,12 +66,12 @@ class StatisticsGroup(Struct, frozen=True, kw_only=True):
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
-    """Groups with the most steps first (by hour: oldest first), of whole UTC hours.
+    """Groups over complete UTC hours, those with the most steps first (by hour: oldest first).
 
     Attributes:
-        from_us: The beginning of the first hour.
-        to_us: The end of the last hour.
-        truncated: There are more groups than ``limit``.
+        from_us: Start of the first hour.
+        to_us: End of the last hour.
+        truncated: Whether there are more groups than ``limit``.
     """
 
     from_us: int
@@ -82,12 +82,12 @@ class Statistics(Struct, frozen=True, kw_only=True):
 
 @get("/statistics", operation_class=with_parameters(*_LIST), operation_id="getStatistics", responses=PROBLEMS)
 async def get_statistics(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Statistics:
-    """Counts, sums and percentiles of ended steps, by hour, agent, model, type, status or tool."""
+    """Read counts, sums and percentiles of ended steps, by hour, agent, model, type, status or tool."""
     context = context_of(request)
     query = read_parameters(request, _LIST)
     group_by = query.text_of("group_by")
     if group_by is not None and group_by not in DIMENSIONS:
-        raise BadRequestError(f"group_by is one of {', '.join(DIMENSIONS)}.", code="bad_group_by")
+        raise BadRequestError(f"group_by must be one of {', '.join(DIMENSIONS)}.", code="bad_group_by")
     limit = query.limit()
     now_us = int(context.now().timestamp() * 1_000_000)
     start, end = query.time_range(context.now())
@@ -131,7 +131,7 @@ def _sums(project_id: str, group_by: str | None, first: int, last: int, limit: i
 
 
 def _buckets(project_id: str, group_by: str | None, first: int, last: int) -> Statement:
-    """The histograms of all groups: at most 1,001 groups of three times some 200 buckets."""
+    """The histograms of all groups: at most 1,001 groups with three histograms of about 200 buckets each."""
     parts: list[Any] = []
     for name in HISTOGRAMS:
         unnested = func.unnest(hourly_rollups.c[name]).table_valued("n", with_ordinality="place").render_derived()

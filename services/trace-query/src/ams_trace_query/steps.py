@@ -1,4 +1,4 @@
-"""Steps: windows of one task in chronological order, one with its payloads, and the search across tasks."""
+"""Steps: windows of one task in chronological order, a single step with its payloads, and the search across tasks."""
 
 import time
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ _WINDOW_SORT = "started_at_us, seq, step_id"
 _SEARCH_SORT = "started_at_us desc, step_id, task_id"
 _ALWAYS_SHOWN = (Slot.INPUT, Slot.OUTPUT)
 
-RECENT_STEPS = 10_000  # some 20 ms
+RECENT_STEPS = 10_000  # about 20 ms
 WINDOW_STEPS = 2_000  # of which a search looks at first
 WINDOW_STEPS_BY_WORDS = 500  # where the texts of each are looked at
 _TIE = tuple_(steps.c.step_id, steps.c.task_id)
@@ -51,7 +51,7 @@ TOO_LARGE = "too_large"
 
 
 class StepWindow(Struct, frozen=True, kw_only=True):
-    """Steps of one task in chronological order; those whose start is not known come last."""
+    """Steps of one task in chronological order; steps without a known start come last."""
 
     items: list[Step]
     next_cursor: str | None
@@ -59,13 +59,13 @@ class StepWindow(Struct, frozen=True, kw_only=True):
 
 
 class StepPage(Struct, frozen=True, kw_only=True):
-    """Steps across tasks, newest first; those whose start is not known come last.
+    """Steps across tasks, newest first; steps without a known start come last.
 
-    When ``q`` has words, ``text_lag_records`` says how many records of the log are not searchable by words yet, and ``text_until_us`` up to
-    when they all are; null when nothing is missing.
+    When ``q`` has words, ``text_lag_records`` is the number of records of the log that are not in the text index yet, and ``text_until_us`` the
+    time up to which all of them are; null when the index is current.
 
-    ``scanned_back_to_us`` is not null when a search took too long: these are the matches among what began at or after that moment, be they few
-    or none, and ``next_cursor`` continues from there.
+    ``scanned_back_to_us`` is not null when the search reached its time limit: the page then has the matches among steps that started at or after
+    that time, possibly none, and ``next_cursor`` continues from there.
     """
 
     items: list[Step]
@@ -76,9 +76,9 @@ class StepPage(Struct, frozen=True, kw_only=True):
 
 
 class Payload(Struct, frozen=True, kw_only=True):
-    """An input, an output, a stack or what was left of a span.
+    """An input, an output, a stack trace or the original span.
 
-    ``bytes`` is the true length; ``truncated`` says that ``text`` is its beginning. When ``text`` is null, ``absent`` says why:
+    ``bytes`` is the original length; with ``truncated``, ``text`` is only its beginning. When ``text`` is null, ``absent`` is the reason:
     not_captured, not_here_yet or too_large.
     """
 
@@ -91,7 +91,7 @@ class Payload(Struct, frozen=True, kw_only=True):
 
 
 class StepAnswer(Struct, frozen=True, kw_only=True):
-    """One step with its payloads: always input and output, the others when there are any."""
+    """A step with its payloads: always input and output, the others when they exist."""
 
     step: Step
     payloads: list[Payload]
@@ -99,14 +99,14 @@ class StepAnswer(Struct, frozen=True, kw_only=True):
 
 @get("/tasks/{task:str}/steps", operation_class=with_parameters(*_WINDOW), operation_id="listTaskSteps", responses=PROBLEMS)
 async def list_task_steps(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> StepWindow:
-    """Steps of one task in chronological order, or those that are named."""
+    """List steps of one task in chronological order, or the steps with the given ids."""
     context = context_of(request)
     query = read_parameters(request, _WINDOW)
     task_id = hex_id(task, 32, "task")
     limit = query.limit()
     ids = [hex_id(item, 16, "step") for item in query.list_of("step_id")]
     if ids and "cursor" in query.values:
-        raise BadRequestError("step_id and cursor do not go together.", code="bad_cursor")
+        raise BadRequestError("step_id and cursor cannot be combined. Send one of them.", code="bad_cursor")
     bound = (access.project_id, "tasks/steps", task_id, _WINDOW_SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
 
@@ -130,7 +130,7 @@ async def list_task_steps(request: Request[Any, Any, Any], access: NamedDependen
 async def get_step(
     request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str], step: FromPath[str]
 ) -> StepAnswer:
-    """One step with its payloads; an absent one says why."""
+    """Read one step with its payloads; an absent payload has a reason."""
     read_parameters(request, ())
     task_id, step_id = hex_id(task, 32, "task"), hex_id(step, 16, "step")
     async with context_of(request).database.read(access.project_id) as reader:
@@ -146,7 +146,7 @@ async def get_step(
 
 @get("/steps", operation_class=with_parameters(*_SEARCH), operation_id="searchSteps", responses=PROBLEMS)
 async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> StepPage:
-    """Steps across the tasks of a project, newest first."""
+    """Search steps across the tasks of a project, newest first."""
     context = context_of(request)
     query = read_parameters(request, _SEARCH)
     limit = query.limit()
@@ -193,11 +193,11 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
 
 
 def payloads_of(step: Step, ended: bool, stored: dict[str, Any]) -> list[Payload]:
-    """What is shown of a step's payloads.
+    """The payloads of a step in the response.
 
     Args:
-        step: It knows what was captured and what was too large.
-        ended: While it is open, its output may still come.
+        step: The row of the step, which has what was captured and what was too large.
+        ended: Whether the step has ended. The output of an open step may still arrive.
         stored: Rows of ``step_payloads`` by slot.
     """
     slots = [slot for slot in Slot if slot in _ALWAYS_SHOWN or slot in stored or slot in step.captured or slot in step.too_large]
@@ -217,7 +217,7 @@ def _payload(slot: Slot, step: Step, ended: bool, row: Any) -> Payload:
 
 
 def _of_task(project_id: str, task_id: str, day: date) -> tuple[Condition, ...]:
-    # the day lets Postgres look into one partition only
+    # with the day, Postgres reads one partition only
     return steps.c.project_id == project_id, steps.c.task_id == task_id, steps.c.day == day
 
 
@@ -239,7 +239,7 @@ def _search_key(row: Any) -> tuple[int | None, str, str]:
 
 
 async def _window(reader: SnapshotReader, mine: tuple[Condition, ...], after: list[Any] | None, limit: int) -> list[Any]:
-    """Steps of a task with a start, in order; when those are through, the ones without."""
+    """Select the steps of a task: those with a start in chronological order, then those without."""
     rows: list[Any] = []
     known = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_not(None))
     if after is None or after[0] is not None:
@@ -266,9 +266,9 @@ def _started(start: int | None, end: int | None) -> list[Condition]:
 
 
 async def _recent_from_us(reader: SnapshotReader, mine: list[Condition], within: list[Condition], after: list[Any] | None) -> int | None:
-    """From when on names and previews are read letter by letter: the newest 10,000 steps; null when there are not more than that.
+    """The start of the 10,000th newest step; null when there are fewer. Substring search in names and previews reads only newer steps.
 
-    Words that few steps have would else be looked for in all of them. The pages of one answer agree on it.
+    Without this limit, a rare word would be searched in all steps. All pages of one search use the same limit.
     """
     if after is not None:
         return after[3]
@@ -284,20 +284,20 @@ async def _recent_from_us(reader: SnapshotReader, mine: list[Condition], within:
 
 
 def _merge(one: list[Any], two: list[Any], limit: int) -> list[Any]:
-    """Two answers in the order of the search as one. Rows without a start come last."""
+    """Merge two results in the order of the search. Rows without a start come last."""
     rows = {_search_key(row): row for row in (*one, *two)}
     keys = sorted(rows, key=lambda key: (key[0] is None, -(key[0] or 0), key[1], key[2]))
     return [rows[key] for key in keys[:limit]]
 
 
 class Search(Struct, frozen=True):
-    """One question for steps of a project.
+    """A search for steps of a project.
 
     Attributes:
-        mine: The project, and what they must fulfil.
-        within: The range of their starts that was asked for.
+        mine: The condition for the project and the filters.
+        within: The requested range of starts.
         after: The cursor.
-        limit: Of the answer.
+        limit: Maximum number of rows.
     """
 
     mine: list[Condition]
@@ -306,22 +306,22 @@ class Search(Struct, frozen=True):
     limit: int
 
     def where(self, condition: Condition) -> "Search":
-        """Only those that fulfil this, too."""
+        """The search with another condition."""
         return replace(self, mine=[*self.mine, condition])
 
     def since(self, at_us: int) -> "Search":
-        """Only those that started at or after this moment."""
+        """The search limited to steps that started at or after a time."""
         return replace(self, within=[*self.within, steps.c.started_at_us >= literal(at_us, BigInteger)])
 
     @property
     def range(self) -> list[Condition]:
-        """Of starts: what was asked for, and where the cursor continues."""
+        """The condition on starts: the requested range, after the cursor."""
         if self.after is None or self.after[0] is None:
             return self.within
         return [*self.within, steps.c.started_at_us <= literal(self.after[0], BigInteger)]
 
     def known(self, more: Sequence[Condition], limit: int) -> Statement:
-        """Steps with a start, newest first, that fulfil even more."""
+        """Select steps with a start, newest first, with further conditions."""
         chosen = select(*STEP_COLUMNS).where(*self.mine, *self.range, steps.c.started_at_us.is_not(None), *more)
         if self.after is not None and self.after[0] is not None:
             later = tuple_(literal(self.after[1], Text), literal(self.after[2], Text)) < _TIE
@@ -330,11 +330,11 @@ class Search(Struct, frozen=True):
 
     @property
     def is_past_known(self) -> bool:
-        """Whether the cursor is beyond those with a start."""
+        """Whether the cursor is past the steps with a start."""
         return self.after is not None and self.after[0] is None
 
     async def unknown(self, reader: SnapshotReader, limit: int) -> list[Any]:
-        """Steps without a start; they come last, and in no range."""
+        """Select steps without a start. They come last, and match no time range."""
         if self.within or limit <= 0:
             return []
         chosen = select(*STEP_COLUMNS).where(*self.mine, steps.c.started_at_us.is_(None))
@@ -344,13 +344,13 @@ class Search(Struct, frozen=True):
 
 
 async def _indexed_page(reader: SnapshotReader, search: Search) -> list[Any]:
-    """The page, where the question is one that an index answers."""
+    """Read the page of a search that an index supports."""
     rows = [] if search.is_past_known else await reader.rows(search.known([], search.limit))
     return rows + await search.unknown(reader, search.limit - len(rows))
 
 
 async def _scan(reader: SnapshotReader, search: Search, index: list[Condition], budget: Budget) -> ScanResult:
-    """The page, or what was found of it in time."""
+    """Read the page, or the matches found within the time limit."""
     scan = ScanResult([], None)
     if not search.is_past_known:
         scan = await windowed_scan(reader, steps.c.started_at_us, [*index, *search.range], search.known, limit=search.limit, budget=budget)

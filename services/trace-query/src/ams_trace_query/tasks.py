@@ -1,4 +1,4 @@
-"""Tasks: the list, newest first, and one with its totals and position."""
+"""Tasks: the list, newest first, and a single task with its totals and position."""
 
 import time
 from collections.abc import Sequence
@@ -36,13 +36,13 @@ WINDOW_TASKS_BY_WORDS = 20  # where the texts of each are looked at
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):
-    """Tasks, newest first. ``positions``: per partition, up to where the log is in these rows.
+    """Tasks, newest first. ``positions``: per partition, the position in the log that these rows reflect.
 
-    When ``q`` has words, ``text_lag_records`` says how many records of the log are not searchable by words yet, and ``text_until_us`` up to
-    when they all are; null when nothing is missing.
+    When ``q`` has words, ``text_lag_records`` is the number of records of the log that are not in the text index yet, and ``text_until_us`` the
+    time up to which all of them are; null when the index is current.
 
-    ``scanned_back_to_us`` is not null when a search with ``q`` took too long: these are the matches among what began at or after that moment,
-    few or none, and ``next_cursor`` continues from there.
+    ``scanned_back_to_us`` is not null when a search with ``q`` reached its time limit: the page then has the matches among tasks that started at
+    or after that time, possibly none, and ``next_cursor`` continues from there.
     """
 
     items: list[Task]
@@ -54,7 +54,7 @@ class TaskPage(Struct, frozen=True, kw_only=True):
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
-    """One task. ``position``: up to where the log of its partition is in this answer; follow it live from there."""
+    """A task. ``position``: the position in the log that this response reflects; subscribe to live updates after it."""
 
     task: Task
     position: str | None
@@ -62,7 +62,7 @@ class TaskAnswer(Struct, frozen=True, kw_only=True):
 
 @get("/tasks", operation_class=with_parameters(*_LIST), operation_id="listTasks", responses=PROBLEMS)
 async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> TaskPage:
-    """Tasks of a project, newest first."""
+    """List the tasks of a project, newest first."""
     context = context_of(request)
     query = read_parameters(request, _LIST)
     limit = query.limit()
@@ -107,7 +107,7 @@ async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Ac
 
 @get("/tasks/{task:str}", operation_class=with_parameters(), operation_id="getTask", responses=PROBLEMS)
 async def get_task(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> TaskAnswer:
-    """One task with its totals, and the position at which they were true."""
+    """Read one task with its totals, and the position in the log that they reflect."""
     read_parameters(request, ())
     task_id = hex_id(task, 32, "task")
     async with context_of(request).database.read(access.project_id) as reader:
@@ -116,10 +116,10 @@ async def get_task(request: Request[Any, Any, Any], access: NamedDependency[Acce
 
 
 async def find_task(reader: SnapshotReader, project_id: str, task_id: str, columns: list[Any]) -> Any:
-    """A task's row: these columns, its day, its partition and the ``next_offset`` of that.
+    """Read a task's row: the given columns, its day, its partition and the partition's ``next_offset``.
 
     Raises:
-        NotFoundError: It is not there, or it is another project's.
+        NotFoundError: The task does not exist, or belongs to another project.
     """
     statement = (
         select(*columns, tasks.c.day, tasks.c.partition, next_offset_of_task)
@@ -156,12 +156,12 @@ def _conditions(statuses: list[str], agent: str | None, start: int | None, end: 
 
 
 def _before(after: list[Any] | None) -> list[Condition]:
-    """What the index can use of a cursor."""
+    """The part of a cursor's condition that an index supports."""
     return [] if after is None else [tasks.c.sort_at_us <= literal(after[0], BigInteger)]
 
 
 def _after(after: list[Any] | None) -> list[Condition]:
-    """What cuts the ties of a cursor."""
+    """The part of a cursor's condition that breaks ties."""
     return [] if after is None else [(tasks.c.sort_at_us < literal(after[0], BigInteger)) | (tasks.c.task_id > literal(after[1], Text))]
 
 

@@ -1,4 +1,4 @@
-"""Tree to SQLAlchemy Core."""
+"""Compiles a query tree to SQLAlchemy Core."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,12 @@ from ams_trace_query.search.tree import And, Clause, Node, Not, Or, QueryError, 
 
 
 class SearchTarget(Struct, frozen=True):
-    """What a query is about.
+    """The table that a query searches.
 
     Attributes:
-        fields: Its fields.
-        texts: The columns in which free words are looked for, whatever they are part of.
-        other_fields: Fields that exist, but not here: name to a sentence.
+        fields: Its query fields.
+        texts: The columns that free words match as substrings.
+        other_fields: Fields of the other table: name to an error message.
     """
 
     fields: Mapping[str, QueryField]
@@ -29,15 +29,15 @@ class SearchTarget(Struct, frozen=True):
 
 
 def compile_query(node: Node | None, searched: SearchTarget, in_text: Callable[[Value], Condition | None]) -> Condition | None:
-    """The condition that a tree means.
+    """Compile a tree to a condition.
 
     Args:
-        node: From ``parse``: its depth is bounded, so recursion is.
+        node: From ``parse``, which bounds its depth and so the recursion here.
         searched: Tasks or steps.
-        in_text: The condition that a word is in the text of it; null when it cannot be.
+        in_text: Returns the condition that a word is in the text of a row; null when no text can contain it.
 
     Raises:
-        QueryError: An unknown field, or a value that its field cannot have.
+        QueryError: A field is unknown, or a value is not valid for its field.
     """
     match node:
         case None:
@@ -47,7 +47,7 @@ def compile_query(node: Node | None, searched: SearchTarget, in_text: Callable[[
         case Or(nodes):
             return or_(*(required(compile_query(part, searched, in_text)) for part in nodes))
         case Not(part):
-            # what has no model is not "model:gpt-4o": unknown counts as false before it is negated
+            # a step without a model does not match "model:gpt-4o": null counts as false before the negation
             return not_(func.coalesce(required(compile_query(part, searched, in_text)), false()))
         case Words(value):
             pattern = f"%{like_pattern(value)}%"
@@ -59,9 +59,9 @@ def compile_query(node: Node | None, searched: SearchTarget, in_text: Callable[[
 
 
 def required(condition: Condition | None) -> Condition:
-    """The condition of a part of a query, which has one."""
+    """The condition of a part of a query, which is not empty."""
     if condition is None:
-        raise AssertionError("only a whole query can be empty")
+        raise AssertionError("only a complete query can be empty")
     return condition
 
 
@@ -72,15 +72,17 @@ def _field(clause: Clause, fields: Mapping[str, QueryField], other_fields: Mappi
             raise QueryError(other_fields[clause.field], column=clause.column, code="unknown_field")
         close = difflib.get_close_matches(clause.field, fields, n=1)
         suggestion = f"{close[0]}:" if close else f"one of {', '.join(fields)}, or quotation marks around words with a colon"
-        raise QueryError(f"There is no field {clause.field[:64]!r}.", column=clause.column, code="unknown_field", suggestion=suggestion)
+        raise QueryError(f"The field {clause.field[:64]!r} is unknown.", column=clause.column, code="unknown_field", suggestion=suggestion)
     if (clause.key is not None) != (clause.field == "tag"):
         suggestion = "tag.name:value" if clause.field == "tag" else f"{clause.field}:value"
-        raise QueryError(f"This is written {suggestion}.", column=clause.column, code="unknown_field", suggestion=suggestion)
+        raise QueryError(
+            f"The field needs another form. Write {suggestion}.", column=clause.column, code="unknown_field", suggestion=suggestion
+        )
     return field
 
 
-STEP_ONLY = {name: f"{name} is a field of steps; tasks do not have it." for name in STEP_FILTERS if name not in TASK_FILTERS}
-TASK_ONLY = {name: f"{name} is a field of tasks; steps do not have it." for name in TASK_FILTERS if name not in STEP_FILTERS}
+STEP_ONLY = {name: f"{name} is a field of steps. Tasks do not have it." for name in STEP_FILTERS if name not in TASK_FILTERS}
+TASK_ONLY = {name: f"{name} is a field of tasks. Steps do not have it." for name in TASK_FILTERS if name not in STEP_FILTERS}
 
 
 TASKS = SearchTarget(TASK_FILTERS, [tasks.c[field.name] for field in TASK_FIELDS if field.searched], STEP_ONLY)
@@ -88,15 +90,15 @@ STEPS = SearchTarget(STEP_FILTERS, [steps.c[field.name] for field in STEP_FIELDS
 
 
 def task_condition(node: Node | None, found: Found = NO_LOOKUPS) -> Condition | None:
-    """What a query means for tasks.
+    """Compile a query for tasks.
 
     Args:
         node: From ``parse``.
-        found: What the index knows of its words.
+        found: The results of the text index for the words of the query.
     """
     return compile_query(node, TASKS, lambda value: task_contains(found[value]) if value in found else None)
 
 
 def step_condition(node: Node | None, found: Found = NO_LOOKUPS) -> Condition | None:
-    """What a query means for steps."""
+    """Compile a query for steps."""
     return compile_query(node, STEPS, lambda value: step_contains(found[value]) if value in found else None)

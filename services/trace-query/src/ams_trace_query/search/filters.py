@@ -1,6 +1,6 @@
-"""The fields of the query language: what each means for a column, built from the tables of fields in ``ams_contracts.documents``.
+"""The fields of the query language, built from the field tables in ``ams_contracts.documents``.
 
-A query field is a function from a clause to a condition. Values are always bound; names of columns come from the tables of fields alone.
+A query field is a function from a clause to a condition. Values are bound; column names come from the field tables only.
 """
 
 import difflib
@@ -47,11 +47,11 @@ def _bad(clause: Clause, detail: str, suggestion: str | None = None) -> QueryErr
 
 def _equals_only(clause: Clause) -> None:
     if clause.operator != "=":
-        raise _bad(clause, f"{clause.field} has no order; it is equal or not.", f"{clause.field}:value")
+        raise _bad(clause, f"{clause.field} has no order. Compare it with a colon only.", f"{clause.field}:value")
 
 
 def _matches(clause: Clause, expression: ColumnElement[Any]) -> Condition:
-    """Equal to one of the values, or like one of those with ``*``."""
+    """Equal to one of the values, or matching one of the patterns with ``*``."""
     exact = [value.text for value in clause.values if value.quoted or "*" not in value.text]
     conditions: list[Condition] = []
     if len(exact) == 1:
@@ -65,7 +65,7 @@ def _matches(clause: Clause, expression: ColumnElement[Any]) -> Condition:
 
 
 def _text(*columns: ColumnElement[Any]) -> QueryField:
-    """A word in any of these columns: exact, a list, or with ``*``."""
+    """A word in any of these columns: an exact value, a list, or a pattern with ``*``."""
 
     def field(clause: Clause) -> Condition:
         _equals_only(clause)
@@ -85,7 +85,9 @@ def _choice(column: ColumnElement[Any], choices: Sequence[str]) -> QueryField:
             if word not in choices:
                 close = difflib.get_close_matches(word, choices, n=1)
                 suggestion = f"{clause.field}:{close[0]}" if close else f"one of {', '.join(choices)}"
-                raise QueryError(f"{value.text[:64]!r} is no {clause.field}.", column=value.column, code="bad_value", suggestion=suggestion)
+                raise QueryError(
+                    f"{value.text[:64]!r} is not a valid {clause.field}.", column=value.column, code="bad_value", suggestion=suggestion
+                )
             wanted.append(word)
         return column == literal(wanted[0], Text) if len(wanted) == 1 else column == func.any(literal(wanted, ARRAY(Text)))
 
@@ -93,14 +95,14 @@ def _choice(column: ColumnElement[Any], choices: Sequence[str]) -> QueryField:
 
 
 def _number(expression: ColumnElement[Any], read: Callable[[Clause], int], known: Condition | None = None) -> QueryField:
-    """An int64 with an order. ``known`` says when the column means something."""
+    """An int64 with an order. ``known`` is the condition under which the column has a meaning."""
 
     def field(clause: Clause) -> Condition:
         if len(clause.values) > 1:
             raise _bad(clause, f"{clause.field} takes one number.")
         number = read(clause)
         if number > INT64_MAX:
-            raise _bad(clause, "This number is too large.")
+            raise _bad(clause, "The number is too large.")
         bound = literal(number, BigInteger)
         condition = {
             "=": expression == bound,
@@ -123,24 +125,24 @@ def _duration(clause: Clause) -> int:
             if unit_missing
             else f"{clause.field}:>2s"
         )
-        raise _bad(clause, "A duration is a number with a unit: us, ms, s, m or h.", suggestion)
+        raise _bad(clause, "The duration is not valid. Write a number with a unit: us, ms, s, m or h.", suggestion)
     exact = Decimal(match[1]) * _UNITS_US[match[2]]
     if exact != exact.to_integral_value():
-        raise _bad(clause, "Durations are whole microseconds.")
+        raise _bad(clause, "The duration is not a whole number of microseconds.")
     return int(exact)
 
 
 def _money(clause: Clause) -> int:
     match = _MONEY.fullmatch(clause.values[0].text)
     if match is None:
-        raise _bad(clause, "A cost is a number of US dollars with at most nine decimals.", f"{clause.field}:>0.01")
+        raise _bad(clause, "The cost is not valid. Write a number of US dollars with at most nine decimals.", f"{clause.field}:>0.01")
     return int(Decimal(match[1]) * NANO)
 
 
 def _count(clause: Clause) -> int:
     match = _COUNT.fullmatch(clause.values[0].text)
     if match is None:
-        raise _bad(clause, "This is a whole number, such as 1000 or 10k.", f"{clause.field}:>1000")
+        raise _bad(clause, "The value is not valid. Write a whole number, such as 1000 or 10k.", f"{clause.field}:>1000")
     return int(match[1]) * _MULTIPLES[match[2].lower()]
 
 
@@ -153,7 +155,7 @@ def _tag(column: ColumnElement[Any]) -> QueryField:
 
 
 def _contains(*columns: ColumnElement[Any]) -> QueryField:
-    """Text somewhere in these columns, in any case; ``*`` alone: there is some."""
+    """A substring of any of these columns, ignoring case; ``*`` alone matches any text."""
 
     def field(clause: Clause) -> Condition:
         _equals_only(clause)
@@ -178,18 +180,18 @@ def _id(column: ColumnElement[Any], digits: int) -> QueryField:
         _equals_only(clause)
         ids = [value.text.lower() for value in clause.values]
         if not all(re.fullmatch(rf"[0-9a-f]{{{digits}}}", item) for item in ids):
-            raise _bad(clause, f"{clause.field} is {digits} hex digits.")
+            raise _bad(clause, f"The value of {clause.field} is not valid. It has {digits} hex digits.")
         return column == func.any(literal(ids, ARRAY(Text)))
 
     return field
 
 
 _PARSERS: Mapping[FilterKind, Callable[[Clause], int]] = {"count": _count, "sum": _count, "duration": _duration, "money": _money}
-"""How the value of a filter with an order is read, in the unit of its column."""
+"""Parsers of the values of ordered filters, to the unit of their column."""
 
 
 def declared_filters(fields: Sequence[Field]) -> dict[str, list[Declared]]:
-    """The filters that fields declare, by their names; some are declared by several fields."""
+    """The filters that fields declare, by name; several fields may declare the same filter."""
     found: dict[str, list[Declared]] = {}
     for field in fields:
         for declared in field.filters:
@@ -233,16 +235,16 @@ STEP_FILTERS = query_fields(STEP_FIELDS, steps)
 
 _STEP_DECLARED = declared_filters(STEP_FIELDS)
 INDEXED_TASK_FILTERS = frozenset(name for name, declared in declared_filters(TASK_FIELDS).items() if declared[0][1].indexed)
-"""An index in the order of the list answers an equality."""
+"""Filters whose equality is supported by an index in the order of the list."""
 
 INDEXED_STEP_FILTERS = frozenset(name for name, declared in _STEP_DECLARED.items() if declared[0][1].indexed)
 
 INDEXED_FROM = {name: declared[0][1].indexed_from for name, declared in _STEP_DECLARED.items() if declared[0][1].indexed_from is not None}
-"""From where on steps are in an index of their own: nano-USD, microseconds, tokens. See the migrations of trace-ingest."""
+"""Thresholds of the partial indexes for expensive, slow and large steps: nano-USD, microseconds, tokens. See the migrations of trace-ingest."""
 
 
 def number_at_least(clause: Clause) -> int | None:
-    """The smallest number that a clause of one lets through, in the unit of its column; null when there is no such end."""
+    """The lower bound of an ordered clause, in the unit of its column; null when it has none."""
     declared = _STEP_DECLARED.get(clause.field)
     parse = None if declared is None else _PARSERS.get(filter_kind(*declared[0]))
     return parse(clause) if parse is not None and clause.operator in {"=", ">", ">="} else None

@@ -1,4 +1,4 @@
-"""Text to tree, by ``grammar.lark``. Knows no fields and no tables."""
+"""Parses query text to a tree, with ``grammar.lark``. Independent of fields and tables."""
 
 import re
 from functools import cache
@@ -16,28 +16,28 @@ CLAUSES_MAX = 32
 DEPTH_MAX = 5
 VALUES_MAX = 200
 
-# "latency>2s" must not be searched for as a word without saying so
+# "latency>2s" is an error instead of a word, because its author meant a condition
 _LIKE_A_CLAUSE = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)(>=|<=|=|>|<)(.*)", re.DOTALL)
 _TOO_COMPLEX = "query_too_complex"
 _SYNTAX = "query_syntax"
 
 
 def parse(text: str) -> Node | None:
-    """Read a query.
+    """Parse a query.
 
     Args:
         text: At most 4 KiB of UTF-8.
 
     Returns:
-        Its tree, at most 32 clauses and brackets or negations nested at most 5 deep; null when there is nothing but white space.
+        Its tree, with at most 32 clauses, and brackets or negations nested at most 5 deep; null when the text is blank.
 
     Raises:
-        QueryError: It cannot be understood, or is larger than that.
+        QueryError: The text is not a valid query, or exceeds a limit.
     """
     if len(text.encode()) > QUERY_BYTES_MAX:
-        raise QueryError(f"A query has at most {QUERY_BYTES_MAX} bytes.", column=QUERY_BYTES_MAX, code="query_too_long")
+        raise QueryError(f"The query is too long. Use at most {QUERY_BYTES_MAX} bytes.", column=QUERY_BYTES_MAX, code="query_too_long")
     if "\0" in text:
-        raise QueryError("A query has no NUL character.", column=text.index("\0") + 1, code=_SYNTAX)
+        raise QueryError("The query contains a NUL character. Remove it.", column=text.index("\0") + 1, code=_SYNTAX)
     if not text.strip():
         return None
     try:
@@ -48,7 +48,7 @@ def parse(text: str) -> Node | None:
 
 
 class _Part(Struct):
-    """A part of the tree with what the caps count."""
+    """A part of the tree with its number of clauses and its depth."""
 
     node: Node
     clauses: int = 1
@@ -58,7 +58,7 @@ class _Part(Struct):
 
 @v_args(inline=True)
 class _Builder(Transformer[Token, Any]):
-    """Called at each reduction, so that nothing here is recursive, whatever is sent."""
+    """Builds the tree at each reduction of the parser, so that deeply nested input causes no recursion."""
 
     def start(self, part: _Part) -> _Part:
         return part
@@ -68,7 +68,10 @@ class _Builder(Transformer[Token, Any]):
             field, operator, value = written.groups()
             suggestion = f'{field}:{"" if operator == "=" else operator}{value}, or "{token}" for the words themselves'
             raise QueryError(
-                "A condition is written with a colon.", column=_column(token) + len(field), code=_SYNTAX, suggestion=suggestion
+                "The condition has no colon. Write a colon after the field.",
+                column=_column(token) + len(field),
+                code=_SYNTAX,
+                suggestion=suggestion,
             )
         return _Part(Words(Value(str(token), _column(token))), column=_column(token))
 
@@ -94,7 +97,7 @@ class _Builder(Transformer[Token, Any]):
         if len(parts) == 1:
             return parts[0]
         first = parts[0].node
-        # the grammar hands over what it has so far and one more; a bracketed conjunction may be flattened as well
+        # the grammar passes the conjunction so far and one more item; a bracketed conjunction may be flattened as well
         nodes = (*first.nodes, parts[1].node) if isinstance(first, And) else (first, parts[1].node)
         return _joined(And(nodes), parts)
 
@@ -114,14 +117,16 @@ def _column(token: Token) -> int:
 
 def _deeper(part: _Part, node: Node) -> _Part:
     if part.depth + 1 > DEPTH_MAX:
-        raise QueryError(f"Brackets and negations nest at most {DEPTH_MAX} deep.", column=part.column, code=_TOO_COMPLEX)
+        raise QueryError(
+            f"The query is nested too deeply. Nest brackets and negations at most {DEPTH_MAX} deep.", column=part.column, code=_TOO_COMPLEX
+        )
     return _Part(node, part.clauses, part.depth + 1, part.column)
 
 
 def _joined(node: Node, parts: tuple[_Part, ...]) -> _Part:
     clauses = sum(part.clauses for part in parts)
     if clauses > CLAUSES_MAX:
-        raise QueryError(f"A query has at most {CLAUSES_MAX} conditions.", column=parts[-1].column, code=_TOO_COMPLEX)
+        raise QueryError(f"The query has too many conditions. Use at most {CLAUSES_MAX}.", column=parts[-1].column, code=_TOO_COMPLEX)
     return _Part(node, clauses, max(part.depth for part in parts), parts[0].column)
 
 
@@ -132,7 +137,7 @@ def _unescaped(text: str) -> str:
 def _quoted(token: Token) -> Value:
     text = _unescaped(str(token)[1:-1])
     if not text:
-        raise QueryError("There is nothing between the quotation marks.", column=_column(token), code="bad_value")
+        raise QueryError("The text between the quotation marks is empty.", column=_column(token), code="bad_value")
     return Value(text, _column(token), quoted=True)
 
 
@@ -143,7 +148,9 @@ def _name_and_key(field: Token) -> tuple[str, str | None]:
     if key.startswith('"'):
         key = _unescaped(key[1:-1])
     elif ".." in f".{key}." and key:
-        raise QueryError("A key has no empty part; put it in quotation marks if it does.", column=_column(field), code=_SYNTAX)
+        raise QueryError(
+            "A part of the key is empty. Put the key in quotation marks if that is intended.", column=_column(field), code=_SYNTAX
+        )
     if not key:
         raise QueryError(
             "A key is missing after the dot.", column=_column(field) + len(name) + 1, code=_SYNTAX, suggestion=f"{name}.key:value"
@@ -167,7 +174,7 @@ def _values(token: Token) -> tuple[Value, ...]:
         values.append(Value(text, column))
         column += len(text) + 1
     if len(values) > VALUES_MAX:
-        raise QueryError(f"A list has at most {VALUES_MAX} values.", column=values[VALUES_MAX].column, code=_TOO_COMPLEX)
+        raise QueryError(f"The list is too long. Use at most {VALUES_MAX} values.", column=values[VALUES_MAX].column, code=_TOO_COMPLEX)
     return tuple(values)
 
 
@@ -175,8 +182,8 @@ def _explained(error: UnexpectedInput, text: str) -> QueryError:
     if isinstance(error, UnexpectedCharacters):
         column = error.pos_in_stream + 1
         if text[error.pos_in_stream] == '"':
-            return QueryError("This quotation mark is never closed.", column=column, code=_SYNTAX, suggestion='close it with "')
-        return QueryError("This is not allowed here.", column=column, code=_SYNTAX, suggestion="put it in quotation marks")
+            return QueryError("The quotation mark is not closed.", column=column, code=_SYNTAX, suggestion='close it with "')
+        return QueryError("This cannot stand here.", column=column, code=_SYNTAX, suggestion="put it in quotation marks")
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         return _explained_token(error.token, error.accepts or error.expected)
     accepted: set[str] = (
@@ -190,7 +197,7 @@ def _explained(error: UnexpectedInput, text: str) -> QueryError:
     if "VALUE" in accepted:
         return QueryError("A value is missing after the colon.", column=column, code=_SYNTAX, suggestion="field:value")
     if "_CLOSE" in accepted:
-        return QueryError("A bracket is not closed.", column=column, code=_SYNTAX, suggestion="close it with )")
+        return QueryError("The bracket is not closed.", column=column, code=_SYNTAX, suggestion="close it with )")
     return QueryError(
         "A condition is missing at the end.", column=column, code=_SYNTAX, suggestion="write a condition, or leave out the last word"
     )
@@ -206,7 +213,7 @@ def _explained_token(token: Token, accepted: Any) -> QueryError:
                 code=_SYNTAX,
                 suggestion="write one, or leave out the brackets",
             )
-        return QueryError("This bracket was never opened.", column=column, code=_SYNTAX, suggestion="leave out )")
+        return QueryError("The bracket has no opening bracket.", column=column, code=_SYNTAX, suggestion="leave out )")
     if token.type in {"_OR", "_AND"}:
         word = str(token)
         return QueryError(

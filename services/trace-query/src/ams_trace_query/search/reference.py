@@ -1,4 +1,4 @@
-"""The table of query fields in ``docs/reference/queries.md``: ``python -m ams_trace_query.search.reference FILE`` writes it again."""
+"""Generates the table of query fields in ``docs/reference/queries.md``: ``python -m ams_trace_query.search.reference FILE``."""
 
 import sys
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _VALUES: dict[FilterKind, str] = {
 
 
 def reference_table() -> str:
-    """The fields of tasks and steps, with what their values are."""
+    """The table of the fields of tasks and steps, with the form of their values."""
     tasks, steps = declared_filters(TASK_FIELDS), declared_filters(STEP_FIELDS)
     lines = ["| field | of | value |", "|---|---|---|"]
     for name, declared in {**steps, **tasks}.items():
@@ -46,10 +46,10 @@ def _choices(field: Field) -> str:
 
 
 def page_with_table(page: str) -> str:
-    """The page with the table as it is now.
+    """The page with the current table.
 
     Raises:
-        ValueError: The page has no place for it.
+        ValueError: The page does not have the two marker lines.
     """
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -1,7 +1,7 @@
-"""Looks words of names, inputs and outputs up in the text index, before a query is compiled.
+"""Looks up the words of a query in the text index of names, inputs and outputs, before the query is compiled.
 
-The index is asked first for each word. One that few steps have is returned as a set of steps, which is then all that has to be read
-(*complete*). One that many have is looked at step by step, newest first, until a page is full: that is soon, because many have it.
+For a word that few steps contain, the index returns all of them, and the search reads only those (*complete*). For a common word, the
+search checks steps one by one, newest first, until the page is full, which is soon because many steps contain the word.
 """
 
 import time
@@ -20,9 +20,9 @@ from ams_contracts.topics import PAYLOADS, STEPS
 from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.search.tree import And, Clause, Node, Not, Or, Value, Words
 
-HITS_MAX = 5_000  # texts; with more than that a word is common
-LOOK_UP_SECONDS_MAX = 1.5  # a phrase of common words has its places compared in every text that has all of them
-PREFIX_CHARS_MIN = 3  # "a*" is half the index
+HITS_MAX = 5_000  # texts; a word with more of them is common
+LOOK_UP_SECONDS_MAX = 1.5  # for a phrase of common words, Postgres compares positions in every text that has all of them
+PREFIX_CHARS_MIN = 3  # "a*" would match half of the index
 PROJECTION = "text"
 _PROJECTION_OF_ROWS = {PAYLOADS.name: "payloads", STEPS.name: "steps"}
 
@@ -32,12 +32,12 @@ StepKey = tuple[date, str, str]
 
 
 class Hits(Struct, frozen=True):
-    """What the index knows of one word or phrase.
+    """The result of the index for one word or phrase.
 
     Attributes:
         query: The tsquery.
-        days: Of each text that was found, beside ``task_ids`` and ``step_ids``.
-        complete: There are no others.
+        days: The day of each text found, parallel to ``task_ids`` and ``step_ids``.
+        complete: Whether these are all the texts.
     """
 
     query: ColumnElement[Any]
@@ -66,9 +66,9 @@ def words_in(node: Node | None) -> Iterator[Value]:
 
 
 def text_query(value: Value) -> ColumnElement[Any] | None:
-    """The tsquery of a word or phrase; null when nothing of it can be in the index.
+    """The tsquery of a word or phrase; null when the index cannot contain any part of it.
 
-    ``*`` at the end of an unquoted word: words that begin so. ``*`` elsewhere is for names and previews alone.
+    ``*`` at the end of an unquoted word matches a prefix. ``*`` in other places works in names and previews only.
     """
     written = value.text
     beginning = not value.quoted and written.endswith("*")
@@ -82,15 +82,15 @@ def text_query(value: Value) -> ColumnElement[Any] | None:
 
 
 async def look_up_words(reader: SnapshotReader, node: Node | None, common: Collection[int] = ()) -> Found:
-    """Ask the index for every word of a query, for a second and a half at most.
+    """Look up every word of a query in the index, within a second and a half.
 
     Args:
-        reader: In one snapshot.
+        reader: The reader of one snapshot.
         node: From ``parse``.
-        common: Which of them many texts have, as the page before found out.
+        common: Words that the previous page found to be common.
 
     Returns:
-        What is known of each. A word for which time was too short passes for a common one.
+        The result for each word. A word whose lookup exceeds the time limit counts as common.
     """
     found: dict[Value, Hits] = {}
     deadline = time.monotonic() + LOOK_UP_SECONDS_MAX
@@ -108,7 +108,7 @@ async def look_up_words(reader: SnapshotReader, node: Node | None, common: Colle
 
 
 def common_words(found: Found) -> list[int]:
-    """Which of the words many texts have, for the cursor."""
+    """The common words, for the cursor."""
     return [number for number, hits in enumerate(found.values()) if not hits.complete]
 
 
@@ -122,7 +122,7 @@ def _hits_statement(query: ColumnElement[Any]) -> Statement:
 
 
 def step_contains(hits: Hits) -> Condition:
-    """The condition on a step that a word is in its text."""
+    """The condition that a step's text contains a word."""
     if not hits.complete:
         return func.has_text(hits.query, steps.c.task_id, steps.c.day, steps.c.step_id)
     if not hits.days:
@@ -131,7 +131,7 @@ def step_contains(hits: Hits) -> Condition:
 
 
 def is_among(keys: list[StepKey]) -> Condition:
-    """The condition on a step that it is one of these."""
+    """The condition that a step is one of the found ones."""
     days, task_ids, step_ids = ([key[part] for key in keys] for part in range(3))
     rows = func.unnest(literal(days, ARRAY(Date)), literal(task_ids, ARRAY(Text)), literal(step_ids, ARRAY(Text)))
     table = rows.table_valued(column("day", Date), column("task_id", Text), column("step_id", Text), name="hits").render_derived()
@@ -139,7 +139,7 @@ def is_among(keys: list[StepKey]) -> Condition:
 
 
 def task_contains(hits: Hits) -> Condition:
-    """The condition on a task that a word is in the text of one of its steps."""
+    """The condition that the text of one of a task's steps contains a word."""
     if not hits.complete:
         return func.has_text(hits.query, tasks.c.task_id, tasks.c.day)
     if not hits.days:
@@ -148,11 +148,11 @@ def task_contains(hits: Hits) -> Condition:
 
 
 def candidate_steps(node: Node | None, found: Found) -> list[StepKey] | None:
-    """Steps among which everything lies that a query finds by its words' texts; null when that may be many.
+    """Steps that include all matches of a query in indexed text; null when there may be many.
 
     Args:
         node: From ``parse``.
-        found: What the index knows of its words.
+        found: The results of the index for the words of the query.
     """
     match node:
         case Words(value):
@@ -176,11 +176,11 @@ def candidate_steps(node: Node | None, found: Found) -> list[StepKey] | None:
 
 
 class TextIndexLag(Struct, frozen=True):
-    """How far text is searchable.
+    """The lag of the text index.
 
     Attributes:
-        records: Records of the log that are in the tables, and whose words are not in the index yet.
-        searchable_until_us: Texts that came to the log until then are found; null when all are.
+        records: Number of records of the log that are in the tables and not in the index yet.
+        searchable_until_us: The index has all texts that the log received until this time; null when it has all.
     """
 
     records: int
@@ -188,13 +188,13 @@ class TextIndexLag(Struct, frozen=True):
 
 
 async def read_text_index_lag(reader: SnapshotReader) -> TextIndexLag:
-    """How far the text projection is behind the rows."""
+    """Read the lag of the text projection behind the rows."""
     rows = await reader.rows(_POSITIONS)
     return text_index_lag_of([tuple(row) for row in rows])
 
 
 def text_index_lag_of(rows: Sequence[tuple[str, str, int, int, int]]) -> TextIndexLag:
-    """The same from rows of ``positions``: projection, topic, partition, next_offset, last_timestamp_ms."""
+    """Compute the lag from rows of ``positions``: projection, topic, partition, next_offset, last_timestamp_ms."""
     text = {(topic, partition): (offset, at_ms) for projection, topic, partition, offset, at_ms in rows if projection == PROJECTION}
     lag, until_ms = 0, None
     for projection, topic, partition, offset, _ in rows:

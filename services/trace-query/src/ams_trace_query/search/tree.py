@@ -1,15 +1,15 @@
-"""The tree of a query. Columns count characters of the query from 1."""
+"""The tree of a query. A column is the 1-based index of a character in the query."""
 
 from msgspec import Struct
 
 
 class QueryError(ValueError):
-    """A query that cannot be understood.
+    """A query is not valid.
 
     Attributes:
-        detail: A sentence for the person who wrote it.
-        column: Where, from 1.
-        suggestion: What they may have meant; null when nobody can guess.
+        detail: A message for the author of the query.
+        column: The column of the error, from 1.
+        suggestion: A possible correction; null when there is none.
         code: Stable: ``query_syntax``, ``query_too_long``, ``query_too_complex``, ``unknown_field``, ``bad_value``.
     """
 
@@ -22,7 +22,7 @@ class QueryError(ValueError):
 
 
 class Value(Struct, frozen=True):
-    """One value of a clause. In one that was not quoted, ``*`` matches any text."""
+    """A value of a clause. In an unquoted value, ``*`` matches any text."""
 
     text: str
     column: int
@@ -40,25 +40,25 @@ class Clause(Struct, frozen=True):
 
 
 class Words(Struct, frozen=True):
-    """A free word, or quoted words in a row."""
+    """A free word, or a quoted phrase."""
 
     value: Value
 
 
 class Not(Struct, frozen=True):
-    """What this does not hold for."""
+    """Matches when ``node`` does not match."""
 
     node: "Node"
 
 
 class And(Struct, frozen=True):
-    """All of them."""
+    """Matches when all nodes match."""
 
     nodes: tuple["Node", ...]
 
 
 class Or(Struct, frozen=True):
-    """Any of them."""
+    """Matches when any node matches."""
 
     nodes: tuple["Node", ...]
 

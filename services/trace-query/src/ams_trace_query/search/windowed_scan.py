@@ -1,7 +1,7 @@
-"""A search newest first, in windows of some thousand rows, so that each question to Postgres and the whole request are bounded.
+"""Searches newest first, in windows of some thousand rows, so that the time of each statement and of the request is bounded.
 
-A filter that few rows pass has no end to look forward to: it would read everything and time out with nothing to show. Here it ends in
-time, with what it found and the moment down to which it has looked; the cursor continues from there.
+A filter that few rows pass would read all rows and time out without a result. Here the search ends at its time limit, with the matches so
+far and the time down to which it has scanned; the cursor continues from there.
 """
 
 import time
@@ -16,18 +16,18 @@ from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.search.filters import INDEXED_FROM, INDEXED_STEP_FILTERS, INDEXED_TASK_FILTERS, Condition, number_at_least
 from ams_trace_query.search.tree import And, Clause, Node
 
-WINDOW_SECONDS = 0.15  # what a window should take; the next one is larger or smaller
+WINDOW_SECONDS = 0.15  # target duration of a window; the next window is larger or smaller
 GROWTH_MAX = 8.0
 ROWS_MAX = 400_000
 ROWS_MIN = 16
 
 
 class ScanResult(Struct, frozen=True):
-    """How far a search got.
+    """The result of a search.
 
     Attributes:
-        rows: What was found, newest first.
-        scanned_back_to_us: Time was over: everything from this moment on was looked at. Null when the page is full or nothing is left.
+        rows: Matches, newest first.
+        scanned_back_to_us: The search reached its time limit and has scanned all rows from this time on. Null when the page is full or no row is left.
     """
 
     rows: list[Any]
@@ -38,8 +38,8 @@ class Budget(Struct, frozen=True):
     """The time and size limits of one search.
 
     Attributes:
-        deadline: By ``clock``; no window begins after it, but one always does.
-        rows_first: Of the first window.
+        deadline: By ``clock``. No window starts after it, except the first one.
+        rows_first: Number of rows of the first window.
         clock: Monotonic seconds.
     """
 
@@ -60,12 +60,12 @@ async def windowed_scan(
     """Scan rows from the newest to older ones, until the page is full or the time is used up.
 
     Args:
-        reader: In one snapshot.
-        moment: The column that orders the list, first and descending; rows without it are not looked at.
-        scope: What an index in that order can use: the project and a range of ``moment``.
+        reader: The reader of one snapshot.
+        moment: The first column of the list's order, descending; rows where it is null are skipped.
+        scope: The condition that an index in that order supports: the project and a range of ``moment``.
         page: The statement for further conditions and a limit; it has ``scope`` and the filter already.
-        limit: Of all rows.
-        budget: Of this request.
+        limit: Maximum number of rows.
+        budget: The limits of this request.
     """
     rows: list[Any] = []
     window = budget.rows_first
@@ -87,7 +87,7 @@ async def windowed_scan(
 
 
 def indexed_clauses(node: Node | None, is_indexed: Callable[[Clause], bool]) -> list[Clause]:
-    """The clauses that everything found must fulfil, which an index in the order of the list answers.
+    """The clauses that every match must fulfil and that an index in the order of the list supports.
 
     Args:
         node: From ``parse``.
@@ -103,14 +103,14 @@ def indexed_clauses(node: Node | None, is_indexed: Callable[[Clause], bool]) -> 
 
 
 def is_indexed_for_tasks(clause: Clause) -> bool:
-    """``status:ok`` and ``agent:planner``; several values, or beginnings of them, are in no order."""
+    """Whether a clause is like ``status:ok`` or ``agent:planner``. An index does not return several values or prefixes in the order of the list."""
     return (
         clause.field in INDEXED_TASK_FILTERS and len(clause.values) == 1 and (clause.values[0].quoted or "*" not in clause.values[0].text)
     )
 
 
 def is_indexed_for_steps(clause: Clause) -> bool:
-    """The steps of a task; and those that cost much, took long or were long."""
+    """Whether a clause selects one task, or steps with a high cost, duration or number of tokens."""
     if clause.field in INDEXED_STEP_FILTERS:
         return True
     tail, least = INDEXED_FROM.get(clause.field), number_at_least(clause)
