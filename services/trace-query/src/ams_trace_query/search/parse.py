@@ -183,7 +183,7 @@ def _explained(error: UnexpectedInput, text: str) -> QueryError:
         column = error.pos_in_stream + 1
         if text[error.pos_in_stream] == '"':
             return QueryError("The quotation mark is not closed.", column=column, code=_SYNTAX, suggestion='close it with "')
-        return QueryError("This cannot stand here.", column=column, code=_SYNTAX, suggestion="put it in quotation marks")
+        return QueryError("This is not allowed here.", column=column, code=_SYNTAX, suggestion="put it in quotation marks")
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         return _explained_token(error.token, error.accepts or error.expected)
     accepted: set[str] = (
