@@ -10,7 +10,7 @@ from ams_trace_ingest.projector.projects import ProjectsProjection
 from ams_trace_ingest.projector.sweeps import Sweeper
 from ams_trace_ingest.settings import ProjectorSettings
 
-SWEEPS = {"sweep-partitions", "sweep-lost", "sweep-roots", "sweep-alive"}
+SWEEPS = {"sweep-partitions", "sweep-lost", "sweep-roots", "sweep-alive", "sweep-derived"}
 CONSUMERS = {
     f"consumer-{group}{part}"
     for group in ("steps", "payloads", "text", "text_names", ProjectsProjection.projection)

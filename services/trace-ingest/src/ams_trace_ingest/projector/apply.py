@@ -72,7 +72,9 @@ class StepsProjection(TransactionalProjection):
 
     async def write(self, connection: Connection, decoder: BatchDecoder, *, generation: str, moves: Moves) -> Callable[[], None]:
         changes = decoder.changes
-        self._open_tasks.invalidate_moved(generation, {partition: before for partition, (before, _) in moves.items()})
+        if self._open_tasks.invalidate_moved(generation, {partition: before for partition, (before, _) in moves.items()}):
+            self._agents_seen.clear()  # a crash of Postgres may have taken back their rows with the position
+            self._hourly_rollups.forget()
         cached_tasks = self._open_tasks.check_out(changes.tasks)
         deleted_claims: dict[ClaimKey, set[str]] = {}
         deleted: list[TaskKey] = []

@@ -138,6 +138,10 @@ class HourlyRollups:
     def __init__(self) -> None:
         self._known: dict[tuple[str, ValueKey], bool] = {}  # by generation
 
+    def forget(self) -> None:
+        """Read the values from the table again: it may not be as this process left it."""
+        self._known.clear()
+
     async def write(self, connection: Connection, generation: str, differences: RollupDifferences) -> Callable[[], None]:
         """Add differences, in the transaction of the steps.
 

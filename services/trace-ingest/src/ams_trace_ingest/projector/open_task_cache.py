@@ -127,12 +127,17 @@ class OpenTaskCache:
         self._tasks: dict[TaskKey, CachedTask] = {}
         self._positions: dict[int, tuple[str, int]] = {}
 
-    def invalidate_moved(self, generation: str, positions: Mapping[int, int]) -> None:
-        """Evict the tasks of partitions whose tables or positions are not as this process left them."""
-        for partition, position in positions.items():
-            if self._positions.get(partition) != (generation, position):
-                for key in [key for key, cached in self._tasks.items() if cached.partition == partition]:
-                    self._evict(key)
+    def invalidate_moved(self, generation: str, positions: Mapping[int, int]) -> bool:
+        """Evict the tasks of partitions whose tables or positions are not as this process left them.
+
+        Returns:
+            Whether there are such partitions: then other caches of what this process wrote are not valid either.
+        """
+        moved = [partition for partition, position in positions.items() if self._positions.get(partition) != (generation, position)]
+        for partition in moved:
+            for key in [key for key, cached in self._tasks.items() if cached.partition == partition]:
+                self._evict(key)
+        return bool(moved)
 
     def advance(self, generation: str, positions: Mapping[int, int]) -> None:
         """Note the positions after a batch was committed."""
