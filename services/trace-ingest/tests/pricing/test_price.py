@@ -139,3 +139,15 @@ def test_a_projects_own_price_beats_the_catalog() -> None:
     assert ask("my-model-7b", "ollama") == 10_000
     assert ask("gpt-4o-mini", "openai") == 10_000
     assert ask("gpt-4o-mini", "azure.ai.openai") == 1_500
+
+
+@pytest.mark.parametrize("tier", ["default", "priority", "flex", "batch", "standard", "unheard of"])
+def test_a_tier_that_was_asked_for_before_still_changes_with_the_date(tier: str) -> None:
+    warm, models = (
+        GenaiPrices(),
+        [("openai", "gpt-5"), ("openai", "gpt-4o"), ("anthropic", "claude-opus-4-6"), ("google", "gemini-2.5-pro")],
+    )
+    moments = [int(datetime(year, 6, 15, tzinfo=UTC).timestamp()) * 1_000_000 for year in (2024, 2026, 2025, 2024)]
+    for at_us in moments:
+        for provider, model in models:
+            assert warm.find(provider, model, at_us, tier) == GenaiPrices().find(provider, model, at_us, tier)

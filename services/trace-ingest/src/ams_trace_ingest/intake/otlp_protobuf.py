@@ -29,7 +29,6 @@ from ams_trace_ingest.intake.otlp_values import (
     as_text,
     binary,
     clean,
-    needs_cleaning,
     number,
 )
 from ams_trace_ingest.intake.otlp_wire import LOG_RECORD, RESOURCE_GROUP, SCOPE_GROUP, SPAN, Room, take_apart
@@ -165,7 +164,7 @@ def _link(link: Any, notes: Notes) -> SpanLink:
 
 
 def _string(text: str, key: str, notes: Notes) -> str:
-    return clean(text, key, notes) if needs_cleaning(text) else text
+    return clean(text, key, notes) if len(text) > SAFE_CHARS or "\0" in text else text
 
 
 def _attributes(pairs: Iterable[Any], notes: Notes) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def cut_bytes(text: str, bytes_max: int) -> str:
 
 
 def clean(text: str, key: str, notes: Notes) -> str:
-    """A string without U+0000 and within the limit; notes the changes. Called only where ``needs_cleaning`` says so."""
+    """A string without U+0000 and within the limit; notes the changes. Called only for a text that is long or has U+0000."""
     if "\0" in text:
         text = replace_nul(text)
         notes.replaced = True
@@ -81,11 +81,6 @@ def clean(text: str, key: str, notes: Notes) -> str:
             notes.cut[key] = max(size, notes.cut.get(key, 0))
             return cut_bytes(text, VALUE_BYTES_MAX)
     return text
-
-
-def needs_cleaning(text: str) -> bool:
-    """Whether ``clean`` would change or measure the text; cheap."""
-    return len(text) > SAFE_CHARS or "\0" in text
 
 
 def number(value: float) -> float | str:

@@ -185,16 +185,16 @@ class AttributeRules:
             if rules is None:
                 rules = self._learn(key)
             for field, rank, convert in rules:
-                if rank == _GROUPED:
-                    if groups is None:
-                        groups = {}
-                    groups.setdefault(field, []).append((convert, value, key))
-                elif rank < ranks[field]:
+                if rank < ranks[field]:  # never for a group: its rank is beyond UNRANKED
                     converted = convert(value)
                     if converted is not None:
                         values[field] = converted
                         ranks[field] = rank
                         keys[field] = key
+                elif rank == _GROUPED:
+                    if groups is None:
+                        groups = {}
+                    groups.setdefault(field, []).append((convert, value, key))
         return Found(values, ranks, keys, groups)
 
     def _learn(self, key: str) -> tuple[Rule, ...]:

@@ -152,6 +152,11 @@ _CONVERSATIONS = frozenset(
 )
 
 
+_CONTENT_GROUPS = frozenset(prefix.group for prefix in PREFIXES)
+_SPREAD = slice(Field.RESPONSE_TEXT, Field.RESPONSE_REASONING + 1)  # one answer in several attributes
+_NOTHING_SPREAD = [None] * (_SPREAD.stop - _SPREAD.start)
+
+
 class Content(Struct, gc=False):
     """One side of a step.
 
@@ -219,8 +224,12 @@ def _content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content 
     groups = found.groups
     written = found.values[Field.SPOKEN]
     spoken = events.conversation_of(written or span.events) if span.events or written is not None else None
-    said = found.values[Field.RESPONSE_TEXT] is not None or found.values[Field.RESPONSE_TOOL_CALLS] is not None
-    if groups is None and spoken is None and not said and found.values[Field.SYSTEM] is None:
+    if (
+        spoken is None
+        and (groups is None or _CONTENT_GROUPS.isdisjoint(groups))
+        and found.values[_SPREAD] == _NOTHING_SPREAD
+        and found.values[Field.SYSTEM] is None
+    ):
         return _attribute(found, span, step_type, _IN), _attribute(found, span, step_type, _OUT)
     return _input(found, span, step_type, spoken), _output(found, span, step_type, spoken)
 
@@ -240,6 +249,8 @@ def _with_records(found: Found, asked: Content | None, answered: Content | None)
 
 def _decision(found: Found, *, answers: bool) -> Content | None:
     """What a decision model was asked (``ai.decision.questions`` about a ``state``), or what it answered."""
+    if found.groups is None or Group.DECISION not in found.groups:
+        return None
     entries = [entry for entry in found.group(Group.DECISION) if (entry[0][0] == "answers") is answers]
     if not entries:
         return None
@@ -330,7 +341,9 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
     value = found.values[field]
     if value is None:
         return None
-    keys = _keys(found, field, side.mime) if field == side.value else _keys(found, field)
+    keys = [str(found.keys[field])]
+    if field == side.value and found.keys[side.mime] is not None:
+        keys.append(str(found.keys[side.mime]))
     cut_from = 0 if span.dropped is None else span.dropped.cut.get(keys[0], 0)
     if cut_from:  # a cut value is no longer JSON, and its attribute is not consumed
         text = value if isinstance(value, str) else _encode(value).decode()

@@ -78,7 +78,7 @@ def split_traceback(message: str) -> tuple[str, str | None]:
 
 def stated_failure(result: str) -> Failure | None:
     """The failure that only a tool's result states: MCP's ``isError``, or a tool message that is marked as an error."""
-    if not _STATES_FAILURE.search(result):
+    if "rror" not in result or not _STATES_FAILURE.search(result):
         return None
     value = load(result)
     if isinstance(value, list):  # messages

@@ -121,20 +121,16 @@ def _is_workflow(found: Found) -> bool:
     return decision is not None and decision[1] == "gen_ai.operation.name=invoke_workflow"
 
 
-def conversation_of(found: Found, resource: Resource) -> str | None:
-    """The conversation that the span names, else its metadata, else the resource (``OTEL_RESOURCE_ATTRIBUTES``)."""
-    own = found.values[Field.CONVERSATION]
-    if own is not None or (found.values[Field.TAG_MAP] is None and _IDENTITY.isdisjoint(resource.attributes)):
-        return own
-    return _of_metadata(found, _CONVERSATION_METADATA) or _of_resource(resource, _CONVERSATION_RESOURCE)
-
-
-def user_of(found: Found, resource: Resource) -> str | None:
-    """The user, likewise."""
-    own = found.values[Field.USER]
-    if own is not None or (found.values[Field.TAG_MAP] is None and _IDENTITY.isdisjoint(resource.attributes)):
-        return own
-    return _of_metadata(found, _USER_METADATA) or _of_resource(resource, _USER_RESOURCE)
+def conversation_and_user_of(found: Found, resource: Resource) -> tuple[str | None, str | None]:
+    """The conversation and the user that the span names, else its metadata, else the resource (``OTEL_RESOURCE_ATTRIBUTES``)."""
+    values = found.values
+    conversation, user = values[Field.CONVERSATION], values[Field.USER]
+    if values[Field.TAG_MAP] is not None or not _IDENTITY.isdisjoint(resource.attributes):
+        if conversation is None:
+            conversation = _of_metadata(found, _CONVERSATION_METADATA) or _of_resource(resource, _CONVERSATION_RESOURCE)
+        if user is None:
+            user = _of_metadata(found, _USER_METADATA) or _of_resource(resource, _USER_RESOURCE)
+    return conversation, user
 
 
 _CONVERSATION_METADATA = ("session_id", "thread_id", "conversation_id", "sessionId", "threadId", "conversationId")
@@ -146,7 +142,9 @@ _IDENTITY = frozenset({*_CONVERSATION_RESOURCE, *_USER_RESOURCE})
 
 def _of_metadata(found: Found, keys: tuple[str, ...]) -> str | None:
     metadata: dict[str, Any] | None = found.values[Field.TAG_MAP]
-    return None if metadata is None else next((text for key in keys if (text := json_word(metadata.get(key))) is not None), None)
+    if metadata is None or metadata.keys().isdisjoint(keys):
+        return None
+    return next((text for key in keys if (text := json_word(metadata.get(key))) is not None), None)
 
 
 def _of_resource(resource: Resource, keys: tuple[str, ...]) -> str | None:
@@ -177,7 +175,7 @@ def environment_of(found: Found, resource: Resource) -> str | None:
     """The deployment environment, of the resource or the span."""
     attributes = resource.attributes
     for key in ("deployment.environment.name", "deployment.environment", "langfuse.environment"):
-        text = word(attributes.get(key))
+        text = word(attributes[key]) if key in attributes else None
         if text is not None:
             return text
     return found.values[Field.ENVIRONMENT]
@@ -185,7 +183,8 @@ def environment_of(found: Found, resource: Resource) -> str | None:
 
 def tags_of(found: Found) -> dict[str, str]:
     """Tags and metadata as words. A tag of a list is ``env:prod`` (a key and a word), or a key alone (``true``)."""
-    if found.groups is None and found.values[Field.TAG_LIST] is None and found.values[Field.TAG_MAP] is None:
+    groups = found.groups
+    if (groups is None or Group.TAGS not in groups) and found.values[Field.TAG_LIST] is None and found.values[Field.TAG_MAP] is None:
         return {}
     entries: list[tuple[str, Any]] = [_tag(text) for item in found.values[Field.TAG_LIST] or () if (text := word(item)) is not None]
     entries += [(".".join(map(str, path)), value) for path, value, _ in found.group(Group.TAGS)]

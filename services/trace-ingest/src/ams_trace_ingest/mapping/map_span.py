@@ -1,6 +1,7 @@
 """Maps a span to events. Pure: no clock, no settings, no I/O; the same span gives the same events in either encoding."""
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ RULES = AttributeRules(
     (ladder for concern in (types, usage, cost, models, errors, times, identity, content) for ladder in concern.LADDERS),
     (prefix for concern in (types, models, identity, content) for prefix in concern.PREFIXES),
 )
+PROJECTS_CACHED_MAX = 1_024  # key blocks of hashes
 _REMOTE_BITS = 0x300  # bit 8: known whether the parent is remote; bit 9: it is
 _encode = msgspec.json.Encoder().encode
 
@@ -43,8 +45,10 @@ def map_span(
         media: What the spans of the request may store as media together; by default this span alone.
     """
     canonical = _encode(span)  # trace and span ids are in it
-    event_id = hashlib.blake2b(canonical, digest_size=16, key=project_id.encode()).hexdigest()
-    found = _found(span, scope)
+    digest = _keyed(project_id).copy()
+    digest.update(canonical)
+    event_id = digest.hexdigest()
+    found = _renamed(span) if scope.name.startswith(claude_code.SCOPE) else RULES.find(span.attributes)
     values = found.values
     marks = _marks(span) if span.dropped is not None or span.flags or span.bad_parent else []
     moment = times.times_of(span, received_at_us, marks)
@@ -72,6 +76,7 @@ def map_span(
     if nusd is None:
         nusd, source = _computed(prices, found, requested, moment.started_at_us, used) if billable and used is not None else _UNKNOWN
     parameters, parameter_keys = models.parameters(found)
+    conversation, user = identity.conversation_and_user_of(found, resource)
     document = StepDocument(
         parent_step_id=parent,
         type=step_type,
@@ -100,8 +105,8 @@ def map_span(
         preview_output=None if answered is None else answered.preview or None,
         captured=_CAPTURED[asked is not None, answered is not None, stack is not None],
         flags=marks,
-        conversation_id=identity.conversation_of(found, resource),
-        user_id=identity.user_of(found, resource),
+        conversation_id=conversation,
+        user_id=user,
         environment=identity.environment_of(found, resource),
         tags=identity.tags_of(found),
     )
@@ -122,7 +127,7 @@ def map_span(
         stored.append(payload(event, enum_members.OUTPUT, answered.mime, answered.text, cut_from=answered.cut_from))
     if stack is not None:
         stored.append(payload(event, enum_members.ERROR_STACK, content.TEXT, stack))
-    return MappedSpan(span.trace_id, event, stored, [] if collector is None else collector.events(project_id, at_us))
+    return MappedSpan(span.trace_id, event, stored, () if collector is None else collector.events(project_id, at_us))
 
 
 def _finish_reasons(found: Found, answered: Content | None) -> list[str]:
@@ -131,9 +136,12 @@ def _finish_reasons(found: Found, answered: Content | None) -> list[str]:
     return models.finish_reasons_of(answered.text) if answered is not None and answered.mime == content.MESSAGES else []
 
 
-def _found(span: Span, scope: Scope) -> Found:
-    if not scope.name.startswith(claude_code.SCOPE):
-        return RULES.find(span.attributes)
+@lru_cache(maxsize=PROJECTS_CACHED_MAX)
+def _keyed(project_id: str) -> "hashlib.blake2b":
+    return hashlib.blake2b(digest_size=16, key=project_id.encode())
+
+
+def _renamed(span: Span) -> Found:
     renamed, sent = claude_code.standard_names(span.attributes)
     found = RULES.find(renamed)
     found.keys = [key if key is None else sent.get(key, key) for key in found.keys]
@@ -189,10 +197,10 @@ def _held(attributes: dict[str, Any], asked: Content | None, answered: Content |
 
 def _consumed(found: Found, asked: Content | None, answered: Content | None, more: list[str]) -> list[str]:
     """The attributes that the step and its payloads contain completely: the table need not keep them again."""
-    consumed: list[str] = list(filter(None, found.keys[: Field.PLAIN_END]))
+    consumed: list[str] = list(filter(None, found.keys[: Field.PLAIN_END]))  # an attribute may fill several fields
     if asked is not None:
         consumed += asked.keys
     if answered is not None:
         consumed += answered.keys
     consumed += more
-    return list(dict.fromkeys(consumed))
+    return consumed

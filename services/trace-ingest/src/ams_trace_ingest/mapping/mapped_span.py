@@ -1,5 +1,7 @@
 """What the mapping gives: events of the log."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from ams_contracts.events import MediaStored, PayloadStored, StepRecorded, StepStarted
@@ -20,4 +22,4 @@ class MappedSpan(Struct, gc=False):
     task_id: str
     event: StepRecorded | StepStarted
     payloads: list[PayloadStored]
-    media: list[MediaStored]
+    media: Sequence[MediaStored]

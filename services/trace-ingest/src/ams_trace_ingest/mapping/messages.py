@@ -1,6 +1,6 @@
 """Conversations of every dialect in one form: ``[{role, content: [part], name?, finish_reason?}]`` (``docs/messages.md``)."""
 
-from typing import Any
+from typing import Any, cast
 
 from ams_trace_ingest.mapping.parts import Part, call_part, is_answer, parts_from, parts_of, result_part, unwrapped
 
@@ -53,7 +53,7 @@ _RESPONSE_ITEMS = {  # items of OpenAI's responses API that are no messages
     **dict.fromkeys(("reasoning", "compaction", "mcp_list_tools", "mcp_approval_request", "tool_search_output"), "assistant"),
     "mcp_approval_response": "user",
 }
-_SPEAKING = ("content", "parts", "tool_calls", "function_call", "reasoning_content", "audio", "refusal")
+_SPEAKING = frozenset({"content", "parts", "tool_calls", "function_call", "reasoning_content", "audio", "refusal"})
 _HANDLED = frozenset(  # fields of a message that become parts, or that only frame it
     {
         "role", "type", "lc", "content", "parts", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio",
@@ -65,6 +65,11 @@ _HANDLED = frozenset(  # fields of a message that become parts, or that only fra
 _HANDLED_OF_RESULTS = _HANDLED | {"id", "is_error", "status", "artifact"}
 
 
+_CALLING = frozenset({"tool_calls", "function_call", "additional_kwargs"})
+_READ = frozenset({"messages", "prompt", "contents", "content", "candidates", "choices", "generations", "output", "input", "message"})
+"""The keys under which the readers of ``messages_of`` look for messages."""
+
+
 def messages_of(value: Any) -> list[Message] | None:
     """The conversation that a JSON value is, or ``None`` when it is none."""
     if isinstance(value, list):
@@ -74,6 +79,8 @@ def messages_of(value: Any) -> list[Message] | None:
     if _is_message(value):
         message = message_of(value)
         return None if message is None else [message]
+    if _READ.isdisjoint(value):  # most maps; six readers would find nothing
+        return None
     for reader in (_from_chat, _from_gemini, _from_choices, _from_generations, _from_responses, _from_wrapped):
         messages = reader(value)
         if messages:
@@ -81,8 +88,10 @@ def messages_of(value: Any) -> list[Message] | None:
     return None
 
 
-def message_of(value: dict[str, Any]) -> Message | None:
+def message_of(value: dict[str, Any]) -> Message | None:  # noqa: PLR0911  one return for each form
     """One message."""
+    if "role" in value and "lc" not in value:
+        return _compose(_role(value["role"]), value)
     if "lc" in value and isinstance(value.get("kwargs"), dict):
         identifier = value.get("id")
         kind = str(identifier[-1]) if isinstance(identifier, list) and identifier else ""
@@ -124,7 +133,8 @@ def _compose(role: str, value: dict[str, Any]) -> Message:
         known = _HANDLED_OF_RESULTS
     else:
         content += parts_of(raw)
-    content += _calls(value, content)
+    if not _CALLING.isdisjoint(value):
+        content += _calls(value, content)
     if isinstance(value.get("refusal"), str) and value["refusal"]:
         content.append({"type": "refusal", "refusal": value["refusal"]})
     if isinstance(value.get("audio"), dict):
@@ -177,6 +187,8 @@ def _calls(value: dict[str, Any], content: list[Part]) -> list[Part]:
     single = value.get("function_call")
     if not found and isinstance(single, dict):
         found = [call_part(single)]
+    if not found:
+        return found
     # Anthropic through LangChain says its calls twice: as parts and as `tool_calls`
     known = {part.get("id") for part in content if part.get("type") == "tool_call"}
     return [call for call in found if call["id"] is None or call["id"] not in known]
@@ -184,7 +196,7 @@ def _calls(value: dict[str, Any], content: list[Part]) -> list[Part]:
 
 def _is_message(value: dict[str, Any]) -> bool:
     if "role" in value:
-        return any(key in value for key in _SPEAKING)
+        return not _SPEAKING.isdisjoint(value)
     if "lc" in value:
         return isinstance(value.get("kwargs"), dict) and "content" in value["kwargs"]
     kind = value.get("type")
@@ -202,7 +214,10 @@ def _from_list(value: list[Any]) -> list[Message] | None:
     if len(value) == 1 and isinstance(value[0], list):  # LangChain: a batch of one conversation
         return _from_list(value[0])
     messages = [message_of(item) if isinstance(item, dict) and _is_message(item) else None for item in value]
-    if 2 * sum(message is not None for message in messages) < len(messages):
+    others = messages.count(None)
+    if others == 0:
+        return cast("list[Message]", messages)
+    if 2 * others > len(messages):
         return None
     return [_odd(item) if message is None else message for item, message in zip(value, messages, strict=True) if item is not None]
 

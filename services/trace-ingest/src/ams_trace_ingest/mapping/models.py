@@ -199,8 +199,8 @@ def response_id(found: Found, span: Span) -> str | None:
     if own is not None:
         return own
     output = span.attributes.get("output.value")
-    if not isinstance(output, str) or output[:1] != "{":
-        return None
+    if not isinstance(output, str) or output[:1] != "{" or ('id"' not in output and 'Id"' not in output):
+        return None  # without looking into it: there is no key that could name an id
     value = load(output)
     if not isinstance(value, dict):
         return None

@@ -43,7 +43,7 @@ def original_of(
     Args:
         canonical: The span's JSON.
         span: The same, not encoded.
-        consumed: Its attributes that the step and its other payloads hold whole.
+        consumed: Its attributes that the step and its other payloads hold whole; some may be named twice.
         held: Which of them are, letter by letter, the text of a payload.
         resource: Its JSON is made already.
         scope: The same.
@@ -53,7 +53,12 @@ def original_of(
         what had to be cut for the record is named in ``cut``: ``{path: characters}``.
     """
     if len(canonical) + len(resource.encoded) + len(scope.encoded) > SAFE_CHARS:
-        whole = b'%b,"consumed":%b,"scope":%b,"resource":%b}' % (canonical[:-1], _encode(consumed), scope.encoded, resource.encoded)
+        whole = b'%b,"consumed":%b,"scope":%b,"resource":%b}' % (
+            canonical[:-1],
+            _encode(list(dict.fromkeys(consumed))),
+            scope.encoded,
+            resource.encoded,
+        )
         text = whole.decode()
         return (text if _fits(text) else _shrunk(text)), None
     keys = set(consumed)

@@ -52,6 +52,8 @@ _ARGUMENTS = ("arguments", "input", "args", "parameters", "arguments_json", "act
 _RESULT = ("response", "result", "output", "content", "outputs", "results")
 _IDS = ("id", "call_id", "toolCallId", "tool_call_id", "tool_use_id", "toolUseId")
 _NAMES = ("name", "toolName", "tool_name")
+_KNOWN_OF_RESULTS = frozenset({"type", *_IDS, *_NAMES})
+_KNOWN_OF_CALLS = frozenset({"type", "function", "index", *_IDS})
 _STATES = frozenset({"status", "error"})  # of a server-side call, beside its arguments
 
 
@@ -62,6 +64,8 @@ def parts_of(content: Any) -> list[Part]:
     if isinstance(content, str):
         return [text_part(content)]
     if isinstance(content, list):
+        if len(content) == 1:
+            return parts_from(content[0])
         return [part for item in content for part in parts_from(item)]
     return parts_from(content)
 
@@ -78,10 +82,10 @@ def parts_from(value: Any) -> list[Part]:  # noqa: PLR0911  one return for each 
     if not isinstance(value, dict):
         return [] if value is None else [{"type": "unknown", "value": value}]
     kind = value.get("type")
-    part = _untyped(value) if not isinstance(kind, str) else None
-    if part is not None or not isinstance(kind, str):
+    if not isinstance(kind, str):
+        part = _untyped(value)
         return [] if part is None else [part]
-    name = kind.lower().replace("-", "_")
+    name = kind if kind in _READERS else kind.lower().replace("-", "_")
     reader = _READERS.get(name)
     if reader is not None:
         part = reader(value)
@@ -102,7 +106,7 @@ def call_part(value: dict[str, Any]) -> Part:
     """A request for a tool."""
     function = value.get("function")
     inner: dict[str, Any] = function if isinstance(function, dict) else value
-    known = {"type", "function", "index", *_IDS}
+    known = _KNOWN_OF_CALLS
     arguments_key = _key_of(inner, _ARGUMENTS)
     arguments = inner.get(arguments_key) if arguments_key is not None else None
     kind = value.get("type")
@@ -110,14 +114,14 @@ def call_part(value: dict[str, Any]) -> Part:
         arguments is None and isinstance(kind, str) and isinstance(value.get(kind), dict)
     ):  # {type: server_tool_call, server_tool_call: {...}}
         arguments = value[kind]
-        known.add(kind)
+        known |= {kind}
     part: Part = {
         "type": "tool_call",
         "id": _identifier(_first(value, _IDS)),
         "name": str(_first(inner, _NAMES) or ""),
         "arguments": parsed(arguments),
     }
-    part = _carry(part, inner, {*known, *_NAMES, arguments_key})
+    part = _carry(part, inner, known.union(_NAMES), arguments_key)
     return part if inner is value else _carry(part, value, known)
 
 
@@ -130,13 +134,12 @@ def result_part(value: dict[str, Any]) -> Part:
     name = _first(value, _NAMES)
     if isinstance(name, str):
         part["name"] = name
-    known = {"type", *_IDS, *_NAMES}
     key = _key_of(value, _RESULT)
     kind = value.get("type")
     if key is None and isinstance(kind, str) and isinstance(value.get(kind), dict):
         key = kind
     part["result"] = None if key is None else unwrapped(value[key])
-    return _carry(part, value, {*known, key})
+    return _carry(part, value, _KNOWN_OF_RESULTS, key)
 
 
 def unwrapped(result: Any) -> Any:
@@ -146,7 +149,7 @@ def unwrapped(result: Any) -> Any:
     if isinstance(result, list) and result and all(isinstance(item, dict) and _is_part(item) for item in result):
         parts = parts_of(result)
         return parts[0]["text"] if len(parts) == 1 and set(parts[0]) == {"type", "text"} else parts
-    if isinstance(result, dict) and set(result) == {"type", "value"}:  # Vercel: {"type": "json", "value": ...}
+    if isinstance(result, dict) and result.keys() == {"type", "value"}:  # Vercel: {"type": "json", "value": ...}
         return unwrapped(result["value"])
     return parsed(result)
 
@@ -197,12 +200,16 @@ _RESULT_WRAPPERS = ("function_response", "functionResponse", "toolResult", "code
 _MEDIA_WRAPPERS = ("inline_data", "inlineData", "file_data", "fileData", "image", "document", "video", "audio")
 
 
+_WRAPPERS = frozenset({*_CALL_WRAPPERS, *_RESULT_WRAPPERS, *_MEDIA_WRAPPERS})
+
+
 def _untyped(value: dict[str, Any]) -> Part | None:
     """Gemini and Bedrock name the part by the key it is under."""
-    for wrappers, reader in ((_CALL_WRAPPERS, _wrapped_call), (_RESULT_WRAPPERS, _wrapped_result), (_MEDIA_WRAPPERS, _media_of)):
-        for key in wrappers:
-            if isinstance(value.get(key), dict):
-                return _carry(reader(value[key], key), value, {key})
+    if not _WRAPPERS.isdisjoint(value):
+        for wrappers, reader in ((_CALL_WRAPPERS, _wrapped_call), (_RESULT_WRAPPERS, _wrapped_result), (_MEDIA_WRAPPERS, _media_of)):
+            for key in wrappers:
+                if isinstance(value.get(key), dict):
+                    return _carry(reader(value[key], key), value, {key})
     if isinstance(value.get("reasoningContent"), dict):
         inner = value["reasoningContent"].get("reasoningText", value["reasoningContent"])
         part: Part = {"type": "reasoning", "text": _words(inner, ("text",)) if isinstance(inner, dict) else ""}
@@ -338,20 +345,27 @@ def _mime_of(kind: str, extension: Any) -> str:
     return "application/pdf" if extension.lower() == "pdf" else "application/octet-stream"
 
 
-def _carry(part: Part, value: dict[str, Any], known: Collection[str | None]) -> Part:
-    """The part with the fields that its reader does not know; empty ones say nothing."""
+def _carry(part: Part, value: dict[str, Any], known: Collection[str | None], read: str | None = None) -> Part:
+    """The part with the fields that its reader does not know (nor ``read``); empty ones say nothing."""
     for key, item in value.items():
-        if key not in known and key not in part and item is not None and item not in ("", [], {}):
+        if key not in known and key not in part and key != read and item is not None and item not in ("", [], {}):
             part[key] = item
     return part
 
 
 def _first(value: dict[str, Any], keys: tuple[str, ...]) -> Any:
-    return next((value[key] for key in keys if value.get(key) is not None), None)
+    for key in keys:
+        item = value.get(key)
+        if item is not None:
+            return item
+    return None
 
 
 def _key_of(value: dict[str, Any], keys: tuple[str, ...]) -> str | None:
-    return next((key for key in keys if value.get(key) is not None), None)
+    for key in keys:
+        if value.get(key) is not None:
+            return key
+    return None
 
 
 def _identifier(value: Any) -> str | None:

@@ -28,14 +28,19 @@ def payload(
         cut_from: The true length in bytes when it was cut before; else 0.
         consumed: Of an original.
     """
-    event_id = payload_id(event.event_id, slot)
-    return payload_of(event.step_id, slot, mime, text, event_id=event_id, at_us=event.at_us, cut_from=cut_from, consumed=consumed)
+    return _payload(payload_id(event.event_id, slot), event.at_us, event.step_id, slot, mime, text, cut_from, consumed)
 
 
 def payload_of(
     step_id: str, slot: Slot, mime: str, text: str, *, event_id: str, at_us: int, cut_from: int = 0, consumed: str | None = None
 ) -> PayloadStored:
     """A payload with an id of its own; otherwise as ``payload``."""
+    return _payload(event_id, at_us, step_id, slot, mime, text, cut_from, consumed)
+
+
+def _payload(  # noqa: PLR0917  three of each span: positions cost less than names
+    event_id: str, at_us: int, step_id: str, slot: Slot, mime: str, text: str, cut_from: int, consumed: str | None
+) -> PayloadStored:
     kept = text if len(text) <= SAFE_CHARS else _fitting(text)
     return PayloadStored(
         event_id=event_id,

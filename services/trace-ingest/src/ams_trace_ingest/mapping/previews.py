@@ -25,6 +25,7 @@ _TEXT_KEYS = (
     "message",
     "output_text",
 )
+_IS_TEXT_KEY = frozenset(_TEXT_KEYS)
 _ENVELOPES = ("inputs", "outputs", "input", "output", "data", "documents")  # beside them: tags, metadata, a model's name
 _CALLED_WITH = ("args", "kwargs")  # both are what a function was called with
 _NUMBERS_SHOWN = 8  # a longer list of floats is a vector: nothing to read
@@ -71,7 +72,7 @@ def python_literal(text: str) -> Any:
 
 def _of_repr(text: str) -> str | None:
     """The words in the repr of a library's object: ``ActionStep(... action_output='42')``, ``content='Hi' additional_kwargs={}``."""
-    if _REPR.match(text) is None:
+    if "=" not in text or _REPR.match(text) is None:
         return None
     fields = {found[1]: found[3] for found in _REPR_FIELD.finditer(text[:_LITERAL_CHARS_MAX])}
     words = next((fields[key] for key in _REPR_KEYS if fields.get(key)), None)
@@ -162,10 +163,11 @@ def _preview(value: Any, depth: int) -> str:  # noqa: PLR0911  one return a kind
 
 
 def _map_preview(value: dict[str, Any], depth: int) -> str:
-    for key in _TEXT_KEYS:
-        item = value.get(key)
-        if isinstance(item, str) and item:
-            return _preview(item, depth + 1)
+    if not _IS_TEXT_KEY.isdisjoint(value):
+        for key in _TEXT_KEYS:
+            item = value.get(key)
+            if isinstance(item, str) and item:
+                return _preview(item, depth + 1)
     blocks = value.get("content")
     if isinstance(blocks, list):  # an MCP result
         words = " ".join(block["text"] for block in blocks[:_ITEMS_MAX] if isinstance(block, dict) and isinstance(block.get("text"), str))

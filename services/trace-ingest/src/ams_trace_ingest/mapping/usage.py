@@ -243,6 +243,8 @@ _FIELDS: tuple[tuple[str, int], ...] = (
     ("image_output", Field.IMAGE_OUTPUT),
     ("video_input", Field.VIDEO_INPUT),
 )
+_DETAILS = slice(Field.CACHE_READ, Field.AUDIO_CACHE_READ + 1)  # the counts of parts of input and output, side by side
+_NO_DETAILS = [None] * (_DETAILS.stop - _DETAILS.start)
 _BUCKETS = "langfuse.observation.usage_details"
 
 
@@ -253,11 +255,11 @@ def usage_of(found: Found, scope: Scope, marks: list[str]) -> Usage | None:
         marks.append(flags.BAD_USAGE)
     if values[Field.USAGE_MAP] is None and values[Field.INPUT_TOKENS] is None and values[Field.OUTPUT_TOKENS] is None:
         return None
-    counts: dict[str, int] = {} if values[Field.USAGE_MAP] is None else _from_map(values[Field.USAGE_MAP])
-    for name, field in _FIELDS:
-        value = values[field]
-        if value is not None and name not in counts:
-            counts[name] = value
+    if values[Field.USAGE_MAP] is None and values[_DETAILS] == _NO_DETAILS:  # most spans
+        return Usage(input=values[Field.INPUT_TOKENS], output=values[Field.OUTPUT_TOKENS], service_tier=values[Field.SERVICE_TIER])
+    counts: dict[str, int] = {name: values[field] for name, field in _FIELDS if values[field] is not None}
+    if values[Field.USAGE_MAP] is not None:
+        counts.update(_from_map(values[Field.USAGE_MAP]))  # the map comes first
     if "cache_write" not in counts and values[Field.CACHE_WRITE_5M] is not None:
         counts["cache_write"] = values[Field.CACHE_WRITE_5M] + (values[Field.CACHE_WRITE_1H] or 0)
     total = counts.pop("total", None)
@@ -284,8 +286,8 @@ def _complete(counts: dict[str, int], total: int | None, found: Found, scope: Sc
     if fitting and not (fitting[0] == (0, 0) and _leaves_out_of_total(found)):
         add_cached, add_reasoning = bool(fitting[0][0]) or add_cached, bool(fitting[0][1]) or add_reasoning
     else:
-        add_cached = add_cached or _leaves_cached_out(found, scope)
-        add_reasoning = add_reasoning or _leaves_reasoning_out(found, scope)
+        add_cached = add_cached or (cached > 0 and _leaves_cached_out(found, scope))
+        add_reasoning = add_reasoning or (reasoning > 0 and _leaves_reasoning_out(found, scope))
     if add_cached and tokens_in is not None:
         counts["input"] = tokens_in + cached
     if add_reasoning and tokens_out is not None:

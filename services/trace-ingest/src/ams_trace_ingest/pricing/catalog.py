@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from genai_prices.data_snapshot import DataSnapshot, find_provider_by_id, get_snapshot
-from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+from genai_prices.types import ModelInfo, ModelPrice, PriceVariant, TieredPrices
 
 from ams_trace_ingest.pricing.price import ANSWERS_MAX, Tier, UnitPrice, UnitPrices
 
@@ -38,6 +38,8 @@ class GenaiPrices:
         self._snapshot: DataSnapshot = get_snapshot()
         self._models: dict[tuple[str | None, str], ModelInfo | None] = {}
         self._compiled: dict[int, UnitPrices] = {}
+        self._compiled_tiers: dict[tuple[int, ...], UnitPrices] = {}
+        self._tiers: dict[tuple[int, str], tuple[PriceVariant, ...]] = {}
         self._known: dict[str, bool] = {}
 
     def find(self, provider: str | None, model: str, at_us: int, service_tier: str | None = None) -> UnitPrices | None:
@@ -50,17 +52,38 @@ class GenaiPrices:
             found = self._models[key] = self._find(provider, model)
         if found is None:
             return None
-        at = datetime.fromtimestamp(at_us / _MICROSECONDS, UTC)
         if service_tier is not None and found.price_variants:
-            # the catalog makes a new object for each question, so there is nothing to remember it by
-            return _compile(found.get_prices(at, _context(service_tier)))
+            variants = self._variants(found, service_tier)
+            if variants:
+                return self._of_tier(found, variants, service_tier, at_us)
         prices = found.prices
         if isinstance(prices, list):  # they change with the date or the hour
-            prices = found.get_prices(at)
+            prices = found.get_prices(_moment(at_us))
         compiled = self._compiled.get(id(prices))
         if compiled is None:
             compiled = self._compiled[id(prices)] = _compile(prices)
         return compiled
+
+    def _of_tier(self, found: ModelInfo, variants: tuple[PriceVariant, ...], service_tier: str, at_us: int) -> UnitPrices:
+        """The catalog makes a new object for each question, so the answer is cached by what it is made of: standard and active variants."""
+        at = _moment(at_us)
+        active = (id(variant) for variant in variants if variant.constraint is None or variant.constraint.active(at))
+        key = (id(found.get_prices(at)), *active)
+        compiled = self._compiled_tiers.get(key)
+        if compiled is None:
+            compiled = self._compiled_tiers[key] = _compile(found.get_prices(at, _context(service_tier)))
+        return compiled
+
+    def _variants(self, found: ModelInfo, service_tier: str) -> tuple[PriceVariant, ...]:
+        """The model's price variants for a tier, at whatever time; for most tiers none."""
+        key = (id(found), service_tier)
+        variants = self._tiers.get(key)
+        if variants is None:
+            if len(self._tiers) >= ANSWERS_MAX:
+                self._tiers.clear()
+            asked = _context(service_tier).items()
+            variants = self._tiers[key] = tuple(variant for variant in found.price_variants or () if variant.when.items() <= asked)
+        return variants
 
     def knows(self, provider: str) -> bool:
         if provider not in self._known:
@@ -75,6 +98,10 @@ class GenaiPrices:
         except LookupError:
             return None
         return found
+
+
+def _moment(at_us: int) -> datetime:
+    return datetime.fromtimestamp(at_us / _MICROSECONDS, UTC)
 
 
 def _context(service_tier: str) -> dict[str, str]:

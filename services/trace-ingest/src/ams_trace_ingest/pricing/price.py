@@ -133,6 +133,8 @@ class Prices:
         return None
 
     def _override(self, provider: str | None, model: str) -> UnitPrices | None:
+        if not self._overrides:
+            return None
         return next((override.prices for override in self._overrides if override.matches(provider, model)), None)
 
     def _candidates(self, provider: str | None, model: str | None, requested: str | None) -> Iterator[tuple[str | None, str]]:
@@ -160,15 +162,35 @@ def cost_nusd(prices: UnitPrices, usage: Usage) -> int | None:
     """Tokens times prices, in nano-USD, half to even. ``None`` when the model has no token price."""
     if prices.input is None and prices.output is None:
         return None
-    tokens_in = usage.input or 0
-    pico, rest = prices.request_pico, tokens_in
+    pico = prices.request_pico
+    tokens_in = rest = usage.input or 0
+    if usage.cache_read or usage.cache_write or usage.audio_input or usage.image_input or usage.video_input:
+        of_parts, rest = _input_parts(prices, usage, tokens_in)
+        pico += of_parts
+    if prices.input is not None:
+        pico += rest * prices.input.at(tokens_in)
+    rest = usage.output or 0
+    if usage.reasoning or usage.audio_output or usage.image_output:
+        parts = (
+            (prices.output_audio, usage.audio_output),
+            (prices.output_image, usage.image_output),
+            (prices.output_reasoning, usage.reasoning),
+        )
+        of_parts, rest = _priced(parts, rest, tokens_in)
+        pico += of_parts
+    if prices.output is not None:
+        pico += rest * prices.output.at(tokens_in)
+    return _half_even(pico, PICO_PER_NANO)
+
+
+def _input_parts(prices: UnitPrices, usage: Usage, tokens_in: int) -> tuple[int, int]:
     # reported parts may exceed the whole; the whole is what is billed
     write_1h = min(usage.cache_write_1h or 0, usage.cache_write or 0) if prices.cache_write_1h is not None else 0
     cached_audio = min(usage.audio_cache_read or 0, usage.cache_read or 0) if prices.cache_audio_read is not None else 0
     audio = usage.audio_input
     if audio is not None and prices.cache_read is not None:
         audio = max(0, audio - (usage.audio_cache_read or 0))  # billed as cached
-    for price, count in (
+    parts = (
         (prices.cache_audio_read, cached_audio),
         (prices.cache_read, (usage.cache_read or 0) - cached_audio),
         (prices.cache_write_1h, write_1h),
@@ -176,26 +198,19 @@ def cost_nusd(prices: UnitPrices, usage: Usage) -> int | None:
         (prices.input_audio, audio),
         (prices.input_image, usage.image_input),
         (prices.input_video, usage.video_input),
-    ):
+    )
+    return _priced(parts, tokens_in, tokens_in)
+
+
+def _priced(parts: Iterable[tuple[UnitPrice | None, int | None]], rest: int, tokens_in: int) -> tuple[int, int]:
+    """The cost of the parts that have a price of their own, and how many tokens are left."""
+    pico = 0
+    for price, count in parts:
         if price is not None and count:
             taken = min(count, rest)
             rest -= taken
             pico += taken * price.at(tokens_in)
-    if prices.input is not None:
-        pico += rest * prices.input.at(tokens_in)
-    rest = usage.output or 0
-    for price, count in (
-        (prices.output_audio, usage.audio_output),
-        (prices.output_image, usage.image_output),
-        (prices.output_reasoning, usage.reasoning),
-    ):
-        if price is not None and count:
-            taken = min(count, rest)
-            rest -= taken
-            pico += taken * price.at(tokens_in)
-    if prices.output is not None:
-        pico += rest * prices.output.at(tokens_in)
-    return _half_even(pico, PICO_PER_NANO)
+    return pico, rest
 
 
 def _half_even(value: int, unit: int) -> int:
