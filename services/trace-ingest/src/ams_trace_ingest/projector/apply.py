@@ -72,9 +72,7 @@ class StepsProjection(TransactionalProjection):
 
     async def write(self, connection: Connection, decoder: BatchDecoder, *, generation: str, moves: Moves) -> Callable[[], None]:
         changes = decoder.changes
-        if self._open_tasks.invalidate_moved(generation, {partition: before for partition, (before, _) in moves.items()}):
-            self._agents_seen.clear()  # a crash of Postgres may have taken back their rows with the position
-            self._hourly_rollups.forget()
+        self._forget_moved(generation, moves)
         cached_tasks = self._open_tasks.check_out(changes.tasks)
         deleted_claims: dict[ClaimKey, set[str]] = {}
         deleted: list[TaskKey] = []
@@ -130,6 +128,12 @@ class StepsProjection(TransactionalProjection):
                 self._listener.deleted(deleted)
 
         return committed
+
+    def _forget_moved(self, generation: str, moves: Moves) -> None:
+        """Drop what is cached of partitions that another process has written, or whose last commits a crash of Postgres removed."""
+        if self._open_tasks.invalidate_moved(generation, {partition: before for partition, (before, _) in moves.items()}):
+            self._agents_seen.clear()
+            self._hourly_rollups.forget()
 
     async def _lock(
         self, connection: Connection, changes: BatchChanges, cached_tasks: dict[TaskKey, CachedTask]
