@@ -1,13 +1,17 @@
 """The roll-up rules: what counts, and that order, chunks and cycles change nothing."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ams_contracts.documents import StepType
+from ams_trace_ingest import rollup
 from ams_trace_ingest.rollup import (
+    ALONE_STEPS_MAX,
+    DEPTH_MAX,
     NOTHING,
     RESPONSE_STEPS_MAX,
     Claim,
@@ -19,6 +23,7 @@ from ams_trace_ingest.rollup import (
     shadowed_by_descendant,
     shadowed_steps,
     to_reexamine,
+    wrappers_among,
 )
 
 
@@ -119,6 +124,57 @@ def test_step_by_step_in_any_order_gives_the_same(rows: list[tuple[int, str, int
             known = known | {step_id} if shadowed_by_descendant(tree, step_id) else known - {step_id}
 
     assert known == whole
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 14), st.sampled_from(TYPES), st.sampled_from([None, 5]), st.sampled_from([None, "1", "2", "3"])),
+        max_size=14,
+    ),
+    st.integers(0, 3),
+    st.integers(1, 64),
+    st.sets(st.integers(0, 14)),
+)
+def test_one_search_for_many_steps_finds_what_a_search_for_each_finds(
+    rows: list[tuple[int, str, int | None, str | None]], alone_max: int, depth_max: int, asked: set[int]
+) -> None:
+    tree = Tree(node(str(index), str(parent), kind, tokens, response) for index, (parent, kind, tokens, response) in enumerate(rows))
+    steps = {str(number) for number in asked}
+
+    with patch.object(rollup, "ALONE_STEPS_MAX", alone_max), patch.object(rollup, "DEPTH_MAX", depth_max):
+        assert wrappers_among(tree, steps) == {step for step in steps if shadowed_by_descendant(tree, step)}
+
+
+class CountingNodes(dict[str, Node]):
+    """Counts how often a step is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, step_id: str) -> Node:
+        self.looks += 1
+        return super().__getitem__(step_id)
+
+    def get(self, step_id: str, default: Any = None) -> Any:
+        self.looks += 1
+        return super().get(step_id, default)
+
+
+class CountingTree(Tree):
+    def count(self) -> CountingNodes:
+        self._nodes = CountingNodes(self._nodes)
+        return self._nodes
+
+
+@pytest.mark.parametrize("below", [("span", None), ("agent", None), ("llm", 10)])
+def test_the_work_for_nested_wrappers_above_many_steps_does_not_grow_with_their_depth(below: tuple[str, int | None]) -> None:
+    wrappers = [node(f"w{depth}", f"w{depth - 1}", response_id=f"r{depth}") for depth in range(DEPTH_MAX)]
+    leaves = [node(f"l{index}", f"w{DEPTH_MAX - 1}", *below, response_id=f"other{index}") for index in range(20_000)]
+    tree = CountingTree([*wrappers, *leaves])
+    nodes = tree.count()
+
+    assert wrappers_among(tree, to_reexamine(tree, ["l7", *(item.step_id for item in wrappers)])) == set()
+
+    assert nodes.looks < DEPTH_MAX * (ALONE_STEPS_MAX + DEPTH_MAX) * 2 + 5 * len(leaves)  # a search for each would be 64 * 20,000
 
 
 def test_of_overlapping_calls_with_one_response_the_first_counts() -> None:

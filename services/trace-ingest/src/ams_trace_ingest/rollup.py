@@ -27,6 +27,8 @@ STOP_TYPES = frozenset({StepType.AGENT, StepType.TOOL, StepType.WORKFLOW, StepTy
 
 DEPTH_MAX = 64  # wrappers nest two or three deep; bounds the search in a chain of 10,000 spans
 
+ALONE_STEPS_MAX = 256
+"""Steps that R2 visits for one step alone. A call is mostly found among the first few; beyond, all steps in question share one search."""
 
 RESPONSE_STEPS_MAX = 1_000
 """Steps that may claim one response id. Two or three instrumentations see one call; the rest is room for agents that resume."""
@@ -97,31 +99,35 @@ class Tree:
         above = self._nodes.get(node.parent_step_id) if node.parent_step_id is not None else None
         return above is None or above.type in STOP_TYPES
 
-    def ancestors(self, step_id: str) -> list[Node]:
+    def ancestors(self, step_id: str) -> Iterator[Node]:
         """Those above, nearest first, up to and without the first stop type, missing parent, repetition, or ``DEPTH_MAX``."""
-        found: list[Node] = []
         seen = {step_id}
         node = self._nodes.get(step_id)
-        while node is not None and node.parent_step_id is not None and node.parent_step_id not in seen and len(found) < DEPTH_MAX:
+        while node is not None and node.parent_step_id is not None and node.parent_step_id not in seen and len(seen) <= DEPTH_MAX:
             node = self._nodes.get(node.parent_step_id)
             if node is None or node.type in STOP_TYPES:
-                break
+                return
             seen.add(node.step_id)
-            found.append(node)
-        return found
+            yield node
 
-    def descendants(self, step_id: str) -> Iterator[Node]:
-        """Those below, level by level, not past stop types and not deeper than ``DEPTH_MAX``."""
-        seen = {step_id}
-        level = [step_id]
+    def descendants(self, step_ids: Iterable[str]) -> Iterator[Node]:
+        """Those below any of some steps, level by level, not past stop types and not deeper than ``DEPTH_MAX``. Each comes once."""
+        return (node for node in self.visited_below(step_ids) if node.type not in STOP_TYPES)
+
+    def visited_below(self, step_ids: Iterable[str]) -> Iterator[Node]:
+        """The same with the stop types at which the search ends."""
+        level = list(step_ids)
+        seen = set(level)
         for _ in range(DEPTH_MAX):
-            below = [child for parent in level for child in self._children.get(parent, ()) if child not in seen]
-            level = []
-            for child in below:
-                seen.add(child)
-                node = self._nodes[child]
-                if node.type not in STOP_TYPES:
-                    level.append(child)
+            above, level = level, []
+            for parent in above:
+                for child in self._children.get(parent, ()):
+                    if child in seen:
+                        continue
+                    seen.add(child)
+                    node = self._nodes[child]
+                    if node.type not in STOP_TYPES:
+                        level.append(child)
                     yield node
             if not level:
                 return
@@ -132,7 +138,60 @@ def shadowed_by_descendant(tree: Tree, step_id: str) -> bool:
     node = tree.get(step_id)
     if node is None or not node.billable:
         return False
-    return any(below.billable and _same_response(node, below) for below in tree.descendants(step_id))
+    return any(below.billable and _same_response(node, below) for below in tree.descendants([step_id]))
+
+
+def wrappers_among(tree: Tree, step_ids: Iterable[str]) -> set[str]:
+    """R2: those of some steps of which ``shadowed_by_descendant`` is true.
+
+    The steps below nested wrappers are visited once for all of them, not once for each: the work grows with the steps, not with steps
+    times depth.
+    """
+    found: set[str] = set()
+    undecided: dict[str, Node] = {}
+    for step_id in step_ids:
+        node = tree.get(step_id)
+        if node is None or not node.billable:
+            continue
+        for visited, below in enumerate(tree.visited_below([step_id])):
+            if visited == ALONE_STEPS_MAX:
+                undecided[step_id] = node
+                break
+            if below.type not in STOP_TYPES and below.billable and _same_response(node, below):
+                found.add(step_id)
+                break
+    if undecided:
+        found |= _wrappers_above(tree, undecided)
+    return found
+
+
+def _wrappers_above(tree: Tree, undecided: dict[str, Node]) -> set[str]:
+    """The same from below: climb from each billable step, and not where a step that decides the same has climbed."""
+    found: set[str] = set()
+    response_ids = {node.response_id for node in undecided.values()}
+    climbed: dict[tuple[str, bool, str | None], int] = {}  # the shortest way to a step, by what a call below it decides
+    for below in [*undecided.values(), *tree.descendants(undecided)]:
+        if not below.billable:
+            continue
+        known = below.response_id is None or below.response_id in response_ids
+        response_id = below.response_id if known else None  # all that no step in question names decide the same
+        path: list[tuple[str, bool, str | None]] = []
+        last: Node | None = None
+        for distance, above in enumerate(tree.ancestors(below.step_id)):
+            place = above.step_id, known, response_id
+            if climbed.get(place, DEPTH_MAX) <= distance:
+                last = None
+                break
+            last = above
+            path.append(place)
+            node = undecided.get(above.step_id)
+            if node is not None and _same_response(node, below):
+                found.add(above.step_id)
+        if last is None or last.parent_step_id != below.step_id:  # a step in a cycle does not climb past itself, and others do
+            climbed.update((place, distance) for distance, place in enumerate(path))
+        if len(found) == len(undecided):
+            break
+    return found
 
 
 def shadowed_steps(tree: Tree) -> set[str]:

@@ -18,9 +18,9 @@ from ams_trace_ingest.rollup import (
     Node,
     Tree,
     count,
-    shadowed_by_descendant,
     shadowed_steps,
     to_reexamine,
+    wrappers_among,
 )
 from ams_trace_ingest.store import steps as steps_table
 from ams_trace_ingest.store.claims import ClaimKey, StoredClaims
@@ -126,8 +126,10 @@ class RollupUpdater:
         flipped: dict[StepKey, bool] = {}
         for key, tree in self._trees.items():
             steps = self._tasks[key].steps
-            for step_id in suspects[key] | (self._dirty[key] & steps.keys()):
-                wrapper = shadowed_by_descendant(tree, step_id)
+            examined = suspects[key] | (self._dirty[key] & steps.keys())
+            wrappers = wrappers_among(tree, examined)
+            for step_id in examined:
+                wrapper = step_id in wrappers
                 step = steps.get(step_id)
                 if step is not None:
                     step.wrapper = step.shadowed = wrapper
@@ -191,20 +193,22 @@ class RollupUpdater:
             (key, step_id)
             for key, starts in suspects.items()
             if key not in self._cached_tasks
-            for start in starts
-            for step_id in self._with_descendants(key, start)
+            for step_id in self._with_descendants(key, starts)
         }
         expanded: set[StepKey] = set()
         while frontier:
             expanded |= frontier
             found = self._add_neighbours(await steps_table.load_below(self._connection, places_of(self._tasks, frontier)))
             expanded |= {step for step in found if step[1] not in self._tasks[step[0]].steps}  # the query has expanded these already
-            below = {(key, step_id) for key, start in found for step_id in self._with_descendants(key, start)}
+            starts: dict[TaskKey, set[str]] = {}
+            for key, start in found:
+                starts.setdefault(key, set()).add(start)
+            below = {(key, step_id) for key in starts for step_id in self._with_descendants(key, starts[key])}
             frontier = {step for step in below - expanded if self._type(*step) not in STOP_TYPES}
 
-    def _with_descendants(self, key: TaskKey, start: str) -> list[str]:
-        """A step and its known descendants, down to the next stop types."""
-        return [start, *(node.step_id for node in self._trees[key].descendants(start))]
+    def _with_descendants(self, key: TaskKey, starts: set[str]) -> list[str]:
+        """Steps and their known descendants, down to the next stop types."""
+        return [*starts, *(node.step_id for node in self._trees[key].descendants(starts))]
 
     def _type(self, key: TaskKey, step_id: str) -> StepType | None:
         node = self._trees[key].get(step_id)
