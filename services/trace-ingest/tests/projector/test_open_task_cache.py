@@ -1,15 +1,26 @@
 """The cache of open tasks saves reads, does not change what is written, and is bounded."""
 
+import gc
+import tracemalloc
+from datetime import date
+from types import SimpleNamespace
+from typing import cast
+
 import asyncpg
+import msgspec
 import pytest
 from tests.builders import BASE_MS, BASE_US, NATIVE, batch, beat, document, ended, llm, record, recorded, started, step_id, task_started
 
-from ams_contracts.documents import Status, StepType, TaskDocument
+from ams_contracts.derive import derive_task, step_of
+from ams_contracts.documents import Status, StepDocument, StepType, TaskDocument
 from ams_contracts.events import Batch, TaskDeleted
+from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, fold
 from ams_contracts.topics import STEPS
 from ams_trace_ingest.projector.apply import StepsProjection
-from ams_trace_ingest.projector.open_task_cache import OpenTaskCache
+from ams_trace_ingest.projector.changes import ShownByTree, StepChanges, TaskChanges
+from ams_trace_ingest.projector.open_task_cache import STEP_BYTES_MAX, CachedTask, OpenTaskCache
 from ams_trace_ingest.store import steps
+from ams_trace_ingest.store.tasks import TaskRow
 
 RUNNING = document(status=Status.RUNNING, type=StepType.AGENT)
 HISTORY: list[Batch] = [
@@ -86,7 +97,7 @@ async def test_a_batch_that_fails_is_forgotten(pool: asyncpg.Pool, store, asked:
 
 
 async def test_it_is_bounded_and_what_was_not_spoken_of_for_longest_goes_first(pool: asyncpg.Pool, asked: list[str]) -> None:
-    projection = StepsProjection(pool, open_tasks=OpenTaskCache(steps_max=20))  # an open step counts nine
+    projection = StepsProjection(pool, open_tasks=OpenTaskCache(steps_max=22))  # an open step counts five, and its task six
     for offset, task in enumerate((1, 2, 1, 3)):
         events = [started(10 * task + offset, RUNNING, seq=offset + 1)]
         await projection.apply(STEPS.name, 0, [record(offset, batch(task, *events, producer=NATIVE))], offset)
@@ -141,3 +152,36 @@ async def test_a_task_that_another_partition_deletes_stays_deleted(pool: asyncpg
 
     assert [await store.rows(table) for table in ("tasks", "steps", "response_claims")] == [[], [], []]
     assert await store.account() == {"projected": 2, "ignored deleted": 1}
+
+
+@pytest.mark.parametrize(("steps", "opened"), [(1, False), (10, False), (2_000, False), (1, True), (10, True)])
+def test_what_is_cached_takes_no_more_memory_than_its_weight_says(steps: int, opened: bool) -> None:
+    row = SimpleNamespace(last_offset=0, seen_at_us=0)
+    decoder = msgspec.json.Decoder(StepDocument)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        kept = [CachedTask(0, date(2026, 1, 1)) for _ in range(2_000 // steps)]
+        for number, cached in enumerate(kept):
+            task = TaskChanges((f"p{number}", f"t{number}"), 0, 0, 0)
+            tree = cached.derive_tree()
+            for index in range(steps):
+                step = StepChanges(step_id(number * steps + index), index)
+                words = f"{number} {index}".ljust(200)
+                doc = document(parent_step_id=number * steps or None, status=Status.RUNNING if opened else Status.OK, preview_input=words)
+                event = (started if opened else recorded)(1, decoder.decode(msgspec.json.encode(doc)), seq=index)
+                step.state = fold(EMPTY_STEP, event, step_id(1))
+                task.steps[step.step_id] = step
+                if (place := step_of(step.step_id, step.state)) is not None:
+                    tree.put(place)
+            task.tree = tree
+            task.shown = ShownByTree(derive_task(tree, EMPTY_TASK))
+            cached.update(task, cast(TaskRow, row))
+            cached.tree()
+            del task, step, event, doc, place
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert held <= STEP_BYTES_MAX * sum(cached.weight for cached in kept)

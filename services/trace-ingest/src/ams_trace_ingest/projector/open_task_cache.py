@@ -17,8 +17,11 @@ from ams_trace_ingest.projector.changes import ShownByTree, StepChanges, TaskCha
 from ams_trace_ingest.rollup import Counted, Node, Tree
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
-STEPS_MAX = 120_000  # of all tasks; about 400 bytes each
-OPEN_STEP_WEIGHT = 8  # one whose row is cached, too
+STEPS_MAX = 120_000  # of all tasks
+STEP_BYTES_MAX = 750  # with its places in the two trees: 680 in a large task, 1,050 with the share of a task of ten
+OPEN_STEP_WEIGHT = 4  # one whose row is cached, too: 1,300 bytes with previews of 200 characters
+TASK_WEIGHT = 6  # without its steps: 4,000 bytes
+FAILURE_WEIGHT = 6  # a message of 4,096 characters
 
 
 class CachedStep:
@@ -54,7 +57,7 @@ class CachedTask:
     """One task with all of its steps."""
 
     __slots__ = (
-        "_derive_tree", "_last_written", "_nodes_to_add", "_steps_to_add", "_tree", "day", "open", "partition", "shown", "steps", "weight", "wrappers",
+        "_derive_tree", "_failed", "_last_written", "_nodes_to_add", "_steps_to_add", "_tree", "day", "open", "partition", "shown", "steps", "weight", "wrappers",
     )  # fmt: skip
 
     def __init__(self, partition: int, day: date) -> None:
@@ -66,6 +69,7 @@ class CachedTask:
         self.weight = 0
         self._tree = Tree()
         self._nodes_to_add: list[Node] = []  # not in the tree yet: most tasks need none
+        self._failed: set[str] = set()
         self._derive_tree = DeriveTree()
         self._steps_to_add: list[DeriveStep] = []  # not in that tree yet
         self.shown: ShownByTree | None = None
@@ -114,7 +118,9 @@ class CachedTask:
                 self.open.pop(step_id, None)
             elif step.changed or step_id not in self.open:
                 self.open[step_id] = CachedStep(task.key, step)
-        self.weight = len(self.steps) + OPEN_STEP_WEIGHT * len(self.open)
+            if step_id not in self._failed and (document := step.state.document) is not None and document.error is not None:
+                self._failed.add(step_id)
+        self.weight = TASK_WEIGHT + len(self.steps) + OPEN_STEP_WEIGHT * len(self.open) + FAILURE_WEIGHT * len(self._failed)
 
 
 class OpenTaskCache:
