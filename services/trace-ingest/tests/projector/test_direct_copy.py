@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import pytest
 import pytest_asyncio
 from tests.builders import BASE_US, batch, document, record, recorded, step_id
 
@@ -45,6 +46,19 @@ async def test_the_writer_may_copy_into_the_partitions_of_these_days_and_the_rea
     assert there == [True, True]
     assert not nowhere
     assert not readable
+
+
+async def test_answers_are_bounded_and_looked_up_again(writers: asyncpg.Pool, store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ams_trace_ingest.store.day_partitions.ANSWERS_MAX", 3)
+    today = datetime.now(UTC).date()
+    day_partitions = DayPartitions()
+
+    async with writers.acquire() as connection, connection.transaction():
+        generation = await set_generation(connection)
+        for number in range(10):
+            assert not await day_partitions.exist(connection, generation, "steps", [today + timedelta(days=4_000 + number)])
+            assert len(day_partitions) <= 3
+        assert await day_partitions.exist(connection, generation, "steps", [today])
 
 
 async def test_rows_of_one_batch_that_came_before_and_such_that_did_not_are_all_there_once(writers: asyncpg.Pool, store) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from ams_trace_ingest.store.connections import Connection, copy_rows
 
 RECHECK_SECONDS = 60.0
+ANSWERS_MAX = 10_000  # 13 years of two tables; the day of a row is what a program says
 _MAY_WRITE = "SELECT coalesce(has_table_privilege(to_regclass($1), 'INSERT'), false)"
 
 
@@ -19,6 +20,9 @@ class DayPartitions:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._answers: dict[tuple[str, str], tuple[bool, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._answers)
 
     async def exist(self, connection: Connection, generation: str, table: str, days: Iterable[date]) -> bool:
         """Whether each of these days has a partition that takes a COPY.
@@ -34,6 +38,8 @@ class DayPartitions:
             answer, until = self._answers.get((generation, name), (False, 0.0))
             if not answer and self._clock() >= until:
                 answer = bool(await connection.fetchval(_MAY_WRITE, name))
+                if len(self._answers) >= ANSWERS_MAX:
+                    self._answers.clear()  # each is looked up again, which is cheap
                 self._answers[generation, name] = (answer, self._clock() + RECHECK_SECONDS)
             if not answer:
                 return False
