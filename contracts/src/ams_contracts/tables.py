@@ -38,9 +38,10 @@ generations = Table(
     Column("name", Text, primary_key=True),  # g1, g2: the schema
     Column("current", Boolean, nullable=False),
     Column("fold_version", Integer, nullable=False),
-    Column("mapper_version", Integer, nullable=False),
+    Column("mapper_version", Integer, nullable=False),  # of the mapping, when the generation was made
     Column("prices", JSONB),  # the price file that its costs were computed with; null: costs as the events carry them
     Column("current_since", DateTime(timezone=True)),  # null for the first one, and for one that is being built
+    Column("price_version", Text, nullable=False),  # of the list prices, and of the price file if there is one; from then too
     schema="public",
 )
 

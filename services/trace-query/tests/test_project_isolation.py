@@ -15,6 +15,7 @@ ROUTES = [
     "steps",
     "agents",
     "retention",
+    "generation",
     MEDIA,
 ]
 
@@ -39,7 +40,7 @@ async def test_q31_a_task_of_another_project_is_not_found_in_mine(ada, foreign, 
     assert (problem["status"], problem["code"]) == (404, "task_not_found")
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route and route not in {"retention", MEDIA}])
+@pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route and route not in {"retention", "generation", MEDIA}])
 async def test_lists_contain_no_rows_of_another_project(ada, foreign, route: str) -> None:
     task_id = await foreign.task()
     await foreign.step(task_id)

@@ -1,5 +1,7 @@
 """Other prices: shown before anything is done, then in new tables. What was reported stays."""
 
+import json
+
 import asyncpg
 import pytest
 from tests.builders import BASE_US, batch, document, llm, recorded
@@ -7,10 +9,12 @@ from tests.conditions import until
 from tests.replay_runner import options, run
 
 from ams_contracts.documents import CostSource, StepType, Usage
+from ams_trace_ingest.mapping.version import MAPPING_VERSION
+from ams_trace_ingest.pricing.version import price_version
 from ams_trace_ingest.replay import generations
 from ams_trace_ingest.replay.generations import ReplayError
 from ams_trace_ingest.replay.replay import Replay
-from ams_trace_ingest.replay.reprice import Change, preview, read_prices, repriced
+from ams_trace_ingest.replay.reprice import UNITS, Change, preview, read_prices, repriced
 
 PRICES = '{"gpt-4o": {"input": 10, "output": 20}}'
 NUSD_A_MTOK = 1_000
@@ -58,6 +62,12 @@ def test_a_price_file_that_is_none_is_refused_with_a_sentence(text: str, says: s
         read_prices(text.encode())
 
 
+def test_a_price_file_can_name_every_unit_that_is_priced() -> None:
+    (override,) = read_prices(json.dumps({"m": dict.fromkeys(UNITS, 1)}).encode())
+
+    assert {name for name in UNITS if getattr(override.prices, name) is not None} == set(UNITS)
+
+
 @pytest.mark.timeout(180)
 async def test_other_prices_are_shown_first_and_then_in_the_tables(platform) -> None:
     reported = llm(100, model="gpt-4o", provider="openai", cost_nusd=5, cost_source=CostSource.REPORTED)
@@ -91,6 +101,36 @@ async def test_a_replay_with_other_prices_is_not_resumed(platform) -> None:
 
     with pytest.raises(ReplayError, match="--abort"):
         await run(platform.target, options(None))
+
+
+@pytest.mark.timeout(180)
+async def test_a_replay_stores_its_versions_and_a_resumed_one_keeps_them(platform, capsys) -> None:
+    async with Replay.opened(platform.target) as replay:
+        known = await generations.look(replay.owner)
+        await generations.make_next(replay.owner, known.current, None)
+    await platform.owner.execute("UPDATE public.generations SET mapper_version = 0, price_version = 'older' WHERE name = 'g2'")
+
+    assert await run(platform.target, options(None))
+    assert await run(platform.target, options(None))
+
+    rows = await platform.owner.fetch("SELECT name, mapper_version, price_version FROM public.generations ORDER BY name")
+    now = (MAPPING_VERSION, price_version())
+    assert [tuple(row) for row in rows] == [("g1", *now), ("g2", 0, "older"), ("g3", *now)]
+    printed = capsys.readouterr().out
+    assert "g2: mapping version 0, prices older" in printed
+    assert f"g3: mapping version {MAPPING_VERSION}, prices {price_version()}" in printed
+
+
+@pytest.mark.timeout(180)
+async def test_a_reprice_is_not_resumed_with_another_version_of_the_list_prices(platform) -> None:
+    async with Replay.opened(platform.target) as replay:
+        known = await generations.look(replay.owner)
+        made = await generations.make_next(replay.owner, known.current, PRICES)
+    assert made.price_version == price_version(PRICES) != price_version()
+    await platform.owner.execute("UPDATE public.generations SET price_version = 'older' WHERE name = 'g2'")
+
+    with pytest.raises(ReplayError, match="prices of older; drop it first"):
+        await run(platform.target, options(PRICES))
 
 
 async def costs(owner: asyncpg.Connection, schema: str) -> list[int | None]:

@@ -20,6 +20,7 @@ from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.context import Context
 from ams_trace_query.database import Database
 from ams_trace_query.delivery import list_task_deliveries
+from ams_trace_query.generation import get_generation
 from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
 from ams_trace_query.media import get_media
 from ams_trace_query.openapi import StampAsArray
@@ -98,6 +99,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             search_steps,
             list_agents,
             get_retention,
+            get_generation,
             get_media,
             list_task_scores,
             list_task_deliveries,

@@ -6,8 +6,6 @@ from msgspec import Struct
 
 from ams_contracts.events import MediaStored, PayloadStored, StepRecorded, StepStarted
 
-MAPPER_VERSION = 1
-
 
 class MappedSpan(Struct, gc=False):
     """A span as events.

@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 import asyncpg
 from msgspec import Struct
 
+from ams_trace_ingest.mapping.version import MAPPING_VERSION
 from ams_trace_ingest.migrations.generation_sql import all_generation_sql, read_sql
+from ams_trace_ingest.pricing.version import price_version
 from ams_trace_ingest.store.retention import ADVISORY_LOCK as RETENTION_LOCK
 
 ADVISORY_LOCK = 7_232_002  # any number that no migration uses
 RETENTION_SECONDS_MAX = 1_800
 READERS_SECONDS_MAX = 10.0  # no transaction of a service lives longer than 8 s, so none works on the old tables then
 FOLD_VERSION = 1
-MAPPER_VERSION = 1
 
 LATE_INDEXES = {
     **dict.fromkeys(("steps_in_order", "steps_by_time"), "generation.sql"),
@@ -23,7 +24,13 @@ LATE_INDEXES = {
 }
 """Indexes that only readers use, and the file that defines them: made when the rows exist, which is a fraction of the work."""
 
-_LIST = "SELECT name, current, prices::text, current_since FROM public.generations ORDER BY substr(name, 2)::int"
+_LIST = """
+SELECT name, current, prices::text, current_since, mapper_version, price_version FROM public.generations ORDER BY substr(name, 2)::int
+"""
+_INSERT = """
+INSERT INTO public.generations (name, current, fold_version, mapper_version, prices, price_version)
+VALUES ($1, false, $2, $3, $4::jsonb, $5)
+"""
 _COPY_PARTITIONS = """
 SELECT {new}.ensure_partitions(to_date(right(child.relname, 8), 'YYYYMMDD'), to_date(right(child.relname, 8), 'YYYYMMDD'))
 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class child ON child.oid = i.inhrelid
@@ -58,12 +65,16 @@ class Generation(Struct, frozen=True):
         current: It serves.
         prices: The price file (JSON) that it was built with; ``{}`` for the catalog alone, null for the costs of the events.
         current_since: When it began to serve; null for the first one, and before.
+        mapping_version: Of the mapping when it was made; a replay that resumes keeps it.
+        price_version: Of the prices when it was made; a replay that resumes keeps it.
     """
 
     name: str
     current: bool
     prices: str | None
     current_since: datetime | None
+    mapping_version: int
+    price_version: str
 
     @property
     def number(self) -> int:
@@ -123,18 +134,15 @@ async def look(connection: asyncpg.Connection) -> Generations:
 
 async def make_next(connection: asyncpg.Connection, current: Generation, prices: str | None) -> Generation:
     """Make empty tables beside the current ones, with partitions for the same days."""
-    name = f"g{current.number + 1}"
+    name, version = f"g{current.number + 1}", price_version(prices)
     async with connection.transaction():
         for sql in all_generation_sql():
             await connection.execute(sql.replace("{schema}", name))
         await connection.execute(f"DROP INDEX {', '.join(f'{name}.{index}' for index in LATE_INDEXES)}")
         await connection.execute(_MAKE_AHEAD.format(new=name))
         await connection.execute(_COPY_PARTITIONS.format(new=name, old=current.name))
-        await connection.execute(
-            "INSERT INTO public.generations (name, current, fold_version, mapper_version, prices) VALUES ($1, false, $2, $3, $4::jsonb)",
-            name, FOLD_VERSION, MAPPER_VERSION, prices,
-        )  # fmt: skip
-    return Generation(name, False, prices, None)  # noqa: FBT003  the fields are the columns
+        await connection.execute(_INSERT, name, FOLD_VERSION, MAPPING_VERSION, prices, version)
+    return Generation(name, False, prices, None, MAPPING_VERSION, version)  # noqa: FBT003  the fields are the columns
 
 
 async def make_late_indexes(connection: asyncpg.Connection, generation: Generation, on_index: Callable[[str], None]) -> None:

@@ -16,6 +16,7 @@ from ams_contracts.topics import PAYLOADS, STEPS, Topic
 from ams_kit.bus import Kafka, Log
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.pricing.price import Prices
+from ams_trace_ingest.pricing.version import price_version
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.deleted_projects import ProjectPruner
 from ams_trace_ingest.projector.failpoints import failpoint
@@ -134,8 +135,11 @@ class Replay:
             console.print_line(f"building {new.name} beside {known.current.name}, which continues to serve")
         elif not await self._same_prices(new.prices, options.prices_file):
             raise ReplayError(f"{new.name} was started with other prices; drop it first: ams replay --abort")
+        elif new.prices is not None and new.price_version != price_version(options.prices_file):
+            raise ReplayError(f"{new.name} was started with the prices of {new.price_version}; drop it first: ams replay --abort")
         else:
             console.print_line(f"resuming the build of {new.name}")
+        console.print_line(f"{new.name}: mapping version {new.mapping_version}, prices {new.price_version}")
         return new
 
     async def _same_prices(self, one: str | None, other: str | None) -> bool:

@@ -44,7 +44,9 @@ class ModelPrice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     input_audio: Decimal | None = None
     input_image: Decimal | None = None
     input_video: Decimal | None = None
+    cache_audio_read: Decimal | None = None
     output_audio: Decimal | None = None
+    output_image: Decimal | None = None
     output_reasoning: Decimal | None = None
 
 
