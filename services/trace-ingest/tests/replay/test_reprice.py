@@ -14,7 +14,7 @@ from ams_trace_ingest.pricing.version import price_version
 from ams_trace_ingest.replay import generations
 from ams_trace_ingest.replay.generations import ReplayError
 from ams_trace_ingest.replay.replay import Replay
-from ams_trace_ingest.replay.reprice import UNITS, Change, preview, read_prices, repriced
+from ams_trace_ingest.replay.reprice import OTHER_MODELS, UNITS, Change, preview, read_prices, repriced
 
 PRICES = '{"gpt-4o": {"input": 10, "output": 20}}'
 NUSD_A_MTOK = 1_000
@@ -80,6 +80,8 @@ async def test_other_prices_are_shown_first_and_then_in_the_tables(platform) -> 
         await until(lambda: platform.owner.fetchval("SELECT count(*) > 0 FROM g1.steps"))
         known = await generations.look(replay.owner)
         changes = await preview(replay.writer, known.current, options(PRICES).prices, on_rows=lambda _: None)
+        grouped = await preview(replay.writer, known.current, options(PRICES).prices, on_rows=lambda _: None, models_max=1)
+    assert grouped == {("openai", "gpt-4o"): changes["openai", "gpt-4o"], OTHER_MODELS: changes["-", "nobody-knows-this"]}
     assert changes == {
         ("openai", "gpt-4o"): Change(steps=2, reported=1, before_nusd=12, after_nusd=5 + costs_after),
         ("-", "nobody-knows-this"): Change(steps=1, unknown_before=1, unknown_after=1),

@@ -21,6 +21,8 @@ from ams_trace_ingest.replay.generations import Generation, ReplayError
 
 PICO_PER_USD_MTOK = 1_000_000  # 1 USD a million tokens = 1,000,000 pico-USD a token
 ROWS_MAX = 5_000
+MODELS_MAX = 1_000  # that a preview lists; the name of a model is any text that a program sends
+OTHER_MODELS = ("-", "(other models)")
 UNITS = tuple(field.name for field in msgspec.structs.fields(UnitPrices) if field.name != "request_pico")
 
 _PAGE = """
@@ -162,7 +164,7 @@ class Change(Struct):
 
 
 async def preview(
-    connection: asyncpg.Connection, generation: Generation, prices: Prices, *, on_rows: Callable[[int], None]
+    connection: asyncpg.Connection, generation: Generation, prices: Prices, *, on_rows: Callable[[int], None], models_max: int = MODELS_MAX
 ) -> dict[tuple[str, str], Change]:
     """What would change, by provider and model; nothing is written.
 
@@ -171,13 +173,15 @@ async def preview(
         generation: Serves.
         prices: The other ones.
         on_rows: Called with the number of calls that were read.
+        models_max: Further ones are added up as ``OTHER_MODELS``.
     """
     changes: defaultdict[tuple[str, str], Change] = defaultdict(Change)
     after: tuple[Any, ...] = ("", "", "", date(1, 1, 1))
     seen = 0
     while rows := await connection.fetch(_PAGE.format(schema=generation.name), *after, [*BILLABLE_TYPES], ROWS_MAX):
         for row in rows:
-            _look(changes[row["provider"] or "-", row["model"] or row["model_requested"] or "-"], row, prices)
+            model = row["provider"] or "-", row["model"] or row["model_requested"] or "-"
+            _look(changes[model if model in changes or len(changes) < models_max else OTHER_MODELS], row, prices)
         seen += len(rows)
         on_rows(seen)
         after = tuple(rows[-1])[:4]
