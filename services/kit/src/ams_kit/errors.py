@@ -31,7 +31,7 @@ class BadRequestError(AmsError):
 
 
 class UnauthenticatedError(AmsError):
-    """Sign in again: nobody is signed in, or the user name or password is wrong."""
+    """Sign in again: the caller is not signed in, or the user name or password is wrong."""
 
     code = "unauthenticated"
 

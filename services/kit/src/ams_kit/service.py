@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ams_kit.telemetry.logs import configure_logging
 
-GRACEFUL_SHUTDOWN_SECONDS = 4  # the whole platform stops within 10 s: 4 for open requests, the rest for flushes
+GRACEFUL_SHUTDOWN_SECONDS = 4  # the platform stops within 10 s: 4 for open requests, the rest for flushes
 KEEP_ALIVE_SECONDS = 150  # longer than any client keeps an idle connection (Caddy 120 s, httpx 5 s), so that the client closes first
 WS_MESSAGE_BYTES_MAX = 16_384
 

@@ -40,7 +40,7 @@ def open_redis(url: str) -> Redis:
 
 
 class AuthKit:
-    """What a service needs to know who asks and what they may.
+    """The clients with which a service authenticates callers and reads their roles.
 
     Attributes:
         verifier: Verifies access tokens.

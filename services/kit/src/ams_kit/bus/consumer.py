@@ -30,7 +30,7 @@ from ams_kit.bus.watchdog import STALLED_AFTER_SECONDS, Progress, Watchdog
 from ams_kit.telemetry.metrics import LAG_RECORDS, LAG_SECONDS, LOG_ALARM
 
 START_TIMEOUT_SECONDS = 15.0
-STOP_TIMEOUT_SECONDS = 8.0  # the whole process stops within 10 s
+STOP_TIMEOUT_SECONDS = 8.0  # the complete process stops within 10 s
 OBSERVE_SECONDS = 1.0
 VERIFY_SECONDS = 10.0
 RETRY_POLL_SECONDS = 0.05
