@@ -72,8 +72,8 @@ async def create_topics(
             await admin.start()
             found = await partition_counts(kafka, [topic.name for topic in topics])
             configs = {topic.name: topic_config(topic, min_isr=min_isr) for topic in topics}
-            await _create(admin, [topic for topic in topics if topic.name not in found], configs, replication)
-            await _configure(admin, {name: configs[name] for name in found})
+            existing = await _create(admin, [topic for topic in topics if topic.name not in found], configs, replication)
+            await _configure(admin, {name: configs[name] for name in [*found, *existing]})
     finally:
         if admin is not None:
             await stop_quietly(admin.close(), "admin")
@@ -97,17 +97,24 @@ def partition_count_alarm(topic: Topic, found: int) -> Alarm:
     )
 
 
-async def _create(admin: AIOKafkaAdminClient, missing: Sequence[Topic], configs: Mapping[str, dict[str, str]], replication: int) -> None:
+async def _create(
+    admin: AIOKafkaAdminClient, missing: Sequence[Topic], configs: Mapping[str, dict[str, str]], replication: int
+) -> list[str]:
+    """Create topics. Returns those that exist already: metadata does not list a topic at once after its creation."""
+    existing: list[str] = []
     if not missing:
-        return
+        return existing
     new = [NewTopic(topic.name, topic.partitions, replication, topic_configs=configs[topic.name]) for topic in missing]
     answer: Any = await retry_retriable(lambda: admin.create_topics(new))
     for name, code, *rest in answer.topic_errors:
         error = for_code(code)
         if code == 0:
             logger.info("topic created", topic=name)
-        elif error is not TopicAlreadyExistsError:  # another process has just created it
+        elif error is TopicAlreadyExistsError:
+            existing.append(name)
+        else:
             raise LogUnavailableError(f"The log did not create {name}: {error.__name__} {rest[0] if rest and rest[0] else ''}".rstrip())
+    return existing
 
 
 async def _configure(admin: AIOKafkaAdminClient, configs: Mapping[str, dict[str, str]]) -> None:
