@@ -172,7 +172,7 @@ async def test_what_was_built_can_be_dropped_and_what_served_too(platform) -> No
 
 async def test_two_at_once_are_refused_with_a_sentence(platform) -> None:
     async with Replay.opened(platform.target):
-        with pytest.raises(ReplayError, match="another replay is at work"):
+        with pytest.raises(ReplayError, match="another replay runs on this database"):
             async with Replay.opened(platform.target):
                 pass
 

@@ -1,6 +1,7 @@
 """Tools to test the background tasks of a service: fail each task, and check that it restarts."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from litestar import Litestar
 
 from ams_kit.background import FAULTS_TO_NOT_READY, Background, BackgroundTask
 
+INJECTION_SECONDS = 6.0
+INJECTIONS_MAX = 6
 RECOVERY_SECONDS = 30
 
 
@@ -47,10 +50,7 @@ class Running:
         names = {task.name for task in self.background.tasks}
         for name in sorted(names):
             for task in self.named(name):
-                restarts = task.restarts
-                await until(_runs(task))
-                task.inject(UnexpectedError())
-                await until(_runs(task, more_restarts_than=restarts))
+                await _fail_once(task)
             await until(self.is_ready)
         return names
 
@@ -62,9 +62,7 @@ class Running:
         """
         (task,) = self.named(name)
         for _ in range(FAULTS_TO_NOT_READY):
-            await until(_runs(task))
-            task.inject(UnexpectedError())
-            await until(_runs(task, more_restarts_than=task.restarts))
+            await _fail_once(task)
         status, checks = await self.readiness()
         if status != HTTPStatus.SERVICE_UNAVAILABLE:
             raise AssertionError(f"still ready: {checks}")
@@ -83,9 +81,22 @@ async def running(app: Litestar) -> AsyncGenerator[Running]:
         yield one
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition for at most half a minute."""
-    deadline = time.monotonic() + RECOVERY_SECONDS
+async def _fail_once(task: BackgroundTask) -> None:
+    """Fail a task and wait until it runs again. A client that is just connecting may swallow the cancellation behind ``inject``: inject again."""
+    restarts = task.restarts
+    for _ in range(INJECTIONS_MAX):
+        await until(_runs(task))
+        if task.restarts == restarts:
+            task.inject(UnexpectedError())
+        with contextlib.suppress(TimeoutError):
+            await until(_runs(task, more_restarts_than=restarts), INJECTION_SECONDS)
+            return
+    raise TimeoutError("the task did not restart")
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = RECOVERY_SECONDS) -> None:
+    """Wait for a condition, by default for at most half a minute."""
+    deadline = time.monotonic() + seconds
     while not await condition():
         if time.monotonic() > deadline:
             raise TimeoutError("the application did not recover")
