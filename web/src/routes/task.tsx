@@ -1,5 +1,5 @@
 import { useQuery as useServer } from '@tanstack/react-query';
-import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { Suspense, useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { projectsQuery } from '../api/queries';
 import type { Status, Task } from '../api/types';
 import { useKeys } from '../app/keys';
@@ -16,6 +16,7 @@ import { StepDetail } from '../features/step-detail/StepDetail';
 import { TaskOverview } from '../features/step-detail/TaskOverview';
 import { DeleteTask } from '../features/task-list/DeleteTask';
 import { neighbour } from '../features/task-list/neighbours';
+import { TaskTabs, tabOf } from '../features/task-tabs/TaskTabs';
 import '../features/task-list/task-list.css';
 import { CopyId, copyText, ErrorStrip, Menu, Ticking, toast } from '../ui/controls';
 import { cost, count, duration, exact, nusd, plural } from '../ui/format';
@@ -44,11 +45,12 @@ function useLiveTask(project: string, task: string): [LiveTask, number] {
   return [live, useSyncExternalStore(live.subscribe, live.getVersion)];
 }
 
-/** `/projects/{project}/tasks/{task}?step=`: the steps, and the selected one beside them. */
+/** `/projects/{project}/tasks/{task}?tab=&step=`: the steps or another view of them, and the selected one beside it. */
 export function TaskPage({ project, task }: TaskPageProps) {
   const [live, version] = useLiveTask(project, task);
   const query = useQuery();
   const step = query.get('step');
+  const tab = tabOf(query.get('tab'));
   const mode: Mode = query.get('view') === 'log' ? 'log' : 'tree';
   const filterText = query.get('find') ?? '';
   const [pane, setPane] = usePreference('detail.pane', 'open');
@@ -106,21 +108,37 @@ export function TaskPage({ project, task }: TaskPageProps) {
       <TaskBar project={project} live={live} task={live.task} table={table} />
       {live.error ? <ErrorStrip error={live.error} doing="Cannot refresh this task" onRetry={live.reload} /> : null}
       <NotStored project={project} task={task} />
+      <TaskTabs open={tab} />
       <div className="task-panes">
-        <ExecutionLogViewer
-          project={project}
-          task={task}
-          live={live}
-          table={table}
-          tree={tree}
-          version={version}
-          selectedId={step}
-          onSelect={select}
-          mode={mode}
-          onMode={setMode}
-          filterText={filterText}
-          onFilter={setFilter}
-        />
+        {tab ? (
+          <Suspense fallback={<div className="loading-bar" />}>
+            <tab.Component
+              project={project}
+              task={task}
+              live={live}
+              table={table}
+              tree={tree}
+              version={version}
+              selectedId={step}
+              onSelect={select}
+            />
+          </Suspense>
+        ) : (
+          <ExecutionLogViewer
+            project={project}
+            task={task}
+            live={live}
+            table={table}
+            tree={tree}
+            version={version}
+            selectedId={step}
+            onSelect={select}
+            mode={mode}
+            onMode={setMode}
+            filterText={filterText}
+            onFilter={setFilter}
+          />
+        )}
         {shown ? (
           <>
             <Splitter
