@@ -3,6 +3,7 @@
 from asyncpg import Range
 
 from ams_contracts.tables import scores, task_producers
+from ams_contracts.topics import PAYLOADS
 from ams_trace_query.delivery import gaps_between
 
 T0 = 1_782_000_000_000_000
@@ -54,6 +55,21 @@ async def test_a_delivery_has_ranges_gaps_and_reported_losses(ada, store) -> Non
         ("b", [[1, 10]], [], None)
     ]
     assert second["next_cursor"] is None
+
+
+async def test_a_delivery_has_its_place_in_the_log_and_what_is_searchable(ada, store) -> None:
+    task = await store.task(partition=3, first_offset=40, last_offset=77, seen_at_us=T0 + 5)
+
+    complete = await ada.get(f"tasks/{task}/delivery")
+    for projection, offset in (("payloads", 9), ("text", 8)):
+        await store.execute("INSERT INTO g1.positions VALUES ($1, $2, 3, $3, $4)", projection, PAYLOADS.name, offset, T0 // 1_000)
+    behind = await ada.get(f"tasks/{task}/delivery")
+    await store.execute("DELETE FROM g1.positions WHERE topic = $1", PAYLOADS.name)
+
+    assert {name: complete[name] for name in complete.keys() - {"items", "next_cursor"}} == {
+        "first_position": "1.3.41", "last_position": "1.3.78", "received_at_us": T0 + 5, "searchable_until_us": None,
+    }  # fmt: skip
+    assert behind["searchable_until_us"] == T0
 
 
 def test_a_task_without_deliveries_has_no_gaps() -> None:

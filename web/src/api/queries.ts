@@ -7,6 +7,7 @@ import type {
   DeadLetter,
   DeadLetterDetail,
   DeadLetterPage,
+  DeliveryPage,
   KeyList,
   NewApiKey,
   Project,
@@ -51,6 +52,25 @@ export function stepQuery(project: string, task: string, step: string) {
     queryKey: ['step', project, task, step],
     queryFn: ({ signal }) => request<StepAnswer>(`/api/traces/${project}/tasks/${task}/steps/${step}`, { signal }),
     staleTime: 2_000,
+  });
+}
+
+const PRODUCERS_PAGE = 100;
+const DELIVERY_REFRESH_MS = 3_000;
+
+/** What each producer of a task delivered. While the task is open, or its texts are not searchable yet, it is fetched again. */
+export function deliveryQuery(project: string, task: string, open: boolean) {
+  return infiniteQueryOptions({
+    queryKey: ['delivery', project, task, open],
+    queryFn: ({ signal, pageParam }) =>
+      request<DeliveryPage>(`/api/traces/${project}/tasks/${task}/delivery`, {
+        signal,
+        query: { limit: PRODUCERS_PAGE, cursor: pageParam },
+      }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor,
+    refetchInterval: (query) =>
+      open || query.state.data?.pages.some((page) => page.searchable_until_us !== null) ? DELIVERY_REFRESH_MS : false,
   });
 }
 

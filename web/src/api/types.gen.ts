@@ -850,8 +850,12 @@ export interface components {
             version: string;
         };
         DeliveryPage: {
+            first_position: string;
             items: components["schemas"]["Delivery"][];
+            last_position: string;
             next_cursor: string | null;
+            received_at_us: number;
+            searchable_until_us: number | null;
         };
         Failure: {
             message?: string | null;

@@ -11,16 +11,21 @@ from sqlalchemy import literal, select
 from sqlalchemy.types import Text
 
 from ams_contracts.claims import Access
-from ams_contracts.tables import task_producers
+from ams_contracts.positions import Position
+from ams_contracts.tables import task_producers, tasks
+from ams_contracts.topics import STEPS
 from ams_trace_query.context import context_of
 from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import CURSOR, LIMIT, hex_id, read_parameters, with_parameters
+from ams_trace_query.search.text import read_text_index_lag
 from ams_trace_query.tasks import find_task
 
 _LIST = (LIMIT, CURSOR)
 _SORT = "instance_id"
 RANGES_MAX = 1_000  # in the response per producer; the worst case is a gap after every event
+
+_PLACE = [tasks.c.first_offset, tasks.c.last_offset, tasks.c.seen_at_us]
 
 _dropped = msgspec.json.Decoder(dict[str, int])
 
@@ -58,10 +63,21 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 class DeliveryPage(Struct, frozen=True, kw_only=True):
-    """Producers of a task, by instance. OpenTelemetry exporters are not listed, because they do not number events."""
+    """Producers of a task, by instance. OpenTelemetry exporters are not listed, because they do not number events.
+
+    Attributes:
+        first_position: Position in the log after the first record of the task.
+        last_position: Position after its last record.
+        received_at_us: When the log received the last record, by its own clock; ``last_event_at_us`` of the task is by the producers' clocks.
+        searchable_until_us: Inputs and outputs that the log received until this time are searchable; null when all are.
+    """
 
     items: list[Delivery]
     next_cursor: str | None
+    first_position: str
+    last_position: str
+    received_at_us: int
+    searchable_until_us: int | None
 
 
 @get("/tasks/{task:str}/delivery", operation_class=with_parameters(*_LIST), operation_id="listTaskDeliveries", responses=PROBLEMS)
@@ -74,12 +90,17 @@ async def list_task_deliveries(request: Request[Any, Any, Any], access: NamedDep
     bound = (access.project_id, "delivery", task_id, _SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
     async with context.database.read(access.project_id) as reader:
-        await find_task(reader, access.project_id, task_id, [])
+        found = await find_task(reader, access.project_id, task_id, _PLACE)
+        text_lag = await read_text_index_lag(reader)
         rows = await reader.rows(_page(access.project_id, task_id, after, limit + 1))
     shown = rows[:limit]
     return DeliveryPage(
         items=[_view(row) for row in shown],
         next_cursor=context.cursors.seal(bound, (shown[-1]["instance_id"],)) if len(rows) > limit else None,
+        first_position=_position_after(found, "first_offset"),
+        last_position=_position_after(found, "last_offset"),
+        received_at_us=found["seen_at_us"],
+        searchable_until_us=text_lag.searchable_until_us,
     )
 
 
@@ -92,6 +113,10 @@ def _page(project_id: str, task_id: str, after: list[Any] | None, limit: int) ->
     if after is not None:
         statement = statement.where(table.instance_id > literal(after[0], Text))
     return statement.order_by(table.instance_id).limit(limit)
+
+
+def _position_after(task: Any, offset: str) -> str:
+    return str(Position(STEPS.version, task["partition"], task[offset] + 1))
 
 
 def _view(row: Any) -> Delivery:

@@ -1,5 +1,5 @@
 /** The views of one task. Each is one entry here; its code is loaded when the tab is opened. */
-import type { ComponentType, LazyExoticComponent } from 'react';
+import { type ComponentType, type LazyExoticComponent, lazy } from 'react';
 import type { LiveTask } from '../execution-log/live-task';
 import type { StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
@@ -24,4 +24,10 @@ export interface TaskTab {
 }
 
 /** Beside the steps, which are the first tab and part of the page. */
-export const TASK_TABS: readonly TaskTab[] = [];
+export const TASK_TABS: readonly TaskTab[] = [
+  {
+    id: 'delivery',
+    label: 'Delivery',
+    Component: lazy(() => import('../delivery/DeliveryTab').then((module) => ({ default: module.DeliveryTab }))),
+  },
+];
