@@ -1,7 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { usePreference } from '../../app/preferences';
 import { useNowUs } from '../../ui/clock';
-import { plainLine } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { Splitter } from '../../ui/Splitter';
 import { useRows } from '../../ui/virtual';
@@ -13,6 +12,7 @@ import { guidesOf, pathTo } from './guides';
 import { useHeldOrder } from './held';
 import { type LaneBar, Lanes } from './Lanes';
 import { LogBar } from './LogBar';
+import { labelOf, namesakeOf } from './labels';
 import type { LiveTask } from './live-task';
 import { Minimap } from './Minimap';
 import { usePreviews } from './previews';
@@ -29,7 +29,7 @@ import './step-rows.css';
 const ROW = 28;
 const HEAD = 24;
 const NAME_MIN = 160;
-const NAME_DEFAULT = '312px';
+const NAME_DEFAULT = '392px';
 const NONE = -1;
 /** In tasks of more steps the bars of visible rows would be dots: the time axis follows the rows. */
 const FIT_FROM_STEPS = 300;
@@ -180,8 +180,13 @@ export function ExecutionLogViewer(props: ViewerProps) {
   });
 
   const ids: string[] = [];
-  if (mode === 'log') for (let i = rows.first; i < rows.end; i++) ids.push(table.ids[visible[i] as number] as string);
-  const previewOf = usePreviews(mode === 'log', props.project, props.task, live, ids);
+  for (let i = rows.first; i < rows.end; i++) {
+    const row = visible[i] as number;
+    const { before } = namesakeOf(table, tree, row);
+    ids.push(table.ids[row] as string);
+    if (before !== NONE) ids.push(table.ids[before] as string);
+  }
+  const saidBy = usePreviews(props.project, props.task, live, ids);
 
   const drawn: React.ReactNode[] = [];
   const bars: LaneBar[] = [];
@@ -200,6 +205,9 @@ export function ExecutionLogViewer(props: ViewerProps) {
         paint: children > 0 ? paintOf(table, tree, row) : null,
       });
     }
+    const namesake = namesakeOf(table, tree, row);
+    const before = namesake.before === NONE ? null : saidBy(table.ids[namesake.before] as string);
+    const label = labelOf(saidBy(id), before, namesake);
     const sums = isCollapsed && children > 0 ? sumsOf(table, tree, row) : null;
     drawn.push(
       <TraceStep
@@ -224,7 +232,9 @@ export function ExecutionLogViewer(props: ViewerProps) {
         hit={match === null ? null : match[row] === HIT ? (props.filterText.includes(':') ? null : 'hit') : 'dim'}
         fresh={fresh(row)}
         orphan={table.parent[row] === PARENT_UNKNOWN}
-        preview={previewOf === null ? null : plainLine(previewOf(id))}
+        asked={label.asked}
+        answered={label.answered}
+        ordinal={label.ordinal}
         absoluteTimes={times === 'absolute'}
         onSelect={select}
         onToggle={toggle}

@@ -34,8 +34,10 @@ export interface TraceStepProps {
   hit: 'hit' | 'dim' | null;
   fresh: boolean;
   orphan: boolean;
-  /** preview of the step in the log, which has no bars */
-  preview: string | null;
+  /** what distinguishes the step from its siblings (see `labels.ts`) */
+  asked: string;
+  answered: string;
+  ordinal: number | null;
   absoluteTimes: boolean;
   onSelect: (row: number) => void;
   onToggle: (row: number, deep: boolean) => void;
@@ -105,9 +107,12 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
         {!expanded && props.hidden > 0 ? <Hidden count={props.hidden} errors={props.errorsInside} /> : null}
         {props.orphan ? <span className="step-note">parent not received</span> : null}
         {open ? <Silence lastEventUs={table.lastEventUsOf(row)} /> : null}
-        <span className="step-model cut" title={model}>
-          {model}
-        </span>
+        {guides === null ? null : <Words {...props} />}
+        {model ? (
+          <span className="step-model cut" title={model}>
+            {model}
+          </span>
+        ) : null}
       </span>
       <span className="num step-duration" role="gridcell">
         <Latency table={table} row={row} open={open} />
@@ -118,16 +123,35 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
       <span className="num step-cost" role="gridcell" title={sumTitle(props) ?? costTitle(table, row)}>
         {cost(props.costBelow ?? nullable(table.cost[row] as number))}
       </span>
-      {props.preview === null ? (
-        <span className="step-lane" role="gridcell" aria-label={laneLabel(table, row)} />
-      ) : (
-        <span className="step-preview cut" dir="auto" role="gridcell">
-          {props.preview}
+      {guides === null ? (
+        <span className="step-preview" role="gridcell">
+          <Words {...props} />
         </span>
+      ) : (
+        <span className="step-lane" role="gridcell" aria-label={laneLabel(table, row)} />
       )}
     </div>
   );
 });
+
+/** In grey what was asked and answered, each cut by itself: siblings may begin with the same words. */
+function Words({ asked, answered, ordinal }: TraceStepProps) {
+  return (
+    <span className="step-words" title={[asked, answered].filter(Boolean).join(' → ')}>
+      {ordinal === null ? null : <span className="step-ordinal">#{exact(ordinal)}</span>}
+      {asked ? (
+        <span className="step-asked cut" dir="auto">
+          {asked}
+        </span>
+      ) : null}
+      {answered ? (
+        <span className="step-answered cut" dir="auto">
+          → {answered}
+        </span>
+      ) : null}
+    </span>
+  );
+}
 
 function Latency({ table, row, open }: { table: StepTable; row: number; open: boolean }) {
   const start = table.start[row] as number;

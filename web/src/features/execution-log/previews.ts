@@ -1,15 +1,24 @@
-/** Previews of steps for the log: fetched in windows as rows become visible, and taken from frames where these are newer. */
+/** The words of steps for their rows: fetched in windows as rows become visible, and taken from frames where these are newer. */
 import { useEffect, useMemo, useState } from 'react';
 import { request } from '../../api/http';
-import type { StepWindow } from '../../api/types';
+import type { Step, StepDocument, StepWindow } from '../../api/types';
 import { ended } from '../../fold/fold';
+import { plainLine } from '../../ui/format';
+import type { Said } from './labels';
 import type { LiveTask } from './live-task';
 
 const BATCH = 100;
 const KEPT = 20_000;
+const PAUSE_MS = 80;
+
+interface Fetched {
+  said: Said;
+  /** the step was over: what it says does not change any more */
+  final: boolean;
+}
 
 class Previews {
-  private readonly texts = new Map<string, string>();
+  private readonly fetched = new Map<string, Fetched>();
   private readonly asked = new Set<string>();
 
   constructor(
@@ -17,55 +26,68 @@ class Previews {
     private readonly live: LiveTask,
   ) {}
 
-  of(id: string): string {
+  /** Null while nothing is known. */
+  of(id: string): Said | null {
     const state = this.live.stateOf(id);
-    const document = state?.document;
-    if (document && state && (ended(state) || !this.texts.has(id))) {
-      return document.error?.message ?? document.preview_output ?? document.preview_input ?? '';
-    }
-    return this.texts.get(id) ?? '';
+    const fetched = this.fetched.get(id);
+    if (state?.document && (ended(state) || !fetched)) return saidBy(state.document);
+    return fetched?.said ?? null;
   }
 
+  /** Fetch what is missing of these, a batch at a time. Returns whether anything has come. */
   async want(ids: string[]): Promise<boolean> {
-    const missing = ids.filter((id) => !this.texts.has(id) && !this.asked.has(id)).slice(0, BATCH);
-    if (missing.length === 0) return false;
+    const missing = [...new Set(ids)].filter((id) => this.isMissing(id));
     for (const id of missing) this.asked.add(id);
     try {
-      const page = await request<StepWindow>(this.address, { query: { step_id: missing.join(','), limit: BATCH } });
-      if (this.texts.size > KEPT) this.texts.clear();
-      for (const step of page.items) {
-        this.texts.set(step.step_id, step.error?.message ?? step.preview_output ?? step.preview_input ?? '');
-      }
-      return true;
+      for (let from = 0; from < missing.length; from += BATCH) await this.fetch(missing.slice(from, from + BATCH));
+      return missing.length > 0;
     } catch {
-      // previews are optional: rows are shown without them, and scrolling back fetches again
+      // these words are optional: rows are shown without them, and scrolling back fetches again
       return false;
     } finally {
       for (const id of missing) this.asked.delete(id);
     }
   }
+
+  private isMissing(id: string): boolean {
+    if (this.asked.has(id)) return false;
+    const fetched = this.fetched.get(id);
+    if (!fetched) return true;
+    const row = this.live.table?.rowOf(id) ?? -1;
+    return !fetched.final && row >= 0 && this.live.table?.ended(row) === true && !this.live.stateOf(id);
+  }
+
+  private async fetch(ids: string[]): Promise<void> {
+    const page = await request<StepWindow>(this.address, { query: { step_id: ids.join(','), limit: BATCH } });
+    if (this.fetched.size > KEPT) this.fetched.clear();
+    for (const step of page.items) {
+      this.fetched.set(step.step_id, {
+        said: saidBy(step),
+        final: step.status !== 'running' && step.status !== 'waiting',
+      });
+    }
+  }
 }
 
-/** `null` when previews are not shown; else a function from step id to its preview. */
-export function usePreviews(
-  shown: boolean,
-  project: string,
-  task: string,
-  live: LiveTask,
-  ids: string[],
-): ((id: string) => string) | null {
+function saidBy(step: Step | StepDocument): Said {
+  const answered = step.preview_output ?? (step.status === 'error' ? step.error?.message : null);
+  return { asked: plainLine(step.preview_input ?? ''), answered: plainLine(answered ?? '') };
+}
+
+/** A function from step id to its words; the words of `ids` are fetched. */
+export function usePreviews(project: string, task: string, live: LiveTask, ids: string[]): (id: string) => Said | null {
   const previews = useMemo(
     () => new Previews(`/api/traces/${project}/tasks/${task}/steps`, live),
     [project, task, live],
   );
   const [, redraw] = useState(0);
-  const key = shown ? ids.join(',') : '';
+  const key = ids.join(',');
   useEffect(() => {
     if (key === '') return;
     const timer = setTimeout(() => {
       void previews.want(key.split(',')).then((got) => got && redraw((n) => n + 1));
-    }, 80);
+    }, PAUSE_MS);
     return () => clearTimeout(timer);
   }, [key, previews]);
-  return shown ? (id) => previews.of(id) : null;
+  return (id) => previews.of(id);
 }
