@@ -5,6 +5,8 @@ import pytest
 MEDIA = f"media/{'a' * 64}"
 ROUTES = [
     "tasks",
+    "tasks/histogram",
+    "tasks/facets",
     "tasks/{task}",
     "tasks/{task}/skeleton",
     "tasks/{task}/steps",

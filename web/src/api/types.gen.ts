@@ -586,6 +586,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/tasks/facets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetTaskFacets */
+        get: operations["getTaskFacets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{project}/tasks/histogram": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetTaskHistogram */
+        get: operations["getTaskHistogram"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/users/me": {
         parameters: {
             query?: never;
@@ -856,6 +890,15 @@ export interface components {
             next_cursor: string | null;
             received_at_us: number;
             searchable_until_us: number | null;
+        };
+        Facet: {
+            field: string;
+            truncated: boolean;
+            values: components["schemas"]["FacetValue"][];
+        };
+        FacetValue: {
+            tasks: number;
+            value: string;
         };
         Failure: {
             message?: string | null;
@@ -1844,6 +1887,15 @@ export interface components {
             position: string | null;
             task: components["schemas"]["Task"];
         };
+        TaskBucket: {
+            cost_usd: string | null;
+            failed: number;
+            input_tokens: number;
+            output_tokens: number;
+            p95_duration_us: number | null;
+            start_us: number;
+            tasks: number;
+        };
         /**
          * @description A record of ``ams.tasks.v1``: the task row after a commit. A hint: it may be lost, running tasks are repeated.
          *
@@ -1916,6 +1968,11 @@ export interface components {
             seq: number;
             task: components["schemas"]["TaskDocument"];
         };
+        TaskFacets: {
+            complete: boolean;
+            items: components["schemas"]["Facet"][];
+            tasks: number;
+        };
         /** @description A task of the list changed: ``change`` is an ``ams_contracts.views.TaskChanged``; null when it was deleted. */
         TaskFrame: {
             change: components["schemas"]["TaskChanged"] | null;
@@ -1928,6 +1985,14 @@ export interface components {
             sub?: "list";
             task_id: string;
         };
+        TaskHistogram: {
+            bucket_us: number;
+            counted_back_to_us: number | null;
+            from_us: number;
+            items: components["schemas"]["TaskBucket"][];
+            tasks: number;
+            to_us: number;
+        };
         TaskPage: {
             items: components["schemas"]["Task"][];
             next_cursor: string | null;
@@ -1935,6 +2000,7 @@ export interface components {
                 [key: string]: string;
             };
             scanned_back_to_us: number | null;
+            sorted_back_to_us: number | null;
             text_lag_records: number | null;
             text_until_us: number | null;
         };
@@ -2064,6 +2130,8 @@ export type DeadLetterItem = components['schemas']['DeadLetterItem'];
 export type DeadLetterPage = components['schemas']['DeadLetterPage'];
 export type Delivery = components['schemas']['Delivery'];
 export type DeliveryPage = components['schemas']['DeliveryPage'];
+export type Facet = components['schemas']['Facet'];
+export type FacetValue = components['schemas']['FacetValue'];
 export type Failure = components['schemas']['Failure'];
 export type Frame = components['schemas']['Frame'];
 export type Generation = components['schemas']['Generation'];
@@ -2141,11 +2209,14 @@ export type Subscribe = components['schemas']['Subscribe'];
 export type Subscribed = components['schemas']['Subscribed'];
 export type Task = components['schemas']['Task'];
 export type TaskAnswer = components['schemas']['TaskAnswer'];
+export type TaskBucket = components['schemas']['TaskBucket'];
 export type TaskChanged = components['schemas']['TaskChanged'];
 export type TaskDeleted = components['schemas']['TaskDeleted'];
 export type TaskDocument = components['schemas']['TaskDocument'];
 export type TaskEnded = components['schemas']['TaskEnded'];
+export type TaskFacets = components['schemas']['TaskFacets'];
 export type TaskFrame = components['schemas']['TaskFrame'];
+export type TaskHistogram = components['schemas']['TaskHistogram'];
 export type TaskPage = components['schemas']['TaskPage'];
 export type TaskStarted = components['schemas']['TaskStarted'];
 export type TaskState = components['schemas']['TaskState'];
@@ -3580,6 +3651,8 @@ export interface operations {
                 limit?: number;
                 /** @description A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry. */
                 q?: string;
+                /** @description One of started, updated, duration, steps, errors, tokens, cost, name, agent, status; with a minus sign in front, descending. Unknown values come last, and equal ones are newest first. */
+                sort?: "started" | "-started" | "updated" | "-updated" | "duration" | "-duration" | "steps" | "-steps" | "errors" | "-errors" | "tokens" | "-tokens" | "cost" | "-cost" | "name" | "-name" | "agent" | "-agent" | "status" | "-status";
                 /** @description Only items with one of these statuses, comma-separated: running, waiting, ok, error, cancelled, lost. */
                 status?: string;
                 /** @description Only items that started before this time (RFC 3339 with a zone). */
@@ -4080,6 +4153,182 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StepAnswer"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getTaskFacets: {
+        parameters: {
+            query?: {
+                /** @description Only items of this agent. */
+                agent?: string;
+                /** @description Only items that started at or after this time (RFC 3339 with a zone). The range has at most 90 days. */
+                from?: string;
+                /** @description A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry. */
+                q?: string;
+                /** @description Only items with one of these statuses, comma-separated: running, waiting, ok, error, cancelled, lost. */
+                status?: string;
+                /** @description Only items that started before this time (RFC 3339 with a zone). */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskFacets"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getTaskHistogram: {
+        parameters: {
+            query?: {
+                /** @description Only items of this agent. */
+                agent?: string;
+                /** @description The largest number of buckets. Their width is one of a clock or a calendar, from a second to a week. */
+                buckets?: number;
+                /** @description Only items that started at or after this time (RFC 3339 with a zone). The range has at most 90 days. */
+                from?: string;
+                /** @description A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry. */
+                q?: string;
+                /** @description Only items with one of these statuses, comma-separated: running, waiting, ok, error, cancelled, lost. */
+                status?: string;
+                /** @description Only items that started before this time (RFC 3339 with a zone). */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskHistogram"];
                 };
             };
             /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */

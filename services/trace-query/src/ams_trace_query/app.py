@@ -32,6 +32,8 @@ from ams_trace_query.settings import Settings
 from ams_trace_query.skeleton import get_skeleton
 from ams_trace_query.statistics import get_statistics
 from ams_trace_query.steps import get_step, list_task_steps, search_steps
+from ams_trace_query.task_facets import get_task_facets
+from ams_trace_query.task_histogram import get_task_histogram
 from ams_trace_query.tasks import get_task, list_tasks
 
 SERVICE = "trace-query"
@@ -92,6 +94,8 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         path="/api/traces/{project:str}",
         route_handlers=[
             list_tasks,
+            get_task_histogram,
+            get_task_facets,
             get_task,
             get_skeleton,
             list_task_steps,

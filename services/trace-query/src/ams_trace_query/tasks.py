@@ -1,4 +1,4 @@
-"""Tasks: the list, newest first, and a single task with its totals and position."""
+"""Tasks: the list, and a single task with its totals and position."""
 
 import time
 from collections.abc import Sequence
@@ -8,9 +8,7 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
-from sqlalchemy import func as sql
 from sqlalchemy import literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text
 
 from ams_contracts.claims import Access
@@ -21,28 +19,31 @@ from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import AGENT, CURSOR, FROM, LIMIT, STATUS, TO, Q, hex_id, not_found, read_parameters, with_parameters
+from ams_trace_query.parameters import CURSOR, LIMIT, QueryParameters, hex_id, not_found, read_parameters, with_parameters
 from ams_trace_query.rows import PROJECTION, TASK_COLUMNS, next_offset_of_task, position_text
-from ams_trace_query.search.compile import required, task_condition
+from ams_trace_query.search.compile import task_condition
 from ams_trace_query.search.filters import Condition
-from ams_trace_query.search.parse import parse
-from ams_trace_query.search.text import common_words, look_up_words, read_text_index_lag
-from ams_trace_query.search.windowed_scan import Budget, ScanResult, indexed_clauses, is_indexed_for_tasks, windowed_scan
+from ams_trace_query.search.text import Found, TextIndexLag, common_words, look_up_words, read_text_index_lag
+from ams_trace_query.search.windowed_scan import Budget, ScanResult, windowed_scan
+from ams_trace_query.task_filter import FILTER, WINDOW_TASKS_BY_WORDS, TaskFilter, open_task_scan, read_task_filter
+from ams_trace_query.task_sort import SORT, TaskSort, position_of, read_sort, sorted_scan
 
-_LIST = (STATUS, AGENT, Q, FROM, TO, LIMIT, CURSOR)
+_LIST = (*FILTER, SORT, LIMIT, CURSOR)
 _SORT = "sort_at_us desc, task_id"
 WINDOW_TASKS = 500  # of which a search looks at first
-WINDOW_TASKS_BY_WORDS = 20  # where the texts of each are looked at
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):
-    """Tasks, newest first. ``positions``: per partition, the position in the log that these rows reflect.
+    """Tasks in the order that was asked for. ``positions``: per partition, the position in the log that these rows reflect.
 
     When ``q`` has words, ``text_lag_records`` is the number of records of the log that are not in the text index yet, and ``text_until_us`` the
     time up to which all of them are; null when the index is current.
 
     ``scanned_back_to_us`` is not null when a search with ``q`` reached its time limit: the page then has the matches among tasks that started at
     or after that time, possibly none, and ``next_cursor`` continues from there.
+
+    ``sorted_back_to_us`` is not null when another order than newest first reached its time limit: only tasks that started at or after that time
+    were compared, on this page and on those that follow.
     """
 
     items: list[Task]
@@ -51,6 +52,7 @@ class TaskPage(Struct, frozen=True, kw_only=True):
     text_lag_records: int | None
     text_until_us: int | None
     scanned_back_to_us: int | None
+    sorted_back_to_us: int | None
 
 
 class TaskAnswer(Struct, frozen=True, kw_only=True):
@@ -62,32 +64,32 @@ class TaskAnswer(Struct, frozen=True, kw_only=True):
 
 @get("/tasks", operation_class=with_parameters(*_LIST), operation_id="listTasks", responses=PROBLEMS)
 async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> TaskPage:
-    """List the tasks of a project, newest first."""
-    context = context_of(request)
+    """List the tasks of a project, newest first or in another order."""
     query = read_parameters(request, _LIST)
     limit = query.limit()
-    start, end = query.time_range(context.now())
-    tree = parse(query.text_of("q") or "")
-    filters = {"status": query.list_of("status"), "agent": query.text_of("agent"), "q": query.text_of("q"), "from": start, "to": end}
-    bound = (access.project_id, "tasks", filters, _SORT)
+    task_filter = read_task_filter(request, query)
+    sort = read_sort(query)
+    if sort is not None:
+        return await _sorted_page(request, access, task_filter, sort, query)
+    context = context_of(request)
+    tree = task_filter.tree
+    bound = (access.project_id, "tasks", task_filter.bound(), _SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
-    conditions = _conditions(query.list_of("status"), query.text_of("agent"), start, end)
 
     async with slot_if(context.heavy_queries, tree is not None), context.database.read(access.project_id) as reader:
         found = await look_up_words(reader, tree, [] if after is None else after[2])
         common = common_words(found)
         budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_TASKS_BY_WORDS if common else WINDOW_TASKS)
-        scope = [tasks.c.project_id == access.project_id, *conditions, *_before(after)]
+        scope = [*task_filter.indexed_conditions(access.project_id), *_before(after)]
         if (condition := task_condition(tree, found)) is None:
             scan = ScanResult(await reader.rows(_page([*scope, *_after(after)], limit + 1)), None)
         else:
             mine = [*scope, condition, *_after(after)]
-            scope += [required(task_condition(clause)) for clause in indexed_clauses(tree, is_indexed_for_tasks)]
+            scope += task_filter.indexed_query_conditions()
             scan = await windowed_scan(
                 reader, tasks.c.sort_at_us, scope, lambda more, rows: _page([*mine, *more], rows), limit=limit + 1, budget=budget
             )
-        stored = await reader.rows(_POSITIONS)
-        text_lag = await read_text_index_lag(reader) if found else None
+        positions_now, text_lag = await _state(reader, found)
 
     shown = scan.rows[:limit]
     key: tuple[int, str] | None = None
@@ -98,11 +100,47 @@ async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Ac
     return TaskPage(
         items=[task_view(row) for row in shown],
         next_cursor=None if key is None else context.cursors.seal(bound, (*key, common)),
-        positions={str(row["partition"]): position_text(row["partition"], row["next_offset"]) or "" for row in stored},
+        positions=positions_now,
         text_lag_records=None if text_lag is None else text_lag.records,
         text_until_us=None if text_lag is None else text_lag.searchable_until_us,
         scanned_back_to_us=scan.scanned_back_to_us,
+        sorted_back_to_us=None,
     )
+
+
+async def _sorted_page(
+    request: Request[Any, Any, Any], access: Access, task_filter: TaskFilter, sort: TaskSort, query: QueryParameters
+) -> TaskPage:
+    cursors = context_of(request).cursors
+    limit = query.limit()
+    bound = (access.project_id, "tasks", task_filter.bound(), sort.written)
+    after = cursors.open(query.values.get("cursor"), bound)
+    async with open_task_scan(request, access, task_filter) as scan:
+        if after is not None:
+            *position, oldest_us = after
+            scan.conditions.append(sort.after(position))
+            if oldest_us is not None:  # the pages of one list compare the same tasks
+                scan.scope.append(tasks.c.sort_at_us >= literal(oldest_us, BigInteger))
+        found = await sorted_scan(scan, sort, select(*TASK_COLUMNS), limit + 1)
+        positions_now, text_lag = await _state(scan.reader, scan.found)
+    shown = found.rows[:limit]
+    oldest = found.sorted_back_to_us if found.sorted_back_to_us is not None or after is None else after[-1]
+    return TaskPage(
+        items=[task_view(row) for row in shown],
+        next_cursor=cursors.seal(bound, (*position_of(shown[-1]), oldest)) if len(found.rows) > limit else None,
+        positions=positions_now,
+        text_lag_records=None if text_lag is None else text_lag.records,
+        text_until_us=None if text_lag is None else text_lag.searchable_until_us,
+        scanned_back_to_us=None,
+        sorted_back_to_us=oldest,
+    )
+
+
+async def _state(reader: SnapshotReader, found: Found) -> tuple[dict[str, str], TextIndexLag | None]:
+    """The positions of the snapshot, and how far the text index is behind if a query needed it."""
+    stored = await reader.rows(_POSITIONS)
+    text_lag = await read_text_index_lag(reader) if found else None
+    return {str(row["partition"]): position_text(row["partition"], row["next_offset"]) or "" for row in stored}, text_lag
 
 
 @get("/tasks/{task:str}", operation_class=with_parameters(), operation_id="getTask", responses=PROBLEMS)
@@ -138,21 +176,6 @@ _POSITIONS: Statement = (
     .order_by(positions.c.partition)
     .limit(STEPS.partitions)
 )
-
-
-def _conditions(statuses: list[str], agent: str | None, start: int | None, end: int | None) -> list[Condition]:
-    conditions: list[Condition] = []
-    if len(statuses) == 1:
-        conditions.append(tasks.c.status == statuses[0])
-    elif statuses:
-        conditions.append(tasks.c.status == sql.any(literal(statuses, ARRAY(Text))))
-    if agent is not None:
-        conditions.append(tasks.c.agent == agent)
-    if start is not None:
-        conditions.append(tasks.c.sort_at_us >= literal(start, BigInteger))
-    if end is not None:
-        conditions.append(tasks.c.sort_at_us < literal(end, BigInteger))
-    return conditions
 
 
 def _before(after: list[Any] | None) -> list[Condition]:

@@ -19,7 +19,7 @@ function task(id: string, startedAtUs: number, more: Partial<Task> = {}): Task {
 }
 
 function page(items: Task[], nextCursor: string | null = null, more: Partial<TaskPage> = {}): TaskPage {
-  const textIndex = { scanned_back_to_us: null, text_lag_records: null, text_until_us: null };
+  const textIndex = { scanned_back_to_us: null, sorted_back_to_us: null, text_lag_records: null, text_until_us: null };
   return { items, next_cursor: nextCursor, positions: {}, ...textIndex, ...more };
 }
 

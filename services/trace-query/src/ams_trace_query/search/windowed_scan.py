@@ -5,7 +5,7 @@ far and the time down to which it has scanned; the cursor continues from there.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -48,6 +48,18 @@ class Budget(Struct, frozen=True):
     clock: Callable[[], float] = time.monotonic
 
 
+class Window(Struct, frozen=True):
+    """A range of rows in the order of the list.
+
+    Attributes:
+        conditions: The range; a row is in one window only.
+        low_us: The oldest moment of it; null when no row is older.
+    """
+
+    conditions: list[Condition]
+    low_us: int | None
+
+
 async def windowed_scan(
     reader: SnapshotReader,
     moment: ColumnElement[Any],
@@ -68,21 +80,43 @@ async def windowed_scan(
         budget: The limits of this request.
     """
     rows: list[Any] = []
-    window = budget.rows_first
+    until_us: int | None = None
+    async for window in scan_windows(reader, moment, scope, budget=budget):
+        rows += await reader.rows(page(window.conditions, limit - len(rows)))
+        until_us = window.low_us
+        if len(rows) >= limit:
+            return ScanResult(rows, None)
+    return ScanResult(rows, until_us)
+
+
+async def scan_windows(
+    reader: SnapshotReader, moment: ColumnElement[Any], scope: Sequence[Condition], *, budget: Budget
+) -> AsyncIterator[Window]:
+    """Yield windows of rows, from the newest to older ones, until no row is left or the time is used up.
+
+    The caller reads each window before it asks for the next one: how long that took decides how many rows the next one has.
+
+    Args:
+        reader: The reader of one snapshot.
+        moment: The first column of the list's order, descending; rows where it is null are skipped.
+        scope: The condition that an index in that order supports.
+        budget: The limits of this request.
+    """
+    rows = budget.rows_first
     newer_than_this: list[Condition] = []
     while True:
         edge = select(moment.label("at_us")).where(*scope, *newer_than_this, moment.is_not(None)).order_by(moment.desc())
-        low = await reader.row(edge.offset(window).limit(1))
+        low = await reader.row(edge.offset(rows).limit(1))
         began = budget.clock()
-        within = [*newer_than_this, *([] if low is None else [moment >= literal(low["at_us"], BigInteger)])]
-        rows += await reader.rows(page(within, limit - len(rows)))
+        if low is None:
+            yield Window(newer_than_this, None)
+            return
+        yield Window([*newer_than_this, moment >= literal(low["at_us"], BigInteger)], low["at_us"])
         now = budget.clock()
-        if low is None or len(rows) >= limit:
-            return ScanResult(rows, None)
         if now >= budget.deadline:
-            return ScanResult(rows, low["at_us"])
+            return
         growth = min(GROWTH_MAX, WINDOW_SECONDS / max(now - began, 1e-6))
-        window = max(ROWS_MIN, min(ROWS_MAX, int(window * growth)))
+        rows = max(ROWS_MIN, min(ROWS_MAX, int(rows * growth)))
         newer_than_this = [moment < literal(low["at_us"], BigInteger)]
 
 
