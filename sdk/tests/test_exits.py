@@ -34,9 +34,62 @@ if __name__ == "__main__":
 """
     process = start(tmp_path, intake.url, body)
 
+    stdout, stderr = process.communicate(timeout=100)  # 20 workers connect, send and end one after the other beside a busy machine
+
+    assert (process.returncode, stdout) == (0, "ended\n"), stderr
+
+
+def test_sigterm_reaches_a_child_that_has_only_just_been_forked(tmp_path: Path, intake: Any) -> None:
+    body = """
+with ams.task("parent"):
+    pass
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])  # the child runs after the signal was sent
+for number in range(20):
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            signal.pause()
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+print("ended")
+"""
+    process = start(tmp_path, intake.url, body)
+
     stdout, stderr = process.communicate(timeout=60)
 
     assert (process.returncode, stdout) == (0, "ended\n"), stderr
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_sigterm_ends_a_worker_whose_main_thread_waits_and_was_not_interrupted(tmp_path: Path, intake: Any, method: str) -> None:
+    body = f"""
+def state(thread):
+    return open(f"/proc/self/task/{{thread}}/stat").read().rsplit(")", 1)[1].split()[0]
+def signal_this_thread(main):
+    while state(main) != "S":
+        time.sleep(0.01)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    threading.Event().wait()
+def work():
+    with ams.task("work"):
+        pass
+    lock = multiprocessing.Lock()
+    lock.acquire()
+    threading.Thread(target=signal_this_thread, args=(threading.get_native_id(),), daemon=True).start()
+    lock.acquire()
+if __name__ == "__main__":
+    process = multiprocessing.get_context("{method}").Process(target=work)
+    process.start()
+    process.join(50)
+    print(process.exitcode)
+    process.kill()
+"""
+    process = start(tmp_path, intake.url, body)
+
+    stdout, stderr = process.communicate(timeout=90)
+
+    assert stdout == f"{-signal.SIGTERM}\n", stderr
+    assert intake.steps()["work"].status == "ok"
 
 
 def test_a_signal_handler_takes_no_lock_that_the_interrupted_code_holds(tmp_path: Path, intake: Any) -> None:

@@ -4,14 +4,13 @@ import atexit
 import contextlib
 import multiprocessing.util
 import os
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic, sleep
-from types import FrameType
 from typing import Any, NoReturn
 
+from ams.sending import termination
 from ams.sending.sender import Mark, Sender
 from ams.sending.transport import HttpTransport, Transport
 from ams.settings import SdkSettings
@@ -155,7 +154,7 @@ def install(client: Client | None, *, handle_sigterm: bool) -> None:
     _current = client
     _hook_once()
     if handle_sigterm:
-        _flush_at_sigterm()
+        termination.handle_sigterm(_terminate)
 
 
 _hooked = False
@@ -166,6 +165,7 @@ def _hook_once() -> None:
     if _hooked:
         return
     _hooked = True
+    termination.hook_forks()
     os.register_at_fork(after_in_child=_after_fork)
     atexit.register(_at_exit)
     # a child of multiprocessing leaves by os._exit, which skips atexit, and drops what was registered before its start
@@ -174,6 +174,7 @@ def _hook_once() -> None:
 
 def _finalize_in_child(_: Any) -> None:
     multiprocessing.util.Finalize(None, _at_exit, exitpriority=0)
+    termination.watch()
 
 
 def _after_fork() -> None:
@@ -181,6 +182,7 @@ def _after_fork() -> None:
         _current.after_fork()
         # forked workers (billiard, pools, os.fork) leave by os._exit, which skips atexit
         os._exit = _send_and_exit  # type: ignore[assignment]  # pyright wants NoReturn of the original
+    termination.after_fork()
 
 
 def _send_and_exit(status: int) -> NoReturn:
@@ -194,15 +196,6 @@ def _at_exit() -> None:
         _current.at_exit()
 
 
-def _flush_at_sigterm() -> None:
-    """Only where SIGTERM would end the process immediately: a handler of the agent stays, and leads to ``atexit``."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        with contextlib.suppress(ValueError, OSError):
-            signal.signal(signal.SIGTERM, _on_sigterm)
-
-
-def _on_sigterm(number: int, _: FrameType | None) -> None:
+def _terminate() -> None:
     if _current is not None:
         _current.terminate(_SIGTERM_SECONDS)
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)

@@ -11,6 +11,7 @@ from time import monotonic, sleep
 import msgspec
 
 from ams.sending.assemble import Assembler, Encoded
+from ams.sending.termination import leave_signals_to_other_threads, repeat_missed_signal
 from ams.sending.transport import THREAD_NAME, Delivered, Later, Malformed, Outcome, Refused, TooLarge, Transport
 from ams.settings import SdkSettings
 from ams.tracing.event_queue import EventQueue
@@ -95,10 +96,13 @@ class Sender:
         return len(waiting | {event.step_id for event in list(self._pending) if isinstance(event, Encoded) and event.step_id})
 
     def _run(self) -> None:
+        leave_signals_to_other_threads()
         while not self._stopping:
             try:
                 self._wake.wait(self._settings.flush_interval_seconds)
                 self._wake.clear()
+                if not self.terminating:
+                    repeat_missed_signal()
                 self._round()
             except Exception:  # noqa: BLE001 - no traceback of the SDK in the agent's terminal
                 runtime.report_bug("the sender")
