@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ams_local.servers.base import ServerError
-from ams_local.servers.caddy import Caddy, Upstreams, parse_hosts
+from ams_local.servers.caddy import Caddy, Upstreams, cluster_caddyfile, parse_hosts
 
 
 @pytest.mark.parametrize("otlp_port", [4318, None])
@@ -35,6 +35,30 @@ def test_caddy_takes_the_file(tmp_path: Path, otlp_port: int | None) -> None:
 
     assert done.returncode == 0, done.stderr
     assert ("4318" in caddy.caddyfile()) == (otlp_port is not None)
+
+
+@pytest.mark.parametrize("proxies", ["", "10.0.0.0/8 fd00::/8"])
+def test_caddy_takes_the_file_for_kubernetes(tmp_path: Path, proxies: str) -> None:
+    (tmp_path / "Caddyfile").write_text(cluster_caddyfile(), encoding="utf-8")
+    environ = {
+        "GATEWAY_SITES": "http://ams.example.com:8080, http://ams.internal:8080",
+        "GATEWAY_PUBLIC_URL": "https://ams.example.com",
+        "GATEWAY_NOT_ORIGINS": "not header Origin https://ams.example.com\nnot header Origin https://ams.internal\n",
+        "GATEWAY_TRUSTED_PROXIES": proxies,
+        "HOME": str(tmp_path),
+    }
+
+    done = subprocess.run(
+        [Path(sys.executable).with_name("caddy"), "adapt", "--config", tmp_path / "Caddyfile", "--adapter", "caddyfile"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert all(f"ams-{service}:8000" in done.stdout for service in ("identity", "intake", "trace-query", "live-gateway"))
+    assert "https://ams.internal" in done.stdout
 
 
 @pytest.mark.parametrize("text", ["http://a", "a:80", "a b", "{a}", "-a", "a,;"])

@@ -115,7 +115,7 @@ def jobs_of_database(where: Surroundings) -> list[Job]:
     return [
         Job(
             name="databases",
-            target="ams_local.database:main",
+            target="ams_kit.create_databases:main",
             argv=(),
             environ={
                 "AMS_DATABASE_URL": where.admin_url,

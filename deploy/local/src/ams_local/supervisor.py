@@ -91,7 +91,7 @@ class Supervisor:
         self._status = Status(pid=os.getpid(), public_url=where.public_url, started_s=int(time.time()))
         modules = [*plan.HEAVY_MODULES, *dict.fromkeys(service.target.partition(":")[0] for service in plan.services(where))]
         self._fork_server = ForkServerClient(
-            [*modules, "ams_local.database", "ams_kit.bus.__main__"],
+            [*modules, "ams_kit.create_databases", "ams_kit.bus.__main__"],
             data.logs / "fork_server.log",
             inherited_environment(),
             on_progress=self._progressed,

@@ -13,6 +13,8 @@ from msgspec import Struct
 from ams_local.servers.base import LOOPBACK, Command, ServerError, http_status
 
 HEADER_BYTES_MAX = "32KB"
+CLUSTER_PORT = 8080
+CLUSTER_SERVICES = {"identity": "identity", "query": "trace-query", "intake": "intake", "live": "live-gateway"}
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bound
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}")
@@ -33,7 +35,7 @@ CADDYFILE = """\
 		max_header_size {header_bytes_max}
 		# a service may answer before it has the body, as when it is too large: that answer goes out at once
 		enable_full_duplex
-		timeouts {{
+{servers}		timeouts {{
 			read_header 10s
 			# a little longer than the services wait for a body, so that they can say so
 			read_body 35s
@@ -43,7 +45,7 @@ CADDYFILE = """\
 }}
 
 (service) {{
-	reverse_proxy {loopback}:{{args[0]}} {{
+	reverse_proxy {{args[0]}} {{
 		# a service that restarts is waited for: nothing of the request has been sent when a connection is refused
 		lb_try_duration 3s
 		lb_try_interval 100ms
@@ -131,7 +133,7 @@ http://:{port} {{
 		root * {wheels}
 		file_server
 	}}
-	@closed path /api /api/* /internal /internal/* /metrics /livez /readyz /.well-known/*
+	@closed path /api /api/* /internal /internal/* /metrics /livez /readyz /readyz/* /.well-known/*
 	handle @closed {{
 		error 404
 	}}
@@ -198,13 +200,39 @@ def parse_hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
+def _fill(template: str, *, servers: str = "", **values: object) -> str:
+    """Fill a template in; ``servers`` are further lines of the global option of this name."""
+    return template.format(header_bytes_max=HEADER_BYTES_MAX, policy=POLICY, servers=servers, **values)
+
+
+def cluster_caddyfile() -> str:
+    """Return the gateway's configuration for Kubernetes: the same routes, with the services' names.
+
+    Caddy reads the public address, the host names, the origins and the trusted proxies from ``GATEWAY_*`` at its start. The explorer and the SDK's wheel
+    are in the image.
+    """
+    return _fill(
+        CADDYFILE,
+        servers="\t\ttrusted_proxies static {$GATEWAY_TRUSTED_PROXIES}\n\t\ttrusted_proxies_strict\n",
+        sites="{$GATEWAY_SITES}",
+        public_url="{$GATEWAY_PUBLIC_URL}",
+        not_origins="{$GATEWAY_NOT_ORIGINS}",
+        data="/data",
+        port=CLUSTER_PORT,
+        hosts="0.0.0.0",  # noqa: S104  the Service and the NetworkPolicy decide who reaches it
+        explorer="/srv/explorer",
+        wheels="/srv/sdk",
+        **{name: f"ams-{service}:8000" for name, service in CLUSTER_SERVICES.items()},
+    )
+
+
 def _quoted(path: Path) -> str:
     """A path as one word of the file."""
     return '"' + str(path).replace('"', '\\"') + '"'
 
 
 class Upstreams(Struct, frozen=True, kw_only=True):
-    """The loopback ports of the services."""
+    """The ports of the services on one machine, on loopback."""
 
     identity: int
     intake: int
@@ -251,15 +279,24 @@ class Caddy(Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys([f"{public.scheme}://{public.netloc}", *named, *proxied]))
 
     def caddyfile(self) -> str:
-        values = {
-            "sites": ", ".join(f"http://{name}:{self.port}" for name in self._names()), "public_url": self.public_url,
-            "otlp_sites": ", ".join(f"http://{name}:{self.otlp_port}" for name in self._names()),
-            "not_origins": "\n".join(f"\t\tnot header Origin {origin}" for origin in self._origins()),
-            "data": _quoted(self.data), "header_bytes_max": HEADER_BYTES_MAX, "loopback": LOOPBACK, "port": self.port, "otlp_port": self.otlp_port,
-            "hosts": " ".join(self.hosts), "policy": POLICY, "explorer": _quoted(self.explorer), "wheels": _quoted(self.wheels),
-            "identity": self.upstreams.identity, "query": self.upstreams.query, "intake": self.upstreams.intake, "live": self.upstreams.live,
-        }  # fmt: skip
-        return (CADDYFILE + (OTLP_SITE if self.otlp_port else "")).format(**values)
+        names = self._names()
+        return _fill(
+            CADDYFILE + (OTLP_SITE if self.otlp_port else ""),
+            sites=", ".join(f"http://{name}:{self.port}" for name in names),
+            otlp_sites=", ".join(f"http://{name}:{self.otlp_port}" for name in names),
+            public_url=self.public_url,
+            not_origins="\n".join(f"\t\tnot header Origin {origin}" for origin in self._origins()),
+            data=_quoted(self.data),
+            port=self.port,
+            otlp_port=self.otlp_port,
+            hosts=" ".join(self.hosts),
+            explorer=_quoted(self.explorer),
+            wheels=_quoted(self.wheels),
+            identity=f"{LOOPBACK}:{self.upstreams.identity}",
+            query=f"{LOOPBACK}:{self.upstreams.query}",
+            intake=f"{LOOPBACK}:{self.upstreams.intake}",
+            live=f"{LOOPBACK}:{self.upstreams.live}",
+        )
 
     def prepare(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,10 @@
 """The part of the migration that needs alembic."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
@@ -25,10 +27,8 @@ def _upgrade(connection: Connection, revision: str) -> None:
 
 
 async def _run(database_url: str, revision: str) -> None:
-    engine = create_async_engine(
-        database_url.replace("postgresql://", "postgresql+asyncpg://", 1).replace("postgres://", "postgresql+asyncpg://", 1),
-        poolclass=NullPool,
-    )
+    # asyncpg reads the URL itself: SQLAlchemy does not know several hosts, sslmode and target_session_attrs
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=partial(asyncpg.connect, database_url), poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})

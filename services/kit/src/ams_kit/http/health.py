@@ -1,4 +1,8 @@
-"""``/livez``, ``/readyz`` and ``/metrics``. The gateway does not route them to clients."""
+"""``/livez``, ``/readyz``, ``/readyz/local`` and ``/metrics``. The gateway does not route them to clients.
+
+``/readyz`` includes the servers that a service needs, for people and for ``/api/health``. ``/readyz/local`` is for a load balancer: a server that all
+replicas share must not take all of them out of rotation at once, because a replica in rotation answers 503 with ``Retry-After`` itself.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -15,7 +19,7 @@ Check = Callable[[], Awaitable[None]]
 
 
 class Readiness(Struct):
-    """The response of ``/readyz``.
+    """The response of ``/readyz`` and ``/readyz/local``.
 
     Attributes:
         status: "ok" or "unavailable".
@@ -30,22 +34,18 @@ class Readiness(Struct):
 
 
 def health_routes(checks: Mapping[str, Check], background: Background) -> list[HTTPRouteHandler]:
-    """Build the three routes.
+    """Build the four routes.
 
     Args:
         checks: The checks that must pass before this service is ready, by name. Each limits its own duration.
         background: The tasks of the process, which are checked too.
     """
-    checks = {**checks, "background": background.check}
+    local: Mapping[str, Check] = {"background": background.check}
+    everything = {**checks, **local}
 
-    @get("/livez", include_in_schema=False, opt={"public": True})
-    async def livez() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @get("/readyz", include_in_schema=False, opt={"public": True})
-    async def readyz() -> Response[Readiness]:
+    async def run(selected: Mapping[str, Check]) -> Response[Readiness]:
         results: dict[str, str] = {}
-        for name, check in checks.items():
+        for name, check in selected.items():
             try:
                 await check()
                 results[name] = "ok"
@@ -54,8 +54,20 @@ def health_routes(checks: Mapping[str, Check], background: Background) -> list[H
         ready = all(result == "ok" for result in results.values())
         return Response(Readiness("ok" if ready else "unavailable", results, background.report()), status_code=200 if ready else 503)
 
+    @get("/livez", include_in_schema=False, opt={"public": True})
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @get("/readyz", include_in_schema=False, opt={"public": True})
+    async def readyz() -> Response[Readiness]:
+        return await run(everything)
+
+    @get("/readyz/local", include_in_schema=False, opt={"public": True})
+    async def readyz_local() -> Response[Readiness]:
+        return await run(local)
+
     @get("/metrics", include_in_schema=False, opt={"public": True})
     async def metrics() -> Response[bytes]:
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    return [livez, readyz, metrics]
+    return [livez, readyz, readyz_local, metrics]

@@ -1,7 +1,9 @@
 """Bring the traces database up to date, one process at a time."""
 
+from functools import partial
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
@@ -17,7 +19,8 @@ async def upgrade(url: str) -> None:
     Args:
         url: ``postgresql://...`` of a role that owns the database and may create roles (or finds ams_writer and ams_reader there).
     """
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1), poolclass=NullPool)
+    # asyncpg reads the URL itself: SQLAlchemy does not know several hosts, sslmode and target_session_attrs
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=partial(asyncpg.connect, url), poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})

@@ -1,4 +1,7 @@
-"""Databases and login roles on the Postgres of one machine. Each service's migrations make its tables afterwards."""
+"""``python -m ams_kit.create_databases``: creates the databases and login roles. Each service's migrations create its tables afterwards.
+
+Reads ``AMS_DATABASE_URL``, of a role that may create roles and databases, and ``PASSWORD_<role>`` for each role.
+"""
 
 import asyncio
 import os
@@ -37,7 +40,11 @@ async def ensure_databases(url: str, passwords: dict[str, str]) -> None:
         await connection.close()
 
 
-def main(_: list[str]) -> None:
-    """Run as a job of the supervisor: everything comes from the environment."""
+def main(_: list[str] | None = None) -> None:
+    """Run the job; see the module."""
     passwords = {name.removeprefix(PASSWORD_PREFIX): value for name, value in os.environ.items() if name.startswith(PASSWORD_PREFIX)}
     asyncio.run(ensure_databases(os.environ["AMS_DATABASE_URL"], passwords))
+
+
+if __name__ == "__main__":
+    main()
