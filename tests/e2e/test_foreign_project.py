@@ -76,8 +76,9 @@ def owned(platform: Platform) -> Owned:
     keys = project.http.get(f"/api/projects/{project.id}/keys").raise_for_status().json()["items"]
     user = project.http.get("/api/users/me").raise_for_status().json()
     user_id = user.get("user", user)["user_id"]
+    view = project.http.post(f"/api/traces/{project.id}/views", json={"name": "mine", "visibility": "shared"}).raise_for_status().json()
     names = {
-        "project": project.id, "project_id": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
+        "view_id": view["view_id"], "project": project.id, "project_id": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
         "place": "ams.steps.v1/0/0/0", "sha256": hashlib.sha256(PICTURE).hexdigest(), "username": account.name, "role": "owner", "name": "taken over",
     }  # fmt: skip
     return Owned(project, names)

@@ -4,8 +4,8 @@ Schema ``app`` holds what people configure; it belongs in a backup. Every table 
 project of its transaction.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Integer, LargeBinary, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from ams_contracts.tables import metadata
 
@@ -48,5 +48,59 @@ deleted_projects = Table(  # permanent; events of these projects are ignored. Wr
     Column("announced", Boolean, nullable=False),  # the tombstones were published for what identity reported
     Column("tombstones", Integer, nullable=False),  # how many were applied; after each one the project is pruned again
     Column("pruned_tombstones", Integer, nullable=False),  # how many of them had been applied when the last pruning began
+    schema="app",
+)
+
+saved_views = Table(  # a filter of a page with its sort, columns and time range
+    "saved_views",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("view_id", Text, primary_key=True),  # UUID text
+    Column("visibility", Text, nullable=False),  # private: for its author alone; shared: for the project
+    Column("author_id", Text, nullable=False),  # a user id
+    Column("name", Text, nullable=False),  # unique among the shared views of the project, and among the private ones of an author
+    Column("page", Text, nullable=False),
+    Column("q", Text, nullable=False),  # empty: everything
+    Column("sort", Text),  # null: the page's own order
+    Column("columns", ARRAY(Text)),  # null: the page's own columns
+    Column("range_last", Text),  # 24h: the last 24 hours; null: range_from and range_to, or any time
+    Column("range_from", Text),  # RFC 3339
+    Column("range_to", Text),
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("updated_at_us", BigInteger, nullable=False),
+    Column("updated_by", Text, nullable=False),
+    schema="app",
+)
+
+alert_rules = Table(  # a query and a condition that is to be evaluated over a window
+    "alert_rules",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("rule_id", Text, primary_key=True),  # UUID text
+    Column("author_id", Text, nullable=False),
+    Column("name", Text, nullable=False),  # unique in the project
+    Column("enabled", Boolean, nullable=False),
+    Column("q", Text, nullable=False),
+    Column("measure", Text, nullable=False),  # what is compared with the threshold, such as error_rate
+    Column("threshold", Double, nullable=False),
+    Column("window_seconds", Integer, nullable=False),
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("updated_at_us", BigInteger, nullable=False),
+    Column("updated_by", Text, nullable=False),
+    schema="app",
+)
+
+share_links = Table(  # a public, read-only link to one task
+    "share_links",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("link_id", Text, primary_key=True),  # UUID text
+    Column("task_id", Text, nullable=False),
+    Column("author_id", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),  # SHA-256; the secret itself is not stored, and readers cannot read this column
+    Column("payloads", Boolean, nullable=False),  # whether the link shows inputs and outputs
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("expires_at_us", BigInteger, nullable=False),
+    Column("revoked_at_us", BigInteger),
     schema="app",
 )

@@ -176,10 +176,11 @@ async def foreign(traces_url: str) -> AsyncIterator[Store]:
 class KnownPeople:
     """An auth kit with a fixed set of users: a token is the user's name, an API key is ``ams_<name of a scope>``."""
 
-    def __init__(self, members: dict[str, set[str]], keys_project: str) -> None:
+    def __init__(self, members: dict[str, set[str]], keys_project: str, roles: dict[str, Role]) -> None:
         self.verifier = self
         self.keys = self
         self._members = members
+        self._roles = roles
         self._keys_project = keys_project
 
     async def grant(self, api_key: str) -> KeyGrant:
@@ -196,7 +197,7 @@ class KnownPeople:
     async def access(self, user_id: str, project_id: str) -> Access | None:
         if project_id not in self._members[user_id]:
             return None
-        return Access(user_id=user_id, project_id=project_id, role=Role.VIEWER)
+        return Access(user_id=user_id, project_id=project_id, role=self._roles.get(user_id, Role.VIEWER))
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -215,8 +216,15 @@ def make_query_app(traces_url: str, store: Store, foreign: Store) -> Callable[..
             "identity_url": "http://localhost",
             "database_connections_max": 4,
         }
+        roles = {"mia": Role.MEMBER, "max": Role.MEMBER, "olga": Role.OWNER, "fay": Role.MEMBER}
         people = KnownPeople(
-            {"ada": {store.project_id}, "eve": {foreign.project_id}, "both": {store.project_id, foreign.project_id}}, store.project_id
+            {
+                **{user: {store.project_id} for user in ("ada", "mia", "max", "olga")},
+                **{user: {foreign.project_id} for user in ("eve", "fay")},
+                "both": {store.project_id, foreign.project_id},
+            },
+            store.project_id,
+            roles,
         )
         return make_app(Settings(**{**settings, **changes}), open_auth=lambda: people, now=lambda: NOW)  # type: ignore[arg-type]  # the same methods
 
@@ -265,6 +273,11 @@ class Project:
         body = response.json()
         validator_of(path).validate(body)  # every response in these tests is validated against the OpenAPI document
         return body
+
+    async def send(self, method: str, path: str, body: Any = None) -> Any:
+        """The raw response to a request with a JSON body below the project."""
+        content = {} if body is None else {"json": body}
+        return await self._client.request(method, f"/api/traces/{self._project_id}/{path}", headers=self._headers, **content)
 
     async def problem(self, path: str, **parameters: Any) -> dict[str, Any]:
         """The problem document of a response that is not a 200."""

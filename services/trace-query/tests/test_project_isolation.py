@@ -3,6 +3,7 @@
 import pytest
 
 MEDIA = f"media/{'a' * 64}"
+VIEW = "views/019aa000-0000-4000-8000-000000000001"
 ROUTES = [
     "tasks",
     "tasks/histogram",
@@ -18,8 +19,15 @@ ROUTES = [
     "agents",
     "retention",
     "generation",
+    "views",
+    VIEW,
+    "alert-rules",
+    "share-links",
     MEDIA,
 ]
+A_VIEW = "INSERT INTO app.saved_views VALUES ($1, 'v', 'shared', 'fay', 'mine', 'tasks', '', NULL, NULL, NULL, NULL, NULL, 1, 1, 'fay')"
+AN_ALERT_RULE = "INSERT INTO app.alert_rules VALUES ($1, 'r', 'fay', 'errors', true, 'status:error', 'count', 1, 300, 1, 1, 'fay')"
+A_SHARE_LINK = "INSERT INTO app.share_links VALUES ($1, 'l', 't', 'fay', decode(repeat('ab', 32), 'hex'), false, 1, 2, NULL)"
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -42,11 +50,14 @@ async def test_q31_a_task_of_another_project_is_not_found_in_mine(ada, foreign, 
     assert (problem["status"], problem["code"]) == (404, "task_not_found")
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route and route not in {"retention", "generation", MEDIA}])
+@pytest.mark.parametrize("route", [route for route in ROUTES if "{" not in route and route not in {"retention", "generation", MEDIA, VIEW}])
 async def test_lists_contain_no_rows_of_another_project(ada, foreign, route: str) -> None:
     task_id = await foreign.task()
     await foreign.step(task_id)
     await foreign.agent("planner")
+    await foreign.execute(A_VIEW, foreign.project_id)
+    await foreign.execute(AN_ALERT_RULE, foreign.project_id)
+    await foreign.execute(A_SHARE_LINK, foreign.project_id)
 
     assert (await ada.get(route))["items"] == []
 
@@ -90,5 +101,5 @@ async def test_a_key_with_the_scope_read_reads_its_own_project_only(http, store,
     own = await ask_with_key(http, store.project_id, path, key)
     other = await ask_with_key(http, foreign.project_id, foreign_path, key)
 
-    assert own.status_code == (404 if route == MEDIA else 200)
+    assert own.status_code == (404 if route in {MEDIA, VIEW} else 200)
     assert (other.status_code, other.json()["code"]) == (404, "project_not_found")

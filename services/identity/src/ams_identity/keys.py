@@ -13,7 +13,6 @@ from msgspec import Meta, Struct
 
 from ams_contracts.claims import Access, IdentityChanged, KeyGrant, Role, Scope
 from ams_contracts.identity_events import KeyCreated, KeyRevoked
-from ams_identity import validation
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import random_text
@@ -28,6 +27,7 @@ from ams_kit.auth import require_role
 from ams_kit.auth.api_keys import ID_CHARS, SECRET_CHARS, format_key, parse_key
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError, UnauthenticatedError
 from ams_kit.http.json_body import read_json, with_json_body
+from ams_kit.names import check_name
 
 KEYS_MAX = 200  # of one project
 JTI_CHARS = 22
@@ -107,7 +107,7 @@ async def add_key(
         NotFoundError: The project was deleted.
         ConflictError: The project has ``KEYS_MAX`` keys.
     """
-    name, at = validation.check_name(body.name, "key"), context.now()
+    name, at = check_name(body.name, "key"), context.now()
     if body.expires_at is not None and body.expires_at <= at:
         raise InvalidError("expires_at is in the past. Choose a later time.", code="expired")
     key_id, secret = random_text(ID_CHARS), random_text(SECRET_CHARS)

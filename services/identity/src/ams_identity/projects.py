@@ -15,7 +15,6 @@ from msgspec import UNSET, Struct, UnsetType
 from ams_contracts.claims import KEY_SUBJECT_PREFIX, Access, IdentityChanged, Role, Scope
 from ams_contracts.identity_events import ProjectDeleted, ProjectUpdated
 from ams_contracts.ids import RetentionDays
-from ams_identity import validation
 from ams_identity.accounts import add_project, user_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
@@ -27,6 +26,7 @@ from ams_identity.store.projects import LockedProject, Membership
 from ams_kit.auth import is_uuid, principal_of, provide_access, require_role
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from ams_kit.http.json_body import read_json, with_json_body
+from ams_kit.names import check_name
 
 UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _KEY_ID = re.compile(KEY_ID_PATTERN)
@@ -148,7 +148,7 @@ async def create_project(request: Request[Any, Any, Any]) -> ProjectView:
     """Create a project; the caller becomes its owner."""
     context = context_of(request)
     body = await read_json(request, _project, bytes_max=BODY_BYTES_MAX)
-    name = validation.check_name(body.name, "project")
+    name = check_name(body.name, "project")
     user = await user_of(request)
     async with context.pool.acquire() as connection, connection.transaction():
         await require_room_for_project(connection, user.user_id)
@@ -184,7 +184,7 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
         project = await lock_project(connection, access.project_id)
-        name = project.name if body.name is UNSET else validation.check_name(body.name, "project")
+        name = project.name if body.name is UNSET else check_name(body.name, "project")
         days = project.retention_days if body.retention_days is UNSET else body.retention_days
         if (name, days) != (project.name, project.retention_days):
             await projects.update(connection, access.project_id, name, days)

@@ -1,14 +1,13 @@
-"""Validation of usernames, email addresses, passwords and names. Pure functions."""
+"""Validation of usernames, email addresses and passwords. Pure functions."""
 
 import re
-import unicodedata
 
 from ams_kit.errors import InvalidError
+from ams_kit.names import has_control_characters
 
 USERNAME_CHARS_MAX = 64
 EMAIL_CHARS_MAX = 254
 PASSWORD_CHARS_MAX = 1_024
-NAME_CHARS_MAX = 100
 
 RESERVED_USERNAMES = frozenset({"local", "demo", "system", "machine"})
 """Names reserved for machine accounts, which commands of the platform create."""
@@ -94,7 +93,7 @@ def check_password(password: str, *, chars_min: int, username: str, email: str) 
         raise InvalidError(f"The password is too short. Use at least {chars_min} characters.", code="too_short")
     if len(password) > PASSWORD_CHARS_MAX:
         raise InvalidError(f"The password is too long. Use at most {PASSWORD_CHARS_MAX} characters.", code="too_long")
-    if _has_control_characters(password):
+    if has_control_characters(password):
         raise InvalidError("The password contains control characters. Remove them.", code="control_characters")
     if is_common(password) or password.lower() in {username.lower(), email.lower()}:
         raise InvalidError("This password is easy to guess. Choose another one.", code="blocklisted")
@@ -113,19 +112,3 @@ def is_common(password: str) -> bool:
 
 def _repeats(text: str, period: int) -> bool:
     return all(text[index] == text[index - period] for index in range(period, len(text)))
-
-
-def check_name(name: str, what: str) -> str:
-    """Validate a name that a person gives to an object; ``what`` names its kind, such as "project".
-
-    Raises:
-        InvalidError: invalid_name.
-    """
-    if not name.strip() or len(name) > NAME_CHARS_MAX or _has_control_characters(name) or name != name.strip():
-        raise InvalidError(f"The name of the {what} is not valid. Use 1 to {NAME_CHARS_MAX} visible characters.", code="invalid_name")
-    return name
-
-
-def _has_control_characters(text: str) -> bool:
-    """Whether a text has control characters, lone surrogates, or marks that change the writing direction."""
-    return any(unicodedata.category(char) in {"Cc", "Cs"} or "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069" for char in text)

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+from tests import configured
 
 from ams_contracts.topics import STEPS
 from ams_kit.bus import LogRecord
@@ -35,7 +36,13 @@ TABLES = (
     "deleted_tasks",
     "dead_letters",
 )
-OUTSIDE = ("public.retention", "public.retention_runs", "app.project_settings", "app.deleted_projects")  # of the generations
+OUTSIDE = (  # of the generations
+    "public.retention",
+    "public.retention_runs",
+    "app.project_settings",
+    "app.deleted_projects",
+    *configured.TABLES,
+)
 EMPTY = "; ".join(
     f"DELETE FROM {table}" for table in (*(f"g1.{table}" for table in TABLES), *OUTSIDE)
 )  # TRUNCATE would recreate the files of every partition

@@ -2,12 +2,14 @@
 
 import msgspec
 import pytest
+from tests import configured
 from tests.builders import BASE_US, NATIVE, PROJECT, batch, beat, llm, record, recorded, records, step_id, task_id
 
+from ams_contracts.claims import Role
 from ams_contracts.codec import decode_batch, encode
 from ams_contracts.documents import Slot
 from ams_contracts.events import AgentRegistered, Batch, PayloadStored, ProjectTombstone
-from ams_contracts.identity_events import ProjectCreated, ProjectUpdated
+from ams_contracts.identity_events import AccessChanged, ProjectCreated, ProjectUpdated
 from ams_contracts.identity_events import ProjectDeleted as ProjectDeletedByOwner
 from ams_contracts.topics import IDENTITY, PAYLOADS, STEPS
 from ams_kit.bus import LogRecord, Record, partition_of
@@ -28,6 +30,7 @@ TABLES = (
     "response_claims",
     "deleted_tasks",
     "dead_letters",
+    *configured.TABLES,
 )
 DELETED = ProjectTombstone(event_id="d" * 32, seq=0, at_us=BASE_US, by="ann")
 TOMBSTONE = batch(None, DELETED, project=OTHER)
@@ -73,7 +76,9 @@ async def feed(projector, pool, steps: list[Batch | bytes], texts: list[Batch]) 
 
 async def test_nothing_of_a_deleted_project_is_left_and_nothing_of_another_is_touched(projector, pool, store) -> None:
     await feed(projector, pool, history(PROJECT, 10), [payloads(PROJECT, 10)])
+    await configured.configure(store.connection, PROJECT)
     kept = {table: await store.rows(table, without=["ctid"]) for table in TABLES}
+    await configured.configure(store.connection, OTHER)
     at = 5
     await projector.apply(records(*history(OTHER, 20), TOMBSTONE, *history(OTHER, 30), first=at))
     log = KeptLog()
@@ -151,6 +156,27 @@ async def test_the_later_setting_of_a_project_counts(pool, store) -> None:
 
     await projection.apply(IDENTITY.name, 0, [identity_record(2, changes[2])], 2)
     assert [row["retention_days"] for row in await store.rows("app.project_settings")] == [None]
+
+
+async def test_the_private_views_of_somebody_who_left_are_deleted_and_shared_ones_stay(pool, store) -> None:
+    for project in (PROJECT, OTHER):
+        await configured.configure(store.connection, project)
+    projection = ProjectsProjection(pool, KeptLog())
+    changes = [
+        AccessChanged(event_id="1" * 32, at_us=4, project_id=OTHER, user_id="ann"),  # before the view of a later membership
+        AccessChanged(event_id="2" * 32, at_us=9, project_id=OTHER, user_id="ann", role=Role.VIEWER),
+        AccessChanged(event_id="3" * 32, at_us=9, project_id=OTHER, user_id="bob"),
+    ]
+    for offset, change in enumerate(changes):
+        await projection.apply(IDENTITY.name, 0, [identity_record(offset, change)], offset)
+    assert len(await store.rows("app.saved_views")) == 4
+
+    left = AccessChanged(event_id="4" * 32, at_us=9, project_id=OTHER, user_id="ann")
+    await projection.apply(IDENTITY.name, 0, [identity_record(3, left)], 3)
+
+    assert sorted((row["project_id"], row["visibility"]) for row in await store.rows("app.saved_views")) == [
+        (PROJECT, "private"), (PROJECT, "shared"), (OTHER, "shared"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("topic", [STEPS, PAYLOADS], ids=lambda topic: topic.name)

@@ -50,7 +50,15 @@ async def test_the_database_has_the_columns_of_the_contracts(store, name: str) -
 
 @pytest.mark.parametrize(
     "table",
-    [platform_tables.retention, platform_tables.retention_runs, platform_tables.project_settings, platform_tables.deleted_projects],
+    [
+        platform_tables.retention,
+        platform_tables.retention_runs,
+        platform_tables.project_settings,
+        platform_tables.deleted_projects,
+        platform_tables.saved_views,
+        platform_tables.alert_rules,
+        platform_tables.share_links,
+    ],
     ids=str,
 )
 async def test_tables_outside_the_generations_have_the_columns_of_the_contracts(store, table: Table) -> None:

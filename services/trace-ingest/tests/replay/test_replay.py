@@ -8,11 +8,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 from sqlalchemy import func, select
+from tests import configured
 from tests.builders import PROJECT, task_id
 from tests.replay_runner import options, run
 
@@ -227,6 +229,28 @@ async def test_letters_that_were_replayed_stay_marked(platform) -> None:
     assert await run(platform.target, options(None))
 
     assert await platform.owner.fetchval("SELECT array_agg(DISTINCT replayed_at_us) FROM g2.dead_letters") == [7]
+
+
+async def test_what_people_configured_survives_a_replay_and_is_deleted_with_its_project(platform) -> None:
+    other = "01900000-0000-7000-8000-000000000002"
+    await platform.publish_history(1)
+    await platform.caught_up()
+
+    async def rows() -> dict[str, list[dict[str, Any]]]:
+        return {
+            table: [dict(row) for row in await platform.owner.fetch(f"SELECT * FROM {table} ORDER BY 1, 2")] for table in configured.TABLES
+        }
+
+    await configured.configure(platform.owner, PROJECT)
+    before = await rows()
+    await configured.configure(platform.owner, other)
+    await platform.owner.execute("INSERT INTO app.deleted_projects (project_id, deleted_by, at_us) VALUES ($1, 'ann', 1)", other)
+
+    assert await run(platform.target, options(None, drop=True))
+
+    assert await platform.current() == "g2"
+    assert await rows() == before
+    assert all(before.values())
 
 
 async def test_what_the_log_has_deleted_is_reported_and_the_projector_continues_without_a_loss(platform, capsys) -> None:

@@ -16,6 +16,7 @@ from ams_kit.errors import BadRequestError
 from ams_kit.http.app import make_application
 from ams_kit.http.problems import Problem, answer_ams_error
 from ams_trace_query.agents import list_agents
+from ams_trace_query.alert_rules import list_alert_rules
 from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.context import Context
 from ams_trace_query.database import Database
@@ -29,12 +30,14 @@ from ams_trace_query.retention import get_retention
 from ams_trace_query.scores import list_task_scores
 from ams_trace_query.search.tree import QueryError
 from ams_trace_query.settings import Settings
+from ams_trace_query.share_links import list_share_links
 from ams_trace_query.skeleton import get_skeleton
 from ams_trace_query.statistics import get_statistics
 from ams_trace_query.steps import get_step, list_task_steps, search_steps
 from ams_trace_query.task_facets import get_task_facets
 from ams_trace_query.task_histogram import get_task_histogram
 from ams_trace_query.tasks import get_task, list_tasks
+from ams_trace_query.views import create_view, delete_view, get_view, list_views, replace_view
 
 SERVICE = "trace-query"
 
@@ -108,6 +111,13 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             list_task_scores,
             list_task_deliveries,
             get_statistics,
+            list_views,
+            create_view,
+            get_view,
+            replace_view,
+            delete_view,
+            list_alert_rules,
+            list_share_links,
         ],
         dependencies={"access": Provide(provide_access)},
         exception_handlers={QueryError: _answer_query_error},

@@ -1,11 +1,11 @@
-"""Reads the traces database: one project, one snapshot, the current generation. Errors are classified by how the caller reacts."""
+"""Reads the traces database: one project, one snapshot, the current generation; writes what people configure. Errors are classified by how the caller reacts."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Select
+from sqlalchemy import Delete, Insert, Select, Update
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 
 from ams_kit.auth import is_uuid
@@ -17,12 +17,15 @@ from ams_kit.telemetry.metrics import QUERIES_FAILED, QUERY_SECONDS
 ACQUIRE_SECONDS = 2
 BEGIN_ATTEMPTS = 3
 Statement = Select[*tuple[Any, ...]]
+Change = Insert | Update | Delete
 _DIALECT = dialect.dialect()
 
 # One round trip. The project is part of the text because only the simple protocol takes several statements; it is a checked UUID.
 _BEGIN = """BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT set_config('ams.project_id', '{project}', true),
        set_config('search_path', (SELECT quote_ident(name) FROM public.generations WHERE current), true)"""
+
+_BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('ams.project_id', '{project}', true)"
 
 _INDEX_LOOKUPS_ONLY = "SET LOCAL enable_seqscan = {0}; SET LOCAL enable_hashjoin = {0}; SET LOCAL enable_mergejoin = {0}"
 
@@ -72,14 +75,27 @@ class SnapshotReader:
             yield rows
 
 
-def compile_statement(statement: Statement) -> tuple[str, Sequence[Any]]:
+class ProjectWriter(SnapshotReader):
+    """Runs the statements of one transaction that changes rows of schema ``app``. Each statement sees what was committed before it."""
+
+    async def change(self, statement: Change) -> int:
+        """Run a statement; how many rows it changed.
+
+        Raises:
+            asyncpg.UniqueViolationError: Another row has these values.
+        """
+        text, values = compile_statement(statement)
+        return int((await self._connection.execute(text, *values)).rpartition(" ")[2])
+
+
+def compile_statement(statement: Statement | Change) -> tuple[str, Sequence[Any]]:
     """Compile a statement to text with ``$1`` ... and its values in order."""
     result = statement.compile(dialect=_DIALECT)
     return str(result), [result.params[name] for name in result.positiontup or ()]
 
 
 class Database:
-    """Read access to the traces database, for one project at a time."""
+    """Access to the traces database, for one project at a time."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -110,12 +126,28 @@ class Database:
             QueryTimeoutError: A query took longer than the statement timeout.
             UnavailableError: Postgres is unavailable, out of resources, or not migrated yet.
         """
+        async with self._transaction(_BEGIN, project_id) as connection:
+            yield SnapshotReader(connection)
+
+    @asynccontextmanager
+    async def write(self, project_id: str) -> AsyncGenerator[ProjectWriter]:
+        """Open a transaction that changes what people configured in one project. It is committed at the end, and rolled back by an exception.
+
+        Raises:
+            QueryTimeoutError: A statement took longer than the statement timeout.
+            UnavailableError: Postgres is unavailable, out of resources, or not migrated yet. The change may have been committed.
+        """
+        async with self._transaction(_BEGIN_WRITE, project_id) as connection:
+            yield ProjectWriter(connection)
+
+    @asynccontextmanager
+    async def _transaction(self, begin: str, project_id: str) -> AsyncGenerator[Any]:
         if not is_uuid(project_id):
             raise ValueError("a project id is a UUID")
-        connection = await self._begin(_BEGIN.format(project=project_id))
+        connection = await self._begin(begin.format(project=project_id))
         try:
             with QUERY_SECONDS.time():
-                yield SnapshotReader(connection)
+                yield connection
                 await connection.execute("COMMIT")
         except (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError, TimeoutError) as error:
             if isinstance(error, TimeoutError) and error.errno is not None:  # a timeout of the network, not of a query

@@ -18,12 +18,27 @@ _DESCRIPTIONS = {
     503: "A required server is unavailable, or too many searches are running. Retry after Retry-After.",
     504: "The query took too long. Narrow the time range or the query.",
 }
-
-PROBLEMS: dict[int, ResponseSpec] = {
-    status: ResponseSpec(Problem, generate_examples=False, description=text, media_type="application/problem+json")  # type: ignore[arg-type]  # any media type is fine
-    for status, text in _DESCRIPTIONS.items()
+_DESCRIPTIONS_OF_BODIES = {
+    408: "The body did not arrive in time.",
+    409: "The name is taken, or the project has no room for another one.",
+    413: "The body is too large.",
+    415: "The body is not uncompressed JSON.",
+    422: "The body does not have the expected fields, or a value is not acceptable.",
 }
+
+
+def _described(descriptions: dict[int, str]) -> dict[int, ResponseSpec]:
+    return {
+        status: ResponseSpec(Problem, generate_examples=False, description=text, media_type="application/problem+json")  # type: ignore[arg-type]  # any media type is fine
+        for status, text in descriptions.items()
+    }
+
+
+PROBLEMS = _described(_DESCRIPTIONS)
 """The error responses of every route of a project."""
+
+PROBLEMS_WITH_BODY = PROBLEMS | _described(_DESCRIPTIONS_OF_BODIES)
+"""The error responses of a route of a project that takes a body."""
 
 
 class StampAsArray(OpenAPISchemaPlugin):

@@ -16,6 +16,7 @@ from litestar.openapi.spec import Parameter as OpenAPIParameter
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from msgspec import Struct
 
+from ams_kit.auth import is_uuid
 from ams_kit.errors import BadRequestError, NotFoundError
 from ams_kit.http.problems import UriTooLongError
 from ams_trace_query.search.parse import QUERY_BYTES_MAX, VALUES_MAX
@@ -25,6 +26,7 @@ LIMIT_MAX = 500
 RANGE_DAYS_MAX = 90
 QUERY_STRING_BYTES_MAX = 16_384
 TEXT_CHARS_MAX = 4_096
+TIME_CHARS_MAX = 64
 
 _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|z|[+-][0-9]{2}:[0-9]{2})?")
@@ -199,6 +201,13 @@ def hex_id(text: str, digits: int, what: str) -> str:
     if not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", text):
         raise BadRequestError(f"The {what} id is not valid. It has {digits} hex digits.", code=f"bad_{what}_id")
     return text.lower()
+
+
+def uuid_id(text: str, what: str) -> str:
+    """A UUID from a path. Raises the error of an id that does not exist when it is malformed."""
+    if not is_uuid(text):
+        raise not_found(what)
+    return text
 
 
 def not_found(what: str) -> NotFoundError:

@@ -1,4 +1,4 @@
-"""The projection of ``ams.identity.v1``: what owners set for their projects, and which projects were deleted."""
+"""The projection of ``ams.identity.v1``: what owners set for their projects, who left them, and which projects were deleted."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,11 +9,11 @@ import structlog
 
 from ams_contracts.codec import MalformedError, decode, encode
 from ams_contracts.events import Batch, Producer, ProjectTombstone
-from ams_contracts.identity_events import IdentityEvent, ProjectUpdated
+from ams_contracts.identity_events import AccessChanged, IdentityEvent, ProjectUpdated
 from ams_contracts.identity_events import ProjectDeleted as ProjectDeletedByOwner
 from ams_contracts.topics import PAYLOADS, STEPS, Topic
 from ams_kit.bus import Log, LogRecord, PartitionBatch, Record, StoredPosition, partition_of
-from ams_trace_ingest.store import dead_letters, deleted_projects, positions, project_settings
+from ams_trace_ingest.store import dead_letters, deleted_projects, positions, project_settings, saved_views
 from ams_trace_ingest.store.connections import Connection, set_generation
 from ams_trace_ingest.store.dead_letters import WHOLE_RECORD, DeadLetter
 from ams_trace_ingest.store.positions import Account
@@ -104,6 +104,8 @@ class ProjectsProjection:
             await project_settings.store(connection, event.project_id, event.retention_days, event.at_us)
         elif isinstance(event, ProjectDeletedByOwner):
             await deleted_projects.mark_announced(connection, event.project_id, _tombstone(event))
+        elif isinstance(event, AccessChanged) and event.role is None:
+            await saved_views.delete_private(connection, event.project_id, event.user_id, event.at_us)
         else:
             return Account(0, 0, 0, {"not_a_setting": 1})
         return Account(1, 0, 0, {})

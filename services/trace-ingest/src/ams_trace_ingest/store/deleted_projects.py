@@ -16,6 +16,9 @@ PROJECT_TABLES = (
     "response_claims_overflow",
     "deleted_tasks",
     "task_days",
+    "app.saved_views",
+    "app.alert_rules",
+    "app.share_links",
 )
 """Tables whose rows of a project are left when its tasks are pruned, in the order of their deletion."""
 
