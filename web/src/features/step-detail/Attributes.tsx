@@ -1,12 +1,15 @@
 import { useMemo, useState } from 'react';
 import { copyText } from '../../ui/controls';
 import { exact } from '../../ui/format';
+import { compactJson } from '../text/json-text';
 import { JsonView } from './Json';
 import { isObject, type Json } from './messages';
 import { Section } from './Section';
 import { LongText } from './Text';
 
 const ROWS_MAX = 300;
+/** Of a value that is not text, so many characters are searched. */
+const SEARCHED_MAX = 20_000;
 
 /** Everything else that the instrumentation sent, searchable. */
 export function Original({ text, memory }: { text: string; memory: string }) {
@@ -14,7 +17,9 @@ export function Original({ text, memory }: { text: string; memory: string }) {
   if (original === null) {
     return (
       <Section title="Original" memory={`${memory}.original`} startsCollapsed>
-        <pre className="code-block">{text.slice(0, 20_000)}</pre>
+        <pre className="code-block">
+          <LongText text={text} mono />
+        </pre>
       </Section>
     );
   }
@@ -98,5 +103,5 @@ function isEmpty(value: Json | undefined): boolean {
 }
 
 function textOf(value: Json): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return typeof value === 'string' ? value : compactJson(value, SEARCHED_MAX);
 }

@@ -4,6 +4,7 @@ import { CopyButton } from '../../ui/controls';
 import { plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { groupStack, type StackGroup } from './stack';
+import { LongText } from './Text';
 
 interface ErrorCardProps {
   error: Failure;
@@ -22,7 +23,11 @@ export function ErrorCard({ error, stack }: ErrorCardProps) {
         <span className="error-type mono">{error.type || 'Error'}</span>
         <CopyButton text={[error.type, error.message, stack].filter(Boolean).join('\n')} what="the error" />
       </header>
-      {error.message ? <p className="error-message">{error.message}</p> : null}
+      {error.message ? (
+        <p dir="auto" className="error-message">
+          {error.message}
+        </p>
+      ) : null}
       {groups.length > 0 ? (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it
         <div className="error-stack" tabIndex={0}>
@@ -44,5 +49,9 @@ function Frames({ group }: { group: StackGroup }) {
       </button>
     );
   }
-  return <pre className={group.library ? 'faint' : ''}>{group.lines.join('\n')}</pre>;
+  return (
+    <pre className={group.library ? 'faint' : ''}>
+      <LongText text={group.lines.join('\n')} mono />
+    </pre>
+  );
 }

@@ -1,9 +1,12 @@
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { exact } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
+import { PlainText } from '../text/PlainText';
 import { isObject, type Json } from './messages';
 
 const CHILDREN_STEP = 100;
+const MORE = 500;
+const KEY_MAX = 200;
 const STRING_MAX = 2_000;
 const OPEN_MAX = 40;
 
@@ -24,10 +27,12 @@ interface NodeProps {
 }
 
 function Node({ name, value, open }: NodeProps) {
-  const entries = entriesOf(value);
-  const [expanded, setExpanded] = useState(open > 0 && (entries?.length ?? 0) <= OPEN_MAX);
+  const keys = useMemo(() => keysOf(value), [value]);
+  const count = Array.isArray(value) ? value.length : (keys?.length ?? 0);
+  const [expanded, setExpanded] = useState(open > 0 && count <= OPEN_MAX);
   const [shown, setShown] = useState(CHILDREN_STEP);
-  if (entries === null) {
+  const list = Array.isArray(value);
+  if (!list && keys === null) {
     return (
       <div className="json-line">
         {name === null ? null : <Key name={name} />}
@@ -35,8 +40,7 @@ function Node({ name, value, open }: NodeProps) {
       </div>
     );
   }
-  const list = Array.isArray(value);
-  if (entries.length === 0) {
+  if (count === 0) {
     return (
       <div className="json-line">
         {name === null ? null : <Key name={name} />}
@@ -50,17 +54,23 @@ function Node({ name, value, open }: NodeProps) {
         <Icon name="chevron" className={expanded ? 'turned' : ''} />
         {name === null ? null : <Key name={name} />}
         <span className="json-mark">
-          {list ? `[${exact(entries.length)}]` : expanded ? `{${exact(entries.length)}}` : preview(entries)}
+          {list ? `[${exact(count)}]` : expanded ? `{${exact(count)}}` : preview(keys ?? [])}
         </span>
       </button>
       {expanded ? (
         <div className="json-children">
-          {entries.slice(0, shown).map(([key, inner]) => (
-            <Node key={key} name={key} value={inner} open={open - 1} />
-          ))}
-          {entries.length > shown ? (
-            <button type="button" className="button small" onClick={() => setShown(shown + 10 * CHILDREN_STEP)}>
-              Show {exact(entries.length - shown)} more
+          {list
+            ? value
+                .slice(0, shown)
+                .map((inner, index) => <Node key={index} name={String(index)} value={inner} open={open - 1} />)
+            : keys
+                ?.slice(0, shown)
+                .map((key) => (
+                  <Node key={key} name={key} value={(value as Record<string, Json>)[key] ?? null} open={open - 1} />
+                ))}
+          {count > shown ? (
+            <button type="button" className="button small" onClick={() => setShown(shown + MORE)}>
+              Show {exact(Math.min(MORE, count - shown))} more of {exact(count - shown)}
             </button>
           ) : null}
         </div>
@@ -72,7 +82,7 @@ function Node({ name, value, open }: NodeProps) {
 function Key({ name }: { name: string }) {
   return (
     <span className="json-key">
-      {name}
+      {cutKey(name)}
       <span className="json-mark">: </span>
     </span>
   );
@@ -87,7 +97,13 @@ function Scalar({ value }: { value: string | number | boolean | null }) {
   const lines = text.includes('\n');
   return (
     <>
-      <span className={lines ? 'json-text' : 'json-string'}>{lines ? text : `"${text}"`}</span>
+      {lines || text.length > STRING_MAX ? (
+        <div className="json-text">
+          <PlainText text={text} mono />
+        </div>
+      ) : (
+        <span dir="auto" className="json-string">{`"${text}"`}</span>
+      )}
       {cut ? (
         <button type="button" className="button small" onClick={() => setAll(true)}>
           Show all {exact(value.length)} characters
@@ -97,12 +113,16 @@ function Scalar({ value }: { value: string | number | boolean | null }) {
   );
 }
 
-function entriesOf(value: Json): [string, Json][] | null {
-  if (Array.isArray(value)) return value.map((inner, index) => [String(index), inner]);
-  return isObject(value) ? Object.entries(value) : null;
+/** Null for what has no keys: a list has many, and its places need no names of their own. */
+function keysOf(value: Json): string[] | null {
+  return isObject(value) ? Object.keys(value) : null;
 }
 
-function preview(entries: [string, Json][]): string {
-  const keys = entries.slice(0, 4).map(([key]) => key);
-  return `{${keys.join(', ')}${entries.length > 4 ? ', …' : ''}}`;
+function preview(keys: string[]): string {
+  const first = keys.slice(0, 4).map((key) => cutKey(key));
+  return `{${first.join(', ')}${keys.length > 4 ? ', …' : ''}}`;
+}
+
+function cutKey(key: string): string {
+  return key.length > KEY_MAX ? `${key.slice(0, KEY_MAX)}…` : key;
 }

@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { CopyButton } from '../../ui/controls';
 import { bytes, plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
@@ -8,6 +8,9 @@ import { LongText } from './Text';
 
 /** Of a long history the last ones are what the model answered to. */
 const SHOWN = 5;
+const MORE = 50;
+/** Of a message, so many parts are drawn at first. */
+const PARTS = 50;
 
 interface MessagesProps {
   messages: Message[];
@@ -15,15 +18,15 @@ interface MessagesProps {
 }
 
 export function Messages({ messages, markdown }: MessagesProps) {
-  const [all, setAll] = useState(false);
-  const hidden = all || messages.length <= SHOWN + 2 ? 0 : messages.length - SHOWN;
+  const [shown, setShown] = useState(SHOWN);
+  const hidden = messages.length <= shown + 2 ? 0 : messages.length - shown;
   return (
     <div className="message-list">
-      {messages.slice(hidden > 0 ? 0 : 0, hidden > 0 ? 1 : 0).map((message, index) => (
+      {messages.slice(0, hidden > 0 ? 1 : 0).map((message, index) => (
         <Card key={index} message={message} markdown={markdown} />
       ))}
       {hidden > 1 ? (
-        <button type="button" className="button small message-earlier" onClick={() => setAll(true)}>
+        <button type="button" className="button small message-earlier" onClick={() => setShown(shown + MORE)}>
           <Icon name="expand" /> {plural(hidden - 1, 'earlier message')}
         </button>
       ) : null}
@@ -41,8 +44,9 @@ function roleKind(role: string): string {
 
 function Card({ message, markdown }: { message: Message; markdown: boolean }) {
   const kind = roleKind(message.role);
-  const words = wordsOf(message);
-  const long = words.length > 200 || words.split('\n').length > 2;
+  const words = useMemo(() => wordsOf(message), [message]);
+  const size = useMemo(() => sizeOf(message), [message]);
+  const long = words.length > 200 || words.split('\n', 4).length > 2;
   const [collapsed, setCollapsed] = useState(kind === 'system' && long);
   return (
     <article className="message-card" data-role={kind}>
@@ -50,21 +54,39 @@ function Card({ message, markdown }: { message: Message; markdown: boolean }) {
         <span className="role">{message.role}</span>
         {message.name ? <span className="quiet">{message.name}</span> : null}
         {message.finish && message.finish !== 'stop' ? <span className="chip">{message.finish}</span> : null}
-        <span className="size tnum">{bytes(sizeOf(message))}</span>
+        <span className="size tnum">{bytes(size)}</span>
         <CopyButton text={words} what={`the ${message.role} message`} />
       </header>
       {collapsed ? (
         <>
-          <div className="text-body clamped">{words}</div>
+          <div dir="auto" className="text-body clamped">
+            {words.slice(0, 400)}
+          </div>
           <button type="button" className="button small plain more" onClick={() => setCollapsed(false)}>
             Show all
           </button>
         </>
       ) : (
-        message.parts.map((part, index) => <PartView key={index} part={part} markdown={markdown} />)
+        <Parts parts={message.parts} markdown={markdown} />
       )}
       {message.parts.length === 0 ? <p className="faint">No content</p> : null}
     </article>
+  );
+}
+
+function Parts({ parts, markdown }: { parts: Part[]; markdown: boolean }) {
+  const [shown, setShown] = useState(PARTS);
+  return (
+    <>
+      {parts.slice(0, shown).map((part, index) => (
+        <PartView key={index} part={part} markdown={markdown} />
+      ))}
+      {parts.length > shown ? (
+        <button type="button" className="button small more" onClick={() => setShown(shown + MORE)}>
+          {plural(parts.length - shown, 'more part')}
+        </button>
+      ) : null}
+    </>
   );
 }
 

@@ -3,6 +3,7 @@ import type { Payload, Status } from '../../api/types';
 import { usePreference } from '../../app/preferences';
 import { CopyButton, Segmented } from '../../ui/controls';
 import { bytes, plural } from '../../ui/format';
+import { useTextJob } from '../text/useTextJob';
 import { JsonView } from './Json';
 import { Messages } from './Messages';
 import { type Json, type Message, parseMessages } from './messages';
@@ -64,7 +65,7 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
         </p>
       ) : form === 'json' ? (
         <pre className="code-block">
-          <LongText text={content.kind === 'text' ? text : indented(text)} mono />
+          <RawText text={text} isJson={content.kind !== 'text'} />
         </pre>
       ) : content.kind === 'messages' ? (
         <Messages messages={content.messages} markdown={form === 'markdown'} />
@@ -118,12 +119,10 @@ function summaryOf(payload: Payload, content: Content | null): string {
   return parts.join(' · ');
 }
 
-function indented(text: string): string {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
+/** The text itself; JSON with one value on a line, in colours where it is short. */
+function RawText({ text, isJson }: { text: string; isJson: boolean }) {
+  const indented = useTextJob(isJson ? { kind: 'indent', text } : null) ?? text;
+  return <LongText text={indented} mono language={isJson ? 'json' : ''} />;
 }
 
 export function absenceSentence(absent: Payload['absent'], what: string, status: Status): string {

@@ -11,6 +11,7 @@ import type { LiveTask } from '../execution-log/live-task';
 import { Silence } from '../execution-log/TraceStep';
 import { NONE, type StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
+import { PlainText } from '../text/PlainText';
 import { Original } from './Attributes';
 import { ErrorCard } from './ErrorCard';
 import { Facts } from './facts';
@@ -25,6 +26,8 @@ import './messages.css';
 import './content.css';
 
 const POLL_MS = 1_000;
+/** A longer stream is drawn as plain text until it is complete: each piece would parse all of it again. */
+const STREAM_MARKDOWN_MAX = 60_000;
 
 interface StepDetailProps {
   project: string;
@@ -201,9 +204,10 @@ function Parameters({ text, memory }: { text: string; memory: string }) {
   }, [text]);
   const line = isObject(value)
     ? Object.entries(value)
-        .map(([name, inner]) => `${name} ${typeof inner === 'object' ? '…' : String(inner)}`)
+        .map(([name, inner]) => `${name} ${typeof inner === 'object' ? '…' : String(inner).slice(0, 100)}`)
+        .slice(0, 20)
         .join(' · ')
-    : text;
+    : text.slice(0, 400);
   return (
     <Section title="Parameters" memory={`${memory}.parameters`} startsCollapsed summary={line}>
       {value === null ? <pre className="code-block">{text}</pre> : <JsonView value={value} />}
@@ -237,7 +241,11 @@ function StreamView({ live, stepId, covered }: { live: LiveTask; stepId: string;
           </div>
           <div className={stream.finished ? 'stream-text' : 'stream-text writing'} aria-live="off">
             {stream.cut ? <p className="faint">… earlier output was sent before this page was opened</p> : null}
-            <Markdown text={stream.text} />
+            {stream.text.length > STREAM_MARKDOWN_MAX ? (
+              <PlainText text={stream.text} />
+            ) : (
+              <Markdown text={stream.text} />
+            )}
           </div>
         </section>
       ) : null}

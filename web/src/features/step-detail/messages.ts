@@ -1,5 +1,9 @@
 /** `application/vnd.ams.messages+json` read carefully: what is not known is kept and shown as JSON (docs/messages.md). */
+import { compactJson } from '../text/json-text';
 import { parseCut } from './cut-json';
+
+/** Of a part that is not text, so many characters are counted. */
+const SIZE_MAX = 1_000_000;
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
@@ -18,7 +22,6 @@ export interface Message {
   parts: Part[];
 }
 
-/** Null when the text is not a list of messages (cut, or something else). */
 /** The messages of a payload, up to the cut when it was truncated; null when it is something else. */
 export function parseMessages(text: string, truncated = false): Message[] | null {
   let value: Json | undefined;
@@ -111,19 +114,20 @@ export function sizeOf(message: Message): number {
   let size = 0;
   for (const part of message.parts) {
     if (part.kind === 'text' || part.kind === 'reasoning') size += part.text.length;
-    else size += JSON.stringify(part).length;
+    else size += compactJson(part as Json, SIZE_MAX).length;
   }
   return size;
 }
 
 /** Arguments on one line for a card's head: `city: "Paris", nights: 3`. */
 export function argumentsLine(value: Json, max = 160): string {
-  let text: string;
+  let text = '';
   if (isObject(value)) {
-    text = Object.entries(value)
-      .map(([key, inner]) => `${key}: ${JSON.stringify(inner)}`)
-      .join(', ');
-  } else text = typeof value === 'string' ? value : JSON.stringify(value);
+    for (const key in value) {
+      if (text.length > max) break;
+      text += `${text ? ', ' : ''}${key}: ${compactJson(value[key], max)}`;
+    }
+  } else text = typeof value === 'string' ? value : compactJson(value, max);
   return text.length > max ? `${text.slice(0, max)}…` : text;
 }
 

@@ -12,12 +12,21 @@ const JS_FRAME = /^\s*at .*?\(?((?:file:\/\/|node:|\/|[A-Z]:\\)[^)]*)\)?$/;
 const LIBRARY =
   /site-packages|dist-packages|[/\\]lib[/\\]python\d|<frozen |[/\\]node_modules[/\\]|^node:|importlib[/\\]_bootstrap/;
 
+/** Longer lines are no frames: the expressions for frames try every place of a line. */
+const FRAME_CHARS_MAX = 1_000;
+/** The lines of a longer stack follow the last group. */
+const GROUPS_MAX = 200;
+
 export function groupStack(stack: string): StackGroup[] {
   const groups: StackGroup[] = [];
   let inFrame = false;
-  for (const line of stack.replace(/\n+$/, '').split('\n')) {
-    const file = PYTHON_FRAME.exec(line)?.[1] ?? JS_FRAME.exec(line)?.[1];
+  for (const line of stack.trimEnd().split('\n')) {
     const last = groups.at(-1);
+    if (last && groups.length >= GROUPS_MAX) {
+      last.lines.push(line);
+      continue;
+    }
+    const file = line.length > FRAME_CHARS_MAX ? undefined : (PYTHON_FRAME.exec(line)?.[1] ?? JS_FRAME.exec(line)?.[1]);
     if (file !== undefined) {
       const library = LIBRARY.test(file);
       inFrame = true;
