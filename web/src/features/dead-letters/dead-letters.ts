@@ -2,6 +2,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { deadLettersQuery } from '../../api/queries';
 import type { DeadLetter } from '../../api/types';
+import { indentJson } from '../text/json-text';
 
 const REASONS: Record<string, string> = {
   not_json: 'not JSON',
@@ -50,11 +51,7 @@ export function hexLines(base64: string): string {
 
 /** JSON with line breaks; other text as it is. */
 export function readable(text: string): string {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
+  return indentJson(text) ?? text;
 }
 
 /** The newest letters of a project and how many of them are open; empty while nothing is known. */
