@@ -14,6 +14,16 @@ export async function request<T>(
   options: RequestOptions = {},
   store: SessionStore = session,
 ): Promise<T> {
+  const response = await answerTo(path, options, store);
+  return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+}
+
+/** Bytes with the content type of their answer. */
+export async function requestBlob(path: string, options: RequestOptions = {}): Promise<Blob> {
+  return (await answerTo(path, options, session)).blob();
+}
+
+async function answerTo(path: string, options: RequestOptions, store: SessionStore): Promise<Response> {
   const token = await store.token();
   if (token === null) throw new ApiError(401, 'unauthenticated', 'You are signed out.');
   let response = await send(path, options, token);
@@ -26,7 +36,7 @@ export async function request<T>(
   const date = Date.parse(response.headers.get('date') ?? '');
   // the header has whole seconds: only a difference that matters counts as one
   if (Number.isFinite(date)) store.clockSkewMs = Math.abs(date - Date.now()) > 2_500 ? date - Date.now() : 0;
-  return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+  return response;
 }
 
 export function withQuery(path: string, query: RequestOptions['query']): string {

@@ -2,7 +2,8 @@ import { useMemo, useState } from 'react';
 import { exact } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { PlainText } from '../text/PlainText';
-import { isObject, type Json } from './messages';
+import { Media } from './Media';
+import { isObject, type Json, mediaOf } from './messages';
 
 const CHILDREN_STEP = 100;
 const MORE = 500;
@@ -37,6 +38,14 @@ function Node({ name, value, open }: NodeProps) {
       <div className="json-line">
         {name === null ? null : <Key name={name} />}
         <Scalar value={value as Exclude<Json, object>} />
+      </div>
+    );
+  }
+  if (keys?.includes('sha256') && isObject(value) && value.type === 'media') {
+    return (
+      <div className="json-line">
+        {name === null ? null : <Key name={name} />}
+        <Media part={mediaOf(value)} />
       </div>
     );
   }

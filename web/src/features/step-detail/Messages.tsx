@@ -3,6 +3,7 @@ import { CopyButton } from '../../ui/controls';
 import { bytes, plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { JsonView } from './Json';
+import { Media } from './Media';
 import { argumentsLine, isObject, type Json, type Message, type Part, sizeOf, wordsOf } from './messages';
 import { LongText } from './Text';
 
@@ -108,19 +109,13 @@ function PartView({ part, markdown }: { part: Part; markdown: boolean }) {
         </div>
       );
     case 'media':
+      return <Media part={part} />;
+    case 'refusal':
       return (
-        <p className="message-media">
-          <span className="chip">{part.mime}</span>
-          {part.bytes === null ? null : <span className="quiet">{bytes(part.bytes)}</span>}
-          {part.uri ? (
-            <>
-              <code className="cut">{part.uri.slice(0, 200)}</code>
-              <CopyButton text={part.uri} what="the address" />
-            </>
-          ) : (
-            <span className="faint">content not recorded</span>
-          )}
-        </p>
+        <div className="message-refusal">
+          <p className="call-head">Refused</p>
+          <LongText text={part.text} />
+        </div>
       );
     default:
       return <JsonView value={part.value} />;

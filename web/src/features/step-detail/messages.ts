@@ -12,8 +12,23 @@ export type Part =
   | { kind: 'reasoning'; text: string }
   | { kind: 'call'; id: string | null; name: string; arguments: Json; result: Json | undefined; answered: boolean }
   | { kind: 'result'; id: string | null; name: string | null; result: Json }
-  | { kind: 'media'; mime: string; uri: string | null; bytes: number | null }
+  | ({ kind: 'media' } & MediaPart)
+  | { kind: 'refusal'; text: string }
   | { kind: 'other'; value: Json };
+
+/** An image, sound or file: its bytes are stored under their hash, or `absent` says why not. */
+export interface MediaPart {
+  mime: string;
+  sha256: string | null;
+  bytes: number | null;
+  /** where the sender says that it is; never loaded by itself */
+  uri: string | null;
+  absent: string | null;
+  /** file name, or the provider's ID of a file */
+  name: string | null;
+  /** the words of a sound */
+  transcript: string | null;
+}
 
 export interface Message {
   role: string;
@@ -73,15 +88,29 @@ function partOf(part: Json): Part {
     case 'tool_result':
       return { kind: 'result', id: textOf(part.id), name: textOf(part.name), result: part.result ?? null };
     case 'media':
-      return {
-        kind: 'media',
-        mime: textOf(part.mime) ?? 'file',
-        uri: textOf(part.uri),
-        bytes: typeof part.bytes === 'number' ? part.bytes : null,
-      };
+      return { kind: 'media', ...mediaOf(part) };
+    case 'refusal':
+      return typeof part.refusal === 'string'
+        ? { kind: 'refusal', text: part.refusal }
+        : { kind: 'other', value: part };
     default:
       return { kind: 'other', value: part };
   }
+}
+
+const SHA256 = /^[0-9a-f]{64}$/;
+
+export function mediaOf(part: { [key: string]: Json }): MediaPart {
+  const sha256 = textOf(part.sha256);
+  return {
+    mime: textOf(part.mime) ?? 'file',
+    sha256: sha256 !== null && SHA256.test(sha256) ? sha256 : null,
+    bytes: typeof part.bytes === 'number' ? part.bytes : null,
+    uri: textOf(part.uri),
+    absent: textOf(part.absent),
+    name: textOf(part.filename) ?? textOf(part.file_name) ?? textOf(part.name) ?? textOf(part.file_id),
+    transcript: textOf(part.transcript),
+  };
 }
 
 /** A call and its result are one card: the result moves to its call, and a message that held nothing else goes. */
@@ -104,16 +133,20 @@ function joinResults(messages: Message[]): Message[] {
 }
 
 export function wordsOf(message: Message): string {
-  return message.parts
-    .map((part) => (part.kind === 'text' ? part.text : part.kind === 'call' ? `${part.name}(…)` : ''))
-    .filter(Boolean)
-    .join('\n');
+  return message.parts.map(wordsOfPart).filter(Boolean).join('\n');
+}
+
+function wordsOfPart(part: Part): string {
+  if (part.kind === 'text' || part.kind === 'refusal') return part.text;
+  if (part.kind === 'call') return `${part.name}(…)`;
+  return part.kind === 'media' ? (part.transcript ?? '') : '';
 }
 
 export function sizeOf(message: Message): number {
   let size = 0;
   for (const part of message.parts) {
-    if (part.kind === 'text' || part.kind === 'reasoning') size += part.text.length;
+    if (part.kind === 'text' || part.kind === 'reasoning' || part.kind === 'refusal') size += part.text.length;
+    else if (part.kind === 'media') size += part.bytes ?? 0;
     else size += compactJson(part as Json, SIZE_MAX).length;
   }
   return size;
