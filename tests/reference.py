@@ -4,7 +4,7 @@ import base64
 import gzip
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ams_trace_ingest.mapping.map_span import map_span
 from ams_trace_ingest.mapping.mapped_span import MappedSpan
 from ams_trace_ingest.mapping.span_model import Resource, Scope, Span
 from ams_trace_ingest.pricing.price import Prices, UnitPrice, UnitPrices
+from ams_trace_ingest.repeated_calls import Claim, Place, claims_of, overlapping_claims
 
 PROJECT = "01900000-0000-7000-8000-000000000001"
 NOW_US = 1_795_300_000_000_000
@@ -86,33 +87,37 @@ def folded(items: Iterable[MappedSpan]) -> Steps:
     return steps
 
 
+def wrappers_and_claims(documents: Mapping[Place, StepDocument]) -> tuple[set[Place], list[Claim]]:
+    """R2, and what the others claim by R3, by the pure rules from all steps at once."""
+    trees: dict[str, rollup.Tree] = defaultdict(rollup.Tree)
+    for (task_id, step_id), document in documents.items():
+        trees[task_id].put(rollup.node_of(step_id, document))
+    wrappers = {(task_id, step_id) for task_id, tree in trees.items() for step_id in rollup.shadowed_steps(tree)}
+    claims = [
+        claim
+        for (task_id, step_id), document in documents.items()
+        if (task_id, step_id) not in wrappers and rollup.node_of(step_id, document).billable
+        for claim in claims_of(task_id, step_id, document).values()
+    ]
+    return wrappers, claims
+
+
+def counted_steps(documents: Mapping[Place, StepDocument]) -> dict[Place, rollup.Counted]:
+    """What each step adds to the totals, by the pure rules from all steps at once."""
+    wrappers, claims = wrappers_and_claims(documents)
+    shadowed = wrappers | overlapping_claims(claims).keys()
+    return {place: rollup.count(rollup.node_of(place[1], document), shadowed=place in shadowed) for place, document in documents.items()}
+
+
 def answer(steps: Steps) -> dict[str, Any]:
     """The steps as ``expected.json`` lists them."""
-    trees: dict[str, rollup.Tree] = defaultdict(rollup.Tree)
-    for (task_id, step_id), state in steps.items():
-        assert state.document is not None
-        trees[task_id].put(rollup.node_of(step_id, state.document))
-    shadowed = {(task_id, step_id) for task_id, tree in trees.items() for step_id in rollup.shadowed_steps(tree)}
-    claims = [
-        rollup.Claim(
-            task_id=task_id,
-            step_id=node.step_id,
-            response_id=node.response_id,
-            model=_document(steps, task_id, node).model,
-            started_at_us=_document(steps, task_id, node).started_at_us,
-            ended_at_us=_document(steps, task_id, node).ended_at_us,
-        )
-        for task_id, tree in trees.items()
-        for node in tree
-        if node.billable and node.response_id is not None and (task_id, node.step_id) not in shadowed
-    ]
-    shadowed |= rollup.overlapping_claims(claims)
-    counted = [rollup.count(node, shadowed=(task_id, node.step_id) in shadowed) for task_id, tree in trees.items() for node in tree]
+    counted = counted_steps({key: state.document for key, state in steps.items() if state.document is not None}).values()
     states = steps.values()
+    tasks = {task_id for task_id, _ in steps}
     return {
         "steps": len(steps),
-        "tasks": len(trees),
-        "errors": sum(_errors(steps, task_id) for task_id in trees),
+        "tasks": len(tasks),
+        "errors": sum(_errors(steps, task_id) for task_id in tasks),
         "input_tokens": sum(item.input_tokens for item in counted),
         "output_tokens": sum(item.output_tokens for item in counted),
         "types": dict(Counter(state.document.type.value for state in states if state.document is not None)),
@@ -122,12 +127,6 @@ def answer(steps: Steps) -> dict[str, Any]:
 def _errors(steps: Steps, of_task: str) -> int:
     found = (derive_step_of(step_id, state) for (task_id, step_id), state in steps.items() if task_id == of_task)
     return derive(step for step in found if step is not None).task.errors
-
-
-def _document(steps: Steps, task_id: str, node: rollup.Node) -> StepDocument:
-    document = steps[task_id, node.step_id].document
-    assert document is not None
-    return document
 
 
 def expected(name: str) -> dict[str, Any]:

@@ -103,6 +103,8 @@ class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     step shows where no agent is known follows from its tree (``ams_contracts.derive``).
     ``seq`` is the one of the event that started the step: siblings are ordered by (started_at_us, seq, step_id).
     ``captured`` lists the payloads on the payloads topic, ``too_large`` those that were left out because of their size.
+    ``scope`` is the instrumentation that reported a model call, and ``call_key`` what two instrumentations of one call have in common: service,
+    tokens and hour. Only OpenTelemetry spans have them.
     ``duration_us`` and ``cost_nusd`` are checked when they are stored: a value out of range becomes null and a flag.
     """
 
@@ -123,6 +125,8 @@ class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     model_requested: Word | None = None
     model: Word | None = None
     response_id: Word | None = None
+    scope: Word | None = None
+    call_key: Word | None = None
     finish_reasons: Annotated[list[Word], Meta(max_length=16)] = []
     parameters: Annotated[str, Meta(max_length=4_096)] | None = None
     usage: Usage | None = None
@@ -208,6 +212,7 @@ STEP_FIELDS = (
         public=True, filters=(Filter(name="model"),), skeleton=Skeleton(name="model", values="models", or_else="model_requested"),
     ),
     Field("response_id", str | None, "state.document.response_id", "The provider's id of its answer.", public=True),
+    Field("call_key", str | None, "state.document.call_key", "What two instrumentations of one call have in common."),
     Field(
         *("input_tokens", int | None, "state.usage.input"), skeleton=Skeleton(name="input_tokens"),
         filters=(Filter(name="tokens", kind="sum", indexed_from=20_000), Filter(name="input_tokens")),
@@ -245,6 +250,7 @@ STEP_FIELDS = (
     ),
     # no column of their own
     Field("usage", Usage | None, "state.document.usage", in_rest=True),
+    Field("scope", str | None, "state.document.scope", "The instrumentation that reported a model call.", in_rest=True, public=True),
     Field("service", str | None, "state.document.service", "The program that emitted the step.", in_rest=True, public=True),
     Field("finish_reasons", list[str], "state.document.finish_reasons", "Why the model stopped.", absent=[], in_rest=True, public=True),
     Field("parameters", str | None, "state.document.parameters", "Of the model, as JSON.", in_rest=True, public=True),
@@ -259,6 +265,8 @@ STEP_FIELDS = (
     Field("counted_nusd", int | None, "counted.cost_nusd"),
     Field("usage_shadowed", bool, "step.shadowed", "Another step reports the same usage, and counts (R2 or R3)."),
     Field("usage_wrapper", bool, "step.wrapper", "The same by R2 alone: a step below it."),
+    Field("repeats_response", str | None, "step.repeats_response", "The same by R3: the task whose step counts, by the response id."),
+    Field("repeats_call", str | None, "step.repeats_call", "The same by R3, without a response id."),
     # what follows from other steps (``ams_contracts.derive``)
     Field("document_agent", str | None, "state.document.agent"),
     Field(

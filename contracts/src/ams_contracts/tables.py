@@ -205,12 +205,12 @@ agents = Table(
     Column("last_seen_at_us", BigInteger, nullable=False),
 )
 
-response_claims = Table(  # who reports one answer of a model (R3): the row is the lock
+response_claims = Table(  # who reports one call (R3): the row is the lock
     "response_claims",
     metadata,
     Column("project_id", Text, primary_key=True),
-    Column("response_id", Text, primary_key=True),
-    Column("claims", JSONB, nullable=False),  # [[task_id, step_id, model, started_at_us, ended_at_us]]
+    Column("response_id", Text, primary_key=True),  # or "call:" and a call key
+    Column("claims", JSONB, nullable=False),  # [[task_id, step_id, model, started_at_us, ended_at_us, scope, own_id, words]]
     Column("overflow", Integer, nullable=False),  # rows of response_claims_overflow; then "claims" is empty, and R3 is off
 )
 
@@ -220,10 +220,13 @@ response_claims_overflow = Table(  # the claims of response ids that more steps 
     Column("project_id", Text, primary_key=True),
     Column("task_id", Text, primary_key=True),
     Column("step_id", Text, primary_key=True),
-    Column("response_id", Text, nullable=False),
+    Column("response_id", Text, primary_key=True),
     Column("model", Text),
     Column("started_at_us", BigInteger),
     Column("ended_at_us", BigInteger),
+    Column("scope", Text),
+    Column("own_id", Text),
+    Column("words", Text),
 )
 
 deleted_tasks = Table(  # later events of these are ignored and counted

@@ -1665,6 +1665,8 @@ export interface components {
             provider: string | null;
             /** @description The provider's id of its answer. */
             response_id: string | null;
+            /** @description The instrumentation that reported a model call. */
+            scope: string | null;
             /** @description Of the event that started it: siblings are ordered by (started_at_us, seq, step_id). */
             seq: number;
             /** @description The program that emitted the step. */
@@ -1709,6 +1711,8 @@ export interface components {
          *         step shows where no agent is known follows from its tree (``ams_contracts.derive``).
          *         ``seq`` is the one of the event that started the step: siblings are ordered by (started_at_us, seq, step_id).
          *         ``captured`` lists the payloads on the payloads topic, ``too_large`` those that were left out because of their size.
+         *         ``scope`` is the instrumentation that reported a model call, and ``call_key`` what two instrumentations of one call have in common: service,
+         *         tokens and hour. Only OpenTelemetry spans have them.
          *         ``duration_us`` and ``cost_nusd`` are checked when they are stored: a value out of range becomes null and a flag.
          */
         StepDocument: {
@@ -1716,6 +1720,8 @@ export interface components {
             agent?: string | null;
             /** @default 1 */
             attempts?: number;
+            /** @default null */
+            call_key?: string | null;
             /** @default [] */
             captured?: components["schemas"]["Slot"][];
             /** @default null */
@@ -1753,6 +1759,8 @@ export interface components {
             provider?: string | null;
             /** @default null */
             response_id?: string | null;
+            /** @default null */
+            scope?: string | null;
             /**
              * @description Counts the events of one producer in one task from 1; 0 for OpenTelemetry.
              * @default 0
@@ -5341,4 +5349,4 @@ export const ScopeValues = ["ingest","read"] as const;
 export const SlotValues = ["input","output","original","error_stack","logs"] as const;
 export const StatusValues = ["running","waiting","ok","error","cancelled","lost"] as const;
 export const StepTypeValues = ["agent","llm","tool","retrieval","embedding","rerank","workflow","guardrail","evaluator","handoff","memory","log","span"] as const;
-export const StepDocumentDefaults = {"agent":null,"attempts":1,"captured":[],"conversation_id":null,"cost_nusd":null,"cost_source":"unknown","duration_us":null,"ended_at_us":null,"environment":null,"error":null,"finish_reasons":[],"flags":[],"model":null,"model_requested":null,"parameters":null,"parent_step_id":null,"preview_input":null,"preview_output":null,"provider":null,"response_id":null,"seq":0,"service":null,"span_name":null,"started_at_us":null,"tags":{},"too_large":[],"tool_call_id":null,"tool_name":null,"ttft_us":null,"type_raw":null,"usage":null,"user_id":null} satisfies Partial<StepDocument>;
+export const StepDocumentDefaults = {"agent":null,"attempts":1,"call_key":null,"captured":[],"conversation_id":null,"cost_nusd":null,"cost_source":"unknown","duration_us":null,"ended_at_us":null,"environment":null,"error":null,"finish_reasons":[],"flags":[],"model":null,"model_requested":null,"parameters":null,"parent_step_id":null,"preview_input":null,"preview_output":null,"provider":null,"response_id":null,"scope":null,"seq":0,"service":null,"span_name":null,"started_at_us":null,"tags":{},"too_large":[],"tool_call_id":null,"tool_name":null,"ttft_us":null,"type_raw":null,"usage":null,"user_id":null} satisfies Partial<StepDocument>;

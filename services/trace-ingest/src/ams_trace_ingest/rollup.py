@@ -5,9 +5,8 @@ Instrumentations repeat usage: on agents above the calls, on wrappers around the
 * **R1** Only steps of ``BILLABLE_TYPES`` count. Usage on any other type (agent, tool, workflow ...) stays on its step as what that step
   reported, and is never summed: real wrappers report it in traces of their own (Vercel) or for calls whose steps are there too (Strands).
 * **R2** A billable step with a billable descendant, no ``STOP_TYPES`` between them and no different response id, is a wrapper: shadowed.
-* **R3** Billable steps of one project, not shadowed by R2, with the same response id and model, whose times overlap: the one that started
-  first counts, the others are two instrumentations' view of it: shadowed. They may lie in different tasks. A response id that more than
-  ``RESPONSE_STEPS_MAX`` steps claim identifies no call (a stub model, a recorded cassette): R3 is off for it, and all of them count.
+* **R3** Billable steps of one project, not shadowed by R2, that are several instrumentations' views of one call: the one that started first
+  counts, the others are shadowed. They may lie in different tasks. ``repeated_calls`` says which they are.
 
 Evaluate on a partial tree: R2 of a step needs only its descendants down to the next stop type, so load, for the steps that a batch
 touches, (1) their ancestors while the types are not stop types, (2) the descendants of all of these that are billable, down to the next
@@ -16,7 +15,6 @@ The answer depends on the set of steps alone, not on the order in which they cam
 """
 
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
 
 from msgspec import Struct
 
@@ -30,9 +28,6 @@ DEPTH_MAX = 64  # wrappers nest two or three deep; bounds the search in a chain 
 ALONE_STEPS_MAX = 256
 """Steps that R2 visits for one step alone. A call is mostly found among the first few; beyond, all steps in question share one search."""
 
-RESPONSE_STEPS_MAX = 1_000
-"""Steps that may claim one response id. Two or three instrumentations see one call; the rest is room for agents that resume."""
-
 
 class Node(Struct, frozen=True, gc=False, kw_only=True):
     """What the rules need of one step."""
@@ -44,6 +39,7 @@ class Node(Struct, frozen=True, gc=False, kw_only=True):
     output_tokens: int | None = None
     cost_nusd: int | None = None
     response_id: str | None = None
+    call_key: str | None = None
 
     @property
     def billable(self) -> bool:
@@ -62,6 +58,7 @@ def node_of(step_id: str, document: StepDocument) -> Node:
         output_tokens=None if usage is None else usage.output,
         cost_nusd=document.cost_nusd,
         response_id=document.response_id,
+        call_key=document.call_key,
     )
 
 
@@ -212,51 +209,6 @@ def to_reexamine(tree: Tree, touched: Iterable[str]) -> set[str]:
             found.add(step_id)
         found.update(above.step_id for above in tree.ancestors(step_id) if above.billable)
     return found
-
-
-class Claim(Struct, frozen=True, gc=False, kw_only=True):
-    """R3: a billable step, not shadowed by R2, says that it is the call with this response id. A row of ``response_claims``."""
-
-    task_id: str
-    step_id: str
-    response_id: str
-    model: str | None
-    started_at_us: int | None
-    ended_at_us: int | None
-
-
-def overlapping_claims(claims: Iterable[Claim], steps_max: int = RESPONSE_STEPS_MAX) -> set[tuple[str, str]]:
-    """R3: which steps are shadowed.
-
-    One pass in order of the start: a call overlaps an earlier counted one exactly when it starts before the latest end of those.
-
-    Args:
-        claims: Of one project, of one response id or of many; each step at most once for a response id.
-        steps_max: A response id that more steps claim is ignored.
-
-    Returns:
-        Their (task_id, step_id).
-    """
-    by_response: dict[str, list[Claim]] = {}
-    for claim in claims:
-        by_response.setdefault(claim.response_id, []).append(claim)
-    shadowed: set[tuple[str, str]] = set()
-    for group in by_response.values():
-        if 1 < len(group) <= steps_max:
-            _shadow_overlapping(group, shadowed)
-    return shadowed
-
-
-def _shadow_overlapping(claims: list[Claim], shadowed: set[tuple[str, str]]) -> None:
-    counted_until: dict[str | None, int] = {}  # by model
-    timed = [(claim.started_at_us, claim.task_id, claim.step_id, claim) for claim in claims if claim.started_at_us is not None]
-    for start, task_id, step_id, claim in sorted(timed, key=itemgetter(0, 1, 2)):
-        until = counted_until.get(claim.model)
-        if until is not None and start <= until:
-            shadowed.add((task_id, step_id))
-        else:
-            end = claim.ended_at_us if claim.ended_at_us is not None else start  # without an end it is a moment
-            counted_until[claim.model] = end if until is None else max(until, end)
 
 
 class Counted(Struct, frozen=True, gc=False):

@@ -9,14 +9,13 @@ from functools import cache
 import msgspec
 import pytest
 from tests.case_files import NAMES, Case, body_of, case_of, compare_step, differences, posts_of
-from tests.reference import NOW_US, PROJECT, to_protobuf
+from tests.reference import NOW_US, PROJECT, counted_steps, to_protobuf
 
 from ams_contracts.derive import derive, step_of
 from ams_contracts.documents import Slot, StepDocument
 from ams_contracts.events import PayloadStored
 from ams_contracts.fold import EMPTY_STEP, StepState, fold
 from ams_contracts.views import usd
-from ams_trace_ingest import rollup
 from ams_trace_ingest.intake.log_joiner import Additions, LogJoiner
 from ams_trace_ingest.intake.otlp import Encoding, decode_logs, decode_traces
 from ams_trace_ingest.mapping.map_request import map_request
@@ -59,14 +58,7 @@ class Answers:
                     self._store(key, payload)
         self.documents = {key: state.document for key, state in states.items() if state.document is not None}
         self.derived = derive(step for (_, step_id), state in states.items() if (step := step_of(step_id, state)) is not None)
-        trees: dict[str, rollup.Tree] = {}
-        for (task_id, step_id), document in self.documents.items():
-            trees.setdefault(task_id, rollup.Tree()).put(rollup.node_of(step_id, document))
-        self.counted = {
-            (task_id, node.step_id): rollup.count(node, shadowed=node.step_id in rollup.shadowed_steps(tree))
-            for task_id, tree in trees.items()
-            for node in tree
-        }
+        self.counted = counted_steps(self.documents)
 
     def _add(self, additions: Additions, states: dict[Key, StepState]) -> None:
         for task_id, event in additions.steps:
@@ -102,7 +94,8 @@ class Answers:
         }
 
     def task(self) -> Case:
-        counted = self.counted.values()
+        task_id = next(iter(self.documents))[0]
+        counted = [item for key, item in self.counted.items() if key[0] == task_id]
         known = [item.cost_nusd for item in counted if item.cost_nusd is not None]
         return {
             "steps": len(self.derived.steps),

@@ -14,7 +14,7 @@ from ams_contracts.topics import STEPS
 from ams_trace_ingest.projector import claim_updater
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.retention import Pruner
-from ams_trace_ingest.rollup import RESPONSE_STEPS_MAX, Claim
+from ams_trace_ingest.repeated_calls import RESPONSE_STEPS_MAX, Claim
 from ams_trace_ingest.store import claims
 from ams_trace_ingest.store.retention import TaskBatch
 

@@ -15,7 +15,7 @@ from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.payloads import PayloadsProjection
 from ams_trace_ingest.projector.retention import Retention, RetentionTooLongError, check_days, next_cuts
 from ams_trace_ingest.projector.text import TextProjection
-from ams_trace_ingest.rollup import RESPONSE_STEPS_MAX
+from ams_trace_ingest.repeated_calls import RESPONSE_STEPS_MAX
 from ams_trace_ingest.store.retention import Cuts
 
 OTHER = "01900000-0000-7000-8000-000000000002"

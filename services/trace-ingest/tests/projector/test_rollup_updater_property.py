@@ -23,13 +23,15 @@ from tests.builders import (
     step_id,
     task_id,
 )
+from tests.reference import wrappers_and_claims
 
 from ams_contracts.documents import Status, StepType, Usage
 from ams_contracts.events import Batch
 from ams_contracts.fold import EMPTY_STEP, StepState, fold, step_ids_of
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.changes import contribution
-from ams_trace_ingest.rollup import RESPONSE_STEPS_MAX, Claim, Counted, Node, Tree, count, node_of, overlapping_claims, shadowed_steps
+from ams_trace_ingest.repeated_calls import RESPONSE_STEPS_MAX, is_call_key, overlapping_claims
+from ams_trace_ingest.rollup import Counted, Node, count, node_of
 
 TYPES = [StepType.LLM, StepType.LLM, StepType.LLM, StepType.SPAN, StepType.AGENT, StepType.TOOL, StepType.EMBEDDING]
 PLACE_COLUMNS = ("first_offset", "end_offset", "last_offset", "seen_at_us", "sort_at_us", "partition", "day")
@@ -49,6 +51,9 @@ def a_document(chance: random.Random, step: int, steps: int) -> Any:
         usage=chance.choice([None, Usage(input=tokens, output=tokens // 2)]),
         cost_nusd=chance.choice([None, tokens * 7]),
         response_id=chance.choice([None, "r1", "r2", "r3"]),
+        scope=(scope := chance.choice([None, "framework", "client", "client"])),
+        call_key=chance.choice(["c1", "c1", "c2"]) if scope is not None else None,
+        preview_output=chance.choice([None, "words", "words", "others"]),
         model=chance.choice(["m", "m", "n"]),
     )
 
@@ -96,27 +101,9 @@ def by_the_rules(
         for event in item.events:
             for step in step_ids_of(event):
                 states[item.task_id or "", step] = fold(states[item.task_id or "", step], event, step)
-    wrappers: set[tuple[str, str]] = set()
-    claims: list[Claim] = []
-    for task in {key[0] for key in states}:
-        nodes = {step: found for (owner, step), state in states.items() if owner == task and (found := node(step, state)) is not None}
-        shadowed = shadowed_steps(Tree(nodes.values()))
-        wrappers |= {(task, step) for step in shadowed}
-        for step, found in nodes.items():
-            doc = states[task, step].document
-            if found.billable and found.response_id and step not in shadowed and doc is not None:
-                claims.append(
-                    Claim(
-                        task_id=task,
-                        step_id=step,
-                        response_id=found.response_id,
-                        model=doc.model,
-                        started_at_us=doc.started_at_us,
-                        ended_at_us=doc.ended_at_us,
-                    )
-                )
-    shadows = wrappers | overlapping_claims(claims, steps_max)
-    claimed = Counter(claim.response_id for claim in claims)
+    wrappers, claims = wrappers_and_claims({key: state.document for key, state in states.items() if state.document is not None})
+    shadows = wrappers | overlapping_claims(claims, steps_max).keys()
+    claimed = Counter(claim.response_id for claim in claims if not is_call_key(claim.response_id))
     repeated = dict.fromkeys((key[0] for key in states), False) | {
         claim.task_id: True for claim in claims if claimed[claim.response_id] > steps_max
     }

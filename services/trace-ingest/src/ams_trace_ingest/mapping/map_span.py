@@ -12,7 +12,7 @@ from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.mapping import content, cost, enum_members, errors, flags, identity, models, times, types, usage
 from ams_trace_ingest.mapping.attribute_rules import AttributeRules, Field, Found
 from ams_trace_ingest.mapping.content import Content
-from ams_trace_ingest.mapping.convert import NAME_CHARS_MAX
+from ams_trace_ingest.mapping.convert import NAME_CHARS_MAX, WORD_CHARS_MAX
 from ams_trace_ingest.mapping.mapped_span import MappedSpan
 from ams_trace_ingest.mapping.media import MediaBudget, MediaCollector
 from ams_trace_ingest.mapping.original import original_of
@@ -76,6 +76,9 @@ def map_span(
     if nusd is None:
         nusd, source = _computed(prices, found, requested, moment.started_at_us, used) if billable and used is not None else _UNKNOWN
     parameters, parameter_keys = models.parameters(found)
+    call_key = None
+    if step_type is enum_members.LLM and scope.name and used is not None and used.output and used.input is not None and not running:
+        call_key = models.call_key(identity.service_of(resource), used.input, used.output, moment.ended_at_us or 0)
     conversation, user = identity.conversation_and_user_of(found, resource)
     document = StepDocument(
         parent_step_id=parent,
@@ -93,6 +96,8 @@ def map_span(
         model_requested=requested,
         model=model,
         response_id=models.response_id(found, span) if billable else values[Field.RESPONSE_ID],
+        scope=scope.name[:WORD_CHARS_MAX] if call_key is not None else None,
+        call_key=call_key,
         finish_reasons=_finish_reasons(found, answered),
         parameters=parameters,
         usage=used,

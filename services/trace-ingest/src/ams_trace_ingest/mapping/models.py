@@ -10,6 +10,9 @@ from ams_trace_ingest.mapping.span_model import Span
 
 PARAMETERS_CHARS_MAX = 4_096
 FINISH_REASONS_MAX = 16
+_HOUR_US = 3_600_000_000
+_SERVICE_CHARS_MAX = 192  # of a call key, which is a word
+_RUN_IDS = ("run-", "lc_run-")  # LangChain's ids of its own runs, where a provider sent none
 _encode = msgspec.json.Encoder().encode
 
 _PROVIDERS = {
@@ -62,6 +65,11 @@ def _finish(value: Any) -> list[str] | None:
     return texts or None
 
 
+def _response_id(value: Any) -> str | None:
+    text = word(value)
+    return None if text is None or text.startswith(_RUN_IDS) else text
+
+
 def _not_empty_map(value: Any) -> Any:
     return None if value == "{}" else present(value)
 
@@ -104,7 +112,7 @@ LADDERS = (
     Ladder(Field.PARAMETERS, _steps("langfuse.observation.model.parameters", convert=present)),
     Ladder(Field.INVOCATION, _steps("llm.invocation_parameters", convert=_not_empty_map)),
     Ladder(Field.LATER_PARAMETERS, _steps("model_request_parameters", convert=present)),
-    Ladder(Field.RESPONSE_ID, _steps("gen_ai.response.id", "ai.response.id")),
+    Ladder(Field.RESPONSE_ID, _steps("gen_ai.response.id", "ai.response.id", convert=_response_id)),
     Ladder(
         Field.FINISH,
         _steps(
@@ -191,6 +199,11 @@ _ENVELOPES = (  # of a provider's response: what it calls itself, and the list t
     ({"object": "list"}, "data"),  # embeddings
     ({"type": "message", "role": "assistant"}, "content"),  # Anthropic
 )
+
+
+def call_key(service: str, input_tokens: int, output_tokens: int, ended_at_us: int) -> str:
+    """What two instrumentations of one call have in common (rule R3): who made it, its tokens, and the hour in which it ended."""
+    return f"{ended_at_us // _HOUR_US}:{input_tokens}:{output_tokens}:{service[:_SERVICE_CHARS_MAX]}"
 
 
 def response_id(found: Found, span: Span) -> str | None:

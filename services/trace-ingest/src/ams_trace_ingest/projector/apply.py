@@ -24,7 +24,7 @@ from ams_trace_ingest.projector.task_columns import (
 )
 from ams_trace_ingest.projector.totals import add_totals
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
-from ams_trace_ingest.rollup import RESPONSE_STEPS_MAX, Claim
+from ams_trace_ingest.repeated_calls import CALL_PREFIX, RESPONSE_STEPS_MAX, Claim
 from ams_trace_ingest.store import agents, claims, media, payloads, producers, scores, steps, task_days, tasks, text
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey, StoredClaims
@@ -177,8 +177,10 @@ async def _delete(
     if task.day is not None:
         deleted_steps = await steps.delete(connection, project_id, task_id, task.day)
         differences.subtract(project_id, task.partition, deleted_steps)
-        for response_id in {step.response_id for step in deleted_steps if step.response_id is not None}:
-            deleted_claims.setdefault((project_id, response_id), set()).add(task_id)
+        claimed = {step.response_id for step in deleted_steps if step.response_id is not None}
+        claimed |= {CALL_PREFIX + step.call_key for step in deleted_steps if step.call_key is not None}
+        for key in claimed:
+            deleted_claims.setdefault((project_id, key), set()).add(task_id)
         await payloads.delete(connection, project_id, task_id, task.day)
         await text.delete(connection, project_id, task_id, task.day)
         await media.delete(connection, project_id, task_id)

@@ -8,6 +8,7 @@ from ams_contracts.derive import DerivedTask, DeriveTree
 from ams_contracts.documents import Status, StepDocument
 from ams_contracts.events import AgentRegistered, ProjectTombstone, ScoreRecorded
 from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, Stamp, StepState, TaskState, join
+from ams_trace_ingest.repeated_calls import Claim, claims_of
 from ams_trace_ingest.rollup import NOTHING, Counted, Node
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.dead_letters import DeadLetter
@@ -51,6 +52,10 @@ class KnownStep(Protocol):
     @property
     def wrapper(self) -> bool: ...
     @property
+    def repeats_response(self) -> str | None: ...
+    @property
+    def repeats_call(self) -> str | None: ...
+    @property
     def agent(self) -> str | None:
         """The one that is shown."""
         ...
@@ -64,7 +69,8 @@ class StepChanges:
     """A step of the batch, joined with what is stored of it."""
 
     __slots__ = (
-        "_node", "_node_of", "agent", "before", "changed", "counted", "end_offset", "first_offset", "seen_at_us", "shadowed", "state", "step_id", "stored", "wrapper",
+        "_claims", "_claims_of", "_node", "_node_of", "agent", "before", "changed", "counted", "end_offset", "first_offset", "repeats_call", "repeats_response", "seen_at_us", "state", "step_id",
+        "stored", "wrapper",
     )  # fmt: skip
 
     def __init__(self, step_id: str, offset: int) -> None:
@@ -76,12 +82,15 @@ class StepChanges:
         self.stored: KnownStep | None = None
         self.changed = True
         self.counted: Counted = NOTHING
-        self.shadowed = False
         self.wrapper = False
+        self.repeats_response: str | None = None  # the task of the step that counts instead (R3), by the response id
+        self.repeats_call: str | None = None  # the same by the call key
         self.agent: str | None = None  # to show: see ``projector.derivation``
         self.before: Contribution = NO_CONTRIBUTION
         self._node: Node | None = None
         self._node_of: StepDocument | None = None
+        self._claims: dict[str, Claim] = {}
+        self._claims_of: StepDocument | None = None
 
     @classmethod
     def of(cls, stored: KnownStep) -> "StepChanges":
@@ -104,8 +113,14 @@ class StepChanges:
         self.first_offset = first_offset
         self.end_offset = end_offset if end_offset is not None else self.end_offset
         self.seen_at_us = max(self.seen_at_us, seen_at_us)
-        self.counted, self.shadowed, self.wrapper, self.agent = stored.counted, stored.shadowed, stored.wrapper, stored.agent
+        self.counted, self.wrapper, self.agent = stored.counted, stored.wrapper, stored.agent
+        self.repeats_response, self.repeats_call = stored.repeats_response, stored.repeats_call
         self.before = contribution(stored.status, self.counted)
+
+    @property
+    def shadowed(self) -> bool:
+        """Whether another step reports the same usage, and counts."""
+        return self.wrapper or self.repeats_response is not None or self.repeats_call is not None
 
     @property
     def redocumented(self) -> bool:
@@ -122,6 +137,16 @@ class StepChanges:
             self._node_of = document
             self._node = node_of_document(self.step_id, document)
         return self._node
+
+    def claims(self, task_id: str) -> dict[str, Claim]:
+        """What the step claims by R3, by key, if it counts."""
+        document = self.state.document
+        if document is None:
+            return {}
+        if self._claims_of is not document:
+            self._claims_of = document
+            self._claims = claims_of(task_id, self.step_id, document)
+        return self._claims
 
 
 def contribution(status: Status, counted: Counted) -> Contribution:

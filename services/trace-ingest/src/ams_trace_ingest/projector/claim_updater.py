@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from ams_trace_ingest.projector.changes import StepChanges, TaskChanges
-from ams_trace_ingest.rollup import Claim, Node, overlapping_claims
+from ams_trace_ingest.repeated_calls import CALL_PREFIX, Claim, Place, is_call_key, overlapping_claims
+from ams_trace_ingest.rollup import Node
 from ams_trace_ingest.store import claims as claims_table
 from ams_trace_ingest.store import steps as steps_table
 from ams_trace_ingest.store import tasks as tasks_table
@@ -13,38 +14,28 @@ from ams_trace_ingest.store.steps import StepPlace
 from ams_trace_ingest.store.tasks import TaskKey
 
 StepKey = tuple[TaskKey, str]
-Place = tuple[str, str]
-"""Task and step."""
 ClaimChanges = dict[ClaimKey, dict[Place, Claim | None]]
-"""Per response id what steps claim now; null: nothing any more."""
+"""Per key what steps claim now; null: nothing any more."""
+_NOTHING: dict[str, Claim] = {}
 
 
-def claim_of(task_id: str, step: StepChanges, node: Node | None) -> Claim | None:
-    """What a step claims by R3, if anything."""
-    document = step.state.document
-    if node is None or document is None or step.wrapper or not node.response_id or not node.billable:
-        return None
-    return Claim(
-        task_id=task_id,
-        step_id=step.step_id,
-        response_id=node.response_id,
-        model=document.model,
-        started_at_us=document.started_at_us,
-        ended_at_us=document.ended_at_us,
-    )
+def claims_of_step(task_id: str, step: StepChanges, node: Node | None) -> dict[str, Claim]:
+    """What a step claims by R3, by key."""
+    if node is None or step.wrapper or not (node.response_id or node.call_key) or not node.billable:
+        return _NOTHING
+    return step.claims(task_id)
 
 
 def candidate_claims(tasks: Iterable[TaskChanges]) -> dict[ClaimKey, list[Claim]]:
-    """The claims that a batch may make, before any stored step is known: these response ids are locked first, and mostly no others."""
+    """The claims that a batch may make, before any stored step is known: these keys are locked first, and mostly no others."""
     wanted: dict[ClaimKey, list[Claim]] = {}
     for task in tasks:
         project_id, task_id = task.key
         for step in task.steps.values():
             document = step.state.document
-            if document is not None and document.response_id:
-                claim = claim_of(task_id, step, step.node)
-                if claim is not None:
-                    wanted.setdefault((project_id, claim.response_id), []).append(claim)
+            if document is not None and (document.response_id or document.call_key):
+                for key, claim in claims_of_step(task_id, step, step.node).items():
+                    wanted.setdefault((project_id, key), []).append(claim)
     return wanted
 
 
@@ -88,7 +79,7 @@ class ClaimUpdater:
         self._stored_claims = stored_claims
         self._recount = recount
         self._steps_max = steps_max
-        self._shadowed: dict[StepKey, bool] = {}
+        self._repeats: dict[tuple[StepKey, bool], str | None] = {}  # by step and whether by call key
         self._rows: dict[ClaimKey, StoredClaims] = {}
         self._overflow_changed: set[TaskKey] = set()
 
@@ -96,7 +87,7 @@ class ClaimUpdater:
         """Write the claims, and set ``shadowed`` of every step whose answer may be another one now.
 
         Args:
-            deleted_claims: Per response id the tasks that were deleted, and whose claims are deleted with them.
+            deleted_claims: Per key the tasks that were deleted, and whose claims are deleted with them.
         """
         changes = self._claim_changes()
         late = [key for key in changes.keys() | deleted_claims.keys() if key not in self._stored_claims and key not in self._new_claims]
@@ -127,22 +118,24 @@ class ClaimUpdater:
             for claim in new_claims:
                 step = self._tasks[claim_key[0], claim.task_id].steps[claim.step_id]
                 if fresh and len(new_claims) == 1 and step.redocumented and not step.wrapper:
-                    # the first and only step to claim it, and its row is written: nothing is left to do
+                    # the first and only step to claim it, and its row is written
+                    if is_call_key(claim_key[1]):
+                        step.repeats_call = None
+                    else:
+                        step.repeats_response = None
                     settled.add((claim_key, claim.task_id, claim.step_id))
                     continue
-                now = claim_of(claim.task_id, step, step.node)
-                same = now is not None and now.response_id == claim_key[1]
-                changes.setdefault(claim_key, {})[claim.task_id, claim.step_id] = now if same else None
+                now = claims_of_step(claim.task_id, step, step.node).get(claim_key[1])
+                changes.setdefault(claim_key, {})[claim.task_id, claim.step_id] = now
         for (key, step_id), step in self._recount.items():
-            node, before = step.node, step.stored.node if step.stored is not None else None
             project_id, task_id = key
-            if before is None and (node is None or not node.response_id or ((project_id, node.response_id), task_id, step_id) in settled):
-                continue
-            now = claim_of(task_id, step, node)
-            if before is not None and before.response_id and (now is None or now.response_id != before.response_id):
-                changes.setdefault((project_id, before.response_id), {})[task_id, step_id] = None
-            if now is not None and ((claim_key := (project_id, now.response_id)), task_id, step_id) not in settled:
-                changes.setdefault(claim_key, {})[task_id, step_id] = now
+            before = step.stored.node if step.stored is not None else None
+            now = claims_of_step(task_id, step, step.node)
+            for released in _keys_of(before) - now.keys():
+                changes.setdefault((project_id, released), {})[task_id, step_id] = None
+            for claimed, claim in now.items():
+                if ((claim_key := (project_id, claimed)), task_id, step_id) not in settled:
+                    changes.setdefault(claim_key, {})[task_id, step_id] = claim
         return changes
 
     def _compare(self, key: ClaimKey, steps: Mapping[Place, Claim | None]) -> list[tuple[str, Claim]]:
@@ -161,12 +154,13 @@ class ClaimUpdater:
         if len(after) > self._steps_max:
             self._rows[key] = StoredClaims([], len(after))
             self._overflow_changed.update((key[0], task_id) for task_id, _ in after)
-            self._set_shadowed(key, steps.keys() | shadowed_before, after, set())
+            self._set_repeats(key, steps.keys() | shadowed_before.keys(), after, {})
             return [(key[0], claim) for claim in after.values()]
         if after != written or not after:
             self._rows[key] = StoredClaims(list(after.values()))
         shadowed = overlapping_claims(after.values(), self._steps_max)
-        self._set_shadowed(key, steps.keys() | (shadowed ^ shadowed_before), after, shadowed)
+        changed = {place for place, _ in shadowed.items() ^ shadowed_before.items()}
+        self._set_repeats(key, steps.keys() | changed, after, shadowed)
         return []
 
     async def _change_overflow(
@@ -192,43 +186,54 @@ class ClaimUpdater:
             count = self._stored_claims[key].overflow + more[key] - fewer[key]
             if count > self._steps_max:
                 self._rows[key] = StoredClaims([], count)
-                self._set_shadowed(key, steps.keys(), {place for place, claim in steps.items() if claim is not None}, set())
+                self._set_repeats(key, steps.keys(), {place for place, claim in steps.items() if claim is not None}, {})
                 continue
             claims = await claims_table.take_overflow(self._connection, key)
             self._rows[key] = StoredClaims(claims)
             self._overflow_changed.update((key[0], claim.task_id) for claim in claims)
             shadowed = overlapping_claims(claims, self._steps_max)
-            self._set_shadowed(key, steps.keys() | shadowed, {(claim.task_id, claim.step_id) for claim in claims}, shadowed)
+            self._set_repeats(key, steps.keys() | shadowed.keys(), {claim.place for claim in claims}, shadowed)
 
-    def _set_shadowed(
-        self, key: ClaimKey, places: Iterable[Place], after: Mapping[Place, Claim] | set[Place], shadowed: set[Place]
+    def _set_repeats(
+        self, key: ClaimKey, places: Iterable[Place], after: Mapping[Place, Claim] | set[Place], shadowed: Mapping[Place, str]
     ) -> None:
+        by_call = is_call_key(key[1])
         for task_id, step_id in places:
             step_key = ((key[0], task_id), step_id)
             if (task_id, step_id) not in after and self._claims_another(*step_key, key[1]):
-                continue  # the batch named this response, and what is stored outranks it: that claim decides
-            self._shadowed[step_key] = self._shadowed.get(step_key, False) or (task_id, step_id) in shadowed
+                continue  # the batch named this key, and what is stored outranks it: that claim decides
+            self._repeats[step_key, by_call] = self._repeats.get((step_key, by_call)) or shadowed.get((task_id, step_id))
 
-    def _claims_another(self, key: TaskKey, step_id: str, response_id: str) -> bool:
+    def _claims_another(self, key: TaskKey, step_id: str, released: str) -> bool:
         step = self._tasks[key].steps.get(step_id) if key in self._tasks else None
-        claim = None if step is None else claim_of(key[1], step, step.node)
-        return claim is not None and claim.response_id != response_id
+        claims = _NOTHING if step is None else claims_of_step(key[1], step, step.node)
+        return any(claimed != released and is_call_key(claimed) is is_call_key(released) for claimed in claims)
 
     async def _apply(self) -> None:
-        tasks, shadowed = self._tasks, self._shadowed
-        others = sorted({key for key in {key for key, _ in shadowed} | self._overflow_changed if key not in tasks})
+        tasks, repeats = self._tasks, self._repeats
+        others = sorted({key for key in {key for (key, _), _ in repeats} | self._overflow_changed if key not in tasks})
         if others:
             for key, row in (await tasks_table.lock(self._connection, others)).items():
                 task = tasks[key] = TaskChanges(key, row.partition, row.first_offset, row.seen_at_us)
                 task.row, task.day = row, row.day
-        missing = [(key, step_id) for key, step_id in shadowed if key in tasks and step_id not in tasks[key].steps]
+        missing = {(key, step_id) for (key, step_id), _ in repeats if key in tasks and step_id not in tasks[key].steps}
         await load_steps(self._connection, tasks, missing)
-        for (key, step_id), is_shadowed in shadowed.items():
+        for ((key, step_id), by_call), task_id in repeats.items():
             step = tasks[key].steps.get(step_id) if key in tasks else None
             if step is not None:
-                step.shadowed = is_shadowed or step.wrapper
+                if by_call:
+                    step.repeats_call = task_id
+                else:
+                    step.repeats_response = task_id
                 self._recount[key, step_id] = step
         changed = [key for key in self._overflow_changed if key in tasks]
         overflowing = await claims_table.overflowing(self._connection, changed)
         for key in changed:
             tasks[key].repeated_response = key in overflowing
+
+
+def _keys_of(node: Node | None) -> set[str]:
+    """What the stored step may have claimed."""
+    if node is None:
+        return set()
+    return {key for key in (node.response_id, node.call_key and CALL_PREFIX + node.call_key) if key}

@@ -27,7 +27,20 @@ FAILURE_WEIGHT = 6  # a message of 4,096 characters
 class CachedStep:
     """A row as it was written, with the interface of ``store.step_rows.StoredStep``, which is read."""
 
-    __slots__ = ("_state", "agent", "counted", "key", "node", "offsets", "shadowed", "status", "step_id", "wrapper")
+    __slots__ = (
+        "_state",
+        "agent",
+        "counted",
+        "key",
+        "node",
+        "offsets",
+        "repeats_call",
+        "repeats_response",
+        "shadowed",
+        "status",
+        "step_id",
+        "wrapper",
+    )
 
     def __init__(self, key: TaskKey, step: StepChanges) -> None:
         self.key = key
@@ -37,6 +50,7 @@ class CachedStep:
         self.counted: Counted = step.counted
         self.shadowed = step.shadowed
         self.wrapper = step.wrapper
+        self.repeats_response, self.repeats_call = step.repeats_response, step.repeats_call
         self.agent = step.agent
         self.node: Node | None = step.node
         self._state = step.state
@@ -114,7 +128,7 @@ class CachedTask:
                 self.wrappers.add(step_id)
             else:
                 self.wrappers.discard(step_id)
-            if step.state.ended or (node is not None and node.response_id):
+            if step.state.ended or (node is not None and (node.response_id or node.call_key)):
                 self.open.pop(step_id, None)
             elif step.changed or step_id not in self.open:
                 self.open[step_id] = CachedStep(task.key, step)

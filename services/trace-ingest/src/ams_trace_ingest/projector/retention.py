@@ -19,6 +19,7 @@ from ams_kit.retriable import DATABASE_UNAVAILABLE
 from ams_kit.service import refuse_to_serve
 from ams_kit.telemetry.metrics import RETENTION_DELETED, RETENTION_FINISHED
 from ams_trace_ingest.projector.apply import release_claims
+from ams_trace_ingest.repeated_calls import CALL_PREFIX
 from ams_trace_ingest.store import hourly_rollups, retention
 from ams_trace_ingest.store.connections import Connection, set_generation
 from ams_trace_ingest.store.retention import ADVISORY_LOCK, DAY_TABLES, PLATFORM, TASK_TABLES, Cuts, TaskBatch
@@ -162,9 +163,10 @@ class Pruner:
         while after is not None:
 
             async def release(connection: Connection, after: tuple[str, str] = after) -> tuple[tuple[str, str] | None, int]:
-                steps = await retention.response_ids(connection, batch, after, STEPS_MAX)
+                steps = await retention.claimed_keys(connection, batch, after, STEPS_MAX)
                 last = steps[-1][:2] if len(steps) == STEPS_MAX else None
-                ids = sorted({response_id for _, _, response_id in steps if response_id is not None})
+                keys = {key for _, _, response_id, call_key in steps for key in (response_id, call_key and CALL_PREFIX + call_key)}
+                ids = sorted(key for key in keys if key is not None)
                 if not ids:
                     return last, 0
                 deleted, shared = await retention.delete_claims(connection, batch, ids)

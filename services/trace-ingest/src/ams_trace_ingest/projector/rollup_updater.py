@@ -7,14 +7,14 @@ R2 needs a step's descendants and R3 other tasks' claims. Only the stored steps 
 from collections.abc import Iterable, Mapping
 
 from ams_contracts.documents import StepType
-from ams_trace_ingest.projector.changes import StepChanges, TaskChanges
+from ams_trace_ingest.projector.changes import KnownStep, StepChanges, TaskChanges
 from ams_trace_ingest.projector.claim_updater import ClaimUpdater, StepKey, load_steps, places_of
 from ams_trace_ingest.projector.open_task_cache import CachedTask
+from ams_trace_ingest.repeated_calls import RESPONSE_STEPS_MAX, Claim
 from ams_trace_ingest.rollup import (
     DEPTH_MAX,
-    RESPONSE_STEPS_MAX,
     STOP_TYPES,
-    Claim,
+    Counted,
     Node,
     Tree,
     count,
@@ -80,7 +80,7 @@ class RollupUpdater:
             node, stored = step.node, step.stored
             if node is not None:
                 counted = count(node, shadowed=step.shadowed)
-                if stored is None or counted != stored.counted or step.shadowed != stored.shadowed or step.wrapper != stored.wrapper:
+                if stored is None or _changed(step, stored, counted):
                     step.counted = counted
                     step.changed = True
 
@@ -93,7 +93,7 @@ class RollupUpdater:
         if len(billable) > 1 and any(_may_shadow(task, node) for _, node in billable):
             wrappers = shadowed_steps(Tree(node for step in task.steps.values() if (node := step.node) is not None))
         for step, _ in billable:
-            step.wrapper = step.shadowed = step.step_id in wrappers
+            step.wrapper = step.step_id in wrappers
             self._recount[key, step.step_id] = step
 
     def _prepare_stored_task(self, key: TaskKey, task: TaskChanges) -> None:
@@ -132,14 +132,14 @@ class RollupUpdater:
                 wrapper = step_id in wrappers
                 step = steps.get(step_id)
                 if step is not None:
-                    step.wrapper = step.shadowed = wrapper
+                    step.wrapper = wrapper
                     self._recount[key, step_id] = step
                 elif wrapper != self._was_wrapper(key, step_id):
                     flipped[key, step_id] = wrapper
         await load_steps(self._connection, self._tasks, flipped)
         for step_key, wrapper in flipped.items():
             step = self._recount[step_key] = self._tasks[step_key[0]].steps[step_key[1]]
-            step.wrapper = step.shadowed = wrapper
+            step.wrapper = wrapper
 
     def _was_wrapper(self, key: TaskKey, step_id: str) -> bool:
         cached = self._cached_tasks.get(key)
@@ -223,6 +223,15 @@ class RollupUpdater:
             if step_id not in self._tasks[key].steps:  # else the batch knows better
                 self._trees[key].put(neighbour.node)
         return put
+
+
+def _changed(step: StepChanges, stored: KnownStep, counted: Counted) -> bool:
+    return (
+        counted != stored.counted
+        or step.wrapper != stored.wrapper
+        or step.repeats_response != stored.repeats_response
+        or step.repeats_call != stored.repeats_call
+    )
 
 
 def _with_steps(tree: Tree, task: TaskChanges) -> Tree:

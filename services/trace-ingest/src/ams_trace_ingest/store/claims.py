@@ -1,4 +1,4 @@
-"""Which steps report the answer with one response id (roll-up rule R3). A row is also the lock of its response id.
+"""Which steps report one call, by response id or by call key (roll-up rule R3). A row is also the lock of its key.
 
 A row holds the claims themselves as long as R3 applies to the response id. Above that limit the row is empty and counts them, and each
 claim is a row of ``response_claims_overflow``: a batch then reads and writes only the claims that it changes itself.
@@ -12,16 +12,16 @@ import msgspec
 from msgspec import Struct
 
 from ams_contracts.codec import encode
-from ams_trace_ingest.rollup import Claim
+from ams_trace_ingest.repeated_calls import CALL_PREFIX, Claim
 from ams_trace_ingest.store.columns import array_literals
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 
 ClaimKey = tuple[str, str]
-"""Project and response id."""
+"""Project, and response id or ``CALL_PREFIX`` and call key."""
 
 ClaimPlace = tuple[ClaimKey, str, str]
-"""Project and response id, task and step."""
+"""The key, task and step."""
 
 # a row that exists is locked and returned; a new one holds what it was made with
 _LOCK = """
@@ -38,10 +38,14 @@ DELETE FROM response_claims c USING unnest($1::text::text[], $2::text::text[]) A
 WHERE c.project_id = empty.project_id AND c.response_id = empty.response_id
 """
 _ADD_OVERFLOW = """
-INSERT INTO response_claims_overflow (project_id, response_id, task_id, step_id, model, started_at_us, ended_at_us)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
-ON CONFLICT (project_id, task_id, step_id) DO UPDATE
-SET response_id = EXCLUDED.response_id, model = EXCLUDED.model, started_at_us = EXCLUDED.started_at_us, ended_at_us = EXCLUDED.ended_at_us
+INSERT INTO response_claims_overflow
+    (project_id, response_id, task_id, step_id, model, started_at_us, ended_at_us, scope, own_id, words)
+SELECT * FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[]
+)
+ON CONFLICT (project_id, task_id, step_id, response_id) DO UPDATE
+SET model = EXCLUDED.model, started_at_us = EXCLUDED.started_at_us, ended_at_us = EXCLUDED.ended_at_us, scope = EXCLUDED.scope,
+    own_id = EXCLUDED.own_id, words = EXCLUDED.words
 RETURNING project_id, response_id, xmax = 0
 """
 _REMOVE_OVERFLOW = """
@@ -58,14 +62,30 @@ RETURNING o.project_id, o.response_id
 """
 _TAKE_OVERFLOW = """
 DELETE FROM response_claims_overflow WHERE project_id = $1 AND response_id = $2
-RETURNING task_id, step_id, model, started_at_us, ended_at_us
+RETURNING task_id, step_id, model, started_at_us, ended_at_us, scope, own_id, words
 """
-_OVERFLOWING = """
+_OVERFLOWING = f"""
 SELECT wanted.project_id, wanted.task_id FROM unnest($1::text::text[], $2::text::text[]) AS wanted (project_id, task_id)
-WHERE EXISTS (SELECT FROM response_claims_overflow o WHERE o.project_id = wanted.project_id AND o.task_id = wanted.task_id)
+WHERE EXISTS (
+    SELECT FROM response_claims_overflow o
+    WHERE o.project_id = wanted.project_id AND o.task_id = wanted.task_id AND NOT starts_with(o.response_id, '{CALL_PREFIX}')
+)
 """
 
-_Entry = tuple[str, str, str | None, int | None, int | None]
+
+class _Entry(Struct, frozen=True, gc=False, array_like=True):
+    """A claim as a row holds it; only those of a call key have the last three."""
+
+    task_id: str
+    step_id: str
+    model: str | None
+    started_at_us: int | None
+    ended_at_us: int | None
+    scope: str | None = None
+    own_id: str | None = None
+    words: str | None = None
+
+
 _entries = msgspec.json.Decoder(list[_Entry])
 
 
@@ -82,14 +102,29 @@ class StoredClaims(Struct):
 
 
 def _encoded(claims: Iterable[Claim]) -> str:
-    entries = sorted((c.task_id, c.step_id, c.model, c.started_at_us, c.ended_at_us) for c in claims)
-    return encode(entries).decode()
+    entries = [
+        (c.task_id, c.step_id, c.model, c.started_at_us, c.ended_at_us)
+        if c.scope is None
+        else (c.task_id, c.step_id, c.model, c.started_at_us, c.ended_at_us, c.scope, c.own_id, c.words)
+        for c in claims
+    ]
+    return encode(sorted(entries, key=itemgetter(0, 1))).decode()
 
 
 def _claims_of(response_id: str, entries: Iterable[_Entry]) -> list[Claim]:
     return [
-        Claim(task_id=task, step_id=step, response_id=response_id, model=model, started_at_us=started, ended_at_us=ended)
-        for task, step, model, started, ended in entries
+        Claim(
+            task_id=entry.task_id,
+            step_id=entry.step_id,
+            response_id=response_id,
+            model=entry.model,
+            started_at_us=entry.started_at_us,
+            ended_at_us=entry.ended_at_us,
+            scope=entry.scope,
+            own_id=entry.own_id,
+            words=entry.words,
+        )
+        for entry in entries
     ]
 
 
@@ -141,7 +176,7 @@ async def add_overflow(connection: Connection, claims: Sequence[tuple[str, Claim
         [project_id for project_id, _ in claims],
         *(
             [getattr(claim, name) for _, claim in claims]
-            for name in ("response_id", "task_id", "step_id", "model", "started_at_us", "ended_at_us")
+            for name in ("response_id", "task_id", "step_id", "model", "started_at_us", "ended_at_us", "scope", "own_id", "words")
         ),
     ]
     return Counter((row[0], row[1]) for row in await connection.fetch(_ADD_OVERFLOW, *columns) if row[2])
@@ -165,7 +200,7 @@ async def remove_overflow_of_tasks(connection: Connection, tasks: Collection[tup
 
 async def take_overflow(connection: Connection, key: ClaimKey) -> list[Claim]:
     """Delete the claims of a locked response id, and return them, so that its row can hold them again."""
-    return _claims_of(key[1], [tuple(row) for row in await connection.fetch(_TAKE_OVERFLOW, *key)])
+    return _claims_of(key[1], [_Entry(*row) for row in await connection.fetch(_TAKE_OVERFLOW, *key)])
 
 
 async def overflowing(connection: Connection, tasks: Collection[TaskKey]) -> set[TaskKey]:

@@ -36,8 +36,8 @@ SELECT project_id FROM found WHERE project_id IS NOT NULL
 """
 _OLDEST_DAY = "SELECT day FROM task_days WHERE NOT pruned AND project_id = $1 AND day < $2 ORDER BY day LIMIT 1"
 _BATCH = "SELECT task_id FROM task_days WHERE NOT pruned AND project_id = $1 AND day = $2 LIMIT $3"
-_RESPONSE_IDS = """
-SELECT task_id, step_id, response_id FROM steps
+_CLAIMED_KEYS = """
+SELECT task_id, step_id, response_id, call_key FROM steps
 WHERE project_id = $1 AND day = $2 AND task_id = ANY($3::text[]) AND (task_id, step_id) > ($4, $5)
 ORDER BY task_id, step_id LIMIT $6
 """
@@ -178,10 +178,12 @@ async def delete_of_tasks(connection: Connection, table: str, batch: TaskBatch, 
     return affected(await connection.execute(statement, batch.project_id, batch.task_ids, limit, *([batch.day] if by_day else [])))
 
 
-async def response_ids(connection: Connection, batch: TaskBatch, after: tuple[str, str], limit: int) -> list[tuple[str, str, str | None]]:
-    """Task, step and response id of the next steps, in order of task and step."""
-    rows = await connection.fetch(_RESPONSE_IDS, batch.project_id, batch.day, batch.task_ids, *after, limit)
-    return [(row[0], row[1], row[2]) for row in rows]
+async def claimed_keys(
+    connection: Connection, batch: TaskBatch, after: tuple[str, str], limit: int
+) -> list[tuple[str, str, str | None, str | None]]:
+    """Task, step, response id and call key of the next steps, in order of task and step."""
+    rows = await connection.fetch(_CLAIMED_KEYS, batch.project_id, batch.day, batch.task_ids, *after, limit)
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 async def delete_claims(connection: Connection, batch: TaskBatch, ids: list[str]) -> tuple[int, dict[str, set[str]]]:

@@ -28,9 +28,13 @@ class FoldedStep(Protocol):
     seen_at_us: int
     state: StepState
     counted: Counted
-    shadowed: bool
     wrapper: bool
+    repeats_response: str | None
+    repeats_call: str | None
     agent: str | None
+
+    @property
+    def shadowed(self) -> bool: ...
 
 
 Encoder = Callable[[str, str, date, FoldedStep], tuple[Any, ...]]
@@ -94,6 +98,14 @@ class StoredStep:
         return self._row["usage_wrapper"]
 
     @property
+    def repeats_response(self) -> str | None:
+        return self._row["repeats_response"]
+
+    @property
+    def repeats_call(self) -> str | None:
+        return self._row["repeats_call"]
+
+    @property
     def agent(self) -> str | None:
         """The one to show."""
         return self._row["agent"]
@@ -152,6 +164,7 @@ def node_of_document(step_id: str, document: StepDocument) -> Node:
         output_tokens=None if usage is None else usage.output,
         cost_nusd=document.cost_nusd,
         response_id=document.response_id,
+        call_key=document.call_key,
     )
 
 
@@ -169,4 +182,5 @@ def node_of_row(row: Any) -> Node:
         output_tokens=None if usage is None else usage.output,
         cost_nusd=row["cost_nusd"],
         response_id=row["response_id"],
+        call_key=row["call_key"],
     )

@@ -21,7 +21,7 @@ NEW_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, new=True)]
 UPSERT = upsert(steps, only=WRITTEN_COLUMNS)
 
 _ALL = ", ".join(f"s.{name}" for name in COLUMNS)
-_FEW = "s.project_id, s.task_id, s.step_id, s.parent_step_id, s.type, s.rest, s.cost_nusd, s.response_id, s.usage_wrapper"
+_FEW = "s.project_id, s.task_id, s.step_id, s.parent_step_id, s.type, s.rest, s.cost_nusd, s.response_id, s.call_key, s.usage_wrapper"
 _WANTED = "unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::date[]) AS wanted (project_id, task_id, step_id, day)"
 _STOPS = "(" + ", ".join(f"'{kind}'" for kind in sorted(STOP_TYPES)) + ")"
 
@@ -67,7 +67,7 @@ SELECT {_ALL} FROM (
 ORDER BY s.started_at_us NULLS LAST, s.seq, s.step_id LIMIT 1"""
 _DELETE = """
 DELETE FROM steps WHERE project_id = $1 AND task_id = $2 AND day = $3
-RETURNING response_id, day, stamp_phase, stamp_at_us, started_at_us, duration_us, agent, model, type, document_status, tool_name,
+RETURNING response_id, call_key, day, stamp_phase, stamp_at_us, started_at_us, duration_us, agent, model, type, document_status, tool_name,
     counted_input, counted_output, counted_nusd
 """
 
@@ -80,6 +80,7 @@ class DeletedStep(Struct, frozen=True, gc=False):
 
     counted: Counted
     response_id: str | None
+    call_key: str | None
     day: date
     stamp_phase: int | None
     stamp_at_us: int | None
@@ -151,7 +152,7 @@ async def delete(connection: Connection, project_id: str, task_id: str, day: dat
         What else they were counted in.
     """
     return [
-        DeletedStep(Counted(row[11], row[12], row[13], unpriced=False), *row[:11])
+        DeletedStep(Counted(row[12], row[13], row[14], unpriced=False), *row[:12])
         for row in await connection.fetch(_DELETE, project_id, task_id, day)
     ]
 
