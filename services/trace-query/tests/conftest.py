@@ -281,7 +281,7 @@ class Project:
 
     async def problem(self, path: str, **parameters: Any) -> dict[str, Any]:
         """The problem document of a response that is not a 200."""
-        response = await self._client.get(f"/api/traces/{self._project_id}/{path}", headers=self._headers, params=parameters)
+        response = await self._client.get(f"/api/traces/{self._project_id}/{path}", headers=self._headers, params=parameters or None)
         assert response.headers["content-type"] == "application/problem+json"
         body = response.json()
         assert body["status"] == response.status_code

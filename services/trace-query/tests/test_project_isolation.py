@@ -12,6 +12,7 @@ ROUTES = [
     "tasks/{task}/skeleton",
     "tasks/{task}/steps",
     "tasks/{task}/scores",
+    "tasks/{task}/matches?text=word",
     "tasks/{task}/delivery",
     "statistics",
     "tasks/{task}/steps/{step}",

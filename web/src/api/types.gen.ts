@@ -552,6 +552,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/tasks/{task}/matches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListTaskMatches */
+        get: operations["listTaskMatches"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/tasks/{task}/scores": {
         parameters: {
             query?: never;
@@ -1111,6 +1128,14 @@ export interface components {
             /** @description W3C span id: 16 lower-case hex digits, not all zero. */
             step_id: string;
             text: string;
+        };
+        Match: {
+            places: string[];
+            step_id: string;
+        };
+        MatchPage: {
+            items: components["schemas"]["Match"][];
+            next_cursor: string | null;
         };
         /**
          * @description An image, a sound or a file that messages of the task show: a part ``{"type": "media", "sha256", "mime", "bytes"}`` refers to it.
@@ -2279,6 +2304,8 @@ export type KeyList = components['schemas']['KeyList'];
 export type KeyRevoked = components['schemas']['KeyRevoked'];
 export type KeyView = components['schemas']['KeyView'];
 export type LogLine = components['schemas']['LogLine'];
+export type Match = components['schemas']['Match'];
+export type MatchPage = components['schemas']['MatchPage'];
 export type MediaStored = components['schemas']['MediaStored'];
 export type Member = components['schemas']['Member'];
 export type MemberList = components['schemas']['MemberList'];
@@ -4133,6 +4160,88 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTaskMatches: {
+        parameters: {
+            query?: {
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
+                cursor?: string;
+                /** @description The text to find, in upper or lower case; no wildcards. */
+                text?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MatchPage"];
                 };
             };
             /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */

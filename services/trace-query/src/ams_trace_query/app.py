@@ -23,6 +23,7 @@ from ams_trace_query.database import Database
 from ams_trace_query.delivery import list_task_deliveries
 from ams_trace_query.generation import get_generation
 from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
+from ams_trace_query.matches import list_task_matches
 from ams_trace_query.media import get_media
 from ams_trace_query.openapi import StampAsArray
 from ams_trace_query.paging import Cursors
@@ -108,6 +109,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             get_retention,
             get_generation,
             get_media,
+            list_task_matches,
             list_task_scores,
             list_task_deliveries,
             get_statistics,
