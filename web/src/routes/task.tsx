@@ -157,6 +157,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
             >
               {step ? (
                 <StepDetail
+                  found={filterText}
                   key={step}
                   project={project}
                   task={task}

@@ -3,9 +3,11 @@ import { usePreference } from '../../app/preferences';
 import { useNowUs } from '../../ui/clock';
 import { Icon } from '../../ui/Icon';
 import { Splitter } from '../../ui/Splitter';
+import { useMarks } from '../../ui/useMarks';
 import { useRows } from '../../ui/virtual';
 import { Axis, LogHead } from './Axis';
 import { collapsedBelow, expandedTo, toggled } from './collapse';
+import { useContents } from './contents';
 import { parseFilter } from './filter';
 import { useFollow, useFresh } from './following';
 import { guidesOf, pathTo } from './guides';
@@ -66,11 +68,20 @@ export function ExecutionLogViewer(props: ViewerProps) {
 
   // -- which rows
   const filter = useMemo(() => parseFilter(props.filterText), [props.filterText]);
+  const contents = useContents({
+    project: props.project,
+    task: props.task,
+    words: filter.words,
+    steps: table.size,
+    isOpen: open > 0,
+    version,
+  });
   const match: Match = useMemo(() => {
     if (filter.test === null) return null;
     void version;
-    return matchRows(props.tree, table.size, filter.test(table));
-  }, [filter, props.tree, table, version]);
+    return matchRows(props.tree, table.size, filter.test(table, contents.stepsWith));
+  }, [filter, props.tree, table, version, contents]);
+  useMarks('steps-found', scroller, filter.words);
   const collapsedRows = useMemo(() => new Set([...collapsed].map((id) => table.rowOf(id))), [collapsed, table]);
   const latest = useMemo(() => {
     const rows = mode === 'tree' ? visibleRows(props.tree, collapsedRows, match) : logRows(table, match);
@@ -252,6 +263,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
         onFilter={props.onFilter}
         mistake={filter.mistake}
         hits={match === null ? null : hits}
+        isSearching={contents.isSearching}
         query={query}
         open={open}
         following={following}
@@ -323,7 +335,13 @@ export function ExecutionLogViewer(props: ViewerProps) {
           {mode === 'tree' ? <Lanes table={table} bars={bars} view={view} origin={whole.from} open={open > 0} /> : null}
         </div>
         {visible.length === 0 ? (
-          <p className="no-step">{match === null ? 'No steps yet.' : 'No steps match this filter.'}</p>
+          <p className="no-step">
+            {match === null
+              ? 'No steps yet.'
+              : contents.isSearching
+                ? 'Searching inputs and outputs …'
+                : 'No steps match this filter.'}
+          </p>
         ) : null}
       </div>
       {waiting > 0 ? (

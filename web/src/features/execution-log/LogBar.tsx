@@ -17,6 +17,8 @@ interface LogBarProps {
   onFilter: (text: string) => void;
   mistake: string | null;
   hits: number | null;
+  /** the contents of steps are still searched */
+  isSearching: boolean;
   query: React.RefObject<HTMLInputElement | null>;
   open: number;
   following: boolean;
@@ -58,7 +60,7 @@ export function LogBar(props: LogBarProps) {
           aria-label="Filter steps"
           aria-invalid={mistake ? true : undefined}
           title={mistake ?? undefined}
-          placeholder="Filter by name, type:llm, latency:>2s"
+          placeholder="Filter by text, type:llm, latency:>2s"
           spellCheck={false}
           autoComplete="off"
         />
@@ -82,6 +84,7 @@ export function LogBar(props: LogBarProps) {
       ) : hits !== null ? (
         <span className="hits" role="status">
           {exact(hits)} of {plural(props.table.size, 'step')}
+          {props.isSearching ? ' …' : ''}
         </span>
       ) : null}
       <span style={{ flex: 1 }} />

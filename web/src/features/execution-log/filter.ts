@@ -1,13 +1,26 @@
-/** The small query of a task page, answered in the browser: `type:llm status:error model:gpt-* latency:>2s -tool text`. */
+/**
+ * The small query of a task page: `type:llm status:error model:gpt-* latency:>2s -tool text`. The browser answers it, but for a text: that
+ * may also be in the contents of a step, which the server searches.
+ */
 import { STATUSES, STEP_TYPES } from '../../api/types';
 import type { Dictionary } from './dictionary';
 import type { StepTable } from './table';
 
 type Test = (row: number) => boolean;
+type Clause = (table: StepTable, stepsWith: StepsWith) => Test;
+
+const WORD_CHARS_MIN = 2;
+const WORD_CHARS_MAX = 200;
+const WORDS_MAX = 4;
+
+/** The steps whose contents have a word. */
+export type StepsWith = (word: string) => ReadonlySet<string>;
 
 export interface Filter {
   /** null when the text has no clause */
-  test: ((table: StepTable) => Test) | null;
+  test: ((table: StepTable, stepsWith: StepsWith) => Test) | null;
+  /** what contents are searched for, in lower case */
+  words: string[];
   /** a sentence when a clause is not understood */
   mistake: string | null;
 }
@@ -16,35 +29,39 @@ const UNITS: Record<string, number> = { us: 1, ms: 1e3, s: 1e6, m: 60e6, h: 3_60
 const COMPARISON = /^(>=|<=|>|<|=)?([\d.]+)(us|ms|s|m|h)?$/;
 
 export function parseFilter(text: string): Filter {
-  const clauses: ((table: StepTable) => Test)[] = [];
+  const clauses: Clause[] = [];
+  const words = new Set<string>();
   let mistake: string | null = null;
   for (const raw of text.match(/-?(?:\w+:)?(?:"[^"]*"?|\S+)/g) ?? []) {
     const negated = raw.startsWith('-') && raw.length > 1;
     const clause = negated ? raw.slice(1) : raw;
     const made = clauseOf(clause);
+    const word = /^\w+:/.test(clause) ? '' : unquote(clause).toLowerCase();
+    if (word.length >= WORD_CHARS_MIN && word.length <= WORD_CHARS_MAX && words.size < WORDS_MAX) words.add(word);
     if (typeof made === 'string') mistake ??= made;
     else
-      clauses.push((table) => {
-        const test = made(table);
+      clauses.push((table, stepsWith) => {
+        const test = made(table, stepsWith);
         return negated ? (row) => !test(row) : test;
       });
   }
-  if (clauses.length === 0) return { test: null, mistake };
+  if (clauses.length === 0) return { test: null, words: [], mistake };
   return {
     mistake,
-    test: (table) => {
-      const tests = clauses.map((clause) => clause(table));
+    words: [...words],
+    test: (table, stepsWith) => {
+      const tests = clauses.map((clause) => clause(table, stepsWith));
       return (row) => tests.every((test) => test(row));
     },
   };
 }
 
-function clauseOf(clause: string): ((table: StepTable) => Test) | string {
+function clauseOf(clause: string): Clause | string {
   const match = /^(\w+):(.*)$/.exec(clause);
   const value = unquote(match ? (match[2] ?? '') : clause);
   switch (match?.[1]) {
     case undefined:
-      return (table) => textTest(table, value);
+      return (table, stepsWith) => textTest(table, value, stepsWith(value.toLowerCase()));
     case 'type':
       return oneOf(STEP_TYPES, value, 'type', (table) => table.type);
     case 'status':
@@ -89,7 +106,7 @@ function wordTest(words: Dictionary, column: Int32Array, pattern: string): Test 
   return (row) => hits[column[row] as number] ?? false;
 }
 
-function textTest(table: StepTable, text: string): Test {
+function textTest(table: StepTable, text: string, contents: ReadonlySet<string>): Test {
   const tests = [
     wordTest(table.names, table.name, `*${text}*`),
     wordTest(table.models, table.model, `*${text}*`),
@@ -98,7 +115,10 @@ function textTest(table: StepTable, text: string): Test {
   const lower = text.toLowerCase();
   const types = STEP_TYPES.map((type) => type === lower);
   return (row) =>
-    tests.some((test) => test(row)) || (types[table.type[row] as number] ?? false) || table.ids[row] === lower;
+    tests.some((test) => test(row)) ||
+    (types[table.type[row] as number] ?? false) ||
+    contents.has(table.ids[row] as string) ||
+    table.ids[row] === lower;
 }
 
 function wildcard(pattern: string): (word: string) => boolean {

@@ -222,7 +222,7 @@ describe('the filter', () => {
     { id: 'c', type: 'tool', name: 'book hotel', duration: null },
   );
   const hits = (text: string) => {
-    const test = parseFilter(text).test?.(table);
+    const test = parseFilter(text).test?.(table, (word) => new Set(word === 'refund' ? ['b'] : []));
     return [0, 1, 2]
       .filter((row) => test?.(row))
       .map((row) => table.ids[row])
@@ -240,7 +240,14 @@ describe('the filter', () => {
     ['"book hotel"', 'c'],
     ['name:web_*', 'b'],
     ['tool', 'bc'],
+    ['REFUND', 'b'],
+    ['-refund', 'ac'],
+    ['type:llm refund', ''],
   ])('%s', (text, expected) => expect(hits(text)).toBe(expected));
+
+  test('names the words that contents are searched for', () => {
+    expect(parseFilter('type:llm Refund -"two words" x a b c d').words).toEqual(['refund', 'two words']);
+  });
 
   test('takes types and states in any case', () => {
     expect(parseFilter('type:LLM status:Error').mistake).toBeNull();

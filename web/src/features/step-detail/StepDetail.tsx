@@ -7,6 +7,8 @@ import { compareStamps } from '../../fold/fold';
 import { CopyButton, ErrorStrip } from '../../ui/controls';
 import { clock, exact } from '../../ui/format';
 import { Icon, StatusPill, TypeTile } from '../../ui/Icon';
+import { useMarks } from '../../ui/useMarks';
+import { parseFilter } from '../execution-log/filter';
 import type { LiveTask } from '../execution-log/live-task';
 import { Silence } from '../execution-log/TraceStep';
 import { NONE, type StepTable } from '../execution-log/table';
@@ -37,6 +39,8 @@ interface StepDetailProps {
   table: StepTable;
   tree: Tree;
   version: number;
+  /** the filter of the steps: its words are marked */
+  found: string;
   onClose: () => void;
   onSelect: (stepId: string) => void;
 }
@@ -85,6 +89,19 @@ export function StepDetail(props: StepDetailProps) {
     void stepId;
     top.current?.scrollTo({ top: 0 });
   }, [stepId]);
+
+  const words = useMemo(() => parseFilter(props.found).words, [props.found]);
+  const shownFor = useRef('');
+  useMarks('detail-found', top, words, (first) => {
+    // once for each step and filter: afterwards the reader scrolls
+    const key = `${stepId} ${props.found}`;
+    if (first === null || shownFor.current === key) return;
+    shownFor.current = key;
+    const box = first.getBoundingClientRect();
+    const pane = top.current?.getBoundingClientRect();
+    if (pane && (box.top < pane.top || box.bottom > pane.bottom))
+      top.current?.scrollBy({ top: box.top - pane.top - pane.height / 3 });
+  });
 
   const payloads = answer.data?.payloads;
   const slot = (name: Slot): Payload | null => payloads?.find((payload) => payload.slot === name) ?? null;
