@@ -56,7 +56,7 @@ def test_media_are_shown_by_a_safe_type_and_what_is_absent_says_why(page: Page, 
     foreign: list[str] = []
     page.on("request", lambda request: foreign.append(request.url) if "pictures.invalid" in request.url else None)
     key = make_key(page)
-    parts = [
+    parts: list[dict[str, object]] = [
         blob("image/png", png(64, 48)),
         blob("audio/wav", wav(8_000)),
         blob("image/svg+xml", SVG),
