@@ -142,6 +142,7 @@ class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     too_large: Annotated[list[Slot], Meta(max_length=8)] = []
     flags: Annotated[list[Word], Meta(max_length=32)] = []
     # what the task inherits when this step is its root
+    run_id: Word | None = None
     conversation_id: Word | None = None
     user_id: Word | None = None
     environment: Word | None = None
@@ -251,6 +252,7 @@ STEP_FIELDS = (
     # no column of their own
     Field("usage", Usage | None, "state.document.usage", in_rest=True),
     Field("scope", str | None, "state.document.scope", "The instrumentation that reported a model call.", in_rest=True, public=True),
+    Field("run_id", str | None, "state.document.run_id", "The run that several tasks are part of.", in_rest=True, public=True),
     Field("service", str | None, "state.document.service", "The program that emitted the step.", in_rest=True, public=True),
     Field("finish_reasons", list[str], "state.document.finish_reasons", "Why the model stopped.", absent=[], in_rest=True, public=True),
     Field("parameters", str | None, "state.document.parameters", "Of the model, as JSON.", in_rest=True, public=True),
@@ -287,6 +289,7 @@ class TaskDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     name: Name
     kind: Word = "task"
     agent: Word | None = None
+    run_id: Word | None = None
     conversation_id: Word | None = None
     user_id: Word | None = None
     environment: Word | None = None
@@ -367,6 +370,21 @@ TASK_FIELDS = (
         sortable=True,
     ),
     Field("preview_output", str | None, about="The beginning of the answer.", public=True, searched=True),
+    Field(
+        "run_id",
+        str | None,
+        about="The run that a framework spread over several tasks.",
+        public=True,
+        filters=(Filter(name="run"),),
+    ),
+    Field(
+        "duplicate_of",
+        str | None,
+        about="The task that reports the same calls: this one only repeats them. Lists leave it out unless they are asked for it.",
+        public=True,
+        filters=(Filter(name="duplicate_of", kind="id", digits=32), Filter(name="duplicate", kind="present")),
+    ),
+    Field("repeated_steps", int, about="Calls that a step of another task reports too, which counts.", sql="integer", public=True),
     Field("derive_due", bool, about="Its steps were too many to derive what follows from them within the batch."),
 )
 """The columns of ``tasks``, in the order of COPY."""

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 SqlType = Literal["text", "bigint", "integer", "smallint", "boolean", "date", "jsonb", "text[]"]
-FilterKind = Literal["text", "enum", "id", "contains", "tag", "word_of", "count", "sum", "duration", "money"]
+FilterKind = Literal["text", "enum", "id", "contains", "tag", "word_of", "count", "sum", "duration", "money", "present"]
 
 
 class Filter(Struct, frozen=True, kw_only=True):

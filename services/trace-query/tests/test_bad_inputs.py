@@ -54,6 +54,7 @@ REFUSED = {
     "Q45-not-not-not": (STEPS, "q=" + "NOT%20" * 1_000 + "a", "query_too_complex"),
     "Q45-minus-minus": (STEPS, "q=" + "-" * 4_000 + "a", "query_too_complex"),
     "Q46-dangling-or": (STEPS, "q=type:llm%20OR", "query_syntax"),
+    "Q48-duplicate-maybe": (TASKS, "q=duplicate:maybe", "bad_value"),
     "Q48-latency-abc": (STEPS, "q=latency:%3Eabc", "bad_value"),
     "Q48-latency-negative": (STEPS, "q=latency:%3E-1s", "bad_value"),
     "Q48-latency-huge": (STEPS, "q=latency:%3E1e309s", "bad_value"),

@@ -171,3 +171,19 @@ async def test_concurrent_readers_see_their_own_project_only(http, store, foreig
     answers = await asyncio.gather(*(ids(project) for _ in range(20) for project in (store.project_id, foreign.project_id)))
 
     assert answers == [[mine], [theirs]] * 20
+
+
+async def test_a_task_that_only_repeats_another_is_listed_only_where_the_query_asks_for_it(ada, store) -> None:
+    original = await store.task(run_id="team")
+    copy = await store.task(duplicate_of=original, repeated_steps=1, run_id="team")
+
+    async def found(q: str) -> set[str]:
+        return {item["task_id"] for item in (await ada.get("tasks", q=q))["items"]}
+
+    assert {item["task_id"] for item in (await ada.get("tasks"))["items"]} == {original}
+    assert await found("run:team") == {original}
+    assert await found("duplicate:true") == await found(f"duplicate_of:{original}") == {copy}
+    assert await found("run:team (duplicate:true OR duplicate:false)") == await found("run:team duplicate:true,false") == {original, copy}
+    assert await found(f"task:{copy}") == {copy}
+    task = (await ada.get(f"tasks/{copy}"))["task"]
+    assert (task["duplicate_of"], task["run_id"], task["repeated_steps"]) == (original, "team", 1)

@@ -1690,6 +1690,8 @@ export interface components {
             provider: string | null;
             /** @description The provider's id of its answer. */
             response_id: string | null;
+            /** @description The run that several tasks are part of. */
+            run_id: string | null;
             /** @description The instrumentation that reported a model call. */
             scope: string | null;
             /** @description Of the event that started it: siblings are ordered by (started_at_us, seq, step_id). */
@@ -1784,6 +1786,8 @@ export interface components {
             provider?: string | null;
             /** @default null */
             response_id?: string | null;
+            /** @default null */
+            run_id?: string | null;
             /** @default null */
             scope?: string | null;
             /**
@@ -1976,6 +1980,8 @@ export interface components {
             agent: string | null;
             conversation_id: string | null;
             cost_usd: string | null;
+            /** @description The task that reports the same calls: this one only repeats them. Lists leave it out unless they are asked for it. */
+            duplicate_of: string | null;
             /** @description Microseconds. */
             duration_us: number | null;
             /** @description Microseconds UTC, of the last step; null while it runs. */
@@ -2000,6 +2006,10 @@ export interface components {
             preview: string | null;
             /** @description The beginning of the answer. */
             preview_output: string | null;
+            /** @description Calls that a step of another task reports too, which counts. */
+            repeated_steps: number;
+            /** @description The run that a framework spread over several tasks. */
+            run_id: string | null;
             running_steps: number;
             /** @description `started_at_us`, else the broker's time of the first record: the order of the list. */
             sort_at_us: number;
@@ -2080,6 +2090,8 @@ export interface components {
             parent_task_id?: string | null;
             /** @default null */
             preview?: string | null;
+            /** @default null */
+            run_id?: string | null;
             /** @default null */
             started_at_us?: number | null;
             status: components["schemas"]["Status"];
@@ -5458,4 +5470,4 @@ export const ScopeValues = ["ingest","read"] as const;
 export const SlotValues = ["input","output","original","error_stack","logs"] as const;
 export const StatusValues = ["running","waiting","ok","error","cancelled","lost"] as const;
 export const StepTypeValues = ["agent","llm","tool","retrieval","embedding","rerank","workflow","guardrail","evaluator","handoff","memory","log","span"] as const;
-export const StepDocumentDefaults = {"agent":null,"attempts":1,"call_key":null,"captured":[],"conversation_id":null,"cost_nusd":null,"cost_source":"unknown","duration_us":null,"ended_at_us":null,"environment":null,"error":null,"finish_reasons":[],"flags":[],"model":null,"model_requested":null,"parameters":null,"parent_step_id":null,"preview_input":null,"preview_output":null,"provider":null,"response_id":null,"scope":null,"seq":0,"service":null,"span_name":null,"started_at_us":null,"tags":{},"too_large":[],"tool_call_id":null,"tool_name":null,"ttft_us":null,"type_raw":null,"usage":null,"user_id":null} satisfies Partial<StepDocument>;
+export const StepDocumentDefaults = {"agent":null,"attempts":1,"call_key":null,"captured":[],"conversation_id":null,"cost_nusd":null,"cost_source":"unknown","duration_us":null,"ended_at_us":null,"environment":null,"error":null,"finish_reasons":[],"flags":[],"model":null,"model_requested":null,"parameters":null,"parent_step_id":null,"preview_input":null,"preview_output":null,"provider":null,"response_id":null,"run_id":null,"scope":null,"seq":0,"service":null,"span_name":null,"started_at_us":null,"tags":{},"too_large":[],"tool_call_id":null,"tool_name":null,"ttft_us":null,"type_raw":null,"usage":null,"user_id":null} satisfies Partial<StepDocument>;

@@ -23,6 +23,9 @@ from ams_contracts.documents import BILLABLE_TYPES, StepDocument, StepType
 STOP_TYPES = frozenset({StepType.AGENT, StepType.TOOL, StepType.WORKFLOW, StepType.HANDOFF, StepType.RETRIEVAL})
 """Separate work begins here: a step below is no second view of a step above (ADK: call_llm > transfer > agent > call_llm)."""
 
+PASSIVE_TYPES = frozenset({StepType.SPAN, StepType.LOG, StepType.WORKFLOW})
+"""What may be around repeated calls in a task that does nothing else."""
+
 DEPTH_MAX = 64  # wrappers nest two or three deep; bounds the search in a chain of 10,000 spans
 
 ALONE_STEPS_MAX = 256

@@ -25,7 +25,8 @@ async def from_the_steps(store) -> dict[tuple[object, ...], Counter[str]]:
     """The same from the table of steps, which is always right."""
     found: dict[tuple[object, ...], Counter[str]] = {}
     for row in await store.rows("steps"):
-        if row["stamp_phase"] == 2:
+        elsewhere = {row["repeats_response"], row["repeats_call"]} - {None, row["task_id"]}  # the call counts where it was seen first
+        if row["stamp_phase"] == 2 and not elsewhere:
             key = (
                 row["started_at_us"] // HOUR_US,
                 row["agent"] or "",

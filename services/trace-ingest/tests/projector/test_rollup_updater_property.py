@@ -102,7 +102,10 @@ def by_the_rules(
             for step in step_ids_of(event):
                 states[item.task_id or "", step] = fold(states[item.task_id or "", step], event, step)
     wrappers, claims = wrappers_and_claims({key: state.document for key, state in states.items() if state.document is not None})
-    shadows = wrappers | overlapping_claims(claims, steps_max).keys()
+    of_keys = [
+        overlapping_claims([one for one in claims if is_call_key(one.response_id) is by_call], steps_max) for by_call in (False, True)
+    ]
+    shadows = wrappers.union(*of_keys)
     claimed = Counter(claim.response_id for claim in claims if not is_call_key(claim.response_id))
     repeated = dict.fromkeys((key[0] for key in states), False) | {
         claim.task_id: True for claim in claims if claimed[claim.response_id] > steps_max
@@ -113,7 +116,9 @@ def by_the_rules(
         found = node(key[1], state)
         counted = Counted(0, 0, None, unpriced=False) if found is None else count(found, shadowed=key in shadows)
         steps[key] = (state, counted, key in shadows)
-        totals[key[0]] = tuple(map(sum, zip(totals.get(key[0], (0,) * 10), contribution(state.status, counted), strict=True)))
+        elsewhere = any(of_key.get(key, key[0]) != key[0] for of_key in of_keys)
+        added = contribution(state.status, counted, repeated=elsewhere)
+        totals[key[0]] = tuple(map(sum, zip(totals.get(key[0], (0,) * len(added)), added, strict=True)))
     return steps, totals, repeated
 
 
@@ -129,6 +134,7 @@ TOTALS = (
     "cost_nusd",
     "priced_steps",
     "unpriced_steps",
+    "repeated_steps",
 )
 
 

@@ -18,7 +18,7 @@ from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader
 from ams_trace_query.parameters import AGENT, FROM, STATUS, TO, Q, QueryParameters
-from ams_trace_query.search.compile import required, task_condition
+from ams_trace_query.search.compile import fields_of, required, task_condition
 from ams_trace_query.search.filters import Condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.text import Found, common_words, look_up_words
@@ -27,6 +27,7 @@ from ams_trace_query.search.windowed_scan import Budget, indexed_clauses, is_ind
 
 FILTER = (STATUS, AGENT, Q, FROM, TO)
 WINDOW_TASKS_BY_WORDS = 20  # where the texts of each are looked at
+_OF_DUPLICATES = frozenset({"duplicate", "duplicate_of", "task"})  # a query with one of these decides about duplicates itself
 WINDOW_TASKS_TO_COUNT = 25_000  # some 30 ms
 
 
@@ -60,6 +61,8 @@ class TaskFilter(Struct, frozen=True):
             conditions.append(tasks.c.sort_at_us >= literal(self.start, BigInteger))
         if self.end is not None:
             conditions.append(tasks.c.sort_at_us < literal(self.end, BigInteger))
+        if _OF_DUPLICATES.isdisjoint(fields_of(self.tree)):
+            conditions.append(tasks.c.duplicate_of.is_(None))
         return conditions
 
     def indexed_query_conditions(self) -> list[Condition]:

@@ -53,6 +53,12 @@ describe('the feed of tasks', () => {
     expect(feed.tasks[2]?.errors).toBe(4);
   });
 
+  test('a task that turns out to repeat another one leaves the list', async () => {
+    const feed = await feedOf([page([task('b', 2), task('a', 1)])]);
+    feed.applyNotices([notice(task('a', 1, { duplicate_of: 'b' })), notice(task('c', 3, { duplicate_of: 'b' }))]);
+    expect(ids(feed)).toBe('b');
+  });
+
   test('older news of a task is left out', async () => {
     const feed = await feedOf([page([task('a', 1)])]);
     feed.applyNotices([notice(task('a', 1, { steps: 9 }), 9)]);

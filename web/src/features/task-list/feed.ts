@@ -251,6 +251,7 @@ export class TaskFeed {
   private matches(task: Task): boolean {
     const { status, agent } = this.filter;
     return (
+      task.duplicate_of === null && // the list leaves these out unless the query asks for them, and then the server decides
       (status === '' || status.split(',').includes(task.status satisfies Status)) &&
       (agent === '' || task.agent === agent)
     );

@@ -32,6 +32,7 @@ class Field:
     GRAPH_NODE = next(_numbers)
     LATER_AGENT = next(_numbers)
     CONVERSATION = next(_numbers)
+    RUN = next(_numbers)
     USER = next(_numbers)
     SKILL = next(_numbers)
     WORKFLOW_NAME = next(_numbers)

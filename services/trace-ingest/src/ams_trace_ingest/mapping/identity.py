@@ -6,8 +6,8 @@ from ams_contracts.documents import StepType
 from ams_trace_ingest.mapping.attribute_rules import Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_map, json_word, load, name, word
 from ams_trace_ingest.mapping.enum_members import AGENT, TOOL
-from ams_trace_ingest.mapping.span_model import Resource, Span
-from ams_trace_ingest.mapping.vendors import adk
+from ams_trace_ingest.mapping.span_model import Resource, Scope, Span
+from ams_trace_ingest.mapping.vendors import adk, autogen
 
 UNKNOWN_SERVICE = "unknown_service"
 TAGS_MAX = 64
@@ -76,6 +76,22 @@ LADDERS = (
         ),
     ),
     Ladder(
+        Field.RUN,
+        _steps(
+            "ams.run.id",
+            "gen_ai.run.id",
+            "run.id",
+            "run_id",
+            "agno.run.id",
+            "openinference.run.id",
+            "traceloop.association.properties.run_id",
+            "langsmith.metadata.run_id",
+            "ai.telemetry.metadata.runId",
+            "gcp.vertex.agent.invocation_id",
+            convert=json_word,
+        ),
+    ),
+    Ladder(
         Field.USER,
         _steps(
             "user.id",
@@ -133,6 +149,17 @@ def conversation_and_user_of(found: Found, resource: Resource) -> tuple[str | No
     return conversation, user
 
 
+def run_of(found: Found, span: Span, scope: Scope) -> str | None:
+    """The run that the span is part of, where a framework spreads one over several traces: named by itself, or by a link."""
+    own = found.values[Field.RUN]
+    if own is not None:
+        return own
+    if scope.name.startswith(autogen.SCOPE):
+        return autogen.run_of(span)
+    return next((text for link in span.links for key in _RUN_LINKS if (text := word(link.attributes.get(key))) is not None), None)
+
+
+_RUN_LINKS = ("ams.run.id", "gen_ai.run.id", "run.id", "run_id", "session.id")
 _CONVERSATION_METADATA = ("session_id", "thread_id", "conversation_id", "sessionId", "threadId", "conversationId")
 _USER_METADATA = ("user_id", "userId")
 _CONVERSATION_RESOURCE = ("gen_ai.conversation.id", "session.id", "langfuse.session.id")

@@ -110,6 +110,7 @@ def map_span(
         preview_output=None if answered is None else answered.preview or None,
         captured=_CAPTURED[asked is not None, answered is not None, stack is not None],
         flags=marks,
+        run_id=identity.run_of(found, span, scope),
         conversation_id=conversation,
         user_id=user,
         environment=identity.environment_of(found, resource),

@@ -290,9 +290,18 @@ async def _write_steps_and_tasks(connection: Connection, changes: BatchChanges, 
     rows = [_task_row(task, rootless) for task in changes.tasks.values()]
     for task in rootless:
         await _reload_root(connection, task)
+    await _mark_duplicates(connection, rows)
     await tasks.write(connection, rows)
     failpoint("after_task_rows")
     return rows
+
+
+async def _mark_duplicates(connection: Connection, rows: list[TaskRow]) -> None:
+    """Find the tasks that only repeat calls of others, among those with a repeated call. Their steps are written."""
+    repeating = [row for row in rows if row.repeated_steps]
+    found = await steps.repeated_tasks(connection, [(*row.key, row.day) for row in repeating])
+    for row in rows:
+        row.duplicate_of = found.get(row.key) if row.repeated_steps else None
 
 
 def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
@@ -377,5 +386,5 @@ def _new_row(task: TaskChanges) -> TaskRow:
         root_step_id=None, name="", kind="task", agent=None, status="running", started_at_us=None, ended_at_us=None, duration_us=None,
         conversation_id=None, user_id=None, environment=None, tags="{}", parent_task_id=None, preview=None, preview_output=None, error_type=None, error_message=None, flags=[],
         steps=0, errors=0, running_steps=0, waiting_steps=0, lost_steps=0, input_tokens=0, output_tokens=0, cost_nusd=0, priced_steps=0, unpriced_steps=0,
-        last_event_at_us=0, sort_at_us=task.first_seen_us, derive_due=False,
+        last_event_at_us=0, sort_at_us=task.first_seen_us, repeated_steps=0, derive_due=False,
     )  # fmt: skip

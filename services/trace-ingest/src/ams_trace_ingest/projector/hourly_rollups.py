@@ -8,7 +8,7 @@ from operator import add
 from ams_contracts.documents import StepDocument
 from ams_contracts.fold import PHASE_ENDED
 from ams_contracts.histograms import bucket_of
-from ams_trace_ingest.projector.changes import BatchChanges, TaskChanges
+from ams_trace_ingest.projector.changes import BatchChanges, TaskChanges, repeats_other_than
 from ams_trace_ingest.rollup import NOTHING, Counted
 from ams_trace_ingest.store import hourly_rollups
 from ams_trace_ingest.store.connections import Connection
@@ -71,21 +71,30 @@ class RollupDifferences:
         self._subtracted: dict[_GroupKey, _Group] = {}
 
     def add_task(self, task: TaskChanges) -> None:
-        """Add the changed steps of a task. Open steps are not counted: they have no duration, cost or final status."""
+        """Add the changed steps of a task. Open steps are not counted: they have no duration, cost or final status.
+
+        Nor are calls that a step of another task reports too, which counts.
+        """
         day = task.day
         if day is None:
             return
-        project_id, partition, added = task.key[0], task.partition, self._added
+        (project_id, task_id), partition, added = task.key, task.partition, self._added
         for step in task.steps.values():
             if not step.changed:
                 continue
             stored = step.stored
-            if stored is not None and (before := stored.stamp) is not None and before.phase == PHASE_ENDED and stored.document is not None:
+            if (
+                stored is not None
+                and (before := stored.stamp) is not None
+                and before.phase == PHASE_ENDED
+                and stored.document is not None
+                and not repeats_other_than(stored, task_id)
+            ):
                 self._subtract(
                     (project_id, *_place(stored.document, before.at_us), partition, day), stored.document.duration_us, stored.counted
                 )
             stamp, document = step.state.stamp, step.state.document
-            if stamp is None or document is None or stamp.phase != PHASE_ENDED:
+            if stamp is None or document is None or stamp.phase != PHASE_ENDED or repeats_other_than(step, task_id):
                 continue
             at_us = document.started_at_us
             # the values of enums: a member is hashed by a function in Python
@@ -101,7 +110,7 @@ class RollupDifferences:
     def subtract(self, project_id: str, partition: int, deleted: Iterable[DeletedStep]) -> None:
         """Subtract steps whose rows were deleted."""
         for step in deleted:
-            if step.stamp_phase == PHASE_ENDED:
+            if step.stamp_phase == PHASE_ENDED and not step.repeats_other:
                 at_us = step.started_at_us if step.started_at_us is not None else step.stamp_at_us or 0
                 key = (
                     project_id, at_us // HOUR_US, step.agent, step.model, step.type, step.status or "", step.tool_name, partition, step.day,

@@ -23,6 +23,7 @@ def set_document(row: TaskRow, state: TaskState) -> None:
     if document is None:
         return
     row.name, row.kind, row.started_at_us = document.name, document.kind, document.started_at_us
+    row.run_id = document.run_id
     row.conversation_id, row.user_id, row.environment = document.conversation_id, document.user_id, document.environment
     row.tags = encode(document.tags).decode()
     row.parent_task_id = document.parent_task_id
@@ -38,6 +39,7 @@ def set_root(row: TaskRow, step_id: str, document: StepDocument, status: Status)
     if row.document is not None:
         return
     row.name, row.status, row.started_at_us = document.name, status, document.started_at_us
+    row.run_id = document.run_id
     row.conversation_id, row.user_id, row.environment = document.conversation_id, document.user_id, document.environment
     row.tags = encode(document.tags).decode()
     row.flags = [flag for flag in row.flags if flag != FLAG_NO_ROOT]
@@ -51,7 +53,7 @@ def clear_root(row: TaskRow) -> None:
     if row.document is not None:
         return
     row.name, row.status, row.started_at_us = "", Status.RUNNING, None
-    row.conversation_id = row.user_id = row.environment = None
+    row.run_id = row.conversation_id = row.user_id = row.environment = None
     row.tags = "{}"
 
 

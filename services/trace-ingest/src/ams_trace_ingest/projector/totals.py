@@ -1,17 +1,22 @@
 """A task's totals, by the difference that its changed steps make. Pure."""
 
-from ams_trace_ingest.projector.changes import NO_CONTRIBUTION, TaskChanges, contribution
+from ams_trace_ingest.projector.changes import NO_CONTRIBUTION, TaskChanges, contribution, repeats_other_than
 from ams_trace_ingest.store.tasks import TaskRow
 
 
 def add_totals(row: TaskRow, task: TaskChanges) -> None:
     """Add to the row what each changed step adds now, less what it added before."""
-    now = [contribution(step.state.status, step.counted) for step in task.steps.values() if step.changed]
+    task_id = task.key[1]
+    now = [
+        contribution(step.state.status, step.counted, repeated=repeats_other_than(step, task_id))
+        for step in task.steps.values()
+        if step.changed
+    ]
     before = [step.before for step in task.steps.values() if step.changed and step.before is not NO_CONTRIBUTION]
     if not now:
         return
     # column by column: ten additions to a struct's fields a step took a tenth of the projection
-    steps, errors, running, waiting, lost, tokens_in, tokens_out, nusd, priced, unpriced = map(sum, zip(*now, strict=True))
+    steps, errors, running, waiting, lost, tokens_in, tokens_out, nusd, priced, unpriced, repeated = map(sum, zip(*now, strict=True))
     less = [sum(column) for column in zip(*before, strict=True)] if before else NO_CONTRIBUTION
     row.steps += steps - less[0]
     row.errors += errors - less[1]
@@ -23,3 +28,4 @@ def add_totals(row: TaskRow, task: TaskChanges) -> None:
     row.cost_nusd += nusd - less[7]
     row.priced_steps += priced - less[8]
     row.unpriced_steps += unpriced - less[9]
+    row.repeated_steps += repeated - less[10]

@@ -6,9 +6,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from ams_contracts.documents import STEP_FIELDS
+from ams_contracts.documents import BILLABLE_TYPES, STEP_FIELDS
 from ams_contracts.tables import steps
-from ams_trace_ingest.rollup import DEPTH_MAX, STOP_TYPES, Counted
+from ams_trace_ingest.rollup import DEPTH_MAX, PASSIVE_TYPES, STOP_TYPES, Counted
 from ams_trace_ingest.store.columns import array_literals, names, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows
 from ams_trace_ingest.store.day_partitions import copy_new
@@ -68,7 +68,22 @@ ORDER BY s.started_at_us NULLS LAST, s.seq, s.step_id LIMIT 1"""
 _DELETE = """
 DELETE FROM steps WHERE project_id = $1 AND task_id = $2 AND day = $3
 RETURNING response_id, call_key, day, stamp_phase, stamp_at_us, started_at_us, duration_us, agent, model, type, document_status, tool_name,
+    coalesce(repeats_response, task_id) <> task_id OR coalesce(repeats_call, task_id) <> task_id,
     counted_input, counted_output, counted_nusd
+"""
+
+_OWN = f"""
+(o.type NOT IN ('{"', '".join(sorted((*BILLABLE_TYPES, *PASSIVE_TYPES)))}') OR (o.type IN ('{"', '".join(sorted(BILLABLE_TYPES))}') AND NOT o.usage_shadowed))
+"""
+_REPEATED_TASKS = f"""
+SELECT w.project_id, w.task_id, (
+    SELECT min(coalesce(nullif(s.repeats_call, s.task_id), nullif(s.repeats_response, s.task_id))) FROM steps s
+    WHERE s.project_id = w.project_id AND s.task_id = w.task_id AND s.day = w.day
+)
+FROM unnest($1::text::text[], $2::text::text[], $3::text::date[]) AS w (project_id, task_id, day)
+WHERE NOT EXISTS (
+    SELECT FROM steps o WHERE o.project_id = w.project_id AND o.task_id = w.task_id AND o.day = w.day AND {_OWN}
+)
 """
 
 StepPlace = tuple[str, str, str, date]
@@ -91,6 +106,7 @@ class DeletedStep(Struct, frozen=True, gc=False):
     type: str
     status: str | None
     tool_name: str | None
+    repeats_other: bool
 
 
 async def load(connection: Connection, places: Sequence[StepPlace]) -> list[StoredStep]:
@@ -119,6 +135,17 @@ async def earliest_root(connection: Connection, project_id: str, task_id: str, d
     """The earliest parentless step of a task."""
     row = await connection.fetchrow(_EARLIEST_ROOT, project_id, task_id, day)
     return None if row is None else StoredStep(row)
+
+
+async def repeated_tasks(connection: Connection, places: Sequence[tuple[str, str, date]]) -> dict[tuple[str, str], str]:
+    """Which of these tasks only repeat calls of other tasks, and one of those.
+
+    Such a task has no model call that counts, and nothing else but plain spans, logs and workflows around the repeated calls.
+    """
+    if not places:
+        return {}
+    columns = array_literals((project_id, task_id, day.isoformat()) for project_id, task_id, day in places)
+    return {(row[0], row[1]): row[2] for row in await connection.fetch(_REPEATED_TASKS, *columns) if row[2] is not None}
 
 
 async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -152,7 +179,7 @@ async def delete(connection: Connection, project_id: str, task_id: str, day: dat
         What else they were counted in.
     """
     return [
-        DeletedStep(Counted(row[12], row[13], row[14], unpriced=False), *row[:12])
+        DeletedStep(Counted(row[13], row[14], row[15], unpriced=False), *row[:13])
         for row in await connection.fetch(_DELETE, project_id, task_id, day)
     ]
 

@@ -81,6 +81,9 @@ class TaskRow(row_columns(TASK_FIELDS), Struct, kw_only=True, gc=False):
     last_event_at_us: int
     sort_at_us: int
     preview_output: str | None
+    run_id: str | None = None
+    duplicate_of: str | None = None
+    repeated_steps: int
     derive_due: bool
 
     def __getitem__(self, column: str) -> Any:

@@ -58,6 +58,19 @@ def compile_query(node: Node | None, searched: SearchTarget, in_text: Callable[[
             return _field(node, searched.fields, searched.other_fields)(node)
 
 
+def fields_of(node: Node | None) -> set[str]:
+    """The fields that a query names."""
+    match node:
+        case And(nodes) | Or(nodes):
+            return set().union(*map(fields_of, nodes))
+        case Not(part):
+            return fields_of(part)
+        case Clause():
+            return {node.field}
+        case _:
+            return set()
+
+
 def required(condition: Condition | None) -> Condition:
     """The condition of a part of a query, which is not empty."""
     if condition is None:

@@ -175,6 +175,19 @@ def _array_contains(*columns: ColumnElement[Any]) -> QueryField:
     return field
 
 
+def _present(column: ColumnElement[Any]) -> QueryField:
+    """``true``: the column has a value; ``false``: it has none."""
+
+    def field(clause: Clause) -> Condition:
+        _equals_only(clause)
+        words = {value.text.lower() for value in clause.values}
+        if not words <= {"true", "false"}:
+            raise _bad(clause, f"{clause.field} is true or false.", f"{clause.field}:true")
+        return or_(*(column.is_not(None) if word == "true" else column.is_(None) for word in sorted(words)))
+
+    return field
+
+
 def _id(column: ColumnElement[Any], digits: int) -> QueryField:
     def field(clause: Clause) -> Condition:
         _equals_only(clause)
@@ -222,7 +235,7 @@ def _query_field(declared: Sequence[Declared], table: Table) -> QueryField:
         case "contains":
             return _contains(*columns)
         case _:
-            return {"tag": _tag, "word_of": _array_contains}.get(kind, _text)(*columns)
+            return {"tag": _tag, "word_of": _array_contains, "present": _present}.get(kind, _text)(*columns)
 
 
 def _sum(columns: Sequence[Column[Any]]) -> ColumnElement[Any]:

@@ -22,6 +22,7 @@ _VALUES: dict[FilterKind, str] = {
     "sum": "count",
     "duration": "duration",
     "money": "cost",
+    "present": "`true` or `false`",
 }
 
 
