@@ -1,5 +1,5 @@
 import { useQuery as useServer } from '@tanstack/react-query';
-import { Suspense, useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { projectsQuery } from '../api/queries';
 import type { Status, Task } from '../api/types';
 import { useKeys } from '../app/keys';
@@ -7,7 +7,6 @@ import { LivePill, useLive } from '../app/live';
 import { usePreference } from '../app/preferences';
 import { Link, navigate, useQuery, withParams } from '../app/router';
 import { useDeadLetters } from '../features/dead-letters/dead-letters';
-import { ExecutionLogViewer } from '../features/execution-log/ExecutionLogViewer';
 import { LiveTask } from '../features/execution-log/live-task';
 import { Silence } from '../features/execution-log/TraceStep';
 import type { StepTable } from '../features/execution-log/table';
@@ -17,6 +16,7 @@ import { TaskOverview } from '../features/step-detail/TaskOverview';
 import { DeleteTask } from '../features/task-list/DeleteTask';
 import { neighbour } from '../features/task-list/neighbours';
 import { TaskTabs, tabOf } from '../features/task-tabs/TaskTabs';
+import { TaskViews } from '../features/task-tabs/TaskViews';
 import '../features/task-list/task-list.css';
 import { CopyId, copyText, ErrorStrip, Menu, Ticking, toast } from '../ui/controls';
 import { cost, count, duration, exact, nusd, plural } from '../ui/format';
@@ -110,35 +110,21 @@ export function TaskPage({ project, task }: TaskPageProps) {
       <NotStored project={project} task={task} />
       <TaskTabs open={tab} />
       <div className="task-panes">
-        {tab ? (
-          <Suspense fallback={<div className="loading-bar" />}>
-            <tab.Component
-              project={project}
-              task={task}
-              live={live}
-              table={table}
-              tree={tree}
-              version={version}
-              selectedId={step}
-              onSelect={select}
-            />
-          </Suspense>
-        ) : (
-          <ExecutionLogViewer
-            project={project}
-            task={task}
-            live={live}
-            table={table}
-            tree={tree}
-            version={version}
-            selectedId={step}
-            onSelect={select}
-            mode={mode}
-            onMode={setMode}
-            filterText={filterText}
-            onFilter={setFilter}
-          />
-        )}
+        <TaskViews
+          tab={tab}
+          project={project}
+          task={task}
+          live={live}
+          table={table}
+          tree={tree}
+          version={version}
+          selectedId={step}
+          onSelect={select}
+          mode={mode}
+          onMode={setMode}
+          filterText={filterText}
+          onFilter={setFilter}
+        />
         {shown ? (
           <>
             <Splitter

@@ -49,6 +49,8 @@ interface ViewerProps {
   onMode: (mode: Mode) => void;
   filterText: string;
   onFilter: (text: string) => void;
+  zoom: Zoom;
+  onZoom: React.Dispatch<React.SetStateAction<Zoom>>;
 }
 
 /**
@@ -56,11 +58,10 @@ interface ViewerProps {
  * steps is some fifty rows, each of which draws again only when it changed.
  */
 export function ExecutionLogViewer(props: ViewerProps) {
-  const { live, table, version, selectedId, onSelect, mode } = props;
+  const { live, table, version, selectedId, onSelect, mode, zoom, onZoom: setZoom } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const [times] = usePreference('times', 'relative');
   const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set());
-  const [zoom, setZoom] = useState<Zoom>(null);
   const [pointed, setPointed] = useState(false);
   const open = table.countOf('running') + table.countOf('waiting');
   const nowUs = useNowUs(open > 0 ? 1_000 : null);

@@ -174,7 +174,8 @@ function draw(canvas: HTMLCanvasElement, table: StepTable, tree: Tree, whole: Vi
   }
 }
 
-function coloursOf(canvas: HTMLElement): { types: string[]; error: string; running: string } {
+/** The colours of step types, errors and running steps in the theme of an element. */
+export function coloursOf(canvas: HTMLElement): { types: string[]; error: string; running: string } {
   const probe = document.createElement('span');
   canvas.parentElement?.append(probe);
   const of = (name: string) => {

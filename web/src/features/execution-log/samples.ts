@@ -1,5 +1,6 @@
 /** Small tables and events for tests. */
 import type { Skeleton, StepDocument, StepDocumentEvent, StepProgressed } from '../../api/types';
+import { Dictionary } from './dictionary';
 
 export const BASE_US = 1_782_000_000_000_000;
 
@@ -11,24 +12,31 @@ export interface Row {
   status?: string;
   type?: string;
   name?: string;
-  model?: string;
+  agent?: string | null;
+  model?: string | null;
+  input?: number | null;
+  output?: number | null;
+  counted?: boolean;
   cost?: number | null;
 }
 
 export function skeletonOf(rows: Row[]): Skeleton {
   const places = new Map(rows.map((row, index) => [row.id, index]));
-  const index = (words: string[], word: string) => (words.includes(word) ? words.indexOf(word) : words.push(word) - 1);
-  const [types, statuses, names, models] = [[], [], [], []] as [string[], string[], string[], string[]];
+  const types = new Dictionary();
+  const statuses = new Dictionary();
+  const names = new Dictionary();
+  const models = new Dictionary();
+  const agents = new Dictionary();
   const missing: Record<string, string> = {};
   return {
     task_id: 't',
     position: '1.0.10',
     base_us: BASE_US,
-    types,
-    statuses,
-    names,
-    agents: [],
-    models,
+    types: types.list,
+    statuses: statuses.list,
+    names: names.list,
+    agents: agents.list,
+    models: models.list,
     columns: {
       step_id: rows.map((row) => row.id),
       parent: rows.map((row, at) => {
@@ -37,17 +45,17 @@ export function skeletonOf(rows: Row[]): Skeleton {
         if (place === undefined) missing[at] = row.parent;
         return place ?? -2;
       }),
-      type: rows.map((row) => index(types, row.type ?? 'tool')),
-      status: rows.map((row) => index(statuses, row.status ?? 'ok')),
-      name: rows.map((row) => index(names, row.name ?? row.id)),
-      agent: rows.map(() => -1),
-      model: rows.map((row) => (row.model ? index(models, row.model) : -1)),
+      type: rows.map((row) => types.index(row.type ?? 'tool')),
+      status: rows.map((row) => statuses.index(row.status ?? 'ok')),
+      name: rows.map((row) => names.index(row.name ?? row.id)),
+      agent: rows.map((row) => (row.agent ? agents.index(row.agent) : -1)),
+      model: rows.map((row) => (row.model ? models.index(row.model) : -1)),
       start: rows.map((row, at) => (row.start === undefined ? at * 100 : row.start)),
       duration: rows.map((row) => (row.duration === undefined ? 50 : row.duration)),
-      input_tokens: rows.map(() => null),
-      output_tokens: rows.map(() => null),
+      input_tokens: rows.map((row) => row.input ?? null),
+      output_tokens: rows.map((row) => row.output ?? null),
       cost_nusd: rows.map((row) => row.cost ?? null),
-      counted: rows.map(() => 0),
+      counted: rows.map((row) => (row.counted ? 1 : 0)),
       seq: rows.map((_, at) => at),
       phase: rows.map((row) => (row.status === 'running' ? 0 : 2)),
       at: rows.map((_, at) => at * 100),

@@ -3,6 +3,7 @@ import { type ComponentType, type LazyExoticComponent, lazy } from 'react';
 import type { LiveTask } from '../execution-log/live-task';
 import type { StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
+import type { Zoom } from '../execution-log/waterfall';
 
 export interface TaskTabProps {
   project: string;
@@ -14,17 +15,37 @@ export interface TaskTabProps {
   version: number;
   selectedId: string | null;
   onSelect: (stepId: string | null) => void;
+  /** the filter of the steps */
+  filterText: string;
+  onFilter: (text: string) => void;
+  /** the range of time of the steps */
+  zoom: Zoom;
+  onZoom: React.Dispatch<React.SetStateAction<Zoom>>;
 }
 
 export interface TaskTab {
   /** the value of `tab` in the address */
   id: string;
   label: string;
+  /** the steps are shown below it */
+  steps?: boolean;
   Component: LazyExoticComponent<ComponentType<TaskTabProps>>;
 }
 
 /** Beside the steps, which are the first tab and part of the page. */
 export const TASK_TABS: readonly TaskTab[] = [
+  {
+    id: 'graph',
+    label: 'Graph',
+    steps: true,
+    Component: lazy(() => import('../graph/GraphTab').then((module) => ({ default: module.GraphTab }))),
+  },
+  {
+    id: 'activity',
+    label: 'Activity',
+    steps: true,
+    Component: lazy(() => import('../activity/ActivityTab').then((module) => ({ default: module.ActivityTab }))),
+  },
   {
     id: 'delivery',
     label: 'Delivery',
