@@ -118,6 +118,7 @@ def fmt() -> None:
         Step(name="json schemas", argv=[sys.executable, "-m", "ams_contracts.export"]),
         Step(name="openapi documents", argv=[sys.executable, "-m", "ams_local.openapi"]),
         Step(name="query reference", argv=[sys.executable, "-m", "ams_trace_query.search.reference", str(QUERY_REFERENCE)]),
+        Step(name="kubernetes manifests", argv=[sys.executable, "-m", "ams_local.kubernetes"]),
     ]
     if (WEB / "package.json").exists():
         steps += [_install_web(), Step(name="generated types and biome", argv=_npm("run", "--silent", "fmt"), cwd=WEB)]

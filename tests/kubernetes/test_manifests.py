@@ -1,0 +1,267 @@
+"""The chart, the kustomize base, its components and its overlays: without a cluster, by Helm and kubectl themselves."""
+
+import importlib
+import json
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from prometheus_client.metrics import MetricWrapperBase
+from tests.kubernetes.manifests import CUSTOM_RESOURCES, Object, References, closed, policy_faults, schema_faults, without_order, workloads
+
+from ams_kit.bus.__main__ import TopicSettings
+from ams_kit.settings import SHARED_NAMES
+from ams_kit.telemetry import metrics
+from ams_local.kubernetes import CHART, COMPONENTS, KUSTOMIZE, build, identity, overlays, render, run_tool, stale
+from ams_local.servers.base import ServerError
+from ams_local.servers.caddy import cluster_caddyfile
+
+pytestmark = pytest.mark.xdist_group("kubernetes")
+
+SECRET_KEYS = {
+    "service-secret", "secret-key", "redis-password", "kafka-password", "postgres-admin-url", "postgres-password-identity",
+    "postgres-password-owner", "postgres-password-writer", "postgres-password-reader",
+}  # fmt: skip
+EVERYTHING = tuple(
+    argument for value in COMPONENTS.values() if value != "postgres.bootstrap.enabled" for argument in ("--set", f"{value}=true")
+)
+EXTERNAL = (
+    "--set", "kafka.bootstrap=a:9093\\,b:9093", "--set", "kafka.tls=true", "--set", "kafka.caSecret=kafka-ca",
+    "--set", "kafka.clientCertificateSecret=kafka-client", "--set", "kafka.sasl.mechanism=SCRAM-SHA-512", "--set", "kafka.sasl.user=ams",
+    "--set", "postgres.host=one\\,two", "--set", "postgres.sslMode=verify-full", "--set", "postgres.caSecret=postgres-ca",
+    "--set", "postgres.bootstrap.enabled=true", "--set", "redis.tls=true", "--set", "projector.keda.enabled=true",
+)  # fmt: skip
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "everything": EVERYTHING,
+    "external": EXTERNAL,
+    **{component: ("--set", f"{value}=true") for component, value in COMPONENTS.items()},
+    **{folder.name: ("--values", str(folder / "values.yaml")) for folder in overlays()},
+    "hosts": (
+        "--set",
+        "allowedHosts={ams.internal,10.0.0.7}",
+        "--set",
+        "image.registry=registry.example.com/ai",
+        "--set",
+        "image.pullSecrets={pull}",
+    ),
+    "open network": ("--set", "networkPolicy.enabled=false"),
+    "peers": ("--set-json", 'networkPolicy.kafkaPeers=[{"ipBlock":{"cidr":"10.0.0.0/8"}}]'),
+}
+SETTINGS = {
+    "identity": ("ams_identity.settings", "Settings"),
+    "intake": ("ams_trace_ingest.settings", "IntakeSettings"),
+    "projector": ("ams_trace_ingest.settings", "ProjectorSettings"),
+    "trace-query": ("ams_trace_query.settings", "Settings"),
+    "live-gateway": ("ams_live_gateway.settings", "Settings"),
+}
+
+
+@cache
+def rendered(variant: str) -> tuple[Object, ...]:
+    return tuple(render(*VARIANTS[variant]))
+
+
+def by_identity(manifests: Sequence[Object]) -> dict[tuple[str, str, str], Object]:
+    return {identity(one): without_order(one) for one in manifests}
+
+
+def settings_of(component: str) -> type[msgspec.Struct]:
+    module, name = SETTINGS[component]
+    return getattr(importlib.import_module(module), name)
+
+
+def environment(manifests: Sequence[Object], workload: Object) -> dict[str, Any]:
+    [container] = workload["spec"]["template"]["spec"]["containers"]
+    maps = {one["metadata"]["name"]: one["data"] for one in manifests if one["kind"] == "ConfigMap"}
+    values = {name: value for source in container.get("envFrom", []) for name, value in maps[source["configMapRef"]["name"]].items()}
+    return values | {one["name"]: one.get("value") for one in container["env"]}
+
+
+def test_the_committed_base_components_and_overlays_follow_from_the_chart() -> None:
+    assert stale() == []
+
+
+def test_the_chart_has_the_routes_of_the_gateway() -> None:
+    assert (CHART / "files" / "Caddyfile").read_text(encoding="utf-8") == cluster_caddyfile()
+
+
+@pytest.mark.parametrize("overlay", [path.name for path in overlays()])
+def test_kustomize_and_helm_give_the_same_objects(overlay: str) -> None:
+    built = build(KUSTOMIZE / "overlays" / overlay)
+
+    assert by_identity(built) == by_identity(rendered(overlay))
+    assert [fault for one in workloads(built) for fault in policy_faults(one)] == []
+
+
+def test_helm_finds_no_fault_in_the_chart() -> None:
+    assert "0 chart(s) failed" in run_tool("helm", "lint", "--strict", str(CHART))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_strict_api_server_would_take_every_object(variant: str) -> None:
+    assert [fault for manifest in rendered(variant) for fault in schema_faults(manifest)] == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_pods_are_restricted_and_every_reference_resolves(variant: str) -> None:
+    manifests = rendered(variant)
+
+    assert [fault for one in workloads(manifests) for fault in policy_faults(one)] == []
+    assert References(manifests, SECRET_KEYS).faults() == []
+    assert len(by_identity(manifests)) == len(manifests)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_setting_of_a_process_is_one_that_it_reads_and_none_is_missing(variant: str) -> None:
+    manifests = rendered(variant)
+    found = {
+        one["metadata"]["labels"]["app.kubernetes.io/component"]: one for one in manifests if one["kind"] in {"Deployment", "StatefulSet"}
+    }
+
+    for component in SETTINGS:
+        names = {name for name in environment(manifests, found[component]) if name.startswith("AMS_")}
+        fields = {f"AMS_{field.name.upper()}": field.required for field in msgspec.structs.fields(settings_of(component))}
+        assert names <= set(fields) | SHARED_NAMES, component
+        assert {name for name, required in fields.items() if required} <= names, component
+    [topics] = [one for one in manifests if one["kind"] == "Job" and one["metadata"]["name"].startswith("ams-topics")]
+    fields = {f"AMS_{field.name.upper()}" for field in msgspec.structs.fields(TopicSettings)}
+    assert {name for name in environment(manifests, topics) if name.startswith("AMS_")} <= fields
+
+
+@pytest.mark.parametrize("variant", ["default", "external", "small", "production"])
+def test_network_policies_open_exactly_the_connections_of_the_settings(variant: str) -> None:
+    manifests = rendered(variant)
+    policies = {one["metadata"]["name"]: one["spec"] for one in manifests if one["kind"] == "NetworkPolicy"}
+    servers = {"kafka": "AMS_KAFKA_BOOTSTRAP", "postgres": "AMS_DATABASE_URL", "redis": "AMS_REDIS_URL", "identity": "AMS_IDENTITY_URL"}
+
+    assert policies["ams-default-deny"]["policyTypes"] == ["Ingress", "Egress"]
+    assert "egress" not in policies["ams-default-deny"]
+    assert "ingress" not in policies["ams-default-deny"]
+    for server, setting in servers.items():
+        users = {
+            one["metadata"]["labels"]["app.kubernetes.io/component"]
+            for one in workloads(manifests)
+            if one["metadata"]["labels"]["app.kubernetes.io/component"] != "valkey" and setting in environment(manifests, one)
+        }
+        [expression] = policies[f"ams-to-{server}"]["podSelector"]["matchExpressions"]
+        assert set(expression["values"]) == users, server
+        port = policies[f"ams-to-{server}"]["egress"][0]["ports"][0]["port"]
+        addresses = [
+            str(environment(manifests, one).get(setting)) for one in workloads(manifests) if environment(manifests, one).get(setting)
+        ]
+        assert all(re.search(rf":{port}\b", address) for address in addresses), server
+    for component in SETTINGS:
+        assert any("podSelector" in peer for rule in policies[f"ams-{component}"]["ingress"] for peer in rule["from"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "unknown=1", "publicUrl=ams.example.com", "publicUrl=https://ams.example.com/path", "image.tag=latest", "image.pullPolicy=Sometimes",
+        "retentionDays=0", "retentionDays=4000", "kafka.bootstrap=kafka", "kafka.sasl.mechanism=GSSAPI", "postgres.sslMode=maybe", "postgres.port=0",
+        "redis.port=70000", "projector.replicas=13", "projector.keda.maxReplicas=13", "intake.replicas=0", "allowedHosts={http://a}", "secret.name=",
+        "logLevel=LOUD", "intake.autoscaling.enabled=perhaps", "secret.externalSecrets.storeKind=Vault",
+    ],
+)  # fmt: skip
+def test_wrong_values_are_refused(values: str) -> None:
+    with pytest.raises(ServerError, match="values don't meet the specifications"):
+        render("--set", values)
+
+
+def _without(manifest: Object, *path: str | int) -> Object:
+    copy = json.loads(json.dumps(manifest))
+    inside = copy
+    for step in path[:-1]:
+        inside = inside[step]
+    del inside[path[-1]]
+    return copy
+
+
+def _with(manifest: Object, value: Any, *path: str | int) -> Object:
+    copy = json.loads(json.dumps(manifest))
+    inside = copy
+    for step in path[:-1]:
+        inside = inside[step]
+    inside[path[-1]] = value
+    return copy
+
+
+CONTAINER = ("spec", "template", "spec", "containers", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("root", ("spec", "template", "spec", "securityContext", "runAsUser"), 0),
+        ("seccomp", ("spec", "template", "spec", "securityContext", "seccompProfile"), {"type": "Unconfined"}),
+        ("token", ("spec", "template", "spec", "automountServiceAccountToken"), True),
+        ("host network", ("spec", "template", "spec", "hostNetwork"), True),
+        ("host path", ("spec", "template", "spec", "volumes"), [{"name": "tmp", "hostPath": {"path": "/"}}]),
+        ("privileges", (*CONTAINER, "securityContext", "allowPrivilegeEscalation"), True),
+        ("capabilities", (*CONTAINER, "securityContext", "capabilities"), {"drop": []}),
+        ("writable root", (*CONTAINER, "securityContext", "readOnlyRootFilesystem"), False),
+        ("latest", (*CONTAINER, "image"), "ams-intake:latest"),
+        ("no version", (*CONTAINER, "image"), "registry:5000/ams-intake"),
+        ("no limit", (*CONTAINER, "resources"), {"requests": {"cpu": "1", "memory": "1Gi"}}),
+        ("no probe", (*CONTAINER, "readinessProbe"), None),
+        ("service variables", ("spec", "template", "spec", "enableServiceLinks"), True),
+    ],
+)
+def test_the_rules_for_pods_find_a_fault(name: str, path: tuple[str | int, ...], value: Any) -> None:
+    [intake] = [one for one in rendered("default") if identity(one) == ("apps", "Deployment", "ams-intake")]
+
+    assert list(policy_faults(_with(intake, value, *path))), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("Deployment", ("spec", "replica")),
+        ("Kafka", ("spec", "kafka", "listener")),
+        ("Cluster", ("spec", "instance")),
+        ("HTTPRoute", ("spec", "rule")),
+    ],
+)
+def test_an_unknown_field_is_found(kind: str, path: tuple[str, ...]) -> None:
+    manifest = next(one for one in rendered("everything") if one["kind"] == kind)
+
+    assert schema_faults(_with(manifest, 1, *path))
+
+
+def test_an_unknown_kind_is_found() -> None:
+    manifest = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "x"}}
+
+    assert schema_faults(manifest) == ["Thing/x: unknown kind"]
+
+
+def test_every_custom_resource_has_a_schema_that_can_be_closed() -> None:
+    assert all(closed(schema)["properties"]["spec"].get("additionalProperties") is False for schema in CUSTOM_RESOURCES.values())
+
+
+def test_a_missing_reference_is_found() -> None:
+    manifests = [one for one in rendered("default") if identity(one) != ("", "ConfigMap", "ams-intake")]
+
+    faults = References(manifests, SECRET_KEYS - {"redis-password"}).faults()
+
+    assert "ams-intake: no ConfigMap ams-intake" in faults
+    assert "ams-identity: no key redis-password in Secret ams" in faults
+
+
+def test_alerts_name_metrics_that_exist() -> None:
+    rules = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
+    known = {
+        sample
+        for metric in vars(metrics).values()
+        if isinstance(metric, MetricWrapperBase)
+        for family in metric.describe()
+        for sample in (family.name, f"{family.name}_total", f"{family.name}_bucket", f"{family.name}_count", f"{family.name}_sum")
+    }
+    expressions = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+
+    assert len(expressions) >= 8
+    assert {name for expression in expressions for name in re.findall(r"\bams_\w+", expression)} <= known
