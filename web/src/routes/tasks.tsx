@@ -10,6 +10,7 @@ import { navigate, useQuery, withParams } from '../app/router';
 import { GettingStarted } from '../features/getting-started/GettingStarted';
 import { PAGE_SIZE, TaskFeed, type TaskFilter } from '../features/task-list/feed';
 import { rememberOrder } from '../features/task-list/neighbours';
+import { QueryInput } from '../features/task-list/QueryInput';
 import { withSuggestion } from '../features/task-list/suggestion';
 import { TaskList } from '../features/task-list/TaskList';
 import '../features/task-list/task-list.css';
@@ -119,6 +120,12 @@ function RefusedQuery({ q, error }: { q: string; error: ApiError }) {
   const meant = withSuggestion(q, column, suggestion);
   return (
     <p className="query-note" role="alert">
+      {column ? (
+        // under the column of the mistake; of a long query at the end of what can be seen
+        <span className="query-mistake" style={{ marginLeft: `min(${column - 1}ch, 70%)` }} aria-hidden="true">
+          ↑
+        </span>
+      ) : null}
       {error.message}
       {column ? ` (column ${column})` : ''}{' '}
       {meant !== null ? (
@@ -158,43 +165,20 @@ function QueryLine({ project, filter, onTyping }: QueryLineProps) {
 
   return (
     <search className="query-line">
-      <div className="query-box">
-        <Icon name="search" />
-        <input
-          ref={input}
-          className="input"
-          type="text"
-          value={text}
-          onChange={(event) => {
-            setText(event.target.value);
-            onTyping(true);
-          }}
-          onBlur={() => onTyping(false)}
-          onKeyDown={(event) => {
-            if (event.key === 'Enter') {
-              onTyping(false);
-              navigate(withParams({ q: text.trim() }));
-            }
-            if (event.key === 'Escape') event.currentTarget.blur();
-          }}
-          aria-label="Search tasks"
-          placeholder="Search text, or status:error agent:planner latency:>2s cost:>0.01"
-          spellCheck={false}
-          autoComplete="off"
-        />
-        {text ? (
-          <button
-            type="button"
-            className="button plain small square clear"
-            aria-label="Clear search"
-            onClick={() => setText('')}
-          >
-            <Icon name="close" />
-          </button>
-        ) : (
-          <kbd>/</kbd>
-        )}
-      </div>
+      <QueryInput
+        project={project}
+        input={input}
+        text={text}
+        onText={(next) => {
+          setText(next);
+          onTyping(true);
+        }}
+        onQuery={(next) => {
+          onTyping(false);
+          navigate(withParams({ q: next.trim() }));
+        }}
+        onBlur={() => onTyping(false)}
+      />
       <Menu
         name="Filter by status"
         className="button"
