@@ -171,7 +171,11 @@ def test_a_wait_shows_on_the_step_and_on_its_task(slow: Any) -> None:
             [task] = slow.tasks().values()
             assert task.status == "waiting"
             assert [entry.status for event in slow.of(StepProgressed) for entry in event.steps][-1] == "waiting"
+            waiting = slow.of(StepStarted)[-1].step
+            assert (waiting.name, waiting.status, waiting.waiting_for) == ("approve", "waiting", "for approval")
+            assert waiting.started_at_us <= waiting.waiting_since_us
         ams.flush()
+        assert (slow.of(StepStarted)[-1].step.status, slow.of(StepStarted)[-1].step.waiting_for) == ("running", None)
         [task] = slow.tasks().values()
         assert task.status == "running"
 

@@ -105,6 +105,7 @@ class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     ``captured`` lists the payloads on the payloads topic, ``too_large`` those that were left out because of their size.
     ``scope`` is the instrumentation that reported a model call, and ``call_key`` what two instrumentations of one call have in common: service,
     tokens and hour. Only OpenTelemetry spans have them.
+    ``waiting_for`` is what a waiting step asks of a person, and ``waiting_since_us`` when it began to wait.
     ``duration_us`` and ``cost_nusd`` are checked when they are stored: a value out of range becomes null and a flag.
     """
 
@@ -134,6 +135,8 @@ class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     cost_source: CostSource = CostSource.UNKNOWN
     tool_name: Word | None = None
     tool_call_id: Word | None = None
+    waiting_for: Preview | None = None
+    waiting_since_us: Microseconds | None = None
     error: Failure | None = None
     preview_input: Preview | None = None
     preview_output: Preview | None = None
@@ -257,6 +260,8 @@ STEP_FIELDS = (
     Field("finish_reasons", list[str], "state.document.finish_reasons", "Why the model stopped.", absent=[], in_rest=True, public=True),
     Field("parameters", str | None, "state.document.parameters", "Of the model, as JSON.", in_rest=True, public=True),
     Field("tool_call_id", str | None, "state.document.tool_call_id", "The model's id of the call.", in_rest=True, public=True),
+    Field("waiting_for", str | None, "state.document.waiting_for", "What a waiting step asks of a person.", in_rest=True, public=True),
+    Field("waiting_since_us", int | None, "state.document.waiting_since_us", "When it began to wait.", in_rest=True, public=True),
     Field("attempts", int, "state.document.attempts", "How often it was tried.", absent=1, in_rest=True, public=True),
     Field("captured", list[Slot], "state.document.captured", "The payloads that were sent.", absent=[], in_rest=True, public=True),
     Field("too_large", list[Slot], "state.document.too_large", "The payloads left out for their size.", absent=[], in_rest=True, public=True),
@@ -334,7 +339,7 @@ TASK_FIELDS = (
     Field("started_at_us", int | None, about="Microseconds UTC.", public=True),
     Field("ended_at_us", int | None, about="Microseconds UTC, of the last step; null while it runs.", public=True),
     Field("duration_us", int | None, about="Microseconds.", public=True, filters=(Filter(name="latency"), Filter(name="duration"))),
-    Field("conversation_id", str | None, public=True, filters=(Filter(name="conversation"),)),
+    Field("conversation_id", str | None, public=True, filters=(Filter(name="conversation", indexed=True),)),
     Field("user_id", str | None, public=True, filters=(Filter(name="user"),)),
     Field("environment", str | None, public=True, filters=(Filter(name="env"),)),
     Field("tags", dict[str, str], public=True, filters=(Filter(name="tag"),)),

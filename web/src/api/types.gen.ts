@@ -450,6 +450,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListSessions */
+        get: operations["listSessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/share-links": {
         parameters: {
             query?: never;
@@ -561,6 +578,23 @@ export interface paths {
         };
         /** ListTaskMatches */
         get: operations["listTaskMatches"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{project}/tasks/{task}/payloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListStepPayloads */
+        get: operations["listStepPayloads"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1533,6 +1567,10 @@ export interface components {
             step_id?: string | null;
         };
         ServerMessage: components["schemas"]["Subscribed"] | components["schemas"]["Unsubscribed"] | components["schemas"]["Renewed"] | components["schemas"]["Frame"] | components["schemas"]["TaskFrame"] | components["schemas"]["Reset"] | components["schemas"]["Stale"] | components["schemas"]["Refused"];
+        SessionPage: {
+            items: components["schemas"]["TaskSession"][];
+            next_cursor: string | null;
+        };
         /** @description A session ended. ``reason``: logout, reuse (a refresh token was used twice), password (it was changed in another session). */
         SessionRevoked: {
             /** @description Microseconds since the Unix epoch, UTC. */
@@ -1726,6 +1764,10 @@ export interface components {
             usage: components["schemas"]["Usage"] | null;
             /** @description The same. */
             user_id: string | null;
+            /** @description What a waiting step asks of a person. */
+            waiting_for: string | null;
+            /** @description When it began to wait. */
+            waiting_since_us: number | null;
         };
         StepAnswer: {
             payloads: components["schemas"]["Payload"][];
@@ -1740,6 +1782,7 @@ export interface components {
          *         ``captured`` lists the payloads on the payloads topic, ``too_large`` those that were left out because of their size.
          *         ``scope`` is the instrumentation that reported a model call, and ``call_key`` what two instrumentations of one call have in common: service,
          *         tokens and hour. Only OpenTelemetry spans have them.
+         *         ``waiting_for`` is what a waiting step asks of a person, and ``waiting_since_us`` when it began to wait.
          *         ``duration_us`` and ``cost_nusd`` are checked when they are stored: a value out of range becomes null and a flag.
          */
         StepDocument: {
@@ -1821,6 +1864,10 @@ export interface components {
             usage?: components["schemas"]["Usage"] | null;
             /** @default null */
             user_id?: string | null;
+            /** @default null */
+            waiting_for?: string | null;
+            /** @default null */
+            waiting_since_us?: number | null;
         };
         /** @description A step ended. The document holds everything that ``step.started`` did. */
         StepEnded: {
@@ -1857,6 +1904,10 @@ export interface components {
             scanned_back_to_us: number | null;
             text_lag_records: number | null;
             text_until_us: number | null;
+        };
+        StepPayloads: {
+            items: components["schemas"]["StepAnswer"][];
+            omitted: string[];
         };
         /**
          * @description Steps are still open: the heartbeat of one process for one task, or progress of a step (waiting, output, a log line).
@@ -2150,6 +2201,25 @@ export interface components {
             text_lag_records: number | null;
             text_until_us: number | null;
         };
+        TaskSession: {
+            agent: string | null;
+            conversation_id: string;
+            cost_usd: string | null;
+            duration_us: number | null;
+            errors: number;
+            first_at_us: number;
+            has_more_tasks: boolean;
+            input_tokens: number;
+            last_at_us: number;
+            last_task_id: string;
+            open_tasks: number;
+            output_tokens: number;
+            preview: string | null;
+            status: components["schemas"]["Status"];
+            tasks: number;
+            unpriced_steps: number;
+            user_id: string | null;
+        };
         /** @description A task began. */
         TaskStarted: {
             /** @description Microseconds since the Unix epoch, UTC. */
@@ -2355,6 +2425,7 @@ export type Score = components['schemas']['Score'];
 export type ScorePage = components['schemas']['ScorePage'];
 export type ScoreRecorded = components['schemas']['ScoreRecorded'];
 export type ServerMessage = components['schemas']['ServerMessage'];
+export type SessionPage = components['schemas']['SessionPage'];
 export type SessionRevoked = components['schemas']['SessionRevoked'];
 export type ShareLink = components['schemas']['ShareLink'];
 export type ShareLinkPage = components['schemas']['ShareLinkPage'];
@@ -2373,6 +2444,7 @@ export type StepDocument = components['schemas']['StepDocument'];
 export type StepEnded = components['schemas']['StepEnded'];
 export type StepLost = components['schemas']['StepLost'];
 export type StepPage = components['schemas']['StepPage'];
+export type StepPayloads = components['schemas']['StepPayloads'];
 export type StepProgressed = components['schemas']['StepProgressed'];
 export type StepRecorded = components['schemas']['StepRecorded'];
 export type StepScored = components['schemas']['StepScored'];
@@ -2393,6 +2465,7 @@ export type TaskFacets = components['schemas']['TaskFacets'];
 export type TaskFrame = components['schemas']['TaskFrame'];
 export type TaskHistogram = components['schemas']['TaskHistogram'];
 export type TaskPage = components['schemas']['TaskPage'];
+export type TaskSession = components['schemas']['TaskSession'];
 export type TaskStarted = components['schemas']['TaskStarted'];
 export type TaskState = components['schemas']['TaskState'];
 export type TaskUpdated = components['schemas']['TaskUpdated'];
@@ -3725,6 +3798,89 @@ export interface operations {
             };
         };
     };
+    listSessions: {
+        parameters: {
+            query?: {
+                /** @description Only this session. */
+                conversation?: string;
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
+                cursor?: string;
+                /** @description The largest number of items in the response. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionPage"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listShareLinks: {
         parameters: {
             query?: {
@@ -4254,6 +4410,86 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MatchPage"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listStepPayloads: {
+        parameters: {
+            query?: {
+                /** @description Only these steps: at most 200 comma-separated step ids. Cannot be combined with cursor. */
+                step_id?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepPayloads"];
                 };
             };
             /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
@@ -5470,4 +5706,4 @@ export const ScopeValues = ["ingest","read"] as const;
 export const SlotValues = ["input","output","original","error_stack","logs"] as const;
 export const StatusValues = ["running","waiting","ok","error","cancelled","lost"] as const;
 export const StepTypeValues = ["agent","llm","tool","retrieval","embedding","rerank","workflow","guardrail","evaluator","handoff","memory","log","span"] as const;
-export const StepDocumentDefaults = {"agent":null,"attempts":1,"call_key":null,"captured":[],"conversation_id":null,"cost_nusd":null,"cost_source":"unknown","duration_us":null,"ended_at_us":null,"environment":null,"error":null,"finish_reasons":[],"flags":[],"model":null,"model_requested":null,"parameters":null,"parent_step_id":null,"preview_input":null,"preview_output":null,"provider":null,"response_id":null,"run_id":null,"scope":null,"seq":0,"service":null,"span_name":null,"started_at_us":null,"tags":{},"too_large":[],"tool_call_id":null,"tool_name":null,"ttft_us":null,"type_raw":null,"usage":null,"user_id":null} satisfies Partial<StepDocument>;
+export const StepDocumentDefaults = {"agent":null,"attempts":1,"call_key":null,"captured":[],"conversation_id":null,"cost_nusd":null,"cost_source":"unknown","duration_us":null,"ended_at_us":null,"environment":null,"error":null,"finish_reasons":[],"flags":[],"model":null,"model_requested":null,"parameters":null,"parent_step_id":null,"preview_input":null,"preview_output":null,"provider":null,"response_id":null,"run_id":null,"scope":null,"seq":0,"service":null,"span_name":null,"started_at_us":null,"tags":{},"too_large":[],"tool_call_id":null,"tool_name":null,"ttft_us":null,"type_raw":null,"usage":null,"user_id":null,"waiting_for":null,"waiting_since_us":null} satisfies Partial<StepDocument>;

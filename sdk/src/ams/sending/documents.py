@@ -13,6 +13,7 @@ from ams_contracts.documents import CostSource, Failure, Slot, Status, StepDocum
 EVENTS_DROPPED = "events_dropped"
 _WORD_CHARS_MAX = 256
 _NAME_CHARS_MAX = 1_024
+_WAITING_CHARS_MAX = 512
 _NUSD_PER_USD = 1_000_000_000
 
 
@@ -34,6 +35,7 @@ def step_document(step: StepRecord, *, seq: int, captured: list[Slot], previews:
     details = step.details or {}
     started_us = step.started_ns // 1000
     reported = step.cost_usd is not None and ended
+    waiting_for, waiting_since_us = (step.wait if step.status is WAITING else None) or (None, None)
     return StepDocument(
         parent_step_id=step_hex(step.parent_id) if step.parent_id is not None else None,
         type=StepType(step.type),
@@ -57,6 +59,8 @@ def step_document(step: StepRecord, *, seq: int, captured: list[Slot], previews:
         cost_source=CostSource.REPORTED if reported else CostSource.UNKNOWN,
         tool_name=word(details.get("tool_name") or (step.name if step.type == "tool" else None)),
         tool_call_id=word(details.get("tool_call_id")),
+        waiting_for=clean(waiting_for)[:_WAITING_CHARS_MAX] if waiting_for else None,
+        waiting_since_us=waiting_since_us,
         error=failure_of(step) if ended else None,
         preview_input=previews.get(Slot.INPUT),
         preview_output=previews.get(Slot.OUTPUT),

@@ -5,6 +5,7 @@ No method raises, and none waits for the network. With tracing off they do nothi
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from time import time_ns
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -204,7 +205,9 @@ class Step:
         """Mark the step as waiting for a person, until ``resume()`` or its end."""
         if self._record.status is RUNNING:
             self._record.status = WAITING
+            self._record.wait = (reason, time_ns() // 1000)
             self._record.notify("status")
+            self._announce()
             if reason:
                 self.log(f"waiting {reason}")
 
@@ -212,7 +215,9 @@ class Step:
         """End the wait: the step is running again."""
         if self._record.status is WAITING:
             self._record.status = RUNNING
+            self._record.wait = None
             self._record.notify("status")
+            self._announce()
 
     @property
     def _is_traced(self) -> bool:

@@ -107,6 +107,7 @@ class StepRecord:
         "task",
         "type",
         "usage",
+        "wait",
     )  # fmt: skip
 
     task: TaskRecord
@@ -136,6 +137,7 @@ class StepRecord:
         self.pieces: list[str] | None = None
         self.pieces_chars = 0
         self.first_output_us: int | None = None
+        self.wait: tuple[str | None, int] | None = None  # for what, and since when in microseconds UTC
         self.error_type: str | None = None
         self.error_message: str | None = None
         self.stack: str | None = None

@@ -1,9 +1,9 @@
 /** The words of steps for their rows: fetched in windows as rows become visible, and taken from frames where these are newer. */
 import { useEffect, useMemo, useState } from 'react';
 import { request } from '../../api/http';
-import type { Step, StepDocument, StepWindow } from '../../api/types';
-import { ended } from '../../fold/fold';
-import { plainLine } from '../../ui/format';
+import type { Stamp, Step, StepDocument, StepWindow } from '../../api/types';
+import { compareStamps, statusOf } from '../../fold/fold';
+import { clock, plainLine } from '../../ui/format';
 import type { Said } from './labels';
 import type { LiveTask } from './live-task';
 
@@ -13,6 +13,7 @@ const PAUSE_MS = 80;
 
 interface Fetched {
   said: Said;
+  stamp: Stamp | null;
   /** the step was over: what it says does not change any more */
   final: boolean;
 }
@@ -30,7 +31,8 @@ class Previews {
   of(id: string): Said | null {
     const state = this.live.stateOf(id);
     const fetched = this.fetched.get(id);
-    if (state?.document && (ended(state) || !fetched)) return saidBy(state.document);
+    const isNewer = !fetched?.stamp || (state?.stamp != null && compareStamps(state.stamp, fetched.stamp) >= 0);
+    if (state?.document && isNewer) return saidBy({ ...state.document, status: statusOf(state) });
     return fetched?.said ?? null;
   }
 
@@ -63,6 +65,7 @@ class Previews {
     for (const step of page.items) {
       this.fetched.set(step.step_id, {
         said: saidBy(step),
+        stamp: step.stamps.document,
         final: step.status !== 'running' && step.status !== 'waiting',
       });
     }
@@ -70,6 +73,13 @@ class Previews {
 }
 
 function saidBy(step: Step | StepDocument): Said {
+  if (step.status === 'waiting') {
+    const since = step.waiting_since_us == null ? '' : `, since ${clock(step.waiting_since_us, 0)}`;
+    return {
+      asked: plainLine(step.preview_input ?? ''),
+      answered: `waits ${step.waiting_for ?? 'for a person'}${since}`,
+    };
+  }
   const answered = step.preview_output ?? (step.status === 'error' ? step.error?.message : null);
   return { asked: plainLine(step.preview_input ?? ''), answered: plainLine(answered ?? '') };
 }

@@ -23,6 +23,7 @@ import { isObject, type Json } from './messages';
 import { PayloadView } from './PayloadView';
 import { Section } from './Section';
 import { stepWith } from './step';
+import { WaitCard } from './WaitCard';
 import './step-detail.css';
 import './messages.css';
 import './content.css';
@@ -123,6 +124,7 @@ export function StepDetail(props: StepDetailProps) {
               <Silence lastEventUs={Math.max(table.lastEventUsOf(row), step.progress?.at_us ?? 0)} />
             </div>
           ) : null}
+          {step.status === 'waiting' ? <WaitCard step={step} /> : null}
           {step.error && step.status === 'error' ? (
             <ErrorCard error={step.error} stack={slot('error_stack')?.text ?? null} />
           ) : null}

@@ -66,6 +66,9 @@ const CELLS: Partial<Record<keyof Step, Cell>> = {
       );
     },
   },
+  // in a card of their own
+  waiting_for: { name: 'Waiting for', show: () => null },
+  waiting_since_us: { name: 'Waiting since', show: () => null },
   ttft_us: { name: 'Time to first token', show: ({ step }) => (step.ttft_us === null ? null : duration(step.ttft_us)) },
   usage: {
     name: 'Tokens',
