@@ -12,7 +12,9 @@ import type {
   NewApiKey,
   Project,
   ProjectList,
+  SessionPage,
   StepAnswer,
+  TaskPage,
 } from './types';
 
 export const queryClient = new QueryClient({
@@ -45,6 +47,56 @@ export function agentsQuery(project: string) {
     queryFn: ({ signal }) => request<AgentPage>(`/api/traces/${project}/agents`, { signal, query: { limit: 200 } }),
     staleTime: 30_000,
   });
+}
+
+const SESSIONS_PAGE = 50;
+const SESSION_REFRESH_MS = 5_000;
+
+/** Conversations, those with the newest tasks first. */
+export function sessionsQuery(project: string) {
+  return infiniteQueryOptions({
+    queryKey: ['sessions', project],
+    queryFn: ({ signal, pageParam }) =>
+      request<SessionPage>(`/api/traces/${project}/sessions`, {
+        signal,
+        query: { limit: SESSIONS_PAGE, cursor: pageParam },
+      }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor,
+    refetchInterval: SESSION_REFRESH_MS,
+  });
+}
+
+/** One conversation with its totals. */
+export function sessionQuery(project: string, conversation: string) {
+  return infiniteQueryOptions({
+    queryKey: ['session', project, conversation],
+    queryFn: ({ signal }) =>
+      request<SessionPage>(`/api/traces/${project}/sessions`, { signal, query: { conversation, limit: 1 } }),
+    initialPageParam: null as string | null,
+    getNextPageParam: () => null,
+    refetchInterval: SESSION_REFRESH_MS,
+  });
+}
+
+/** The tasks of one conversation, the newest first. */
+export function tasksOfSessionQuery(project: string, conversation: string) {
+  return infiniteQueryOptions({
+    queryKey: ['tasks-of-session', project, conversation],
+    queryFn: ({ signal, pageParam }) =>
+      request<TaskPage>(`/api/traces/${project}/tasks`, {
+        signal,
+        query: { q: `conversation:"${quoted(conversation)}"`, limit: SESSIONS_PAGE, cursor: pageParam },
+      }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor,
+    refetchInterval: SESSION_REFRESH_MS,
+  });
+}
+
+/** A value between the quotation marks of the query language. */
+function quoted(value: string): string {
+  return value.replace(/[\\"]/g, '\\$&');
 }
 
 export function stepQuery(project: string, task: string, step: string) {

@@ -167,6 +167,7 @@ function useCommands(project: string, onHelp: () => void): Command[] {
   return [
     page('tasks', 'Tasks', 'list'),
     page('tasks?status=error', 'Failed tasks', 'status-error', 'errors'),
+    page('sessions', 'Sessions', 'list', 'conversations'),
     page('agents', 'Agents', 'agent'),
     page('keys', 'API keys', 'key'),
     ...(open.value > 0 ? [page('not-stored', 'Not stored', 'replay', 'dead letters')] : []),

@@ -16,6 +16,7 @@ const Palette = lazy(() => import('./Palette').then((module) => ({ default: modu
 
 const PAGES = [
   ['tasks', 'Tasks'],
+  ['sessions', 'Sessions'],
   ['agents', 'Agents'],
   ['keys', 'API keys'],
 ] as const;

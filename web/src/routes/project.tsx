@@ -12,6 +12,7 @@ import { TasksPage } from './tasks';
 const KeysPage = lazy(() => import('./keys').then((module) => ({ default: module.KeysPage })));
 const AgentsPage = lazy(() => import('./agents').then((module) => ({ default: module.AgentsPage })));
 
+const SessionsPage = lazy(() => import('./sessions').then((module) => ({ default: module.SessionsPage })));
 const DeadLettersPage = lazy(() => import('./dead-letters').then((module) => ({ default: module.DeadLettersPage })));
 
 /** Everything under `/projects/{project}`. */
@@ -45,6 +46,8 @@ export function ProjectPages({ path }: { path: string }) {
             <TaskPage key={task} project={project} task={task} />
           ) : page === 'tasks' ? (
             <TasksPage project={project} />
+          ) : page === 'sessions' ? (
+            <SessionsPage project={project} />
           ) : page === 'agents' ? (
             <AgentsPage project={project} />
           ) : page === 'keys' ? (
