@@ -27,9 +27,11 @@ from ams_trace_query.matches import list_task_matches
 from ams_trace_query.media import get_media
 from ams_trace_query.openapi import StampAsArray
 from ams_trace_query.paging import Cursors
+from ams_trace_query.payloads import list_step_payloads
 from ams_trace_query.retention import get_retention
 from ams_trace_query.scores import list_task_scores
 from ams_trace_query.search.tree import QueryError
+from ams_trace_query.sessions import list_sessions
 from ams_trace_query.settings import Settings
 from ams_trace_query.share_links import list_share_links
 from ams_trace_query.skeleton import get_skeleton
@@ -104,7 +106,9 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             get_skeleton,
             list_task_steps,
             get_step,
+            list_step_payloads,
             search_steps,
+            list_sessions,
             list_agents,
             get_retention,
             get_generation,

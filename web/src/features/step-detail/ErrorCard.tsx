@@ -7,15 +7,17 @@ import { groupStack, type StackGroup } from './stack';
 import { LongText } from './Text';
 
 interface ErrorCardProps {
+  /** where there are several, which one it is */
+  label?: string;
   error: Failure;
   stack: string | null;
 }
 
 /** The error: type, message and stack with its lines; frames of libraries are collapsed. */
-export function ErrorCard({ error, stack }: ErrorCardProps) {
+export function ErrorCard({ error, stack, label = 'Error' }: ErrorCardProps) {
   const groups = useMemo(() => (stack ? groupStack(stack) : []), [stack]);
   return (
-    <section className="error-card" aria-label="Error">
+    <section className="error-card" aria-label={label}>
       <header>
         <svg className="icon mark" data-status="error" aria-hidden="true">
           <use href="#i-status-error" />

@@ -24,7 +24,7 @@ export function Messages({ messages, markdown }: MessagesProps) {
   return (
     <div className="message-list">
       {messages.slice(0, hidden > 0 ? 1 : 0).map((message, index) => (
-        <Card key={index} message={message} markdown={markdown} />
+        <MessageCard key={index} message={message} markdown={markdown} />
       ))}
       {hidden > 1 ? (
         <button type="button" className="button small message-earlier" onClick={() => setShown(shown + MORE)}>
@@ -32,7 +32,7 @@ export function Messages({ messages, markdown }: MessagesProps) {
         </button>
       ) : null}
       {messages.slice(hidden).map((message, index) => (
-        <Card key={hidden + index} message={message} markdown={markdown} />
+        <MessageCard key={hidden + index} message={message} markdown={markdown} />
       ))}
     </div>
   );
@@ -43,7 +43,7 @@ function roleKind(role: string): string {
   return role === 'user' || role === 'assistant' || role === 'tool' ? role : 'other';
 }
 
-function Card({ message, markdown }: { message: Message; markdown: boolean }) {
+export function MessageCard({ message, markdown }: { message: Message; markdown: boolean }) {
   const kind = roleKind(message.role);
   const words = useMemo(() => wordsOf(message), [message]);
   const size = useMemo(() => sizeOf(message), [message]);
@@ -153,6 +153,6 @@ function Call({ part }: { part: Extract<Part, { kind: 'call' }> }) {
   );
 }
 
-function Value({ value }: { value: Json }) {
+export function Value({ value }: { value: Json }) {
   return typeof value === 'string' ? <LongText text={value} mono /> : <JsonView value={value} />;
 }

@@ -9,12 +9,13 @@ import { Messages } from './Messages';
 import { type Json, type Message, parseMessages } from './messages';
 import { Section } from './Section';
 import { LongText } from './Text';
+import { unwrap } from './unwrap';
 
 export const MESSAGES_MIME = 'application/vnd.ams.messages+json';
 
 type Form = 'text' | 'markdown' | 'json';
 
-type Content =
+export type Content =
   | { kind: 'messages'; messages: Message[] }
   | { kind: 'json'; value: Json }
   | { kind: 'text'; text: string };
@@ -38,7 +39,7 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
   const text = payload?.text ?? null;
   const mime = payload?.mime ?? '';
   const truncated = payload?.truncated ?? false;
-  const content = useMemo(() => (text === null ? null : read(text, mime, truncated)), [text, mime, truncated]);
+  const content = useMemo(() => (text === null ? null : readContent(text, mime, truncated)), [text, mime, truncated]);
   return (
     <Section
       title={title}
@@ -95,7 +96,8 @@ function shownForm(form: Form, content: Content | null): Form {
   return formsOf(content).some(({ value }) => value === form) ? form : 'text';
 }
 
-function read(text: string, mime: string, truncated: boolean): Content {
+/** A payload as what its MIME type says, or as text when it is not that. */
+export function readContent(text: string, mime: string, truncated: boolean): Content {
   if (mime === MESSAGES_MIME) {
     const messages = parseMessages(text, truncated);
     if (messages) return { kind: 'messages', messages };
@@ -103,13 +105,15 @@ function read(text: string, mime: string, truncated: boolean): Content {
   if (!truncated && mime.endsWith('json')) {
     try {
       const value = JSON.parse(text) as Json;
+      const inner = unwrap(value);
+      if (inner) return inner;
       if (typeof value !== 'string') return { kind: 'json', value };
       return { kind: 'text', text: value };
     } catch {
       // not what its MIME type says: shown as text
     }
   }
-  return { kind: 'text', text };
+  return (truncated ? null : unwrap(text)) ?? { kind: 'text', text };
 }
 
 function summaryOf(payload: Payload, content: Content | null): string {

@@ -40,7 +40,10 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
             {task.agent ? <Fact name="Agent">{task.agent}</Fact> : null}
             {task.conversation_id ? (
               <Fact name="Conversation">
-                <CopyId id={task.conversation_id} what="the conversation ID" shown={18} />
+                <CopyId id={task.conversation_id} what="the conversation ID" shown={18} />{' '}
+                <Link to={`/projects/${project}/sessions?conversation=${encodeURIComponent(task.conversation_id)}`}>
+                  Session
+                </Link>
               </Fact>
             ) : null}
             {task.user_id ? <Fact name="User">{task.user_id}</Fact> : null}

@@ -35,6 +35,11 @@ export interface TaskTab {
 /** Beside the steps, which are the first tab and part of the page. */
 export const TASK_TABS: readonly TaskTab[] = [
   {
+    id: 'conversation',
+    label: 'Conversation',
+    Component: lazy(() => import('../conversation/Conversation').then((module) => ({ default: module.Conversation }))),
+  },
+  {
     id: 'graph',
     label: 'Graph',
     steps: true,
