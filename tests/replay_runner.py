@@ -17,9 +17,11 @@ def target_of(url: str, bootstrap: str, topics: tuple[Topic, Topic]) -> ReplayTa
     return ReplayTarget(database_url=f"{url}?role=ams_writer", owner_database_url=url, kafka=bootstrap, topics=topics)
 
 
-def options(prices: str | None, *, accept_differences: bool = False, drop: bool = False) -> ReplayOptions:
+def options(
+    prices: str | None, *, accept_differences: bool = False, drop: bool = False, remap: bool = False, apply: bool = False
+) -> ReplayOptions:
     if prices is None:
-        return ReplayOptions(accept_differences=accept_differences, drop=drop)
+        return ReplayOptions(accept_differences=accept_differences, drop=drop, remap=remap, apply=apply)
     return ReplayOptions(
         prices_file=prices, prices=Prices(GenaiPrices(), read_prices(prices.encode())), accept_differences=accept_differences, drop=drop
     )
@@ -33,4 +35,15 @@ async def run(target: ReplayTarget, wanted: ReplayOptions) -> bool:
 if __name__ == "__main__":
     url, bootstrap, topics, prices = sys.argv[1:]
     replay_target = target_of(url, bootstrap, msgspec.json.decode(topics, type=tuple[Topic, Topic]))
-    sys.exit(0 if asyncio.run(run(replay_target, options(None if prices == "-" else Path(prices).read_text()))) else 1)
+    sys.exit(
+        0
+        if asyncio.run(
+            run(
+                replay_target,
+                options(None, remap=True, apply=True)
+                if prices == "remap"
+                else options(None if prices == "-" else Path(prices).read_text()),
+            )
+        )
+        else 1
+    )

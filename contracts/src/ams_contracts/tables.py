@@ -229,6 +229,15 @@ response_claims_overflow = Table(  # the claims of response ids that more steps 
     Column("words", Text),
 )
 
+remapped = Table(  # documents as a later mapping reads the originals, where they differ from the events
+    "remapped",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+)
+
 deleted_tasks = Table(  # later events of these are ignored and counted
     "deleted_tasks",
     metadata,

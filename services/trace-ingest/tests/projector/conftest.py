@@ -33,6 +33,7 @@ TABLES = (
     "agents",
     "response_claims",
     "response_claims_overflow",
+    "remapped",
     "deleted_tasks",
     "dead_letters",
 )

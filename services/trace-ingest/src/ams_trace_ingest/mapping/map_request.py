@@ -34,11 +34,12 @@ def map_request(project_id: str, groups: Iterable[ScopedSpans], *, received_at_u
             services.append(service)
             group.resource.encoded = group.resource.encoded_again
             group.scope.encoded = group.scope.encoded_again
-    _name_agents(mapped, services)
+    name_agents(mapped, services)
     return mapped
 
 
-def _name_agents(mapped: list[MappedSpan], services: list[str]) -> None:
+def name_agents(mapped: list[MappedSpan], services: list[str]) -> None:
+    """Give steps the agent of the nearest step above that names one, and the service that emitted them. In place."""
     if all(item.event.step.agent is not None for item in mapped):
         return
     events: dict[tuple[str, str], StepRecorded | StepStarted] = {(item.task_id, item.event.step_id): item.event for item in mapped}

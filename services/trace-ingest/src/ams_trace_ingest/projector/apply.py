@@ -25,7 +25,7 @@ from ams_trace_ingest.projector.task_columns import (
 from ams_trace_ingest.projector.totals import add_totals
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
 from ams_trace_ingest.repeated_calls import CALL_PREFIX, RESPONSE_STEPS_MAX, Claim
-from ams_trace_ingest.store import agents, claims, media, payloads, producers, scores, steps, task_days, tasks, text
+from ams_trace_ingest.store import agents, claims, media, payloads, producers, remapped, scores, steps, task_days, tasks, text
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey, StoredClaims
 from ams_trace_ingest.store.connections import Connection
@@ -184,6 +184,7 @@ async def _delete(
         await payloads.delete(connection, project_id, task_id, task.day)
         await text.delete(connection, project_id, task_id, task.day)
         await media.delete(connection, project_id, task_id)
+    await remapped.delete_of_task(connection, project_id, task_id)
     await tasks.delete(connection, task.key)
     await producers.delete(connection, task.key)
     await scores.delete(connection, task.key)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import asyncpg
 import structlog
@@ -131,6 +131,7 @@ class Builder:
             Source(TextProjection(pool), kafka, of_payloads),
             Source(TextProjection(pool), kafka, self._of_steps),
         )
+        self._kafka = kafka
         self._ends: dict[tuple[str, int], int] = {}
         self._starts: dict[tuple[str, int], int] = {}
         self._live_lag = 0
@@ -143,6 +144,25 @@ class Builder:
     async def close(self) -> None:
         """Disconnect."""
         for source in self.sources:
+            await source.close()
+
+    async def remap(self, projection: TransactionalProjection, payloads: Topic, on_progress: Callable[[int, int], None]) -> None:
+        """Map the originals again: all that are in the log now. Those that come later were mapped by today's rules.
+
+        Args:
+            projection: Writes the documents.
+            payloads: The topic.
+            on_progress: Called with the records that were read, and those that are left.
+        """
+        source = Source(projection, self._kafka, payloads)
+        await source.open()
+        try:
+            until = {partition: end for partition, (_, end) in (await source.reader.bounds()).items()}
+            while source.missing(until):
+                await source.resume()
+                await source.advance(until, self._slots)
+                on_progress(source.done(), source.missing(until))
+        finally:
             await source.close()
 
     async def targets(self, live: Mapping[Place, int]) -> dict[Place, int]:

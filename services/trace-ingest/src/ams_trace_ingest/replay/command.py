@@ -37,15 +37,22 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--reprice", action="store_true", help="show what other prices would change: those of today, or of --prices")
     parser.add_argument("--prices", type=Path, metavar="FILE", help="JSON: model (or its beginning and *) to USD a million tokens")
-    parser.add_argument("--apply", action="store_true", help="with --reprice: do it, do not only show it")
+    parser.add_argument(
+        "--remap", action="store_true", help="map every stored span again with today's rules and prices, and show what would change"
+    )
+    parser.add_argument("--apply", action="store_true", help="with --reprice or --remap: do it, do not only show it")
     parser.add_argument("--accept-differences", action="store_true", help="change over even if the tables differ")
     parser.add_argument("--drop", action="store_true", help="drop the old tables at the end")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--abort", action="store_true", help="drop what an interrupted replay has built, and do nothing else")
     what.add_argument("--drop-old", action="store_true", help="drop the tables that served before, and do nothing else")
     chosen = parser.parse_args(arguments)
-    if (chosen.prices or chosen.apply) and not chosen.reprice:
-        parser.error("--prices and --apply belong to --reprice")
+    if chosen.prices and not chosen.reprice:
+        parser.error("--prices belongs to --reprice")
+    if chosen.apply and not (chosen.reprice or chosen.remap):
+        parser.error("--apply belongs to --reprice or --remap")
+    if chosen.remap and (chosen.reprice or chosen.abort or chosen.drop_old):
+        parser.error("--remap does not go with --reprice, --abort or --drop-old")
     if chosen.reprice and (chosen.abort or chosen.drop_old):
         parser.error("--reprice does not go with --abort or --drop-old")
     return chosen
@@ -101,7 +108,7 @@ async def _run(chosen: argparse.Namespace, target: ReplayTarget) -> int:
 
 
 def _options(chosen: argparse.Namespace) -> ReplayOptions:
-    common = {"accept_differences": chosen.accept_differences, "drop": chosen.drop}
+    common = {"accept_differences": chosen.accept_differences, "drop": chosen.drop, "remap": chosen.remap, "apply": chosen.apply}
     if not chosen.reprice:
         return ReplayOptions(**common)
     try:

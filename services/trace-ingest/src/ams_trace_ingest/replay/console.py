@@ -65,6 +65,31 @@ def totals_line(name: str, totals: Totals) -> str:
     return f"{name}: {totals.tasks:,} tasks, {totals.steps:,} steps, {totals.input_tokens:,} + {totals.output_tokens:,} tokens, {usd(totals.cost_nusd)}"
 
 
+def report_remap() -> Callable[[int, int], None]:
+    """Reports of the originals that were mapped again, not more often than ``REPORT_SECONDS_QUIET``."""
+    last = time.monotonic()
+
+    def report(done: int, left: int) -> None:
+        nonlocal last
+        if not left or time.monotonic() - last >= REPORT_SECONDS_QUIET:
+            last = time.monotonic()
+            print_line(f"mapping again: {done:,} of {done + left:,} records")
+
+    return report
+
+
+def remap_table(changes: Mapping[str, int], skipped: Mapping[str, int]) -> list[str]:
+    """What mapping again changes: steps by kind, and what could not be mapped."""
+    lines = [f"{changes['any']:,} steps of {changes['tasks']:,} tasks change:"]
+    lines += [f"  {kind:<16} {count:>12,}" for kind, count in changes.items() if kind not in {"any", "tasks"}]
+    words = {
+        "original_cut": "spans were cut when they arrived, and keep what they are",
+        "original_incomplete": "spans are not complete in the log, and keep what they are",
+    }
+    lines += [f"{count:,} {words[reason]}" for reason, count in skipped.items() if reason in words and count]
+    return lines
+
+
 def changes_table(changes: Mapping[tuple[str, str], Change]) -> list[str]:
     """Per model: calls, cost before and after; those that change most come first."""
     ordered = sorted(changes.items(), key=lambda item: (-abs(item[1].after_nusd - item[1].before_nusd), -item[1].steps, item[0]))

@@ -25,17 +25,18 @@ LATE_INDEXES = {
 """Indexes that only readers use, and the file that defines them: made when the rows exist, which is a fraction of the work."""
 
 _LIST = """
-SELECT name, current, prices::text, current_since, mapper_version, price_version FROM public.generations ORDER BY substr(name, 2)::int
+SELECT name, current, prices::text, current_since, mapper_version, price_version, remap FROM public.generations ORDER BY substr(name, 2)::int
 """
 _INSERT = """
-INSERT INTO public.generations (name, current, fold_version, mapper_version, prices, price_version)
-VALUES ($1, false, $2, $3, $4::jsonb, $5)
+INSERT INTO public.generations (name, current, fold_version, mapper_version, prices, price_version, remap)
+VALUES ($1, false, $2, $3, $4::jsonb, $5, $6)
 """
 _COPY_PARTITIONS = """
 SELECT {new}.ensure_partitions(to_date(right(child.relname, 8), 'YYYYMMDD'), to_date(right(child.relname, 8), 'YYYYMMDD'))
 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class child ON child.oid = i.inhrelid
 WHERE i.inhparent = '{old}.steps'::regclass AND child.relname ~ '_[0-9]{{8}}$'
 """
+_KEEP_REMAPPED = "INSERT INTO {new}.remapped SELECT * FROM {old}.remapped"
 _POSITIONS = 'SELECT projection, topic, "partition", next_offset FROM {schema}.positions'
 _MAKE_AHEAD = "SELECT {new}.ensure_partitions((now() AT TIME ZONE 'UTC')::date - 2, (now() AT TIME ZONE 'UTC')::date + 7)"
 # nothing is unread between the two positions, but the log may have deleted the record that the older one remembers
@@ -67,6 +68,7 @@ class Generation(Struct, frozen=True):
         current_since: When it began to serve; null for the first one, and before.
         mapping_version: Of the mapping when it was made; a replay that resumes keeps it.
         price_version: Of the prices when it was made; a replay that resumes keeps it.
+        remap: ``again``: its originals were mapped again when it was made; ``kept``: it took over the documents of one that was; else empty.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Generation(Struct, frozen=True):
     current_since: datetime | None
     mapping_version: int
     price_version: str
+    remap: str = ""
 
     @property
     def number(self) -> int:
@@ -132,17 +135,25 @@ async def look(connection: asyncpg.Connection) -> Generations:
     return Generations([one for one in known if one.number < current.number], current, later[-1] if later else None)
 
 
-async def make_next(connection: asyncpg.Connection, current: Generation, prices: str | None) -> Generation:
-    """Make empty tables beside the current ones, with partitions for the same days."""
-    name, version = f"g{current.number + 1}", price_version(prices)
+async def make_next(connection: asyncpg.Connection, current: Generation, prices: str | None, *, remap: bool = False) -> Generation:
+    """Make empty tables beside the current ones, with partitions for the same days.
+
+    Without ``remap`` they take over the documents that an earlier remap made, and its versions.
+    """
+    name, version, mapping = f"g{current.number + 1}", price_version(prices), MAPPING_VERSION
+    how = "again" if remap else "kept" if current.remap else ""
+    if how == "kept":
+        mapping, version = current.mapping_version, version if prices is not None else current.price_version
     async with connection.transaction():
         for sql in all_generation_sql():
             await connection.execute(sql.replace("{schema}", name))
         await connection.execute(f"DROP INDEX {', '.join(f'{name}.{index}' for index in LATE_INDEXES)}")
         await connection.execute(_MAKE_AHEAD.format(new=name))
         await connection.execute(_COPY_PARTITIONS.format(new=name, old=current.name))
-        await connection.execute(_INSERT, name, FOLD_VERSION, MAPPING_VERSION, prices, version)
-    return Generation(name, False, prices, None, MAPPING_VERSION, version)  # noqa: FBT003  the fields are the columns
+        if how == "kept":
+            await connection.execute(_KEEP_REMAPPED.format(new=name, old=current.name))
+        await connection.execute(_INSERT, name, FOLD_VERSION, mapping, prices, version, how)
+    return Generation(name, False, prices, None, mapping, version, how)  # noqa: FBT003  the fields are the columns
 
 
 async def make_late_indexes(connection: asyncpg.Connection, generation: Generation, on_index: Callable[[str], None]) -> None:

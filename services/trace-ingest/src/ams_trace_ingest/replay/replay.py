@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from ams_contracts.topics import PAYLOADS, STEPS, Topic
 from ams_kit.bus import Kafka, Log
+from ams_trace_ingest.mapping.version import MAPPING_VERSION
 from ams_trace_ingest.migrations.check import head, stored_revision
+from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.pricing.version import price_version
 from ams_trace_ingest.projector.apply import StepsProjection
@@ -24,6 +26,8 @@ from ams_trace_ingest.projector.retention import Pruner, report_deleted
 from ams_trace_ingest.replay import compare, console, generations
 from ams_trace_ingest.replay.build import Builder, Targets
 from ams_trace_ingest.replay.generations import Generation, Generations, Place, ReplayError
+from ams_trace_ingest.replay.remap import OriginalsProjection, RemappingProjection
+from ams_trace_ingest.replay.remap_changes import changes_by_kind
 from ams_trace_ingest.replay.reprice import RepricingProjection
 from ams_trace_ingest.store.connections import open_writer
 
@@ -63,12 +67,16 @@ class ReplayOptions(Struct, frozen=True, kw_only=True):
         prices: The same, to compute with.
         accept_differences: Change over even if the tables are not the same.
         drop: Drop the old tables at the end.
+        remap: Map all originals again.
+        apply: With ``remap``: change over, do not only show what would change.
     """
 
     prices_file: str | None = None
     prices: Prices | None = None
     accept_differences: bool = False
     drop: bool = False
+    remap: bool = False
+    apply: bool = False
 
 
 class Replay:
@@ -119,10 +127,13 @@ class Replay:
         pool = await open_writer(
             self._target.database_url, application="replay", size_max=CONNECTIONS_MAX, repeatable=True, generation=new.name
         )
-        steps = StepsProjection(pool) if options.prices is None else RepricingProjection(pool, prices=options.prices)
+        steps = _steps_projection(pool, new, options)
         builder = Builder(self._target.kafka, pool, steps, self._target.topics)
         try:
             await builder.open()
+            if options.remap:
+                originals = OriginalsProjection(pool, prices=Prices(GenaiPrices()))
+                await builder.remap(originals, self._target.topics[1], console.report_remap())
             return await self._run(builder, known.current, new, options)
         finally:
             await builder.close()
@@ -131,8 +142,12 @@ class Replay:
     async def _next(self, known: Generations, options: ReplayOptions) -> Generation:
         new = known.next
         if new is None:
-            new = await generations.make_next(self.owner, known.current, options.prices_file)
+            new = await generations.make_next(self.owner, known.current, options.prices_file, remap=options.remap)
             console.print_line(f"building {new.name} beside {known.current.name}, which continues to serve")
+        elif (new.remap == "again") is not options.remap:
+            raise ReplayError(f"{new.name} was started {'without' if options.remap else 'with'} --remap; drop it first: ams replay --abort")
+        elif options.remap and new.mapping_version != MAPPING_VERSION:
+            raise ReplayError(f"{new.name} was started by another version of the mapping; drop it first: ams replay --abort")
         elif not await self._same_prices(new.prices, options.prices_file):
             raise ReplayError(f"{new.name} was started with other prices; drop it first: ams replay --abort")
         elif new.prices is not None and new.price_version != price_version(options.prices_file):
@@ -156,7 +171,7 @@ class Replay:
         await self._prune(old)
         await self._prune(new)
         await self.owner.execute(f"ANALYZE {', '.join(f'{new.name}.{table.name}' for table in compare.TABLES)}")
-        found = await self._compared(builder, old, new)
+        found = await self._compared(builder, old, new, remap=options.remap)
         for sentence in found:
             console.print_line(sentence)
         if found and not options.accept_differences:
@@ -165,9 +180,18 @@ class Replay:
                 f"{' with the same prices' if new.prices is not None else ''}; to drop {new.name}: ams replay --abort"
             )
             return False
+        if options.remap and not options.apply:
+            console.print_line(
+                f"nothing was changed; {old.name} continues to serve. To change over: ams replay --remap --apply; to drop {new.name}: ams replay --abort"
+            )
+            return True
         other_prices = compare.priced_otherwise(old, new)
         console.print_line(
-            "not all is the same, which was accepted" if found else f"all rows are the same{', costs apart' if other_prices else ''}"
+            "not all is the same, which was accepted"
+            if found
+            else "everything that mapping does not decide is the same"
+            if options.remap
+            else f"all rows are the same{', costs apart' if other_prices else ''}"
         )
         await self._approach(builder, old, new)
         await self._change_over(builder, old, new)
@@ -257,7 +281,7 @@ class Replay:
         targets: Targets = await self._targets(builder, old)
         await builder.catch_up(targets, low_priority=False)
 
-    async def _compared(self, builder: Builder, old: Generation, new: Generation) -> list[str]:
+    async def _compared(self, builder: Builder, old: Generation, new: Generation, *, remap: bool) -> list[str]:
         """The differences in one snapshot in which both have the same positions; the live projector does not wait for it."""
         async with self.writer.transaction(isolation="repeatable_read", readonly=True):
             async with self._held(builder, old):
@@ -271,7 +295,10 @@ class Replay:
             failpoint("replay_in_comparison")
             console.print_line(console.totals_line(old.name, await compare.totals(self.writer, old)))
             console.print_line(console.totals_line(new.name, await compare.totals(self.writer, new)))
-            return await compare.differences(self.writer, old, new, console.print_compared)
+            if remap:
+                for line in console.remap_table(*await changes_by_kind(self.writer, old, new)):
+                    console.print_line(line)
+            return await compare.differences(self.writer, old, new, console.print_compared, remap=remap)
 
     async def _change_over(self, builder: Builder, old: Generation, new: Generation) -> None:
         async with self._held(builder, old) as reached:
@@ -283,3 +310,9 @@ class Replay:
         failpoint("replay_after_change_over")
         with contextlib.suppress(asyncpg.PostgresError):  # a letter was marked at the same moment: only the mark is lost
             await self.writer.execute(_TAKE_MARKS.format(new=new.name, old=old.name))
+
+
+def _steps_projection(pool: asyncpg.Pool, new: Generation, options: ReplayOptions) -> StepsProjection:
+    if new.remap:
+        return RemappingProjection(pool, prices=options.prices)
+    return StepsProjection(pool) if options.prices is None else RepricingProjection(pool, prices=options.prices)
