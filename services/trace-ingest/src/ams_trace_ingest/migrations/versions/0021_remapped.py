@@ -5,8 +5,8 @@ from sqlalchemy import text
 
 from ams_trace_ingest.migrations.generation_sql import migrate_generations, read_sql
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
