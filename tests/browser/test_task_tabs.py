@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from tests import reference
-from tests.browser.journeys import PATIENCE_MS, agent, make_key, resume, row, task_id_of
+from tests.browser.journeys import AGENT, PATIENCE_MS, agent, make_key, resume, row, task_id_of
 from tests.browser.test_explorer import AXE, AXE_RUN
 from tests.installation import Platform
 
@@ -168,4 +168,46 @@ def test_the_activity_shows_the_moment_under_the_hairline_and_a_brush_zooms_the_
     expect(page.get_by_role("button", name="Full range")).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 844})
     expect(clock).to_be_in_viewport()
+    assert_accessible(page)
+
+
+def test_a_running_task_is_compared_with_a_finished_one(page: Page, platform: Platform, tmp_path: Path) -> None:
+    changed = AGENT.replace('lookup("Paris")\n', 'lookup("Paris")\n            lookup("Paris")\n').replace(
+        'output = "It is **21** degrees"', 'output = "It is **19** degrees"'
+    )
+    key = make_key(page)
+    with agent(platform, key, tmp_path) as process:
+        first = task_id_of(process)
+        resume(process)
+        resume(process)
+        assert process.wait(60) == 0
+    page.goto(f"/t/{first}")
+    expect(row(page, "answer")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Task actions").click()
+    page.get_by_role("button", name="Mark for comparison").click()
+
+    with agent(platform, key, tmp_path, changed) as process:
+        page.goto(f"/t/{task_id_of(process)}")
+        expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Task actions").click()
+        page.get_by_role("button", name="Compare with Weather report").click()
+        lines = page.locator(".compare-grid [role=row]")
+        expect(lines.filter(has_text="answer")).to_contain_text("only left", timeout=PATIENCE_MS)
+        resume(process)
+        resume(process)
+        assert process.wait(60) == 0
+
+    expect(page.get_by_role("status").filter(has_text="5 pairs, 0 only left, 1 only right")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="First divergence").click()
+    expect(page.locator("[role=row][aria-selected=true]")).to_contain_text("only right")
+    page.locator(".compare-grid").focus()
+    page.keyboard.press("j")
+    expect(page.locator("[role=row][aria-selected=true]")).to_contain_text("answer")
+    output = page.get_by_role("region", name="Output")
+    expect(output.locator("ins")).to_contain_text("19", timeout=PATIENCE_MS)
+    expect(output.locator("del")).to_contain_text("21")
+    assert_accessible(page)
+    page.get_by_role("button", name="Only differences").click()
+    expect(lines.filter(has_text="answer")).to_have_count(0)
+    page.set_viewport_size({"width": 390, "height": 844})
     assert_accessible(page)

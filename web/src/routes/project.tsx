@@ -13,6 +13,7 @@ const KeysPage = lazy(() => import('./keys').then((module) => ({ default: module
 const AgentsPage = lazy(() => import('./agents').then((module) => ({ default: module.AgentsPage })));
 
 const SessionsPage = lazy(() => import('./sessions').then((module) => ({ default: module.SessionsPage })));
+const ComparePage = lazy(() => import('./compare').then((module) => ({ default: module.ComparePage })));
 const DeadLettersPage = lazy(() => import('./dead-letters').then((module) => ({ default: module.DeadLettersPage })));
 
 /** Everything under `/projects/{project}`. */
@@ -52,6 +53,8 @@ export function ProjectPages({ path }: { path: string }) {
             <AgentsPage project={project} />
           ) : page === 'keys' ? (
             <KeysPage project={project} />
+          ) : page === 'compare' ? (
+            <ComparePage project={project} />
           ) : page === 'not-stored' ? (
             <DeadLettersPage project={project} />
           ) : bare ? null : (

@@ -1,15 +1,17 @@
 import { useQuery as useServer } from '@tanstack/react-query';
-import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import { projectsQuery } from '../api/queries';
 import type { Status, Task } from '../api/types';
 import { useKeys } from '../app/keys';
-import { LivePill, useLive } from '../app/live';
+import { LivePill } from '../app/live';
 import { usePreference } from '../app/preferences';
 import { Link, navigate, useQuery, withParams } from '../app/router';
+import { CompareItems } from '../features/compare/CompareItems';
 import { useDeadLetters } from '../features/dead-letters/dead-letters';
-import { LiveTask } from '../features/execution-log/live-task';
+import type { LiveTask } from '../features/execution-log/live-task';
 import { Silence } from '../features/execution-log/TraceStep';
 import type { StepTable } from '../features/execution-log/table';
+import { useLiveTask } from '../features/execution-log/useLiveTask';
 import type { Mode } from '../features/execution-log/waterfall';
 import { StepDetail } from '../features/step-detail/StepDetail';
 import { TaskOverview } from '../features/step-detail/TaskOverview';
@@ -33,16 +35,6 @@ const SLOW_MS = 5_000;
 interface TaskPageProps {
   project: string;
   task: string;
-}
-
-function useLiveTask(project: string, task: string): [LiveTask, number] {
-  const client = useLive();
-  const live = useMemo(() => new LiveTask(project, task, client), [project, task, client]);
-  useEffect(() => {
-    live.start();
-    return () => live.stop();
-  }, [live]);
-  return [live, useSyncExternalStore(live.subscribe, live.getVersion)];
 }
 
 /** `/projects/{project}/tasks/{task}?tab=&step=`: the steps or another view of them, and the selected one beside it. */
@@ -277,6 +269,7 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
             >
               <Icon name="link" /> Copy short link
             </button>
+            <CompareItems project={project} task={task} name={name} onDone={close} />
             <div className="menu-rule" />
             <button
               type="button"

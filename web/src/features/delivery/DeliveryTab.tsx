@@ -4,7 +4,7 @@ import { deliveryQuery } from '../../api/queries';
 import type { Delivery, DeliveryPage, Task } from '../../api/types';
 import { Link } from '../../app/router';
 import { CopyId, ErrorStrip, When } from '../../ui/controls';
-import { clock, duration, exact, moment, plural } from '../../ui/format';
+import { clock, dateTime, duration, exact, moment, plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { useDeadLetters } from '../dead-letters/dead-letters';
 import type { TaskTabProps } from '../task-tabs/tabs';
@@ -128,7 +128,7 @@ function Place({ page, task }: { page: DeliveryPage; task: Task }) {
       <div>
         <dt>Last event by the producer’s clock</dt>
         <dd title={moment(task.last_event_at_us)}>
-          <span className="tnum">{clock(task.last_event_at_us, 3)}</span>{' '}
+          <span className="tnum">{dateTime(task.last_event_at_us)}</span>{' '}
           <span className="quiet">
             {delayUs < 0
               ? `the producer’s clock is ahead by at least ${duration(-delayUs)}`

@@ -99,6 +99,15 @@ describe('graphOf', () => {
     );
   });
 
+  it('draws no arrow between parallel things that are repeated', () => {
+    const rows: Row[] = [{ id: 'r', type: 'workflow', name: 'flow', start: 0, duration: 100 }];
+    for (let i = 0; i < 4; i++) {
+      rows.push({ id: `h${i}`, parent: 'r', type: 'agent', name: 'hotel', start: i * 20, duration: 10 });
+      rows.push({ id: `w${i}`, parent: 'r', type: 'agent', name: 'weather', start: i * 20 + 5, duration: 10 });
+    }
+    expect(edgesOf(graph(rows))).toEqual(['workflow:flow calls agent:hotel 4', 'workflow:flow calls agent:weather 4']);
+  });
+
   it('sees no order among the agents that a model decides about', () => {
     const found = graph([
       { id: 'r', type: 'agent', name: 'boss', start: 0, duration: 100 },

@@ -144,27 +144,36 @@ class Builder {
     rows.sort((a, b) => (caller[a] as number) - (caller[b] as number) || start(a) - start(b));
     const targets = this.targets();
     let before = new Set<number>();
-    let phase = new Set<number>();
+    let phase: number[] = [];
     let phaseEnd = Number.NEGATIVE_INFINITY;
     let by = NONE;
     for (const row of rows) {
-      if (caller[row] !== by) {
+      const isOther = caller[row] !== by;
+      if (isOther || start(row) >= phaseEnd) {
+        const ended = this.addPhase(before, phase, targets);
+        before = isOther ? new Set() : ended;
+        phase = [];
+        if (isOther) phaseEnd = Number.NEGATIVE_INFINITY;
         by = caller[row] as number;
-        phase = new Set();
-        before = new Set();
-        phaseEnd = Number.NEGATIVE_INFINITY;
-      } else if (start(row) >= phaseEnd) {
-        before = phase;
-        phase = new Set();
       }
+      phase.push(row);
       phaseEnd = Math.max(phaseEnd, this.isOpen(row) ? Number.POSITIVE_INFINITY : this.endOf(row));
-      const place = targets[node[row] as number] as number;
-      phase.add(place);
+    }
+    this.addPhase(before, phase, targets);
+  }
+
+  /** The steps of a phase follow the nodes of the one before. Returns the nodes of the phase. */
+  private addPhase(before: ReadonlySet<number>, phase: readonly number[], targets: Int32Array): Set<number> {
+    const places = new Set(phase.map((row) => targets[this.node[row] as number] as number));
+    for (const row of phase) {
+      const place = targets[this.node[row] as number] as number;
       for (const other of before) {
-        // the same thing again and again is a count, not an arrow to itself
-        if (other !== place) this.addStep(sumsAt(this.thens, other * PAIR + place), row);
+        // the same thing, or the same parallel things, again and again: a count, not an arrow
+        if (places.has(other) && before.has(place)) continue;
+        this.addStep(sumsAt(this.thens, other * PAIR + place), row);
       }
     }
+    return places;
   }
 
   result(): Graph {
