@@ -2,8 +2,9 @@ import { memo, useEffect, useRef } from 'react';
 import { STATUSES, STEP_TYPES } from '../../api/types';
 import { useNowUs } from '../../ui/clock';
 import { ticksOf } from './Axis';
+import { Hairline } from './Hairline';
 import type { StepTable } from './table';
-import type { View } from './waterfall';
+import { beyond, type View } from './waterfall';
 
 export interface LaneBar {
   row: number;
@@ -42,9 +43,21 @@ export function Lanes({ table, bars, view, origin, open }: LanesProps) {
       {ticksOf(view, origin).times.map((at) => (
         <i key={at} className="tick" style={{ left: `${((at + origin - view.from) / span) * 100}%` }} />
       ))}
-      {bars.map(({ row, ...bar }) => (
-        <Bar key={table.ids[row]} table={table} row={row} {...bar} />
-      ))}
+      <div className="lane-bars">
+        {bars.map(({ row, ...bar }) => (
+          <Bar key={table.ids[row]} table={table} row={row} {...bar} />
+        ))}
+      </div>
+      {bars.map(({ row, top }) => {
+        const { left, right } = beyond(table, row, view);
+        return left || right ? (
+          <span key={`beyond-${table.ids[row]}`} className="lane-beyond" style={{ top: `${top + 9}px` }}>
+            {left ? <i data-side="left" data-type={STEP_TYPES[table.type[row] as number]} /> : null}
+            {right ? <i data-side="right" data-type={STEP_TYPES[table.type[row] as number]} /> : null}
+          </span>
+        ) : null;
+      })}
+      <Hairline box={box} table={table} bars={bars} view={view} origin={origin} />
       {open ? <i className="now" /> : null}
       {open ? <NowLine box={box} baseUs={table.baseUs} /> : null}
     </div>

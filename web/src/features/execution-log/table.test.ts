@@ -4,7 +4,7 @@ import { guidesOf, pathTo } from './guides';
 import { BASE_US, heartbeat, skeletonOf, stepEvent } from './samples';
 import { STATUS, StepTable } from './table';
 import { layOut, matchRows, visibleRows } from './tree';
-import { extent, fitRows, roomAhead, selfTimeGradient, selfTimeUs } from './waterfall';
+import { beyond, extent, fitRows, roomAhead, selfTimeGradient, selfTimeUs } from './waterfall';
 
 function tableOf(...rows: Parameters<typeof skeletonOf>[0]): StepTable {
   return new StepTable(skeletonOf(rows));
@@ -213,6 +213,22 @@ describe('time', () => {
     const open = tableOf({ id: 'root', start: 0, status: 'running', duration: null });
     expect(extent(open, 5_000)).toEqual({ from: 0, to: 5_000 });
   });
+});
+
+test('a step that goes on beyond the range is known at both sides', () => {
+  const table = tableOf(
+    { id: 'a', start: 0, duration: 1_000 },
+    { id: 'b', start: 400, duration: 100 },
+    { id: 'c', start: 900, duration: 50 },
+    { id: 'd', start: 450, status: 'running', duration: null },
+  );
+  const view = { from: 300, to: 600 };
+  expect([0, 1, 2, 3].map((row) => beyond(table, row, view))).toEqual([
+    { left: true, right: true },
+    { left: false, right: false },
+    { left: false, right: true },
+    { left: false, right: false },
+  ]);
 });
 
 describe('the filter', () => {

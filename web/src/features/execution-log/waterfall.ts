@@ -121,3 +121,13 @@ export function selfTimeUs(table: StepTable, tree: Tree, row: number): number {
 function percent(share: number): string {
   return `${Math.round(share * 10_000) / 100}%`;
 }
+
+/** Whether a step goes on beyond the range that is shown: at its left, at its right. An open step reaches to now, where its bar fades. */
+export function beyond(table: StepTable, row: number, { from, to }: View): { left: boolean; right: boolean } {
+  const start = table.start[row] as number;
+  if (Number.isNaN(start)) return { left: false, right: false };
+  const length = table.duration[row] as number;
+  const end = Number.isNaN(length) ? start : start + length;
+  const edge = (to - from) / 1_000;
+  return { left: start < from - edge, right: start > to || (!table.open(row) && end > to + edge) };
+}
