@@ -33,6 +33,26 @@ async def test_a_session_sums_its_tasks_and_shows_its_newest_one(ada, store) -> 
     assert (session["cost_usd"], session["unpriced_steps"]) == ("0.002", 2)
 
 
+async def test_the_totals_of_a_session_are_its_own(ada, store) -> None:
+    for name, tokens in (("a", 1), ("a", 2), ("b", 10), ("c", 100)):
+        await store.task(conversation_id=name, input_tokens=tokens)
+
+    sessions = (await ada.get("sessions"))["items"]
+
+    assert {session["conversation_id"]: (session["tasks"], session["input_tokens"]) for session in sessions} == {
+        "a": (2, 3), "b": (1, 10), "c": (1, 100),
+    }  # fmt: skip
+
+
+async def test_a_task_that_repeats_another_one_is_not_counted(ada, store) -> None:
+    task_id = await store.task(conversation_id="a", input_tokens=5, sort_at_us=T0)
+    await store.task(conversation_id="a", input_tokens=5, sort_at_us=T0 + 1, duplicate_of=task_id)
+
+    [session] = (await ada.get("sessions"))["items"]
+
+    assert (session["tasks"], session["input_tokens"], session["last_task_id"]) == (1, 5, task_id)
+
+
 async def test_sessions_come_by_their_newest_task_and_each_once_over_all_pages(ada, store) -> None:
     for at in range(12):
         await store.task(conversation_id=f"c{at % 5}", sort_at_us=T0 + at // 2)

@@ -30,7 +30,7 @@ TASKS_SUMMED_MAX = 1_000
 
 
 class TaskSession(Struct, frozen=True, kw_only=True):
-    """The tasks of one conversation.
+    """The tasks of one conversation, without those that only repeat the calls of another task.
 
     ``tasks`` and the totals are those of its newest 1,000 tasks; ``has_more_tasks`` when there are more. ``duration_us`` is the sum of the known
     durations, ``cost_usd`` null when no cost is known. ``last_at_us`` is the start of the newest task; ``status``, ``agent``, ``user_id`` and
@@ -89,7 +89,7 @@ def sessions_page(project_id: str, conversation: str | None, after: list[Any] | 
     """
     newer = tasks.alias("newer")
     summed = tasks.alias("summed")
-    mine = [tasks.c.project_id == project_id, tasks.c.conversation_id.is_not(None)]
+    mine = [tasks.c.project_id == project_id, tasks.c.conversation_id.is_not(None), tasks.c.duplicate_of.is_(None)]
     if conversation is not None:
         mine.append(tasks.c.conversation_id == conversation)
     if after is not None:
@@ -100,6 +100,7 @@ def sessions_page(project_id: str, conversation: str | None, after: list[Any] | 
         .where(
             newer.c.project_id == project_id,
             newer.c.conversation_id == tasks.c.conversation_id,
+            newer.c.duplicate_of.is_(None),
             newer.c.sort_at_us >= tasks.c.sort_at_us,
             (newer.c.sort_at_us > tasks.c.sort_at_us) | (newer.c.task_id < tasks.c.task_id),
         )
@@ -117,10 +118,11 @@ def sessions_page(project_id: str, conversation: str | None, after: list[Any] | 
     )
     of_session = (
         select(summed)
-        .where(summed.c.project_id == project_id, summed.c.conversation_id == head.c.conversation_id)
+        .where(summed.c.project_id == project_id, summed.c.conversation_id == head.c.conversation_id, summed.c.duplicate_of.is_(None))
         .order_by(summed.c.sort_at_us.desc(), summed.c.task_id)
         .limit(TASKS_SUMMED_MAX + 1)
-        .lateral("of_session")
+        .correlate(head)
+        .subquery("of_session")
     )
     t = of_session.c
     totals = (
@@ -137,6 +139,7 @@ def sessions_page(project_id: str, conversation: str | None, after: list[Any] | 
             sql.sum(t.unpriced_steps).cast(BigInteger).label("unpriced_steps"),
         )
         .select_from(of_session)
+        .correlate(head)
         .lateral("totals")
     )
     return (
