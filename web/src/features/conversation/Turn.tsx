@@ -8,7 +8,7 @@ import { ErrorCard } from '../step-detail/ErrorCard';
 import { JsonView } from '../step-detail/Json';
 import { Markdown } from '../step-detail/Markdown';
 import { MessageCard, Value } from '../step-detail/Messages';
-import type { Message } from '../step-detail/messages';
+import type { Json, Message } from '../step-detail/messages';
 import { argumentsLine } from '../step-detail/messages';
 import { absenceSentence } from '../step-detail/PayloadView';
 import { LongText } from '../step-detail/Text';
@@ -235,6 +235,8 @@ function Plain({ side, title, status, markdown }: { side: Side; title: string; s
   const { content } = side;
   if (content === null) return <p className="faint">{absenceSentence(side.absent as never, title, status)}</p>;
   if (content.kind === 'messages') {
+    const result = onlyResult(content.messages);
+    if (result !== undefined) return <Value value={result} />;
     return (
       <div className="message-list">
         {content.messages.map((message, index) => (
@@ -251,6 +253,12 @@ function Plain({ side, title, status, markdown }: { side: Side; title: string; s
     );
   }
   return <LongText text={content.text} markdown={markdown} />;
+}
+
+/** The result in a tool's own message: the card says whose it is. */
+function onlyResult(messages: Message[]): Json | undefined {
+  const [part, ...others] = messages.flatMap((message) => message.parts);
+  return part?.kind === 'result' && others.length === 0 ? part.result : undefined;
 }
 
 function Cut({ sides }: { sides: Side[] }) {
