@@ -90,7 +90,10 @@ class ProjectSettingsPage(Struct, frozen=True, kw_only=True):
 
 
 class IdentityChanged(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message on ``IDENTITY_CHANNEL``: which cached entries are no longer valid."""
+    """A message on ``IDENTITY_CHANNEL``: which cached entries are no longer valid.
+
+    ``until_s``: of a ``session.revoked`` that concerns a user: tokens issued before it are revoked; ``None`` means until now.
+    """
 
     kind: Literal["key.revoked", "access.changed", "session.revoked", "project.deleted"]
     key_id: str | None = None
@@ -98,3 +101,4 @@ class IdentityChanged(Struct, frozen=True, kw_only=True, omit_defaults=True):
     project_id: str | None = None
     session_id: str | None = None
     jti: str | None = None
+    until_s: int | None = None

@@ -1,86 +1,26 @@
 """Another service that authenticates with the kit against a real identity."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from litestar import Litestar, Request, get
-from litestar.di import NamedDependency, Provide
-from services.identity.tests.clients import SERVICE_SECRET, Person, Server
+from services.identity.tests.clients import Person, Server
+from services.identity.tests.other_service import service
 
-from ams_contracts.claims import Access, KeyGrant, Role, Scope
-from ams_kit.auth import AuthKit, AuthMiddleware, bearer_of, principal_of, provide_access, require_role
-from ams_kit.background import Background
-from ams_kit.http.app import make_application
-from ams_kit.testing.serving import serving
-
-
-@get("/who")
-async def who(request: Request[Any, Any, Any]) -> str:
-    return principal_of(request).user_id
-
-
-@get("/in/{project:str}")
-async def inside(access: NamedDependency[Access]) -> Role:
-    return access.role
-
-
-@get("/write/{project:str}")
-async def write(access: NamedDependency[Access]) -> Role:
-    require_role(access, Role.MEMBER)
-    return access.role
-
-
-@get("/read/{project:str}")
-async def read(access: NamedDependency[Access]) -> str:
-    return f"{access.role.value} {access.user_id}"
-
-
-@get("/intake", opt={"public": True})
-async def intake(request: Request[Any, Any, Any]) -> KeyGrant:
-    return await request.app.state.auth.keys.grant(bearer_of(request.scope))
-
-
-@contextmanager
-def service(server: Server, name: str, key_scope: Scope | None = None) -> Iterator[httpx.Client]:
-    """A service of the platform that uses this identity."""
-    background = Background()
-
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        app.state.auth = AuthKit.open(server.url, server.settings.redis_url, SERVICE_SECRET, server.settings.public_url, service=name)
-        app.state.auth.start(background)
-        yield
-        await background.close()
-        await app.state.auth.close()
-
-    app = make_application(
-        title=name,
-        openapi_path="/openapi",
-        route_handlers=[who, inside, write, read, intake],
-        checks={},
-        background=background,
-        middleware=[AuthMiddleware(key_scope=key_scope)],
-        dependencies={"access": Provide(provide_access)},
-        lifespan=[lifespan],
-    )
-    with serving(app) as url, httpx.Client(base_url=url) as client:
-        yield client
+from ams_contracts.claims import Scope
 
 
 @pytest.fixture(scope="module")
 def other(server: Server) -> Iterator[httpx.Client]:
-    with service(server, "other") as client:
+    with service(server.url, server.settings, "other") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def reader(server: Server) -> Iterator[httpx.Client]:
     """A service that accepts API keys with the scope ``read``."""
-    with service(server, "reader", Scope.READ) as client:
+    with service(server.url, server.settings, "reader", Scope.READ) as client:
         yield client
 
 

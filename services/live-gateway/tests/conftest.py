@@ -25,8 +25,8 @@ from ams_contracts.topics import Topic, task_key
 from ams_kit.auth import AuthKit, open_redis
 from ams_kit.auth.api_keys import ALPHABET, ID_CHARS, SECRET_CHARS, format_key
 from ams_kit.auth.jwks import jwk_of
-from ams_kit.auth.revocation import EPOCH_FIELD, REVOCATIONS_KEY
 from ams_kit.bus import Log, Record, create_topics
+from ams_kit.testing.revocations import kept_complete
 from ams_live_gateway.app import make_app
 from ams_live_gateway.protocol import LiveProtocol
 from ams_live_gateway.settings import Settings
@@ -141,6 +141,7 @@ class Gateway:
         self.server: uvicorn.Server | None = None
         self.app: Any = None
         self.port = 0
+        self.reads_identity_log = False
         self._serving: asyncio.Task[None] | None = None
 
     # -- the process -----------------------------------------------------------------------------------------------
@@ -148,10 +149,11 @@ class Gateway:
     def _auth(self, settings: Settings) -> AuthKit:
         return AuthKit(
             self.identity.client(),
-            open_redis(settings.redis_url),
+            settings.redis_url,
             service_secret=settings.service_secret,
             public_url=settings.public_url,
             service="live-gateway",
+            kafka=settings.kafka if self.reads_identity_log else None,
         )
 
     async def start(self) -> None:
@@ -279,10 +281,10 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     await create_topics(settings.kafka_bootstrap, topics=[steps, tasks])
     log = await Log.open(settings.kafka_bootstrap, "live-tests")
     gateway = Gateway(settings, steps, tasks, log)
-    await gateway.redis.hset(REVOCATIONS_KEY, EPOCH_FIELD, "1")
-    await gateway.start()
     try:
-        yield gateway
+        async with kept_complete(gateway.redis):
+            await gateway.start()
+            yield gateway
     finally:
         await gateway.stop()
         await gateway.redis.aclose()

@@ -10,9 +10,14 @@ import httpx
 import msgspec
 import pytest
 import websockets
+from tests.conditions import until
 
 from ams_contracts.claims import IdentityChanged, Role
+from ams_contracts.codec import encode
+from ams_contracts.identity_events import ProjectDeleted, SessionRevoked, UserDisabled
+from ams_contracts.topics import IDENTITY
 from ams_kit.auth.revocation import REVOCATIONS_KEY
+from ams_kit.bus import Record, create_topics
 
 
 async def refused_handshake(live, project_id: str, **options: Any) -> tuple[int, str]:
@@ -166,6 +171,59 @@ async def test_a_logout_whose_event_was_lost_closes_within_five_seconds(live, pr
         await live.redis.hset(REVOCATIONS_KEY, f"jti:{claims.jti}", "99999999999:0")
         assert await client.close_code() == 4401
         assert time.monotonic() - started_at < 6
+
+
+async def test_changes_that_arrive_over_the_log_alone_close_sockets(live, project_id: str) -> None:
+    """Redis is frozen or down: no message arrives over its channel."""
+    await create_topics(live.settings.kafka_bootstrap)
+    live.reads_identity_log = True
+    await live.restart()
+    claims = [live.claims(str(uuid.uuid4())) for _ in range(3)]
+    other_project = str(uuid.uuid4())
+    at_us = time.time_ns() // 1_000
+    events = [
+        SessionRevoked(event_id="1" * 32, at_us=at_us, user_id=claims[0].sub, session_id=claims[0].sid, reason="logout"),
+        UserDisabled(event_id="2" * 32, at_us=at_us, user_id=claims[1].sub),
+        ProjectDeleted(event_id="3" * 32, at_us=at_us, project_id=other_project),
+    ]
+    async with (
+        live.client(project_id, claims=claims[0]) as signed_out,
+        live.client(project_id, claims=claims[1]) as disabled,
+        live.client(other_project, claims=claims[2]) as deleted,
+        live.client(project_id, claims=claims[2]) as stays,
+    ):
+        await live.log.publish([Record(topic=IDENTITY, key=b"k", value=encode(event)) for event in events], timeout_seconds=10)
+
+        assert [await client.close_code() for client in (signed_out, disabled, deleted)] == [4401, 4401, 4404]
+        assert (await stays.subscribe("a" * 32))["op"] == "subscribed"
+    assert await refused_handshake(live, project_id, claims=claims[0]) == (401, "session_ended")
+
+
+async def test_a_process_that_starts_reads_what_was_revoked_in_the_last_minutes(live, project_id: str) -> None:
+    await create_topics(live.settings.kafka_bootstrap)
+    claims = live.claims(str(uuid.uuid4()))
+    event = SessionRevoked(event_id="4" * 32, at_us=time.time_ns() // 1_000, user_id=claims.sub, session_id=claims.sid, reason="logout")
+    await live.log.publish([Record(topic=IDENTITY, key=b"k", value=encode(event))], timeout_seconds=10)
+    live.reads_identity_log = True
+    await live.restart()
+
+    async def refused() -> bool:
+        try:
+            return await refused_handshake(live, project_id, claims=claims) == (401, "session_ended")
+        except pytest.fail.Exception:
+            return False
+
+    await until(refused)
+
+
+async def test_a_socket_is_not_renewed_while_nobody_knows_what_is_revoked(live, project_id: str) -> None:
+    claims = live.claims(str(uuid.uuid4()))
+    async with live.client(project_id, claims=claims) as client:
+        ticket = await live.ticket(project_id, claims=claims)
+        live.app.state.auth.revocations._server.run_id = b"of another server"
+        await client.send(op="renew", ticket=ticket)
+
+        assert (await client.receive_until(lambda frame: frame.get("code") == "unavailable"))[0]["id"]
 
 
 async def test_lost_access_and_a_deleted_project_close_the_socket(live, project_id: str) -> None:

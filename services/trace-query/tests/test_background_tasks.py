@@ -6,7 +6,7 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from ams_kit.auth import open_redis
-from ams_kit.auth.revocation import EPOCH_FIELD, REVOCATIONS_KEY
+from ams_kit.testing.revocations import kept_complete
 from ams_kit.testing.supervision import running
 from ams_kit.testing.valkey import ValkeyServer
 from ams_trace_query.app import make_app
@@ -17,7 +17,6 @@ async def test_each_task_restarts_after_an_unexpected_error(traces_url: str) -> 
     valkey = ValkeyServer()
     valkey.start()
     redis = open_redis(valkey.url)
-    await redis.hset(REVOCATIONS_KEY, EPOCH_FIELD, "1")
     settings = Settings(
         public_url="http://localhost:8080",
         database_url=traces_url,
@@ -26,7 +25,7 @@ async def test_each_task_restarts_after_an_unexpected_error(traces_url: str) -> 
         service_secret="s" * 32,
     )
     try:
-        async with running(make_app(settings)) as query:
+        async with kept_complete(redis), running(make_app(settings)) as query:
             names = await query.fail_each_task()
     finally:
         await redis.aclose()

@@ -12,9 +12,10 @@ from ams_contracts.identity_events import AccessChanged, ProjectCreated, Session
 from ams_identity import revocation, validation
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
+from ams_identity.ended_keys import announce_ended_keys, record_ended_keys
 from ams_identity.ids import uuid7
 from ams_identity.outbox import microseconds, new_event_id, put
-from ams_identity.store import Executor, members, projects, revocations, sessions, users
+from ams_identity.store import Executor, api_keys, members, projects, revocations, sessions, users
 from ams_identity.store.users import MACHINE_PREFIX, Kind, User
 from ams_identity.throttle import address_bucket, client_address
 from ams_kit.auth import principal_of
@@ -187,7 +188,11 @@ async def change_password(request: Request[Any, Any, Any]) -> None:
 
 
 async def disable(context: IdentityContext, request: Request[Any, Any, Any], user_id: str) -> bool:
-    """Disable an account and revoke all its tokens at once. Returns False when no such active account exists."""
+    """Disable an account. Its tokens and API keys end at once, and so do all keys of projects without another active owner.
+
+    Returns:
+        False when no such active account exists.
+    """
     at = context.now()
     revoked = revocation.of_user(user_id, at)
     async with context.pool.acquire() as connection, connection.transaction():
@@ -197,7 +202,10 @@ async def disable(context: IdentityContext, request: Request[Any, Any, Any], use
         await revocations.insert(connection, revoked)
         await put(connection, user_id, UserDisabled(event_id=new_event_id(), at_us=microseconds(at), user_id=user_id), at)
         await record(connection, request, Action.DISABLED, at, subject=user_id)
+        ended = await api_keys.revoke_of_account(connection, user_id, at)
+        await record_ended_keys(connection, request, ended, at, user_id=None)
     context.outbox.wake()
+    await announce_ended_keys(context, ended)
     await context.revoker.push([revoked])
     return True
 

@@ -18,7 +18,7 @@ from ams_identity.internal import internal_routes
 from ams_identity.local_auth import LocalAuth
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
-from ams_identity.revocation import Revoker
+from ams_identity.revocation import PostgresRevocations, Revoker
 from ams_identity.sessions import RefreshRefusedError, answer_refresh_refused
 from ams_identity.settings import Settings
 from ams_identity.signing import SigningKeys, WrongSecretError
@@ -93,8 +93,8 @@ def make_app(
             passwords = Passwords()
             stack.callback(passwords.close)
             auth = LocalAuth(
-                redis,
                 signing,
+                PostgresRevocations(pool),
                 projects.ProjectAccess(pool, lambda: datetime.fromtimestamp(now_s(), UTC)),
                 service_secret=settings.service_secret,
                 issuer=public_url,
@@ -120,7 +120,6 @@ def make_app(
             )
             app.state.auth, app.state.identity, app.state.redis = auth, context, redis
             stack.push_async_callback(background.close)
-            auth.start(background)
             background.spawn("signing-keys", lambda: _load_keys(signing, refuse), may_end=True)
             background.spawn_periodic("delete-expired", lambda: _delete_expired(context), every_seconds=CLEANUP_SECONDS)
             background.spawn("revocation-keeper", revoker.run)

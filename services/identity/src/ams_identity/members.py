@@ -12,10 +12,11 @@ from ams_contracts.claims import Access, IdentityChanged, Role
 from ams_contracts.identity_events import AccessChanged
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
+from ams_identity.ended_keys import announce_ended_keys, record_ended_keys
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.projects import UUID_PATTERN, lock_project, require_room_for_project
-from ams_identity.store import Executor, members, users
+from ams_identity.store import Executor, api_keys, members, users
 from ams_identity.store.members import Member
 from ams_kit.auth import is_uuid, require_role
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError
@@ -93,7 +94,10 @@ async def change_member(request: Request[Any, Any, Any], user: FromPath[str], ac
 
 @delete("/api/projects/{project:str}/members/{user:str}")
 async def remove_member(request: Request[Any, Any, Any], user: FromPath[str], access: NamedDependency[Access]) -> None:
-    """Remove a member from a project. Requires the role owner; members may remove themselves. A project keeps at least one owner."""
+    """Remove a member from a project, with the API keys that the member created in it.
+
+    Requires the role owner; members may remove themselves. A project keeps at least one owner.
+    """
     if user != access.user_id:
         require_role(access, Role.OWNER)
     context = context_of(request)
@@ -101,7 +105,11 @@ async def remove_member(request: Request[Any, Any, Any], user: FromPath[str], ac
         await _require_remaining_owner(connection, access.project_id, user, None)
         await members.delete(connection, access.project_id, user)
         await _record_change(connection, request, access, user_id=user, role=None, action=Action.MEMBER_REMOVED)
+        at = context.now()
+        ended = await api_keys.revoke_of_member(connection, access.project_id, user, at)
+        await record_ended_keys(connection, request, ended, at, user_id=access.user_id)
     await _announce_change(context, access.project_id, user)
+    await announce_ended_keys(context, ended)
 
 
 async def _require_remaining_owner(connection: Executor, project_id: str, user_id: str, role: Role | None) -> None:

@@ -45,7 +45,14 @@ class Ticket(Struct, frozen=True, kw_only=True):
 
 def open_auth(settings: Settings) -> AuthKit:
     """Open the auth kit that uses identity and Redis."""
-    return AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="live-gateway")
+    return AuthKit.open(
+        settings.identity_url,
+        settings.redis_url,
+        settings.service_secret,
+        settings.public_url,
+        service="live-gateway",
+        kafka=settings.kafka,
+    )
 
 
 _ticket_request = msgspec.json.Decoder(TicketRequest)
@@ -109,7 +116,7 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
             is_ready=lambda: tail.is_ready,
             is_stale=lambda: not tail.is_caught_up,
         )
-        auth.start(background)
+        await auth.start(background)
         watcher.start(background)
         await tail.start(hub.on_records, background=background, on_reset=hub.on_reset, on_connectivity=hub.on_connectivity)
         try:

@@ -28,7 +28,7 @@ from ams_contracts.frames import (
     Unsubscribed,
 )
 from ams_kit.auth import AuthKit
-from ams_kit.errors import AmsError, BadRequestError, ForbiddenError, UnauthenticatedError, UnavailableError
+from ams_kit.errors import AmsError, BadRequestError, ForbiddenError, InvalidTokenError, UnauthenticatedError, UnavailableError
 from ams_kit.http.problems import PROBLEM_MEDIA_TYPE, MethodNotAllowedError, MisdirectedError, headers_of, problem_of
 from ams_kit.telemetry.metrics import LIVE_SOCKETS
 from ams_live_gateway.protocol import WRITER_EXTENSION, SocketWriter
@@ -214,10 +214,11 @@ class Endpoint:
     async def _renew(self, socket: Socket, message: Renew) -> None:
         try:
             grant = await self._tickets.redeem(message.ticket)
+            revoked = grant is not None and await self._is_revoked(grant)
         except UnavailableError:
             socket.send(Refused(code="unavailable", id=message.id))
             return
-        if grant is None or grant.expires_at_s <= time.time() or self._is_revoked(grant):
+        if grant is None or grant.expires_at_s <= time.time() or revoked:
             socket.close(CLOSE_UNAUTHENTICATED, "bad ticket")
         elif grant.subject != socket.grant.subject or grant.project_id != socket.grant.project_id:
             socket.close(CLOSE_FORBIDDEN, "the ticket belongs to another user or project")
@@ -225,8 +226,13 @@ class Endpoint:
             socket.grant = grant
             socket.send(Renewed(id=message.id, expires_at_us=grant.expires_at_s * 1_000_000))
 
-    def _is_revoked(self, grant: Grant) -> bool:
-        return grant.claims is not None and self._auth.revocations.known_revoked(grant.claims)
+    async def _is_revoked(self, grant: Grant) -> bool:
+        try:
+            if grant.claims is not None:
+                await self._auth.revocations.check(grant.claims)
+        except InvalidTokenError:
+            return True
+        return False
 
 
 def _depth(value: object) -> int:

@@ -39,14 +39,21 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
     """
     background = Background()
 
-    def open_auth() -> AuthKit:
-        kit = AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service="trace-ingest")
-        kit.start(background)
+    async def open_auth() -> AuthKit:
+        kit = AuthKit.open(
+            settings.identity_url,
+            settings.redis_url,
+            settings.service_secret,
+            settings.public_url,
+            service="trace-ingest",
+            kafka=settings.kafka,
+        )
+        await kit.start(background)
         return kit
 
     @asynccontextmanager
     async def parts(app: Litestar) -> AsyncGenerator[None]:
-        known = auth or open_auth()
+        known = auth or await open_auth()
         log = await Log.open(settings.kafka, "intake")
         pool = await open_writer(settings.database_url, application="intake", size_max=DATABASE_CONNECTIONS_MAX)
         app.state.auth = known

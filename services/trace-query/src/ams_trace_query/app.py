@@ -65,9 +65,16 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
     urls = parse_health_urls(settings.health_urls)
     background = Background()
 
-    def open_from_settings() -> AuthKit:
-        kit = AuthKit.open(settings.identity_url, settings.redis_url, settings.service_secret, settings.public_url, service=SERVICE)
-        kit.start(background)
+    async def open_from_settings() -> AuthKit:
+        kit = AuthKit.open(
+            settings.identity_url,
+            settings.redis_url,
+            settings.service_secret,
+            settings.public_url,
+            service=SERVICE,
+            kafka=settings.kafka if settings.kafka_bootstrap else None,
+        )
+        await kit.start(background)
         return kit
 
     @asynccontextmanager
@@ -78,7 +85,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             statement_timeout_ms=settings.statement_timeout_ms,
         )
         http = httpx.AsyncClient(trust_env=False)
-        auth = (open_auth or open_from_settings)()
+        auth = open_auth() if open_auth is not None else await open_from_settings()
         app.state.auth = auth
         app.state.health = HealthProbe(http, urls)
         app.state.context = Context(

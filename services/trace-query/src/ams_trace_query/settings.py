@@ -1,9 +1,9 @@
 """Settings of trace-query, ``AMS_<FIELD>``."""
 
-from msgspec import Struct
+from ams_kit.kafka_settings import KafkaEnvironment
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     """The settings of the process.
 
     Attributes:
@@ -13,6 +13,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         log_level: A level name of Python's ``logging``.
         database_url: The traces database, as the role ams_reader.
         redis_url: Holds revocations, and the channel for changes of access.
+        kafka_bootstrap: ``host:port`` of the log, over which revocations arrive while Redis is unavailable. Empty: over Redis alone.
         service_secret: Signs requests between services, and cursors.
         identity_url: Internal base URL of identity.
         health_urls: Comma-separated ``name=http://host:port`` of the services whose readiness ``/api/health`` reports.
@@ -28,6 +29,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_level: str = "INFO"
     database_url: str
     redis_url: str
+    kafka_bootstrap: str = ""
     service_secret: str
     identity_url: str
     health_urls: str = ""

@@ -13,8 +13,20 @@ KEY_ID_PATTERN = rf"[0-9A-Za-z]{{{ID_CHARS}}}"
 LAST_USED_STEP = "1 minute"  # people read last_used_at, so one write per key and minute is enough
 
 
+class RevokedKey(Struct, frozen=True):
+    """A key that was revoked, and its project."""
+
+    project_id: str
+    key_id: str
+
+
 class ApiKey(Struct, frozen=True, kw_only=True):
-    """A key of a project."""
+    """A key of a project.
+
+    Attributes:
+        created_by: The person who created it; ``None``: an operator, on the command line.
+        has_holder: The project has an active owner, and the person who created the key is an active member of it.
+    """
 
     project_id: str
     key_id: str
@@ -26,13 +38,22 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    has_holder: bool = True
 
 
 def is_usable(key: ApiKey, at: datetime) -> bool:
-    """Whether a key is neither revoked nor expired at a time."""
-    return key.revoked_at is None and (key.expires_at is None or at < key.expires_at)
+    """Whether a key is neither revoked nor expired at a time, and its people still have access."""
+    return key.has_holder and key.revoked_at is None and (key.expires_at is None or at < key.expires_at)
 
 
+_HAS_OWNER = """
+exists (select from members m join users u on u.id = m.user_id where m.project_id = k.project_id and m.role = 'owner' and u.disabled_at is null)
+"""
+_HAS_HOLDER = f"""
+{_HAS_OWNER} and (k.created_by is null or exists (
+    select from members m join users u on u.id = m.user_id where m.project_id = k.project_id and m.user_id = k.created_by and u.disabled_at is null
+))
+"""
 _COLUMNS = "project_id, key_id, name, secret_hash, scopes, created_by, created_at, expires_at, last_used_at, revoked_at"
 
 
@@ -67,7 +88,7 @@ async def insert(database: Executor, key: ApiKey) -> None:
 
 async def by_id(database: Executor, key_id: str) -> ApiKey | None:
     """A key by its id, in any project: the key determines the project."""
-    row = await database.fetchrow(f"select {_COLUMNS} from api_keys where key_id = $1", key_id)
+    row = await database.fetchrow(f"select {_COLUMNS}, {_HAS_HOLDER} as has_holder from api_keys k where key_id = $1", key_id)
     return None if row is None else _key(row)
 
 
@@ -97,3 +118,24 @@ async def revoke(database: Executor, project_id: str, key_id: str, at: datetime)
 async def revoke_all(database: Executor, project_id: str, at: datetime) -> None:
     """Revoke every key of a project."""
     await database.execute("update api_keys set revoked_at = $2 where project_id = $1 and revoked_at is null", project_id, at)
+
+
+async def revoke_of_member(database: Executor, project_id: str, user_id: str, at: datetime) -> list[RevokedKey]:
+    """Revoke the keys that a person created in a project."""
+    sql = """
+        update api_keys set revoked_at = $3 where project_id = $1 and created_by = $2 and revoked_at is null
+        returning project_id::text, key_id
+    """
+    return [RevokedKey(*row) for row in await database.fetch(sql, project_id, user_id, at)]
+
+
+async def revoke_of_account(database: Executor, user_id: str, at: datetime) -> list[RevokedKey]:
+    """Revoke the keys that a disabled account created, and all keys of its projects without another active owner."""
+    sql = f"""
+        update api_keys k set revoked_at = $2
+        where k.revoked_at is null and (
+            k.created_by = $1 or k.project_id in (select project_id from members where user_id = $1 and role = 'owner') and not {_HAS_OWNER}
+        )
+        returning k.project_id::text, k.key_id
+    """
+    return [RevokedKey(*row) for row in await database.fetch(sql, user_id, at)]

@@ -32,7 +32,8 @@ async def insert(database: Executor, revocation: Revocation) -> None:
         insert into revocations (field, until_s, expires_at_s, user_id, session_id, jti)
         values ($1, $2, $3, $4, $5, $6)
         on conflict (field) do update
-        set until_s = greatest(revocations.until_s, excluded.until_s), expires_at_s = greatest(revocations.expires_at_s, excluded.expires_at_s), pushed = false
+        set until_s = greatest(revocations.until_s, excluded.until_s), expires_at_s = greatest(revocations.expires_at_s, excluded.expires_at_s), pushed = false,
+            changed_at = clock_timestamp()
         """,
         revocation.field,
         revocation.until_s,
@@ -51,17 +52,27 @@ async def live(database: Executor, now_s: int) -> list[Revocation]:
     return [_revocation(row) for row in rows]
 
 
-async def unpushed(database: Executor) -> list[Revocation]:
-    """Revocations that Redis may not have."""
+async def untils(database: Executor, fields: Sequence[str]) -> list[int]:
+    """The times before which tokens of these fields are revoked; fields without a revocation have none."""
+    return [row["until_s"] for row in await database.fetch("select until_s from revocations where field = any($1::text[])", list(fields))]
+
+
+async def unpushed(database: Executor, older_than_seconds: float) -> list[Revocation]:
+    """Revocations that Redis may not have, at most 1,000, without those that were written in the last moments."""
     rows = await database.fetch(
-        "select field, until_s, expires_at_s, user_id, session_id, jti from revocations where not pushed order by field limit 1000"
+        """
+        select field, until_s, expires_at_s, user_id, session_id, jti from revocations
+        where not pushed and changed_at <= clock_timestamp() - make_interval(secs => $1) order by field limit 1000
+        """,
+        older_than_seconds,
     )
     return [_revocation(row) for row in rows]
 
 
-async def mark_pushed(database: Executor, fields: Sequence[str]) -> None:
-    """Mark revocations as written to Redis."""
-    await database.execute("update revocations set pushed = true where field = any($1::text[])", list(fields))
+async def mark_pushed(database: Executor, items: Sequence[Revocation]) -> None:
+    """Mark revocations as written to Redis, unless a wider one has been committed for the same field since."""
+    sql = "update revocations r set pushed = true from unnest($1::text[], $2::bigint[]) as p (field, until_s) where r.field = p.field and r.until_s = p.until_s"
+    await database.execute(sql, [item.field for item in items], [item.until_s for item in items])
 
 
 async def delete_expired(database: Executor, now_s: int) -> list[str]:

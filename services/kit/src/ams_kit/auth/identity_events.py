@@ -70,6 +70,10 @@ class IdentityEvents:
             logger.warning("message of identity could not be decoded")  # a newer version may have sent it, and it may concern any cache
             self._notify_missed()
             return
+        self.deliver(changed)
+
+    def deliver(self, changed: IdentityChanged) -> None:
+        """Call every subscriber with a change, also one that arrived over another path."""
         for callback in self._callbacks:
             try:
                 callback(changed)

@@ -11,20 +11,26 @@ from ams_contracts.claims import Access
 from ams_kit.auth.access import AccessClient
 from ams_kit.auth.api_keys import KeyClient
 from ams_kit.auth.identity_events import IdentityEvents
+from ams_kit.auth.identity_log import IdentityLog
 from ams_kit.auth.jwks import JwksKeys
-from ams_kit.auth.revocation import RevocationList
+from ams_kit.auth.revocation import RevocationList, ServerWatch
 from ams_kit.auth.verifier import Verifier
 from ams_kit.background import Background
+from ams_kit.bus import Kafka
 
 IDENTITY_TIMEOUT_SECONDS = 2
 REDIS_TIMEOUT_SECONDS = 1
 REDIS_CONNECTIONS_MAX = 64
 
 
-def open_redis(url: str) -> Redis:
+def open_redis(url: str, server: ServerWatch | None = None) -> Redis:
     """Build a Redis client with short timeouts and no retries: callers decide what to do when Redis is unavailable. Connects on first use.
 
     When all connections are in use, a call waits for one, so that a burst of sign-ins does not look like an outage.
+
+    Args:
+        url: ``AMS_REDIS_URL``.
+        server: Watches to which server the client connects; ``RevocationList`` needs it.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -35,6 +41,7 @@ def open_redis(url: str) -> Redis:
         socket_keepalive=True,
         health_check_interval=10,
         max_connections=REDIS_CONNECTIONS_MAX,
+        **({} if server is None else {"redis_connect_func": server.on_connect}),
     )
     return Redis.from_pool(pool)
 
@@ -46,16 +53,19 @@ class AuthKit:
         verifier: Verifies access tokens.
         keys: Exchanges API keys for grants.
         changes: Delivers ``IdentityChanged`` messages; call ``subscribe(callback)``.
-        redis: The Redis client that all of them share.
+        redis: The Redis client that all of them share; ``close`` closes it.
         service_secret: Signs the tokens between services.
     """
 
-    def __init__(self, http: httpx.AsyncClient, redis: Redis, *, service_secret: str, public_url: str, service: str) -> None:
-        self.redis = redis
+    def __init__(
+        self, http: httpx.AsyncClient, redis_url: str, *, service_secret: str, public_url: str, service: str, kafka: Kafka | None = None
+    ) -> None:
+        server = ServerWatch()
+        self.redis = redis = open_redis(redis_url, server)
         self.service_secret = service_secret
         self.keys = KeyClient(http)
         self.changes = IdentityEvents(redis)
-        self.revocations = RevocationList(redis)
+        self.revocations = RevocationList(redis, server)
         self.verifier = Verifier(JwksKeys(http), self.revocations, issuer=public_url.rstrip("/"))
         self._http = http
         self._access = AccessClient(http, service_secret, service)
@@ -63,18 +73,30 @@ class AuthKit:
             self.changes.subscribe(on_event)
         for on_missed in (self.revocations.refresh_soon, self._access.expire_all, self.keys.expire_all):
             self.changes.on_missed_events(on_missed)
+        self._log = None if kafka is None else IdentityLog(kafka, self.changes.deliver)
 
-    def start(self, background: Background) -> None:
-        """Listen to identity and refresh the replicas, until the background tasks stop.
+    async def start(self, background: Background) -> None:
+        """Listen to identity and refresh the replicas, until the background tasks stop. Connects in the background.
 
         Args:
             background: The application's background tasks. Stop them before ``close``.
         """
         self.changes.start(background)
         self.revocations.start(background)
+        if self._log is not None:
+            await self._log.start(background)
 
     @classmethod
-    def open(cls, identity_url: str, redis_url: str, service_secret: str, public_url: str, *, service: str = "service") -> Self:
+    def open(
+        cls,
+        identity_url: str,
+        redis_url: str,
+        service_secret: str,
+        public_url: str,
+        *,
+        service: str = "service",
+        kafka: Kafka | None = None,
+    ) -> Self:
         """Build the clients without connecting: neither identity nor Redis needs to be up.
 
         Args:
@@ -83,11 +105,12 @@ class AuthKit:
             service_secret: ``AMS_SERVICE_SECRET``.
             public_url: ``AMS_PUBLIC_URL``, the issuer of tokens.
             service: The name of this service in the tokens that it sends to other services.
+            kafka: The log, over which identity's changes also arrive; ``None``: over the Redis channel alone.
         """
         http = httpx.AsyncClient(
             base_url=identity_url, timeout=IDENTITY_TIMEOUT_SECONDS, trust_env=False, limits=httpx.Limits(max_connections=32)
         )
-        return cls(http, open_redis(redis_url), service_secret=service_secret, public_url=public_url, service=service)
+        return cls(http, redis_url, service_secret=service_secret, public_url=public_url, service=service, kafka=kafka)
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
         """Return a user's role in a project; ``None`` when they have none.

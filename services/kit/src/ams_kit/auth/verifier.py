@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ams_contracts.claims import AUDIENCE, AccessClaims
 from ams_kit.auth.jwks import KeySource
 from ams_kit.auth.principal import Principal, principal_from
-from ams_kit.auth.revocation import RevocationList
+from ams_kit.auth.revocation import RevocationSource
 from ams_kit.auth.tokens import TokenError, key_id_of, read_claims
 from ams_kit.errors import InvalidTokenError
 
@@ -15,7 +15,13 @@ class Verifier:
     """Accepts a token when identity signed it for our audience, it is valid now, and it is not revoked."""
 
     def __init__(
-        self, keys: KeySource, revocations: RevocationList, *, issuer: str, audience: str = AUDIENCE, now_s: Callable[[], float] = time.time
+        self,
+        keys: KeySource,
+        revocations: RevocationSource,
+        *,
+        issuer: str,
+        audience: str = AUDIENCE,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
         self._revocations = revocations

@@ -90,6 +90,7 @@ class Tail:
         background: Background | None = None,
         on_reset: OnReset | None = None,
         on_connectivity: OnConnectivity | None = None,
+        name: str = "tail",
     ) -> None:
         """Start to read in the background. Returns immediately, whether or not the broker answers.
 
@@ -98,10 +99,11 @@ class Tail:
             background: Supervises the reading; by default the tail creates its own supervisor.
             on_reset: Called before the first records of a partition, and after its log was truncated or recreated.
             on_connectivity: Called with False when the broker does not answer, with True when the tail has caught up (again).
+            name: Of the background task.
         """
         self._on_records, self._on_reset, self._on_connectivity = on_records, on_reset, on_connectivity
         self._task = (background or Background()).spawn(
-            "tail", self._session, on_failure=lambda _: self._set_connectivity(is_caught_up=False)
+            name, self._session, on_failure=lambda _: self._set_connectivity(is_caught_up=False)
         )
 
     async def stop(self) -> None:

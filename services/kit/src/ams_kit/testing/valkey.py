@@ -1,6 +1,7 @@
 """A separate Valkey server for tests of outages and data loss, which a shared server does not allow."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -58,6 +59,23 @@ class ValkeyServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def freeze(self) -> None:
+        """Suspend the server: it keeps its connections and answers nothing until ``resume``."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Continue after ``freeze``."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def empty(self) -> None:
+        """Delete everything in the server."""
+        with socket.create_connection(("127.0.0.1", self._port), timeout=START_SECONDS) as connection:
+            connection.sendall(b"FLUSHALL\r\n")
+            if not connection.recv(5).startswith(b"+OK"):
+                raise RuntimeError("valkey-server refused FLUSHALL")
 
     def remove(self) -> None:
         self.stop()
