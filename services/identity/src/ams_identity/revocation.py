@@ -109,23 +109,24 @@ class Revoker:
         """
         if not items:
             return
+        deadline = time.monotonic() + PUSH_SECONDS
         try:
             async with asyncio.timeout(PUSH_SECONDS):
-                await self._push_patiently(items)
-        except TimeoutError as error:
-            raise UnavailableError(
-                "The session has ended, but not every service has been notified. Try again.", code="revocation_pending"
-            ) from error
+                while time.monotonic() < deadline:  # the time limit alone does not suffice: the client may lose one cancellation
+                    if await self._try_push(items):
+                        return
+                    await asyncio.sleep(RETRY_SECONDS)
+        except TimeoutError:
+            logger.warning("revocations not pushed in time", revocations=len(items))
+        raise UnavailableError("The session has ended, but not every service has been notified. Try again.", code="revocation_pending")
 
-    async def _push_patiently(self, items: Sequence[Revocation]) -> None:
-        while True:
-            try:
-                await self._push(items)
-            except UNAVAILABLE as error:
-                logger.warning("revocations not pushed, retrying", revocations=len(items), error_type=type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
+    async def _try_push(self, items: Sequence[Revocation]) -> bool:
+        try:
+            await self._push(items)
+        except UNAVAILABLE as error:
+            logger.warning("revocations not pushed, retrying", revocations=len(items), error_type=type(error).__name__)
+            return False
+        return True
 
     async def announce(self, changed: IdentityChanged) -> bool:
         """Publish a change, so that caches evict their entries.

@@ -24,6 +24,7 @@ RETRIABLE_BACKOFF_SECONDS_MAX = 1.0  # a refused connection is cheap, and a reco
 FAULT_BACKOFF_SECONDS_MAX = 30.0
 HEALTHY_SECONDS = 30.0  # a run of this duration was healthy and resets the count of failures
 FAULTS_TO_NOT_READY = 3
+CANCEL_AGAIN_SECONDS = 1.0
 LOG_SECONDS = 10.0  # at most one failure of the same type is logged in this time
 
 logger = structlog.get_logger(__name__)
@@ -103,8 +104,9 @@ class BackgroundTask:
 
     async def stop(self) -> None:
         """Cancel the loop and wait for its end. Does not count as a failure."""
-        self.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        while not self._task.done():
+            self.cancel()  # repeatedly: before Python 3.12, asyncio.wait_for loses a cancellation that comes as its future ends
+            await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)
 
     async def _supervise(self) -> None:
         while True:

@@ -22,16 +22,18 @@ async def declare_complete(redis: Redis) -> None:
 @contextlib.asynccontextmanager
 async def kept_complete(redis: Redis) -> AsyncGenerator[None]:
     """The list stays complete until the end of the block."""
+    stopped = asyncio.Event()
 
     async def renew() -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
+        while not stopped.is_set():
             await declare_complete(redis)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), RENEW_SECONDS)
 
     await declare_complete(redis)
     task = asyncio.create_task(renew())
     try:
         yield
     finally:
-        task.cancel()
+        stopped.set()
         await asyncio.gather(task, return_exceptions=True)
