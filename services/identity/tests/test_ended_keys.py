@@ -73,7 +73,7 @@ def test_the_keys_of_a_removed_member_end_and_those_of_others_stay(
     shown = person.get(f"/api/projects/{person.project_id}/keys").json()["items"]
     assert [item["key_id"] for item in shown] == [stays.key_id]
     join(person, stranger)
-    assert ends.at_identity() == 401, "a key that ended does not come back with its person"
+    assert ends.at_identity() == 401, "joining again restores no key"
 
 
 def test_a_member_who_leaves_takes_the_keys_along(reader: httpx.Client, person: Person, stranger: Person) -> None:

@@ -104,7 +104,7 @@ OUTAGES = {"frozen": (ValkeyServer.freeze, ValkeyServer.resume), "killed": (Valk
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
-def test_a_token_that_is_revoked_while_redis_is_away_is_never_accepted(
+def test_a_token_that_is_revoked_while_redis_is_down_is_never_accepted(
     identity: httpx.Client, other: httpx.Client, redis: ValkeyServer, new_person: Callable[[], Person], outage: str
 ) -> None:
     begin, end = OUTAGES[outage]

@@ -1,4 +1,4 @@
-"""When a revocation was written, so that one that never reached Redis is told apart from one that is on its way."""
+"""When a revocation was written: one that never reached Redis differs from one that is on its way by its age."""
 
 from alembic import op
 
