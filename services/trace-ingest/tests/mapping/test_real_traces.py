@@ -1,5 +1,7 @@
 """Every real trace gives exactly the tasks, steps, types, errors and token sums of ``expected.json``, however it is posted."""
 
+import json
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from tests.reference import EXPECTED, FOREIGN, NAMES, NOW_US, PRICES, PROJECT, a
 
 from ams_trace_ingest.intake.otlp import Encoding, MalformedOtlpError
 from ams_trace_ingest.mapping.map_span import map_span
+from ams_trace_ingest.mapping.mapped_span import MappedSpan
 from ams_trace_ingest.mapping.original import read_original
 
 
@@ -42,6 +45,29 @@ def test_the_order_of_the_spans_does_not_matter(name: str) -> None:
     items = mapped([as_json(name)], Encoding.JSON)
 
     assert answer(folded(reversed(items))) == expected(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(2))
+def test_requests_of_a_few_spans_in_any_order_and_either_encoding_give_the_same(name: str, seed: int) -> None:
+    chance = random.Random(seed)
+    body = json.loads(as_json(name))
+    spans = [
+        {"resource": resource.get("resource", {}), "scopeSpans": [{"scope": scope.get("scope", {}), "spans": [span]}]}
+        for resource in body["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    chance.shuffle(spans)
+    items: list[MappedSpan] = []
+    while spans:
+        size = chance.randrange(1, 12)
+        sent = json.dumps({"resourceSpans": spans[:size]}).encode()
+        del spans[:size]
+        encoding = chance.choice(list(Encoding))
+        items += mapped([to_protobuf(sent) if encoding is Encoding.PROTOBUF else sent], encoding)
+
+    assert answer(folded(items)) == expected(name)
 
 
 def test_all_files_in_one_project_give_the_sum_of_all() -> None:

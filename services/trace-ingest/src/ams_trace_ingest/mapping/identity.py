@@ -149,11 +149,8 @@ def conversation_and_user_of(found: Found, resource: Resource) -> tuple[str | No
     return conversation, user
 
 
-def run_of(found: Found, span: Span, scope: Scope) -> str | None:
-    """The run that the span is part of, where a framework spreads one over several traces: named by itself, or by a link."""
-    own = found.values[Field.RUN]
-    if own is not None:
-        return own
+def run_of(span: Span, scope: Scope) -> str | None:
+    """The run that a span is part of that names none itself: AutoGen's team, or what a link to another trace names."""
     if scope.name.startswith(autogen.SCOPE):
         return autogen.run_of(span)
     return next((text for link in span.links for key in _RUN_LINKS if (text := word(link.attributes.get(key))) is not None), None)

@@ -18,7 +18,7 @@ from ams_trace_ingest.mapping.media import MediaBudget, MediaCollector
 from ams_trace_ingest.mapping.original import original_of
 from ams_trace_ingest.mapping.payloads import SAFE_CHARS, payload
 from ams_trace_ingest.mapping.span_model import Resource, Scope, Span
-from ams_trace_ingest.mapping.vendors import claude_code, logfire
+from ams_trace_ingest.mapping.vendors import autogen, claude_code, logfire
 from ams_trace_ingest.pricing.price import Prices
 
 RULES = AttributeRules(
@@ -76,6 +76,7 @@ def map_span(
     if nusd is None:
         nusd, source = _computed(prices, found, requested, moment.started_at_us, used) if billable and used is not None else _UNKNOWN
     parameters, parameter_keys = models.parameters(found)
+    run = values[Field.RUN] or (identity.run_of(span, scope) if span.links or scope.name.startswith(autogen.SCOPE) else None)
     call_key = None
     if step_type is enum_members.LLM and scope.name and used is not None and used.output and used.input is not None and not running:
         call_key = models.call_key(identity.service_of(resource), used.input, used.output, moment.ended_at_us or 0)
@@ -110,7 +111,7 @@ def map_span(
         preview_output=None if answered is None else answered.preview or None,
         captured=_CAPTURED[asked is not None, answered is not None, stack is not None],
         flags=marks,
-        run_id=identity.run_of(found, span, scope),
+        run_id=run,
         conversation_id=conversation,
         user_id=user,
         environment=identity.environment_of(found, resource),
