@@ -62,6 +62,24 @@ async def test_hours_outside_the_time_range_are_left_out(ada, store) -> None:
     assert [item["steps"] for item in found["items"]] == [2]
 
 
+async def test_failed_steps_are_counted_and_filters_narrow_every_group(ada, store) -> None:
+    await rollup(store, HOUR, [10, 20], model="gpt", agent="a")
+    await rollup(store, HOUR + 30, [30], model="gpt", agent="b", status="error")
+    await rollup(store, HOUR + 30, [40], model="", type="tool", tool="search", agent="b")
+    span = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-03T00:00:00Z"}
+
+    async def counts(**parameters: str) -> list[tuple[str, int, int]]:
+        return [(item["key"], item["steps"], item["errors"]) for item in (await ada.get("statistics", **parameters, **span))["items"]]
+
+    assert await counts() == [("", 4, 1)]
+    assert await counts(group_by="day") == [(str(HOUR * HOUR_US), 2, 0), (str((HOUR + 24) * HOUR_US), 2, 1)]
+    assert await counts(group_by="agent", model="gpt") == [("a", 2, 0), ("b", 1, 1)]
+    assert await counts(group_by="tool", agent="b", type="tool") == [("search", 1, 0)]
+    assert await counts(model="") == [("", 1, 0)]
+    narrowed = (await ada.get("statistics", agent="b", model="gpt", **span))["items"][0]
+    assert narrowed["duration_us"]["p95"] == pytest.approx(30, rel=0.125)
+
+
 async def test_no_steps_give_no_groups_and_an_unknown_dimension_is_rejected(ada) -> None:
     assert (await ada.get("statistics"))["items"] == []
     assert (await ada.problem("statistics", group_by="price"))["code"] == "bad_group_by"

@@ -1669,6 +1669,7 @@ export interface components {
             cost_nusd: components["schemas"]["Percentiles"];
             cost_usd: string | null;
             duration_us: components["schemas"]["Percentiles"];
+            errors: number;
             input_tokens: number;
             key: string;
             mean_duration_us: number | null;
@@ -3965,14 +3966,22 @@ export interface operations {
     getStatistics: {
         parameters: {
             query?: {
+                /** @description Only steps with this agent. Empty: those without. */
+                agent?: string;
                 /** @description Only items that started at or after this time (RFC 3339 with a zone). The range has at most 90 days. */
                 from?: string;
-                /** @description One of hour, agent, model, type, status, tool. Without it, all steps are one group. */
-                group_by?: "hour" | "agent" | "model" | "type" | "status" | "tool";
+                /** @description One of hour, day, agent, model, type, status, tool. Without it, all steps are one group. */
+                group_by?: "hour" | "day" | "agent" | "model" | "type" | "status" | "tool";
                 /** @description The largest number of items in the response. */
                 limit?: number;
+                /** @description Only steps with this model. Empty: those without. */
+                model?: string;
                 /** @description Only items that started before this time (RFC 3339 with a zone). */
                 to?: string;
+                /** @description Only steps with this tool. Empty: those without. */
+                tool?: string;
+                /** @description Only steps with this type. Empty: those without. */
+                type?: string;
             };
             header?: never;
             path: {

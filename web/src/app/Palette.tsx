@@ -168,6 +168,7 @@ function useCommands(project: string, onHelp: () => void): Command[] {
     page('tasks', 'Tasks', 'list'),
     page('tasks?status=error', 'Failed tasks', 'status-error', 'errors'),
     page('sessions', 'Sessions', 'list', 'conversations'),
+    page('statistics', 'Statistics', 'chart'),
     page('agents', 'Agents', 'agent'),
     page('keys', 'API keys', 'key'),
     ...(open.value > 0 ? [page('not-stored', 'Not stored', 'replay', 'dead letters')] : []),

@@ -17,6 +17,7 @@ const Palette = lazy(() => import('./Palette').then((module) => ({ default: modu
 const PAGES = [
   ['tasks', 'Tasks'],
   ['sessions', 'Sessions'],
+  ['statistics', 'Statistics'],
   ['agents', 'Agents'],
   ['keys', 'API keys'],
 ] as const;

@@ -10,6 +10,7 @@ import { TaskPage } from './task';
 import { TasksPage } from './tasks';
 
 const KeysPage = lazy(() => import('./keys').then((module) => ({ default: module.KeysPage })));
+const StatisticsPage = lazy(() => import('./statistics').then((module) => ({ default: module.StatisticsPage })));
 const AgentsPage = lazy(() => import('./agents').then((module) => ({ default: module.AgentsPage })));
 
 const SessionsPage = lazy(() => import('./sessions').then((module) => ({ default: module.SessionsPage })));
@@ -51,6 +52,8 @@ export function ProjectPages({ path }: { path: string }) {
             <SessionsPage project={project} />
           ) : page === 'agents' ? (
             <AgentsPage project={project} />
+          ) : page === 'statistics' ? (
+            <StatisticsPage project={project} />
           ) : page === 'keys' ? (
             <KeysPage project={project} />
           ) : page === 'compare' ? (

@@ -1,37 +1,43 @@
-import { useQuery as useServer } from '@tanstack/react-query';
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { request } from '../api/http';
 import type { ApiError } from '../api/problems';
-import { agentsQuery } from '../api/queries';
-import { STATUSES, type TaskPage } from '../api/types';
+import type { TaskPage } from '../api/types';
 import { useKeys } from '../app/keys';
 import { LivePill, useLive } from '../app/live';
-import { navigate, useQuery, withParams } from '../app/router';
+import { usePreference } from '../app/preferences';
+import { Link, navigate, useQuery, withParams } from '../app/router';
 import { GettingStarted } from '../features/getting-started/GettingStarted';
-import { PAGE_SIZE, TaskFeed, type TaskFilter } from '../features/task-list/feed';
+import { Facets } from '../features/task-list/Facets';
+import { PAGE_SIZE, TaskFeed } from '../features/task-list/feed';
+import { NO_FILTER, startOf, type TaskFilter, wordsOf } from '../features/task-list/filter';
+import { Histogram } from '../features/task-list/Histogram';
 import { rememberOrder } from '../features/task-list/neighbours';
+import { NEWEST_FIRST } from '../features/task-list/orders';
 import { QueryInput } from '../features/task-list/QueryInput';
 import { withSuggestion } from '../features/task-list/suggestion';
 import { TaskList } from '../features/task-list/TaskList';
+import { ColumnsMenu, PauseButton, QuickViews, RangeMenu } from '../features/task-list/Toolbar';
 import '../features/task-list/task-list.css';
-import { ErrorStrip, Menu } from '../ui/controls';
+import '../features/task-list/explore.css';
+import { serverNowUs } from '../ui/clock';
+import { ErrorStrip } from '../ui/controls';
 import { clock, dateTime, plural } from '../ui/format';
-import { Icon, StatusMark } from '../ui/Icon';
+import { Icon } from '../ui/Icon';
 
 /** The feed of a filter, and the one whose rows are shown: the last one that had an answer. */
 function useFeed(project: string, filter: TaskFilter): [TaskFeed, TaskFeed] {
   const live = useLive();
-  const { q, status, agent, from, to } = filter;
+  const { q, status, agent, from, to, sort } = filter;
   const feed = useMemo(
     () =>
       new TaskFeed(
         (cursor) =>
           request<TaskPage>(`/api/traces/${project}/tasks`, {
-            query: { q, status, agent, from, to, limit: PAGE_SIZE, cursor },
+            query: { q, status, agent, from, to, sort, limit: PAGE_SIZE, cursor },
           }),
-        { q, status, agent, from, to },
+        { q, status, agent, from, to, sort },
       ),
-    [project, q, status, agent, from, to],
+    [project, q, status, agent, from, to, sort],
   );
   useEffect(() => {
     feed.start();
@@ -51,23 +57,43 @@ function useFeed(project: string, filter: TaskFilter): [TaskFeed, TaskFeed] {
   return [feed, answered.current];
 }
 
-/** `/projects/{project}/tasks`: the filter is the address. */
-export function TasksPage({ project }: { project: string }) {
+/** The filter of the address. A relative range starts where it was chosen: its rows do not leave by themselves. */
+function useFilter(project: string): [TaskFilter, string] {
   const query = useQuery();
-  const filter: TaskFilter = {
+  const range = query.get('range') ?? '';
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another project begins again
+  const start = useMemo(() => startOf(range, serverNowUs() / 1_000), [range, project]);
+  const filter = {
     q: query.get('q') ?? '',
     status: query.get('status') ?? '',
     agent: query.get('agent') ?? '',
-    from: query.get('from') ?? '',
-    to: query.get('to') ?? '',
+    from: start || (query.get('from') ?? ''),
+    to: start ? '' : (query.get('to') ?? ''),
+    sort: query.get('sort') || NEWEST_FIRST,
   };
+  return [filter, range];
+}
+
+/** `/projects/{project}/tasks`: the filter is the address. */
+export function TasksPage({ project }: { project: string }) {
+  const [filter, range] = useFilter(project);
   const [feed, shown] = useFeed(project, filter);
   // what is typed may be half of a word: it counts as a mistake once the typing is over
   const [typing, setTyping] = useState(false);
-  const filtered = Object.values(filter).some(Boolean);
+  const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
+  const [facets, setFacets] = usePreference('task-facets', 'closed');
+  const [chart, setChart] = usePreference('task-chart-open', 'open');
+  const filtered = Object.entries(filter).some(([name, value]) => name !== 'sort' && value);
   const searching = feed.scannedBackToUs !== null && !feed.error;
   const refused = feed.error !== null && filter.q !== '' && feed.error.status === 400;
   const empty = feed.tasks.length === 0 && !feed.loading && !feed.error && !searching;
+  const first = empty && !filtered;
+  const live = !feed.paused && filter.to === '';
+  const mark = (taskId: string) => {
+    const next = new Set(marked);
+    if (!next.delete(taskId)) next.add(taskId);
+    setMarked(next);
+  };
 
   useEffect(() => {
     document.title = 'Tasks · AMS';
@@ -76,7 +102,38 @@ export function TasksPage({ project }: { project: string }) {
   return (
     <div className="tasks-page">
       <h1 className="visually-hidden">Tasks</h1>
-      {empty && !filtered ? null : <QueryLine project={project} filter={filter} onTyping={setTyping} />}
+      {first ? null : (
+        <>
+          <QueryLine project={project} filter={filter} onTyping={setTyping} />
+          <div className="tasks-toolbar">
+            <button
+              type="button"
+              className="button plain small wide-only"
+              aria-pressed={facets === 'open'}
+              onClick={() => setFacets(facets === 'open' ? 'closed' : 'open')}
+            >
+              <Icon name="filter" />
+              Filters
+            </button>
+            <QuickViews status={filter.status} />
+            <span className="toolbar-space" />
+            <PauseButton feed={shown} />
+            <RangeMenu range={range} from={filter.from} to={filter.to} />
+            <button
+              type="button"
+              className="button plain small square"
+              aria-label="Chart"
+              title="Show or hide the chart"
+              aria-pressed={chart === 'open'}
+              onClick={() => setChart(chart === 'open' ? 'closed' : 'open')}
+            >
+              <Icon name="chart" />
+            </button>
+            <ColumnsMenu />
+          </div>
+        </>
+      )}
+      {first || refused || chart !== 'open' ? null : <Histogram project={project} filter={filter} live={live} />}
       {refused ? (
         typing ? null : (
           <RefusedQuery q={filter.q} error={feed.error as ApiError} />
@@ -84,6 +141,60 @@ export function TasksPage({ project }: { project: string }) {
       ) : feed.error ? (
         <ErrorStrip error={feed.error} doing="Cannot load the tasks" onRetry={feed.refresh} />
       ) : null}
+      <SearchNotes feed={feed} searching={searching} />
+      {(feed.loading || feed.loadingMore) && (shown.tasks.length > 0 || searching) ? (
+        <div className="loading-bar" />
+      ) : null}
+      <div className="tasks-body">
+        {first || refused || facets !== 'open' ? null : <Facets project={project} filter={filter} live={live} />}
+        <div className="tasks-main">
+          {empty ? (
+            filtered ? (
+              <NoHits filter={filter} />
+            ) : (
+              <GettingStarted project={project} />
+            )
+          ) : shown.loading && shown.tasks.length === 0 ? (
+            <Ghosts />
+          ) : (
+            <TaskList project={project} feed={shown} q={filter.q} sort={filter.sort} marked={marked} onMark={mark} />
+          )}
+        </div>
+      </div>
+      {marked.size > 0 ? <SelectionBar project={project} marked={marked} onClear={() => setMarked(new Set())} /> : null}
+    </div>
+  );
+}
+
+interface SelectionBarProps {
+  project: string;
+  marked: ReadonlySet<string>;
+  onClear: () => void;
+}
+
+function SelectionBar({ project, marked, onClear }: SelectionBarProps) {
+  const [a, b] = marked;
+  return (
+    <section className="selection-bar" aria-label="Selected tasks">
+      <span className="tnum">{marked.size} selected</span>
+      {marked.size === 2 ? (
+        <Link className="button small" to={`/projects/${project}/compare?a=${a}&b=${b}`}>
+          Compare
+        </Link>
+      ) : (
+        <span className="faint">Select two to compare</span>
+      )}
+      <button type="button" className="button plain small" onClick={onClear}>
+        Clear
+      </button>
+    </section>
+  );
+}
+
+/** What the rows do not show yet: text that is not indexed, and tasks that were not searched or sorted. */
+function SearchNotes({ feed, searching }: { feed: TaskFeed; searching: boolean }) {
+  return (
+    <>
       {feed.textBehind && !feed.error ? (
         <p className="query-note behind" role="status">
           {feed.textBehind.untilUs === null
@@ -97,21 +208,12 @@ export function TasksPage({ project }: { project: string }) {
           Searched back to {dateTime(feed.scannedBackToUs ?? 0)}. Searching older tasks…
         </p>
       ) : null}
-      {(feed.loading || feed.loadingMore) && (shown.tasks.length > 0 || searching) ? (
-        <div className="loading-bar" />
+      {feed.sortedBackToUs !== null && !feed.error ? (
+        <p className="query-note behind" role="status">
+          Sorted are the tasks since {dateTime(feed.sortedBackToUs)}. Choose a time range to sort older ones.
+        </p>
       ) : null}
-      {empty ? (
-        filtered ? (
-          <NoHits filter={filter} />
-        ) : (
-          <GettingStarted project={project} />
-        )
-      ) : shown.loading && shown.tasks.length === 0 ? (
-        <Ghosts />
-      ) : (
-        <TaskList project={project} feed={shown} />
-      )}
-    </div>
+    </>
   );
 }
 
@@ -152,7 +254,6 @@ interface QueryLineProps {
 function QueryLine({ project, filter, onTyping }: QueryLineProps) {
   const [text, setText] = useState(filter.q);
   const input = useRef<HTMLInputElement>(null);
-  const agents = useServer(agentsQuery(project));
 
   // the address also changes by the back button and when a filter is removed
   useEffect(() => setText(filter.q), [filter.q]);
@@ -179,77 +280,18 @@ function QueryLine({ project, filter, onTyping }: QueryLineProps) {
         }}
         onBlur={() => onTyping(false)}
       />
-      <Menu
-        name="Filter by status"
-        className="button"
-        align="end"
-        label={
-          <>
-            {filter.status || 'Any status'}
-            <Icon name="down" />
-          </>
-        }
-      >
-        {(close) =>
-          ['', ...STATUSES].map((status) => (
-            <button
-              key={status}
-              type="button"
-              className="menu-item"
-              aria-current={status === filter.status}
-              onClick={() => {
-                navigate(withParams({ status }));
-                close();
-              }}
-            >
-              <span style={{ width: 14 }}>
-                {status ? <StatusMark status={status as (typeof STATUSES)[number]} /> : null}
-              </span>
-              {status || 'Any status'}
-            </button>
-          ))
-        }
-      </Menu>
-      <Menu
-        name="Filter by agent"
-        className="button"
-        align="end"
-        label={
-          <>
-            <span className="cut" style={{ maxWidth: 140 }}>
-              {filter.agent || 'Any agent'}
-            </span>
-            <Icon name="down" />
-          </>
-        }
-      >
-        {(close) =>
-          ['', ...(agents.data?.items.map((agent) => agent.name) ?? [])].map((agent) => (
-            <button
-              key={agent}
-              type="button"
-              className="menu-item"
-              aria-current={agent === filter.agent}
-              onClick={() => {
-                navigate(withParams({ agent }));
-                close();
-              }}
-            >
-              {agent || 'Any agent'}
-            </button>
-          ))
-        }
-      </Menu>
       <LivePill />
     </search>
   );
 }
 
+const EVERYTHING = Object.fromEntries(Object.keys(NO_FILTER).map((name) => [name, null]));
+
 function NoHits({ filter }: { filter: TaskFilter }) {
   const clauses: [string, string, string][] = Object.entries(filter).flatMap(([name, value]) => {
-    if (!value) return [];
+    if (!value || name === 'sort') return [];
     if (name !== 'q') return [[name, `${name}:${value}`, ''] as [string, string, string]];
-    const words: string[] = value.match(/-?(?:\w+(?:\.\w+)?:)?(?:"[^"]*"?|\([^)]*\)?|\S+)/g) ?? [];
+    const words = wordsOf(value);
     return words.map(
       (word, index) => ['q', word, words.filter((_, at) => at !== index).join(' ')] as [string, string, string],
     );
@@ -265,18 +307,16 @@ function NoHits({ filter }: { filter: TaskFilter }) {
             <button
               type="button"
               aria-label={`Remove ${word}`}
-              onClick={() => navigate(withParams({ [name]: rest || null }))}
+              onClick={() =>
+                navigate(withParams({ [name]: rest || null, ...(name === 'from' ? { range: null } : {}) }))
+              }
             >
               <Icon name="close" />
             </button>
           </span>
         ))}
       </div>
-      <button
-        type="button"
-        className="button"
-        onClick={() => navigate(withParams({ q: null, status: null, agent: null, from: null, to: null }))}
-      >
+      <button type="button" className="button" onClick={() => navigate(withParams({ ...EVERYTHING, range: null }))}>
         Show all tasks
       </button>
     </div>

@@ -95,6 +95,12 @@ const PICTURES: Record<string, ReactNode> = {
   ),
   close: <path d="m4 4 8 8M12 4l-8 8" />,
   plus: <path d="M8 3v10M3 8h10" />,
+  minus: <path d="M3.5 8h9" />,
+  pause: <path d="M5.5 3.5v9M10.5 3.5v9" strokeWidth="2" />,
+  play: <path d="M5 3.2 12.4 8 5 12.8z" />,
+  filter: <path d="M2.5 4h11M4.8 8h6.4M6.9 12h2.2" />,
+  columns: <path d="M2.5 3h11v10h-11zM6.2 3v10M9.8 3v10" />,
+  chart: <path d="M3 13V8M6.4 13V4M9.7 13V6.5M13 13V9.5" strokeWidth="2" />,
   trash: (
     <path d="M2.8 4.2h10.4M6.4 4V2.8h3.2V4M4.2 4.4l.6 8.2a1 1 0 0 0 1 .9h4.4a1 1 0 0 0 1-.9l.6-8.2M6.8 6.8v4M9.2 6.8v4" />
   ),

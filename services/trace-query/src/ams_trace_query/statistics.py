@@ -10,6 +10,7 @@ from sqlalchemy import Integer, cast, func, literal, select, true
 from sqlalchemy.types import BigInteger
 
 from ams_contracts.claims import Access
+from ams_contracts.documents import Status
 from ams_contracts.histograms import percentile
 from ams_contracts.tables import hourly_rollups
 from ams_contracts.views import usd
@@ -22,13 +23,22 @@ from ams_trace_query.parameters import FROM, LIMIT, TO, Parameter, read_paramete
 
 HOUR_US = 3_600_000_000
 HISTOGRAMS = ("durations", "tokens", "costs")
-DIMENSIONS = ("hour", "agent", "model", "type", "status", "tool")
+DAY_HOURS = 24
+TIMES = ("hour", "day")
+FILTERS = ("agent", "model", "type", "tool")
+DIMENSIONS = (*TIMES, "agent", "model", "type", "status", "tool")
 GROUP_BY = Parameter(
     name="group_by",
     description=f"One of {', '.join(DIMENSIONS)}. Without it, all steps are one group.",
     schema={"type": OpenAPIType.STRING, "enum": list(DIMENSIONS)},
 )
-_LIST = (GROUP_BY, FROM, TO, LIMIT)
+ONLY = [
+    Parameter(
+        name=name, description=f"Only steps with this {name}. Empty: those without.", schema={"type": OpenAPIType.STRING, "max_length": 256}
+    )
+    for name in FILTERS
+]
+_LIST = (GROUP_BY, *ONLY, FROM, TO, LIMIT)
 
 
 class Percentiles(Struct, frozen=True, kw_only=True):
@@ -44,8 +54,10 @@ class StatisticsGroup(Struct, frozen=True, kw_only=True):
     """The ended steps of one group.
 
     Attributes:
-        key: The value of ``group_by`` as text (an hour in microseconds). Empty for steps without a value, ``other`` for values beyond the first 1,000.
+        key: The value of ``group_by`` as text (an hour or a UTC day in microseconds). Empty for steps without a value, ``other`` for values
+            beyond the first 1,000.
         steps: Number of ended steps.
+        errors: Those of them that failed.
         priced_steps: Number of steps with a known cost.
         cost_usd: Sum of the known costs, as a decimal string; null when no cost is known.
         duration_us: Percentiles of the duration.
@@ -55,6 +67,7 @@ class StatisticsGroup(Struct, frozen=True, kw_only=True):
 
     key: str
     steps: int
+    errors: int
     priced_steps: int
     input_tokens: int
     output_tokens: int
@@ -66,7 +79,7 @@ class StatisticsGroup(Struct, frozen=True, kw_only=True):
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
-    """Groups over complete UTC hours, those with the most steps first (by hour: oldest first).
+    """Groups over complete UTC hours, those with the most steps first (by hour or day: oldest first).
 
     Attributes:
         from_us: Start of the first hour.
@@ -82,20 +95,22 @@ class Statistics(Struct, frozen=True, kw_only=True):
 
 @get("/statistics", operation_class=with_parameters(*_LIST), operation_id="getStatistics", responses=PROBLEMS)
 async def get_statistics(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Statistics:
-    """Read counts, sums and percentiles of ended steps, by hour, agent, model, type, status or tool."""
+    """Read counts, sums and percentiles of ended steps, by hour, day, agent, model, type, status or tool."""
     context = context_of(request)
     query = read_parameters(request, _LIST)
     group_by = query.text_of("group_by")
     if group_by is not None and group_by not in DIMENSIONS:
         raise BadRequestError(f"group_by must be one of {', '.join(DIMENSIONS)}.", code="bad_group_by")
+    only = {name: query.values[name] for name in FILTERS if name in query.values}
     limit = query.limit()
     now_us = int(context.now().timestamp() * 1_000_000)
     start, end = query.time_range(context.now())
     first, last = (start or 0) // HOUR_US, -(-(now_us if end is None else end) // HOUR_US)
     async with slot_if(context.heavy_queries, heavy=True), context.database.read(access.project_id) as reader:
-        groups = await reader.rows(_sums(access.project_id, group_by, first, last, limit + 1))
+        conditions = _conditions(access.project_id, first, last, only)
+        groups = await reader.rows(_sums(conditions, group_by, limit + 1))
         shown = groups[:limit]
-        counted = await reader.rows(_buckets(access.project_id, group_by, first, last))
+        counted = await reader.rows(_buckets(conditions, group_by))
     histograms: dict[tuple[str, str], dict[int, int]] = {}
     for row in counted:
         histograms.setdefault((str(row["key"]), row["metric"]), {})[row["place"] - 1] = int(row["n"])
@@ -108,29 +123,35 @@ async def get_statistics(request: Request[Any, Any, Any], access: NamedDependenc
 
 
 def _key(group_by: str | None) -> Any:
-    return literal("") if group_by is None else hourly_rollups.c[group_by]
+    if group_by is None:
+        return literal("")
+    if group_by == "day":
+        return hourly_rollups.c.hour // literal(DAY_HOURS, Integer) * literal(DAY_HOURS, Integer)
+    return hourly_rollups.c[group_by]
 
 
-def _conditions(project_id: str, first: int, last: int) -> list[Any]:
+def _conditions(project_id: str, first: int, last: int, only: dict[str, str]) -> list[Any]:
     table = hourly_rollups.c
     return [
         table.project_id == project_id,
         table.hour >= literal(min(first, 2**31 - 1), Integer),
         table.hour < literal(min(last, 2**31 - 1), Integer),
+        *(table[name] == value for name, value in only.items()),
     ]
 
 
-def _sums(project_id: str, group_by: str | None, first: int, last: int, limit: int) -> Statement:
+def _sums(conditions: list[Any], group_by: str | None, limit: int) -> Statement:
     table = hourly_rollups.c
     names = ("steps", "priced_steps", "input_tokens", "output_tokens", "cost_nusd", "duration_us", "timed_steps")
     sums = [cast(func.sum(table[name]), BigInteger).label(name) for name in names]
+    failed = cast(func.coalesce(func.sum(table.steps).filter(table.status == Status.ERROR), 0), BigInteger).label("errors")
     key = _key(group_by).label("key")
-    statement = select(key, *sums).where(*_conditions(project_id, first, last)).group_by(key)
-    order = [key] if group_by == "hour" else [func.sum(table.steps).desc(), key]
+    statement = select(key, failed, *sums).where(*conditions).group_by(key)
+    order = [key] if group_by in TIMES else [func.sum(table.steps).desc(), key]
     return statement.having(func.sum(table.steps) > 0).order_by(*order).limit(limit)
 
 
-def _buckets(project_id: str, group_by: str | None, first: int, last: int) -> Statement:
+def _buckets(conditions: list[Any], group_by: str | None) -> Statement:
     """The histograms of all groups: at most 1,001 groups with three histograms of about 200 buckets each."""
     parts: list[Any] = []
     for name in HISTOGRAMS:
@@ -139,7 +160,7 @@ def _buckets(project_id: str, group_by: str | None, first: int, last: int) -> St
         parts.append(
             select(key, literal(name).label("metric"), unnested.c.place.label("place"), cast(func.sum(unnested.c.n), BigInteger).label("n"))
             .select_from(hourly_rollups.join(unnested, true()))
-            .where(*_conditions(project_id, first, last))
+            .where(*conditions)
             .group_by(key, unnested.c.place)
         )
     both = parts[0].union_all(*parts[1:]).subquery()
@@ -155,8 +176,9 @@ def _group(row: Any, group_by: str | None, histograms: dict[tuple[str, str], dic
         return Percentiles(p50=percentile(dense, 0.5), p90=percentile(dense, 0.9), p95=percentile(dense, 0.95), p99=percentile(dense, 0.99))
 
     return StatisticsGroup(
-        key=str(int(key) * HOUR_US) if group_by == "hour" else key,
+        key=str(int(key) * HOUR_US) if group_by in TIMES else key,
         steps=row["steps"],
+        errors=row["errors"],
         priced_steps=row["priced_steps"],
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],

@@ -1,39 +1,62 @@
-import { memo, useCallback, useEffect, useRef, useState } from 'react';
+import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import type { Task } from '../../api/types';
 import { useKeys } from '../../app/keys';
-import { Link, navigate } from '../../app/router';
-import { serverNowUs, useNowUs } from '../../ui/clock';
-import { Ticking, When } from '../../ui/controls';
-import { cost, count, dateTime, duration, exact, nusd, plainLine, plural } from '../../ui/format';
-import { StatusMark } from '../../ui/Icon';
+import { Link, navigate, withParams } from '../../app/router';
+import { serverNowUs } from '../../ui/clock';
+import { dateTime, plainLine, plural } from '../../ui/format';
+import { Icon, StatusMark } from '../../ui/Icon';
 import { useRows } from '../../ui/virtual';
+import { type Column, clampWidth, fitColumns } from './columns';
 import { barScale, type TaskFeed } from './feed';
+import { nextSort } from './orders';
+import { Cell } from './TaskCells';
+import { useColumnChoice, useCompact } from './Toolbar';
 
 const ROW = 32;
+const ROW_COMPACT = 28;
 const HEAD = 32;
 /** Ask for the next page this many rows before the end comes into sight. */
 const AHEAD = 30;
 
-const COLUMNS = ['', 'Name', 'Agent', 'Started', 'Duration', 'Steps', 'Errors', 'Tokens', 'Cost', 'Tags'] as const;
+/** Columns of which no loaded task has a value take no room. */
+const EMPTY_COLUMNS: Record<string, (task: Task) => boolean> = {
+  tags: (task) => Object.keys(task.tags).length > 0 || task.environment !== null,
+};
 
 interface TaskListProps {
   project: string;
   feed: TaskFeed;
+  q: string;
+  sort: string;
+  marked: ReadonlySet<string>;
+  onMark: (taskId: string) => void;
 }
 
 /** The rows of the tasks page: one tab stop, arrows or j and k, Enter opens. */
-export function TaskList({ project, feed }: TaskListProps) {
+export function TaskList({ project, feed, q, sort, marked, onMark }: TaskListProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const [selectedId, setSelectedId] = useState<string | null>(null);
   const [pointed, setPointed] = useState(false);
   const [scrolledDown, setScrolledDown] = useState(false);
   const { tasks } = feed;
+  const [compact] = useCompact();
+  const rowHeight = compact ? ROW_COMPACT : ROW;
+  const [choice, setChoice] = useColumnChoice();
+  const width = useWidth(scroller);
   // a task, not an index: rows may be inserted above it
   const cursor = selectedId === null ? -1 : tasks.findIndex((task) => task.task_id === selectedId);
-  const { rows, onScroll, scrollTo } = useRows({ scroller, count: tasks.length, rowHeight: ROW, headHeight: HEAD });
+  const { rows, onScroll, scrollTo } = useRows({ scroller, count: tasks.length, rowHeight, headHeight: HEAD });
   const shown = tasks.slice(rows.first, rows.end);
   const longestUs = barScale(shown, serverNowUs());
-  const tagged = tasks.some((task) => Object.keys(task.tags).length > 0 || task.environment !== null);
+  const omitted = Object.keys(EMPTY_COLUMNS)
+    .filter((id) => !tasks.some((task) => EMPTY_COLUMNS[id]?.(task)))
+    .join(' ');
+  const choiceText = JSON.stringify(choice);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the text of the choice stands for it
+  const [columns, template] = useMemo(
+    () => fitColumns(choice, width, new Set(omitted.split(' '))),
+    [choiceText, width, omitted],
+  );
 
   useEffect(() => {
     if (rows.end + AHEAD > tasks.length) void feed.more();
@@ -41,10 +64,11 @@ export function TaskList({ project, feed }: TaskListProps) {
 
   const scrolled = () => {
     onScroll();
-    setScrolledDown((scroller.current?.scrollTop ?? 0) > ROW);
+    setScrolledDown((scroller.current?.scrollTop ?? 0) > rowHeight);
   };
   const held = pointed || scrolledDown || cursor > 0;
   useEffect(() => feed.hold(held), [feed, held]);
+  const active = tasks[cursor];
   const move = (to: number) => {
     const next = Math.max(0, Math.min(tasks.length - 1, to));
     setSelectedId(tasks[next]?.task_id ?? null);
@@ -63,6 +87,9 @@ export function TaskList({ project, feed }: TaskListProps) {
     End: () => move(tasks.length - 1),
     PageDown: () => move(cursor + 20),
     PageUp: () => move(cursor - 20),
+    x: () => {
+      if (active) onMark(active.task_id);
+    },
     Enter: (event) => {
       const { target } = event;
       if (target instanceof HTMLAnchorElement || target instanceof HTMLButtonElement) target.click();
@@ -70,14 +97,14 @@ export function TaskList({ project, feed }: TaskListProps) {
     },
   });
   const select = useCallback((id: string) => setSelectedId(id), []);
-  const active = tasks[cursor];
 
   return (
     // the pill belongs to the rows: it must not vanish while the pointer goes to it
     <div className="task-list-area" onPointerLeave={() => setPointed(false)}>
       <div
         ref={scroller}
-        className={tagged ? 'task-grid' : 'task-grid no-tags'}
+        className={['task-grid', compact ? 'compact-rows' : '', marked.size > 0 ? 'with-marks' : ''].join(' ')}
+        style={{ '--task-columns': template } as React.CSSProperties}
         role="grid"
         aria-label="Tasks"
         aria-rowcount={feed.complete ? tasks.length + 1 : -1}
@@ -86,10 +113,21 @@ export function TaskList({ project, feed }: TaskListProps) {
         onScroll={scrolled}
       >
         <div className="task-head" role="row" aria-rowindex={1}>
-          {COLUMNS.slice(0, tagged ? 10 : 9).map((name, index) => (
-            <span key={name || 'mark'} role="columnheader" className={index > 3 && index < 9 ? 'num' : ''}>
-              {name || <span className="visually-hidden">Status</span>}
-            </span>
+          <span role="columnheader">
+            <span className="visually-hidden">Status</span>
+          </span>
+          <HeadCell sort={sort} column={{ id: 'name', title: 'Name', sort: 'name' }} />
+          {columns.map((column) => (
+            <HeadCell
+              key={column.id}
+              sort={sort}
+              column={column}
+              width={choice.widths[column.id] ?? column.width}
+              onResize={(next) => {
+                const { [column.id]: _, ...others } = choice.widths;
+                setChoice({ ...choice, widths: next === null ? others : { ...others, [column.id]: clampWidth(next) } });
+              }}
+            />
           ))}
         </div>
         <div
@@ -111,8 +149,11 @@ export function TaskList({ project, feed }: TaskListProps) {
                 selected={index === cursor}
                 fresh={feed.isFresh(task.task_id)}
                 longestUs={longestUs}
-                tagged={tagged}
+                columns={columns}
+                q={q}
+                marked={marked.has(task.task_id)}
                 onSelect={select}
+                onMark={onMark}
               />
             );
           })}
@@ -155,18 +196,19 @@ interface TaskRowProps {
   selected: boolean;
   fresh: boolean;
   longestUs: number;
-  tagged: boolean;
+  columns: Column[];
+  q: string;
+  marked: boolean;
   onSelect: (taskId: string) => void;
+  onMark: (taskId: string) => void;
 }
 
 const TaskRow = memo(function TaskRow(props: TaskRowProps) {
-  const { project, task, index, top, selected, fresh, longestUs, tagged, onSelect } = props;
-  const open = task.status === 'running' || task.status === 'waiting';
-  const tokens = task.input_tokens + task.output_tokens;
+  const { project, task, index, top, selected, fresh, longestUs, columns, q, marked, onSelect, onMark } = props;
   const address = addressOf(project, task);
   const preview = restOf(task);
   const visit = (event: React.MouseEvent) => {
-    if (event.defaultPrevented || (event.target as HTMLElement).closest('a')) return;
+    if (event.defaultPrevented || (event.target as HTMLElement).closest('a, button, input')) return;
     if (window.getSelection()?.toString()) return;
     onSelect(task.task_id);
     if (event.metaKey || event.ctrlKey) window.open(address, '_blank');
@@ -186,8 +228,16 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
       onClick={visit}
     >
       <span role="gridcell" className="mark-cell">
-        <StatusMark status={task.status === 'ok' && task.errors > 0 ? 'ok' : task.status} />
+        <StatusMark status={task.status} />
         {task.status === 'ok' ? <span className="visually-hidden">ok</span> : null}
+        <input
+          type="checkbox"
+          tabIndex={-1}
+          checked={marked}
+          aria-label={`Select ${task.name || 'Unnamed task'}`}
+          title="Select (x)"
+          onChange={() => onMark(task.task_id)}
+        />
       </span>
       <span role="gridcell" className="task-name">
         <Link to={address} className="cut" dir="auto" tabIndex={-1} title={task.name}>
@@ -199,83 +249,86 @@ const TaskRow = memo(function TaskRow(props: TaskRowProps) {
           </span>
         ) : null}
       </span>
-      <span role="gridcell" className="cut quiet" title={task.agent ?? undefined}>
-        {task.agent}
-      </span>
-      <span role="gridcell" className="quiet tnum cut">
-        <When us={task.started_at_us} />
-      </span>
-      <span role="gridcell" className="num bar-cell">
-        {open && task.started_at_us !== null ? (
-          <RunningDuration startedAtUs={task.started_at_us} longestUs={longestUs} />
-        ) : (
-          <>
-            {duration(task.duration_us)}
-            {task.duration_us !== null && longestUs > 0 ? (
-              <i style={{ width: `${Math.min(100, (task.duration_us / longestUs) * 100)}%` }} />
-            ) : null}
-          </>
-        )}
-      </span>
-      <span role="gridcell" className="num quiet" title={exact(task.steps)}>
-        {fitted(task.steps)}
-      </span>
-      <span role="gridcell" className="num errors" title={task.errors > 0 ? exact(task.errors) : undefined}>
-        {task.errors > 0 ? fitted(task.errors) : ''}
-      </span>
-      <span
-        role="gridcell"
-        className="num quiet"
-        title={
-          tokens > 0 ? `${exact(task.input_tokens)} in, ${exact(task.output_tokens)} out` : 'No token counts reported'
-        }
-      >
-        {tokens > 0 ? count(tokens) : ''}
-      </span>
-      <span role="gridcell" className="num quiet" title={costTitle(task)}>
-        {cost(nusd(task.cost_usd))}
-      </span>
-      {tagged ? (
-        <span role="gridcell" className="cut faint" title={tagsOf(task).join('\n')}>
-          {tagsOf(task).join('  ')}
-        </span>
-      ) : null}
+      {columns.map((column) => (
+        <Cell key={column.id} id={column.id} task={task} longestUs={longestUs} q={q} />
+      ))}
     </div>
   );
 });
 
-function RunningDuration({ startedAtUs, longestUs }: { startedAtUs: number; longestUs: number }) {
-  const now = useNowUs(1_000);
+/** A head that sorts by its column; dragging its edge changes the width, a double click resets it. */
+function HeadCell({
+  column,
+  sort,
+  width,
+  onResize,
+}: {
+  column: Pick<Column, 'id' | 'title' | 'sort' | 'numeric'>;
+  sort: string;
+  width?: number;
+  onResize?: (width: number | null) => void;
+}) {
+  const start = useRef<{ x: number; width: number } | null>(null);
+  const name = sort.replace(/^-/, '');
+  const sorted = column.sort === name ? (sort.startsWith('-') ? 'descending' : 'ascending') : undefined;
   return (
-    <>
-      <Ticking sinceUs={startedAtUs} />
-      <i
-        style={{ width: `${Math.min(100, ((now - startedAtUs) / Math.max(1, longestUs, now - startedAtUs)) * 100)}%` }}
-      />
-    </>
+    <span role="columnheader" aria-sort={sorted} className={column.numeric ? 'num head-cell' : 'head-cell'}>
+      {column.sort ? (
+        <button
+          type="button"
+          className="head-sort"
+          tabIndex={-1}
+          title={`Sort by ${column.title.toLowerCase()}`}
+          onClick={() =>
+            navigate(
+              withParams({ sort: nextSort(sort, column.sort ?? '', column.numeric ?? column.sort === 'started') }),
+            )
+          }
+        >
+          {column.title}
+          {sorted ? <Icon name={sorted === 'descending' ? 'down' : 'up'} /> : null}
+        </button>
+      ) : (
+        column.title
+      )}
+      {onResize ? (
+        <i
+          className="head-edge"
+          aria-hidden="true"
+          onPointerDown={(event) => {
+            event.currentTarget.setPointerCapture(event.pointerId);
+            start.current = { x: event.clientX, width: width ?? 0 };
+          }}
+          onPointerMove={(event) => {
+            // the columns are at the right: their left edge follows the pointer
+            if (start.current) onResize(start.current.width + start.current.x - event.clientX);
+          }}
+          onPointerUp={() => {
+            start.current = null;
+          }}
+          onDoubleClick={() => onResize(null)}
+        />
+      ) : null}
+    </span>
   );
+}
+
+function useWidth(element: React.RefObject<HTMLElement | null>): number {
+  const [width, setWidth] = useState(1_440);
+  useLayoutEffect(() => {
+    const found = element.current;
+    if (!found) return;
+    const read = () => setWidth(found.clientWidth);
+    read();
+    const observer = new ResizeObserver(read);
+    observer.observe(found);
+    return () => observer.disconnect();
+  }, [element]);
+  return width;
 }
 
 /** The preview without what the name already contains. */
 function restOf(task: Task): string {
   const words = plainLine(task.preview ?? '');
   return words.startsWith(task.name) ? words.slice(task.name.length).trim() : words;
-}
-
-function costTitle(task: Task): string {
-  if (task.cost_usd === null) return 'Unknown cost: no price for the models used';
-  if (task.unpriced_steps > 0)
-    return `$${task.cost_usd}, not including ${plural(task.unpriced_steps, 'step')} without a price`;
-  return `$${task.cost_usd}`;
-}
-
-/** Exact as long as it fits its column. */
-function fitted(value: number): string {
-  return value < 100_000 ? exact(value) : count(value);
-}
-
-/** In one order for all rows: REST and frames each have their own. */
-function tagsOf(task: Task): string[] {
-  const tags = Object.entries(task.tags).map(([name, value]) => (value ? `${name}:${value}` : name));
-  return [...(task.environment ? [task.environment] : []), ...tags.sort()];
 }

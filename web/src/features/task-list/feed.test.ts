@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Task, TaskPage } from '../../api/types';
-import { barScale, TaskFeed, type TaskFilter } from './feed';
-
-const NONE: TaskFilter = { q: '', status: '', agent: '', from: '', to: '' };
+import { barScale, TaskFeed } from './feed';
+import { NO_FILTER, type TaskFilter } from './filter';
 
 function task(id: string, startedAtUs: number, more: Partial<Task> = {}): Task {
   return {
@@ -30,7 +29,10 @@ function notice(item: Task, offset = 1) {
 
 async function feedOf(pages: TaskPage[], filter: Partial<TaskFilter> = {}): Promise<TaskFeed> {
   let at = 0;
-  const feed = new TaskFeed(async () => pages[Math.min(at++, pages.length - 1)] as TaskPage, { ...NONE, ...filter });
+  const feed = new TaskFeed(async () => pages[Math.min(at++, pages.length - 1)] as TaskPage, {
+    ...NO_FILTER,
+    ...filter,
+  });
   await feed.refresh();
   return feed;
 }
@@ -38,6 +40,33 @@ async function feedOf(pages: TaskPage[], filter: Partial<TaskFilter> = {}): Prom
 const ids = (feed: TaskFeed) => feed.tasks.map((item) => item.task_id).join(' ');
 
 describe('the feed of tasks', () => {
+  test('in another order a live change moves its row, and a new task finds its place', async () => {
+    const feed = await feedOf([page([task('b', 2, { steps: 5 }), task('a', 1, { steps: 3 })])], { sort: '-steps' });
+    feed.applyNotices([notice(task('a', 1, { steps: 9 }))]);
+    expect(ids(feed)).toBe('a b');
+    feed.applyNotices([notice(task('c', 3, { steps: 7 }))]);
+    expect(ids(feed)).toBe('a c b');
+    feed.hold(true);
+    feed.applyNotices([notice(task('b', 2, { steps: 99 }))]);
+    expect(ids(feed)).toBe('a c b');
+  });
+
+  test('a range of time is checked here, so that new tasks appear at once', async () => {
+    const feed = await feedOf([page([])], { from: '1970-01-01T00:00:01Z', to: '1970-01-01T00:00:02Z' });
+    feed.applyNotices([notice(task('a', 999_999)), notice(task('b', 1_000_000)), notice(task('c', 2_000_000))]);
+    expect(ids(feed)).toBe('b');
+  });
+
+  test('while it is paused new tasks wait', async () => {
+    const feed = await feedOf([page([task('a', 1)])]);
+    feed.pause(true);
+    feed.hold(false);
+    feed.applyNotices([notice(task('b', 2))]);
+    expect([ids(feed), feed.waiting.length]).toEqual(['a', 1]);
+    feed.pause(false);
+    expect(ids(feed)).toBe('b a');
+  });
+
   test('loads page after page', async () => {
     const feed = await feedOf([page([task('b', 2)], 'x'), page([task('a', 1)])]);
     await feed.more();
@@ -156,7 +185,7 @@ describe('a search that runs out of time', () => {
     let go: (page: TaskPage) => void = () => undefined;
     const feed = new TaskFeed(
       async () => (asked++ === 0 ? found([], 50) : await new Promise<TaskPage>((resolve) => (go = resolve))),
-      { ...NONE, q: 'cost:>9' },
+      { ...NO_FILTER, q: 'cost:>9' },
     );
     await feed.refresh();
     await expect.poll(() => asked).toBe(2);

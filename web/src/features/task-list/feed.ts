@@ -6,19 +6,13 @@ import type { TaskNotice } from '../../api/live';
 import { type ApiError, asApiError } from '../../api/problems';
 import type { Status, Task, TaskPage } from '../../api/types';
 import { isBefore } from '../../fold/position';
-
-export interface TaskFilter {
-  q: string;
-  status: string;
-  agent: string;
-  from: string;
-  to: string;
-}
+import { microseconds, type TaskFilter } from './filter';
+import { NEWEST_FIRST, type Order, orderOf } from './orders';
 
 export const PAGE_SIZE = 100;
 
 export class TaskFeed {
-  /** in order of the list: newest first */
+  /** in order of the list */
   tasks: Task[] = [];
   /** new tasks that wait for the reader to come up */
   waiting: Task[] = [];
@@ -30,6 +24,10 @@ export class TaskFeed {
   textBehind: { records: number; untilUs: number | null } | null = null;
   /** a long search has scanned everything from this moment on, and continues; null when it is complete */
   scannedBackToUs: number | null = null;
+  /** another order than by time ran out of time: older tasks were not compared; null when all were */
+  sortedBackToUs: number | null = null;
+  /** a person stopped the list: new rows wait */
+  paused = false;
 
   private cursor: string | null = null;
   private searched = false;
@@ -40,15 +38,21 @@ export class TaskFeed {
   private scheduled: unknown = null;
   private refreshTimer: unknown = null;
   private held = false;
+  private pointed = false;
   /** tasks that were deleted or no longer match while rows are held: they leave with the release */
   private readonly leaving = new Set<string>();
   private stopped = false;
   private round = 0;
+  private readonly order: Order;
+  private readonly range: [number, number];
 
   constructor(
     private readonly fetchPage: (cursor: string | null) => Promise<TaskPage>,
     private readonly filter: TaskFilter,
-  ) {}
+  ) {
+    this.order = orderOf(filter.sort);
+    this.range = [microseconds(filter.from) ?? -Infinity, microseconds(filter.to) ?? Infinity];
+  }
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
@@ -86,13 +90,15 @@ export class TaskFeed {
       const known = new Set(page.items.map((task) => task.task_id));
       const last = page.items.at(-1);
       const untilUs = page.scanned_back_to_us ?? null;
-      const endUs = page.next_cursor === null ? null : (untilUs ?? (last ? sortKey(last) : null));
-      // rows of older pages stay; rows of this range that the answer lacks were deleted
-      const older =
-        endUs === null ? [] : this.tasks.filter((task) => !known.has(task.task_id) && sortKey(task) < endUs);
+      const isBeyond = (task: Task): boolean =>
+        page.next_cursor !== null &&
+        (untilUs !== null ? sortKey(task) < untilUs : last !== undefined && this.order(last, task) < 0);
+      // rows of later pages stay; rows of this page's range that the answer lacks were deleted
+      const older = this.tasks.filter((task) => !known.has(task.task_id) && isBeyond(task));
       if (older.length === 0 && !this.hasSearchedBeyond(untilUs)) this.moveCursor(page);
       this.settle([...page.items, ...older]);
       this.textBehind = textLagOf(page);
+      this.sortedBackToUs = page.sorted_back_to_us ?? null;
       this.error = null;
     } catch (thrown) {
       if (round === this.round) this.error = asApiError(thrown);
@@ -154,13 +160,20 @@ export class TaskFeed {
 
   /** Rows must not move: the pointer is on them, or the reader is further down. What would move them waits. */
   hold(held: boolean): void {
-    this.held = held;
-    if (!held && (this.waiting.length > 0 || this.leaving.size > 0)) this.release();
+    this.pointed = held;
+    this.held = held || this.paused;
+    if (!this.held && (this.waiting.length > 0 || this.leaving.size > 0)) this.release();
+  }
+
+  pause(paused: boolean): void {
+    this.paused = paused;
+    this.hold(this.pointed);
+    this.notify();
   }
 
   readonly release = (): void => {
     const stay = this.tasks.filter((task) => !this.leaving.has(task.task_id));
-    this.tasks = [...this.waiting, ...stay].sort(compareTasks);
+    this.tasks = [...this.waiting, ...stay].sort(this.order);
     this.waiting = [];
     this.leaving.clear();
     this.notify();
@@ -200,6 +213,7 @@ export class TaskFeed {
       else if (this.matches(change.task)) this.insert(change.task);
     }
     if (needsRefresh) this.refreshSoon();
+    else if (!this.held && this.filter.sort !== NEWEST_FIRST) this.tasks = [...this.tasks].sort(this.order);
     this.changed();
   }
 
@@ -220,10 +234,9 @@ export class TaskFeed {
   private insert(task: Task): void {
     this.fresh.add(task.task_id);
     const list = this.held ? this.waiting : this.tasks;
-    const key = sortKey(task);
-    let at = list.findIndex((known) => sortKey(known) < key);
+    let at = list.findIndex((known) => this.order(task, known) < 0);
     if (at < 0) {
-      // older than all that is loaded: it comes with its page
+      // after all that is loaded: it comes with its page
       if (!this.complete && list === this.tasks && list.length > 0) return;
       at = list.length;
     }
@@ -243,15 +256,18 @@ export class TaskFeed {
     this.waiting = this.waiting.filter((task) => task.task_id !== taskId);
   }
 
-  /** Text and time clauses are the server's to judge. */
+  /** A query is the server's to judge. */
   private needsServer(): boolean {
-    return this.filter.q !== '' || this.filter.from !== '' || this.filter.to !== '';
+    return this.filter.q !== '';
   }
 
   private matches(task: Task): boolean {
     const { status, agent } = this.filter;
+    const [from, to] = this.range;
     return (
       task.duplicate_of === null && // the list leaves these out unless the query asks for them, and then the server decides
+      task.sort_at_us >= from &&
+      task.sort_at_us < to &&
       (status === '' || status.split(',').includes(task.status satisfies Status)) &&
       (agent === '' || task.agent === agent)
     );
@@ -282,13 +298,9 @@ function textLagOf({ text_lag_records, text_until_us }: TaskPage): TaskFeed['tex
   return text_lag_records ? { records: text_lag_records, untilUs: text_until_us ?? null } : null;
 }
 
-/** The list's order is the server's: `sort_at_us`, the newest first. */
+/** The moment of a task in the list. */
 function sortKey(task: Task): number {
   return task.sort_at_us;
-}
-
-function compareTasks(a: Task, b: Task): number {
-  return b.sort_at_us - a.sort_at_us || (a.task_id < b.task_id ? 1 : -1);
 }
 
 /** What a full bar means: the longest of the rows, but not one that would press all others to nothing. */
