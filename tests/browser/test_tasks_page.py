@@ -168,9 +168,10 @@ def test_a_paused_list_counts_what_is_new(page: Page, sender: subprocess.Popen[s
 @pytest.mark.usefixtures("sender")
 def test_columns_are_chosen_resized_and_kept(page: Page) -> None:
     page.get_by_role("button", name="Columns and rows").click()
-    page.get_by_role("button", name="Kind", exact=True).click()
-    page.get_by_role("button", name="Tokens", exact=True).last.click()
-    page.get_by_role("button", name="Compact rows").click()
+    menu = page.locator(".menu-list")
+    menu.get_by_role("button", name="Kind").click()
+    menu.get_by_role("button", name="Tokens").click()
+    menu.get_by_role("button", name="Compact rows").click()
     page.keyboard.press("Escape")
     expect(page.get_by_role("columnheader", name="Kind")).to_be_visible()
     expect(page.get_by_role("columnheader", name="Tokens")).to_have_count(0)
@@ -191,6 +192,30 @@ def test_columns_are_chosen_resized_and_kept(page: Page) -> None:
     assert after is not None
     assert after["width"] == pytest.approx(before["width"] + 60, abs=2)
     expect(page.get_by_role("columnheader", name="Kind")).to_be_visible(timeout=PATIENCE_MS)
+
+
+@pytest.mark.usefixtures("sender")
+def test_a_view_is_saved_opened_and_deleted(page: Page) -> None:
+    page.get_by_role("navigation", name="Views").get_by_role("button", name="Failed").click()
+    page.get_by_role("button", name="Steps").click()
+    expect_names(page, "beta")
+    page.get_by_role("button", name="Saved views").click()
+    page.get_by_label("Save this view as").fill("My failures")
+    page.get_by_role("button", name="Save view").click()
+    expect(page.get_by_label("Save this view as")).to_have_count(0, timeout=PATIENCE_MS)
+    page.get_by_role("link", name="Tasks", exact=True).click()
+    expect_names(page, "gamma", "beta", "alpha")
+
+    page.reload()
+    page.get_by_role("button", name="Saved views").click()
+    page.get_by_role("button", name="My failures", exact=True).click()
+    expect_names(page, "beta")
+    expect(page.get_by_label("Search tasks")).to_have_value("status:error")
+    expect(page.get_by_role("columnheader", name="Steps")).to_have_attribute("aria-sort", "descending")
+
+    page.get_by_role("button", name="Saved views").click()
+    page.get_by_role("button", name="Delete view My failures").click()
+    expect(page.get_by_text("No saved views yet")).to_be_visible(timeout=PATIENCE_MS)
 
 
 @pytest.mark.usefixtures("sender")

@@ -213,6 +213,7 @@ function skeleton(task) {
   return {
     task_id: task.id,
     position: task.last ?? `1.0.${offset}`,
+    complete: true,
     base_us: base,
     types: types.words,
     statuses: statuses.words,

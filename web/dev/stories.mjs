@@ -406,6 +406,7 @@ export function bigTask(base, n) {
   const skeleton = {
     task_id: id,
     position: '1.0.0',
+    complete: true,
     base_us: base,
     types,
     statuses: ['ok', 'error'],

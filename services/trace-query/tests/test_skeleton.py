@@ -134,3 +134,23 @@ async def test_a_task_with_too_many_steps_is_rejected_with_an_alternative(ada, s
 
     assert (problem["status"], problem["code"]) == (413, "too_large")
     assert "windows" in problem["detail"]
+
+
+async def test_the_first_steps_of_a_task_are_a_skeleton_of_their_own(ada, store) -> None:
+    task_id = await store.task(steps=3)
+    root = await store.step(task_id, started_at_us=T0, type="agent")
+    late = await store.step(task_id, started_at_us=T0 + 9, parent_step_id=root)
+    early = await store.step(task_id, started_at_us=T0 + 5, parent_step_id=root)
+
+    first = await ada.get(f"tasks/{task_id}/skeleton", first="2")
+    more = await ada.get(f"tasks/{task_id}/skeleton", first="4")
+    whole = await ada.get(f"tasks/{task_id}/skeleton")
+
+    assert (first["columns"]["step_id"], first["columns"]["parent"], first["complete"]) == ([root, early], [-1, 0], False)
+    assert (more["columns"]["step_id"], more["complete"]) == ([root, early, late], True)
+    assert (whole["columns"], whole["complete"]) == (more["columns"], True)
+
+
+@pytest.mark.parametrize("first", ["0", "5001", "1e2", "-1", "", "x"])
+async def test_a_wrong_number_of_first_steps_is_rejected(ada, store, first: str) -> None:
+    assert (await ada.problem(f"tasks/{await store.task()}/skeleton", first=first))["code"] == "bad_first"

@@ -1617,6 +1617,7 @@ export interface components {
             agents: string[];
             base_us: number;
             columns: components["schemas"]["Columns"];
+            complete: boolean;
             missing_parents: {
                 [key: string]: string;
             };
@@ -4641,7 +4642,10 @@ export interface operations {
     };
     getSkeleton: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only this many steps, the first in order of time: fast, whatever the size of the task. */
+                first?: number;
+            };
             header?: never;
             path: {
                 project: string;

@@ -14,6 +14,7 @@ import { Histogram } from '../features/task-list/Histogram';
 import { rememberOrder } from '../features/task-list/neighbours';
 import { NEWEST_FIRST } from '../features/task-list/orders';
 import { QueryInput } from '../features/task-list/QueryInput';
+import { SavedViews } from '../features/task-list/SavedViews';
 import { withSuggestion } from '../features/task-list/suggestion';
 import { TaskList } from '../features/task-list/TaskList';
 import { ColumnsMenu, PauseButton, QuickViews, RangeMenu } from '../features/task-list/Toolbar';
@@ -118,6 +119,7 @@ export function TasksPage({ project }: { project: string }) {
             <QuickViews status={filter.status} />
             <span className="toolbar-space" />
             <PauseButton feed={shown} />
+            <SavedViews project={project} filter={filter} range={range} />
             <RangeMenu range={range} from={filter.from} to={filter.to} />
             <button
               type="button"

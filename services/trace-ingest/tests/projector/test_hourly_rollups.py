@@ -102,6 +102,17 @@ async def test_the_rows_are_those_of_the_steps_whatever_the_batches(projector, s
     assert await rollups(store) == once
 
 
+async def test_an_agent_is_counted_under_its_own_name_and_leaves_with_its_task(projector, store) -> None:
+    guide = document(type=StepType.AGENT, name="guide", duration_us=9)
+    below = document(type=StepType.TOOL, name="lookup", parent_step_id=1, duration_us=5)
+    await projector.apply(records(batch(1, recorded(1, guide), recorded(2, below))))
+
+    assert {row["agent"]: row["type"] for row in await rollups(store)} == {"guide": "agent", "": "tool"}
+
+    await projector.apply(records(batch(1, TaskDeleted(event_id="d" * 32, seq=0, at_us=BASE_US, by="ann")), first=1))
+    assert await rollups(store) == []
+
+
 @pytest.mark.parametrize("together", [True, False])
 async def test_values_beyond_the_limit_count_as_other(projector, store, monkeypatch, together: bool) -> None:
     monkeypatch.setattr(hourly_rollups, "_ADMIT", hourly_rollups._ADMIT.replace("1000", "3"))

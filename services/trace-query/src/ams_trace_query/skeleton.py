@@ -1,10 +1,11 @@
-"""A task's skeleton: all its steps as columns, about 100 bytes per step, from which a browser builds tree, waterfall and filters.
+"""A task's skeleton: its steps as columns, about 100 bytes per step, from which a browser builds tree, waterfall and filters.
 
 Postgres encodes most columns as JSON, which the response contains unchanged, without Python objects for their values. Only text and
 parents, which become indexes, are parsed here, in a thread, so that the event loop serves other requests.
 """
 
 import asyncio
+import re
 from datetime import date
 from enum import EnumMeta
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, get
 from litestar.di import NamedDependency
+from litestar.openapi.spec import OpenAPIType
 from litestar.params import FromPath
 from msgspec import Meta, Raw, Struct
 from sqlalchemy import ColumnElement, literal, select
@@ -23,16 +25,24 @@ from ams_contracts.documents import STEP_FIELDS
 from ams_contracts.fields import Field
 from ams_contracts.fields import Skeleton as SkeletonColumn
 from ams_contracts.tables import steps, tasks
-from ams_kit.errors import TooLargeError
+from ams_kit.errors import BadRequestError, TooLargeError
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import hex_id, read_parameters, with_parameters
+from ams_trace_query.parameters import Parameter, QueryParameters, hex_id, read_parameters, with_parameters
 from ams_trace_query.rows import position_text
 from ams_trace_query.tasks import find_task
 
 STEPS_MAX = 250_000
 LARGE_STEPS = 5_000  # steps; a larger skeleton needs a slot of the concurrency limit, as searches do
+
+FIRST_MAX = 5_000
+FIRST = Parameter(
+    name="first",
+    description="Only this many steps, the first in order of time: fast, whatever the size of the task.",
+    schema={"type": OpenAPIType.INTEGER, "minimum": 1, "maximum": FIRST_MAX},
+)
+_COUNT = re.compile(r"[1-9][0-9]{0,3}")
 
 ROOT = -1
 PARENT_UNKNOWN = -2
@@ -77,41 +87,59 @@ class Columns(_columns_type(), Struct, kw_only=True):
 
 
 class Skeleton(_values_type(), Struct, kw_only=True):
-    """All steps of a task as columns, as of ``position``. Text is replaced by indexes into lists of distinct values."""
+    """Steps of a task as columns, as of ``position``. Text is replaced by indexes into lists of distinct values.
+
+    ``complete``: these are all steps. Otherwise ``first`` left out later ones.
+    """
 
     task_id: str
+    complete: bool
     position: str | None
     base_us: int
     columns: Columns
     missing_parents: dict[str, str]
 
 
-@get("/tasks/{task:str}/skeleton", operation_class=with_parameters(), operation_id="getSkeleton", responses=PROBLEMS)
+@get("/tasks/{task:str}/skeleton", operation_class=with_parameters(FIRST), operation_id="getSkeleton", responses=PROBLEMS)
 async def get_skeleton(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> Skeleton:
-    """Read all steps of a task as columns."""
+    """Read all steps of a task as columns, or the first ones: a page shows them while it waits for the rest of a large task."""
     context = context_of(request)
-    read_parameters(request, ())
+    first = _read_first(read_parameters(request, (FIRST,)))
     task_id = hex_id(task, 32, "task")
     async with context.database.read(access.project_id) as reader:
-        found = await _find(reader, access.project_id, task_id)
-        if found["steps"] <= LARGE_STEPS:
-            return await _read(reader, access.project_id, task_id, found)
+        found = await _find(reader, access.project_id, task_id, first)
+        if found["steps"] <= LARGE_STEPS or first is not None:
+            return await _read(reader, access.project_id, task_id, found, first)
     # waits for a slot without holding a connection, then reads the task again in one snapshot
     async with context.heavy_queries.slot(), context.database.read(access.project_id) as reader:
-        return await _read(reader, access.project_id, task_id, await _find(reader, access.project_id, task_id))
+        return await _read(reader, access.project_id, task_id, await _find(reader, access.project_id, task_id, None), None)
 
 
-async def _find(reader: SnapshotReader, project_id: str, task_id: str) -> Any:
+def _read_first(query: QueryParameters) -> int | None:
+    text = query.values.get("first")
+    if text is None:
+        return None
+    if not _COUNT.fullmatch(text) or int(text) > FIRST_MAX:
+        raise BadRequestError(f"first must be a whole number from 1 to {FIRST_MAX}.", code="bad_first")
+    return int(text)
+
+
+async def _find(reader: SnapshotReader, project_id: str, task_id: str, first: int | None) -> Any:
     found = await find_task(reader, project_id, task_id, [tasks.c.steps, tasks.c.sort_at_us, _first_start])
-    if found["steps"] > STEPS_MAX:
+    if found["steps"] > STEPS_MAX and first is None:
         raise TooLargeError(f"The task has {found['steps']} steps, but a skeleton has at most {STEPS_MAX}. Read its steps in windows.")
     return found
 
 
-async def _read(reader: SnapshotReader, project_id: str, task_id: str, found: Any) -> Skeleton:
+async def _read(reader: SnapshotReader, project_id: str, task_id: str, found: Any, first: int | None) -> Skeleton:
     base_us = found["sort_at_us"] if found["first_start"] is None else found["first_start"]
-    gathered = await reader.row(_columns_statement(project_id, task_id, found["day"], base_us))
+    gathered = await reader.row(columns_statement(project_id, task_id, found["day"], base_us, first))
     position = position_text(found["partition"], found["next_offset"])
+    if first is not None:
+        skeleton = _skeleton(gathered, task_id, position, base_us)
+        # the totals may count fewer steps than there are rows while a task is projected: then the rest is read as well
+        skeleton.complete = len(skeleton.columns.parent) < first
+        return skeleton
     if found["steps"] <= LARGE_STEPS:
         return _skeleton(gathered, task_id, position, base_us)
     return await asyncio.to_thread(_skeleton, gathered, task_id, position, base_us)
@@ -140,7 +168,7 @@ def _expression(field: Field, column: SkeletonColumn, base: ColumnElement[Any]) 
     return (expression - base if column.relative else expression).label(column.name)
 
 
-def _columns_statement(project_id: str, task_id: str, day: date, base_us: int) -> Statement:
+def columns_statement(project_id: str, task_id: str, day: date, base_us: int, first: int | None) -> Statement:
     """Select one row: ids, parents and enumerated words as comma-separated text, other text as arrays, numbers as the inside of a JSON array."""
     table = steps.c
     base = literal(base_us, BigInteger)
@@ -154,6 +182,7 @@ def _columns_statement(project_id: str, task_id: str, day: date, base_us: int) -
         )
         .where(table.project_id == project_id, table.task_id == task_id, table.day == day)
         .order_by(table.started_at_us, table.seq, table.step_id)
+        .limit(first)
         .subquery()
     ).c
     comma = literal(",", Text)
@@ -169,7 +198,7 @@ def _skeleton(gathered: Any, task_id: str, position: str | None, base_us: int) -
     if gathered["step_id"] is None:
         empty = Columns(**{name: [] for name in Columns.__struct_fields__})
         nothing: dict[str, Any] = {values: [] for values in _VALUES.values()}
-        return Skeleton(task_id=task_id, position=position, base_us=base_us, columns=empty, missing_parents={}, **nothing)
+        return Skeleton(task_id=task_id, complete=True, position=position, base_us=base_us, columns=empty, missing_parents={}, **nothing)
     ids = gathered["step_id"].split(",")
     parent_ids = gathered["parent"].split(",")
     parents = _parent_rows(parent_ids, ids)
@@ -183,6 +212,7 @@ def _skeleton(gathered: Any, task_id: str, position: str | None, base_us: int) -
     )
     return Skeleton(
         task_id=task_id,
+        complete=True,
         position=position,
         base_us=base_us,
         columns=columns,

@@ -32,6 +32,8 @@ const TASK_REFRESH_MS = 1_000;
 /** A subscription that is reset at once again must not fetch in a loop. */
 /** Open and failed steps of which more than the skeleton is fetched. */
 const STATES_MAX = 300;
+/** More rows than a screen has, and a skeleton that every task answers at once. */
+const FIRST_STEPS = 500;
 const STATES_BATCH = 100;
 const RELOAD_INTERVAL_MS = 2_000;
 const NOT_FOUND_RETRY_MS = 1_500;
@@ -110,7 +112,10 @@ export class LiveTask {
     this.loading = true;
     try {
       const base = `/api/traces/${this.projectId}/tasks/${this.taskId}`;
-      const [answer, skeleton] = await Promise.all([request<TaskAnswer>(base), request<Skeleton>(`${base}/skeleton`)]);
+      const fetchTask = request<TaskAnswer>(base);
+      const first = await this.loadFirst(base, fetchTask);
+      if (this.stopped) return;
+      const [answer, skeleton] = await Promise.all([fetchTask, first ?? request<Skeleton>(`${base}/skeleton`)]);
       if (this.stopped) return;
       this.task = answer.task;
       this.table = new StepTable(skeleton);
@@ -129,6 +134,18 @@ export class LiveTask {
     } finally {
       this.loading = false;
     }
+  }
+
+  /** The first steps of a large task are shown while the rest of it is on its way. The skeleton of a small one is complete at once. */
+  private async loadFirst(base: string, fetchTask: Promise<TaskAnswer>): Promise<Skeleton | null> {
+    if (this.table !== null) return null;
+    const [answer, first] = await Promise.all([fetchTask, request<Skeleton>(`${base}/skeleton?first=${FIRST_STEPS}`)]);
+    if (first.complete || this.stopped) return first;
+    this.task = answer.task;
+    this.table = new StepTable(first);
+    this.phase = 'ready';
+    this.notify();
+    return null;
   }
 
   /** What a skeleton leaves out: failures, and progress of steps that are open. Joined, so it may be older or newer than frames. */

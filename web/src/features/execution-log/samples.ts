@@ -31,6 +31,7 @@ export function skeletonOf(rows: Row[]): Skeleton {
   return {
     task_id: 't',
     position: '1.0.10',
+    complete: true,
     base_us: BASE_US,
     types: types.list,
     statuses: statuses.list,

@@ -73,7 +73,7 @@ export function RangeMenu({ range, from, to }: RangeMenuProps) {
             </button>
           ))}
           <div className="menu-rule" />
-          <AbsoluteRange from={from} to={to} onDone={close} />
+          <AbsoluteRange from={range ? '' : from} to={to} onDone={close} />
         </>
       )}
     </Menu>

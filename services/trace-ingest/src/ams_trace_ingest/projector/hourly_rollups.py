@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from operator import add
 
-from ams_contracts.documents import StepDocument
+from ams_contracts.documents import StepDocument, StepType
 from ams_contracts.fold import PHASE_ENDED
 from ams_contracts.histograms import bucket_of
 from ams_trace_ingest.projector.changes import BatchChanges, TaskChanges, repeats_other_than
@@ -99,7 +99,7 @@ class RollupDifferences:
             at_us = document.started_at_us
             # the values of enums: a member is hashed by a function in Python
             key = (
-                project_id, (stamp.at_us if at_us is None else at_us) // HOUR_US, document.agent, document.model, document.type._value_,
+                project_id, (stamp.at_us if at_us is None else at_us) // HOUR_US, _agent_of(document), document.model, document.type._value_,
                 document.status._value_, document.tool_name, partition, day,
             )  # fmt: skip
             group = added.get(key)
@@ -136,9 +136,14 @@ class RollupDifferences:
         group.add(duration_us, counted)
 
 
+def _agent_of(document: StepDocument) -> str | None:
+    """The agent that the step itself names, or is: one that follows from steps above it would move between rows when those arrive later."""
+    return document.name if document.agent is None and document.type is StepType.AGENT else document.agent
+
+
 def _place(document: StepDocument, stamp_at_us: int) -> tuple[int, str | None, str | None, str, str, str | None]:
     at_us = document.started_at_us if document.started_at_us is not None else stamp_at_us
-    return (at_us // HOUR_US, document.agent, document.model, document.type._value_, document.status._value_, document.tool_name)
+    return (at_us // HOUR_US, _agent_of(document), document.model, document.type._value_, document.status._value_, document.tool_name)
 
 
 class HourlyRollups:

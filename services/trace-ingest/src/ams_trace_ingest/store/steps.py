@@ -67,7 +67,8 @@ SELECT {_ALL} FROM (
 ORDER BY s.started_at_us NULLS LAST, s.seq, s.step_id LIMIT 1"""
 _DELETE = """
 DELETE FROM steps WHERE project_id = $1 AND task_id = $2 AND day = $3
-RETURNING response_id, call_key, day, stamp_phase, stamp_at_us, started_at_us, duration_us, agent, model, type, document_status, tool_name,
+RETURNING response_id, call_key, day, stamp_phase, stamp_at_us, started_at_us, duration_us,
+    coalesce(document_agent, CASE WHEN type = 'agent' THEN name END), model, type, document_status, tool_name,
     coalesce(repeats_response, task_id) <> task_id OR coalesce(repeats_call, task_id) <> task_id,
     counted_input, counted_output, counted_nusd
 """

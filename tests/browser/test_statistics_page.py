@@ -1,0 +1,76 @@
+"""The pages of statistics and agents: figures from rollups, charts of one group, and the way to the tasks."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.browser.journeys import PATIENCE_MS, agent, make_key, resume, task_id_of
+from tests.browser.test_explorer import AXE, AXE_RUN
+from tests.installation import Platform
+
+pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def sent(page: Page, platform: Platform, tmp_path: Path) -> None:
+    """One task with an agent, two calls of a tool, of which one failed, and a call of a model."""
+    with agent(platform, make_key(page), tmp_path) as process:
+        task_id_of(process)
+        resume(process)
+        resume(process)
+        assert process.wait(60) == 0
+    expect(page.get_by_role("link", name="Weather report")).to_be_visible(timeout=PATIENCE_MS)
+
+
+@pytest.mark.usefixtures("sent")
+def test_statistics_are_grouped_narrowed_and_lead_to_tasks(page: Page) -> None:
+    page.get_by_role("link", name="Statistics").click()
+    expect(page.get_by_role("img", name="Steps, 20 % failed over time: 5")).to_be_visible(timeout=PATIENCE_MS)
+
+    page.get_by_role("button", name="Tool", exact=True).click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("button", name="lookup"))
+    expect(row.get_by_role("cell").nth(1)).to_have_text("2", timeout=PATIENCE_MS)
+    expect(row.get_by_role("cell").nth(2)).to_have_text("1")
+    row.get_by_role("button", name="lookup").click()
+    expect(page.get_by_role("img", name="Steps, 50 % failed over time: 2")).to_be_visible(timeout=PATIENCE_MS)
+    page.reload()
+    expect(page.get_by_role("button", name="Tool: lookup")).to_be_visible(timeout=PATIENCE_MS)
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    lines = download.value.path().read_text(encoding="utf-8").splitlines()
+    assert download.value.suggested_filename == "tool-7d.csv"
+    assert lines[0].startswith("tool,steps,errors,")
+    assert any(line.startswith("lookup,2,1,") for line in lines)
+
+    row.get_by_role("link", name="Tasks").click()
+    expect(page.get_by_role("link", name="Weather report")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Search tasks")).to_have_value('"lookup"')
+
+
+@pytest.mark.usefixtures("sent")
+def test_agents_show_how_they_did(page: Page) -> None:
+    page.get_by_role("link", name="Agents").click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="guide"))
+    expect(row.get_by_role("cell").nth(3)).to_have_text("1", timeout=PATIENCE_MS)
+    expect(row.get_by_role("cell").nth(4)).to_have_text("100 %")
+
+    row.get_by_role("link", name="guide").click()
+
+    expect(page.get_by_role("link", name="Weather report")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Search tasks")).to_have_value("agent:guide")
+
+
+@pytest.mark.usefixtures("sent")
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `npm ci` in web/")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_statistics_and_agents_have_no_accessibility_violation(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+
+    page.get_by_role("link", name="Statistics").click()
+    expect(page.get_by_role("button", name="guide")).to_be_visible(timeout=PATIENCE_MS)
+    page.evaluate(AXE.read_text())
+    assert page.evaluate(AXE_RUN) == []
+    page.get_by_role("link", name="Agents").click()
+    expect(page.get_by_role("link", name="guide")).to_be_visible(timeout=PATIENCE_MS)
+    assert page.evaluate(AXE_RUN) == []
