@@ -61,9 +61,11 @@ class TaskFilter(Struct, frozen=True):
             conditions.append(tasks.c.sort_at_us >= literal(self.start, BigInteger))
         if self.end is not None:
             conditions.append(tasks.c.sort_at_us < literal(self.end, BigInteger))
-        if _OF_DUPLICATES.isdisjoint(fields_of(self.tree)):
-            conditions.append(tasks.c.duplicate_of.is_(None))
         return conditions
+
+    def other_conditions(self) -> list[Condition]:
+        """The conditions that no index supports: the edges of windows are found without them, in the index alone."""
+        return [tasks.c.duplicate_of.is_(None)] if _OF_DUPLICATES.isdisjoint(fields_of(self.tree)) else []
 
     def indexed_query_conditions(self) -> list[Condition]:
         """The same of clauses of the query: every match fulfils them."""
@@ -118,4 +120,5 @@ async def open_task_scan(request: Request[Any, Any, Any], access: Access, task_f
         )
         condition = task_condition(task_filter.tree, found)
         scope = [*task_filter.indexed_conditions(access.project_id), *task_filter.indexed_query_conditions()]
-        yield TaskScan(reader, scope, [] if condition is None else [condition], budget, found)
+        conditions = [*task_filter.other_conditions(), *([] if condition is None else [condition])]
+        yield TaskScan(reader, scope, conditions, budget, found)

@@ -80,11 +80,11 @@ async def list_tasks(request: Request[Any, Any, Any], access: NamedDependency[Ac
         found = await look_up_words(reader, tree, [] if after is None else after[2])
         common = common_words(found)
         budget = Budget(time.monotonic() + context.search_seconds_max, WINDOW_TASKS_BY_WORDS if common else WINDOW_TASKS)
-        scope = [*task_filter.indexed_conditions(access.project_id), *_before(after)]
+        scope, others = [*task_filter.indexed_conditions(access.project_id), *_before(after)], task_filter.other_conditions()
         if (condition := task_condition(tree, found)) is None:
-            scan = ScanResult(await reader.rows(_page([*scope, *_after(after)], limit + 1)), None)
+            scan = ScanResult(await reader.rows(_page([*scope, *others, *_after(after)], limit + 1)), None)
         else:
-            mine = [*scope, condition, *_after(after)]
+            mine = [*scope, *others, condition, *_after(after)]
             scope += task_filter.indexed_query_conditions()
             scan = await windowed_scan(
                 reader, tasks.c.sort_at_us, scope, lambda more, rows: _page([*mine, *more], rows), limit=limit + 1, budget=budget
