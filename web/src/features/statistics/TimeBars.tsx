@@ -4,7 +4,7 @@ import type { Point } from './statistics';
 
 interface TimeBarsProps {
   title: string;
-  /** what stands for the complete range, beside the title */
+  /** the figure of the complete range, beside the title */
   total: string;
   points: Point[];
   /** null: nothing is known of the point */

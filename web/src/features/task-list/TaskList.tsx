@@ -52,7 +52,7 @@ export function TaskList({ project, feed, q, sort, marked, onMark }: TaskListPro
     .filter((id) => !tasks.some((task) => EMPTY_COLUMNS[id]?.(task)))
     .join(' ');
   const choiceText = JSON.stringify(choice);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the text of the choice stands for it
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the choice is compared by its text
   const [columns, template] = useMemo(
     () => fitColumns(choice, width, new Set(omitted.split(' '))),
     [choiceText, width, omitted],

@@ -3,7 +3,7 @@ export interface Column {
   id: string;
   title: string;
   width: number;
-  /** the order of the server that it stands for */
+  /** its order in the API */
   sort?: string;
   numeric?: boolean;
   /** shown unless a person chose otherwise */
