@@ -227,7 +227,9 @@ def test_two_selected_tasks_can_be_compared(page: Page) -> None:
 
     bar = page.get_by_role("region", name="Selected tasks")
     expect(bar).to_contain_text("2 selected")
-    expect(bar.get_by_role("link", name="Compare")).to_have_attribute("href", re.compile(r"/compare\?a=[0-9a-f]{32}&b=[0-9a-f]{32}$"))
+    expect(bar.get_by_role("link", name="Compare")).to_have_attribute(
+        "href", re.compile(r"/compare\?left=[0-9a-f]{32}&right=[0-9a-f]{32}$")
+    )
     bar.get_by_role("button", name="Clear").click()
     expect(bar).to_have_count(0)
 

@@ -180,7 +180,7 @@ function SelectionBar({ project, marked, onClear }: SelectionBarProps) {
     <section className="selection-bar" aria-label="Selected tasks">
       <span className="tnum">{marked.size} selected</span>
       {marked.size === 2 ? (
-        <Link className="button small" to={`/projects/${project}/compare?a=${a}&b=${b}`}>
+        <Link className="button small" to={`/projects/${project}/compare?left=${a}&right=${b}`}>
           Compare
         </Link>
       ) : (

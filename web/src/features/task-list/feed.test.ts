@@ -12,6 +12,7 @@ function task(id: string, startedAtUs: number, more: Partial<Task> = {}): Task {
     last_event_at_us: startedAtUs,
     sort_at_us: startedAtUs,
     agent: null,
+    duplicate_of: null,
     duration_us: 10,
     ...more,
   } as Task;
