@@ -1,6 +1,7 @@
 import { useMemo, useState } from 'react';
 import { exact } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
+import { listMark } from '../text/json-text';
 import { PlainText } from '../text/PlainText';
 import { Media } from './Media';
 import { isObject, type Json, mediaOf } from './messages';
@@ -63,7 +64,7 @@ function Node({ name, value, open }: NodeProps) {
         <Icon name="chevron" className={expanded ? 'turned' : ''} />
         {name === null ? null : <Key name={name} />}
         <span className="json-mark">
-          {list ? `[${exact(count)}]` : expanded ? `{${exact(count)}}` : preview(keys ?? [])}
+          {list ? listMark(value) : expanded ? `{${exact(count)}}` : preview(keys ?? [])}
         </span>
       </button>
       {expanded ? (

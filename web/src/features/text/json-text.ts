@@ -3,6 +3,7 @@ import type { Json } from '../step-detail/messages';
 
 const INDENT_LEVELS_MAX = 32;
 const DEPTH_MAX = 24;
+const VECTOR_MIN = 32;
 
 const TOKEN = /"(?:[^"\\]|\\[\s\S])*"?|[{}[\],:]|[^\s{}[\],:"]+/g;
 const SPACES = '  ';
@@ -58,4 +59,12 @@ export function compactJson(value: Json | undefined, charsMax: number): string {
     return text;
   };
   return write(value, 0);
+}
+
+/** The head of a list: its length, and of an embedding the norm, because nobody reads 1,536 numbers. */
+export function listMark(list: readonly Json[]): string {
+  if (list.length < VECTOR_MIN || !list.every((one) => typeof one === 'number'))
+    return `[${list.length.toLocaleString('en-US')}]`;
+  const norm = Math.sqrt((list as number[]).reduce((sum, one) => sum + one * one, 0));
+  return `[${list.length.toLocaleString('en-US')} numbers, norm ${norm.toPrecision(4)}]`;
 }

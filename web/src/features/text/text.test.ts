@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { highlight } from './code';
-import { compactJson, indentJson } from './json-text';
+import { compactJson, indentJson, listMark } from './json-text';
 import { type MarkdownElement, type MarkdownNode, parseMarkdown } from './markdown';
 import { partsOf } from './PlainText';
 
@@ -121,6 +121,12 @@ describe('JSON as text', () => {
       ).length,
     ).toBeLessThan(120);
   });
+});
+
+test('an embedding is its length and norm', () => {
+  expect(listMark(Array.from({ length: 1_536 }, () => 0.5))).toBe('[1,536 numbers, norm 19.60]');
+  expect(listMark([1, 2, 3])).toBe('[3]');
+  expect(listMark(Array.from({ length: 40 }, () => 'x'))).toBe('[40]');
 });
 
 describe('code', () => {
