@@ -211,3 +211,23 @@ def test_a_running_task_is_compared_with_a_finished_one(page: Page, platform: Pl
     expect(lines.filter(has_text="answer")).to_have_count(0)
     page.set_viewport_size({"width": 390, "height": 844})
     assert_accessible(page)
+
+
+def test_two_steps_of_one_task_are_compared(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path) as process:
+        task_id = task_id_of(process)
+        resume(process)
+        resume(process)
+        assert process.wait(60) == 0
+    page.goto(f"/t/{task_id}")
+    row(page, "lookup").first.click(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Task actions").click()
+    page.get_by_role("button", name="Mark step for comparison").click()
+    row(page, "lookup").last.click()
+    page.get_by_role("button", name="Task actions").click()
+    page.get_by_role("button", name="Compare step with a step of Weather report").click()
+
+    text = page.get_by_role("region", name="Input")
+    expect(text.locator("del")).to_contain_text("Atlantis", timeout=PATIENCE_MS)
+    expect(text.locator("ins")).to_contain_text("Paris")
+    assert_accessible(page)

@@ -28,6 +28,7 @@ export function ComparePage({ project }: { project: string }) {
         <h1>Compare two tasks</h1>
         <p className="quiet">
           Open a task and choose “Mark for comparison” in its menu. Then open another one and choose “Compare with”.
+          With a step selected, the same compares two steps.
         </p>
         <p>
           <Link className="button" to={`/projects/${project}/tasks`}>
@@ -37,12 +38,33 @@ export function ComparePage({ project }: { project: string }) {
       </div>
     );
   }
-  return <Both key={`${left} ${right}`} project={project} left={left} right={right} />;
+  const Sides = left === right ? SameTask : TwoTasks;
+  return <Sides key={`${left} ${right}`} project={project} left={left} right={right} />;
 }
 
-function Both({ project, left, right }: { project: string; left: string; right: string }) {
-  const [a, versionA] = useLiveTask(project, left);
-  const [b, versionB] = useLiveTask(project, right);
+interface SidesProps {
+  project: string;
+  left: string;
+  right: string;
+}
+
+function TwoTasks(props: SidesProps) {
+  const left = useLiveTask(props.project, props.left);
+  const right = useLiveTask(props.project, props.right);
+  return <Both {...props} sides={[left, right]} />;
+}
+
+/** Two steps of one task, which is followed once. */
+function SameTask(props: SidesProps) {
+  const task = useLiveTask(props.project, props.left);
+  return <Both {...props} sides={[task, task]} />;
+}
+
+interface BothProps extends SidesProps {
+  sides: [[LiveTask, number], [LiveTask, number]];
+}
+
+function Both({ project, left, right, sides: [[a, versionA], [b, versionB]] }: BothProps) {
   const query = useQuery();
   const chosen = { left: query.get('ls'), right: query.get('rs') };
   const choose = useCallback(

@@ -1,9 +1,9 @@
-import { setPreference, usePreference } from '../../app/preferences';
-import { navigate } from '../../app/router';
+import { usePreference } from '../../app/preferences';
+import { navigate, useQuery } from '../../app/router';
 import { toast } from '../../ui/controls';
 import { Icon } from '../../ui/Icon';
+import { comparisonOf, type Mark, readMark, writeMark } from './mark';
 
-/** The task that was marked last, to be compared with the next one: `project task name`. */
 const MARK = 'compare.mark';
 
 interface CompareItemsProps {
@@ -13,33 +13,39 @@ interface CompareItemsProps {
   onDone: () => void;
 }
 
-/** The entries of a task's menu that lead to a comparison. */
+/** The entries of a task's menu that lead to a comparison: of the selected step, or of the task when none is selected. */
 export function CompareItems({ project, task, name, onDone }: CompareItemsProps) {
-  const [mark] = usePreference(MARK, '');
-  const [markedProject, marked, ...words] = mark.split(' ');
+  const [text, setText] = usePreference(MARK, '');
+  const step = useQuery().get('step');
+  const here: Mark = { project, task, step, name };
+  const marked = readMark(text);
+  const address = marked && comparisonOf(marked, here);
   return (
     <>
       <button
         type="button"
         className="menu-item"
         onClick={() => {
-          setPreference(MARK, `${project} ${task} ${name}`);
-          toast('Marked. Open another task to compare it with this one');
+          setText(writeMark(here));
+          toast(step ? 'Step marked. Select another step to compare' : 'Task marked. Open another task to compare');
           onDone();
         }}
       >
-        <Icon name="check" /> Mark for comparison
+        <Icon name="check" /> Mark {step ? 'step ' : ''}for comparison
       </button>
-      {marked && marked !== task && markedProject === project ? (
+      {marked && address ? (
         <button
           type="button"
           className="menu-item"
           onClick={() => {
             onDone();
-            navigate(`/projects/${project}/compare?left=${marked}&right=${task}`);
+            navigate(address);
           }}
         >
-          <Icon name="panel" /> <span className="cut">Compare with {words.join(' ') || marked.slice(0, 8)}</span>
+          <Icon name="panel" />{' '}
+          <span className="cut">
+            Compare {step ? 'step ' : ''}with {marked.step ? `a step of ${marked.name}` : marked.name}
+          </span>
         </button>
       ) : null}
     </>
