@@ -24,6 +24,9 @@ export const TASK_QUERY_FIELDS: Record<string, Kind> = {
   input_tokens: 'count',
   output_tokens: 'count',
   task: 'id',
+  run: 'text',
+  duplicate: 'text',
+  duplicate_of: 'id',
 };
 
 const HINTS: Record<Kind, string> = {
