@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.journeys import PATIENCE_MS, agent, make_key, resume, row, task_id_of
-from tests.installation import Platform
+from tests.installation import Platform, until
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 
@@ -53,7 +53,7 @@ def test_the_filter_finds_contents_marks_them_and_follows_a_running_task(page: P
         page.keyboard.press("n")
         expect(page.locator("#detail h2")).to_have_text("third", timeout=PATIENCE_MS)
         expect(page.locator("#detail").get_by_text("The refund")).to_be_in_viewport(timeout=PATIENCE_MS)
-        assert set(page.evaluate(MARKS, "detail-found")) == {"refund"}
+        until(lambda: set(page.evaluate(MARKS, "detail-found")) == {"refund"}, 10, "the words are marked")
         page.keyboard.press("n")
         expect(page.locator("#detail h2")).to_have_text("fourth", timeout=PATIENCE_MS)
         page.keyboard.press("N")

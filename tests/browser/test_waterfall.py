@@ -1,4 +1,4 @@
-"""The waterfall: where a step goes on beyond the visible range, and the time at the pointer."""
+"""The waterfall: where a step continues beyond the visible range, and the time at the pointer."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ assert ams.flush(30).complete
 """
 
 
-def test_a_zoomed_waterfall_shows_what_goes_on_and_the_time_at_the_pointer(page: Page, platform: Platform, tmp_path: Path) -> None:
+def test_a_zoomed_waterfall_shows_what_continues_and_the_time_at_the_pointer(page: Page, platform: Platform, tmp_path: Path) -> None:
     with agent(platform, make_key(page), tmp_path, SENDER) as process:
         task = task_id_of(process)
         assert process.wait(60) == 0

@@ -215,7 +215,7 @@ describe('time', () => {
   });
 });
 
-test('a step that goes on beyond the range is known at both sides', () => {
+test('a step that continues beyond the range is known at both sides', () => {
   const table = tableOf(
     { id: 'a', start: 0, duration: 1_000 },
     { id: 'b', start: 400, duration: 100 },

@@ -122,7 +122,7 @@ function percent(share: number): string {
   return `${Math.round(share * 10_000) / 100}%`;
 }
 
-/** Whether a step goes on beyond the range that is shown: at its left, at its right. An open step reaches to now, where its bar fades. */
+/** Whether a step continues beyond the range that is shown: at its left, at its right. An open step reaches to now, where its bar fades. */
 export function beyond(table: StepTable, row: number, { from, to }: View): { left: boolean; right: boolean } {
   const start = table.start[row] as number;
   if (Number.isNaN(start)) return { left: false, right: false };
