@@ -122,6 +122,31 @@ async def test_stopping_does_not_count_as_a_failure(background: Background) -> N
     assert (task.restarts, restarts("stopped"), up("stopped"), background.tasks) == (0, 0, None, [])
 
 
+@pytest.mark.timeout(20)
+async def test_a_task_whose_client_loses_a_cancellation_is_stopped(background: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``asyncio.wait_for`` of Python 3.11 returns the result when the cancellation comes as its future ends."""
+    monkeypatch.setattr("ams_kit.background.CANCEL_AGAIN_SECONDS", 0.01)
+    waiting, lost = asyncio.Event(), 0
+
+    async def work() -> None:
+        nonlocal lost
+        while True:
+            waiting.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+                if lost == 3:
+                    raise
+
+    task = background.spawn("loses", work)
+    await waiting.wait()
+
+    await task.stop()
+
+    assert (lost, task.is_done, task.restarts) == (3, True, 0)
+
+
 async def test_a_task_that_may_end_ends_without_a_failure(background: Background) -> None:
     async def work() -> None:
         return
