@@ -74,8 +74,9 @@ class StepState(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True)
     @property
     def status(self) -> Status:
         """The status to show: the document's when the step has ended, otherwise that of its progress."""
-        if self.document is not None and (self.ended or self.progress is None):
-            return self.document.status
+        document, stamp = self.document, self.stamp  # asked several times a step: ``ended`` would be another call
+        if document is not None and (self.progress is None or (stamp is not None and stamp.phase == PHASE_ENDED)):
+            return document.status
         return self.progress.status if self.progress is not None else Status.RUNNING
 
     @property
@@ -120,7 +121,7 @@ def fold(state: StepState, event: DocumentEvent | StepProgressed | StepLost, ste
         event: One with ``step_id`` among its steps (see ``step_ids_of``).
         step_id: 16 hex digits; needed because a heartbeat lists many steps.
     """
-    stamp = stamp_of(event)
+    stamp = Stamp(_PHASES[type(event)], event.at_us, event.seq, event.event_id)  # ``stamp_of`` without its calls
     if isinstance(event, _DOCUMENT_EVENTS):
         if state.stamp is not None and stamp <= state.stamp:
             return state

@@ -35,7 +35,7 @@ def replace_invalid_escapes(json: bytes) -> bytes:
     Returns:
         The same object when there are none.
     """
-    if b"\\u" not in json or _SUSPICIOUS.search(json) is None:
+    if b"\\" not in json or b"\\u" not in json or _SUSPICIOUS.search(json) is None:
         return json
     replaced = _ESCAPE.sub(_replace_invalid, json)
     return json if replaced == json else replaced

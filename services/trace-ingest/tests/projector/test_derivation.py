@@ -2,7 +2,9 @@
 
 import random
 from collections import defaultdict
-from typing import Any
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -28,12 +30,15 @@ from ams_contracts.documents import Failure, Status, StepType, TaskDocument
 from ams_contracts.events import Batch, StepProgressed, TaskEnded, TaskStarted
 from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, StepState, TaskState, fold, fold_task, step_ids_of
 from ams_trace_ingest.projector import derivation, derive_due
-from ams_trace_ingest.projector.changes import StepChanges
+from ams_trace_ingest.projector.changes import StepChanges, TaskChanges
 from ams_trace_ingest.projector.derive_due import FLAG_NOT_DERIVED, derive_next_due
-from ams_trace_ingest.projector.new_task_tree import NewTaskTree, derive_new_task
+from ams_trace_ingest.projector.open_task_cache import CachedStep, CachedTask
+from ams_trace_ingest.projector.ordered_tree import OrderedTree, derive_new_task
 from ams_trace_ingest.store.connections import set_generation
+from ams_trace_ingest.store.tasks import TaskRow
 
 TASKS = (1, 2, 3)
+BASE_DAY = datetime.fromtimestamp(BASE_US / 1e6, UTC).date()
 MESSAGES = [None, "disk full", "write failed: disk full", "OSError: disk full", "refused"]
 SHOWN = ("agent", "errors", "ended_at_us", "duration_us", "error_type", "error_message", "preview", "preview_output", "derive_due")
 
@@ -205,7 +210,41 @@ def test_steps_that_begin_after_their_parents_need_no_tree() -> None:
         doc = document(parent_step_id=n // 2 or None, started_at_us=BASE_US + n, agent="planner" if n == 3 else None)
         steps[step_id(n)].state = fold(EMPTY_STEP, recorded(n, doc), step_id(n))
 
-    assert isinstance(derive_new_task(steps)[0], NewTaskTree)
+    assert isinstance(derive_new_task(steps)[0], OrderedTree)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_an_ordered_tree_that_grows_derives_what_all_of_its_steps_derive_or_says_that_it_does_not(seed: int) -> None:
+    chance = random.Random(seed)
+    history = [item for item in a_history(chance) if item.task_id == task_id(1)]
+    cached, states, at, grown = CachedTask(0, BASE_DAY), dict[str, StepState](), 0, OrderedTree()
+    while at < len(history):
+        size = chance.randrange(1, 6)
+        task = TaskChanges(("p", task_id(1)), 0, at, 0)
+        for step, state in folded(history[at : at + size])[task_id(1)][0].items():
+            known = states.get(step)
+            changes = task.steps[step] = StepChanges(step, at)
+            changes.state = state
+            if known is not None:
+                before = StepChanges(step, 0)
+                before.state, before.agent = known, derived_of(states, EMPTY_TASK).steps[step].agent if known.document else None
+                changes.join(CachedStep(task.key, before))
+            states[step] = changes.state
+        at += size
+
+        if not grown.add(task.steps):
+            return
+
+        expected = derived_of(states, EMPTY_TASK)
+        assert derivation.derive_task(grown, EMPTY_TASK) == expected.task
+        agents = {step: found.agent for step, found in expected.steps.items()}
+        assert {step: changes.agent for step, changes in task.steps.items() if step in agents} == {
+            step: agents[step] for step in task.steps if step in agents
+        }
+        task.tree = grown
+        cached.update(task, cast(TaskRow, SimpleNamespace(last_offset=at, seen_at_us=0)))
+        tree = cached.derive_tree()
+        assert {step: tree.derived(step) for step in tree.steps} == expected.steps
 
 
 async def test_a_late_ancestor_corrects_the_steps_below_it(projector, store) -> None:

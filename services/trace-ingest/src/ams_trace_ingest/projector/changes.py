@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import date
 from typing import Protocol
 
-from ams_contracts.derive import DerivedTask, DeriveTree
+from ams_contracts.derive import DerivedTask, Tree
 from ams_contracts.documents import Status, StepDocument
 from ams_contracts.events import AgentRegistered, ProjectTombstone, ScoreRecorded
 from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, Stamp, StepState, TaskState, join
@@ -224,7 +224,7 @@ class TaskChanges:
         self.row: TaskRow | None = None
         self.repeated_response: bool | None = None  # whether a step of it claims a response id for which R3 is off; null: as before
         self.shown: ShownByTree | None = None  # null: what is derived is as it was
-        self.tree: DeriveTree | None = None  # of all its steps, where one was made
+        self.tree: Tree | None = None  # of all its steps; null: not derived
         self.derive_due = False
 
     @property

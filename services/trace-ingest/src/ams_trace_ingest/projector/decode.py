@@ -25,7 +25,7 @@ from ams_contracts.events import (
     TaskStarted,
     TaskUpdated,
 )
-from ams_contracts.fold import fold, fold_task
+from ams_contracts.fold import EMPTY_STEP, fold, fold_task
 from ams_contracts.scores import score_of, stamp_of_score
 from ams_kit.bus import LogRecord
 from ams_trace_ingest.projector.changes import BatchChanges, StepChanges, Tally, TaskChanges
@@ -253,10 +253,13 @@ class StepsDecoder(BatchDecoder):
         step = changes.steps.get(step_id)
         if step is None:
             step = changes.steps[step_id] = StepChanges(step_id, record.offset)
-        self._fold(changes, step, event)
+            step.state = fold(EMPTY_STEP, event, step_id)
+            step.seen_at_us = changes.seen_at_us
+        else:
+            self._fold(changes, step, event)
         if document.parent_step_id is None:
             changes.parentless = True
-        if step.end_offset is None and not isinstance(event, StepStarted):
+        if step.end_offset is None and type(event) is not StepStarted:
             step.end_offset = record.offset
         if document.agent:
             self._see((changes.key[0], document.agent), event.at_us)

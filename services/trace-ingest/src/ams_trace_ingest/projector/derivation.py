@@ -5,8 +5,8 @@ from typing import Literal
 
 from ams_contracts.derive import DerivedStep, DeriveTree, derive_task, step_of
 from ams_trace_ingest.projector.changes import ShownByTree, TaskChanges
-from ams_trace_ingest.projector.new_task_tree import NewTaskTree, derive_new_task
 from ams_trace_ingest.projector.open_task_cache import CachedTask
+from ams_trace_ingest.projector.ordered_tree import OrderedTree, derive_new_task
 from ams_trace_ingest.store import derived as derived_table
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.derived import StoredNode, TaskPlace
@@ -54,7 +54,11 @@ class Derivation:
             elif not is_touched(task):
                 continue
             elif key in self._cached_tasks:
-                self._derive_stored(key, task, self._cached_tasks[key].derive_tree(), None)
+                ordered = self._cached_tasks[key].ordered_tree
+                if ordered is not None and ordered.add(task.steps):
+                    self._keep(key, task, ordered, [])
+                else:
+                    self._derive_stored(key, task, self._cached_tasks[key].derive_tree(), None)
             elif task.day is not None and task.row.steps <= min(READ_STEPS_MAX, room):
                 room -= task.row.steps
                 to_read.append((*key, task.day))
@@ -97,7 +101,7 @@ class Derivation:
             rows = []
         self._keep(key, task, tree, rows)
 
-    def _keep(self, key: TaskKey, task: TaskChanges, tree: NewTaskTree | DeriveTree, rows: list[DerivedRow]) -> None:
+    def _keep(self, key: TaskKey, task: TaskChanges, tree: OrderedTree | DeriveTree, rows: list[DerivedRow]) -> None:
         derived = derive_task(tree, task.latest_state)
         cached = self._cached_tasks.get(key)
         shown = task.shown = ShownByTree(derived)
@@ -108,7 +112,7 @@ class Derivation:
             shown.take_words(known)
         if shown.lacks_words:
             self._without_words.append((task, shown))
-        task.tree = tree if isinstance(tree, DeriveTree) else None
+        task.tree = tree
         if rows:
             self._rows[key] = rows
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import date
-from operator import add
 
 from ams_contracts.documents import StepDocument, StepType
 from ams_contracts.fold import PHASE_ENDED
@@ -20,55 +19,53 @@ OTHER = "other"
 KNOWN_VALUES_MAX = 100_000  # of all projects, some 200 bytes each
 _DIMENSIONS = (("agent", 2), ("model", 3), ("tool", 6))  # those whose values people choose, and their places in a key
 
-
-_GroupKey = tuple[str, int, str | None, str | None, str, str, str | None, int, date]
+_Where = tuple[str, int, date]
+"""Project, partition, day of the task."""
+_What = tuple[int, str | None, str | None, str, str, str | None]
+"""Hour, agent, model, type, status, tool."""
 
 
 class _Group:
     """Steps of one row, as lists: adding them up one by one took twice as long."""
 
-    __slots__ = ("costs", "durations", "input_tokens", "output_tokens", "steps")
+    __slots__ = ("counted", "durations")
 
     def __init__(self) -> None:
-        self.steps = 0
-        self.durations: list[int] = []
-        self.input_tokens: list[int] = []
-        self.output_tokens: list[int] = []
-        self.costs: list[int] = []
+        self.durations: list[int | None] = []  # of each step
+        self.counted: list[Counted] = []  # of those that count
 
     def add(self, duration_us: int | None, counted: Counted) -> None:
-        self.steps += 1
-        if duration_us is not None:
-            self.durations.append(duration_us)
+        self.durations.append(duration_us)
         if counted is not NOTHING:
-            if counted.input_tokens or counted.output_tokens:
-                self.input_tokens.append(counted.input_tokens)
-                self.output_tokens.append(counted.output_tokens)
-            if counted.cost_nusd is not None:
-                self.costs.append(counted.cost_nusd)
+            self.counted.append(counted)
 
     def add_to(self, row: Rollup, sign: int) -> None:
         """Add all of them to a row, or subtract them."""
-        row.steps += sign * self.steps
-        row.timed_steps += sign * len(self.durations)
-        row.duration_us += sign * sum(self.durations)
-        row.input_tokens += sign * sum(self.input_tokens)
-        row.output_tokens += sign * sum(self.output_tokens)
-        row.priced_steps += sign * len(self.costs)
-        row.cost_nusd += sign * sum(self.costs)
-        tokens = map(add, self.input_tokens, self.output_tokens)
-        for buckets, numbers in ((row.durations, self.durations), (row.tokens, tokens), (row.costs, self.costs)):
+        durations = [duration for duration in self.durations if duration is not None]
+        tokens = [counted.input_tokens + counted.output_tokens for counted in self.counted if counted.input_tokens or counted.output_tokens]
+        costs = [counted.cost_nusd for counted in self.counted if counted.cost_nusd is not None]
+        row.steps += sign * len(self.durations)
+        row.timed_steps += sign * len(durations)
+        row.duration_us += sign * sum(durations)
+        row.input_tokens += sign * sum(counted.input_tokens for counted in self.counted)
+        row.output_tokens += sign * sum(counted.output_tokens for counted in self.counted)
+        row.priced_steps += sign * len(costs)
+        row.cost_nusd += sign * sum(costs)
+        for buckets, numbers in ((row.durations, durations), (row.tokens, tokens), (row.costs, costs)):
             for number, count in Counter(numbers).items():
                 bucket = bucket_of(number)
                 buckets[bucket] = buckets.get(bucket, 0) + sign * count
+
+
+_Groups = dict[_Where, dict[_What, _Group]]
 
 
 class RollupDifferences:
     """What is to be added, by row."""
 
     def __init__(self) -> None:
-        self._added: dict[_GroupKey, _Group] = {}
-        self._subtracted: dict[_GroupKey, _Group] = {}
+        self._added: _Groups = {}
+        self._subtracted: _Groups = {}
 
     def add_task(self, task: TaskChanges) -> None:
         """Add the changed steps of a task. Open steps are not counted: they have no duration, cost or final status.
@@ -78,62 +75,55 @@ class RollupDifferences:
         day = task.day
         if day is None:
             return
-        (project_id, task_id), partition, added = task.key, task.partition, self._added
+        task_id, where = task.key[1], (task.key[0], task.partition, day)
+        groups = self._added.setdefault(where, {})
         for step in task.steps.values():
             if not step.changed:
                 continue
             stored = step.stored
-            if (
-                stored is not None
-                and (before := stored.stamp) is not None
-                and before.phase == PHASE_ENDED
-                and stored.document is not None
-                and not repeats_other_than(stored, task_id)
-            ):
-                self._subtract(
-                    (project_id, *_place(stored.document, before.at_us), partition, day), stored.document.duration_us, stored.counted
-                )
+            if stored is not None and (before := stored.stamp) is not None and before.phase == PHASE_ENDED:
+                document = stored.document
+                if document is not None and not repeats_other_than(stored, task_id):
+                    what = _what(document, before.at_us)
+                    _group(self._subtracted, where, what).add(document.duration_us, stored.counted)
             stamp, document = step.state.stamp, step.state.document
             if stamp is None or document is None or stamp.phase != PHASE_ENDED or repeats_other_than(step, task_id):
                 continue
             at_us = document.started_at_us
-            # the values of enums: a member is hashed by a function in Python
-            key = (
-                project_id, (stamp.at_us if at_us is None else at_us) // HOUR_US, _agent_of(document), document.model, document.type._value_,
-                document.status._value_, document.tool_name, partition, day,
+            what = (  # ``_what`` without its call
+                (stamp.at_us if at_us is None else at_us) // HOUR_US, _agent_of(document), document.model, document.type._value_, document.status._value_,
+                document.tool_name,
             )  # fmt: skip
-            group = added.get(key)
+            group = groups.get(what)
             if group is None:
-                group = added[key] = _Group()
-            group.add(document.duration_us, step.counted)
+                group = groups[what] = _Group()
+            group.durations.append(document.duration_us)
+            if step.counted is not NOTHING:
+                group.counted.append(step.counted)
 
     def subtract(self, project_id: str, partition: int, deleted: Iterable[DeletedStep]) -> None:
         """Subtract steps whose rows were deleted."""
         for step in deleted:
             if step.stamp_phase == PHASE_ENDED and not step.repeats_other:
-                at_us = step.started_at_us if step.started_at_us is not None else step.stamp_at_us or 0
-                key = (
-                    project_id, at_us // HOUR_US, step.agent, step.model, step.type, step.status or "", step.tool_name, partition, step.day,
-                )  # fmt: skip
-                self._subtract(key, step.duration_us, step.counted)
+                where = (project_id, partition, step.day)
+                _group(self._subtracted, where, _what_of_row(step)).add(step.duration_us, step.counted)
 
     def rows(self) -> dict[RollupKey, Rollup]:
         """The differences that change something."""
         rows: dict[RollupKey, Rollup] = {}
-        for groups, sign in ((self._added, 1), (self._subtracted, -1)):
-            for (project_id, hour, agent, model, kind, status, tool, partition, day), group in groups.items():
-                key = (project_id, hour, agent or "", model or "", kind, status, tool or "", partition, day)
-                row = rows.get(key)
-                if row is None:
-                    row = rows[key] = Rollup({}, {}, {})
-                group.add_to(row, sign)
+        for by_place, sign in ((self._added, 1), (self._subtracted, -1)):
+            for (project_id, partition, day), groups in by_place.items():
+                for (hour, agent, model, kind, status, tool), group in groups.items():
+                    key = (project_id, hour, agent or "", model or "", kind, status, tool or "", partition, day)
+                    row = rows.get(key)
+                    if row is None:
+                        row = rows[key] = Rollup({}, {}, {})
+                    group.add_to(row, sign)
         return {key: row for key, row in rows.items() if _changes_something(row)}
 
-    def _subtract(self, key: _GroupKey, duration_us: int | None, counted: Counted) -> None:
-        group = self._subtracted.get(key)
-        if group is None:
-            group = self._subtracted[key] = _Group()
-        group.add(duration_us, counted)
+
+def _group(groups: _Groups, where: _Where, what: _What) -> _Group:
+    return groups.setdefault(where, {}).setdefault(what, _Group())
 
 
 def _agent_of(document: StepDocument) -> str | None:
@@ -141,9 +131,17 @@ def _agent_of(document: StepDocument) -> str | None:
     return document.name if document.agent is None and document.type is StepType.AGENT else document.agent
 
 
-def _place(document: StepDocument, stamp_at_us: int) -> tuple[int, str | None, str | None, str, str, str | None]:
-    at_us = document.started_at_us if document.started_at_us is not None else stamp_at_us
-    return (at_us // HOUR_US, _agent_of(document), document.model, document.type._value_, document.status._value_, document.tool_name)
+def _what(document: StepDocument, stamp_at_us: int) -> _What:
+    at_us = document.started_at_us
+    # the values of enums: a member is hashed by a function in Python
+    return (
+        (stamp_at_us if at_us is None else at_us) // HOUR_US, _agent_of(document), document.model, document.type._value_, document.status._value_, document.tool_name,
+    )  # fmt: skip
+
+
+def _what_of_row(step: DeletedStep) -> _What:
+    at_us = step.started_at_us if step.started_at_us is not None else step.stamp_at_us or 0
+    return (at_us // HOUR_US, step.agent, step.model, step.type, step.status or "", step.tool_name)
 
 
 class HourlyRollups:

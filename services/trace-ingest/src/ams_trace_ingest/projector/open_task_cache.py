@@ -14,6 +14,7 @@ from ams_contracts.derive import OPEN_STATUSES, DeriveStep, DeriveTree, step_of
 from ams_contracts.documents import Status, StepDocument
 from ams_contracts.fold import Stamp, StepState
 from ams_trace_ingest.projector.changes import ShownByTree, StepChanges, TaskChanges
+from ams_trace_ingest.projector.ordered_tree import OrderedTree
 from ams_trace_ingest.rollup import Counted, Node, Tree
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
@@ -71,7 +72,8 @@ class CachedTask:
     """One task with all of its steps."""
 
     __slots__ = (
-        "_derive_tree", "_failed", "_last_written", "_nodes_to_add", "_steps_to_add", "_tree", "day", "open", "partition", "shown", "steps", "weight", "wrappers",
+        "_derive_tree", "_failed", "_last_written", "_nodes_to_add", "_steps_to_add", "_tree", "day", "open", "ordered_tree", "partition", "shown", "steps", "weight",
+        "wrappers",
     )  # fmt: skip
 
     def __init__(self, partition: int, day: date) -> None:
@@ -86,6 +88,7 @@ class CachedTask:
         self._failed: set[str] = set()
         self._derive_tree = DeriveTree()
         self._steps_to_add: list[DeriveStep] = []  # not in that tree yet
+        self.ordered_tree: OrderedTree | None = None  # what the task derives, as long as its steps come in order
         self.shown: ShownByTree | None = None
         self._last_written = (0, 0)  # the last record and its time, as the task's row held them after the batch
 
@@ -114,11 +117,7 @@ class CachedTask:
         self._last_written = (row.last_offset, row.seen_at_us)
         if not self.steps:  # later the roll-up rules put changed steps into the tree
             self._nodes_to_add = [node for step in task.steps.values() if (node := step.node) is not None]
-            if task.tree is not None:
-                self._derive_tree = task.tree
-                task.tree.take_changed()
-            else:
-                self._steps_to_add = [found for step in task.steps.values() if (found := step_of(step.step_id, step.state)) is not None]
+        self._keep_tree(task)
         if task.shown is not None:
             self.shown = task.shown
         self.steps.update(task.steps)
@@ -135,6 +134,19 @@ class CachedTask:
             if step_id not in self._failed and (document := step.state.document) is not None and document.error is not None:
                 self._failed.add(step_id)
         self.weight = TASK_WEIGHT + len(self.steps) + OPEN_STEP_WEIGHT * len(self.open) + FAILURE_WEIGHT * len(self._failed)
+
+    def _keep_tree(self, task: TaskChanges) -> None:
+        tree = task.tree
+        if isinstance(tree, OrderedTree):
+            tree.keep()
+            self.ordered_tree = tree
+            self._steps_to_add += [
+                found for step in task.steps.values() if step.redocumented and (found := step_of(step.step_id, step.state)) is not None
+            ]
+        elif isinstance(tree, DeriveTree):
+            tree.take_changed()
+            self.ordered_tree, self._derive_tree = None, tree
+            self._steps_to_add.clear()
 
 
 class OpenTaskCache:

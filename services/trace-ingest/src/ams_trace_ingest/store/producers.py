@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from asyncpg import Range
 from msgspec import Struct
 
 from ams_contracts.codec import encode
@@ -26,9 +25,14 @@ SELECT p.project_id, p.task_id, p.instance_id, p.seqs FROM unnest($1::text::text
 JOIN task_producers p ON p.project_id = wanted.project_id AND p.task_id = wanted.task_id AND p.instance_id = wanted.instance_id
 """
 _MERGE = """
-INSERT INTO task_producers (project_id, task_id, instance_id, sdk, version, host, seqs, duplicates) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO task_producers (project_id, task_id, instance_id, sdk, version, host, seqs, duplicates)
+SELECT project_id, task_id, instance_id, sdk, version, host, seqs::int8multirange, duplicates
+FROM unnest(
+    $1::text::text[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::text[], $8::text::bigint[]
+) AS sent (project_id, task_id, instance_id, sdk, version, host, seqs, duplicates)
 ON CONFLICT (project_id, task_id, instance_id) DO UPDATE
 SET seqs = task_producers.seqs + EXCLUDED.seqs, duplicates = task_producers.duplicates + EXCLUDED.duplicates
+RETURNING project_id, task_id, instance_id, (SELECT count(*) FROM unnest(task_producers.seqs))
 """
 # the rows are locked by the merge before it
 _CLOSE_GAPS = """
@@ -90,8 +94,11 @@ def not_delivered(seqs: Iterable[int], delivered: Sequence[tuple[int, int]]) -> 
         seqs: In any order.
         delivered: As ``ranges`` makes them.
     """
+    wanted = set(seqs)
+    if not delivered or (wanted and min(wanted) >= delivered[-1][1]):
+        return wanted
     lowers = [lower for lower, _ in delivered]
-    places = ((seq, bisect_right(lowers, seq)) for seq in seqs)
+    places = ((seq, bisect_right(lowers, seq)) for seq in wanted)
     return {seq for seq, place in places if place == 0 or seq >= delivered[place - 1][1]}
 
 
@@ -113,18 +120,24 @@ async def merge(connection: Connection, delivered: dict[ProducerKey, Delivered])
     if not keys:  # OpenTelemetry's events have no numbers
         return 0
     rows = [
-        (*key, sent.sdk, sent.version, sent.host, [Range(lower, upper) for lower, upper in ranges(sent.seqs)], sent.duplicates)
+        (*key, sent.sdk, sent.version, sent.host, _multirange(sent.seqs), str(sent.duplicates))
         for key in keys
         for sent in (delivered[key],)
     ]
-    await connection.executemany(_MERGE, rows)
+    fragmented = [tuple(row)[:3] for row in await connection.fetch(_MERGE, *array_literals(rows)) if row[3] > RANGES_MAX]
     reports = [(key, report) for key in keys if (report := delivered[key].report) is not None]
     if reports:
         await connection.executemany(
             _REPORT,
             [(*key, encode(event.dropped).decode(), event.truncated, event.at_us, event.seq, event.event_id) for key, event in reports],
         )
-    return sum(row[0] for row in await connection.fetch(_CLOSE_GAPS, *array_literals(keys), RANGES_MAX, RANGES_KEPT))
+    if not fragmented:
+        return 0
+    return sum(row[0] for row in await connection.fetch(_CLOSE_GAPS, *array_literals(fragmented), RANGES_MAX, RANGES_KEPT))
+
+
+def _multirange(seqs: Iterable[int]) -> str:
+    return f"{{{','.join(f'[{lower},{upper})' for lower, upper in ranges(seqs))}}}"
 
 
 async def delete(connection: Connection, key: TaskKey) -> None:
