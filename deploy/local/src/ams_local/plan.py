@@ -82,6 +82,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         public_url: What people and agents use.
         log_level: Of the services.
         retention_days: How long tables keep tasks; empty for the projector's default.
+        cors_origins: Origins whose pages may send telemetry; empty for none.
         kafka: ``host:port``.
         redis_url: With password and database.
         admin_url: Of a Postgres role that may create roles and databases.
@@ -93,6 +94,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     public_url: str
     log_level: str
     retention_days: str = ""
+    cors_origins: str = ""
     kafka: str
     redis_url: str
     admin_url: str
@@ -185,7 +187,7 @@ def services(where: Surroundings) -> list[Service]:
             (TABLES, TOPICS),
             {**identity_database, **retention, "AMS_SECRET_KEY": where.secrets.secret_key},
         ),
-        service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), writer),
+        service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), {**writer, "AMS_CORS_ORIGINS": where.cors_origins}),
         service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), projector),
         service("trace-query", ("ams_trace_query", "serve"), "query", (TABLES,), {**reader, "AMS_HEALTH_URLS": health}),
         service("live-gateway", ("ams_live_gateway", "serve"), "live", (TOPICS,), {}),

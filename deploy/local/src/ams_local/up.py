@@ -76,6 +76,7 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         public_url=os.environ.get("AMS_PUBLIC_URL", f"http://localhost:{options.port}").rstrip("/"),
         log_level=os.environ.get("AMS_LOG_LEVEL", "INFO"),
         retention_days=os.environ.get("AMS_RETENTION_DAYS", ""),
+        cors_origins=os.environ.get("AMS_CORS_ORIGINS", ""),
         kafka=kafka_address or (kafka.bootstrap if kafka else ""),
         redis_url=redis_url or (valkey.url if valkey else ""),
         admin_url=options.postgres or (postgres.url() if postgres else ""),

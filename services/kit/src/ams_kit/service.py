@@ -13,6 +13,7 @@ import uvicorn
 from litestar import Litestar
 from msgspec import Struct
 
+from ams_kit.http.protocol import HttpProtocol
 from ams_kit.telemetry.logs import configure_logging
 
 GRACEFUL_SHUTDOWN_SECONDS = 4  # the platform stops within 10 s: 4 for open requests, the rest for flushes
@@ -75,7 +76,7 @@ def run(
     config = uvicorn.Config(
         make_app(),
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws=websocket_protocol or "websockets-sansio",
         ws_max_size=WS_MESSAGE_BYTES_MAX,
         ws_per_message_deflate=False,

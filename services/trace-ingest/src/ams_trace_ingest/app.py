@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
 
 from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
 from ams_kit.background import Background
@@ -15,6 +16,7 @@ from ams_kit.http.app import make_application
 from ams_kit.http.problems import answer_unavailable
 from ams_kit.retriable import SERVER_UNAVAILABLE
 from ams_trace_ingest.intake.budget import ByteBudget
+from ams_trace_ingest.intake.cors import CorsMiddleware, parse_origins
 from ams_trace_ingest.intake.http import take_batches
 from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
@@ -36,8 +38,12 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
     Args:
         settings: Of the process.
         auth: Who asks and what they may; by default built from the settings and closed with the application.
+
+    Raises:
+        SettingsError: ``cors_origins`` is no list of origins.
     """
     background = Background()
+    origins = parse_origins(settings.cors_origins)
 
     async def open_auth() -> AuthKit:
         kit = AuthKit.open(
@@ -87,7 +93,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         checks={"log": log_answers},
         background=background,
         lifespan=[parts],
-        middleware=[AuthMiddleware()],
+        middleware=[DefineMiddleware(CorsMiddleware, origins=origins), AuthMiddleware()],
         dependencies={"access": Provide(provide_access)},
         state=State(),
     )

@@ -53,6 +53,8 @@ CADDYFILE = """\
 			dial_timeout 1s
 			# shorter than uvicorn's 5 s: else a request can meet a connection that is just being closed
 			keepalive 3s
+			# a client that asks before it sends its body gets the service's answer, which may be 413, and not 100 at once
+			expect_continue_timeout 5s
 			compression off
 		}}
 	}}

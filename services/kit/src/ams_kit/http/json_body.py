@@ -47,7 +47,7 @@ async def read_json(
     """
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and (declared := int(length[:19])) > bytes_max:
-        if declared <= DISCARDED_BYTES_MAX:
+        if declared <= DISCARDED_BYTES_MAX and not waits_for_continue(request):
             await _discard(request, seconds_max)
         raise _too_large(bytes_max)
     check_content_headers(request)
@@ -71,10 +71,27 @@ def check_content_headers(request: Request[Any, Any, Any]) -> None:
     """
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedError("Send the body uncompressed.", code="unsupported_content_encoding")
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().replace('"', "")
-    if media_type.strip().lower() != "application/json" or charset not in {"", "charset=utf-8"}:
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedError("Send Content-Type: application/json.")
+    check_charset(content_type)
+
+
+def check_charset(content_type: str) -> None:
+    """Check that a content type declares no other charset than UTF-8.
+
+    Raises:
+        UnsupportedError: It does.
+    """
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in {"utf-8", "utf8"}:
+            raise UnsupportedError("Send the body in UTF-8.", code="unsupported_charset")
+
+
+def waits_for_continue(request: Request[Any, Any, Any]) -> bool:
+    """Whether the client sends no body before it is asked to (``Expect: 100-continue``), so that nothing has to be discarded."""
+    return request.headers.get("expect", "").strip().lower() == "100-continue"
 
 
 def _too_large(bytes_max: int) -> BodyTooLargeError:

@@ -8,6 +8,8 @@ from collections.abc import Generator
 import uvicorn
 from litestar import Litestar
 
+from ams_kit.http.protocol import HttpProtocol
+
 START_SECONDS = 20
 
 
@@ -22,7 +24,7 @@ def serving(app: Litestar) -> Generator[str]:
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         loop="uvloop",
         access_log=False,
         server_header=False,

@@ -9,6 +9,7 @@ from litestar import Request
 from litestar.exceptions import ClientException
 
 from ams_kit.errors import AmsError, BadRequestError, TooLargeError, UnavailableError, UnsupportedError
+from ams_kit.http.json_body import waits_for_continue
 from ams_trace_ingest.intake.budget import Lease
 
 ARRIVAL_TIMEOUT_SECONDS = 30
@@ -50,7 +51,8 @@ async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes
         try:
             lease.resize(int(declared), arriving=True)
         except UnavailableError:
-            await _discard(request, sent_bytes_max)
+            if not waits_for_continue(request):
+                await _discard(request, sent_bytes_max)
             raise
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"gzip", "identity", ""}:

@@ -7,6 +7,7 @@ from litestar.datastructures import State
 
 from ams_contracts.native import REQUEST_BYTES_MAX, NativeAnswer
 from ams_kit.errors import UnsupportedError
+from ams_kit.http.json_body import check_charset
 from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.keys import grant_of
 from ams_trace_ingest.intake.native import read_native
@@ -20,6 +21,7 @@ async def take_batches(request: Request[Any, Any, Any], state: State) -> NativeA
     grant = await grant_of(request, intake.auth)
     if request.content_type[0] != "application/json":
         raise UnsupportedError("use Content-Type application/json")
+    check_charset(request.headers.get("content-type", ""))
     with intake.budget.lease(grant.project_id, grant.key_id) as lease:
         data = await read_body(request, lease, sent_bytes_max=REQUEST_BYTES_MAX, inflated_bytes_max=REQUEST_BYTES_MAX)
         taken = read_native(data, project_id=grant.project_id, key_id=grant.key_id, prices=intake.prices)

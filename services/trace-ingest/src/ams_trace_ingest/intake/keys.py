@@ -9,6 +9,7 @@ from ams_kit.auth import AuthKit
 from ams_kit.errors import BadRequestError, ForbiddenError, UnauthenticatedError
 
 API_KEY_CHARS_MAX = 256
+PLACEHOLDER = "ams_..."  # as the documentation writes a key
 
 
 async def grant_of(request: Request[Any, Any, Any], auth: AuthKit) -> KeyGrant:
@@ -34,6 +35,11 @@ def _api_key(request: Request[Any, Any, Any]) -> str:
         key = key.strip() if scheme.lower() == "bearer" else ""
     else:
         key = request.headers.get("x-api-key", "").strip()
+    if key == PLACEHOLDER:
+        raise UnauthenticatedError(
+            f"{PLACEHOLDER} is a placeholder. Replace it by an API key: ./ams key prints one, and Settings > API keys creates them.",
+            code="api_key_placeholder",
+        )
     if not key.startswith("ams_") or len(key) > API_KEY_CHARS_MAX or not key.isascii():
         raise UnauthenticatedError("send an API key: Authorization: Bearer ams_...", code="api_key_required")
     return key

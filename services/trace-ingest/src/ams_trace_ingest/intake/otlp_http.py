@@ -16,7 +16,9 @@ from ams_contracts.claims import KeyGrant
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
 from ams_kit.errors import AmsError, BadRequestError, TooLargeError, UnsupportedError
+from ams_kit.http.json_body import check_charset
 from ams_kit.http.problems import answer_unexpected, headers_of, status_of
+from ams_kit.http.protocol import GRPC_ADVICE
 from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.budget import Lease
@@ -145,10 +147,15 @@ async def _decode_off_loop(intake: IntakeContext, body: bytes, read: Callable[..
 
 
 async def _open(request: AnyRequest, intake: IntakeContext) -> tuple[KeyGrant, Encoding]:
+    content_type = request.headers.get("content-type", "")
+    if content_type.lower().startswith("application/grpc"):
+        raise UnsupportedError(GRPC_ADVICE, code="grpc_unsupported")
     grant = await grant_of(request, intake.auth)
-    encoding = encoding_of(request.headers.get("content-type"))
+    encoding = encoding_of(content_type)
     if encoding is None:
         raise UnsupportedError("use Content-Type application/x-protobuf or application/json")
+    if encoding is Encoding.JSON:
+        check_charset(content_type)
     return grant, encoding
 
 

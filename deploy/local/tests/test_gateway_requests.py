@@ -1,0 +1,153 @@
+"""What the gateway makes, byte by byte, of requests that two parsers could read differently: never two requests of one."""
+
+import contextlib
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import Request, post
+
+from ams_kit.background import Background
+from ams_kit.http.app import make_application
+from ams_kit.http.json_body import read_json
+from ams_kit.testing.serving import serving
+from ams_local.servers.base import free_port
+from ams_local.servers.caddy import Caddy, Upstreams
+
+LIMIT = 100
+SECONDS = 30
+WORD = b'{"word":"a"}'
+
+
+class Body(msgspec.Struct):
+    word: str
+
+
+_body = msgspec.json.Decoder(Body)
+
+
+@post("/v1/words", opt={"public": True}, status_code=200)
+async def take_word(request: Request) -> dict[str, str]:
+    return {"word": (await read_json(request, _body, bytes_max=LIMIT)).word}
+
+
+class Recorder:
+    """An upstream that keeps what it receives, and answers each connection once."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        data = b""
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                while part := connection.recv(65_536):
+                    data += part
+            if data:
+                self.received.append(data)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, upstream: int) -> Iterator[int]:
+    """A running gateway whose services are all one upstream."""
+    port = free_port()
+    caddy = Caddy(
+        data=folder / "caddy", hosts=("127.0.0.1",), port=port, otlp_port=None, explorer=folder, wheels=folder, public_url=f"http://localhost:{port}",
+        upstreams=Upstreams(identity=upstream, intake=upstream, query=upstream, live=upstream),
+    )  # fmt: skip
+    caddy.prepare()
+    command = caddy.command()
+    process = subprocess.Popen(command.argv, env=command.env, cwd=command.cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+
+
+def send(port: int, data: bytes) -> bytes:
+    """Everything that is answered."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
+        connection.sendall(data)
+        connection.settimeout(3)
+        with contextlib.suppress(TimeoutError, ConnectionResetError):
+            while part := connection.recv(65_536):
+                answer += part
+    return answer
+
+
+def head(port: int, *more: bytes) -> bytes:
+    return b"\r\n".join((b"POST /v1/words HTTP/1.1", b"Host: localhost:%d" % port, b"Content-Type: application/json", *more, b"", b""))
+
+
+SECOND = b"GET /v1/second HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_no_request_leaves_the_gateway_as_two(tmp_path: Path) -> None:
+    recorder = Recorder()
+    try:
+        with gateway(tmp_path, recorder.port) as port:
+            close = b"Connection: close"
+            for data in (
+                head(port, close, b"Content-Length: %d" % len(SECOND), b"Transfer-Encoding: chunked") + b"0\r\n\r\n" + SECOND,
+                head(port, close, b"Transfer-Encoding: chunked", b"Content-Length: 5") + b"0\r\n\r\n" + SECOND,
+                head(port, close, b"Transfer-Encoding: xchunked", b"Content-Length: %d" % len(SECOND)) + SECOND,
+                head(port, close, b"Content-Length: 0", b"Content-Length: %d" % len(SECOND)) + SECOND,
+                head(port, close, b"Transfer-Encoding: chunked") + b"0\n\n" + SECOND,
+                head(port, close, b"Transfer-Encoding: chunked") + b"zz\r\n\r\n" + SECOND,
+                head(port, close, b"X-A: b\nTransfer-Encoding: chunked", b"Content-Length: %d" % len(SECOND)) + SECOND,
+            ):
+                before = len(recorder.received)
+                answer = send(port, data)
+
+                assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 4", b"HTTP/1.1 5"))
+                for received in recorder.received[before:]:
+                    requests = [line for line in received.split(b"\r\n") if line.endswith(b" HTTP/1.1")]
+                    framings = [
+                        line for line in received.lower().split(b"\r\n") if line.startswith((b"content-length:", b"transfer-encoding:"))
+                    ]
+                    assert requests in (
+                        [b"POST /v1/words HTTP/1.1"],
+                        [b"POST /v1/words HTTP/1.1", b"GET /v1/second HTTP/1.1"][: len(requests)],
+                    )
+                    assert len(requests) == 1 or framings == [b"content-length: %d" % len(SECOND)]  # it is the body, by one length
+                    assert len(framings) <= 1
+    finally:
+        recorder.close()
+
+
+def test_a_declared_length_above_the_limit_is_refused_through_the_gateway_before_the_body_is_asked_for(tmp_path: Path) -> None:
+    app = make_application(title="t", openapi_path="/openapi", route_handlers=[take_word], checks={}, background=Background())
+    with serving(app) as url, gateway(tmp_path, urlsplit(url).port or 0) as port:
+        refused = send(port, head(port, b"Expect: 100-continue", b"Content-Length: 5000000"))
+        taken = send(port, head(port, b"Connection: close", b"Content-Length: %d" % len(WORD)) + WORD)
+
+    assert refused.startswith(b"HTTP/1.1 413 ")
+    assert taken.startswith(b"HTTP/1.1 200 ")
+    assert taken.endswith(WORD)
