@@ -43,6 +43,14 @@ describe('activityOf', () => {
     expect([...(lanes[1]?.busy ?? [])]).toEqual([0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
   });
 
+  it('shows a step whose agent is not known in the lane of the agent above it', () => {
+    const { lanes } = activity([
+      { id: 'r', type: 'agent', name: 'boss', agent: 'boss', start: 0 },
+      { id: 't', parent: 'r', type: 'tool', name: 'fetch', start: 1 },
+    ]);
+    expect(lanes.map(({ name, steps }) => [name, steps])).toEqual([['boss', 2]]);
+  });
+
   it('counts open steps, the size of the context and what was used since the start', () => {
     const found = activity(TASK);
     expect([...found.open]).toEqual([1, 2, 2, 2, 2, 2, 3, 3, 3, 3]);

@@ -92,7 +92,8 @@ export function agentsOf(columns: Columns): { of: Int32Array; names: string[] } 
     const up = columns.above[row] as number;
     if (columns.type[row] === AGENT)
       of[row] = placeOf(agentNameOf(columns, row, columns.names[columns.name[row] as number] ?? ''));
-    else if (up !== NONE && columns.agent[up] === columns.agent[row]) of[row] = of[up] as number;
+    else if (up !== NONE && (columns.agent[row] === NONE || columns.agent[up] === columns.agent[row]))
+      of[row] = of[up] as number;
     else of[row] = placeOf(columns.agents[columns.agent[row] as number] ?? '');
   }
   return { of, names };
