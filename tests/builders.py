@@ -7,6 +7,7 @@ from ams_contracts.documents import Status, StepDocument, StepType, TaskDocument
 from ams_contracts.events import (
     Batch,
     Event,
+    LogLine,
     OpenStep,
     Producer,
     StepEnded,
@@ -76,6 +77,11 @@ def beat(*steps: int, seq: int, at_us: int, status: str = "running") -> StepProg
     return StepProgressed(
         event_id=f"c{seq:031x}", seq=seq, at_us=at_us, steps=[OpenStep(step_id=step_id(step), status=status) for step in steps]
     )
+
+
+def logged(step: int, *texts: str, seq: int, at_us: int) -> StepProgressed:
+    lines = [LogLine(step_id=step_id(step), text=text) for text in texts]
+    return StepProgressed(event_id=_event_id("logged", step, seq, at_us), seq=seq, at_us=at_us, logs=lines)
 
 
 def task_started(doc: TaskDocument, *, seq: int = 1, at_us: int = BASE_US) -> TaskStarted:

@@ -165,6 +165,30 @@ scores = Table(  # one row a score id: of the event that counts
     Column("removed", Boolean, nullable=False),
 )
 
+step_logs = Table(  # the first lines of each step
+    "step_logs",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("step_id", Text, primary_key=True),
+    Column("at_us", BigInteger, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("place", Integer, primary_key=True),  # in the event
+    Column("level", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+step_log_counts = Table(
+    "step_log_counts",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("step_id", Text, primary_key=True),  # empty: of the task
+    Column("received", BigInteger, nullable=False),
+    Column("kept", BigInteger, nullable=False),
+    Column("chars", BigInteger, nullable=False),
+)
+
 hourly_rollups = Table(  # ended steps; a row belongs to one partition of the log and one day of tasks
     "hourly_rollups",
     metadata,

@@ -18,6 +18,7 @@ ROUTES = [
     "sessions",
     "tasks/{task}/steps/{step}",
     "tasks/{task}/payloads",
+    "tasks/{task}/steps/{step}/logs",
     "steps",
     "agents",
     "retention",

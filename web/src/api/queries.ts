@@ -14,6 +14,7 @@ import type {
   ProjectList,
   SessionPage,
   StepAnswer,
+  StepLogPage,
   TaskPage,
 } from './types';
 
@@ -104,6 +105,24 @@ export function stepQuery(project: string, task: string, step: string) {
     queryKey: ['step', project, task, step],
     queryFn: ({ signal }) => request<StepAnswer>(`/api/traces/${project}/tasks/${task}/steps/${step}`, { signal }),
     staleTime: 2_000,
+  });
+}
+
+const LINES_PAGE = 200;
+const LINES_REFRESH_MS = 3_000;
+
+/** What a step logged. While the step is open, it is fetched again. */
+export function stepLogsQuery(project: string, task: string, step: string, open: boolean) {
+  return infiniteQueryOptions({
+    queryKey: ['step-logs', project, task, step, open],
+    queryFn: ({ signal, pageParam }) =>
+      request<StepLogPage>(`/api/traces/${project}/tasks/${task}/steps/${step}/logs`, {
+        signal,
+        query: { limit: LINES_PAGE, cursor: pageParam },
+      }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor,
+    refetchInterval: open ? LINES_REFRESH_MS : false,
   });
 }
 

@@ -671,6 +671,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/tasks/{task}/steps/{step}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListStepLogs */
+        get: operations["listStepLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/tasks/facets": {
         parameters: {
             query?: never;
@@ -1885,6 +1902,17 @@ export interface components {
             /** @description W3C span id: 16 lower-case hex digits, not all zero. */
             step_id: string;
         };
+        StepLogLine: {
+            at_us: number;
+            level: string;
+            text: string;
+        };
+        StepLogPage: {
+            items: components["schemas"]["StepLogLine"][];
+            kept: number;
+            next_cursor: string | null;
+            received: number;
+        };
         /** @description No heartbeat arrived for 30 s. ``at_us`` is the last beat + 1, in the producer's clock, so that any later beat undoes it. */
         StepLost: {
             /** @description Microseconds since the Unix epoch, UTC. */
@@ -2444,6 +2472,8 @@ export type Step = components['schemas']['Step'];
 export type StepAnswer = components['schemas']['StepAnswer'];
 export type StepDocument = components['schemas']['StepDocument'];
 export type StepEnded = components['schemas']['StepEnded'];
+export type StepLogLine = components['schemas']['StepLogLine'];
+export type StepLogPage = components['schemas']['StepLogPage'];
 export type StepLost = components['schemas']['StepLost'];
 export type StepPage = components['schemas']['StepPage'];
 export type StepPayloads = components['schemas']['StepPayloads'];
@@ -4824,6 +4854,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StepAnswer"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listStepLogs: {
+        parameters: {
+            query?: {
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
+                cursor?: string;
+                /** @description The largest number of items in the response. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+                step: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepLogPage"];
                 };
             };
             /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */

@@ -28,6 +28,8 @@ TABLES = (
     "task_media",
     "task_producers",
     "scores",
+    "step_logs",
+    "step_log_counts",
     "hourly_rollups",
     "rollup_values",
     "agents",

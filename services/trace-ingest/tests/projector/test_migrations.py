@@ -27,6 +27,8 @@ NAMES = [
     "task_media",
     "task_producers",
     "scores",
+    "step_logs",
+    "step_log_counts",
     "hourly_rollups",
     "agents",
     "response_claims",

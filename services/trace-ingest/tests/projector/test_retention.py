@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import pytest
-from tests.builders import BASE_US, batch, beat, document, llm, record, recorded, step_id, task_id
+from tests.builders import BASE_US, batch, beat, document, llm, logged, record, recorded, step_id, task_id
 
 from ams_contracts.documents import Slot
 from ams_contracts.events import AgentRegistered, Batch, PayloadStored
@@ -93,6 +93,7 @@ async def a_day(days: Days, task: int, project: str, **changes) -> None:
     await days.apply(
         batch(task, recorded(task * 10 + 1, document(name="root"), at_us=at_us, event_id=f"a{task:031x}"), project=project),
         batch(task, recorded(task * 10 + 2, call, at_us=at_us, event_id=f"b{task:031x}"), project=project),
+        batch(task, logged(task * 10 + 1, "a line of a day", seq=0, at_us=at_us), project=project),
         batch(None, registered, project=project),
         unreadable % (project.encode(), task_id(task).encode()),
     )
@@ -101,7 +102,19 @@ async def a_day(days: Days, task: int, project: str, **changes) -> None:
 
 async def test_tables_stay_bounded_over_forty_days_and_nothing_younger_is_touched(days: Days, store) -> None:
     sizes: list[dict[str, int]] = []
-    tables = ("task_days", "tasks", "steps", "step_payloads", "step_text", "response_claims", "agents", "dead_letters", "task_producers")
+    tables = (
+        "task_days",
+        "tasks",
+        "steps",
+        "step_payloads",
+        "step_text",
+        "response_claims",
+        "agents",
+        "dead_letters",
+        "task_producers",
+        "step_logs",
+        "step_log_counts",
+    )
     for number in range(40):
         days.number = number
         if number % 2:  # the rows of the other days lie in the default partitions
@@ -159,7 +172,7 @@ async def test_late_events_of_a_pruned_task_are_ignored_and_counted(days: Days, 
     assert await store.rows("step_payloads") == []
     assert (await store.account())["ignored expired"] == 2
     assert (await store.account("payloads"))["ignored expired"] == 1
-    assert sum((await store.account()).values()) == 4 + 3
+    assert sum((await store.account()).values()) == 5 + 3
 
 
 async def test_an_open_task_that_the_projector_remembers_is_pruned_too(days: Days, store) -> None:

@@ -12,7 +12,7 @@ import asyncpg
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
-from tests.builders import NATIVE, batch, beat, document, ended, llm, recorded, started, step_id
+from tests.builders import NATIVE, batch, beat, document, ended, llm, logged, recorded, started, step_id
 from tests.conditions import until
 from tests.replay_runner import target_of
 
@@ -29,7 +29,7 @@ from ams_trace_ingest.replay.replay import ReplayTarget
 from ams_trace_ingest.store.connections import open_writer
 
 TABLES = (
-    "task_days", "tasks", "steps", "step_payloads", "step_text", "media", "task_media", "task_producers", "scores", "hourly_rollups", "rollup_values", "agents", "response_claims", "deleted_tasks", "dead_letters",
+    "task_days", "tasks", "steps", "step_payloads", "step_text", "media", "task_media", "task_producers", "scores", "step_logs", "step_log_counts", "hourly_rollups", "rollup_values", "agents", "response_claims", "deleted_tasks", "dead_letters",
 )  # fmt: skip
 NOW_US = 1_790_000_000_000_000
 
@@ -90,6 +90,7 @@ class Platform:
             values += [
                 batch(task, started(2, document(name="root"), seq=1), producer=NATIVE),
                 batch(task, beat(2, seq=2, at_us=NOW_US), producer=NATIVE),
+                batch(task, logged(2, "first", "second", seq=4, at_us=NOW_US), producer=NATIVE),
                 batch(task, *(recorded(100 + n, doc) for n in range(10))),
                 batch(task, ended(2, document(name="root"), seq=3), producer=NATIVE),
             ]

@@ -36,6 +36,7 @@ from ams_trace_query.settings import Settings
 from ams_trace_query.share_links import list_share_links
 from ams_trace_query.skeleton import get_skeleton
 from ams_trace_query.statistics import get_statistics
+from ams_trace_query.step_logs import list_step_logs
 from ams_trace_query.steps import get_step, list_task_steps, search_steps
 from ams_trace_query.task_facets import get_task_facets
 from ams_trace_query.task_histogram import get_task_histogram
@@ -122,6 +123,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             get_media,
             list_task_matches,
             list_task_scores,
+            list_step_logs,
             list_task_deliveries,
             get_statistics,
             list_views,

@@ -5,7 +5,6 @@ import { queryClient, stepQuery } from '../../api/queries';
 import type { Payload, Slot, Step } from '../../api/types';
 import { compareStamps } from '../../fold/fold';
 import { CopyButton, ErrorStrip } from '../../ui/controls';
-import { clock, exact } from '../../ui/format';
 import { Icon, StatusPill, TypeTile } from '../../ui/Icon';
 import { useMarks } from '../../ui/useMarks';
 import { parseFilter } from '../execution-log/filter';
@@ -18,6 +17,7 @@ import { Original } from './Attributes';
 import { ErrorCard } from './ErrorCard';
 import { Facts } from './facts';
 import { JsonView } from './Json';
+import { LogSection } from './LogSection';
 import { Markdown } from './Markdown';
 import { isObject, type Json } from './messages';
 import { PayloadView } from './PayloadView';
@@ -136,6 +136,7 @@ export function StepDetail(props: StepDetailProps) {
             />
           ) : null}
           <StreamView live={live} stepId={stepId} covered={slot('output')?.text != null} />
+          <LogSection project={project} task={task} stepId={stepId} live={live} open={open} />
           {loading ? (
             <Ghost />
           ) : (
@@ -242,7 +243,7 @@ function useWriting(live: LiveTask, stepId: string): boolean {
   );
 }
 
-/** Output as it is being written, and what the step logged. Only this part draws again for each piece. */
+/** Output as it is being written. Only this part draws again for each piece. */
 function StreamView({ live, stepId, covered }: { live: LiveTask; stepId: string; covered: boolean }) {
   useSyncExternalStore(
     (listener) => live.streams.subscribe(stepId, listener),
@@ -267,17 +268,6 @@ function StreamView({ live, stepId, covered }: { live: LiveTask; stepId: string;
             )}
           </div>
         </section>
-      ) : null}
-      {stream.lines.length > 0 ? (
-        <Section title="Log" memory="log-lines" summary={exact(stream.lines.length)}>
-          <ol className="log-lines">
-            {stream.lines.map((line, index) => (
-              <li key={index} data-level={line.level ?? 'info'}>
-                <span className="faint tnum">{clock(line.at_us)}</span> {line.text}
-              </li>
-            ))}
-          </ol>
-        </Section>
       ) : null}
     </>
   );

@@ -25,7 +25,7 @@ from ams_trace_ingest.projector.task_columns import (
 from ams_trace_ingest.projector.totals import add_totals
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
 from ams_trace_ingest.repeated_calls import CALL_PREFIX, RESPONSE_STEPS_MAX, Claim
-from ams_trace_ingest.store import agents, claims, media, payloads, producers, remapped, scores, steps, task_days, tasks, text
+from ams_trace_ingest.store import agents, claims, media, payloads, producers, remapped, scores, step_logs, steps, task_days, tasks, text
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey, StoredClaims
 from ams_trace_ingest.store.connections import Connection
@@ -92,6 +92,7 @@ class StepsProjection(TransactionalProjection):
             await _join_steps(connection, changes.tasks, cached_tasks)
             failpoint("after_steps")
             await _write_scores(connection, changes)
+            await step_logs.append(connection, {key: task.logged for key, task in changes.tasks.items() if task.logged})
             delivered = await _deliveries(connection, changes)
             await RollupUpdater(
                 connection, changes.tasks, new_claims, stored_claims, cached_tasks, response_steps_max=self._response_steps_max
@@ -188,6 +189,7 @@ async def _delete(
     await tasks.delete(connection, task.key)
     await producers.delete(connection, task.key)
     await scores.delete(connection, task.key)
+    await step_logs.delete(connection, task.key)
     await task_days.record_deleted(connection, task.key, task.deleted_by or "", task.deleted_at_us)
 
 

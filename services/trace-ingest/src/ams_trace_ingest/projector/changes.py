@@ -14,6 +14,7 @@ from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.dead_letters import DeadLetter
 from ams_trace_ingest.store.positions import Account
 from ams_trace_ingest.store.producers import Delivered
+from ams_trace_ingest.store.step_logs import LoggedLine
 from ams_trace_ingest.store.step_rows import node_of_document
 from ams_trace_ingest.store.task_days import day_of
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
@@ -200,7 +201,7 @@ class TaskChanges:
 
     __slots__ = (
         "conflicts", "day", "deleted_at_us", "deleted_by", "derive_due", "duplicates", "events", "first_offset", "first_seen_us", "heartbeats", "key", "last_event_at_us",
-        "last_offset", "parentless", "partition", "producers", "repeated_response", "row", "scores", "seen_at_us", "shown", "state", "steps", "tree",
+        "last_offset", "logged", "parentless", "partition", "producers", "repeated_response", "row", "scores", "seen_at_us", "shown", "state", "steps", "tree",
     )  # fmt: skip
 
     def __init__(self, key: TaskKey, partition: int, offset: int, seen_at_us: int) -> None:
@@ -220,6 +221,7 @@ class TaskChanges:
         self.duplicates = 0
         self.conflicts = 0
         self.scores: dict[str, ScoreRecorded] = {}
+        self.logged: list[LoggedLine] = []
         self.day: date | None = None
         self.row: TaskRow | None = None
         self.repeated_response: bool | None = None  # whether a step of it claims a response id for which R3 is off; null: as before

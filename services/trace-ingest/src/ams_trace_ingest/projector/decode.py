@@ -39,6 +39,7 @@ from ams_trace_ingest.projector.normalise import (
 )
 from ams_trace_ingest.store.dead_letters import WHOLE_RECORD, DeadLetter
 from ams_trace_ingest.store.producers import Delivered
+from ams_trace_ingest.store.step_logs import LoggedLine
 from ams_trace_ingest.store.task_days import DAY_US
 
 SEEN_STEP_US = 60_000_000  # the last sight of an agent is stored by the minute, so that its row is written rarely
@@ -268,6 +269,9 @@ class StepsDecoder(BatchDecoder):
         for open_step in event.steps:
             changes.heartbeats = True
             self._progress(changes, record, event, open_step.step_id)
+        changes.logged.extend(
+            LoggedLine(line.step_id, event.at_us, event.event_id, place, line.level, line.text) for place, line in enumerate(event.logs)
+        )
 
     def lost(self, changes: TaskChanges, record: LogRecord, event: StepLost, _replaced: bool) -> None:
         self._progress(changes, record, event, event.step_id)

@@ -55,6 +55,8 @@ TABLES = (
     # how far the payloads lagged decides which gaps were closed for a while
     Table("task_producers", ("task_id", "instance_id"), PARTITION_OF_TASK, TASK_JOIN, frozenset({"unproven"})),
     Table("scores", ("task_id", "score_id"), PARTITION_OF_TASK, TASK_JOIN),
+    Table("step_logs", ("task_id", "step_id", "event_id"), PARTITION_OF_TASK, TASK_JOIN),
+    Table("step_log_counts", ("task_id", "step_id"), PARTITION_OF_TASK, TASK_JOIN),
     Table("hourly_rollups", ("hour", "agent", "model", "type", "status", "tool"), 't."partition"'),
     Table("agents", ("name",)),
     Table("response_claims", ("response_id",)),

@@ -13,7 +13,7 @@ PLATFORM = ""
 ADVISORY_LOCK = 7_232_003
 """Held by the process that prunes, and by a replay: both sides of a comparison must be cut at the same day."""
 
-TASK_TABLES = ("remapped", "scores", "task_media", "task_producers", "task_media", "deleted_tasks", "tasks")
+TASK_TABLES = ("remapped", "step_logs", "step_log_counts", "scores", "task_media", "task_producers", "task_media", "deleted_tasks", "tasks")
 """Rows of a task outside the day partitions, in the order of their deletion."""
 DAY_TABLES = ("step_text", "step_payloads", "steps")
 """Tables with a partition for each UTC day, in the order of their deletion."""

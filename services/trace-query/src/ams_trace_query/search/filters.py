@@ -11,14 +11,14 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, and_, func, literal, or_
+from sqlalchemy import Column, ColumnElement, Table, and_, exists, func, literal, or_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text
 
 from ams_contracts.documents import STEP_FIELDS, TASK_FIELDS
 from ams_contracts.fields import Field, Filter, FilterKind, filter_kind
 from ams_contracts.ids import INT64_MAX
-from ams_contracts.tables import steps, tasks
+from ams_contracts.tables import step_logs, steps, tasks
 from ams_trace_query.search.tree import Clause, QueryError, Value
 
 Condition = ColumnElement[bool]
@@ -165,6 +165,18 @@ def _contains(*columns: ColumnElement[Any]) -> QueryField:
     return field
 
 
+def _logged(table: Table) -> QueryField:
+    """Part of a log line of a step, ignoring case; of a task, of any of its steps."""
+    shared = [column.name for column in table.primary_key if column.name in step_logs.c]
+    of_row = [step_logs.c[name] == table.c[name] for name in shared]
+    contains = _contains(step_logs.c.text)
+
+    def field(clause: Clause) -> Condition:
+        return exists().where(*of_row, contains(clause)).correlate(table)
+
+    return field
+
+
 def _array_contains(*columns: ColumnElement[Any]) -> QueryField:
     """A word in an array of words, or in one of several arrays."""
 
@@ -243,8 +255,11 @@ def _sum(columns: Sequence[Column[Any]]) -> ColumnElement[Any]:
     return reduce(add, others, first)
 
 
-TASK_FILTERS = query_fields(TASK_FIELDS, tasks)
-STEP_FILTERS = query_fields(STEP_FIELDS, steps)
+LOG = "log"
+"""The filter of both tables that looks into a third one."""
+
+TASK_FILTERS = {**query_fields(TASK_FIELDS, tasks), LOG: _logged(tasks)}
+STEP_FILTERS = {**query_fields(STEP_FIELDS, steps), LOG: _logged(steps)}
 
 _STEP_DECLARED = declared_filters(STEP_FIELDS)
 INDEXED_TASK_FILTERS = frozenset(name for name, declared in declared_filters(TASK_FIELDS).items() if declared[0][1].indexed)
