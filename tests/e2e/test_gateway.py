@@ -17,7 +17,9 @@ ENDLESS = (b"10000\r\n" + b"x" * 65_536 + b"\r\n") * 400  # 26 MB of chunks, and
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 
 
-@pytest.mark.parametrize("path", ["/internal/access", "/metrics", "/livez", "/readyz", "/api/nothing", "/.well-known/else"])
+@pytest.mark.parametrize(
+    "path", ["/internal/access", "/metrics", "/livez", "/readyz", "/readyz/local", "/api/nothing", "/.well-known/else"]
+)
 def test_what_is_internal_is_not_routed(platform: Platform, path: str) -> None:
     status, headers, body = platform.get(path)
 

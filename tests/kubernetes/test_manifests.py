@@ -18,7 +18,6 @@ from ams_kit.settings import SHARED_NAMES
 from ams_kit.telemetry import metrics
 from ams_local.kubernetes import CHART, COMPONENTS, KUSTOMIZE, build, identity, overlays, render, run_tool, stale
 from ams_local.servers.base import ServerError
-from ams_local.servers.caddy import cluster_caddyfile
 
 pytestmark = pytest.mark.xdist_group("kubernetes")
 
@@ -44,6 +43,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "hosts": (
         "--set",
         "allowedHosts={ams.internal,10.0.0.7}",
+        "--set",
+        "corsOrigins={https://app.example.com}",
         "--set",
         "image.registry=registry.example.com/ai",
         "--set",
@@ -84,10 +85,6 @@ def environment(manifests: Sequence[Object], workload: Object) -> dict[str, Any]
 
 def test_the_committed_base_components_and_overlays_follow_from_the_chart() -> None:
     assert stale() == []
-
-
-def test_the_chart_has_the_routes_of_the_gateway() -> None:
-    assert (CHART / "files" / "Caddyfile").read_text(encoding="utf-8") == cluster_caddyfile()
 
 
 @pytest.mark.parametrize("overlay", [path.name for path in overlays()])
@@ -164,7 +161,7 @@ def test_network_policies_open_exactly_the_connections_of_the_settings(variant: 
     [
         "unknown=1", "publicUrl=ams.example.com", "publicUrl=https://ams.example.com/path", "image.tag=latest", "image.pullPolicy=Sometimes",
         "retentionDays=0", "retentionDays=4000", "kafka.bootstrap=kafka", "kafka.sasl.mechanism=GSSAPI", "postgres.sslMode=maybe", "postgres.port=0",
-        "redis.port=70000", "projector.replicas=13", "projector.keda.maxReplicas=13", "intake.replicas=0", "allowedHosts={http://a}", "secret.name=",
+        "redis.port=70000", "projector.replicas=13", "projector.keda.maxReplicas=13", "intake.replicas=0", "allowedHosts={http://a}", "corsOrigins={app.example.com}", "secret.name=",
         "logLevel=LOUD", "intake.autoscaling.enabled=perhaps", "secret.externalSecrets.storeKind=Vault",
     ],
 )  # fmt: skip

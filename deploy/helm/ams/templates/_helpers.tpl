@@ -34,7 +34,7 @@ query:
   args: [serve]
   role: ams_reader
   database: ams_traces
-  uses: [postgres, redis, identity]
+  uses: [kafka, postgres, redis, identity]
   callers: [gateway]
 live:
   component: live-gateway

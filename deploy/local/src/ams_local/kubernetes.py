@@ -20,11 +20,13 @@ from typing import Any
 import yaml
 
 from ams_local.servers.base import ServerError
+from ams_local.servers.caddy import cluster_caddyfile
 from ams_local.servers.jars import cache_folder
 from ams_local.workspace import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "ams"
 KUSTOMIZE = ROOT / "deploy" / "k8s"
+CADDYFILE = CHART / "files" / "Caddyfile"
 LOCK = ROOT / "requirements" / "kubernetes.txt"
 UV = ROOT / ".cache" / "bootstrap" / "bin" / "uv"
 COMPONENTS: Mapping[str, str] = {
@@ -202,7 +204,8 @@ def _switched_on(values: Any) -> list[str]:
 
 
 def rendering() -> Iterator[tuple[Path, str]]:
-    """Yield every generated file with its content."""
+    """Yield every generated file with its content. The gateway's configuration comes first, because the chart includes the file."""
+    yield CADDYFILE, cluster_caddyfile()
     base = render()
     yield KUSTOMIZE / "base" / "resources.yaml", _documents(base)
     yield (
