@@ -9,7 +9,7 @@ from tests.installation import Platform, until
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 
-# what a person would call a hang; `tests/load/explorer_bench.py` measures the longest task of the main thread
+# what a person would call a hang; `tests/load/bench_explorer.py` measures the longest task of the main thread
 HANG_MS = 2_000
 LONG_TASKS = """
 window.longTasks = [];

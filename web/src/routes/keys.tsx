@@ -33,7 +33,7 @@ export function KeysPage({ project }: { project: string }) {
             <h1>API keys</h1>
             <p className="quiet">Agents use an API key to send tasks to this project.</p>
           </div>
-          <form onSubmit={submit} style={{ display: 'flex', gap: 8 }}>
+          <form onSubmit={submit} style={{ display: 'flex', flexWrap: 'wrap', gap: 8 }}>
             <input
               className="input"
               style={{ height: 28, width: 180 }}
@@ -62,25 +62,28 @@ export function KeysPage({ project }: { project: string }) {
         {keys.isFetching && !keys.data ? <div className="loading-bar" /> : null}
         {keys.data?.items.length === 0 ? <p className="quiet">No API keys yet.</p> : null}
         {keys.data && keys.data.items.length > 0 ? (
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Key</th>
-                <th scope="col">Created</th>
-                <th scope="col">Last used</th>
-                <th scope="col">Expires</th>
-                <th scope="col">
-                  <span className="visually-hidden">Delete</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {keys.data.items.map((key) => (
-                <KeyRow key={key.key_id} project={project} item={key} onGone={refresh} />
-              ))}
-            </tbody>
-          </table>
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it
+          <section className="table-scroll" aria-label="API keys" tabIndex={0}>
+            <table className="table">
+              <thead>
+                <tr>
+                  <th scope="col">Name</th>
+                  <th scope="col">Key</th>
+                  <th scope="col">Created</th>
+                  <th scope="col">Last used</th>
+                  <th scope="col">Expires</th>
+                  <th scope="col">
+                    <span className="visually-hidden">Delete</span>
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {keys.data.items.map((key) => (
+                  <KeyRow key={key.key_id} project={project} item={key} onGone={refresh} />
+                ))}
+              </tbody>
+            </table>
+          </section>
         ) : null}
       </div>
     </div>

@@ -245,8 +245,8 @@ function Times({ activity: { from, to, whole }, top }: { activity: Activity; top
     <div className="activity-times" style={{ top }} aria-hidden="true">
       {times.map((time) => {
         const share = (time + whole.from - from) / (to - from);
-        return share > 0.94 ? null : (
-          <span key={time} style={{ left: `${share * 100}%` }}>
+        return (
+          <span key={time} className="tick-label" style={{ left: `${share * 100}%` }}>
             {tickLabel(time, step)}
           </span>
         );

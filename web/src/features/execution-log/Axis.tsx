@@ -26,8 +26,8 @@ export function Axis({ view, origin }: { view: View; origin: number }) {
     <span role="columnheader" className="time-axis" aria-label="Time since the start">
       {times.map((at) => {
         const share = ((at + origin - view.from) / span) * 100;
-        return share > 94 ? null : (
-          <span key={at} style={{ left: `${share}%` }}>
+        return (
+          <span key={at} className="tick-label" style={{ left: `${share}%` }}>
             {tickLabel(at, step)}
           </span>
         );

@@ -53,7 +53,9 @@ export function LogSection({ project, task, stepId, live, open }: LogSectionProp
         </button>
       ) : null}
       {missing > 0 ? (
-        <p className="faint">{exact(missing)} further lines are over the limit and were not kept.</p>
+        <p className="faint">
+          {missing === 1 ? '1 further line is' : `${exact(missing)} further lines are`} over the limit and not kept.
+        </p>
       ) : null}
     </Section>
   );

@@ -1,0 +1,61 @@
+"""The explorer in the window of a phone: pages scroll down, and only tables scroll sideways."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.browser.journeys import PATIENCE_MS, agent, make_key, row, task_id_of
+from tests.installation import Platform
+
+pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
+
+PHONE_PX = (390, 844)
+TOO_WIDE_PX = "Math.max(0, document.documentElement.scrollWidth - innerWidth)"
+LONG_NAME = """
+import ams
+
+ams.init()
+with ams.task("A name that is far longer than the column of names in a window of this width") as task:
+    print(task.task_id, flush=True)
+    with ams.step("guide", type="agent") as guide:
+        guide.input = "a question " * 20
+        guide.output = "an answer " * 20
+assert ams.flush(30).complete
+"""
+
+
+def test_no_page_is_wider_than_a_phone(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path, LONG_NAME) as process:
+        task_id = task_id_of(process)
+        assert process.wait(60) == 0
+    project = page.url.split("/projects/")[1].split("/")[0]
+    page.set_viewport_size({"width": PHONE_PX[0], "height": PHONE_PX[1]})
+    headings = {"agents": "Agents", "keys": "API keys", "statistics": "Statistics", "sessions": "Sessions"}
+
+    widths: dict[str, int] = {}
+    for name, heading in headings.items():
+        page.goto(f"/projects/{project}/{name}")
+        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=PATIENCE_MS)
+        if name in {"agents", "keys"}:
+            expect(page.get_by_role("table")).to_be_visible(timeout=PATIENCE_MS)
+        widths[name] = page.evaluate(TOO_WIDE_PX)
+    page.goto(f"/projects/{project}/tasks/{task_id}")
+    expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+    widths["task"] = page.evaluate(TOO_WIDE_PX)
+
+    assert widths == dict.fromkeys([*headings, "task"], 0)
+
+
+def test_a_long_name_does_not_cover_the_duration(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path, LONG_NAME) as process:
+        page.goto(f"/t/{task_id_of(process)}")
+        assert process.wait(60) == 0
+    first = page.locator("[role=treegrid] .step-row").first
+    expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
+    for width in (PHONE_PX[0], 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        name, spent = first.locator(".step-name"), first.locator(".step-duration")
+        boxes = name.bounding_box(), spent.bounding_box()
+        assert boxes[0] is not None
+        assert boxes[1] is not None
+        assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"], width
