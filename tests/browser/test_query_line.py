@@ -64,3 +64,8 @@ def test_a_query_is_completed_by_keyboard_kept_and_explained(page: Page, platfor
     mistake.get_by_role("button", name="latency:").click()
     expect(query).to_have_value("agent:planner latency:>1s")
     expect(mistake).to_have_count(0, timeout=PATIENCE_MS)
+
+    query.fill("")
+    expect(tasks).to_have_count(2, timeout=PATIENCE_MS)
+    expect(options.first).to_have_text('agent:"the critic"recent')
+    expect(options.filter(has_text="latancy")).to_have_count(0)

@@ -105,7 +105,7 @@ export function TasksPage({ project }: { project: string }) {
       <h1 className="visually-hidden">Tasks</h1>
       {first ? null : (
         <>
-          <QueryLine project={project} filter={filter} onTyping={setTyping} />
+          <QueryLine project={project} filter={filter} refused={refused} onTyping={setTyping} />
           <div className="tasks-toolbar">
             <button
               type="button"
@@ -250,10 +250,11 @@ function RefusedQuery({ q, error }: { q: string; error: ApiError }) {
 interface QueryLineProps {
   project: string;
   filter: TaskFilter;
+  refused: boolean;
   onTyping: (typing: boolean) => void;
 }
 
-function QueryLine({ project, filter, onTyping }: QueryLineProps) {
+function QueryLine({ project, filter, refused, onTyping }: QueryLineProps) {
   const [text, setText] = useState(filter.q);
   const input = useRef<HTMLInputElement>(null);
 
@@ -272,6 +273,7 @@ function QueryLine({ project, filter, onTyping }: QueryLineProps) {
         project={project}
         input={input}
         text={text}
+        refused={refused ? filter.q : null}
         onText={(next) => {
           setText(next);
           onTyping(true);

@@ -13,6 +13,8 @@ interface QueryInputProps {
   project: string;
   input: RefObject<HTMLInputElement | null>;
   text: string;
+  /** the query of the address, when the service refused it */
+  refused: string | null;
   /** the reader types: what is written may be half of a word */
   onText: (text: string) => void;
   /** Enter, or a query from the list */
@@ -21,7 +23,7 @@ interface QueryInputProps {
 }
 
 /** The line for queries, with fields and values to choose from: arrows move, Tab or Enter takes, Esc closes the list. */
-export function QueryInput({ project, input, text, onText, onQuery, onBlur }: QueryInputProps) {
+export function QueryInput({ project, input, text, refused, onText, onQuery, onBlur }: QueryInputProps) {
   const id = useId();
   const [open, setOpen] = useState<'no' | 'typing' | 'asked'>('no');
   const [caret, setCaret] = useState(0);
@@ -30,6 +32,10 @@ export function QueryInput({ project, input, text, onText, onQuery, onBlur }: Qu
   const observed = useObserved(project, open !== 'no');
   const isEmpty = text.trim() === '';
   const recent = useMemo(() => readRecent(stored), [stored]);
+  // the answer comes after the query was kept: one that was refused is of no use again
+  useEffect(() => {
+    if (refused !== null && recent.includes(refused)) store(JSON.stringify(recent.filter((one) => one !== refused)));
+  }, [refused, recent, store]);
   const completion = useMemo<Completion>(() => {
     const found = complete(text, caret, observed);
     if (!isEmpty) return found;
