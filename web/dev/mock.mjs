@@ -39,7 +39,17 @@ const keys = [
 let offset = 0;
 
 function open(id, document) {
-  const task = { id, document, steps: new Map(), payloads: new Map(), last: null, lastUs: now(), ended: false };
+  const task = {
+    id,
+    document,
+    steps: new Map(),
+    payloads: new Map(),
+    first: null,
+    last: null,
+    events: 0,
+    lastUs: now(),
+    ended: false,
+  };
   tasks.set(id, task);
   return task;
 }
@@ -47,6 +57,7 @@ function open(id, document) {
 /** Take events of a task: fold them, keep payloads, and send the frame. */
 function publish(task, events) {
   const shown = [];
+  task.events += events.length;
   for (const event of events) {
     if (event.kind === 'payload.stored') {
       task.payloads.set(`${event.step_id}/${event.slot}`, event);
@@ -65,6 +76,7 @@ function publish(task, events) {
   const prev = task.last;
   offset += 1;
   task.last = `1.0.${offset}`;
+  task.first ??= task.last;
   const batch = {
     v: 1,
     project_id: PROJECT,
@@ -250,6 +262,40 @@ function payloads(task, id) {
   });
 }
 
+/** One producer; each fifth task lost three of its events on the way. */
+function delivery(task) {
+  const missing = task.events > 20 && Number.parseInt(task.id.slice(0, 4), 16) % 5 === 0 ? 3 : 0;
+  return {
+    items: [
+      {
+        instance_id: 'm'.padEnd(32, '0'),
+        sdk: 'mock',
+        version: '1.0.0',
+        host: 'localhost',
+        delivered: task.events - missing,
+        missing,
+        duplicates: 0,
+        unproven: 0,
+        truncated: 0,
+        dropped: {},
+        gaps: missing ? [[10, 12]] : [],
+        ranges: missing
+          ? [
+              [1, 9],
+              [13, task.events],
+            ]
+          : [[1, task.events]],
+        reported_at_us: task.lastUs,
+      },
+    ],
+    first_position: task.first,
+    last_position: task.last,
+    received_at_us: task.lastUs + 35_000,
+    searchable_until_us: null,
+    next_cursor: null,
+  };
+}
+
 const session = () => ({ access_token: hex(16), token_type: 'Bearer', expires_in: 600, user });
 
 function problem(response, status, code, detail) {
@@ -370,6 +416,7 @@ const server = createServer(async (request, response) => {
   if (!task) return problem(response, 404, 'not_found', 'There is no such task in this project.');
   if (!match[2]) return answer({ task: taskRow(task), position: task.last });
   if (match[2] === 'skeleton') return answer(skeleton(task));
+  if (match[2] === 'delivery') return answer(delivery(task));
   if (match[3]) {
     const step = task.stepOf ? task.stepOf(match[3]) : stepRow(task, match[3]);
     return step
@@ -412,7 +459,15 @@ for (let i = 0; i < 260; i++) {
   }
 }
 const big = bigTask(now() - 3_600e6, 100_000);
-tasks.set(big.id, { ...big, steps: new Map(), payloads: new Map(), last: '1.0.0', lastUs: now() });
+tasks.set(big.id, {
+  ...big,
+  steps: new Map(),
+  payloads: new Map(),
+  first: '1.0.0',
+  last: '1.0.0',
+  events: 200_000,
+  lastUs: now(),
+});
 
 async function run(index) {
   const task = open(hex(16), { name: '', status: 'running' });
