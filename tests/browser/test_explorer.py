@@ -77,6 +77,26 @@ def test_an_address_leads_to_its_step_and_the_keyboard_to_the_error(page: Page, 
     expect(card).to_have_count(0)
 
 
+def test_the_detail_leads_to_the_next_step_of_the_same_name(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path) as process:
+        task_id = task_id_of(process)
+        resume(process)
+        resume(process)
+        assert process.wait(60) == 0
+    page.goto(f"/t/{task_id}")
+    rows = row(page, "lookup")
+    before, after = (page.get_by_role("button", name=f"{word} step of this name") for word in ("Previous", "Next"))
+    rows.first.click(timeout=PATIENCE_MS)
+    expect(before).to_have_count(0)
+
+    after.click()
+
+    expect(rows.nth(1)).to_have_attribute("aria-selected", "true")
+    expect(after).to_have_count(0)
+    before.click()
+    expect(rows.first).to_have_attribute("aria-selected", "true")
+
+
 def test_a_silent_agent_is_reported(page: Page, platform: Platform, tmp_path: Path) -> None:
     with agent(platform, make_key(page), tmp_path) as process:
         task_id_of(process)

@@ -22,6 +22,7 @@ import { Markdown } from './Markdown';
 import { isObject, type Json } from './messages';
 import { PayloadView } from './PayloadView';
 import { Section } from './Section';
+import { sameKind } from './same-kind';
 import { stepWith } from './step';
 import { WaitCard } from './WaitCard';
 import './step-detail.css';
@@ -189,6 +190,8 @@ function Head({ step, table, tree, stepId, onClose, onSelect }: StepDetailProps 
       </h2>
       <StatusPill status={step.status} />
       <span style={{ flex: 1 }} />
+      <SameKind icon="back" word="Previous" to={sameKind(table, tree, row, -1)} table={table} onSelect={onSelect} />
+      <SameKind icon="next" word="Next" to={sameKind(table, tree, row, 1)} table={table} onSelect={onSelect} />
       {up === NONE ? null : (
         <button
           type="button"
@@ -211,6 +214,30 @@ function Head({ step, table, tree, stepId, onClose, onSelect }: StepDetailProps 
         <Icon name="close" />
       </button>
     </header>
+  );
+}
+
+interface SameKindProps {
+  icon: string;
+  word: string;
+  to: number;
+  table: StepTable;
+  onSelect: (stepId: string) => void;
+}
+
+/** To the step before or after of the same type and name. */
+function SameKind({ icon, word, to, table, onSelect }: SameKindProps) {
+  if (to === NONE) return null;
+  return (
+    <button
+      type="button"
+      className="button plain small square"
+      aria-label={`${word} step of this name`}
+      title={`${word} ${table.names.at(table.name[to])}`}
+      onClick={() => onSelect(table.ids[to] as string)}
+    >
+      <Icon name={icon} />
+    </button>
   );
 }
 
