@@ -125,6 +125,7 @@ function taskRow(task) {
     output_tokens: total((usage) => usage?.output),
     cost_usd: costs.length ? usd(costs.reduce((a, b) => a + b, 0)) : null,
     unpriced_steps: counted.length - costs.length,
+    unmetered_calls: 0,
     conversation_id: 'conv-7f31',
     user_id: 'u-3',
     environment: document.environment ?? null,

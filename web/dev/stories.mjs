@@ -433,6 +433,7 @@ export function bigTask(base, n) {
     output_tokens: 2e6,
     cost_usd: '5.01',
     unpriced_steps: 0,
+    unmetered_calls: 0,
     conversation_id: null,
     user_id: null,
     environment: null,

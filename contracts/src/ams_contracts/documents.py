@@ -391,5 +391,12 @@ TASK_FIELDS = (
     ),
     Field("repeated_steps", int, about="Calls that a step of another task reports too, which counts.", sql="integer", public=True),
     Field("derive_due", bool, about="Its steps were too many to derive what follows from them within the batch."),
+    Field(
+        "unmetered_calls",
+        int,
+        about="Answered model calls without a token count: tokens and cost are at least what is counted.",
+        sql="integer",
+        public=True,
+    ),
 )
 """The columns of ``tasks``, in the order of COPY."""

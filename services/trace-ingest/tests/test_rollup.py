@@ -7,17 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ams_contracts.documents import StepType
+from ams_contracts.documents import Status, StepDocument, StepType, Usage
 from ams_trace_ingest import rollup
 from ams_trace_ingest.repeated_calls import RESPONSE_STEPS_MAX, Claim, overlapping_claims
 from ams_trace_ingest.rollup import (
     ALONE_STEPS_MAX,
     DEPTH_MAX,
     NOTHING,
+    UNMETERED,
     Counted,
     Node,
     Tree,
     count,
+    node_of,
     shadowed_by_descendant,
     shadowed_steps,
     to_reexamine,
@@ -55,6 +57,50 @@ def test_billable_steps_count_unless_shadowed(step_type: str) -> None:
 
 def test_a_wrapper_is_shadowed_by_the_call_below_it() -> None:
     assert shadowed(node("a", None), node("b", "a")) == {"a"}
+
+
+def silent(step_id: str, parent: str | None, step_type: str = "llm", response_id: str | None = None) -> Node:
+    return Node(step_id=step_id, parent_step_id=parent, type=StepType(step_type), response_id=response_id, unmetered=True)
+
+
+@pytest.mark.parametrize(
+    ("document", "unmetered"),
+    [
+        (StepDocument(type=StepType.LLM, name="n", status=Status.OK), True),
+        (StepDocument(type=StepType.EMBEDDING, name="n", status=Status.OK), True),
+        (StepDocument(type=StepType.LLM, name="n", status=Status.OK, usage=Usage()), True),
+        (StepDocument(type=StepType.LLM, name="n", status=Status.OK, usage=Usage(input=0)), False),
+        (StepDocument(type=StepType.LLM, name="n", status=Status.OK, usage=Usage(output=5)), False),
+        (StepDocument(type=StepType.LLM, name="n", status=Status.ERROR), False),
+        (StepDocument(type=StepType.LLM, name="n", status=Status.ERROR, preview_output="Once upon"), True),
+        (StepDocument(type=StepType.LLM, name="n", status=Status.ERROR, response_id="r"), True),
+        (StepDocument(type=StepType.LLM, name="n", status=Status.RUNNING), False),
+        (StepDocument(type=StepType.LLM, name="n", status=Status.LOST), False),
+        (StepDocument(type=StepType.LLM, name="n", status=Status.CANCELLED), False),
+        (StepDocument(type=StepType.RERANK, name="n", status=Status.OK), False),
+        (StepDocument(type=StepType.AGENT, name="n", status=Status.OK), False),
+    ],
+)
+def test_an_answered_call_without_tokens_is_unmetered(document: StepDocument, unmetered: bool) -> None:
+    assert count(node_of("a", document), shadowed=False).unmetered is unmetered
+    assert count(node_of("a", document), shadowed=True) == NOTHING
+
+
+def test_a_cost_without_tokens_counts_and_is_unmetered() -> None:
+    document = StepDocument(type=StepType.LLM, name="n", status=Status.OK, cost_nusd=7)
+    assert count(node_of("a", document), shadowed=False) == Counted(0, 0, 7, unpriced=False, unmetered=True)
+
+
+def test_an_unmetered_wrapper_is_shadowed_by_any_call_below_it() -> None:
+    assert shadowed(silent("a", None), node("b", "a")) == {"a"}
+    assert shadowed(silent("a", None), node("s", "a", "span"), silent("b", "s")) == {"a"}
+    assert count(silent("b", "s"), shadowed=False) == UNMETERED
+    assert shadowed(silent("a", None), node("s", "a", "agent"), silent("b", "s")) == set()
+    assert shadowed(silent("a", None, response_id="r1"), node("b", "a", response_id="r2")) == set()
+
+
+def test_an_unmetered_call_hides_no_tokens_above_it() -> None:
+    assert shadowed(node("a", None), silent("b", "a")) == set()
 
 
 @pytest.mark.parametrize("between", ["span", "guardrail", "memory", "llm"])

@@ -10,7 +10,15 @@ T0 = 1_782_000_000_000_000
 
 async def test_a_session_sums_its_tasks_and_shows_its_newest_one(ada, store) -> None:
     await store.task(
-        conversation_id="c1", sort_at_us=T0, preview="Hi", duration_us=5, input_tokens=10, cost_nusd=2_000_000, priced_steps=1, errors=1
+        conversation_id="c1",
+        sort_at_us=T0,
+        preview="Hi",
+        duration_us=5,
+        input_tokens=10,
+        cost_nusd=2_000_000,
+        priced_steps=1,
+        errors=1,
+        unmetered_calls=1,
     )
     newest = await store.task(
         conversation_id="c1",
@@ -21,6 +29,7 @@ async def test_a_session_sums_its_tasks_and_shows_its_newest_one(ada, store) -> 
         status="running",
         user_id="u",
         unpriced_steps=2,
+        unmetered_calls=3,
     )
     await store.task(sort_at_us=T0 + 20)
 
@@ -30,7 +39,7 @@ async def test_a_session_sums_its_tasks_and_shows_its_newest_one(ada, store) -> 
     assert (session["first_at_us"], session["last_at_us"], session["last_task_id"]) == (T0, T0 + 9, newest)
     assert (session["status"], session["user_id"], session["preview"], session["open_tasks"]) == ("running", "u", "And?", 1)
     assert (session["input_tokens"], session["output_tokens"], session["duration_us"], session["errors"]) == (10, 3, 12, 1)
-    assert (session["cost_usd"], session["unpriced_steps"]) == ("0.002", 2)
+    assert (session["cost_usd"], session["unpriced_steps"], session["unmetered_calls"]) == ("0.002", 2, 4)
 
 
 async def test_the_totals_of_a_session_are_its_own(ada, store) -> None:

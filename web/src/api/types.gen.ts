@@ -2103,6 +2103,8 @@ export interface components {
             };
             /** @description 32 hex digits. */
             task_id: string;
+            /** @description Answered model calls without a token count: tokens and cost are at least what is counted. */
+            unmetered_calls: number;
             /** @description Steps with usage and without a known price. */
             unpriced_steps: number;
             user_id: string | null;
@@ -2247,6 +2249,7 @@ export interface components {
             preview: string | null;
             status: components["schemas"]["Status"];
             tasks: number;
+            unmetered_calls: number;
             unpriced_steps: number;
             user_id: string | null;
         };

@@ -5,8 +5,9 @@ import { sessionQuery, sessionsQuery, tasksOfSessionQuery } from '../api/queries
 import type { Task, TaskSession } from '../api/types';
 import { Link, useQuery } from '../app/router';
 import { CopyButton, ErrorStrip, When } from '../ui/controls';
-import { cost, count, duration, exact, exactCost, nusd, plural } from '../ui/format';
+import { count, duration, exact, plural } from '../ui/format';
 import { Icon, StatusPill } from '../ui/Icon';
+import { costText, costTitle, type Totals as KnownTotals, tokensText, tokensTitle } from '../ui/totals';
 import { NotFound } from './not-found';
 import './sessions.css';
 
@@ -121,9 +122,11 @@ function SessionRow({ project, session }: { project: string; session: TaskSessio
       <td className="num">{tasksOf(session)}</td>
       <td className="num bad">{session.errors > 0 ? exact(session.errors) : ''}</td>
       <td className="num">{duration(session.duration_us)}</td>
-      <td className="num">{count(session.input_tokens + session.output_tokens)}</td>
+      <td className="num" title={tokensTitle(session)}>
+        {tokensText(session)}
+      </td>
       <td className="num">
-        <Price usd={session.cost_usd} unpriced={session.unpriced_steps} />
+        <Price totals={session} />
       </td>
     </tr>
   );
@@ -133,17 +136,9 @@ function tasksOf(session: TaskSession): string {
   return session.has_more_tasks ? `over ${exact(session.tasks)}` : exact(session.tasks);
 }
 
-function Price({ usd, unpriced }: { usd: string | null; unpriced: number }) {
-  const nano = nusd(usd);
-  if (nano === null) return null;
-  const title =
-    unpriced > 0 ? `${exactCost(nano)}, not including ${plural(unpriced, 'step')} without a price` : exactCost(nano);
-  return (
-    <span title={title}>
-      {unpriced > 0 ? 'at least ' : ''}
-      {cost(nano)}
-    </span>
-  );
+function Price({ totals }: { totals: KnownTotals }) {
+  const text = costText(totals);
+  return text ? <span title={costTitle(totals)}>{text}</span> : null;
 }
 
 /** All tasks of a session as one conversation over time. */
@@ -207,11 +202,12 @@ function Totals({ session }: { session: TaskSession }) {
     <p className="quiet session-totals">
       <span>{session.has_more_tasks ? `over ${exact(session.tasks)} tasks` : plural(session.tasks, 'task')}</span>
       <span>{duration(session.duration_us)}</span>
-      <span>
+      <span title={tokensTitle(session)}>
+        {session.unmetered_calls > 0 ? 'at least ' : ''}
         {count(session.input_tokens)} tokens in, {count(session.output_tokens)} out
       </span>
       <span>
-        <Price usd={session.cost_usd} unpriced={session.unpriced_steps} />
+        <Price totals={session} />
       </span>
       {session.errors > 0 ? <span className="bad">{plural(session.errors, 'error')}</span> : null}
       {session.user_id ? <span>user {session.user_id}</span> : null}
@@ -222,7 +218,7 @@ function Totals({ session }: { session: TaskSession }) {
 /** What was asked and answered, and what it took. */
 function TaskOfSession({ project, task }: { project: string; task: Task }) {
   const path = `/projects/${project}/tasks/${task.task_id}?tab=conversation`;
-  const tokens = task.input_tokens + task.output_tokens;
+  const hasTokens = task.input_tokens + task.output_tokens > 0 || task.unmetered_calls > 0;
   return (
     <li className="session-task">
       <div className="session-task-head">
@@ -234,8 +230,8 @@ function TaskOfSession({ project, task }: { project: string; task: Task }) {
           {task.started_at_us === null ? null : <When us={task.started_at_us} />}
           <span>{duration(task.duration_us)}</span>
           <span>{plural(task.steps, 'step')}</span>
-          {tokens > 0 ? <span>{count(tokens)} tokens</span> : null}
-          <Price usd={task.cost_usd} unpriced={task.unpriced_steps} />
+          {hasTokens ? <span title={tokensTitle(task)}>{tokensText(task)} tokens</span> : null}
+          <Price totals={task} />
         </span>
       </div>
       <Said who="user" text={task.preview} />

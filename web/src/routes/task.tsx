@@ -21,9 +21,10 @@ import { TaskTabs, tabOf } from '../features/task-tabs/TaskTabs';
 import { TaskViews } from '../features/task-tabs/TaskViews';
 import '../features/task-list/task-list.css';
 import { CopyId, copyText, ErrorStrip, Menu, Ticking, toast } from '../ui/controls';
-import { cost, count, duration, exact, nusd, plural } from '../ui/format';
+import { count, duration, exact, nusd, plural } from '../ui/format';
 import { Icon, StatusPill } from '../ui/Icon';
 import { Splitter } from '../ui/Splitter';
+import { costText, costTitle, tokensText, tokensTitle } from '../ui/totals';
 import { NotFound } from './not-found';
 import './task.css';
 
@@ -212,25 +213,11 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
             <dd className="bad">{exact(errors)}</dd>
           </div>
         ) : null}
-        {task.input_tokens + task.output_tokens > 0 ? (
-          <div title={`${exact(task.input_tokens)} tokens in, ${exact(task.output_tokens)} out`}>
-            <dt>tokens</dt>
-            <dd>
-              {count(task.input_tokens)} <span className="faint">in</span> {count(task.output_tokens)}{' '}
-              <span className="faint">out</span>
-            </dd>
-          </div>
-        ) : null}
+        <Tokens task={task} />
         {nano === null ? null : (
-          <div
-            title={
-              task.unpriced_steps > 0
-                ? `$${task.cost_usd}, not including ${plural(task.unpriced_steps, 'step')} without a price`
-                : `$${task.cost_usd}`
-            }
-          >
-            <dt>{task.unpriced_steps > 0 ? 'at least' : 'cost'}</dt>
-            <dd>{cost(nano)}</dd>
+          <div title={costTitle(task)}>
+            <dt>cost</dt>
+            <dd>{costText(task)}</dd>
           </div>
         )}
       </dl>
@@ -239,6 +226,25 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
       <LivePill over={!open} />
       <TaskMenu project={project} task={task.task_id} name={document?.name ?? task.name} />
     </header>
+  );
+}
+
+function Tokens({ task }: { task: Task }) {
+  const { input_tokens: input, output_tokens: output, unmetered_calls: unmetered } = task;
+  if (input + output === 0 && unmetered <= 0) return null;
+  return (
+    <div title={tokensTitle(task)}>
+      <dt>tokens</dt>
+      {input + output === 0 ? (
+        <dd>{tokensText(task)}</dd>
+      ) : (
+        <dd>
+          {unmetered > 0 ? '≥ ' : ''}
+          {count(input)} <span className="faint">in</span> {unmetered > 0 ? '≥ ' : ''}
+          {count(output)} <span className="faint">out</span>
+        </dd>
+      )}
+    </div>
   );
 }
 

@@ -8,6 +8,9 @@ Instrumentations repeat usage: on agents above the calls, on wrappers around the
 * **R3** Billable steps of one project, not shadowed by R2, that are several instrumentations' views of one call: the one that started first
   counts, the others are shadowed. They may lie in different tasks. ``repeated_calls`` says which they are.
 
+A model call that was answered and reported no tokens is *unmetered*: its task's totals are lower bounds. R2 applies to it as well: it is a
+wrapper of any call below it, while a call that reports something is a wrapper only of another one that does.
+
 Evaluate on a partial tree: R2 of a step needs only its descendants down to the next stop type, so load, for the steps that a batch
 touches, (1) their ancestors while the types are not stop types, (2) the descendants of all of these that are billable, down to the next
 stop type; put them into a ``Tree``; ask ``to_reexamine`` for the steps whose answer may have changed and ``shadowed_by_descendant`` for each.
@@ -18,10 +21,13 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from ams_contracts.documents import BILLABLE_TYPES, StepDocument, StepType
+from ams_contracts.documents import BILLABLE_TYPES, Status, StepDocument, StepType
 
 STOP_TYPES = frozenset({StepType.AGENT, StepType.TOOL, StepType.WORKFLOW, StepType.HANDOFF, StepType.RETRIEVAL})
 """Separate work begins here: a step below is no second view of a step above (ADK: call_llm > transfer > agent > call_llm)."""
+
+METERED_TYPES = frozenset({StepType.LLM, StepType.EMBEDDING})
+"""Their providers bill by tokens, so that an answer without a token count is a gap. Reranks are mostly billed by the search."""
 
 PASSIVE_TYPES = frozenset({StepType.SPAN, StepType.LOG, StepType.WORKFLOW})
 """What may be around repeated calls in a task that does nothing else."""
@@ -43,6 +49,12 @@ class Node(Struct, frozen=True, gc=False, kw_only=True):
     cost_nusd: int | None = None
     response_id: str | None = None
     call_key: str | None = None
+    unmetered: bool = False
+
+    @property
+    def call(self) -> bool:
+        """Whether R2 applies: the step is billable or unmetered."""
+        return self.billable or self.unmetered
 
     @property
     def billable(self) -> bool:
@@ -62,7 +74,25 @@ def node_of(step_id: str, document: StepDocument) -> Node:
         cost_nusd=document.cost_nusd,
         response_id=document.response_id,
         call_key=document.call_key,
+        unmetered=is_unmetered(
+            document.type,
+            document.status,
+            None if usage is None else usage.input,
+            None if usage is None else usage.output,
+            answered=bool(document.response_id or document.preview_output),
+        ),
     )
+
+
+def is_unmetered(kind: StepType, status: Status, input_tokens: int | None, output_tokens: int | None, *, answered: bool) -> bool:
+    """Whether a model call ended with an answer and without a token count.
+
+    A call that failed before an answer, such as one over a rate limit, used none. Cancelled and lost calls are left out: nobody knows
+    whether they were answered. A reported zero is a count.
+    """
+    if input_tokens is not None or output_tokens is not None or kind not in METERED_TYPES:
+        return False
+    return status is Status.OK or (status is Status.ERROR and answered)
 
 
 class Tree:
@@ -136,9 +166,9 @@ class Tree:
 def shadowed_by_descendant(tree: Tree, step_id: str) -> bool:
     """R2: whether the step is a wrapper of a billable step below it."""
     node = tree.get(step_id)
-    if node is None or not node.billable:
+    if node is None or not node.call:
         return False
-    return any(below.billable and _same_response(node, below) for below in tree.descendants([step_id]))
+    return any(_is_view(node, below) for below in tree.descendants([step_id]))
 
 
 def wrappers_among(tree: Tree, step_ids: Iterable[str]) -> set[str]:
@@ -151,13 +181,13 @@ def wrappers_among(tree: Tree, step_ids: Iterable[str]) -> set[str]:
     undecided: dict[str, Node] = {}
     for step_id in step_ids:
         node = tree.get(step_id)
-        if node is None or not node.billable:
+        if node is None or not node.call:
             continue
         for visited, below in enumerate(tree.visited_below([step_id])):
             if visited == ALONE_STEPS_MAX:
                 undecided[step_id] = node
                 break
-            if below.type not in STOP_TYPES and below.billable and _same_response(node, below):
+            if below.type not in STOP_TYPES and _is_view(node, below):
                 found.add(step_id)
                 break
     if undecided:
@@ -169,23 +199,23 @@ def _wrappers_above(tree: Tree, undecided: dict[str, Node]) -> set[str]:
     """The same from below: climb from each billable step, and not where a step that decides the same has climbed."""
     found: set[str] = set()
     response_ids = {node.response_id for node in undecided.values()}
-    climbed: dict[tuple[str, bool, str | None], int] = {}  # the shortest way to a step, by what a call below it decides
+    climbed: dict[tuple[str, bool, bool, str | None], int] = {}  # the shortest way to a step, by what a call below it decides
     for below in [*undecided.values(), *tree.descendants(undecided)]:
-        if not below.billable:
+        if not below.call:
             continue
         known = below.response_id is None or below.response_id in response_ids
         response_id = below.response_id if known else None  # all that no step in question names decide the same
-        path: list[tuple[str, bool, str | None]] = []
+        path: list[tuple[str, bool, bool, str | None]] = []
         last: Node | None = None
         for distance, above in enumerate(tree.ancestors(below.step_id)):
-            place = above.step_id, known, response_id
+            place = above.step_id, below.billable, known, response_id
             if climbed.get(place, DEPTH_MAX) <= distance:
                 last = None
                 break
             last = above
             path.append(place)
             node = undecided.get(above.step_id)
-            if node is not None and _same_response(node, below):
+            if node is not None and _is_view(node, below):
                 found.add(above.step_id)
         if last is None or last.parent_step_id != below.step_id:  # a step in a cycle does not climb past itself, and others do
             climbed.update((place, distance) for distance, place in enumerate(path))
@@ -195,42 +225,61 @@ def _wrappers_above(tree: Tree, undecided: dict[str, Node]) -> set[str]:
 
 
 def shadowed_steps(tree: Tree) -> set[str]:
-    """R2 for every step of the tree at once, by climbing from each billable one."""
+    """R2 for every step of the tree at once, by climbing from each call."""
     found: set[str] = set()
     for node in tree:
-        if node.billable:
-            found.update(above.step_id for above in tree.ancestors(node.step_id) if above.billable and _same_response(above, node))
+        if node.call:
+            found.update(above.step_id for above in tree.ancestors(node.step_id) if above.call and _is_view(above, node))
     return found
 
 
 def to_reexamine(tree: Tree, touched: Iterable[str]) -> set[str]:
-    """The billable steps for which R2 may have changed after the ``touched`` steps were added or changed."""
+    """The calls for which R2 may have changed after the ``touched`` steps were added or changed."""
     found: set[str] = set()
     for step_id in touched:
         node = tree.get(step_id)
-        if node is not None and node.billable:
+        if node is not None and node.call:
             found.add(step_id)
-        found.update(above.step_id for above in tree.ancestors(step_id) if above.billable)
+        found.update(above.step_id for above in tree.ancestors(step_id) if above.call)
     return found
 
 
 class Counted(Struct, frozen=True, gc=False):
-    """What a step adds to its task's totals. ``cost_nusd`` is null when its cost is unknown; ``unpriced`` when it should have one."""
+    """What a step adds to its task's totals.
+
+    Attributes:
+        input_tokens: 0 where unknown.
+        output_tokens: 0 where unknown.
+        cost_nusd: Null when its cost is unknown.
+        unpriced: It has no cost, and should have one.
+        unmetered: It has no token count, and should have one.
+    """
 
     input_tokens: int
     output_tokens: int
     cost_nusd: int | None
     unpriced: bool
+    unmetered: bool = False
 
 
 NOTHING = Counted(0, 0, None, unpriced=False)
+UNMETERED = Counted(0, 0, None, unpriced=False, unmetered=True)
 
 
 def count(node: Node, *, shadowed: bool) -> Counted:
     """R1, given whether R2 or R3 shadows the step."""
-    if shadowed or not node.billable:
+    if shadowed:
         return NOTHING
-    return Counted(node.input_tokens or 0, node.output_tokens or 0, node.cost_nusd, unpriced=node.cost_nusd is None)
+    if not node.billable:
+        return UNMETERED if node.unmetered else NOTHING
+    return Counted(
+        node.input_tokens or 0, node.output_tokens or 0, node.cost_nusd, unpriced=node.cost_nusd is None, unmetered=node.unmetered
+    )
+
+
+def _is_view(above: Node, below: Node) -> bool:
+    """Whether a call may be a view of one below it, which counts instead."""
+    return (below.billable or (below.unmetered and not above.billable)) and _same_response(above, below)
 
 
 def _same_response(above: Node, below: Node) -> bool:

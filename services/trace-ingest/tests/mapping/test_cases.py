@@ -23,7 +23,7 @@ from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.projector.payloads import leftover
 
-TASK_FIELDS = frozenset({"steps", "duration_us", "input_tokens", "output_tokens", "cost_usd", "unpriced_steps"})
+TASK_FIELDS = frozenset({"steps", "duration_us", "input_tokens", "output_tokens", "cost_usd", "unpriced_steps", "unmetered_calls"})
 
 Key = tuple[str, str]
 
@@ -104,6 +104,7 @@ class Answers:
             "output_tokens": sum(item.output_tokens for item in counted),
             "cost_usd": usd(sum(known)) if known else None,
             "unpriced_steps": sum(item.unpriced for item in counted),
+            "unmetered_calls": sum(item.unmetered for item in counted),
         }
 
 

@@ -120,6 +120,42 @@ async def test_progress_before_the_start_is_a_step_of_its_own_until_then(project
     assert (step["name"], task["steps"], task["running_steps"], task["name"]) == ("late", 1, 1, "late")
 
 
+async def test_a_call_without_tokens_counts_as_unmetered_once_it_ends(projector, store) -> None:
+    running = document(type=StepType.LLM, name="chat", status=Status.RUNNING)
+    found: list[int] = []
+    for offset, event in enumerate(
+        (
+            started(2, running, seq=1),
+            beat(2, seq=2, at_us=BASE_US + 1),
+            ended(2, document(type=StepType.LLM, name="chat"), seq=3),
+            ended(2, llm(100), seq=4, at_us=BASE_US + 200),
+        )
+    ):
+        await projector.apply([record(offset, batch(1, event, producer=NATIVE))])
+        found.append((await store.task(task_id(1)))["unmetered_calls"])
+
+    assert found == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize(("tokens", "unmetered"), [(10, 0), (None, 1)])
+async def test_an_unmetered_wrapper_of_a_call_is_left_out(
+    projector, store, order: tuple[int, ...], tokens: int | None, unmetered: int
+) -> None:
+    inner = document(type=StepType.LLM, name="chat", parent_step_id=3) if tokens is None else llm(tokens, parent_step_id=3)
+    batches = [
+        batch(1, recorded(2, document(type=StepType.LLM, name="wrapper"))),
+        batch(1, recorded(3, document(parent_step_id=2))),
+        batch(1, recorded(4, inner)),
+    ]
+
+    for offset, index in enumerate(order):
+        await projector.apply([record(offset, batches[index])])
+
+    task = await store.task(task_id(1))
+    assert (task["unmetered_calls"], task["input_tokens"]) == (unmetered, tokens or 0)
+
+
 async def test_a_root_that_comes_last_names_the_task(projector, store) -> None:
     await projector.apply(records(batch(1, recorded(3, document(parent_step_id=2, name="child")))))
     assert ((await store.task(task_id(1)))["status"], (await store.task(task_id(1)))["name"]) == ("running", "")

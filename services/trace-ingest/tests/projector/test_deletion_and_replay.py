@@ -5,7 +5,7 @@ import random
 import pytest
 from tests.builders import BASE_US, NATIVE, batch, beat, document, ended, llm, record, recorded, records, started, step_id, task_id
 
-from ams_contracts.documents import Slot
+from ams_contracts.documents import Slot, StepType
 from ams_contracts.events import AgentRegistered, PayloadStored, TaskDeleted
 from ams_contracts.topics import PAYLOADS
 from ams_trace_ingest.projector.hourly_rollups import HourlyRollups
@@ -59,6 +59,7 @@ async def test_a_replay_from_the_start_gives_identical_tables(projector, store) 
     history = [
         batch(None, AgentRegistered(event_id="a" * 32, seq=0, at_us=BASE_US, name="planner", version="1")),
         *(batch(n % 7, recorded(n, llm(n, parent_step_id=max(1, n // 2), agent="planner", response_id=f"r{n % 5}"))) for n in range(1, 60)),
+        *(batch(9, recorded(n, document(type=StepType.LLM, parent_step_id=n // 2 or None))) for n in range(1, 20)),
         *(batch(8, started(n, document(parent_step_id=n - 1 or None), seq=3 * n), producer=NATIVE) for n in range(1, 20)),
         *(batch(8, beat(n, seq=3 * n + 1, at_us=BASE_US + n), producer=NATIVE) for n in range(1, 20)),
         *(batch(8, ended(n, document(parent_step_id=n - 1 or None), seq=3 * n + 2), producer=NATIVE) for n in range(1, 12)),
@@ -81,6 +82,7 @@ async def test_a_replay_from_the_start_gives_identical_tables(projector, store) 
         at += size
 
     assert await store.everything() == once
+    assert (await store.task(task_id(9)))["unmetered_calls"] == 10  # the leaves of the tree
 
 
 @pytest.mark.parametrize("together", [True, False])

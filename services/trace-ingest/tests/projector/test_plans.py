@@ -19,9 +19,11 @@ OFTEN = 8  # from the sixth time on a statement may keep one plan for all values
 
 _FILL = """
 INSERT INTO g1.steps (project_id, task_id, step_id, day, first_offset, seen_at_us, stamp_phase, stamp_at_us, stamp_seq, stamp_event_id,
-    parent_step_id, type, name, status, started_at_us, seq, cost_source, flags, rest, counted_input, counted_output, usage_shadowed, usage_wrapper)
+    parent_step_id, type, name, status, document_status, started_at_us, seq, cost_source, flags, rest, counted_input, counted_output,
+    usage_shadowed, usage_wrapper)
 SELECT $1, CASE WHEN $2 = '' THEN lpad(to_hex(n), 32, '0') ELSE $2 END, lpad(to_hex(n), 16, '0'), $3, 0, 0, 2, n, 0, '',
-    CASE WHEN n = $5::int OR $2 = '' THEN NULL ELSE lpad(to_hex(n / 10), 16, '0') END, 'llm', 'x', 'ok', n, n, 'unknown', '{}', '{}', 0, 0, false, false
+    CASE WHEN n = $5::int OR $2 = '' THEN NULL ELSE lpad(to_hex(n / 10), 16, '0') END, 'llm', 'x', 'ok', 'ok',
+    n, n, 'unknown', '{}', '{}', 0, 0, false, false
 FROM generate_series(1, $4::int) AS n
 """
 _READ = """

@@ -135,6 +135,7 @@ TOTALS = (
     "priced_steps",
     "unpriced_steps",
     "repeated_steps",
+    "unmetered_calls",
 )
 
 

@@ -17,7 +17,7 @@ from tests.conditions import until
 from tests.replay_runner import target_of
 
 from ams_contracts.codec import encode
-from ams_contracts.documents import CostSource, Slot
+from ams_contracts.documents import CostSource, Slot, StepType
 from ams_contracts.events import AgentRegistered, Batch, PayloadStored, TaskDeleted
 from ams_contracts.topics import Topic, task_key
 from ams_kit.bus import Consumer, Log, Record, create_topics
@@ -91,7 +91,7 @@ class Platform:
                 batch(task, started(2, document(name="root"), seq=1), producer=NATIVE),
                 batch(task, beat(2, seq=2, at_us=NOW_US), producer=NATIVE),
                 batch(task, logged(2, "first", "second", seq=4, at_us=NOW_US), producer=NATIVE),
-                batch(task, *(recorded(100 + n, doc) for n in range(10))),
+                batch(task, *(recorded(100 + n, doc) for n in range(10)), recorded(110, document(type=StepType.LLM, parent_step_id=2))),
                 batch(task, ended(2, document(name="root"), seq=3), producer=NATIVE),
             ]
             texts.append(batch(task, *(payload(100 + n, f"the words of {task} and {n}") for n in range(10))))

@@ -44,6 +44,7 @@ async def test_a_replay_gives_identical_tables_and_changes_over(platform) -> Non
     before, after = await platform.rows("g1"), await platform.rows("g2")
     assert after == before
     assert len(after["steps"]) > 100
+    assert {row["unmetered_calls"] for row in after["tasks"]} == {1}
     assert len(after["deleted_tasks"]) == 2
 
 

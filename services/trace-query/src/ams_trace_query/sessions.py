@@ -54,6 +54,7 @@ class TaskSession(Struct, frozen=True, kw_only=True):
     duration_us: int | None
     cost_usd: str | None
     unpriced_steps: int
+    unmetered_calls: int
 
 
 class SessionPage(Struct, frozen=True, kw_only=True):
@@ -137,6 +138,7 @@ def sessions_page(project_id: str, conversation: str | None, after: list[Any] | 
             sql.sum(t.cost_nusd).cast(BigInteger).label("cost_nusd"),
             sql.sum(t.priced_steps).cast(BigInteger).label("priced_steps"),
             sql.sum(t.unpriced_steps).cast(BigInteger).label("unpriced_steps"),
+            sql.sum(t.unmetered_calls).cast(BigInteger).label("unmetered_calls"),
         )
         .select_from(of_session)
         .correlate(head)
@@ -169,4 +171,5 @@ def _view(row: Any) -> TaskSession:
         duration_us=row["duration_us"],
         cost_usd=usd(row["cost_nusd"]) if row["priced_steps"] else None,
         unpriced_steps=row["unpriced_steps"],
+        unmetered_calls=row["unmetered_calls"],
     )

@@ -2,8 +2,9 @@ import type { Task } from '../../api/types';
 import { navigate, withParams } from '../../app/router';
 import { useNowUs } from '../../ui/clock';
 import { Ticking, When } from '../../ui/controls';
-import { cost, count, duration, exact, nusd, plural } from '../../ui/format';
+import { count, duration, exact } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
+import { costText, costTitle, tokensText, tokensTitle } from '../../ui/totals';
 import { clauseOf, toggleClause } from './filter';
 
 /** The cell of a column (see columns.ts) in the row of a task. */
@@ -109,17 +110,15 @@ function FigureCell({ id, task }: { id: string; task: Task }) {
     );
   }
   if (id === 'tokens') {
-    const title =
-      tokens > 0 ? `${exact(task.input_tokens)} in, ${exact(task.output_tokens)} out` : 'No token counts reported';
     return (
-      <span role="gridcell" className="num quiet" title={title}>
-        {tokens > 0 ? count(tokens) : ''}
+      <span role="gridcell" className="num quiet" title={tokensTitle(task)}>
+        {tokens > 0 || task.unmetered_calls > 0 ? tokensText(task) : ''}
       </span>
     );
   }
   return (
     <span role="gridcell" className="num quiet" title={costTitle(task)}>
-      {cost(nusd(task.cost_usd))}
+      {costText(task)}
     </span>
   );
 }
@@ -153,13 +152,6 @@ function RunningDuration({ startedAtUs, longestUs }: { startedAtUs: number; long
       />
     </>
   );
-}
-
-function costTitle(task: Task): string {
-  if (task.cost_usd === null) return 'Unknown cost: no price for the models used';
-  if (task.unpriced_steps > 0)
-    return `$${task.cost_usd}, not including ${plural(task.unpriced_steps, 'step')} without a price`;
-  return `$${task.cost_usd}`;
 }
 
 /** Exact as long as it fits its column. */

@@ -19,10 +19,10 @@ from ams_trace_ingest.store.step_rows import node_of_document
 from ams_trace_ingest.store.task_days import day_of
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
-Contribution = tuple[int, int, int, int, int, int, int, int, int, int, int]
-"""What a step adds to its task: steps, errors, running, waiting, lost, input, output, nusd, priced, unpriced, repeated."""
+Contribution = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
+"""What a step adds to its task: steps, errors, running, waiting, lost, input, output, nusd, priced, unpriced, repeated, unmetered."""
 
-NO_CONTRIBUTION: Contribution = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NO_CONTRIBUTION: Contribution = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 _ERROR, _RUNNING, _WAITING, _LOST = Status.ERROR, Status.RUNNING, Status.WAITING, Status.LOST  # a look-up in the class costs 0.3 us
 
 
@@ -169,6 +169,7 @@ def contribution(status: Status, counted: Counted, *, repeated: bool = False) ->
         counted.cost_nusd is not None,
         counted.unpriced,
         repeated,
+        counted.unmetered,
     )
 
 

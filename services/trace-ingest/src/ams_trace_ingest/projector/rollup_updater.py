@@ -88,11 +88,11 @@ class RollupUpdater:
 
     def _update_new_task(self, key: TaskKey, task: TaskChanges) -> None:
         """Nothing of the task is stored: the batch holds its complete tree."""
-        billable = [(step, node) for step in task.steps.values() if (node := step.node) is not None and node.billable]
+        calls = [(step, node) for step in task.steps.values() if (node := step.node) is not None and node.call]
         wrappers: set[str] = set()
-        if len(billable) > 1 and any(_may_shadow(task, node) for _, node in billable):
+        if len(calls) > 1 and any(_may_shadow(task, node) for _, node in calls):
             wrappers = shadowed_steps(Tree(node for step in task.steps.values() if (node := step.node) is not None))
-        for step, _ in billable:
+        for step, _ in calls:
             step.wrapper = step.step_id in wrappers
             self._recount[key, step.step_id] = step
 
@@ -105,7 +105,7 @@ class RollupUpdater:
             if node is None or not step.changed:
                 continue
             before = step.stored.node if step.stored is not None else None
-            if node.billable or (before is not None and before.billable):  # another end or model changes a claim, and not the node
+            if node.call or (before is not None and before.call):  # another end or model changes a claim, and not the node
                 self._recount[key, step.step_id] = step
             if step.redocumented:
                 if node == before or (node.type in STOP_TYPES and (before is None or before.type in STOP_TYPES)):
@@ -242,6 +242,6 @@ def _with_steps(tree: Tree, task: TaskChanges) -> Tree:
 
 
 def _may_shadow(task: TaskChanges, node: Node) -> bool:
-    """Whether the parent of a billable step can be its wrapper at all: mostly it is an agent or a workflow, which stops the search."""
+    """Whether the parent of a call can be its wrapper at all: mostly it is an agent or a workflow, which stops the search."""
     parent = task.steps.get(node.parent_step_id) if node.parent_step_id is not None else None
     return parent is not None and parent.state.document is not None and parent.state.document.type not in STOP_TYPES

@@ -16,7 +16,9 @@ def add_totals(row: TaskRow, task: TaskChanges) -> None:
     if not now:
         return
     # column by column: ten additions to a struct's fields a step took a tenth of the projection
-    steps, errors, running, waiting, lost, tokens_in, tokens_out, nusd, priced, unpriced, repeated = map(sum, zip(*now, strict=True))
+    steps, errors, running, waiting, lost, tokens_in, tokens_out, nusd, priced, unpriced, repeated, unmetered = map(
+        sum, zip(*now, strict=True)
+    )
     less = [sum(column) for column in zip(*before, strict=True)] if before else NO_CONTRIBUTION
     row.steps += steps - less[0]
     row.errors += errors - less[1]
@@ -29,3 +31,4 @@ def add_totals(row: TaskRow, task: TaskChanges) -> None:
     row.priced_steps += priced - less[8]
     row.unpriced_steps += unpriced - less[9]
     row.repeated_steps += repeated - less[10]
+    row.unmetered_calls += unmetered - less[11]

@@ -11,7 +11,7 @@ from ams_contracts.documents import BILLABLE_TYPES, STEP_FIELDS, Status, StepDoc
 from ams_contracts.fields import by_name
 from ams_contracts.fold import Progress, Stamp, StepState
 from ams_contracts.rows import reader
-from ams_trace_ingest.rollup import Counted, Node
+from ams_trace_ingest.rollup import METERED_TYPES, Counted, Node, is_unmetered, node_of
 from ams_trace_ingest.store.row_codec import compile_document_decoder, compile_encoder
 
 
@@ -114,8 +114,14 @@ class StoredStep:
     def counted(self) -> Counted:
         row = self._row
         nusd = row["counted_nusd"]
+        tokens_in, tokens_out = row["counted_input"], row["counted_output"]
+        node = None if tokens_in or tokens_out or row["usage_shadowed"] or row["type"] not in METERED_TYPES else self.node
         return Counted(
-            row["counted_input"], row["counted_output"], nusd, unpriced=nusd is None and row["counted_input"] + row["counted_output"] > 0
+            tokens_in,
+            tokens_out,
+            nusd,
+            unpriced=nusd is None and tokens_in + tokens_out > 0,
+            unmetered=node is not None and node.unmetered,
         )
 
     @property
@@ -155,17 +161,7 @@ def node_of_document(step_id: str, document: StepDocument) -> Node:
     kind = document.type
     if kind not in BILLABLE_TYPES:
         return Node(step_id=step_id, parent_step_id=document.parent_step_id, type=kind)
-    usage = document.usage
-    return Node(
-        step_id=step_id,
-        parent_step_id=document.parent_step_id,
-        type=kind,
-        input_tokens=None if usage is None else usage.input,
-        output_tokens=None if usage is None else usage.output,
-        cost_nusd=document.cost_nusd,
-        response_id=document.response_id,
-        call_key=document.call_key,
-    )
+    return node_of(step_id, document)
 
 
 def node_of_row(row: Any) -> Node:
@@ -174,13 +170,17 @@ def node_of_row(row: Any) -> Node:
     if kind not in BILLABLE_TYPES:
         return Node(step_id=row["step_id"], parent_step_id=row["parent_step_id"], type=kind)
     usage = _rest_usage.decode(row["rest"]).usage
+    tokens_in, tokens_out = (None, None) if usage is None else (usage.input, usage.output)
     return Node(
         step_id=row["step_id"],
         parent_step_id=row["parent_step_id"],
         type=kind,
-        input_tokens=None if usage is None else usage.input,
-        output_tokens=None if usage is None else usage.output,
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
         cost_nusd=row["cost_nusd"],
         response_id=row["response_id"],
         call_key=row["call_key"],
+        unmetered=is_unmetered(
+            kind, Status(row["document_status"]), tokens_in, tokens_out, answered=bool(row["response_id"] or row["preview_output"])
+        ),
     )

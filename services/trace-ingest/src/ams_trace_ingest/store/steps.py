@@ -21,7 +21,8 @@ NEW_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, new=True)]
 UPSERT = upsert(steps, only=WRITTEN_COLUMNS)
 
 _ALL = ", ".join(f"s.{name}" for name in COLUMNS)
-_FEW = "s.project_id, s.task_id, s.step_id, s.parent_step_id, s.type, s.rest, s.cost_nusd, s.response_id, s.call_key, s.usage_wrapper"
+_FEW = """s.project_id, s.task_id, s.step_id, s.parent_step_id, s.type, s.rest, s.cost_nusd, s.response_id, s.call_key, s.usage_wrapper,
+    s.document_status, s.preview_output"""
 _WANTED = "unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::date[]) AS wanted (project_id, task_id, step_id, day)"
 _STOPS = "(" + ", ".join(f"'{kind}'" for kind in sorted(STOP_TYPES)) + ")"
 

@@ -85,6 +85,7 @@ class TaskRow(row_columns(TASK_FIELDS), Struct, kw_only=True, gc=False):
     duplicate_of: str | None = None
     repeated_steps: int
     derive_due: bool
+    unmetered_calls: int
 
     def __getitem__(self, column: str) -> Any:
         """The value of a column, as ``ams_contracts.views.task_view`` asks for it."""
