@@ -14,7 +14,7 @@ const step = stepWith('t', 's', null, {
 test('every column of the contract has a cell, is shown elsewhere, or is empty', () => {
   const names = cellsOf(step).map(([, cell]) => cell.name);
   expect(names).toEqual([...new Set(names)]);
-  expect(names.slice(0, 3)).toEqual(['Started', 'Duration', 'Time to first token']);
+  expect(names.slice(0, 4)).toEqual(['Started', 'Duration', 'Waiting for', 'Waiting since']);
 });
 
 test('a column that is new in the contracts is shown without any edit', () => {

@@ -27,6 +27,7 @@ export const TASK_QUERY_FIELDS: Record<string, Kind> = {
   run: 'text',
   duplicate: 'text',
   duplicate_of: 'id',
+  log: 'text',
 };
 
 const HINTS: Record<Kind, string> = {
