@@ -48,11 +48,11 @@ class Project:
         """An answer of ``/api/traces/{project}/path``."""
         return self.http.get(f"/api/traces/{self.id}/{path}", params=parameters).raise_for_status().json()
 
-    def items(self, path: str) -> Iterator[dict[str, Any]]:
+    def items(self, path: str, **parameters: str | int) -> Iterator[dict[str, Any]]:
         """All pages of a list."""
         cursor = None
         while True:
-            page = self.get(path, limit=PAGE_ITEMS, **({"cursor": cursor} if cursor else {}))
+            page = self.get(path, limit=PAGE_ITEMS, **parameters, **({"cursor": cursor} if cursor else {}))
             yield from page["items"]
             cursor = page["next_cursor"]
             if cursor is None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from ams_contracts.topics import PAYLOADS, STEPS, TASKS, TOPICS, Topic
 from ams_kit.bus import LogUnavailableError, create_topics, shortest_retention_ms
 from ams_kit.bus.asyncapi import asyncapi_document, asyncapi_text
-from ams_kit.bus.cluster import partition_counts
+from ams_kit.bus.cluster import partition_counts, retry_retriable
+from ams_kit.bus.retention import describe_topics
 from ams_kit.bus.topics import topic_config
 
 ROOT = Path(__file__).parents[4]
@@ -21,7 +23,7 @@ ROOT = Path(__file__).parents[4]
 async def configuration(bootstrap: str, name: str) -> dict[str, str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
-    answer = (await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)]))[0]
+    [answer] = await retry_retriable(partial(describe_topics, admin, [ConfigResource(ConfigResourceType.TOPIC, name)]))
     await admin.close()
     return {entry[0]: entry[1] for entry in answer.resources[0][4]}
 
@@ -119,4 +121,4 @@ async def test_the_shortest_retention_is_read_from_the_broker(kafka_bootstrap: s
     assert await shortest_retention_ms(kafka_bootstrap, [topic, longer]) == 86_400_000
     assert await shortest_retention_ms(kafka_bootstrap, [longer]) is None
     with pytest.raises(LogUnavailableError):
-        await shortest_retention_ms(kafka_bootstrap, [Topic(name="no-such-topic", version=1, partitions=1)])
+        await shortest_retention_ms(kafka_bootstrap, [Topic(name="no-such-topic", version=1, partitions=1)], timeout_seconds=2)

@@ -116,6 +116,7 @@ def fmt() -> None:
         Step(name="ruff check --fix", argv=_tool("ruff", "check", "--fix", "--exit-zero", "--quiet", *CHECKED)),
         Step(name="ruff format", argv=_tool("ruff", "format", "--quiet", *CHECKED)),
         Step(name="json schemas", argv=[sys.executable, "-m", "ams_contracts.export"]),
+        Step(name="asyncapi document", argv=[sys.executable, "-m", "ams_kit.bus", "asyncapi"]),
         Step(name="openapi documents", argv=[sys.executable, "-m", "ams_local.openapi"]),
         Step(name="query reference", argv=[sys.executable, "-m", "ams_trace_query.search.reference", str(QUERY_REFERENCE)]),
         Step(name="kubernetes manifests", argv=[sys.executable, "-m", "ams_local.kubernetes"]),

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from ams_contracts.topics import Topic
 from ams_kit.bus.clients import Kafka, make_admin
@@ -15,6 +16,18 @@ from ams_kit.bus.errors import LogUnavailableError
 TIMEOUT_SECONDS = 10.0
 RETENTION = "retention.ms"
 _NAME, _VALUE = 0, 1  # indexes into an entry of Kafka's DescribeConfigs response
+
+
+async def describe_topics(admin: AIOKafkaAdminClient, resources: list[ConfigResource]) -> list[Any]:
+    """Read configurations of topics.
+
+    Raises:
+        UnknownTopicOrPartitionError: The broker does not know a topic. It is retriable: a topic is not known everywhere right after its creation.
+    """
+    answers: list[Any] = await admin.describe_configs(resources)
+    if any(code == UnknownTopicOrPartitionError.errno for answer in answers for code, *_ in answer.resources):
+        raise UnknownTopicOrPartitionError
+    return answers
 
 
 async def shortest_retention_ms(kafka: Kafka, topics: Sequence[Topic], *, timeout_seconds: float = TIMEOUT_SECONDS) -> int | None:
@@ -37,7 +50,7 @@ async def shortest_retention_ms(kafka: Kafka, topics: Sequence[Topic], *, timeou
             admin = make_admin(kafka, "ams-retention")
             await admin.start()
             resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name, configs={RETENTION: None}) for topic in topics]
-            answers: list[Any] = await retry_retriable(partial(admin.describe_configs, resources), seconds=timeout_seconds)
+            answers = await retry_retriable(partial(describe_topics, admin, resources), seconds=timeout_seconds / 2)
     finally:
         if admin is not None:
             await stop_quietly(admin.close(), "admin")
