@@ -30,6 +30,9 @@ import './messages.css';
 import './content.css';
 
 const POLL_MS = 1_000;
+/** Afterwards payloads are late because the projector has a backlog, and the page asks less often. */
+const FAST_POLLS_MAX = 40;
+const SLOW_POLL_MS = 5_000;
 /** A longer stream is drawn as plain text until it is complete: each piece would parse all of it again. */
 const STREAM_MARKDOWN_MAX = 60_000;
 
@@ -57,7 +60,8 @@ export function StepDetail(props: StepDetailProps) {
     refetchInterval: ({ state }) => {
       const late = state.data?.payloads.some((payload) => payload.absent === 'not_here_yet');
       const over = state.data ? state.data.step.ended_at_us !== null || state.data.step.status !== 'running' : false;
-      return late && over && state.dataUpdateCount < 40 ? POLL_MS : false;
+      if (!late || !over) return false;
+      return state.dataUpdateCount < FAST_POLLS_MAX ? POLL_MS : SLOW_POLL_MS;
     },
     retry: (failures, error) => {
       const problem = asApiError(error);
