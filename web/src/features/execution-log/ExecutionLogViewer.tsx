@@ -5,6 +5,7 @@ import { Icon } from '../../ui/Icon';
 import { Splitter } from '../../ui/Splitter';
 import { useMarks } from '../../ui/useMarks';
 import { useRows } from '../../ui/virtual';
+import type { TaskTabProps } from '../task-tabs/tabs';
 import { Axis, LogHead } from './Axis';
 import { collapsedBelow, expandedTo, toggled } from './collapse';
 import { useContents } from './contents';
@@ -15,7 +16,6 @@ import { useHeldOrder } from './held';
 import { type LaneBar, Lanes } from './Lanes';
 import { LogBar } from './LogBar';
 import { labelOf, namesakeOf } from './labels';
-import type { LiveTask } from './live-task';
 import { Minimap } from './Minimap';
 import { usePreviews } from './previews';
 import { type Sums, sumsBelow } from './sums';
@@ -23,7 +23,7 @@ import { TraceStep } from './TraceStep';
 import { PARENT_UNKNOWN, type StepTable } from './table';
 import { HIT, type Match, matchRows, type Tree, visibleRows } from './tree';
 import { useLogKeys } from './useLogKeys';
-import { extent, fitRows, type Mode, roomAhead, selfTimeGradient, type Zoom } from './waterfall';
+import { extent, fitRows, type Mode, roomAhead, selfTimeGradient } from './waterfall';
 import './execution-log.css';
 import './waterfall.css';
 import './step-rows.css';
@@ -36,21 +36,9 @@ const NONE = -1;
 /** In tasks of more steps the bars of visible rows would be dots: the time axis follows the rows. */
 const FIT_FROM_STEPS = 300;
 
-interface ViewerProps {
-  project: string;
-  task: string;
-  live: LiveTask;
-  table: StepTable;
-  tree: Tree;
-  version: number;
-  selectedId: string | null;
-  onSelect: (stepId: string | null) => void;
+interface ViewerProps extends TaskTabProps {
   mode: Mode;
   onMode: (mode: Mode) => void;
-  filterText: string;
-  onFilter: (text: string) => void;
-  zoom: Zoom;
-  onZoom: React.Dispatch<React.SetStateAction<Zoom>>;
 }
 
 /**
