@@ -33,6 +33,39 @@ async def test_scores_are_listed_in_pages_oldest_first_without_removed_ones(ada,
     }  # fmt: skip
 
 
+async def test_scores_of_one_step_or_of_the_task_are_listed_alone(ada, store) -> None:
+    task = await store.task()
+    await score(store, task, "task", T0)
+    await score(store, task, "one", T0, step_id="a" * 16)
+    await score(store, task, "two", T0, step_id="b" * 16)
+
+    of_step = await ada.get(f"tasks/{task}/scores", step_id="a" * 16)
+    of_task = await ada.get(f"tasks/{task}/scores", of="task")
+    refused = await ada.problem(f"tasks/{task}/scores", step_id="no")
+    both = await ada.problem(f"tasks/{task}/scores", step_id="a" * 16, of="task")
+
+    assert [item["score_id"] for item in of_step["items"]] == ["one"]
+    assert [name["scores"] for name in of_step["names"]] == [1]
+    assert [item["score_id"] for item in of_task["items"]] == ["task"]
+    assert refused["code"] == "bad_step_id"
+    assert both["code"] == "bad_of"
+
+
+async def test_scores_are_summarized_by_name_whatever_the_page(ada, store) -> None:
+    task = await store.task()
+    for number, (score_id, value) in enumerate({"a": 0.25, "b": 0.75, "c": None, "d": 9.0}.items()):
+        await score(store, task, score_id, T0, number=value, removed=score_id == "d", step_id="a" * 16 if number else None)
+    for score_id, label in {"e": "good", "f": "bad", "g": "good"}.items():
+        await score(store, task, score_id, T0, name="verdict", number=None, label=label)
+
+    page = await ada.get(f"tasks/{task}/scores", limit="1")
+
+    assert page["names"] == [
+        {"name": "helpful", "scores": 3, "numbers": 2, "average": 0.5, "label": None, "task_scores": 1},
+        {"name": "verdict", "scores": 3, "numbers": 0, "average": None, "label": "good", "task_scores": 3},
+    ]
+
+
 async def test_a_delivery_has_ranges_gaps_and_reported_losses(ada, store) -> None:
     task = await store.task()
     common = {"project_id": store.project_id, "task_id": task, "sdk": "ams-python", "version": "1", "host": "h", "unproven": 0}

@@ -1549,6 +1549,7 @@ export interface components {
         };
         ScorePage: {
             items: components["schemas"]["Score"][];
+            names: components["schemas"]["ScoreSummary"][];
             next_cursor: string | null;
         };
         /**
@@ -1582,6 +1583,14 @@ export interface components {
             source: "code" | "human" | "model";
             /** @default null */
             step_id?: string | null;
+        };
+        ScoreSummary: {
+            average: number | null;
+            label: string | null;
+            name: string;
+            numbers: number;
+            scores: number;
+            task_scores: number;
         };
         ServerMessage: components["schemas"]["Subscribed"] | components["schemas"]["Unsubscribed"] | components["schemas"]["Renewed"] | components["schemas"]["Frame"] | components["schemas"]["TaskFrame"] | components["schemas"]["Reset"] | components["schemas"]["Stale"] | components["schemas"]["Refused"];
         SessionPage: {
@@ -2457,6 +2466,7 @@ export type Scope = components['schemas']['Scope'];
 export type Score = components['schemas']['Score'];
 export type ScorePage = components['schemas']['ScorePage'];
 export type ScoreRecorded = components['schemas']['ScoreRecorded'];
+export type ScoreSummary = components['schemas']['ScoreSummary'];
 export type ServerMessage = components['schemas']['ServerMessage'];
 export type SessionPage = components['schemas']['SessionPage'];
 export type SessionRevoked = components['schemas']['SessionRevoked'];
@@ -4598,6 +4608,10 @@ export interface operations {
                 cursor?: string;
                 /** @description The largest number of items in the response. */
                 limit?: number;
+                /** @description `task`: only scores of the task itself, none of its steps. Cannot be combined with step_id. */
+                of?: "task";
+                /** @description Only these steps: at most 200 comma-separated step ids. Cannot be combined with cursor. */
+                step_id?: string;
             };
             header?: never;
             path: {
