@@ -26,6 +26,7 @@ PUBLIC = {
     "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token",
 }  # fmt: skip
 OF_THE_PERSON = {"GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects"}
+OF_A_PERSON_OR_A_KEY = {"POST /api/ingest/{project}/scores", "DELETE /api/ingest/{project}/tasks/{task}/scores/{score}"}
 OF_A_KEY = {"POST /v1/batches", "POST /v1/traces", "POST /v1/logs", "POST /v1/metrics"}
 
 
@@ -77,7 +78,10 @@ def owned(platform: Platform) -> Owned:
     user = project.http.get("/api/users/me").raise_for_status().json()
     user_id = user.get("user", user)["user_id"]
     view = project.http.post(f"/api/traces/{project.id}/views", json={"name": "mine", "visibility": "shared"}).raise_for_status().json()
+    score = {"task_id": task, "name": "helpful", "value": True, "score_id": "one"}
+    project.http.post(f"/api/ingest/{project.id}/scores", json=score).raise_for_status()
     names = {
+        "task_id": task, "value": True, "score": f"user:{user_id}:one",
         "view_id": view["view_id"], "project": project.id, "project_id": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
         "place": "ams.steps.v1/0/0/0", "sha256": hashlib.sha256(PICTURE).hexdigest(), "username": account.name, "role": "owner", "name": "taken over",
     }  # fmt: skip
@@ -142,7 +146,7 @@ def test_nobody_and_the_wrong_credential_are_refused_at_every_endpoint(platform:
     for one in operations(platform, owned.names):
         if one.name in PUBLIC:
             continue
-        others = [token] if one.name in OF_A_KEY else [key]
+        others = [token] if one.name in OF_A_KEY else [] if one.name in OF_A_PERSON_OR_A_KEY else [key]
         for value in ["", "Bearer x", "Bearer x.y.z", token.replace("Bearer", "Basic"), token[:-4] + "AAAA", *others]:
             answer = ask(nobody, one, owned.names, **({"Authorization": value} if value else {}))
             if answer.status_code not in {401, 403}:

@@ -172,6 +172,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ingest/{project}/scores": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Record a score */
+        post: operations["ApiIngestProjectScoresRecordScore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/ingest/{project}/tasks/{task}": {
         parameters: {
             query?: never;
@@ -184,6 +201,23 @@ export interface paths {
         post?: never;
         /** Delete a task */
         delete: operations["ApiIngestProjectTasksDeleteTask"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ingest/{project}/tasks/{task}/scores/{score}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a score */
+        delete: operations["ApiIngestProjectTasksScoresRemoveScore"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1462,6 +1496,19 @@ export interface components {
             retention_days_max: number;
             role: components["schemas"]["Role"];
         };
+        RecordedScore: {
+            at_us: number;
+            author: string | null;
+            comment: string | null;
+            label: string | null;
+            name: string;
+            number: number | null;
+            score_id: string;
+            source: string;
+            step_id: string | null;
+            task_id: string;
+            visible: boolean;
+        };
         /**
          * @description A request was refused. ``id`` is the request's, null when it had none.
          *
@@ -2453,6 +2500,7 @@ export type ProjectSettingsPage = components['schemas']['ProjectSettingsPage'];
 export type ProjectTombstone = components['schemas']['ProjectTombstone'];
 export type ProjectUpdated = components['schemas']['ProjectUpdated'];
 export type ProjectView = components['schemas']['ProjectView'];
+export type RecordedScore = components['schemas']['RecordedScore'];
 export type Refused = components['schemas']['Refused'];
 export type Registered = components['schemas']['Registered'];
 export type RejectedEvent = components['schemas']['RejectedEvent'];
@@ -2857,12 +2905,100 @@ export interface operations {
             };
         };
     };
+    ApiIngestProjectScoresRecordScore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    author?: string | null;
+                    comment?: string | null;
+                    name: string;
+                    score_id?: string | null;
+                    source?: ("code" | "human" | "model") | null;
+                    step_id?: string | null;
+                    /** @description W3C trace id: 32 lower-case hex digits, not all zero. */
+                    task_id: string;
+                    value: boolean | number | string;
+                };
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordedScore"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
     ApiIngestProjectTasksDeleteTask: {
         parameters: {
             query?: never;
             header?: never;
             path: {
                 project: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiIngestProjectTasksScoresRemoveScore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                score: string;
                 task: string;
             };
             cookie?: never;

@@ -22,6 +22,7 @@ from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
 from ams_trace_ingest.intake.publish import IntakeContext
+from ams_trace_ingest.intake.scores import record_score, remove_score
 from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.settings import IntakeSettings
@@ -29,7 +30,7 @@ from ams_trace_ingest.store.connections import open_writer
 
 DATABASE_CONNECTIONS_MAX = 4
 TELEMETRY_ROUTES = [take_batches, take_traces, take_logs, ignore_metrics]
-MANAGEMENT_ROUTES = [delete_task, list_dead_letters, show_dead_letter, replay_dead_letter]
+MANAGEMENT_ROUTES = [delete_task, list_dead_letters, show_dead_letter, replay_dead_letter, record_score, remove_score]
 
 
 def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Litestar:

@@ -8,13 +8,14 @@ from ams_kit.auth.access import AccessClient, AccessSource, access_of, provide_a
 from ams_kit.auth.api_keys import KeyClient
 from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.kit import AuthKit, open_redis
-from ams_kit.auth.middleware import AuthMiddleware
+from ams_kit.auth.middleware import KEY_SCOPE, AuthMiddleware
 from ams_kit.auth.principal import KeyPrincipal, Principal, any_principal_of, bearer_of, principal_of
 from ams_kit.auth.service_tokens import internal_only, service_token, verify_service_token
 from ams_kit.auth.tokens import is_uuid
 from ams_kit.auth.verifier import Verifier
 
 __all__ = [
+    "KEY_SCOPE",
     "AccessClient",
     "AccessSource",
     "AuthKit",

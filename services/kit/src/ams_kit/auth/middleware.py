@@ -11,13 +11,15 @@ from ams_kit.auth.principal import PRINCIPAL, KeyPrincipal, Principal, bearer_of
 from ams_kit.errors import ForbiddenError
 
 PUBLIC = "public"
+KEY_SCOPE = "key_scope"
+"""The ``opt`` of a route that also accepts API keys with this scope, in a service whose other routes do not."""
 API_KEY_PREFIX = "ams_"
 
 
 class AuthMiddleware(ASGIMiddleware):
     """Requires ``Authorization: Bearer <access token>`` on every route, except those with ``opt={"public": True}``.
 
-    With a ``key_scope`` it also accepts API keys that have this scope. It stores the principal in ``connection.scope["principal"]``; read it
+    With a ``key_scope``, of the service or of a route (``opt={"key_scope": ...}``), it also accepts API keys that have this scope. It stores the principal in ``connection.scope["principal"]``; read it
     with ``principal_of`` (people) or ``any_principal_of`` (both). It uses the verifier and the key client of ``app.state.auth``.
     """
 
@@ -37,12 +39,13 @@ class AuthMiddleware(ASGIMiddleware):
         auth = scope["litestar_app"].state.auth
         if not token.startswith(API_KEY_PREFIX):
             return await auth.verifier.verify(token)
-        if self._key_scope is None:
+        key_scope = scope["route_handler"].opt.get(KEY_SCOPE, self._key_scope)
+        if key_scope is None:
             raise key_not_for_this()
         grant = await auth.keys.grant(token)
-        if self._key_scope not in grant.scopes:
+        if key_scope not in grant.scopes:
             raise ForbiddenError(
-                f"This API key does not have the scope {self._key_scope.value}. Create a key that has it and use that one.",
+                f"This API key does not have the scope {key_scope.value}. Create a key that has it and use that one.",
                 code="scope_missing",
             )
         return key_principal_from(grant, time.time())

@@ -1,6 +1,5 @@
 """Routes for people: delete a task, list dead letters and replay them. A deletion is answered when it is visible to readers."""
 
-import asyncio
 import base64
 import re
 import secrets
@@ -17,19 +16,17 @@ from msgspec import Struct
 from ams_contracts.claims import Access, Role
 from ams_contracts.codec import encode
 from ams_contracts.events import Producer, TaskDeleted
-from ams_contracts.positions import Position
 from ams_contracts.topics import STEPS
 from ams_kit.auth import principal_of, require_role
 from ams_kit.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
 from ams_trace_ingest.dead_letter_cli import NoSuchLetterError, parse_place, place_of, replay
 from ams_trace_ingest.intake.publish import IntakeContext
 from ams_trace_ingest.intake.records import pack
-from ams_trace_ingest.store import dead_letters, positions, tasks
+from ams_trace_ingest.intake.visible import VISIBLE_TIMEOUT_SECONDS, becomes_visible
+from ams_trace_ingest.store import dead_letters, tasks
 from ams_trace_ingest.store.connections import set_generation
 from ams_trace_ingest.store.dead_letters import DeadLetter
 
-VISIBLE_TIMEOUT_SECONDS = 5
-VISIBLE_POLL_SECONDS = 0.02
 TEXT_BYTES_MAX = 65_536
 _TASK_ID = re.compile(r"[0-9a-f]{32}")
 _AT_US = re.compile(r"[0-9]{1,18}")
@@ -82,7 +79,10 @@ async def delete_task(request: AnyRequest, state: State, access: NamedDependency
     event = TaskDeleted(event_id=secrets.token_hex(16), seq=0, at_us=now_us, by=principal_of(request).user_id)
     records = pack(STEPS, access.project_id, task, MANAGEMENT_PRODUCER, [encode(event)], key_id="")
     (position,) = await intake.log.publish(records)
-    await _wait_until_visible(intake.pool, position)
+    if not await becomes_visible(intake.pool, position):
+        raise UnavailableError(
+            "The deletion is written but not visible yet: the projector is behind. Read the task again later.", code="not_yet_visible"
+        )
 
 
 @get("/api/ingest/{project:str}/dead-letters", summary="List what could not be stored")
@@ -138,27 +138,6 @@ async def _find(pool: asyncpg.Pool, access: Access, place: str) -> DeadLetter:
     if letter is None or letter.project_id != access.project_id:
         raise missing
     return letter
-
-
-async def _wait_until_visible(pool: asyncpg.Pool, position: Position) -> None:
-    """Wait until the steps projection has passed a position.
-
-    Raises:
-        UnavailableError: The projector did not reach the position in time. The write is durable.
-    """
-    try:
-        async with asyncio.timeout(VISIBLE_TIMEOUT_SECONDS):
-            while True:
-                async with pool.acquire() as connection, connection.transaction():
-                    await set_generation(connection, may_sort=True)
-                    stored = await positions.load(connection, "steps", STEPS.name, [position.partition])
-                if position.partition in stored and stored[position.partition].next_offset >= position.offset:
-                    return
-                await asyncio.sleep(VISIBLE_POLL_SECONDS)
-    except TimeoutError as error:
-        raise UnavailableError(
-            "The deletion is written but not visible yet: the projector is behind. Read the task again later.", code="not_yet_visible"
-        ) from error
 
 
 def _item(letter: DeadLetter) -> DeadLetterItem:

@@ -14,12 +14,14 @@ from ams_contracts.events import (
     MediaStored,
     PayloadStored,
     ProjectTombstone,
+    ScoreRecorded,
     StepEnded,
     StepLost,
     StepRecorded,
     TaskDeleted,
 )
 from ams_contracts.native import REQUEST_BYTES_MAX, REQUEST_EVENTS_MAX, RawNativeBatch, RawNativeRequest, RejectedEvent
+from ams_contracts.scores import names_a_person
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
 from ams_kit.errors import BadRequestError, InvalidError, TooLargeError, UnsupportedError
@@ -112,6 +114,8 @@ def _refusal(event: Event, batch: RawNativeBatch, size: int) -> str | None:
     """Why an event that decodes is refused; ``None`` when it is accepted."""
     if isinstance(event, TaskDeleted | ProjectTombstone | StepLost):
         return "not_allowed"  # only people and the platform may send these
+    if isinstance(event, ScoreRecorded) and names_a_person(event):
+        return "not_allowed"  # the author of a person's score comes from their credential
     if batch.task_id is None and not isinstance(event, AgentRegistered):
         return "task_id_missing"
     if isinstance(event, MediaStored) and (event.bytes, event.sha256) != (len(event.data), hashlib.sha256(event.data).hexdigest()):

@@ -24,6 +24,10 @@ ON CONFLICT (project_id, task_id, score_id) DO UPDATE SET
     removed = EXCLUDED.removed
 WHERE (EXCLUDED.at_us, EXCLUDED.seq, EXCLUDED.event_id) > (scores.at_us, scores.seq, scores.event_id)
 """
+_FIND = """
+SELECT score_id, at_us, seq, event_id, step_id, name, number, label, comment, source, author, removed
+FROM scores WHERE project_id = $1 AND task_id = $2 AND score_id = $3
+"""
 _DELETE = "DELETE FROM scores WHERE project_id = $1 AND task_id = $2"
 
 
@@ -32,6 +36,12 @@ async def event_ids(connection: Connection, keys: Sequence[ScoreKey]) -> dict[Sc
     if not keys:
         return {}
     return {(row[0], row[1], row[2]): row[3] for row in await connection.fetch(_EVENT_IDS, *array_literals(keys))}
+
+
+async def find(connection: Connection, key: ScoreKey) -> ScoreRecorded | None:
+    """The stored score, removed or not; ``None`` when there is none."""
+    row = await connection.fetchrow(_FIND, *key)
+    return None if row is None else ScoreRecorded(**dict(row))
 
 
 async def write(connection: Connection, scores: Mapping[ScoreKey, ScoreRecorded]) -> None:
