@@ -60,7 +60,10 @@ class FakeIntake:
 
     def take(self, body: bytes, key: str | None) -> Answer:
         self.gate.wait(WAIT_SECONDS)
-        request = codec.decode(_decoder, body, bytes_max=4 * 1024 * 1024)
+        try:
+            request = codec.decode(_decoder, body, bytes_max=4 * 1024 * 1024)
+        except codec.MalformedError:
+            return Answer(422)
         with self.changed:
             self.seen += 1
             self.keys.add(key)

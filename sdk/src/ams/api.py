@@ -5,7 +5,7 @@ from typing import Unpack
 
 from ams.options import Options
 from ams.sending.client import Client, FlushResult, current_client, install
-from ams.settings import read_settings
+from ams.setting_sources import read_settings
 from ams.tracing.handles import current_step
 from ams.tracing.runtime import runtime
 
@@ -20,12 +20,14 @@ def init(
     user_id: str | None = None,
     environment: str | None = None,
     tags: Mapping[str, str] | None = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
-    join_opentelemetry: bool = True,
+    capture_input: bool | None = None,
+    capture_output: bool | None = None,
+    join_opentelemetry: bool | None = None,
     **options: Unpack[Options],
 ) -> bool:
     """Start tracing. Starts no thread and opens no connection before the first step.
+
+    What an argument does not say is read from ``AMS_<NAME>``, then from ``[tool.ams]`` in the nearest pyproject.toml, then it is the default.
 
     Args:
         api_key: ``ams_...``; default ``AMS_API_KEY``. Without a key there is one warning and tracing stays off.
@@ -37,24 +39,35 @@ def init(
         capture_input: False keeps every input out of AMS, including inputs that the code sets, except those of steps with ``capture_input=True``.
         capture_output: The same for outputs and their pieces. Names, log lines and messages of exceptions are still sent.
         join_opentelemetry: Use an active recording span as the parent of a step.
-        **options: announce (print the first task's address to stderr) and the limits of ``ams.settings.SdkSettings``.
+        **options: transport, announce (print the first task's address to stderr), and the limits of ``ams.settings.SdkSettings``.
 
     Returns:
         Whether tracing is on.
     """
     shutdown(timeout_seconds=2)
     install(None, handle_sigterm=False)
-    settings = read_settings(api_key, endpoint, **options)
+    settings = read_settings(
+        api_key=api_key,
+        endpoint=endpoint,
+        agent=agent,
+        user_id=user_id,
+        environment=environment,
+        tags=tags,
+        capture_input=capture_input,
+        capture_output=capture_output,
+        join_opentelemetry=join_opentelemetry,
+        **options,
+    )
     if settings is None:
         return False
     runtime.endpoint = settings.endpoint
-    runtime.agent = agent
-    runtime.user_id = user_id
-    runtime.environment = environment
-    runtime.tags = {str(key): str(value) for key, value in (tags or {}).items()}
-    runtime.capture_input = capture_input
-    runtime.capture_output = capture_output
-    runtime.join_opentelemetry = join_opentelemetry
+    runtime.agent = settings.agent
+    runtime.user_id = settings.user_id
+    runtime.environment = settings.environment
+    runtime.tags = {str(key): str(value) for key, value in (settings.tags or {}).items()}
+    runtime.capture_input = settings.capture_input
+    runtime.capture_output = settings.capture_output
+    runtime.join_opentelemetry = settings.join_opentelemetry
     install(Client(settings), handle_sigterm=settings.handle_sigterm)
     return True
 

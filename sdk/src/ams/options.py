@@ -1,11 +1,13 @@
-"""The less common options of ``ams.init``. Meanings and defaults: ``ams.settings.SdkSettings``."""
+"""The less common options of ``ams.init``. Meanings and defaults: ``ams.settings.SdkSettings``, with which a test compares these."""
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 
 class Options(TypedDict, total=False):
-    """Limits and times; see ``SdkSettings``."""
+    """Transport, limits and times; see ``SdkSettings``."""
 
+    transport: Literal["https", "file", "console", "memory"]
+    transport_file: str
     announce: bool
     flush_interval_seconds: float
     heartbeat_seconds: float

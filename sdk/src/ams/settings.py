@@ -1,104 +1,79 @@
-"""The settings of the SDK: arguments of ``ams.init`` first, then ``AMS_ENDPOINT`` and ``AMS_API_KEY``."""
+"""The settings of the SDK: one struct, from which environment names, options of ``ams.init`` and the table of docs/sdk.md derive."""
 
-import os
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
 from urllib.parse import urlsplit
 
-from ams.tracing.runtime import logger
-
 ENDPOINT_DEFAULT = "http://localhost:8080"
-OWN_NAMES = frozenset({"AMS_ENDPOINT", "AMS_API_KEY"})
-PLATFORM_NAMES = frozenset(
-    f"AMS_{name}"
-    for name in (
-        *(
-            "PUBLIC_URL",
-            "DATA_DIR",
-            "KAFKA_BOOTSTRAP",
-            "DATABASE_URL",
-            "REDIS_URL",
-            "SECRET_KEY",
-            "SERVICE_SECRET",
-            "SPOOL_DIR",
-            "REQUIRE_ALL",
-            "ALLOWED_HOSTS",
-            "RETENTION_DAYS",
-        ),
-        *("HOST", "PORT", "LOG_LEVEL", "IDENTITY_URL", "HEALTH_URLS", "TOPIC_REPLICATION", "TOPIC_MIN_ISR"),
-    )
-)
-"""Settings of the platform's own processes, which may be in the same environment."""
+TRANSPORTS = ("https", "file", "console", "memory")
+REMOTE_TRANSPORTS = frozenset({"https"})
+"""Those that need an API key and an endpoint, and whose tasks have an address."""
+
+
+def _option(default: Any, text: str, *, choices: tuple[str, ...] = (), secret: bool = False) -> Any:
+    """A setting.
+
+    Args:
+        default: When no source names another value.
+        text: For the table of the documentation.
+        choices: The allowed words; empty: any.
+        secret: It must not be in a file that is committed.
+    """
+    return field(default=default, metadata={"text": text, "choices": choices, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdkSettings:
-    """How the SDK sends. The limits bound the memory that it uses in the agent: beyond them, updates are dropped and counted."""
+    """What the SDK traces and how it sends. The limits bound the memory that it uses in the agent; what exceeds them is dropped and counted."""
 
-    api_key: str
-    endpoint: str = ENDPOINT_DEFAULT
-    announce: bool = True
-    flush_interval_seconds: float = 0.05
-    heartbeat_seconds: float = 5.0  # the platform reports a step as lost after 30 s without one
-    exit_seconds: float = 3.0
-    waiting_items_max: int = 50_000
-    waiting_bytes_max: int = 32 * 1024 * 1024
-    request_timeout_seconds: float = 10.0  # intake answers within 4 s, or with 503
-    backoff_first_seconds: float = 0.2
-    backoff_max_seconds: float = 10.0
-    refused_backoff_seconds: float = 30.0
-    handle_sigterm: bool = True
+    api_key: str = _option("", "The project's API key. Without one there is one warning and tracing stays off", secret=True)
+    endpoint: str = _option(ENDPOINT_DEFAULT, "The address of AMS, as in the browser")
+    transport: str = _option("https", "Where events go: `https`, `file`, `console` or `memory`", choices=TRANSPORTS)
+    transport_file: str = _option("ams-events.jsonl", "The file of the transport `file`")
+    agent: str | None = _option(None, "The agent of tasks in which no agent step runs")
+    user_id: str | None = _option(None, "The user of tasks that name none")
+    environment: str | None = _option(None, "Of every task, for example `prod`")
+    tags: Mapping[str, str] | None = _option(None, "Searchable names and values of every task; in the environment `name=value,name=value`")
+    capture_input: bool = _option(default=True, text="False excludes every input")
+    capture_output: bool = _option(default=True, text="False excludes every output")
+    join_opentelemetry: bool = _option(default=True, text="Use an active recording span as the parent of a step")
+    announce: bool = _option(default=True, text="Print the address of the first task to stderr")
+    flush_interval_seconds: float = _option(0.05, "Between two sendings")
+    heartbeat_seconds: float = _option(5.0, "Between two heartbeats of open steps; AMS reports a step as lost after 30 s without one")
+    exit_seconds: float = _option(3.0, "How long the end of the program waits for the delivery")
+    waiting_items_max: int = _option(50_000, "Items in the queue; a step is one or two")
+    waiting_bytes_max: int = _option(32 * 1024 * 1024, "Memory of the queue, and again of encoded events")
+    request_timeout_seconds: float = _option(10.0, "Of one request; AMS answers within 4 s")
+    backoff_first_seconds: float = _option(0.2, "The first wait after a failure; it doubles")
+    backoff_max_seconds: float = _option(10.0, "The longest wait after a failure")
+    refused_backoff_seconds: float = _option(30.0, "The wait after a wrong key or address")
+    handle_sigterm: bool = _option(default=True, text="End open steps as cancelled and send on SIGTERM")
 
-
-def read_settings(api_key: str | None, endpoint: str | None, **options: object) -> SdkSettings | None:
-    """The settings, or None when tracing stays off; then one warning says why."""
-    key = (api_key if api_key is not None else os.environ.get("AMS_API_KEY", "")).strip()
-    base = (endpoint if endpoint is not None else os.environ.get("AMS_ENDPOINT", "")).strip().rstrip("/") or ENDPOINT_DEFAULT
-    _warn_of_unknown_names()
-    if not key:
-        logger.warning(
-            "AMS: no API key, so nothing is traced. Set AMS_API_KEY (or call ams.init(api_key=...)). Create a key at %s under API keys.",
-            base,
-        )
-        return None
-    if "..." in key:
-        logger.warning(
-            "AMS: the API key %r is the placeholder of the documentation, so nothing is traced. Create a key at %s under API keys.",
-            "ams_...",
-            base,
-        )
-        return None
-    if not _is_url(base):
-        logger.warning(
-            "AMS: %r is not the address of a server, so nothing is traced. Set AMS_ENDPOINT to an address such as %s.",
-            base,
-            ENDPOINT_DEFAULT,
-        )
-        return None
-    if not (key.isascii() and key.isprintable()):
-        logger.warning("AMS: the API key contains characters that no key has, so nothing is traced. Copy the key again.")
-        return None
-    return replace(SdkSettings(api_key=key, endpoint=base), **options)  # type: ignore[arg-type]  # names and types are checked by ams.init
+    @property
+    def remote(self) -> bool:
+        """Whether events leave this machine to a server that has a page for each task."""
+        return self.transport in REMOTE_TRANSPORTS
 
 
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
+SETTINGS: tuple[Field[Any], ...] = fields(SdkSettings)
+NAMES = frozenset(setting.name for setting in SETTINGS)
 
 
-def _warn_of_unknown_names() -> None:
-    unknown = sorted(
-        name
-        for name in os.environ
-        if name.startswith("AMS_") and name not in OWN_NAMES | PLATFORM_NAMES and not name.startswith("AMS_TEST_")
-    )
-    if unknown:
-        meant = [close for name in unknown for close in get_close_matches(name, OWN_NAMES, n=1)]
-        hint = f" Did you mean {meant[0]}?" if meant else ""
-        logger.warning("AMS: %s in the environment is not a setting of the SDK.%s", ", ".join(unknown), hint)
+def environment_name(name: str) -> str:
+    """``flush_interval_seconds`` -> ``AMS_FLUSH_INTERVAL_SECONDS``."""
+    return f"AMS_{name.upper()}"
+
+
+def table() -> list[tuple[str, str, str, str]]:
+    """Rows of the documentation: option of ``ams.init``, environment variable, default, meaning."""
+    return [(setting.name, environment_name(setting.name), _shown(setting.default), setting.metadata["text"]) for setting in SETTINGS]
+
+
+def _shown(default: object) -> str:
+    if default is None or default == "":
+        return ""
+    return str(default).lower() if isinstance(default, bool) else f"{default}"
 
 
 def is_loopback(endpoint: str) -> bool:

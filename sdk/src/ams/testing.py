@@ -6,46 +6,18 @@ planner("otters")
 assert [step.name for step in ams_events.steps()].count("search") == 1
 """
 
-import threading
 from collections.abc import Generator
 
-import msgspec
 import pytest
 
 from ams.sending.client import Client, FlushResult, current_client, install
-from ams.sending.transport import Delivered
+from ams.sending.local import MemoryTransport
 from ams.settings import SdkSettings
 from ams.tracing.runtime import runtime
 from ams_contracts.documents import StepDocument, TaskDocument
 from ams_contracts.events import Event, PayloadStored, StepEnded, StepRecorded, StepStarted, TaskEnded, TaskStarted, TaskUpdated
-from ams_contracts.native import NativeAnswer, NativeRequest
 
 _SECONDS = 5.0
-_request = msgspec.json.Decoder(NativeRequest)
-
-
-class MemoryTransport:
-    """Takes every request and keeps its events."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._events: list[tuple[str | None, Event]] = []
-
-    def post(self, body: bytes) -> Delivered:
-        """Keep the events of one request."""
-        request = _request.decode(body)
-        events = [(batch.task_id, event) for batch in request.batches for event in batch.events]
-        with self._lock:
-            self._events.extend(events)
-        return Delivered(NativeAnswer(accepted=len(events)))
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def events(self) -> list[tuple[str | None, Event]]:
-        """Task id and event, in order."""
-        with self._lock:
-            return list(self._events)
 
 
 class CapturedEvents:

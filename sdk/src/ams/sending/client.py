@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from ams.sending import termination
 from ams.sending.sender import Mark, Sender
-from ams.sending.transport import HttpTransport, Transport
+from ams.sending.transport import Transport
+from ams.sending.transports import make_transport
 from ams.settings import SdkSettings
 from ams.tracing.event_queue import EventQueue
 from ams.tracing.runtime import logger, runtime
@@ -49,7 +50,7 @@ class FlushResult:
 class Client:
     """Queue, sender and transport of this process. A forked child gets new ones; nothing of the parent is sent twice."""
 
-    def __init__(self, settings: SdkSettings, make_transport: Callable[[SdkSettings], Transport] = HttpTransport) -> None:
+    def __init__(self, settings: SdkSettings, make_transport: Callable[[SdkSettings], Transport] = make_transport) -> None:
         self._settings = settings
         self._make_transport = make_transport
         self._pid = os.getpid()

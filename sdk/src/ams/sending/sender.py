@@ -52,7 +52,7 @@ class Sender:
         self._next_beat = monotonic() + settings.heartbeat_seconds
         self._next_report = 0.0
         self._warned: set[str] = set()
-        self._announced = not settings.announce
+        self._announced = not (settings.announce and settings.remote)
         self._producer = msgspec.json.encode(
             Producer(sdk="ams-python", version=__version__, instance_id=self._assembler.instance_id, host=socket.gethostname()[:256])
         )

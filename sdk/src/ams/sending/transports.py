@@ -1,0 +1,24 @@
+"""The transports by the names of ``AMS_TRANSPORT``. Only the default one is imported before it is used."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from ams.sending.https import HttpTransport
+from ams.sending.transport import Transport
+from ams.settings import SdkSettings
+
+PLACES = {
+    "file": ("ams.sending.local", "FileTransport"),
+    "console": ("ams.sending.local", "ConsoleTransport"),
+    "memory": ("ams.sending.local", "MemoryTransport"),
+}
+"""Module and class, which is made from ``SdkSettings``."""
+
+
+def make_transport(settings: SdkSettings) -> Transport:
+    """The transport that the settings name."""
+    if settings.transport not in PLACES:
+        return HttpTransport(settings)
+    module, name = PLACES[settings.transport]
+    factory: Callable[[SdkSettings], Transport] = getattr(import_module(module), name)
+    return factory(settings)
