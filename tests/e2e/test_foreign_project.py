@@ -23,7 +23,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n of the owner"
 
 PUBLIC = {
     "GET /.well-known/jwks.json", "GET /api/health", "POST /api/auth/register", "POST /api/register", "POST /api/auth/login", "POST /api/login",
-    "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token",
+    "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token", "GET /api/auth/rules",
 }  # fmt: skip
 OF_THE_PERSON = {"GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects"}
 OF_A_PERSON_OR_A_KEY = {"POST /api/ingest/{project}/scores", "DELETE /api/ingest/{project}/tasks/{task}/scores/{score}"}

@@ -318,6 +318,8 @@ const server = createServer(async (request, response) => {
     if (JSON.parse(body).password === 'wrong') return problem(response, 401, 'unauthenticated', 'Wrong.');
     return answer(session(), 200, cookie);
   }
+  if (path === '/api/auth/rules')
+    return answer({ username_rule: 'A username.', password_chars_min: 12, password_chars_max: 256 });
   if (path === '/api/auth/register') return answer({ user }, 201);
   if (path === '/api/auth/redeem')
     return JSON.parse(body).code === 'used'

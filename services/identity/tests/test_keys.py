@@ -68,7 +68,7 @@ def test_a_key_expires_at_its_expires_at(server: Server, person: Person) -> None
         ({"name": "k", "expires_at": "2020-01-01T00:00:00Z"}, 422),
         ({"name": "k", "expires_at": "2126-01-01T00:00:00"}, 422),
         ({"name": "k", "expires_at": 5}, 422),
-        ({"name": "k", "project_id": "00000000-0000-7000-8000-000000000000"}, 201),
+        ({"name": "k", "project_id": "00000000-0000-7000-8000-000000000000"}, 422),
     ],
 )
 def test_an_invalid_key_request_is_rejected(person: Person, body: dict[str, Any], status: int) -> None:

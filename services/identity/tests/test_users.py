@@ -26,7 +26,9 @@ def row_of(sql: Sql, person: Person) -> Any:
 def test_the_table_has_the_specified_columns(sql: Sql) -> None:
     columns = {row["column_name"] for row in sql("select column_name from information_schema.columns where table_name = 'users'")}
 
-    assert columns == {"id", "username", "email", "password_hash", "created_at", "updated_at", "disabled_at", "kind"}
+    assert columns == {
+        "id", "username", "username_key", "email", "email_key", "password_hash", "created_at", "updated_at", "disabled_at", "kind"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("column", ["username", "email"])
@@ -34,7 +36,7 @@ def test_username_and_email_are_unique(sql: Sql, person: Person, stranger: Perso
     with pytest.raises(asyncpg.UniqueViolationError):
         sql(f"update users set {column} = $2 where id = $1", person.user_id, getattr(stranger, column))
     with pytest.raises(asyncpg.UniqueViolationError):
-        sql(f"update users set {column} = $2 where id = $1", person.user_id, getattr(stranger, column).upper())
+        sql(f"update users set {column}_key = $2 where id = $1", person.user_id, getattr(stranger, column))
 
 
 @pytest.mark.parametrize("path", ["/api/me", "/api/users/me"])

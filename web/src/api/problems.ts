@@ -39,7 +39,9 @@ export async function problemOf(response: Response): Promise<ApiError> {
     // each kind of check names the field and the reason in its own words
     const name = error.field ?? error.key ?? error.path;
     const reason = error.message ?? error.detail ?? 'is not valid';
-    if (name) fields[String(name).split('.').at(-1) ?? ''] = String(reason);
+    const field = name ? (String(name).split('.').at(-1) ?? '') : '';
+    // a field may have several faults: people see all of them at once
+    if (field) fields[field] = fields[field] ? `${fields[field]} ${reason}` : String(reason);
   }
   const retry = Number(response.headers.get('retry-after'));
   return new ApiError(

@@ -1,13 +1,14 @@
 /** Server data by name: keys and fetches of the lists and pages. */
 import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query';
 import { request } from './http';
-import { asApiError } from './problems';
+import { asApiError, problemOf } from './problems';
 import type {
   AgentPage,
   DeadLetter,
   DeadLetterDetail,
   DeadLetterPage,
   DeliveryPage,
+  FormRules,
   KeyList,
   NewApiKey,
   Project,
@@ -27,6 +28,17 @@ export const queryClient = new QueryClient({
       retryDelay: (attempt) => Math.min(4_000, 400 * 2 ** attempt),
     },
   },
+});
+
+/** What the service requires of usernames and passwords; readable before signing in. */
+export const formRulesQuery = queryOptions({
+  queryKey: ['form-rules'],
+  queryFn: async ({ signal }): Promise<FormRules> => {
+    const response = await fetch('/api/auth/rules', { signal });
+    if (!response.ok) throw await problemOf(response);
+    return (await response.json()) as FormRules;
+  },
+  staleTime: Number.POSITIVE_INFINITY,
 });
 
 export const projectsQuery = queryOptions({

@@ -103,6 +103,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** FormRules */
+        get: operations["ApiAuthRulesFormRules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/token": {
         parameters: {
             query?: never;
@@ -1093,6 +1110,11 @@ export interface components {
         Failure: {
             message?: string | null;
             type?: string | null;
+        };
+        FormRules: {
+            password_chars_max: number;
+            password_chars_min: number;
+            username_rule: string;
         };
         /**
          * @description A record of a task, unchanged: ``batch`` is an ``ams_contracts.events.Batch``.
@@ -2463,6 +2485,7 @@ export type DeliveryPage = components['schemas']['DeliveryPage'];
 export type Facet = components['schemas']['Facet'];
 export type FacetValue = components['schemas']['FacetValue'];
 export type Failure = components['schemas']['Failure'];
+export type FormRules = components['schemas']['FormRules'];
 export type Frame = components['schemas']['Frame'];
 export type Generation = components['schemas']['Generation'];
 export type Health = components['schemas']['Health'];
@@ -2713,6 +2736,26 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Registered"];
+                };
+            };
+        };
+    };
+    ApiAuthRulesFormRules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FormRules"];
                 };
             };
         };

@@ -1,5 +1,7 @@
+import { useQuery as useServerQuery } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react';
 import { type ApiError, asApiError } from '../api/problems';
+import { formRulesQuery } from '../api/queries';
 import { session } from '../api/session';
 import { Logo } from '../app/Logo';
 import { Link, navigate, useQuery } from '../app/router';
@@ -81,6 +83,7 @@ export function SignIn() {
 
 export function Register() {
   const query = useQuery();
+  const { data: rules } = useServerQuery(formRulesQuery);
   const next = nextAddress(query);
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
@@ -115,7 +118,7 @@ export function Register() {
             label: 'Password',
             type: 'password',
             autoComplete: 'new-password',
-            hint: 'At least 8 characters',
+            ...(rules ? { hint: `At least ${rules.password_chars_min} characters` } : {}),
           },
         ]}
         errors={fieldErrors(error)}
@@ -145,14 +148,8 @@ function registerSentence(error: ApiError | null): string | null {
 
 /** The field that an error code is about. */
 const FIELD_OF_CODE: Record<string, string> = {
-  invalid_username: 'username',
   username_taken: 'username',
-  invalid_email: 'email',
   email_taken: 'email',
-  too_short: 'password',
-  too_long: 'password',
-  control_characters: 'password',
-  blocklisted: 'password',
 };
 
 function fieldErrors(error: ApiError | null): Readonly<Record<string, string>> {

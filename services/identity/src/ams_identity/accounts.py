@@ -13,8 +13,10 @@ from ams_identity import revocation, validation
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ended_keys import announce_ended_keys, record_ended_keys
+from ams_identity.faults import Fault, refuse_faults
 from ams_identity.ids import uuid7
 from ams_identity.outbox import microseconds, new_event_id, put
+from ams_identity.password_rules import normalized, password_faults
 from ams_identity.store import Executor, api_keys, members, projects, revocations, sessions, users
 from ams_identity.store.users import MACHINE_PREFIX, Kind, User
 from ams_identity.throttle import address_bucket, client_address
@@ -23,7 +25,7 @@ from ams_kit.errors import ConflictError, InvalidError, UnauthenticatedError
 from ams_kit.http.json_body import read_json, with_json_body
 
 
-class RegisterBody(Struct, frozen=True):
+class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A new account."""
 
     username: str
@@ -31,7 +33,7 @@ class RegisterBody(Struct, frozen=True):
     password: str
 
 
-class PasswordBody(Struct, frozen=True):
+class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A password change. ``password`` is the current password."""
 
     password: str
@@ -76,20 +78,24 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
     """Register an account and create its first project."""
     context = context_of(request)
     body = await read_json(request, _register, bytes_max=BODY_BYTES_MAX)
-    username, email = validation.check_username(body.username), validation.check_email(body.email)
-    validation.check_new_person(username, email)
-    validation.check_password(body.password, chars_min=context.policy.password_chars_min, username=username, email=email)
+    username, email = body.username, body.email
     await context.throttle.count([(f"register:{address_bucket(client_address(request))}", context.policy.registers_per_minute)])
+    faults = [*validation.username_faults(username), *validation.email_faults(email)]
+    faults += await context.passwords.examine(
+        lambda: password_faults(body.password, chars_min=context.policy.password_chars_min, username=username, email=email)
+    )
+    refuse_faults(faults)
+    user = _new_user(context, username, email, validation.email_key(email) or "")
 
     async def refuse_if_taken() -> None:
-        _refuse_if_taken(await users.taken(context.pool, username.lower(), email.lower()))
+        _refuse_if_taken(await users.taken(context.pool, user.username_key, user.email_key))
 
     await refuse_if_taken()  # of fifty registrations of one name at once, only those before the first commit cost a hash
     password_hash = await context.passwords.hash(body.password, gate=refuse_if_taken)
-    user = _new_user(context, username, email, password_hash)
+    user = msgspec.structs.replace(user, password_hash=password_hash)
     async with context.pool.acquire() as connection, connection.transaction():
         if not await users.insert(connection, user):
-            _refuse_if_taken(await users.taken(connection, username.lower(), email.lower()) or "username")
+            _refuse_if_taken(await users.taken(connection, user.username_key, user.email_key) or "username")
         await add_account(connection, request, user)
     context.outbox.wake()
     return Registered(await view_of(context.pool, user))
@@ -100,13 +106,15 @@ def _refuse_if_taken(what: str | None) -> None:
         raise ConflictError(f"An account with this {what} exists already. Sign in, or choose another {what}.", code=f"{what}_taken")
 
 
-def _new_user(context: IdentityContext, username: str, email: str, password_hash: str | None, kind: Kind = "person") -> User:
+def _new_user(context: IdentityContext, username: str, email: str, email_key: str, kind: Kind = "person") -> User:
     at = context.now()
     return User(
         user_id=uuid7(at.timestamp()),
         username=username,
+        username_key=validation.username_key(username),
         email=email,
-        password_hash=password_hash,
+        email_key=email_key,
+        password_hash=None,
         created_at=at,
         updated_at=at,
         disabled_at=None,
@@ -160,7 +168,7 @@ async def change_password(request: Request[Any, Any, Any]) -> None:
     context, principal = context_of(request), principal_of(request)
     body = await read_json(request, _password, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
-    validation.check_password(body.new_password, chars_min=context.policy.password_chars_min, username=user.username, email=user.email)
+    await _refuse_weak(context, user, body)
     limits = [(f"password:{user.user_id}", context.policy.login_failures_per_minute)]
     if not await context.passwords.matches(
         user.password_hash, body.password, gate=lambda: context.throttle.check(limits), clients=(user.user_id,)
@@ -185,6 +193,17 @@ async def change_password(request: Request[Any, Any, Any]) -> None:
         await record(connection, request, Action.PASSWORD_CHANGED, at, user_id=user.user_id)
     context.outbox.wake()
     await context.revoker.push(revoked)
+
+
+async def _refuse_weak(context: IdentityContext, user: User, body: PasswordBody) -> None:
+    faults = await context.passwords.examine(
+        lambda: password_faults(
+            body.new_password, chars_min=context.policy.password_chars_min, username=user.username, email=user.email, field="new_password"
+        )
+    )
+    if normalized(body.new_password) == normalized(body.password):
+        faults.append(Fault("new_password", "same_password", "The new password is the current one. Choose another one."))
+    refuse_faults(faults)
 
 
 async def disable(context: IdentityContext, request: Request[Any, Any, Any], user_id: str) -> bool:
@@ -231,7 +250,8 @@ async def _machine_user(context: IdentityContext, request: Request[Any, Any, Any
     if existing is not None:
         return existing
     for username in (name, MACHINE_PREFIX + name):
-        user = _new_user(context, username, f"{username.lower()}@{validation.RESERVED_EMAIL_DOMAIN}", None, "machine")
+        email = f"{username.lower()}@{validation.RESERVED_EMAIL_DOMAIN}"
+        user = _new_user(context, username, email, email, "machine")
         async with context.pool.acquire() as connection, connection.transaction():
             if await users.insert(connection, user):
                 await add_account(connection, request, user)

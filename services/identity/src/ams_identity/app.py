@@ -12,7 +12,7 @@ import structlog
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 
-from ams_identity import accounts, codes, keys, members, projects, sessions
+from ams_identity import accounts, codes, form_rules, keys, members, projects, sessions
 from ams_identity.context import IdentityContext, Policy, context_of
 from ams_identity.internal import internal_routes
 from ams_identity.local_auth import LocalAuth
@@ -144,6 +144,7 @@ def make_app(
                 "/",
                 route_handlers=[
                     jwks,
+                    *form_rules.ROUTES,
                     *accounts.ROUTES,
                     *sessions.ROUTES,
                     *codes.ROUTES,

@@ -22,7 +22,7 @@ CODE_LIFE = timedelta(minutes=10)
 _CODE = re.compile(rf"[0-9A-Za-z]{{{CODE_CHARS}}}")
 
 
-class RedeemBody(Struct, frozen=True):
+class RedeemBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The code from a sign-in link."""
 
     code: str

@@ -12,6 +12,7 @@ from ams_identity import validation
 from ams_identity.accounts import disable, ensure_machine
 from ams_identity.codes import create_code
 from ams_identity.context import BODY_BYTES_MAX, context_of
+from ams_identity.faults import refuse_faults
 from ams_identity.keys import CreatedKey, KeyBody, add_key
 from ams_identity.paging import cursor_after, page_of
 from ams_identity.projects import UUID_PATTERN
@@ -23,7 +24,7 @@ from ams_kit.http.json_body import read_json
 AUDIENCE = "identity"
 
 
-class AccountBody(Struct, frozen=True):
+class AccountBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A machine account."""
 
     username: str
@@ -36,7 +37,7 @@ class Account(Struct, frozen=True):
     project_id: str
 
 
-class CodeBody(Struct, frozen=True):
+class CodeBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The user that the code signs in."""
 
     user_id: str
@@ -67,7 +68,8 @@ async def access(request: Request[Any, Any, Any]) -> Access:
 async def ensure_account(request: Request[Any, Any, Any]) -> Account:
     """Create a machine account unless it exists. It has no password and signs in with a code."""
     body = await read_json(request, _account, bytes_max=BODY_BYTES_MAX)
-    user_id, project_id = await ensure_machine(context_of(request), request, validation.check_username(body.username))
+    refuse_faults([fault for fault in validation.username_faults(body.username) if fault.code != "reserved_username"])
+    user_id, project_id = await ensure_machine(context_of(request), request, body.username)
     return Account(user_id, project_id)
 
 

@@ -33,7 +33,7 @@ KEYS_MAX = 200  # of one project
 JTI_CHARS = 22
 
 
-class KeyBody(Struct, frozen=True):
+class KeyBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A new key. Without ``expires_at`` it is valid until it is revoked."""
 
     name: str
@@ -41,7 +41,7 @@ class KeyBody(Struct, frozen=True):
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
-class TokenBody(Struct, frozen=True):
+class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The key to exchange."""
 
     api_key: str

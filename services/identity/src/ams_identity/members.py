@@ -18,6 +18,7 @@ from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.projects import UUID_PATTERN, lock_project, require_room_for_project
 from ams_identity.store import Executor, api_keys, members, users
 from ams_identity.store.members import Member
+from ams_identity.validation import login_key
 from ams_kit.auth import is_uuid, require_role
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError
 from ams_kit.http.json_body import read_json, with_json_body
@@ -25,14 +26,14 @@ from ams_kit.http.json_body import read_json, with_json_body
 MEMBERS_MAX = 1_000  # of one project
 
 
-class MemberBody(Struct, frozen=True):
+class MemberBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The account to add, and its role."""
 
     username: str
     role: Role
 
 
-class RoleBody(Struct, frozen=True):
+class RoleBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The new role of a member."""
 
     role: Role
@@ -63,7 +64,8 @@ async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Ac
     require_role(access, Role.OWNER)
     context = context_of(request)
     body = await read_json(request, _member, bytes_max=BODY_BYTES_MAX)
-    user = await users.by_username(context.pool, body.username.lower()) if body.username.isascii() and "\0" not in body.username else None
+    key = login_key(body.username)
+    user = await users.by_username(context.pool, key) if key is not None else None
     if user is None or user.disabled_at is not None:
         raise InvalidError("No account has this username. Ask the person to register first.", code="unknown_user")
     at = context.now()

@@ -33,13 +33,13 @@ _KEY_ID = re.compile(KEY_ID_PATTERN)
 PROJECTS_MAX = 200  # projects that one account is a member of
 
 
-class ProjectBody(Struct, frozen=True):
+class ProjectBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A new project."""
 
     name: str
 
 
-class ProjectChanges(Struct, frozen=True):
+class ProjectChanges(Struct, frozen=True, forbid_unknown_fields=True):
     """Changes of a project; absent fields keep their value. ``retention_days``: ``null`` keeps tasks as long as the platform does."""
 
     name: str | UnsetType = UNSET

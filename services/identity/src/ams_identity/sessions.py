@@ -33,6 +33,7 @@ from ams_identity.tokens import (
     refresh_token,
     rotate,
 )
+from ams_identity.validation import login_key
 from ams_kit.auth import bearer_of
 from ams_kit.errors import InvalidError, UnauthenticatedError
 from ams_kit.http.json_body import read_json, with_json_body
@@ -49,7 +50,7 @@ LOGIN_CHARS_MAX = 254
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-class LoginBody(Struct, frozen=True):
+class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Credentials. ``login`` is a username or an email address; ``username`` and ``email`` are accepted instead of it."""
 
     password: str
@@ -124,15 +125,19 @@ def failure_limits(context: IdentityContext, request: Request[Any, Any, Any], na
 
 
 async def _find_user(context: IdentityContext, name: str) -> User | None:
-    if not name.isascii() or len(name) > LOGIN_CHARS_MAX or "\0" in name:
+    key = login_key(name)
+    if key is None:
         return None
-    find = users.by_email if "@" in name else users.by_username
-    return await find(context.pool, name.lower())
+    find = users.by_email if "@" in key else users.by_username
+    return await find(context.pool, key)
 
 
 async def _rehash_if_outdated(context: IdentityContext, user: User, password: str) -> None:
-    if user.password_hash is not None and context.passwords.needs_rehash(user.password_hash):
-        await users.set_password(context.pool, user.user_id, await context.passwords.hash(password), user.password_hash)
+    if user.password_hash is None:
+        return
+    renewed = await context.passwords.renewed(user.password_hash, password)
+    if renewed is not None:
+        await users.set_password(context.pool, user.user_id, renewed, user.password_hash)
 
 
 async def start_session(context: IdentityContext, request: Request[Any, Any, Any], user: User) -> Response[SignedIn]:

@@ -1,4 +1,4 @@
-"""Table ``users``. Usernames and email addresses are unique, ignoring case. A trigger maintains ``updated_at``."""
+"""Table ``users``. Usernames and email addresses are unique in their canonical forms. A trigger maintains ``updated_at``."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -16,6 +16,8 @@ class User(Struct, frozen=True, kw_only=True):
     """An account.
 
     Attributes:
+        username_key: The canonical form of the username (``validation.username_key``); unique.
+        email_key: The canonical form of the email address (``validation.email_key``); unique.
         password_hash: ``None`` for an account that signs in by code only.
         updated_at: When a column of the row last changed.
         disabled_at: ``None`` while the account is active.
@@ -24,7 +26,9 @@ class User(Struct, frozen=True, kw_only=True):
 
     user_id: str
     username: str
+    username_key: str
     email: str
+    email_key: str
     password_hash: str | None
     created_at: datetime
     updated_at: datetime
@@ -32,7 +36,7 @@ class User(Struct, frozen=True, kw_only=True):
     kind: Kind = "person"
 
 
-_COLUMNS = "id, username, email, password_hash, created_at, updated_at, disabled_at, kind"
+_COLUMNS = "id, username, username_key, email, email_key, password_hash, created_at, updated_at, disabled_at, kind"
 
 
 def _user(row: Any) -> User | None:
@@ -47,14 +51,16 @@ async def insert(database: Executor, user: User) -> bool:
     return (
         await database.fetchval(
             """
-            insert into users (id, username, email, password_hash, created_at, updated_at, kind)
-            values ($1, $2, $3, $4, $5, $6, $7)
+            insert into users (id, username, username_key, email, email_key, password_hash, created_at, updated_at, kind)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             on conflict do nothing
             returning 1
             """,
             user.user_id,
             user.username,
+            user.username_key,
             user.email,
+            user.email_key,
             user.password_hash,
             user.created_at,
             user.updated_at,
@@ -70,27 +76,27 @@ async def by_id(database: Executor, user_id: str) -> User | None:
 
 
 async def by_username(database: Executor, username_key: str) -> User | None:
-    """An account by the lower-case form of its username."""
-    return _user(await database.fetchrow(f"select {_COLUMNS} from users where lower(username) = $1", username_key))
+    """An account by the canonical form of its username."""
+    return _user(await database.fetchrow(f"select {_COLUMNS} from users where username_key = $1", username_key))
 
 
 async def machine(database: Executor, name_key: str) -> User | None:
     """The machine account of a name, by the lower-case form of the name."""
-    sql = f"select {_COLUMNS} from users where kind = 'machine' and lower(username) in ($1, $2) order by username limit 1"
+    sql = f"select {_COLUMNS} from users where kind = 'machine' and username_key in ($1, $2) order by username limit 1"
     return _user(await database.fetchrow(sql, name_key, MACHINE_PREFIX + name_key))
 
 
 async def by_email(database: Executor, email_key: str) -> User | None:
-    """An account by the lower-case form of its email address."""
-    return _user(await database.fetchrow(f"select {_COLUMNS} from users where lower(email) = $1", email_key))
+    """An account by the canonical form of its email address."""
+    return _user(await database.fetchrow(f"select {_COLUMNS} from users where email_key = $1", email_key))
 
 
 async def taken(database: Executor, username_key: str, email_key: str) -> str | None:
     """Which of the two is taken: ``username``, ``email`` or ``None``."""
     return await database.fetchval(
         """
-        select case when bool_or(lower(username) = $1) then 'username' when bool_or(lower(email) = $2) then 'email' end
-        from users where lower(username) = $1 or lower(email) = $2
+        select case when bool_or(username_key = $1) then 'username' when bool_or(email_key = $2) then 'email' end
+        from users where username_key = $1 or email_key = $2
         """,
         username_key,
         email_key,
