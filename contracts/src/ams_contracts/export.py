@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ams_contracts.archive import ArchiveLine
 from ams_contracts.claims import ProjectSettingsPage
 from ams_contracts.events import Batch
 from ams_contracts.fold import StepState, TaskState
@@ -15,6 +16,7 @@ from ams_contracts.native import NativeAnswer, NativeRequest
 from ams_contracts.views import Step, Task, TaskChanged
 
 SCHEMAS: dict[str, Any] = {
+    "archive-line": ArchiveLine,
     "batch": Batch,
     "client-message": ClientMessage,
     "identity-event": IdentityEvent,

@@ -14,6 +14,7 @@ ROUTES = [
     "tasks/{task}/scores",
     "tasks/{task}/matches?text=word",
     "tasks/{task}/delivery",
+    "tasks/{task}/export",
     "statistics",
     "sessions",
     "tasks/{task}/steps/{step}",

@@ -620,6 +620,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/tasks/{task}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ExportTask */
+        get: operations["exportTask"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/tasks/{task}/matches": {
         parameters: {
             query?: never;
@@ -994,6 +1011,46 @@ export interface components {
         AlertRulePage: {
             items: components["schemas"]["AlertRule"][];
             next_cursor: string | null;
+        };
+        /** @description The last line: what the file holds. */
+        ArchiveEnd: {
+            events: number;
+            /** @enum {unknown} */
+            kind: "end";
+            steps: number;
+            tasks: number;
+        };
+        /** @description Events of one task. */
+        ArchiveEvents: {
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
+            /** @enum {unknown} */
+            kind: "events";
+            /** @description W3C trace id: 32 lower-case hex digits, not all zero. */
+            task_id: string;
+        };
+        /** @description The first line. ``steps`` is what the tasks counted when the export began; ``payloads``: whether contents are in the file. */
+        ArchiveHeader: {
+            exported_at_us: number;
+            /** @enum {unknown} */
+            kind: "ams.archive";
+            payloads: boolean;
+            steps: number;
+            tasks: number;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+        };
+        ArchiveLine: components["schemas"]["ArchiveHeader"] | components["schemas"]["ArchiveTask"] | components["schemas"]["ArchiveEvents"] | components["schemas"]["ArchiveEnd"];
+        /** @description The lines of events until the next of these belong to this task. */
+        ArchiveTask: {
+            /** @enum {unknown} */
+            kind: "task";
+            name: string;
+            steps: number;
+            /** @description W3C trace id: 32 lower-case hex digits, not all zero. */
+            task_id: string;
         };
         /** @description One record of the log: events of one task that were ready at the same time. ``task_id`` is null for ``agent.registered`` and ``project.deleted``. */
         Batch: {
@@ -2472,6 +2529,11 @@ export type AgentPage = components['schemas']['AgentPage'];
 export type AgentRegistered = components['schemas']['AgentRegistered'];
 export type AlertRule = components['schemas']['AlertRule'];
 export type AlertRulePage = components['schemas']['AlertRulePage'];
+export type ArchiveEnd = components['schemas']['ArchiveEnd'];
+export type ArchiveEvents = components['schemas']['ArchiveEvents'];
+export type ArchiveHeader = components['schemas']['ArchiveHeader'];
+export type ArchiveLine = components['schemas']['ArchiveLine'];
+export type ArchiveTask = components['schemas']['ArchiveTask'];
 export type Batch = components['schemas']['Batch'];
 export type ClientMessage = components['schemas']['ClientMessage'];
 export type Columns = components['schemas']['Columns'];
@@ -4560,6 +4622,88 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeliveryPage"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exportTask: {
+        parameters: {
+            query?: {
+                /** @description `ams`: can be imported again. `jsonl`: one object a line, for analysis. `otlp`: lines of OTLP/JSON, for other tools. */
+                format?: "ams" | "jsonl" | "otlp";
+                /** @description `false` leaves out inputs, outputs, original spans and media. Names and previews stay. */
+                payloads?: "true" | "false";
+            };
+            header?: never;
+            path: {
+                project: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Lines of JSON, as they are read. `AMS-Export-Steps` and `AMS-Export-Tasks` say how many steps and tasks to expect. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
                 };
             };
             /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */

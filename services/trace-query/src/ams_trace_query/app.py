@@ -21,6 +21,8 @@ from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.context import Context
 from ams_trace_query.database import Database
 from ams_trace_query.delivery import list_task_deliveries
+from ams_trace_query.export.http import export_task
+from ams_trace_query.export.limits import ExportSlots
 from ams_trace_query.generation import get_generation
 from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
 from ams_trace_query.matches import list_task_matches
@@ -95,6 +97,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             heavy_queries=ConcurrencyLimit(settings.heavy_queries_max),
             now=now,
             search_seconds_max=settings.search_ms_max / 1_000,
+            exports=ExportSlots(),
         )
         try:
             yield
@@ -125,6 +128,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             list_task_scores,
             list_step_logs,
             list_task_deliveries,
+            export_task,
             get_statistics,
             list_views,
             create_view,

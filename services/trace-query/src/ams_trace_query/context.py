@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.database import Database
+from ams_trace_query.export.limits import ExportSlots
 from ams_trace_query.paging import Cursors
 
 
@@ -25,6 +26,7 @@ class Context(Struct, frozen=True, kw_only=True):
     heavy_queries: ConcurrencyLimit
     now: Callable[[], datetime]
     search_seconds_max: float
+    exports: ExportSlots
 
 
 def context_of(request: Request[Any, Any, Any]) -> Context:

@@ -1,7 +1,7 @@
 """Steps: windows of one task in chronological order, a single step with its payloads, and the search across tasks."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -113,15 +113,15 @@ async def list_task_steps(request: Request[Any, Any, Any], access: NamedDependen
     async with context.database.read(access.project_id) as reader:
         found = await find_task(reader, access.project_id, task_id, [])
         mine = (
-            *_of_task(access.project_id, task_id, found["day"]),
+            *of_task(access.project_id, task_id, found["day"]),
             *((steps.c.step_id == sql.any(literal(ids, ARRAY(Text))),) if ids else ()),
         )
-        rows = await _window(reader, mine, after, len(ids) + 1 if ids else limit + 1)
+        rows = await step_window(reader, mine, after, len(ids) + 1 if ids else limit + 1)
 
     shown = rows if ids else rows[:limit]
     return StepWindow(
         items=[step_view(row) for row in shown],
-        next_cursor=context.cursors.seal(bound, _window_key(shown[-1])) if len(rows) > len(shown) else None,
+        next_cursor=context.cursors.seal(bound, window_key(shown[-1])) if len(rows) > len(shown) else None,
         position=position_text(found["partition"], found["next_offset"]),
     )
 
@@ -135,7 +135,7 @@ async def get_step(
     task_id, step_id = hex_id(task, 32, "task"), hex_id(step, 16, "step")
     async with context_of(request).database.read(access.project_id) as reader:
         found = await find_task(reader, access.project_id, task_id, [])
-        mine = _of_task(access.project_id, task_id, found["day"])
+        mine = of_task(access.project_id, task_id, found["day"])
         row = await reader.row(select(*STEP_COLUMNS).where(*mine, steps.c.step_id == step_id).limit(1))
         if row is None:
             raise not_found("step")
@@ -192,7 +192,7 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
     )
 
 
-def payloads_of(step: Step, ended: bool, stored: dict[str, Any]) -> list[Payload]:
+def payloads_of(step: Step, ended: bool, stored: Mapping[Any, Any]) -> list[Payload]:
     """The payloads of a step in the response.
 
     Args:
@@ -216,7 +216,8 @@ def _payload(slot: Slot, step: Step, ended: bool, row: Any) -> Payload:
     return Payload(slot=slot, mime=None, text=None, bytes=None, truncated=False, absent=absent)
 
 
-def _of_task(project_id: str, task_id: str, day: date) -> tuple[Condition, ...]:
+def of_task(project_id: str, task_id: str, day: date) -> tuple[Condition, ...]:
+    """The conditions that choose the steps of a task."""
     # with the day, Postgres reads one partition only
     return steps.c.project_id == project_id, steps.c.task_id == task_id, steps.c.day == day
 
@@ -230,7 +231,8 @@ def _payloads(project_id: str, task_id: str, step_id: str, day: date) -> Stateme
     )
 
 
-def _window_key(row: Any) -> tuple[int | None, int, str]:
+def window_key(row: Any) -> tuple[int | None, int, str]:
+    """Where the window after this row begins."""
     return row["started_at_us"], row["seq"], row["step_id"]
 
 
@@ -238,10 +240,20 @@ def _search_key(row: Any) -> tuple[int | None, str, str]:
     return row["started_at_us"], row["step_id"], row["task_id"]
 
 
-async def _window(reader: SnapshotReader, mine: tuple[Condition, ...], after: list[Any] | None, limit: int) -> list[Any]:
-    """Select the steps of a task: those with a start in chronological order, then those without."""
+async def step_window(
+    reader: SnapshotReader, mine: tuple[Condition, ...], after: Sequence[Any] | None, limit: int, columns: Sequence[Any] = STEP_COLUMNS
+) -> list[Any]:
+    """Select the steps of a task: those with a start in chronological order, then those without.
+
+    Args:
+        reader: A snapshot.
+        mine: The conditions that choose the task's steps.
+        after: ``window_key`` of the last row of the previous window.
+        limit: The most rows.
+        columns: What is read of each.
+    """
     rows: list[Any] = []
-    known = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_not(None))
+    known = select(*columns).where(*mine, steps.c.started_at_us.is_not(None))
     if after is None or after[0] is not None:
         if after is not None:
             row_key = tuple_(steps.c.started_at_us, steps.c.seq, steps.c.step_id)
@@ -249,7 +261,7 @@ async def _window(reader: SnapshotReader, mine: tuple[Condition, ...], after: li
         rows = await reader.rows(known.order_by(steps.c.started_at_us, steps.c.seq, steps.c.step_id).limit(limit))
         after = None
     if len(rows) < limit:
-        unknown = select(*STEP_COLUMNS).where(*mine, steps.c.started_at_us.is_(None))
+        unknown = select(*columns).where(*mine, steps.c.started_at_us.is_(None))
         if after is not None:
             unknown = unknown.where(tuple_(steps.c.seq, steps.c.step_id) > tuple_(literal(after[1], BigInteger), literal(after[2], Text)))
         rows += await reader.rows(unknown.order_by(steps.c.seq, steps.c.step_id).limit(limit - len(rows)))

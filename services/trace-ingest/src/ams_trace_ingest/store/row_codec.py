@@ -1,4 +1,4 @@
-"""Functions that encode and decode rows, generated from a table of fields when this process starts.
+"""Functions that encode rows, generated from a table of fields when this process starts. ``ams_contracts.step_rows`` decodes them.
 
 They run once a step, more than ten thousand times a second, so a loop over the fields for each step is too slow. The generated function is
 what one would write by hand: each object on the way to a value is fetched once, and the row is one tuple. ``encoder_source`` shows it.
@@ -6,11 +6,11 @@ what one would write by hand: each object on the way to a value is fetched once,
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import EnumMeta
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_origin
 
 from ams_contracts.codec import encode
 from ams_contracts.fields import Field, columns
-from ams_contracts.rows import REST_FIELDS, Rest, converter, decode_rest
+from ams_contracts.rows import REST_FIELDS, Rest
 from ams_trace_ingest.store.columns import array_literal
 
 DOCUMENT = "state.document"
@@ -39,30 +39,6 @@ def encoder_source(fields: Sequence[Field], *, new: bool) -> str:
     lines.append(f"        return ({''.join(f'{_expression(field, documented=False)}, ' for field in stored)})")
     lines.append(f"    return ({''.join(f'{_expression(field, documented=True)}, ' for field in stored)})")
     return "\n".join(lines)
-
-
-def compile_document_decoder(fields: Sequence[Field], document: type[Any]) -> Callable[[Any], Any]:
-    """A function of a row that returns its document; the row has one."""
-    names: dict[str, Any] = {"document": document, "decode_rest": decode_rest}
-    by_attribute: dict[str, list[tuple[str, Field]]] = {}
-    for field in fields:
-        attribute, _, inner = (field.path or "").removeprefix(f"{DOCUMENT}.").partition(".")
-        if (field.path or "").startswith(f"{DOCUMENT}."):
-            by_attribute.setdefault(attribute, []).append((inner, field))
-            names[f"convert_{field.name}"] = converter(field)
-    arguments: list[str] = []
-    for attribute, parts in by_attribute.items():
-        inner, field = parts[0]
-        if not inner:
-            arguments.append(f"{attribute}={_decoded(field)}")
-            continue
-        # an object of its own, such as the error: null when all its columns are
-        names[f"struct_{attribute}"] = _struct_of(document, attribute)
-        known = " or ".join(f"row[{field.name!r}] is not None" for _, field in parts)
-        members = ", ".join(f"{inner}={_decoded(field)}" for inner, field in parts)
-        arguments.append(f"{attribute}=struct_{attribute}({members}) if {known} else None")
-    source = f"def generated(row):\n    rest = decode_rest(row['rest'])\n    return document({', '.join(arguments)})"
-    return _compile(source, names)
 
 
 def _compile(source: str, names: dict[str, Any]) -> Callable[..., Any]:
@@ -122,22 +98,3 @@ def _encode_value(field: Field) -> Any:
     if field.sql_type == "text[]":
         return array_literal(field.absent)
     return field.absent.value if isinstance(type(field.absent), EnumMeta) else field.absent
-
-
-def _decoded(field: Field) -> str:
-    if field.in_rest:
-        return f"rest.{field.name}"
-    value = f"row[{field.name!r}]"
-    convert = converter(field)
-    if convert is None:
-        return f"list({value})" if field.sql_type == "text[]" else value
-    if not field.is_nullable:
-        return f"convert_{field.name}({value})"
-    empty = repr(field.absent) if field.value_type is field.type else "None"
-    return f"convert_{field.name}({value}) if {value} is not None else {empty}"
-
-
-def _struct_of(document: type[Any], attribute: str) -> Any:
-    """The class of an attribute that may be null."""
-    hint = get_type_hints(document)[attribute]
-    return next(part for part in hint.__args__ if part is not type(None))

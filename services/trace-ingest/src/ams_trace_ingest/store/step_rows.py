@@ -8,11 +8,10 @@ import msgspec
 from msgspec import Struct
 
 from ams_contracts.documents import BILLABLE_TYPES, STEP_FIELDS, Status, StepDocument, StepType, Usage
-from ams_contracts.fields import by_name
-from ams_contracts.fold import Progress, Stamp, StepState
-from ams_contracts.rows import reader
+from ams_contracts.fold import Stamp, StepState
+from ams_contracts.step_rows import decode_document, step_state
 from ams_trace_ingest.rollup import METERED_TYPES, Counted, Node, is_unmetered, node_of
-from ams_trace_ingest.store.row_codec import compile_document_decoder, compile_encoder
+from ams_trace_ingest.store.row_codec import compile_encoder
 
 
 class _RestUsage(Struct, frozen=True, gc=False):
@@ -48,12 +47,7 @@ Args: project, task, day of the task, step.
 encode_new_row: Encoder = compile_encoder(STEP_FIELDS, new=True)
 """The same in the order of ``steps.NEW_COLUMNS``, for ``steps.insert``: without the columns that take their DEFAULT."""
 
-decode_document: Callable[[Any], StepDocument] = compile_document_decoder(STEP_FIELDS, StepDocument)
-"""The document of a row that has one."""
-
-_FIELDS = by_name(STEP_FIELDS)
 _rest_usage = msgspec.json.Decoder(_RestUsage)
-_read_progress_usage = reader(_FIELDS["progress_usage"])
 
 
 class StoredStep:
@@ -134,17 +128,7 @@ class StoredStep:
 
     def state(self, *, with_document: bool = True) -> StepState:
         """The registers. Without its document where another one has outranked it already."""
-        row = self._row
-        phase = row["progress_phase"]
-        document = self.document if with_document else None
-        if phase is None:
-            return StepState(document=document, stamp=self.stamp)
-        return StepState(
-            document=document,
-            stamp=self.stamp,
-            progress=Progress(status=Status(row["progress_status"]), at_us=row["last_beat_us"], usage=_read_progress_usage(row)),
-            progress_stamp=Stamp(phase, row["progress_at_us"], row["progress_seq"], row["progress_event_id"]),
-        )
+        return step_state(self._row, with_document=with_document)
 
 
 class Neighbour(Struct, frozen=True, gc=False):
