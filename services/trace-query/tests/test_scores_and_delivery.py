@@ -1,5 +1,6 @@
 """Scores of a task, and the delivery by its producers."""
 
+import pytest
 from asyncpg import Range
 
 from ams_contracts.tables import scores, task_producers
@@ -64,6 +65,59 @@ async def test_scores_are_summarized_by_name_whatever_the_page(ada, store) -> No
         {"name": "helpful", "scores": 3, "numbers": 2, "average": 0.5, "label": None, "task_scores": 1},
         {"name": "verdict", "scores": 3, "numbers": 0, "average": None, "label": "good", "task_scores": 3},
     ]
+
+
+@pytest.fixture
+async def scored(ada, store):
+    """The names of the tasks and of the steps that a query finds."""
+    good, bad = await store.task(name="good"), await store.task(name="bad")
+    for task, number, name in ((good, 0.9, "g"), (bad, 0.1, "b"), (bad, 0.4, "c")):
+        step_id = name * 16 if name != "g" else "d" * 16
+        await store.step(task, step_id=step_id, name=name, started_at_us=T0)
+        await score(store, task, name, T0, number=number, step_id=step_id)
+    await score(store, bad, "of the task", T0, number=1.0)
+    await score(store, good, "removed", T0, number=0.0, removed=True)
+    await score(store, good, "tone", T0, number=None, name="tone", label="calm", step_id="d" * 16)
+    await score(store, bad, "right", T0, number=1.0, name="is right", label="true")
+
+    async def names(query: str) -> tuple[list[str], list[str]]:
+        found = [(await ada.get(kind, q=query))["items"] for kind in ("tasks", "steps")]
+        return sorted(item["name"] for item in found[0]), sorted(item["name"] for item in found[1])
+
+    return names
+
+
+@pytest.mark.parametrize(
+    ("query", "tasks", "steps"),
+    [
+        ("score.helpful:>0.5", ["good"], ["g"]),
+        ("score.helpful:<0.5", [], ["b", "c"]),  # the average of the task is exactly 0.5
+        ("score.helpful:0.5", ["bad"], []),
+        ("score.helpful:>=0.5", ["bad", "good"], ["g"]),
+        ("score.helpful:0.9,0.1", ["good"], ["b", "g"]),
+        ("score.helpful:>-1", ["bad", "good"], ["b", "c", "g"]),
+        ("score.helpful:*", ["bad", "good"], ["b", "c", "g"]),
+        ("-score.helpful:>0.5", ["bad"], ["b", "c"]),
+        ("score.tone:calm", ["good"], ["g"]),
+        ("score.tone:ca*,x", ["good"], ["g"]),
+        ('score."is right":true', ["bad"], []),
+        ('score."is right":1', ["bad"], []),
+        ("score.tone:>0", [], []),
+        ("score.nothing:*", [], []),
+    ],
+)
+async def test_a_query_finds_scores(scored, query: str, tasks: list[str], steps: list[str]) -> None:
+    assert await scored(query) == (tasks, steps)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("score.a:>good", "bad_value"), ("score:1", "unknown_field"), ("score.a:>1,2", "bad_value"), ('score.a:>"1"', "bad_value")],
+)
+async def test_a_query_for_scores_that_means_nothing_is_explained(ada, query: str, code: str) -> None:
+    problem = await ada.problem("tasks", q=query)
+
+    assert (problem["status"], problem["code"]) == (400, code)
 
 
 async def test_a_delivery_has_ranges_gaps_and_reported_losses(ada, store) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, false, func, not_, or_
 
 from ams_contracts.documents import STEP_FIELDS, TASK_FIELDS
 from ams_contracts.tables import steps, tasks
-from ams_trace_query.search.filters import STEP_FILTERS, TASK_FILTERS, Condition, QueryField, like_pattern
+from ams_trace_query.search.filters import KEYED_FILTERS, STEP_FILTERS, TASK_FILTERS, Condition, QueryField, like_pattern
 from ams_trace_query.search.text import NO_LOOKUPS, Found, step_contains, task_contains
 from ams_trace_query.search.tree import And, Clause, Node, Not, Or, QueryError, Value, Words
 
@@ -86,8 +86,8 @@ def _field(clause: Clause, fields: Mapping[str, QueryField], other_fields: Mappi
         close = difflib.get_close_matches(clause.field, fields, n=1)
         suggestion = f"{close[0]}:" if close else f"one of {', '.join(fields)}, or quotation marks around words with a colon"
         raise QueryError(f"The field {clause.field[:64]!r} is unknown.", column=clause.column, code="unknown_field", suggestion=suggestion)
-    if (clause.key is not None) != (clause.field == "tag"):
-        suggestion = "tag.name:value" if clause.field == "tag" else f"{clause.field}:value"
+    if (clause.key is not None) != (clause.field in KEYED_FILTERS):
+        suggestion = f"{clause.field}.name:value" if clause.field in KEYED_FILTERS else f"{clause.field}:value"
         raise QueryError(
             f"The field needs another form. Write {suggestion}.", column=clause.column, code="unknown_field", suggestion=suggestion
         )

@@ -8,17 +8,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
-from operator import add
+from operator import add, ge, gt, le, lt
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, and_, exists, func, literal, or_
+from sqlalchemy import Column, ColumnElement, Table, and_, exists, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger, Text
+from sqlalchemy.types import BigInteger, Double, Text
 
 from ams_contracts.documents import STEP_FIELDS, TASK_FIELDS
 from ams_contracts.fields import Field, Filter, FilterKind, filter_kind
 from ams_contracts.ids import INT64_MAX
-from ams_contracts.tables import step_logs, steps, tasks
+from ams_contracts.tables import scores, step_logs, steps, tasks
 from ams_trace_query.search.tree import Clause, QueryError, Value
 
 Condition = ColumnElement[bool]
@@ -32,6 +32,8 @@ _MULTIPLES = {"": 1, "k": 1_000, "m": 1_000_000}
 _DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s?(us|µs|ms|s|m|min|h)")
 _MONEY = re.compile(r"\$?([0-9]{1,10}(?:\.[0-9]{1,9})?)")
 _COUNT = re.compile(r"([0-9]{1,18})([kKmM]?)")
+_SCORE = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,16})?")
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Condition]] = {">": gt, ">=": ge, "<": lt, "<=": le}
 _LIKE_SPECIAL = re.compile(r"([\\%_])")
 
 
@@ -177,6 +179,36 @@ def _logged(table: Table) -> QueryField:
     return field
 
 
+def _scored(table: Table) -> QueryField:
+    """A score of a step; of a task, one of the task or of any of its steps.
+
+    A number compares with the average of all numbers of that name, anything else with a label; ``*`` alone finds rows that have a score.
+    """
+    shared = [column.name for column in table.primary_key if column.name in scores.c]
+    of_row = [scores.c[name] == table.c[name] for name in shared]
+
+    def field(clause: Clause) -> Condition:
+        named = and_(*of_row, scores.c.name == literal(clause.key, Text), scores.c.removed.is_(False))
+        if clause.operator == "=" and (clause.values[0].quoted or not all(_SCORE.fullmatch(value.text) for value in clause.values)):
+            if any(value.text == "*" and not value.quoted for value in clause.values):
+                return exists().where(named).correlate(table)
+            return exists().where(named, _matches(clause, scores.c.label)).correlate(table)
+        average = select(func.avg(scores.c.number)).where(named).correlate(table).scalar_subquery()
+        if clause.operator == "=":
+            return average == func.any(literal([_score(clause, value) for value in clause.values], ARRAY(Double)))
+        if len(clause.values) > 1:
+            raise _bad(clause, f"{clause.field} takes one number.")
+        return _COMPARISONS[clause.operator](average, literal(_score(clause, clause.values[0]), Double))
+
+    return field
+
+
+def _score(clause: Clause, value: Value) -> float:
+    if value.quoted or _SCORE.fullmatch(value.text) is None:
+        raise _bad(clause, "Labels have no order. Compare with a number.", f"{clause.field}.{clause.key}:{clause.operator}0.5")
+    return float(value.text)
+
+
 def _array_contains(*columns: ColumnElement[Any]) -> QueryField:
     """A word in an array of words, or in one of several arrays."""
 
@@ -256,10 +288,14 @@ def _sum(columns: Sequence[Column[Any]]) -> ColumnElement[Any]:
 
 
 LOG = "log"
-"""The filter of both tables that looks into a third one."""
+SCORE = "score"
+"""Filters of both tables that look into another one."""
 
-TASK_FILTERS = {**query_fields(TASK_FIELDS, tasks), LOG: _logged(tasks)}
-STEP_FILTERS = {**query_fields(STEP_FIELDS, steps), LOG: _logged(steps)}
+TASK_FILTERS = {**query_fields(TASK_FIELDS, tasks), LOG: _logged(tasks), SCORE: _scored(tasks)}
+STEP_FILTERS = {**query_fields(STEP_FIELDS, steps), LOG: _logged(steps), SCORE: _scored(steps)}
+
+KEYED_FILTERS = frozenset({"tag", SCORE})
+"""Filters that are written with a key: ``tag.env:prod``."""
 
 _STEP_DECLARED = declared_filters(STEP_FIELDS)
 INDEXED_TASK_FILTERS = frozenset(name for name, declared in declared_filters(TASK_FIELDS).items() if declared[0][1].indexed)
