@@ -35,6 +35,7 @@ from ams.tracing.kinds import (
     workflow,
 )
 from ams.tracing.propagation import extract, inject
+from ams.tracing.scores import score
 from ams.version import __version__
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "memory",
     "rerank",
     "retrieval",
+    "score",
     "shutdown",
     "step",
     "task",

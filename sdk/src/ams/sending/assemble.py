@@ -16,6 +16,7 @@ from ams.sending.payloads import payload_of
 from ams.tracing.capture import clean
 from ams.tracing.ids import bits, task_hex
 from ams.tracing.records import WAITING, AgentRecord, StepRecord, StepUpdate, TaskRecord
+from ams.tracing.scores import ScoreRecord
 from ams_contracts.documents import Slot, Status, TaskDocument
 from ams_contracts.events import (
     DELTA_CHARS_MAX,
@@ -26,6 +27,7 @@ from ams_contracts.events import (
     OutputDelta,
     PayloadStored,
     ProducerReported,
+    ScoreRecorded,
     StepEnded,
     StepProgressed,
     StepRecorded,
@@ -34,7 +36,9 @@ from ams_contracts.events import (
     TaskStarted,
     TaskUpdated,
 )
+from ams_contracts.scores import number_and_label
 
+_COMMENT_CHARS_MAX = 4_096
 STEPS_PER_BEAT_MAX = 500
 DELTAS_PER_EVENT_MAX = 100
 QUEUE_FULL = "queue_full"
@@ -78,6 +82,8 @@ class Assembler:
             self._add_update(item)
         elif isinstance(item, AgentRecord):
             self._add_agent(item)
+        elif isinstance(item, ScoreRecord):
+            self._add_score(item)
 
     def finish_round(self) -> list[Encoded]:
         """The events of all items since the last call."""
@@ -288,6 +294,25 @@ class Assembler:
             metadata={clean(str(key))[:256]: clean(str(value))[:1_024] for key, value in list(agent.metadata.items())[:256]},
         )
         self.ready.append(Encoded(None, event.event_id, _encode(event)))
+
+    def _add_score(self, score: ScoreRecord) -> None:
+        task = score.task
+        numbered = task is not None and task.epoch == self._epoch  # scores of a task that this process does not trace have no number
+        number, label = number_and_label(score.value)
+        event = ScoreRecorded(
+            event_id=self._next_id(),
+            seq=self._next_seq(task) if numbered and task is not None else 0,
+            at_us=score.at_ns // 1000,
+            score_id=word(score.score_id) or "",
+            step_id=score.step_id,
+            name=word(score.name) or "",
+            number=number,
+            label=word(label),
+            comment=clean(str(score.comment))[:_COMMENT_CHARS_MAX] if score.comment else None,
+            source=score.source,
+            author=word(score.author),
+        )
+        self.ready.append(Encoded(score.task_id, event.event_id, _encode(event), task=task))
 
     # -- numbers and bytes
 

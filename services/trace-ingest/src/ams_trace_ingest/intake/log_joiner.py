@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from ams_contracts.codec import encode
 from ams_contracts.documents import Status, StepDocument
-from ams_contracts.events import MediaStored, PayloadStored, StepRecorded, StepStarted
+from ams_contracts.events import MediaStored, PayloadStored, ScoreRecorded, StepRecorded, StepStarted
 from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.mapping.map_logs import StepLogs, map_logs, merged, response_id_of, together
 from ams_trace_ingest.mapping.mapped_span import MappedSpan
@@ -40,7 +40,7 @@ StepKey = tuple[str, str, str]
 class Additions(Struct):
     """What is to be published beside what was sent: ``(task_id, event)``."""
 
-    steps: list[tuple[str, StepRecorded | StepStarted]]
+    steps: list[tuple[str, StepRecorded | StepStarted | ScoreRecorded]]
     payloads: list[tuple[str, PayloadStored | MediaStored]]
 
 
@@ -48,7 +48,7 @@ class LogOutcome(Struct):
     """What became of the records of a request.
 
     Attributes:
-        additions: Payloads of steps, and documents that were completed.
+        additions: Payloads of steps, documents that were completed, and scores.
         ignored: Records that are no GenAI events.
         refused: GenAI events that name neither a span nor a response: they belong to nothing.
     """
@@ -112,6 +112,7 @@ class LogJoiner:
     ) -> tuple[int, list[LogRecord]]:
         mapped = map_logs(project_id, records, received_at_us=received_at_us)
         additions.payloads += mapped.payloads
+        additions.steps += mapped.scores
         for (task_id, step_id), logs in mapped.steps.items():
             key = (project_id, task_id, step_id)
             if self._documents.get(key) is None:

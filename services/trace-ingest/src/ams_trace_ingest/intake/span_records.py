@@ -47,9 +47,12 @@ def pack_spans(
     for item, producer in zip(mapped, _producers(request.groups), strict=True):
         producers[producer.instance_id] = producer
         key = (item.task_id, producer.instance_id)
-        steps.setdefault(key, []).append(encode(item.event))
+        found = steps.setdefault(key, [])
+        found.append(encode(item.event))
+        if item.scores:
+            found.extend(map(encode, item.scores))
         payloads.setdefault(key, []).extend(map(encode, (*item.media, *item.payloads)))
-        events += 1 + len(item.payloads) + len(item.media)
+        events += 1 + len(item.payloads) + len(item.media) + len(item.scores)
     added = Additions([], []) if logs is None else logs.add_spans(project_id, mapped, received_at_us=received_at_us)
     return PackedSpans(
         [

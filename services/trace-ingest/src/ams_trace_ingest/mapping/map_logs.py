@@ -14,11 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ams_contracts.documents import Failure, Slot, Status, StepDocument
-from ams_contracts.events import MediaStored, PayloadStored
+from ams_contracts.events import MediaStored, PayloadStored, ScoreRecorded
 from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.mapping.content import JSON, MESSAGES, TEXT
 from ams_trace_ingest.mapping.convert import word
 from ams_trace_ingest.mapping.errors import MESSAGE_CHARS_MAX, is_exception, split_traceback
+from ams_trace_ingest.mapping.evaluations import score_of_evaluation
 from ams_trace_ingest.mapping.media import MediaBudget, MediaCollector, referenced
 from ams_trace_ingest.mapping.messages import Message
 from ams_trace_ingest.mapping.models import finish_reasons_of
@@ -61,6 +62,7 @@ class JoinedLogs(Struct):
         joined: Records that are in them.
         ignored: Records that are no GenAI events.
         unplaced: GenAI events that name no span.
+        scores: ``(task_id, score)`` of evaluations; like payloads, whether the step is known or not.
     """
 
     payloads: list[tuple[str, PayloadStored | MediaStored]]
@@ -68,6 +70,7 @@ class JoinedLogs(Struct):
     joined: int
     ignored: int
     unplaced: list[LogRecord]
+    scores: list[tuple[str, ScoreRecorded]]
 
 
 class _Gathered(Struct):
@@ -76,6 +79,7 @@ class _Gathered(Struct):
     at_us: int = 0
     failure: Failure | None = None
     stack: str | None = None
+    scores: list[ScoreRecorded] = []
 
 
 def map_logs(project_id: str, records: Iterable[LogRecord], *, received_at_us: int) -> JoinedLogs:
@@ -98,11 +102,16 @@ def map_logs(project_id: str, records: Iterable[LogRecord], *, received_at_us: i
         else:
             joined += 1
             key = (record.trace_id, record.span_id)
-            _gather(gathered.setdefault(key, _Gathered(events.Conversation([], [], []), [])), name, record, received_at_us)
+            found = gathered.setdefault(key, _Gathered(events.Conversation([], [], []), []))
+            _gather(found, name, record, received_at_us)
+            score = score_of_evaluation(project_id, *key, name, record.attributes, at_us=record.time_ns // _US_NS or received_at_us)
+            if score is not None:
+                found.scores.append(score)
     payloads: list[tuple[str, PayloadStored | MediaStored]] = []
     media = MediaBudget()
     steps = {key: _step_logs(project_id, key, found, payloads, media) for key, found in gathered.items()}
-    return JoinedLogs(payloads, steps, joined, ignored, unplaced)
+    scores = [(task_id, score) for (task_id, _), found in gathered.items() for score in found.scores]
+    return JoinedLogs(payloads, steps, joined, ignored, unplaced, scores)
 
 
 def name_of(record: LogRecord) -> str:

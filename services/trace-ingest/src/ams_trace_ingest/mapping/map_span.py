@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from ams_contracts.documents import BILLABLE_TYPES, CostSource, Slot, Status, StepDocument, Usage
-from ams_contracts.events import StepRecorded, StepStarted
+from ams_contracts.events import ScoreRecorded, StepRecorded, StepStarted
 from ams_contracts.ids import TIME_MAX_US
 from ams_trace_ingest.mapping import content, cost, enum_members, errors, flags, identity, models, times, types, usage
 from ams_trace_ingest.mapping.attribute_rules import AttributeRules, Field, Found
 from ams_trace_ingest.mapping.content import Content
 from ams_trace_ingest.mapping.convert import NAME_CHARS_MAX, WORD_CHARS_MAX
+from ams_trace_ingest.mapping.evaluations import SCORES_MAX, score_of_evaluation
 from ams_trace_ingest.mapping.mapped_span import MappedSpan
 from ams_trace_ingest.mapping.media import MediaBudget, MediaCollector
 from ams_trace_ingest.mapping.original import original_of
@@ -134,7 +135,17 @@ def map_span(
         stored.append(payload(event, enum_members.OUTPUT, answered.mime, answered.text, cut_from=answered.cut_from))
     if stack is not None:
         stored.append(payload(event, enum_members.ERROR_STACK, content.TEXT, stack))
-    return MappedSpan(span.trace_id, event, stored, () if collector is None else collector.events(project_id, at_us))
+    scores = _scores(project_id, span, step_id, at_us) if span.events else ()
+    return MappedSpan(span.trace_id, event, stored, () if collector is None else collector.events(project_id, at_us), scores)
+
+
+def _scores(project_id: str, span: Span, step_id: str, at_us: int) -> list[ScoreRecorded]:
+    found: list[ScoreRecorded] = []
+    for event in span.events:
+        score = score_of_evaluation(project_id, span.trace_id, step_id, event.name, event.attributes, at_us=event.time_ns // 1_000 or at_us)
+        if score is not None and len(found) < SCORES_MAX:
+            found.append(score)
+    return found
 
 
 def _finish_reasons(found: Found, answered: Content | None) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from ams_contracts.events import MediaStored, PayloadStored, StepRecorded, StepStarted
+from ams_contracts.events import MediaStored, PayloadStored, ScoreRecorded, StepRecorded, StepStarted
 
 
 class MappedSpan(Struct, gc=False):
@@ -15,9 +15,11 @@ class MappedSpan(Struct, gc=False):
         event: ``step.recorded``, or ``step.started`` for a span that still runs.
         payloads: At most one a slot.
         media: What the payloads refer to, without what an earlier span of the task brought in the same request.
+        scores: What its evaluation events say.
     """
 
     task_id: str
     event: StepRecorded | StepStarted
     payloads: list[PayloadStored]
     media: Sequence[MediaStored]
+    scores: Sequence[ScoreRecorded] = ()

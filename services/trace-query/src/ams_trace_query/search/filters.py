@@ -196,9 +196,10 @@ def _scored(table: Table) -> QueryField:
         average = select(func.avg(scores.c.number)).where(named).correlate(table).scalar_subquery()
         if clause.operator == "=":
             return average == func.any(literal([_score(clause, value) for value in clause.values], ARRAY(Double)))
-        if len(clause.values) > 1:
+        first, *others = clause.values
+        if others:
             raise _bad(clause, f"{clause.field} takes one number.")
-        return _COMPARISONS[clause.operator](average, literal(_score(clause, clause.values[0]), Double))
+        return _COMPARISONS[clause.operator](average, literal(_score(clause, first), Double))
 
     return field
 
