@@ -27,7 +27,7 @@ PUBLIC = {
 }  # fmt: skip
 OF_THE_PERSON = {"GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects"}
 OF_A_PERSON_OR_A_KEY = {"POST /api/ingest/{project}/scores", "DELETE /api/ingest/{project}/tasks/{task}/scores/{score}"}
-OF_A_KEY = {"POST /v1/batches", "POST /v1/traces", "POST /v1/logs", "POST /v1/metrics"}
+OF_A_KEY = {"POST /v1/batches", "POST /v1/import", "POST /v1/traces", "POST /v1/logs", "POST /v1/metrics"}
 
 
 class Operation(NamedTuple):

@@ -189,6 +189,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ingest/{project}/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Import a part of an exported file as a person */
+        post: operations["ApiIngestProjectImportImportProjectLines"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/ingest/{project}/scores": {
         parameters: {
             query?: never;
@@ -878,6 +895,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Import a part of an exported file */
+        post: operations["V1ImportImportLines"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/logs": {
         parameters: {
             query?: never;
@@ -1204,6 +1238,20 @@ export interface components {
             status: string;
         };
         IdentityEvent: components["schemas"]["UserRegistered"] | components["schemas"]["UserDisabled"] | components["schemas"]["SessionRevoked"] | components["schemas"]["ProjectCreated"] | components["schemas"]["ProjectUpdated"] | components["schemas"]["ProjectDeleted"] | components["schemas"]["AccessChanged"] | components["schemas"]["KeyCreated"] | components["schemas"]["KeyRevoked"];
+        ImportAnswer: {
+            accepted: number;
+            ended: boolean;
+            faults: components["schemas"]["ImportFault"][];
+            lines: number;
+            rejected: number;
+            tasks: string[];
+        };
+        ImportFault: {
+            code: string;
+            detail: string;
+            event_id: string | null;
+            line: number;
+        };
         Jwk: {
             /** @default EdDSA */
             alg: string;
@@ -2552,6 +2600,8 @@ export type Frame = components['schemas']['Frame'];
 export type Generation = components['schemas']['Generation'];
 export type Health = components['schemas']['Health'];
 export type IdentityEvent = components['schemas']['IdentityEvent'];
+export type ImportAnswer = components['schemas']['ImportAnswer'];
+export type ImportFault = components['schemas']['ImportFault'];
 export type Jwk = components['schemas']['Jwk'];
 export type Jwks = components['schemas']['Jwks'];
 export type KeyCreated = components['schemas']['KeyCreated'];
@@ -2991,6 +3041,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeadLetterItem"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiIngestProjectImportImportProjectLines: {
+        parameters: {
+            query?: {
+                /** @description Tasks of an archive are imported as copies under other ids, which follow from this word (8 to 32 of 0-9 a-z) and their own: the same for all parts of a file. Their calls are counted beside those of the originals. */
+                copy_as?: string | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportAnswer"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -6100,6 +6190,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NativeAnswer"];
+                };
+            };
+        };
+    };
+    V1ImportImportLines: {
+        parameters: {
+            query?: {
+                /** @description Tasks of an archive are imported as copies under other ids, which follow from this word (8 to 32 of 0-9 a-z) and their own: the same for all parts of a file. Their calls are counted beside those of the originals. */
+                copy_as?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportAnswer"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
                 };
             };
         };

@@ -18,6 +18,7 @@ from ams_kit.retriable import SERVER_UNAVAILABLE
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.cors import CorsMiddleware, parse_origins
 from ams_trace_ingest.intake.http import take_batches
+from ams_trace_ingest.intake.imports import import_lines, import_project_lines
 from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
@@ -30,7 +31,16 @@ from ams_trace_ingest.store.connections import open_writer
 
 DATABASE_CONNECTIONS_MAX = 4
 TELEMETRY_ROUTES = [take_batches, take_traces, take_logs, ignore_metrics]
-MANAGEMENT_ROUTES = [delete_task, list_dead_letters, show_dead_letter, replay_dead_letter, record_score, remove_score]
+MANAGEMENT_ROUTES = [
+    import_lines,
+    import_project_lines,
+    delete_task,
+    list_dead_letters,
+    show_dead_letter,
+    replay_dead_letter,
+    record_score,
+    remove_score,
+]
 
 
 def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Litestar:

@@ -1,6 +1,7 @@
 """``POST /v1/batches``: a request of the SDK -> records for the log. A bad event is refused alone."""
 
 import hashlib
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -45,6 +46,15 @@ class NativeRecords(Struct, frozen=True):
     rejected: list[RejectedEvent]
 
 
+class TakenEvents(Struct, frozen=True):
+    """Encoded events of a batch by topic, registered agents with their names, and refused events with the decoder's reason."""
+
+    steps: list[bytes]
+    payloads: list[bytes]
+    agents: list[tuple[str, bytes]]
+    rejected: list[tuple[RejectedEvent, str]]
+
+
 def read_native(data: bytes, *, project_id: str, key_id: str, prices: Prices) -> NativeRecords:
     """Decode, check and pack a request.
 
@@ -78,9 +88,25 @@ def _decode_request(data: bytes) -> RawNativeRequest:
 
 
 def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, key_id: str, prices: Prices) -> int:
-    steps: list[bytes] = []
-    payloads: list[bytes] = []
-    accepted = 0
+    taken = take_events(batch, prices)
+    result.rejected.extend(event for event, _ in taken.rejected)
+    for name, data in taken.agents:
+        result.steps.append(pack_agent(project_id, name, batch.producer, data, key_id=key_id))
+    if batch.task_id is not None:
+        result.payloads.extend(pack(PAYLOADS, project_id, batch.task_id, batch.producer, taken.payloads, key_id=key_id))
+        result.steps.extend(pack(STEPS, project_id, batch.task_id, batch.producer, taken.steps, key_id=key_id))
+    return len(taken.agents) + len(taken.payloads) + len(taken.steps)
+
+
+def take_events(batch: RawNativeBatch, prices: Prices, *, change: Callable[[Event], Event] | None = None) -> TakenEvents:
+    """Decode and check the events of a batch.
+
+    Args:
+        batch: With its events not yet decoded.
+        prices: To compute what is not reported.
+        change: Makes another event of one that is accepted.
+    """
+    taken = TakenEvents([], [], [], [])
     for raw in batch.events:
         sent = bytes(raw)
         data = replace_invalid_escapes(sent)
@@ -88,26 +114,25 @@ def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, k
             event = decode_event(data)
             refusal = _refusal(event, batch, len(data))
         except MalformedError as error:
-            result.rejected.append(RejectedEvent(event_id=_event_id(data), code=error.code))
+            taken.rejected.append((RejectedEvent(event_id=_event_id(data), code=error.code), error.detail))
             continue
         if refusal:
-            result.rejected.append(RejectedEvent(event_id=event.event_id, code=refusal))
+            taken.rejected.append((RejectedEvent(event_id=event.event_id, code=refusal), ""))
             continue
         if data is not sent:
             event = _flagged(event)
             data = encode(event)
+        if change is not None:
+            event = change(event)
+            data = encode(event)
         finished = _priced(event, data, prices)
-        accepted += 1
         if isinstance(event, AgentRegistered):
-            result.steps.append(pack_agent(project_id, event.name, batch.producer, finished, key_id=key_id))
+            taken.agents.append((event.name, finished))
         elif isinstance(event, PayloadStored | MediaStored):
-            payloads.append(finished)
+            taken.payloads.append(finished)
         else:
-            steps.append(finished)
-    if batch.task_id is not None:
-        result.payloads.extend(pack(PAYLOADS, project_id, batch.task_id, batch.producer, payloads, key_id=key_id))
-        result.steps.extend(pack(STEPS, project_id, batch.task_id, batch.producer, steps, key_id=key_id))
-    return accepted
+            taken.steps.append(finished)
+    return taken
 
 
 def _refusal(event: Event, batch: RawNativeBatch, size: int) -> str | None:

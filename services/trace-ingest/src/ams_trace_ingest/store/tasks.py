@@ -25,6 +25,10 @@ _SELECT = f"SELECT {', '.join(f't.{quoted(name)}' for name in COLUMNS)}"
 _LOCK = f"""{_SELECT} FROM unnest($1::text::text[], $2::text::text[]) AS wanted (project_id, task_id),
 LATERAL (SELECT * FROM tasks WHERE project_id = wanted.project_id AND task_id = wanted.task_id FOR UPDATE) t"""
 _DELETE = "DELETE FROM tasks WHERE project_id = $1 AND task_id = $2"
+_DELETED = """
+SELECT task_id FROM deleted_tasks WHERE project_id = $1 AND task_id = ANY ($2::text::text[])
+UNION SELECT task_id FROM task_days WHERE project_id = $1 AND task_id = ANY ($2::text::text[]) AND pruned
+"""
 
 _document = msgspec.json.Decoder(TaskDocument)
 
@@ -132,6 +136,11 @@ async def write(connection: Connection, rows: Sequence[TaskRow]) -> None:
 async def exists(connection: Connection, project_id: str, task_id: str) -> bool:
     """Whether the task has a row."""
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM tasks WHERE project_id = $1 AND task_id = $2)", project_id, task_id))
+
+
+async def deleted_among(connection: Connection, project_id: str, task_ids: Sequence[str]) -> list[str]:
+    """Which of these tasks were deleted, by a person or by retention: the projector ignores what arrives of them."""
+    return [row["task_id"] for row in await connection.fetch(_DELETED, project_id, array_literal(task_ids))]
 
 
 def _values(row: TaskRow) -> tuple[Any, ...]:

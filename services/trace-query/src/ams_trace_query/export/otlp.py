@@ -197,7 +197,7 @@ def step_attributes(step: StepContents, document: StepDocument) -> dict[str, Any
         "gen_ai.response.model": document.model,
         "gen_ai.response.id": document.response_id,
         "gen_ai.response.finish_reasons": document.finish_reasons or None,
-        "gen_ai.agent.name": document.name if document.type is StepType.AGENT and document.agent is None else document.agent,
+        "gen_ai.agent.name": document.agent,
         "gen_ai.tool.name": document.tool_name,
         "gen_ai.tool.call.id": document.tool_call_id,
         "gen_ai.conversation.id": document.conversation_id,
