@@ -1,6 +1,10 @@
-"""The group ``ams``: the SDK's own commands, and those of installed packages (entry-point group ``ams.commands``)."""
+"""The group ``ams``: the SDK's own commands, and those of installed packages (entry-point group ``ams.commands``).
+
+A command is imported when it is called, so that a slow one slows only itself, and one that needs a package which is not installed says which.
+"""
 
 import sys
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 import click
@@ -13,19 +17,29 @@ GROUP = "ams.commands"
 OWN_SECTION = "Your agent"
 PLATFORM_SECTION = "The platform on this machine"
 DEVELOPMENT_SECTION = "Development"
+OWN_COMMANDS = {
+    "mcp": ("ams.cli.mcp", "Serve the platform's tools to a coding agent, over stdin and stdout."),
+}
+"""The SDK's commands with a module of their own, whose attribute of the same name is the command, and what the list of commands says of each."""
+
+EXTRAS = {"mcp": "mcp", "mcp_types": "mcp", "httpx2": "mcp", "rich": "cli", "websockets": "cli"}
+"""Packages that a command may lack, and the extra that brings each."""
+
 SECTIONS = (OWN_SECTION, PLATFORM_SECTION, DEVELOPMENT_SECTION)
 
 
 class Commands(click.Group):
-    """A group whose commands come from entry points; each is imported when it is called, so that a slow one slows only itself."""
+    """A group of commands in modules and entry points."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *sorted(_offered())]
+        return [*sorted([*super().list_commands(ctx), *OWN_COMMANDS]), *sorted(_offered())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
+        if cmd_name in OWN_COMMANDS:
+            return _own(cmd_name)
         entry = _offered().get(cmd_name)
         return _loaded(entry) if entry is not None else None
 
@@ -33,6 +47,9 @@ class Commands(click.Group):
         offered = _offered()
         rows: dict[str, list[tuple[str, str]]] = {section: [] for section in SECTIONS}
         for name in self.list_commands(ctx):
+            if name in OWN_COMMANDS:
+                rows[OWN_SECTION].append((name, OWN_COMMANDS[name][1]))
+                continue
             command = self.get_command(ctx, name)
             if command is not None and not command.hidden:
                 rows[_section(offered.get(name))].append((name, command.get_short_help_str(limit=90)))
@@ -52,6 +69,16 @@ def _section(entry: EntryPoint | None) -> str:
     return DEVELOPMENT_SECTION if entry.module.endswith(".development") else PLATFORM_SECTION
 
 
+def _own(name: str) -> click.Command:
+    try:
+        return getattr(import_module(OWN_COMMANDS[name][0]), name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        return _broken(name, f"it needs {package}. Install it with: pip install 'ams-tracing[{EXTRAS[package]}]'")
+
+
 def _loaded(entry: EntryPoint) -> click.Command:
     try:
         command = entry.load()
@@ -61,11 +88,14 @@ def _loaded(entry: EntryPoint) -> click.Command:
 
 
 def _broken(name: str, reason: str) -> click.Command:
-    def report() -> None:
+    def report(arguments: tuple[str, ...]) -> None:
+        del arguments
         click.echo(f"ams {name} cannot be loaded: {reason}", err=True)
         sys.exit(1)
 
-    return click.Command(name, callback=report, help=f"(cannot be loaded: {reason})")
+    anything = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
+    options = {"ignore_unknown_options": True}  # the reason matters more than what was asked for
+    return click.Command(name, callback=report, params=[anything], context_settings=options, help=f"(cannot be loaded: {reason})")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

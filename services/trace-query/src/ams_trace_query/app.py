@@ -26,6 +26,7 @@ from ams_trace_query.export.limits import ExportSlots
 from ams_trace_query.generation import get_generation
 from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
 from ams_trace_query.matches import list_task_matches
+from ams_trace_query.mcp_server.endpoint import McpEndpoint
 from ams_trace_query.media import get_media
 from ams_trace_query.openapi import StampAsArray
 from ams_trace_query.paging import Cursors
@@ -67,6 +68,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
     """
     urls = parse_health_urls(settings.health_urls)
     background = Background()
+    mcp = McpEndpoint()
 
     async def open_from_settings() -> AuthKit:
         kit = AuthKit.open(
@@ -100,7 +102,8 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             exports=ExportSlots(),
         )
         try:
-            yield
+            async with mcp.run(app):
+                yield
         finally:
             await background.close()
             await auth.close()
@@ -148,7 +151,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
     app = make_application(
         title="AMS trace-query",
         openapi_path="/api/traces/openapi",
-        route_handlers=[health_route(lambda: app.state.health), project],
+        route_handlers=[health_route(lambda: app.state.health), project, mcp.route()],
         checks={"postgres": check_database},
         background=background,
         middleware=[AuthMiddleware(key_scope=Scope.READ)],

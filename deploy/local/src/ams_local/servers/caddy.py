@@ -104,7 +104,7 @@ http://:{port} {{
 	import problems
 
 	@foreign_origin {{
-		path /api/*
+		path /api/* /mcp
 		header Origin *
 {not_origins}
 	}}
@@ -116,7 +116,7 @@ http://:{port} {{
 		encode zstd gzip
 		import service {identity}
 	}}
-	@query path /api/traces/* /api/health
+	@query path /api/traces/* /api/health /mcp
 	handle @query {{
 		encode zstd gzip
 		import service {query}

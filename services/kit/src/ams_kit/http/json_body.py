@@ -45,11 +45,7 @@ async def read_json(
         BadRequestError: The body is not JSON in UTF-8.
         InvalidError: The body is JSON but does not match the struct.
     """
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and (declared := int(length[:19])) > bytes_max:
-        if declared <= DISCARDED_BYTES_MAX and not waits_for_continue(request):
-            await _discard(request, seconds_max)
-        raise _too_large(bytes_max)
+    await _refuse_too_large(request, bytes_max, seconds_max)
     check_content_headers(request)
     data = await _read(request, bytes_max, seconds_max)
     try:
@@ -61,6 +57,43 @@ async def read_json(
         if code is not None:
             raise BadRequestError("The body is not JSON in UTF-8.", code=code) from error
         raise InvalidError(error.detail or "The body does not have the expected fields.") from error
+
+
+async def read_body(request: Request[Any, Any, Any], *, bytes_max: int, seconds_max: float = READ_SECONDS) -> bytes:
+    """Read the body of a request that another library decodes, also where the route is a bare ASGI application.
+
+    Args:
+        request: The request; its body is not read yet.
+        bytes_max: The limit of the body.
+        seconds_max: The time for the complete body to arrive.
+
+    Raises:
+        BodyTooLargeError: The body is larger; the connection is closed.
+        RequestTimeoutError: The body did not arrive in time.
+    """
+    await _refuse_too_large(request, bytes_max, seconds_max)
+    data = bytearray()
+    try:
+        async with asyncio.timeout(seconds_max):
+            message = await request.receive()
+            while message["type"] == "http.request":
+                data += message["body"]
+                if len(data) > bytes_max:
+                    raise _too_large(bytes_max)
+                if not message["more_body"]:
+                    break
+                message = await request.receive()
+    except TimeoutError as error:
+        raise RequestTimeoutError(f"The body did not arrive within {seconds_max:.0f} s.") from error
+    return bytes(data)
+
+
+async def _refuse_too_large(request: Request[Any, Any, Any], bytes_max: int, seconds_max: float) -> None:
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and (declared := int(length[:19])) > bytes_max:
+        if declared <= DISCARDED_BYTES_MAX and not waits_for_continue(request):
+            await _discard(request, seconds_max)
+        raise _too_large(bytes_max)
 
 
 def check_content_headers(request: Request[Any, Any, Any]) -> None:
