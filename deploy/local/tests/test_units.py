@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator
@@ -167,6 +168,42 @@ async def test_services_outlive_the_fork_server_which_is_restarted(fork_server: 
     for pid in (first, second):
         os.kill(pid, signal.SIGKILL)
     await asyncio.wait_for(asyncio.gather(ended, reaper.ended(second)), WAIT_SECONDS)
+
+
+ENDS_ITS_CHILDREN = """
+import asyncio, os, sys
+from pathlib import Path
+from ams_local.fork_server import Fork
+from ams_local.fork_server_client import ForkServerClient
+from ams_local.process import adopt_orphans, children
+from ams_local.supervisor import inherited_environment
+from ams_local.units import Reaper, end_children
+
+async def main(folder):
+    adopt_orphans()
+    Reaper().install(asyncio.get_running_loop())
+    server = ForkServerClient(["forked"], folder / "log", {**inherited_environment(), "PYTHONPATH": str(folder)})
+    server.begin()
+    await server.ready()
+    fork = Fork(target="forked:main", argv=["stay"], environ={}, log=str(folder / "child.log"), supervisor=os.getpid())
+    starting = asyncio.create_task(server.fork(fork))
+    await asyncio.sleep(0)  # the request is sent, and its answer is never read
+    starting.cancel()
+    while len(children()) < 2:
+        await asyncio.sleep(0.01)
+    server.close()
+    print(await end_children(20), children())
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_a_fork_that_nobody_waits_for_ends_too(module: str) -> None:
+    program = (sys.executable, "-c", ENDS_ITS_CHILDREN, module)
+
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (ended.stdout.strip(), ended.stderr) == ("[] []", "")
 
 
 def test_a_child_ends_with_the_process_that_started_it(tmp_path: Path) -> None:

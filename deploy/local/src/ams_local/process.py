@@ -36,6 +36,20 @@ def die_with_parent(signal_number: int = signal.SIGKILL) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
 
 
+def children() -> list[int]:
+    """The processes whose parent this process is, adopted ones and ended ones that nobody has reaped included."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_bytes()
+            except OSError:
+                continue  # it has ended
+            if int(stat.rpartition(b")")[2].split()[1]) == os.getpid():
+                found.append(int(entry.name))
+    return found
+
+
 def adopt_orphans() -> None:
     """Make this process the parent of its grandchildren whose own parent ended."""
     if _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:

@@ -26,7 +26,7 @@ from ams_local.servers.caddy import Caddy
 from ams_local.servers.kafka import Kafka
 from ams_local.servers.postgres import Postgres
 from ams_local.servers.valkey import Valkey
-from ams_local.units import EARLY_FAILURES_MAX, PROBE_INTERVAL_SECONDS, Reaper, Supervised, Unit, kill_group, server_starter
+from ams_local.units import EARLY_FAILURES_MAX, PROBE_INTERVAL_SECONDS, Reaper, Supervised, Unit, end_children, kill_group, server_starter
 
 SILENCE_SECONDS_MAX = 180.0  # without a part becoming ready; imports have a limit of their own
 PROGRESS_EVERY_SECONDS = 5.0
@@ -35,6 +35,7 @@ JOB_ATTEMPTS = 3
 DEMO_STOP_SECONDS = 0.8
 SERVICES_STOP_SECONDS = 5.0  # they close their requests within 4 s
 SERVERS_STOP_SECONDS = 3.0  # Kafka takes 1.6 to 2.5 s; all together stay below 9 s, also when every process is frozen
+CHILDREN_END_SECONDS = 5.0  # what was killed ends at once, on an idle machine
 LOGS_BOUNDED_EVERY_SECONDS = 10.0
 
 Say = Callable[[str], None]
@@ -304,6 +305,8 @@ class Supervisor:
         await asyncio.gather(*(one.stop(SERVICES_STOP_SECONDS) for name, one in self._supervised.items() if name not in servers))
         self._fork_server.close()
         await asyncio.gather(*(one.stop(SERVERS_STOP_SECONDS) for name, one in self._supervised.items() if name in servers))
+        if left := await end_children(CHILDREN_END_SECONDS):
+            self._say(f"still ending: {', '.join(map(str, left))}")
         self._status.ready = False
         self._write_status()
         self._say(f"stopped in {time.monotonic() - began:.1f} s")

@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from ams_local.data import ProcessStatus
-from ams_local.process import spawn
+from ams_local.process import children, spawn
 from ams_local.servers.base import Command, ServerError
 
 PROBE_INTERVAL_SECONDS = 0.04
@@ -61,6 +61,21 @@ class Reaper:
         else:
             self._waiting[pid] = future
         return future
+
+
+async def end_children(timeout_seconds: float) -> list[int]:
+    """End every child that still runs: a fork that its starter no longer waits for, a job, the fork server. A Reaper must be installed.
+
+    Returns:
+        Those that are left after the timeout: a process in an uninterruptible call outlives SIGKILL for a while.
+    """
+    end = time.monotonic() + timeout_seconds
+    while (left := children()) and time.monotonic() < end:
+        for pid in left:
+            kill_group(pid)
+            send_signal(pid, signal.SIGKILL)  # one that has not yet made a group of its own
+        await asyncio.sleep(PROBE_INTERVAL_SECONDS)
+    return left
 
 
 class Starter(Protocol):

@@ -1,7 +1,6 @@
 """Reads a request body within limits, while it arrives and while it is inflated. Checks size first, then content encoding."""
 
 import asyncio
-import contextlib
 import zlib
 from typing import Any
 
@@ -9,7 +8,7 @@ from litestar import Request
 from litestar.exceptions import ClientException
 
 from ams_kit.errors import AmsError, BadRequestError, TooLargeError, UnavailableError, UnsupportedError
-from ams_kit.http.json_body import waits_for_continue
+from ams_kit.http.json_body import discard_body, waits_for_continue
 from ams_trace_ingest.intake.budget import Lease
 
 ARRIVAL_TIMEOUT_SECONDS = 30
@@ -52,24 +51,13 @@ async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes
             lease.resize(int(declared), arriving=True)
         except UnavailableError:
             if not waits_for_continue(request):
-                await _discard(request, sent_bytes_max)
+                await discard_body(request, bytes_max=sent_bytes_max, seconds_max=DISCARD_TIMEOUT_SECONDS)
             raise
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"gzip", "identity", ""}:
         raise UnsupportedError("use Content-Encoding gzip or none", code="unsupported_encoding")
     sent = await _receive(request, lease, sent_bytes_max, int(declared) if declared.isdigit() else 0)
     return await inflate(sent, lease, inflated_bytes_max) if encoding == "gzip" else sent
-
-
-async def _discard(request: Request[Any, Any, Any], bytes_max: int) -> None:
-    """Read and drop the rest of the body: the gateway cuts off a client that is answered while it sends, and the client never reads the 503."""
-    left = bytes_max
-    with contextlib.suppress(TimeoutError, ClientException):
-        async with asyncio.timeout(DISCARD_TIMEOUT_SECONDS):
-            async for chunk in request.stream():
-                left -= len(chunk)
-                if left < 0:
-                    return
 
 
 async def _receive(request: Request[Any, Any, Any], lease: Lease, sent_bytes_max: int, declared: int) -> bytes:
