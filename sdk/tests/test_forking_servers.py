@@ -1,6 +1,5 @@
 """Servers that fork their workers, as programs use them: what the workers trace arrives, however short they live."""
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.environments import python_with
 
-ROOT = Path(__file__).resolve().parents[2]
-LOCK = ROOT / "requirements" / "forking.txt"
 TASKS = 60
 
 WEB = """
@@ -45,16 +43,8 @@ def job(number):
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    """An environment with gunicorn and celery, as locked. It is kept in the cache folder."""
-    environment = ROOT / ".cache" / "forking"
-    uv = str(ROOT / ".cache" / "bootstrap" / "bin" / "uv")
-    python = str(environment / "bin" / "python")
-    environment.parent.mkdir(exist_ok=True)
-    with environment.with_suffix(".lock").open("w") as lock:  # of several test processes one installs
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(environment)], check=True)
-        subprocess.run([uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", str(LOCK)], check=True)
-    return python
+    """An environment with gunicorn and celery, as locked."""
+    return python_with("forking")
 
 
 def surroundings(tmp_path: Path, url: str, program: str, **more: str) -> dict[str, str]:

@@ -347,21 +347,21 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
     cut_from = 0 if span.dropped is None else span.dropped.cut.get(keys[0], 0)
     if cut_from:  # a cut value is no longer JSON, and its attribute is not consumed
         text = value if isinstance(value, str) else _encode(value).decode()
-        return Content(TEXT, text, preview_of_text(text), [], cut_from)
+        return Content(TEXT, text, preview_of_text(text, side.words), [], cut_from)
     if value.__class__ is str:
         if value[:1] not in _JSON_BEGINS or (field == side.value and found.values[side.mime] == TEXT):
-            return Content(TEXT, value, preview_of_text(value), keys)
+            return Content(TEXT, value, preview_of_text(value, side.words), keys)
         loaded = load(value)
     else:
         loaded = value
     if loaded is None or loaded.__class__ is str:  # text that only begins like JSON, or a JSON string: MLflow quotes every value
         text = value if loaded is None else loaded
-        return Content(TEXT, text, preview_of_text(text), keys)
+        return Content(TEXT, text, preview_of_text(text, side.words), keys)
     if keys[0] in _CONVERSATIONS or step_type in BILLABLE_TYPES:
         messages = messages_of(loaded)
         if messages:
             return _conversation(found, messages, side, keys)
-    return Content(JSON, value if value.__class__ is str else _encode(value).decode(), preview_of(loaded), keys)
+    return Content(JSON, value if value.__class__ is str else _encode(value).decode(), preview_of(loaded, side.words), keys)
 
 
 def _conversation(found: Found, messages: list[Message], side: _Side, keys: list[str]) -> Content:

@@ -7,7 +7,7 @@ from ams_trace_ingest.mapping.attribute_rules import Field, Found, Group, Ladder
 from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_map, json_word, load, name, word
 from ams_trace_ingest.mapping.enum_members import AGENT, TOOL
 from ams_trace_ingest.mapping.span_model import Resource, Scope, Span
-from ams_trace_ingest.mapping.vendors import adk, autogen
+from ams_trace_ingest.mapping.vendors import adk, autogen, openinference
 
 UNKNOWN_SERVICE = "unknown_service"
 TAGS_MAX = 64
@@ -181,13 +181,23 @@ def main_agent_of(resource: Resource) -> str:
     return word(resource.attributes.get("gen_ai.main_agent.name")) or service_of(resource)
 
 
-def agent_of(found: Found, span: Span, step_type: StepType) -> str | None:
+def agent_of(found: Found, span: Span, step_type: StepType, scope_name: str) -> str | None:
     """The agent that the span itself names, or ``None``."""
     values = found.values
     own = values[Field.AGENT]
     if own is None and step_type is AGENT:
         own = values[Field.GRAPH_NODE]
-    return own or values[Field.LATER_AGENT] or (adk.agent_by_name(span.name) if step_type is AGENT else None)
+    own = own or values[Field.LATER_AGENT]
+    if own is None and scope_name.startswith(openinference.SCOPES):
+        return openinference.agent_of(scope_name, span.name, step_type, values[Field.TAG_MAP])
+    return own or (adk.agent_by_name(span.name) if step_type is AGENT else None)
+
+
+def find_tool(found: Found, span: Span, scope_name: str, step_type: StepType) -> None:
+    """Take the tool from the span's name when no attribute states it: ``tools/call search`` of MCP (a client's begins with ``MCP send``)."""
+    if step_type is TOOL and found.values[Field.TOOL_NAME] is None:
+        _, called, tool = span.name.partition("tools/call ")
+        found.values[Field.TOOL_NAME] = word(tool) if called else openinference.tool_of(scope_name, span.name)
 
 
 def service_of(resource: Resource) -> str:

@@ -60,6 +60,7 @@ def map_span(
     running = pending is not None or moment.ended_at_us is None
     status, failure, stack = (enum_members.RUNNING, None, None) if running else errors.outcome_of(found, span)
     step_type, type_raw = types.type_of(found, span, scope.name)
+    identity.find_tool(found, span, scope.name, step_type)
     billable = step_type in BILLABLE_TYPES
     asked, answered = content.content_of(found, span, step_type)
     collector = None
@@ -88,7 +89,7 @@ def map_span(
         type_raw=type_raw or None,
         name=identity.name_of(found, span, step_type)[:NAME_CHARS_MAX],
         span_name=span.name[:NAME_CHARS_MAX],
-        agent=identity.agent_of(found, span, step_type),
+        agent=identity.agent_of(found, span, step_type, scope.name),
         status=status,
         started_at_us=moment.started_at_us,
         ended_at_us=None if running else moment.ended_at_us,

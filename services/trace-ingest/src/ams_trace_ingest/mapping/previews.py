@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Callable
 from typing import Any
 
 from ams_trace_ingest.mapping.convert import load
@@ -24,17 +25,46 @@ _TEXT_KEYS = (
     "page_content",
     "message",
     "output_text",
+    "raw",
 )
 _IS_TEXT_KEY = frozenset(_TEXT_KEYS)
-_ENVELOPES = ("inputs", "outputs", "input", "output", "data", "documents")  # beside them: tags, metadata, a model's name
+_ENVELOPES = (
+    "inputs",
+    "outputs",
+    "input",
+    "output",
+    "data",
+    "documents",
+    "update",
+    "message",
+)  # beside them: tags, metadata, a model's name
+_LLAMA_INDEX_STATE = "init_state"  # the declaration of a workflow, beside the event that starts it
 _CALLED_WITH = ("args", "kwargs")  # both are what a function was called with
 _NUMBERS_SHOWN = 8  # a longer list of floats is a vector: nothing to read
 _TEXT_FIELD = re.compile(r'"(?:content|text|task|question|prompt|output)"\s*:\s*"((?:[^"\\]|\\.){1,2000})')
 _LITERAL_CHARS_MAX = 65_536
-_REPR_KEYS = ("final_answer", "action_output", "output", "answer", "content", "text", "result", "task", "message", "observations")
+_REPR_KEYS = (
+    "final_answer",
+    "action_output",
+    "output",
+    "answer",
+    "content",
+    "text",
+    "result",
+    "task",
+    "message",
+    "observations",
+    "user_msg",
+)
 _REPR = re.compile(rf"(?:[A-Z][A-Za-z0-9_.]*\(|<[A-Z][A-Za-z0-9_.]* |(?:{'|'.join(_REPR_KEYS)})=['\"])")
-_REPR_FIELD = re.compile(rf"\b({'|'.join(_REPR_KEYS)})=(['\"])((?:\\.|(?!\2).){{1,2000}})\2", re.DOTALL)
+# the closing quote may be cut off: LlamaIndex keeps 200 characters of a repr
+_REPR_FIELD = re.compile(rf"\b({'|'.join(_REPR_KEYS)})=(['\"])((?:\\.|(?!\2).){{1,2000}}?)(?:\2|\.\.\.\Z|\Z)", re.DOTALL)
+_WORDLESS_REPR = re.compile(r"(?:<[\w.]+ object at 0x[0-9a-f]+>|ActionStep\(|[A-Z]\w*\(\)\Z)")
 _ESCAPED = {"\\n": " ", "\\t": " ", '\\"': '"', "\\\\": "\\"}
+
+
+Words = Callable[[list[Message]], str]
+"""Which message of a conversation a preview shows."""
 
 
 def one_line(text: str) -> str:
@@ -46,18 +76,19 @@ def one_line(text: str) -> str:
     return " ".join(text[:_LOOK_CHARS].split())[:PREVIEW_CHARS_MAX]
 
 
-def preview_of_text(text: str) -> str:
-    """The preview of a text that may be JSON."""
+def preview_of_text(text: str, words: Words | None = None) -> str:
+    """The preview of a text that may be JSON; ``words`` as in ``preview_of``."""
     first = text[:1]
     if first in {"{", "["} and text:
         value = load(text)
         if value is None and first in {"{", "["}:
             value = python_literal(text)
-        return _salvaged(text) if value is None else preview_of(value)
+        return _salvaged(text) if value is None else preview_of(value, words)
     if first == '"':
         value = load(text)
         return one_line(value if isinstance(value, str) else text)
-    return one_line(_of_repr(text) or text)
+    spoken = _of_repr(text)
+    return one_line(text if spoken is None else spoken)
 
 
 def python_literal(text: str) -> Any:
@@ -73,18 +104,25 @@ def python_literal(text: str) -> Any:
 def _of_repr(text: str) -> str | None:
     """The words in the repr of a library's object: ``ActionStep(... action_output='42')``, ``content='Hi' additional_kwargs={}``."""
     if "=" not in text or _REPR.match(text) is None:
-        return None
+        return "" if text[-1:] in {">", ")"} and _WORDLESS_REPR.match(text) is not None else None
     fields = {found[1]: found[3] for found in _REPR_FIELD.finditer(text[:_LITERAL_CHARS_MAX])}
     words = next((fields[key] for key in _REPR_KEYS if fields.get(key)), None)
-    return None if words is None else words.replace("\\n", " ").replace("\\'", "'").replace('\\"', '"')
+    if words is None:
+        return "" if _WORDLESS_REPR.match(text) is not None else None
+    return words.replace("\\n", " ").replace("\\'", "'").replace('\\"', '"')
 
 
-def preview_of(value: Any) -> str:
-    """The preview of any JSON value."""
+def preview_of(value: Any, words: Words | None = None) -> str:
+    """The preview of any JSON value.
+
+    Args:
+        value: Anything.
+        words: Of a conversation in it; by default what was asked.
+    """
     messages = messages_of(value)
     if messages:
-        return preview_of_input(messages) or preview_of_output(messages)
-    return one_line(_preview(value, 0))
+        return words(messages) if words is not None else preview_of_input(messages) or preview_of_output(messages)
+    return one_line(_preview(value, 0, words or preview_of_input))
 
 
 def preview_of_input(messages: list[Message]) -> str:
@@ -117,7 +155,9 @@ def _said(message: Message) -> str:
         kind = part.get("type")
         if kind == "text":
             text = part.get("text")
-            said.append(_preview(load(text), 0) or text if isinstance(text, str) and text[:1] in {"{", "["} else str(text))
+            said.append(
+                _preview(load(text), 0, preview_of_input) or text if isinstance(text, str) and text[:1] in {"{", "["} else str(text)
+            )
         elif kind in {"refusal", "media"}:
             words = part.get("refusal") or part.get("transcript")
             said += [words] if isinstance(words, str) else []
@@ -130,22 +170,27 @@ def _done(message: Message) -> str:
     for part in message["content"]:
         kind = part.get("type")
         if kind == "tool_call":
-            done.append(f"{part.get('name')}({_preview(part.get('arguments'), 1)})" if part.get("name") or part.get("arguments") else "")
+            done.append(
+                f"{part.get('name')}({_preview(part.get('arguments'), 1, preview_of_input)})"
+                if part.get("name") or part.get("arguments")
+                else ""
+            )
         elif kind == "tool_result":
-            done.append(_preview(part.get("result"), 1))
+            done.append(_preview(part.get("result"), 1, preview_of_output))
         elif kind == "media":
             done.append(f"[{part.get('mime')}]")
         elif kind not in {"text", "reasoning", "refusal"}:
-            done.append(_preview({key: item for key, item in part.items() if key != "type"}, 1))
+            done.append(_preview({key: item for key, item in part.items() if key != "type"}, 1, preview_of_input))
     return one_line(" ".join(filter(None, done)))
 
 
-def _preview(value: Any, depth: int) -> str:  # noqa: PLR0911  one return a kind of value
+def _preview(value: Any, depth: int, words: Words) -> str:  # noqa: PLR0911  one return a kind of value
     if isinstance(value, str):
         if value[:1] in {"{", "[", '"'} and depth < _DEPTH_MAX and value:
             inner = load(value)
-            return value[:_LOOK_CHARS] if inner is None else _preview(inner, depth + 1)
-        return value[:_LOOK_CHARS]
+            return value[:_LOOK_CHARS] if inner is None else _preview(inner, depth + 1, words)
+        spoken = _of_repr(value) if "=" in value or value[-1:] in {">", ")"} else None
+        return value[:_LOOK_CHARS] if spoken is None else spoken
     if value is None or value is False or depth >= _DEPTH_MAX:
         return ""
     if value is True:
@@ -153,38 +198,54 @@ def _preview(value: Any, depth: int) -> str:  # noqa: PLR0911  one return a kind
     if isinstance(value, list):
         if len(value) > _NUMBERS_SHOWN and isinstance(value[0], float) and isinstance(value[-1], float):
             return ""
-        return _joined([_preview(item, depth + 1) for item in value[:_ITEMS_MAX]], ", ")
+        return _joined([_preview(item, depth + 1, words) for item in value[:_ITEMS_MAX]], ", ")
     if not isinstance(value, dict):
         return str(value)
     messages = messages_of(value)
     if messages:
-        return preview_of_input(messages)
-    return _map_preview(value, depth)
+        return words(messages)
+    return _map_preview(value, depth, words)
 
 
-def _map_preview(value: dict[str, Any], depth: int) -> str:
+def _map_preview(value: dict[str, Any], depth: int, words: Words) -> str:
+    said = _text_of(value, depth, words) or _enveloped(value, depth, words)
+    if said:
+        return said
+    called = [_preview(value[key], depth + 1, words) for key in _CALLED_WITH if isinstance(value.get(key), list | dict)]
+    if any(called):
+        return _joined(called, " ")
+    if _LLAMA_INDEX_STATE in value:
+        return _preview(value.get("start_event"), depth + 1, words)
+    entries = [(key, _preview(item, depth + 1, words)) for key, item in list(value.items())[:_ITEMS_MAX]]
+    entries = [(key, said) for key, said in entries if said]
+    if len(entries) == 1 and depth == 0 and not isinstance(value[entries[0][0]], int | float):
+        return entries[0][1]
+    return _joined([f"{key}={said}" for key, said in entries], " ")
+
+
+def _text_of(value: dict[str, Any], depth: int, words: Words) -> str:
     if not _IS_TEXT_KEY.isdisjoint(value):
         for key in _TEXT_KEYS:
             item = value.get(key)
             if isinstance(item, str) and item:
-                return _preview(item, depth + 1)
-    blocks = value.get("content")
-    if isinstance(blocks, list):  # an MCP result
-        words = " ".join(block["text"] for block in blocks[:_ITEMS_MAX] if isinstance(block, dict) and isinstance(block.get("text"), str))
-        if words:
-            return words[:_LOOK_CHARS]
+                return _preview(item, depth + 1, words)
+    blocks = value.get("content") or value.get("blocks")
+    if not isinstance(blocks, list):
+        return ""
+    # an MCP result, LlamaIndex's messages and tool outputs
+    said = [block["text"] for block in blocks[:_ITEMS_MAX] if isinstance(block, dict) and isinstance(block.get("text"), str)]
+    return " ".join(said)[:_LOOK_CHARS]
+
+
+def _enveloped(value: dict[str, Any], depth: int, words: Words) -> str:
     for key in _ENVELOPES:
-        words = _preview(value[key], depth + 1) if isinstance(value.get(key), list | dict) else ""
-        if words:
-            return words
-    called = [_preview(value[key], depth + 1) for key in _CALLED_WITH if isinstance(value.get(key), list | dict)]
-    if any(called):
-        return _joined(called, " ")
-    entries = [(key, _preview(item, depth + 1)) for key, item in list(value.items())[:_ITEMS_MAX]]
-    entries = [(key, words) for key, words in entries if words]
-    if len(entries) == 1 and depth == 0 and not isinstance(value[entries[0][0]], int | float):
-        return entries[0][1]
-    return _joined([f"{key}={words}" for key, words in entries], " ")
+        said = _preview(value[key], depth + 1, words) if isinstance(value.get(key), list | dict) else ""
+        if said:
+            return said
+    written = value.get("messages")
+    if isinstance(written, list) and written and isinstance(written[-1], str):  # reprs: Haystack's state
+        return _preview(written[-1], depth + 1, words)
+    return ""
 
 
 def _joined(pieces: list[str], separator: str) -> str:

@@ -10,7 +10,7 @@ from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder, Prefi
 from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_word, word
 from ams_trace_ingest.mapping.enum_members import LLM, SPAN
 from ams_trace_ingest.mapping.span_model import Span
-from ams_trace_ingest.mapping.vendors import adk, livekit
+from ams_trace_ingest.mapping.vendors import adk, livekit, openinference
 
 _OURS = {member.value: member for member in StepType}
 _OPENINFERENCE = {
@@ -201,7 +201,7 @@ def type_of(found: Found, span: Span, scope_name: str) -> Decision:
     """The type of the step, and the attribute that decided it (``type_raw``: ``key=value``; empty when none did)."""
     rank = found.ranks[Field.TYPE]
     if rank < _NAME_RANK:
-        return found.values[Field.TYPE]
+        return _with_name(found, span, scope_name) if scope_name.startswith(openinference.SCOPES) else found.values[Field.TYPE]
     by_name = (
         adk.type_by_name(span.name) if scope_name == adk.SCOPE else livekit.type_by_name(span.name) if scope_name == livekit.SCOPE else None
     )
@@ -218,3 +218,9 @@ def type_of(found: Found, span: Span, scope_name: str) -> Decision:
         if found.keys[Field.INPUT] == "gen_ai.input.messages" and found.keys[Field.OUTPUT] == "gen_ai.output.messages":
             return LLM, "gen_ai.output.messages"
     return found.values[Field.TYPE] or _NOTHING
+
+
+def _with_name(found: Found, span: Span, scope_name: str) -> Decision:
+    decision: Decision = found.values[Field.TYPE]
+    better = openinference.type_by_name(scope_name, span.name, decision[0], found.values[Field.TAG_MAP])
+    return decision if better is None else (better, f"{scope_name}:{span.name}"[:WORD_CHARS_MAX])

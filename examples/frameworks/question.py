@@ -1,0 +1,16 @@
+"""What all examples share: the question, and the one tool that answers a part of it."""
+
+from model_server import REPORT
+
+QUESTION = "What should I wear in Paris today?"
+MODEL = "gpt-4o-mini"
+INSTRUCTIONS = "You give advice on clothes. Ask for the weather before you answer."
+
+
+def weather(city: str) -> str:
+    """Get today's weather.
+
+    Args:
+        city: Where.
+    """
+    return REPORT if city == "Paris" else "unknown"

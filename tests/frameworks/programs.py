@@ -1,0 +1,102 @@
+"""The examples of ``examples/frameworks``: where each runs, and how."""
+
+import importlib.util
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from types import ModuleType
+from typing import Any
+
+from tests.environments import python_with
+
+FOLDER = Path(__file__).parents[2] / "examples" / "frameworks"
+PROGRAMS = {
+    "pydantic_ai_agent": "frameworks",
+    "openai_agents_handoff": "frameworks",
+    "langgraph_agent": "frameworks",
+    "openai_client": "frameworks",
+    "anthropic_client": "frameworks",
+    "mcp_tools": "frameworks",
+    "agno_agent": "frameworks-more",
+    "autogen_team": "frameworks-more",
+    "dspy_react": "frameworks-more",
+    "haystack_agent": "frameworks-more",
+    "litellm_call": "frameworks-more",
+    "llama_index_agent": "frameworks-more",
+    "smolagents_agent": "frameworks-more",
+    "strands_agent": "frameworks-more",
+    "crewai_crew": "frameworks-apart",
+    "google_adk_handoff": "frameworks-apart",
+}
+"""Program -> the lock file of its environment."""
+EVERY_RUN = [name for name, lock in PROGRAMS.items() if lock == "frameworks"]
+SELECTED = list(PROGRAMS) if os.environ.get("AMS_TEST_FRAMEWORKS") == "all" else EVERY_RUN
+PROGRAM_TIMEOUT_SECONDS = 120
+_QUIET = {
+    "CREWAI_DISABLE_TELEMETRY": "true",
+    "CREWAI_TESTING": "true",
+    "HAYSTACK_TELEMETRY_ENABLED": "False",
+    "AGNO_TELEMETRY": "false",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+}  # no framework reports its use to its makers from a test
+
+
+def model_server() -> ModuleType:
+    """The module of the examples; it is no package."""
+    spec = importlib.util.spec_from_file_location("model_server", FOLDER / "model_server.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def models() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A running model server: its address, and its ledger."""
+    server = model_server().serve()
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", server.RequestHandlerClass.model.ledger
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def run(name: str, *, model: str, endpoint: str, key: str, home: Path) -> str:
+    """Run a program to its end.
+
+    Args:
+        name: Of ``PROGRAMS``.
+        model: Address of the model server.
+        endpoint: Where OTLP over HTTP is received, without ``/v1/traces``.
+        key: API key.
+        home: A folder that it may write to.
+
+    Returns:
+        What it printed.
+    """
+    environment = {
+        **{variable: value for variable, value in os.environ.items() if not variable.startswith(("AMS_", "OTEL_", "PYTHON"))},
+        **_QUIET,
+        "HOME": str(home),
+        "OPENAI_API_KEY": "none",
+        "OPENAI_BASE_URL": f"{model}/v1",
+        "ANTHROPIC_API_KEY": "none",
+        "ANTHROPIC_BASE_URL": model,
+        "GOOGLE_API_KEY": "none",
+        "GOOGLE_GEMINI_BASE_URL": model,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer%20{key}",
+    }
+    ended = subprocess.run(
+        [python_with(PROGRAMS[name]), str(FOLDER / f"{name}.py")],
+        env=environment, cwd=home, capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_SECONDS, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr[-4_000:]
+    return ended.stdout

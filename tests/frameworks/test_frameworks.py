@@ -1,0 +1,60 @@
+"""What frameworks and clients emit becomes the tree that a person expects, with the tokens that the model server reported."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from tests.client import Account, Project, eventually
+from tests.frameworks import programs, trees
+from tests.installation import Platform
+
+HERE = Path(__file__).parent
+CALLS = {
+    "mcp_tools": 0,
+    "litellm_call": 1,
+    "openai_agents_handoff": 3,
+    "google_adk_handoff": 3,
+    "dspy_react": 3,
+    "autogen_team": 4,
+}
+"""Calls of the model by each program; two where nothing is said."""
+
+
+def expected(name: str) -> str:
+    return (HERE / "trees" / f"{name}.txt").read_text()
+
+
+def tokens_of_calls(count: int) -> tuple[int, int]:
+    """What the model server reports for the first calls together: 110 and 11, 120 and 12 ..."""
+    numbers = range(1, count + 1)
+    return sum(100 + 10 * number for number in numbers), sum(10 + number for number in numbers)
+
+
+@pytest.mark.parametrize("name", programs.PROGRAMS)
+def test_what_a_program_emitted_is_mapped_to_its_tree(name: str) -> None:
+    body = gzip.decompress((HERE / "recorded" / f"{name}.json.gz").read_bytes())
+
+    text, tokens = trees.of_posts([body])
+
+    assert text == expected(name)
+    assert tokens == tokens_of_calls(CALLS.get(name, 2))
+
+
+def tree_of(project: Project) -> str:
+    tasks = [*project.items("tasks"), *project.items("tasks", q="duplicate:true")]
+    return trees.of_rows({task["task_id"]: list(project.items(f"tasks/{task['task_id']}/steps")) for task in tasks})
+
+
+@pytest.mark.frameworks
+@pytest.mark.xdist_group("platform")
+@pytest.mark.timeout(600)  # the first of them installs an environment
+@pytest.mark.parametrize("name", programs.SELECTED)
+def test_a_program_shows_the_same_tree_on_the_platform(name: str, platform: Platform, tmp_path: Path) -> None:
+    project = Account(platform.url).project(name)
+
+    with programs.models() as (model, ledger):
+        printed = programs.run(name, model=model, endpoint=platform.url, key=project.key, home=tmp_path)
+
+    assert "14 degrees and rain" in printed
+    assert len(ledger) == CALLS.get(name, 2)
+    assert eventually(lambda: tree_of(project), lambda found: found == expected(name)) == expected(name)
