@@ -116,12 +116,12 @@ PREFIXES = tuple(
 )
 
 
-def name_of(found: Found, span: Span, step_type: StepType) -> str:
+def name_of(found: Found, span: Span, step_type: StepType, scope_name: str) -> str:
     """The displayed name. The span's own name is kept as ``span_name``."""
     values = found.values
     chosen = values[Field.NAME]
     if chosen is None and step_type is TOOL:
-        chosen = values[Field.TOOL_NAME]
+        chosen = tool_of(found, span, step_type, scope_name)
         skill = values[Field.SKILL]
         if chosen is not None and skill is not None and skill not in chosen:  # three loads of three skills are no three `load_skill`
             chosen = f"{chosen} {skill}"
@@ -193,11 +193,13 @@ def agent_of(found: Found, span: Span, step_type: StepType, scope_name: str) -> 
     return own or (adk.agent_by_name(span.name) if step_type is AGENT else None)
 
 
-def find_tool(found: Found, span: Span, scope_name: str, step_type: StepType) -> None:
-    """Take the tool from the span's name when no attribute states it: ``tools/call search`` of MCP (a client's begins with ``MCP send``)."""
-    if step_type is TOOL and found.values[Field.TOOL_NAME] is None:
-        _, called, tool = span.name.partition("tools/call ")
-        found.values[Field.TOOL_NAME] = word(tool) if called else openinference.tool_of(scope_name, span.name)
+def tool_of(found: Found, span: Span, step_type: StepType, scope_name: str) -> str | None:
+    """The tool that an attribute states, else the span's name: ``tools/call search`` of MCP (a client's begins with ``MCP send``)."""
+    stated = found.values[Field.TOOL_NAME]
+    if stated is not None or step_type is not TOOL:
+        return stated
+    _, called, tool = span.name.partition("tools/call ")
+    return word(tool) if called else openinference.tool_of(scope_name, span.name)
 
 
 def service_of(resource: Resource) -> str:

@@ -60,7 +60,6 @@ def map_span(
     running = pending is not None or moment.ended_at_us is None
     status, failure, stack = (enum_members.RUNNING, None, None) if running else errors.outcome_of(found, span)
     step_type, type_raw = types.type_of(found, span, scope.name)
-    identity.find_tool(found, span, scope.name, step_type)
     billable = step_type in BILLABLE_TYPES
     asked, answered = content.content_of(found, span, step_type)
     collector = None
@@ -87,7 +86,7 @@ def map_span(
         parent_step_id=parent,
         type=step_type,
         type_raw=type_raw or None,
-        name=identity.name_of(found, span, step_type)[:NAME_CHARS_MAX],
+        name=identity.name_of(found, span, step_type, scope.name)[:NAME_CHARS_MAX],
         span_name=span.name[:NAME_CHARS_MAX],
         agent=identity.agent_of(found, span, step_type, scope.name),
         status=status,
@@ -106,7 +105,7 @@ def map_span(
         usage=used,
         cost_nusd=nusd,
         cost_source=source,
-        tool_name=values[Field.TOOL_NAME],
+        tool_name=identity.tool_of(found, span, step_type, scope.name),
         tool_call_id=values[Field.TOOL_CALL_ID],
         error=failure,
         preview_input=None if asked is None else asked.preview or None,
