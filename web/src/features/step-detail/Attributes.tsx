@@ -1,12 +1,15 @@
 import { useMemo, useState } from 'react';
+import { Link } from '../../app/router';
 import { copyText } from '../../ui/controls';
 import { exact } from '../../ui/format';
 import { compactJson } from '../text/json-text';
+import { vectorInText } from './documents';
 import { JsonView } from './Json';
 import { isObject, type Json } from './messages';
 import { Section } from './Section';
 import { LongText } from './Text';
 
+const TRACE_ID = /^[0-9a-f]{32}$/;
 const ROWS_MAX = 300;
 /** Of a value that is not text, so many characters are searched. */
 const SEARCHED_MAX = 20_000;
@@ -24,10 +27,12 @@ export function Original({ text, memory }: { text: string; memory: string }) {
     );
   }
   const attributes = isObject(original.attributes) ? Object.entries(original.attributes) : [];
-  const others = ['events', 'links', 'scope', 'resource'].filter((name) => !isEmpty(original[name]));
+  const links = Array.isArray(original.links) ? original.links : [];
+  const others = ['events', 'scope', 'resource'].filter((name) => !isEmpty(original[name]));
   return (
     <>
       {attributes.length > 0 ? <Attributes attributes={attributes} memory={memory} /> : null}
+      {links.length > 0 ? <Links links={links} memory={memory} /> : null}
       {others.map((name) => (
         <Section
           key={name}
@@ -40,6 +45,12 @@ export function Original({ text, memory }: { text: string; memory: string }) {
       ))}
     </>
   );
+}
+
+/** The attributes of a step that its other fields do not hold; none when there is no original. */
+export function attributesOf(original: string | null): { [name: string]: Json } {
+  const attributes = original === null ? null : parse(original)?.attributes;
+  return isObject(attributes) ? attributes : {};
 }
 
 function Attributes({ attributes, memory }: { attributes: [string, Json][]; memory: string }) {
@@ -71,11 +82,7 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
               </button>
             </dt>
             <dd>
-              {typeof value === 'object' && value !== null ? (
-                <JsonView value={value} depth={1} />
-              ) : (
-                <LongText text={textOf(value)} mono />
-              )}
+              <AttributeValue value={value} />
             </dd>
           </div>
         ))}
@@ -83,6 +90,34 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
       {shown.length > ROWS_MAX ? (
         <p className="faint">{exact(shown.length - ROWS_MAX)} more. Use the filter to narrow them down.</p>
       ) : null}
+    </Section>
+  );
+}
+
+function AttributeValue({ value }: { value: Json }) {
+  const vector = typeof value === 'string' ? vectorInText(value) : null;
+  const shown = vector ?? value;
+  if (typeof shown === 'object' && shown !== null) return <JsonView value={shown} depth={1} />;
+  return <LongText text={textOf(shown)} mono />;
+}
+
+/** Spans that this one follows from or belongs with: each leads to its task. */
+function Links({ links, memory }: { links: Json[]; memory: string }) {
+  return (
+    <Section title="Links" memory={`${memory}.links`} summary={exact(links.length)}>
+      <ul className="span-links">
+        {links.slice(0, ROWS_MAX).map((link, index) => {
+          const trace = isObject(link) ? link.trace_id : null;
+          return (
+            <li key={index}>
+              {typeof trace === 'string' && TRACE_ID.test(trace) ? (
+                <Link to={`/t/${trace}`}>Task {trace.slice(0, 8)}</Link>
+              ) : null}
+              <JsonView value={link} depth={0} />
+            </li>
+          );
+        })}
+      </ul>
     </Section>
   );
 }

@@ -3,6 +3,7 @@ import { exact } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { listMark } from '../text/json-text';
 import { PlainText } from '../text/PlainText';
+import { vectorInText } from './documents';
 import { Media } from './Media';
 import { isObject, type Json, mediaOf } from './messages';
 
@@ -102,6 +103,8 @@ function Scalar({ value }: { value: string | number | boolean | null }) {
   const [all, setAll] = useState(false);
   if (typeof value !== 'string')
     return <span className={value === null ? 'json-mark' : 'json-number'}>{String(value)}</span>;
+  const vector = vectorInText(value);
+  if (vector !== null) return <span className="json-mark">{listMark(vector)}</span>;
   const cut = !all && value.length > STRING_MAX;
   const text = cut ? value.slice(0, STRING_MAX) : value;
   const lines = text.includes('\n');

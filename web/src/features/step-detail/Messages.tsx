@@ -4,7 +4,7 @@ import { bytes, plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { JsonView } from './Json';
 import { Media } from './Media';
-import { argumentsLine, isObject, type Json, type Message, type Part, sizeOf, wordsOf } from './messages';
+import { argumentsLine, isObject, type Json, type Message, type Part, sizeOf, structureIn, wordsOf } from './messages';
 import { LongText } from './Text';
 
 /** Of a long history the last ones are what the model answered to. */
@@ -94,7 +94,7 @@ function Parts({ parts, markdown }: { parts: Part[]; markdown: boolean }) {
 function PartView({ part, markdown }: { part: Part; markdown: boolean }) {
   switch (part.kind) {
     case 'text':
-      return <LongText text={part.text} markdown={markdown} />;
+      return <Words text={part.text} markdown={markdown} />;
     case 'reasoning':
       return <Reasoning text={part.text} />;
     case 'call':
@@ -120,6 +120,12 @@ function PartView({ part, markdown }: { part: Part; markdown: boolean }) {
     default:
       return <JsonView value={part.value} />;
   }
+}
+
+/** Structured output is a tree, everything else what it says. */
+function Words({ text, markdown }: { text: string; markdown: boolean }) {
+  const value = useMemo(() => (markdown ? structureIn(text) : null), [text, markdown]);
+  return value === null ? <LongText text={text} markdown={markdown} /> : <JsonView value={value} depth={3} />;
 }
 
 function Reasoning({ text }: { text: string }) {

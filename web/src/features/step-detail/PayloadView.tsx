@@ -4,6 +4,8 @@ import { usePreference } from '../../app/preferences';
 import { CopyButton, Segmented } from '../../ui/controls';
 import { bytes, plural } from '../../ui/format';
 import { useTextJob } from '../text/useTextJob';
+import { Documents } from './Documents';
+import { documentsIn, type FoundDocument } from './documents';
 import { JsonView } from './Json';
 import { Messages } from './Messages';
 import { type Json, type Message, parseMessages } from './messages';
@@ -20,6 +22,9 @@ export type Content =
   | { kind: 'json'; value: Json }
   | { kind: 'text'; text: string };
 
+/** What is shown: of a retrieval also its documents. */
+type Shown = Content | { kind: 'documents'; documents: FoundDocument[] };
+
 const FORMS = [
   { value: 'text', label: 'Text' },
   { value: 'markdown', label: 'Markdown' },
@@ -32,14 +37,21 @@ interface PayloadViewProps {
   /** explains an absent text */
   status: Status;
   memory: string;
+  /** a list of documents is shown as such: what a retrieval found */
+  found?: boolean;
 }
 
-export function PayloadView({ title, payload, status, memory }: PayloadViewProps) {
+export function PayloadView({ title, payload, status, memory, found = false }: PayloadViewProps) {
   const [form, setForm] = usePreference('payload.form', 'markdown');
   const text = payload?.text ?? null;
   const mime = payload?.mime ?? '';
   const truncated = payload?.truncated ?? false;
-  const content = useMemo(() => (text === null ? null : readContent(text, mime, truncated)), [text, mime, truncated]);
+  const content = useMemo((): Shown | null => {
+    if (text === null) return null;
+    const read = readContent(text, mime, truncated);
+    const documents = found && read.kind === 'json' ? documentsIn(read.value) : null;
+    return documents === null ? read : { kind: 'documents', documents };
+  }, [text, mime, truncated, found]);
   return (
     <Section
       title={title}
@@ -70,6 +82,8 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
         </pre>
       ) : content.kind === 'messages' ? (
         <Messages messages={content.messages} markdown={form === 'markdown'} />
+      ) : content.kind === 'documents' ? (
+        <Documents documents={content.documents} markdown={form === 'markdown'} />
       ) : content.kind === 'json' ? (
         <JsonView value={content.value} />
       ) : (
@@ -87,12 +101,12 @@ export function PayloadView({ title, payload, status, memory }: PayloadViewProps
   );
 }
 
-function formsOf(content: Content | null): (typeof FORMS)[number][] {
+function formsOf(content: Shown | null): (typeof FORMS)[number][] {
   return FORMS.filter(({ value }) => value !== 'markdown' || content?.kind !== 'json');
 }
 
 /** The chosen form, or the first one where the content does not have it: one of the buttons is always pressed. */
-function shownForm(form: Form, content: Content | null): Form {
+function shownForm(form: Form, content: Shown | null): Form {
   return formsOf(content).some(({ value }) => value === form) ? form : 'text';
 }
 
@@ -116,9 +130,10 @@ export function readContent(text: string, mime: string, truncated: boolean): Con
   return (truncated ? null : unwrap(text)) ?? { kind: 'text', text };
 }
 
-function summaryOf(payload: Payload, content: Content | null): string {
+function summaryOf(payload: Payload, content: Shown | null): string {
   const parts = payload.bytes === null ? [] : [bytes(payload.bytes)];
   if (content?.kind === 'messages') parts.unshift(plural(content.messages.length, 'message'));
+  if (content?.kind === 'documents') parts.unshift(plural(content.documents.length, 'document'));
   if (payload.truncated) parts.push('truncated');
   return parts.join(' · ');
 }

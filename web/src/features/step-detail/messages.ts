@@ -164,6 +164,21 @@ export function argumentsLine(value: Json, max = 160): string {
   return text.length > max ? `${text.slice(0, max)}…` : text;
 }
 
+/** Longer text is not parsed while it is drawn. */
+const STRUCTURE_MAX = 200_000;
+
+/** The object or list that a text consists of, as a model gives structured output; null for other text. */
+export function structureIn(text: string): Json | null {
+  const trimmed = text.trim();
+  if (trimmed.length > STRUCTURE_MAX || !/^(\{.*\}|\[.*\])$/s.test(trimmed)) return null;
+  try {
+    const value = JSON.parse(trimmed) as Json;
+    return Array.isArray(value) || (isObject(value) && Object.keys(value).length > 0) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
 export function isObject(value: unknown): value is { [key: string]: Json } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
