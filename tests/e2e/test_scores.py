@@ -80,6 +80,16 @@ def test_a_person_sees_their_score_at_once_and_replaces_it_by_its_id(platform: P
     assert [(one["number"], one["label"], one["comment"]) for one in listed(project, task)] == [(0.25, None, None)]
 
 
+def test_a_comment_without_a_value_is_a_note(project: Project, task: str) -> None:
+    answer = post(project.http, project, task_id=task, name="note", comment="ask again in winter")
+
+    answer.raise_for_status()
+    assert [(one["name"], one["number"], one["label"], one["comment"]) for one in listed(project, task)] == [
+        ("note", None, None, "ask again in winter")
+    ]
+    assert post(project.http, project, task_id=task, name="note", comment=" ").status_code == 422
+
+
 def test_a_program_scores_a_step_of_a_task_before_it_arrives(project: Project) -> None:
     trace_id = hostile_posts.trace_id()
 

@@ -10,9 +10,11 @@ import type {
   DeliveryPage,
   FormRules,
   KeyList,
+  MemberList,
   NewApiKey,
   Project,
   ProjectList,
+  ScorePage,
   SessionPage,
   StepAnswer,
   StepLogPage,
@@ -135,6 +137,41 @@ export function stepLogsQuery(project: string, task: string, step: string, open:
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
     refetchInterval: open ? LINES_REFRESH_MS : false,
+  });
+}
+
+const SCORES_PAGE = 500;
+
+/** Scores of a step, or of the task itself (`step` is null), with their averages. */
+export function scoresQuery(project: string, task: string, step: string | null) {
+  return queryOptions({
+    queryKey: ['scores', project, task, step],
+    queryFn: ({ signal }) =>
+      request<ScorePage>(`/api/traces/${project}/tasks/${task}/scores`, {
+        signal,
+        query: { step_id: step, of: step === null ? 'task' : null, limit: SCORES_PAGE },
+      }),
+    // a frame may be faster than the tables behind REST
+    retry: (failures, error) => failures < 3 && (asApiError(error).transient || asApiError(error).status === 404),
+  });
+}
+
+/** All scores of a task and of its steps, only as averages by name. */
+export function scoreSummaryQuery(project: string, task: string) {
+  return queryOptions({
+    queryKey: ['scores', project, task, 'names'],
+    queryFn: ({ signal }) =>
+      request<ScorePage>(`/api/traces/${project}/tasks/${task}/scores`, { signal, query: { limit: 1 } }),
+    retry: (failures, error) => failures < 3 && asApiError(error).transient,
+  });
+}
+
+/** The members of a project with their names. */
+export function membersQuery(project: string) {
+  return queryOptions({
+    queryKey: ['members', project],
+    queryFn: ({ signal }) => request<MemberList>(`/api/projects/${project}/members`, { signal, query: { limit: 200 } }),
+    staleTime: 300_000,
   });
 }
 

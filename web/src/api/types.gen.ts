@@ -3120,7 +3120,7 @@ export interface operations {
                     step_id?: string | null;
                     /** @description W3C trace id: 32 lower-case hex digits, not all zero. */
                     task_id: string;
-                    value: boolean | number | string;
+                    value?: boolean | number | string | null;
                 };
             };
         };

@@ -37,6 +37,8 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, readonly s
       ['Switch between tree and log', ['v']],
       ['Show or hide the detail pane', ['\\']],
       ['Previous, next task', ['[', ']']],
+      ['Thumbs up, thumbs down', ['+', '-']],
+      ['Enter a score', ['s']],
     ],
   ],
 ];

@@ -15,6 +15,7 @@ const AgentsPage = lazy(() => import('./agents').then((module) => ({ default: mo
 
 const SessionsPage = lazy(() => import('./sessions').then((module) => ({ default: module.SessionsPage })));
 const ComparePage = lazy(() => import('./compare').then((module) => ({ default: module.ComparePage })));
+const AnnotatePage = lazy(() => import('./annotate').then((module) => ({ default: module.AnnotatePage })));
 const DeadLettersPage = lazy(() => import('./dead-letters').then((module) => ({ default: module.DeadLettersPage })));
 
 /** Everything under `/projects/{project}`. */
@@ -56,6 +57,8 @@ export function ProjectPages({ path }: { path: string }) {
             <StatisticsPage project={project} />
           ) : page === 'keys' ? (
             <KeysPage project={project} />
+          ) : page === 'annotate' ? (
+            <AnnotatePage project={project} />
           ) : page === 'compare' ? (
             <ComparePage project={project} />
           ) : page === 'not-stored' ? (

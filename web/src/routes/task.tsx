@@ -13,6 +13,7 @@ import { Silence } from '../features/execution-log/TraceStep';
 import type { StepTable } from '../features/execution-log/table';
 import { useLiveTask } from '../features/execution-log/useLiveTask';
 import type { Mode } from '../features/execution-log/waterfall';
+import { ScoreFacts } from '../features/scores/TaskScores';
 import { StepDetail } from '../features/step-detail/StepDetail';
 import { TaskOverview } from '../features/step-detail/TaskOverview';
 import { DeleteTask } from '../features/task-list/DeleteTask';
@@ -36,16 +37,20 @@ const SLOW_MS = 5_000;
 interface TaskPageProps {
   project: string;
   task: string;
+  /** the page is part of a queue, which knows its neighbours */
+  onNeighbour?: (by: 1 | -1) => void;
 }
 
 /** `/projects/{project}/tasks/{task}?tab=&step=`: the steps or another view of them, and the selected one beside it. */
-export function TaskPage({ project, task }: TaskPageProps) {
+export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
   const [live, version] = useLiveTask(project, task);
   const query = useQuery();
   const step = query.get('step');
   const tab = tabOf(query.get('tab'));
   const mode: Mode = query.get('view') === 'log' ? 'log' : 'tree';
   const filterText = query.get('find') ?? '';
+  /** in a narrow window: the task's own facts and scores lie over its steps */
+  const about = query.get('about') !== null;
   const [pane, setPane] = usePreference('detail.pane', 'open');
   const [size, setSize] = usePreference('detail.size', '');
   const width = useWindowWidth();
@@ -63,6 +68,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
   }, [name]);
 
   const toNeighbour = (by: 1 | -1) => {
+    if (onNeighbour) return onNeighbour(by);
     const id = neighbour(task, by);
     if (id) navigate(`/projects/${project}/tasks/${id}`, { replace: true });
     else toast(by < 0 ? 'This is the first task in the list' : 'This is the last task in the list');
@@ -71,6 +77,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
     Escape: () => {
       if (filterText) setFilter('');
       else if (step) select(null);
+      else if (about) navigate(withParams({ about: null }), { replace: true });
       else navigate(`/projects/${project}/tasks`);
     },
     Enter: (event) => {
@@ -95,7 +102,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
   }
 
   const detailWidth = Number(size) || Math.max(DETAIL_MIN, Math.round(width * DETAIL_SHARE));
-  const shown = pane === 'open' || (step !== null && width <= 1100);
+  const shown = pane === 'open' || ((step !== null || about) && width <= 1100);
   return (
     <div className="task-page">
       <TaskBar project={project} live={live} task={live.task} table={table} />
@@ -130,7 +137,7 @@ export function TaskPage({ project, task }: TaskPageProps) {
               onReset={() => setSize('')}
             />
             <aside
-              className={step ? 'detail-pane' : 'detail-pane no-selection'}
+              className={step ? 'detail-pane' : about ? 'detail-pane no-selection about' : 'detail-pane no-selection'}
               style={{ width: detailWidth }}
               aria-label={step ? 'Step' : 'Task'}
             >
@@ -149,7 +156,14 @@ export function TaskPage({ project, task }: TaskPageProps) {
                   onSelect={select}
                 />
               ) : (
-                <TaskOverview project={project} task={live.task} table={table} tree={tree} onSelect={select} />
+                <TaskOverview
+                  project={project}
+                  task={live.task}
+                  live={live}
+                  table={table}
+                  tree={tree}
+                  onSelect={select}
+                />
               )}
             </aside>
           </>
@@ -220,10 +234,24 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
             <dd>{costText(task)}</dd>
           </div>
         )}
+        <ScoreFacts project={project} task={task.task_id} live={live} />
       </dl>
       <span style={{ flex: 1 }} />
       <CopyId id={task.task_id} what="the task ID" />
       <LivePill over={!open} />
+      <button
+        type="button"
+        className="button plain square task-about"
+        aria-label="Task details and scores"
+        title="Task details and scores"
+        onClick={() =>
+          navigate(withParams({ step: null, about: location.search.includes('about=') ? null : '1' }), {
+            replace: true,
+          })
+        }
+      >
+        <Icon name="panel" />
+      </button>
       <TaskMenu project={project} task={task.task_id} name={document?.name ?? task.name} />
     </header>
   );

@@ -135,6 +135,12 @@ const PICTURES: Record<string, ReactNode> = {
   back: <path d="M9.8 3.8 5.6 8l4.2 4.2" />,
   next: <path d="M6.2 3.8 10.4 8l-4.2 4.2" />,
   panel: <path d="M2.5 3h11v10h-11zM9.5 3v10" />,
+  'thumb-up': (
+    <path d="M5 7v6.4M5 7l2.6-4.6a1.3 1.3 0 0 1 2.4.8l-.5 3h2.9a1.4 1.4 0 0 1 1.4 1.7l-.9 4.2a1.6 1.6 0 0 1-1.6 1.3H2.6V7z" />
+  ),
+  'thumb-down': (
+    <path d="M11 9V2.6M11 9l-2.6 4.6a1.3 1.3 0 0 1-2.4-.8l.5-3H3.6a1.4 1.4 0 0 1-1.4-1.7l.9-4.2a1.6 1.6 0 0 1 1.6-1.3h8.7V9z" />
+  ),
   user: (
     <>
       <circle cx="8" cy="5.4" r="2.7" />

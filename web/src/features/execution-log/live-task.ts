@@ -52,6 +52,8 @@ export class LiveTask {
   errors: number | null = null;
   /** events folded since the page was opened */
   events = 0;
+  /** scores that frames have brought: their tables are asked again when this changes */
+  scoreEvents = 0;
   /** the newest event's own time: after a while without one the page shows that the agent is silent */
   lastEventUs = 0;
   readonly streams = new Streams();
@@ -230,6 +232,10 @@ export class LiveTask {
       case 'task.updated':
       case 'task.ended':
         this.folded = foldTask(this.folded, event);
+        break;
+      case 'score.recorded':
+      case 'step.scored':
+        this.scoreEvents++;
         break;
       case 'task.deleted':
         this.phase = 'deleted';

@@ -12,8 +12,9 @@ import type { LiveTask } from '../execution-log/live-task';
 import { Silence } from '../execution-log/TraceStep';
 import { NONE, type StepTable } from '../execution-log/table';
 import type { Tree } from '../execution-log/tree';
+import { ScoresSection } from '../scores/ScoresSection';
 import { PlainText } from '../text/PlainText';
-import { Original } from './Attributes';
+import { attributesOf, Original } from './Attributes';
 import { ErrorCard } from './ErrorCard';
 import { Facts } from './facts';
 import { JsonView } from './Json';
@@ -24,11 +25,16 @@ import { PayloadView } from './PayloadView';
 import { Section } from './Section';
 import { sameKind } from './same-kind';
 import { stepWith } from './step';
+import { ToolsOffered } from './ToolsOffered';
+import { offeredTools } from './tools-offered';
 import { WaitCard } from './WaitCard';
 import './step-detail.css';
 import './messages.css';
 import './content.css';
+import './documents.css';
 
+/** Types of steps whose output is a list of documents. */
+const FINDS: ReadonlySet<string> = new Set(['retrieval', 'rerank', 'memory']);
 const POLL_MS = 1_000;
 /** Afterwards payloads are late because the projector has a backlog, and the page asks less often. */
 const FAST_POLLS_MAX = 40;
@@ -114,6 +120,8 @@ export function StepDetail(props: StepDetailProps) {
   const row = table.rowOf(stepId);
   const open = step?.status === 'running' || step?.status === 'waiting';
   const original = slot('original')?.text ?? null;
+  const parameters = step?.parameters ?? null;
+  const tools = useMemo(() => offeredTools(attributesOf(original), parameters), [original, parameters]);
   const writing = useWriting(live, stepId);
   const loading = answer.isPending && !answer.error;
 
@@ -152,11 +160,14 @@ export function StepDetail(props: StepDetailProps) {
                   payload={slot('output')}
                   status={step.status}
                   memory={`${step.type}.output`}
+                  found={FINDS.has(step.type)}
                 />
               )}
               <PayloadView title="Input" payload={slot('input')} status={step.status} memory={`${step.type}.input`} />
             </>
           )}
+          <ScoresSection project={project} task={task} step={stepId} live={live} />
+          <ToolsOffered tools={tools} memory={step.type} />
           {step.parameters ? <Parameters text={step.parameters} memory={step.type} /> : null}
           {original ? <Original text={original} memory={step.type} /> : null}
           <Section title="Raw" memory={`${step.type}.raw`} startsCollapsed>

@@ -4,9 +4,12 @@ import { Link } from '../../app/router';
 import { CopyId, When } from '../../ui/controls';
 import { cost, count, duration, exact, exactCost, moment } from '../../ui/format';
 import { StatusMark, TypeTile } from '../../ui/Icon';
+import type { LiveTask } from '../execution-log/live-task';
 import { STATUS, type StepTable } from '../execution-log/table';
 import { isError, type Tree } from '../execution-log/tree';
 import { selfTimeUs } from '../execution-log/waterfall';
+import { ScoresSection } from '../scores/ScoresSection';
+import { ScoreAverages } from '../scores/TaskScores';
 import { ErrorCard } from './ErrorCard';
 import './step-detail.css';
 import './overview.css';
@@ -16,13 +19,14 @@ const LISTED = 8;
 interface OverviewProps {
   project: string;
   task: Task;
+  live: LiveTask;
   table: StepTable;
   tree: Tree;
   onSelect: (stepId: string) => void;
 }
 
 /** Shown while no step is selected: facts of the task, failed and waiting steps, and where the time went. */
-export function TaskOverview({ project, task, table, tree, onSelect }: OverviewProps) {
+export function TaskOverview({ project, task, live, table, tree, onSelect }: OverviewProps) {
   // it goes over all steps, several times: the rows come first, and a reader who scrolls
   const whole = useMemo(() => ({ table, tree }), [table, tree]);
   const summed = useDeferredValue<Whole | null>(whole, null);
@@ -78,6 +82,9 @@ export function TaskOverview({ project, task, table, tree, onSelect }: OverviewP
         ) : null}
       </div>
       {task.error && task.status === 'error' ? <ErrorCard error={task.error} stack={null} /> : null}
+      <ScoresSection project={project} task={task.task_id} step={null} live={live}>
+        <ScoreAverages project={project} task={task.task_id} live={live} />
+      </ScoresSection>
       <div className="task-overview" style={{ paddingTop: 4 }}>
         <Rows title="Waiting for a person" rows={notable.waiting} table={table} onSelect={onSelect} />
         <Rows title="Failed" rows={notable.failed} table={table} onSelect={onSelect} />

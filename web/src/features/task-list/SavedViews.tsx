@@ -4,9 +4,10 @@ import { request } from '../../api/http';
 import { asApiError } from '../../api/problems';
 import { queryClient } from '../../api/queries';
 import type { View, ViewPage } from '../../api/types';
-import { navigate, withParams } from '../../app/router';
+import { Link, navigate, withParams } from '../../app/router';
 import { Menu, toast } from '../../ui/controls';
 import { Icon } from '../../ui/Icon';
+import { queueAddress } from '../scores/queue';
 import { readChoice } from './columns';
 import type { TaskFilter } from './filter';
 import { addressOf, viewOf } from './saved-views';
@@ -72,6 +73,14 @@ export function SavedViews({ project, filter, range }: SavedViewsProps) {
                 <span className="cut">{view.name}</span>
                 <span className="faint">{view.visibility === 'shared' ? 'project' : ''}</span>
               </button>
+              <Link
+                className="button plain small square"
+                aria-label={`Annotate the tasks of ${view.name}`}
+                title="Score the tasks of this view one after the other"
+                to={queueAddress(project, { ...addressOf(view), view: view.name })}
+              >
+                <Icon name="evaluator" />
+              </Link>
               <button
                 type="button"
                 className="button plain small square"
@@ -84,6 +93,12 @@ export function SavedViews({ project, filter, range }: SavedViewsProps) {
             </div>
           ))}
           {items.length === 0 ? <p className="menu-note">No saved views yet</p> : null}
+          <Link
+            className="menu-item"
+            to={queueAddress(project, { ...filter, ...(range ? { range, from: '', to: '' } : {}) })}
+          >
+            <Icon name="evaluator" /> Annotate the tasks shown
+          </Link>
           <div className="menu-rule" />
           <SaveForm
             onSave={async (name, shared) => {

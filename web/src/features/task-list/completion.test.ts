@@ -72,3 +72,10 @@ test('recent queries are kept once, the newest first', () => {
   expect(readRecent('[1, "a"]')).toEqual(['a']);
   expect(readRecent('{')).toEqual([]);
 });
+
+test('a score of a name is compared, or found whatever it is', () => {
+  const inserts = (text: string) => complete(text, text.length, new Map()).options.map((option) => option.insert);
+
+  expect(inserts('sco')).toEqual(['score.']);
+  expect(inserts('-score.helpful:')).toEqual(['-score.helpful:<0.5', '-score.helpful:>=0.5', '-score.helpful:*']);
+});

@@ -1,7 +1,7 @@
 /** What can follow at the caret of a query: fields, then operators and values. The language is described in docs/reference/queries.md. */
 import { STATUSES } from '../../api/types';
 
-type Kind = 'text' | 'choice' | 'count' | 'duration' | 'cost' | 'id' | 'tag';
+type Kind = 'text' | 'choice' | 'count' | 'duration' | 'cost' | 'id' | 'tag' | 'score';
 
 /** The fields of tasks. A test compares them with the reference, which is generated from their declaration. */
 export const TASK_QUERY_FIELDS: Record<string, Kind> = {
@@ -28,6 +28,7 @@ export const TASK_QUERY_FIELDS: Record<string, Kind> = {
   duplicate: 'text',
   duplicate_of: 'id',
   log: 'text',
+  'score.': 'score',
 };
 
 const HINTS: Record<Kind, string> = {
@@ -38,12 +39,14 @@ const HINTS: Record<Kind, string> = {
   cost: 'US dollars',
   id: 'ID',
   tag: 'a tag',
+  score: 'average, or label',
 };
 
 const EXAMPLES: Partial<Record<Kind, string[]>> = {
   duration: ['>1s', '>10s', '>1m', '<500ms'],
   cost: ['>0.01', '>0.1', '>1'],
   count: ['>0', '>10', '>1k'],
+  score: ['<0.5', '>=0.5', '*'],
 };
 
 export interface Option {
@@ -126,7 +129,8 @@ function fieldsLike(written: string, sign: string, observed: Observed): Option[]
 
 function valuesLike(field: string, written: string, sign: string, observed: Observed): Option[] {
   const name = field.toLowerCase();
-  const kind = TASK_QUERY_FIELDS[name] ?? (name.startsWith('tag.') ? 'tag' : null);
+  const kind =
+    TASK_QUERY_FIELDS[name] ?? (name.startsWith('tag.') ? 'tag' : name.startsWith('score.') ? 'score' : null);
   if (kind === null) return [];
   const examples = EXAMPLES[kind];
   if (examples) {

@@ -47,7 +47,7 @@ class NewScore(Struct, frozen=True, kw_only=True):
         task_id: The task, 32 hex digits.
         step_id: The step that is judged; null: the whole task.
         name: What is judged, such as ``helpful``.
-        value: A number, a boolean, or a category as text.
+        value: A number, a boolean, or a category as text. Without it the score is a note, and needs a comment.
         comment: Why.
         score_id: Names the score, so that sending it again replaces it. Without it every request makes another score.
         source: Who judges: ``human`` (the only one for signed-in people, and their default), ``model`` or ``code`` (the default for API keys).
@@ -57,7 +57,7 @@ class NewScore(Struct, frozen=True, kw_only=True):
     task_id: TaskId
     step_id: StepId | None = None
     name: Annotated[str, Meta(min_length=1, max_length=256)]
-    value: bool | Annotated[float, Meta(ge=-SCORE_MAX, le=SCORE_MAX)] | Annotated[str, Meta(min_length=1, max_length=256)]
+    value: bool | Annotated[float, Meta(ge=-SCORE_MAX, le=SCORE_MAX)] | Annotated[str, Meta(min_length=1, max_length=256)] | None = None
     comment: Annotated[str, Meta(max_length=4_096)] | None = None
     score_id: Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema={"pattern": "^[A-Za-z0-9._:-]+$"})] | None = None
     source: Literal["human", "model", "code"] | None = None
@@ -187,7 +187,9 @@ def _event(given: NewScore, *, score_id: str, author: str | None, source: Litera
         raise InvalidError("The score_id is not valid. Use at most 192 letters, digits, dots, colons, hyphens and underscores.")
     if given.step_id is not None and (_STEP_ID.fullmatch(given.step_id) is None or not given.step_id.strip("0")):
         raise InvalidError("The step_id is not valid. It has 16 lower-case hex digits, not all zero.")
-    number, label = number_and_label(given.value)
+    if given.value is None and not (given.comment or "").strip():
+        raise InvalidError("A score needs a value. Without one it is a note, which needs a comment.")
+    number, label = (None, None) if given.value is None else number_and_label(given.value)
     texts = [given.name, label, given.comment, author]
     if any("\0" in text for text in texts if text is not None):
         raise InvalidError("The text contains a NUL character. Remove it.")
