@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 import ams
+from ams.tracing.event_queue import EventQueue
+from ams.tracing.records import TaskRecord
 from ams.tracing.tally import Tally
 from ams_contracts.events import ProducerReported, StepEnded, StepRecorded, StepStarted
 
@@ -14,24 +16,58 @@ def last_report(tracing: Any) -> ProducerReported:
     return max(tracing.of(ProducerReported), key=lambda event: (event.at_us, event.seq))
 
 
-def test_a_tight_loop_of_100_000_steps_is_sent_or_counted(intake: Any, caplog: pytest.LogCaptureFixture) -> None:
+def steps(count: int) -> None:
+    for _ in range(count):
+        with ams.step("s"):
+            pass
+
+
+def test_a_tight_loop_of_100_000_steps_is_slowed_down_to_what_can_be_sent(intake: Any, caplog: pytest.LogCaptureFixture) -> None:
+    ams.init("ams_test", endpoint=intake.url, announce=False, waiting_items_max=8_000)
+    with ams.task("loop"):
+        steps(100_000)
+
+    result = ams.flush(120)
+
+    assert len({event.step_id for event in intake.of(StepRecorded, StepEnded) if event.step.name == "s"}) == 100_000
+    assert (result.pending, result.dropped) == (0, 0)
+    assert caplog.records == []
+    ams.shutdown()
+
+
+def test_steps_beside_a_server_that_does_not_answer_are_counted_and_shown(intake: Any, caplog: pytest.LogCaptureFixture) -> None:
     ams.init("ams_test", endpoint=intake.url, announce=False, waiting_items_max=2_000)
+    intake.gate.clear()
     with ams.task("loop") as task:
-        for _ in range(100_000):
-            with ams.step("s"):
-                pass
+        steps(20_000)
+    intake.gate.set()
 
     result = ams.flush(60)
 
     sent = {event.step_id for event in intake.of(StepRecorded, StepEnded) if event.step.name == "s"}
     assert result.pending == 0
     assert result.dropped > 0
-    assert len(sent) + result.dropped == 100_000
+    assert len(sent) + result.dropped == 20_000
     assert last_report(intake).dropped == {"queue_full": result.dropped}
     assert {batch.task_id for batch in intake.batches() if any(isinstance(event, ProducerReported) for event in batch.events)} == {
         task.task_id
     }
-    assert len([record for record in caplog.records if "queue of events is full" in record.message]) == 1
+    [record] = [record for record in caplog.records if "queue of events is full" in record.message]
+    assert " were dropped so far" in record.message
+    ams.shutdown()
+
+
+def test_a_step_waits_no_longer_once_steps_are_dropped() -> None:
+    queue = EventQueue(items_max=10, bytes_max=1_000)
+    task = TaskRecord("task")
+    taken = [queue.put(object()) for _ in range(12)]
+    assert taken == [True] * 10 + [False] * 2
+
+    queue.count_lost(task)
+
+    assert not queue.slows
+    assert not queue.put(object())
+    assert (queue.lost.value, task.dropped.value) == (1, 1)
 
 
 def test_payloads_that_are_truncated_and_events_that_are_refused_are_reported(tracing: Any) -> None:

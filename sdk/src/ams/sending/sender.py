@@ -130,6 +130,8 @@ class Sender:
         """Make events from the queue, within the memory limit."""
         items = self._queue.items
         taken = 0
+        if self.failing is not None:
+            self._queue.slows = False
         if self._has_room():
             self._queue.waiting_bytes = 0  # everything in the queue is read below; later items are counted from zero
         while items and self._has_room():
@@ -149,6 +151,8 @@ class Sender:
             if taken % ITEMS_AT_ONCE == 0:
                 self._enqueue(self._assembler.finish_round())
                 sleep(0)
+        if taken and self.failing is None:
+            self._queue.slows = True
         self._enqueue(self._assembler.finish_round())
 
     def _report_losses(self, *, at_once: bool = False) -> None:

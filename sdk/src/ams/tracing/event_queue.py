@@ -2,11 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable
+from time import sleep
 from typing import Any
 
 from ams.tracing.tally import Tally
 
 LOSSY_TASKS_MAX = 1_000  # further ones are in the total alone
+PAUSE_SECONDS = 0.0004  # a step puts two items, so it waits for less than 1 ms
 
 
 class EventQueue:
@@ -14,14 +16,20 @@ class EventQueue:
 
     ``deque.append`` and ``popleft`` are atomic, so no lock is held in the agent's thread: a lock there could be taken in the
     middle of a signal handler, or be held by another thread at a fork. ``waiting_bytes`` is therefore an estimate.
+
+    From half of its size on, the queue slows the agent down to what the sender can take: a tight loop would otherwise fill it within
+    0.2 s. It does so only while waiting helps: not while the server does not answer, and not after a drop until the sender took items.
     """
 
-    __slots__ = ("_start", "bytes_max", "items", "items_max", "lossy", "lost", "waiting_bytes")
+    __slots__ = ("_start", "bytes_max", "items", "items_max", "lossy", "lost", "slow_bytes", "slow_items", "slows", "waiting_bytes")
 
     def __init__(self, *, items_max: int, bytes_max: int, start: Callable[[], None] | None = None) -> None:
         self.items: deque[Any] = deque()
         self.items_max = items_max
         self.bytes_max = bytes_max
+        self.slow_items = items_max // 2
+        self.slow_bytes = bytes_max // 2
+        self.slows = True  # the sender's: whether a pause of the agent lets it catch up
         self.waiting_bytes = 0
         self.lost = Tally()
         self.lossy: dict[int, Any] = {}  # tasks of which an item was refused, by id
@@ -38,7 +46,7 @@ class EventQueue:
             False when there is no room. The caller decides whether that is a loss.
         """
         items = self.items
-        if len(items) >= self.items_max or self.waiting_bytes > self.bytes_max:
+        if (len(items) >= self.slow_items or self.waiting_bytes > self.slow_bytes) and not self._has_room():
             return False
         self.waiting_bytes += size
         items.append(item)
@@ -52,6 +60,7 @@ class EventQueue:
         Args:
             task: The ``TaskRecord`` that it belonged to.
         """
+        self.slows = False
         self.lost.add()
         task.dropped.add()
         if len(self.lossy) < LOSSY_TASKS_MAX:
@@ -63,9 +72,14 @@ class EventQueue:
         if self._start is not None:
             self._begin()
 
+    def _has_room(self) -> bool:
+        if self.slows and self.items_max > 0:
+            sleep(PAUSE_SECONDS)  # releases the interpreter to the sender
+        return len(self.items) < self.items_max and self.waiting_bytes <= self.bytes_max
+
     def close(self) -> None:
         """Refuse further items and drop the present ones: in a forked child they belong to the parent."""
-        self.items_max = -1
+        self.items_max = self.slow_items = -1
         self.items.clear()
         self._start = None
 
