@@ -2,10 +2,15 @@
 
 import gzip
 import logging
+import os
+import random
+import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
@@ -22,6 +27,14 @@ from ams_contracts.native import NativeBatch, NativeRequest
 E = TypeVar("E")
 WAIT_SECONDS = 10.0
 _decoder = msgspec.json.Decoder(NativeRequest)
+
+
+SPOOLING_PROLOGUE = """
+import os, signal, sys, time
+import ams
+ams.init("ams_test", endpoint=sys.argv[1], announce=False, spool=sys.argv[2], exit_seconds=0.3, flush_interval_seconds=0.01,
+    backoff_first_seconds=0.02, backoff_max_seconds=0.1)
+"""
 
 
 class Answer(msgspec.Struct):
@@ -144,6 +157,19 @@ class FakeIntake:
 
 
 @pytest.fixture
+def program(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Starts programs that trace to an address, with a mode of the spool."""
+
+    def start(body: str, url: str, mode: str = "on-failure") -> subprocess.Popen[str]:
+        path = tmp_path / f"program-{random.getrandbits(32):x}.py"
+        path.write_text(SPOOLING_PROLOGUE + body, encoding="utf-8")
+        command = [sys.executable, str(path), url, mode]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+
+    return start
+
+
+@pytest.fixture
 def intake() -> Generator[FakeIntake]:
     server = FakeIntake()
     yield server
@@ -162,10 +188,11 @@ def tracing(intake: FakeIntake) -> Generator[FakeIntake]:
 
 
 @pytest.fixture(autouse=True)
-def _no_trouble(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+def _no_trouble(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[None]:
     """Whatever a test does, our own code must not have failed in silence."""
     for name in ("AMS_API_KEY", "AMS_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AMS_SPOOL_DIR", str(tmp_path / "spool"))
     runtime.bug_reported = False
     with caplog.at_level(logging.WARNING, logger="ams"):
         yield

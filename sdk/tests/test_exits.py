@@ -179,3 +179,4 @@ def test_the_end_says_how_many_steps_were_not_delivered(tmp_path: Path) -> None:
 
     assert process.returncode == 0
     assert stderr.splitlines()[-1].startswith("AMS: 3 steps were not delivered to http://127.0.0.1:9 (")
+    assert "They are in the spool" in stderr

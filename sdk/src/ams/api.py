@@ -1,8 +1,9 @@
 """``ams.init``, ``ams.flush``, ``ams.shutdown``: the calls that concern the process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Unpack
 
+from ams.masking import Mask, Masker
 from ams.options import Options
 from ams.sending.client import Client, FlushResult, current_client, install
 from ams.setting_sources import read_settings
@@ -23,6 +24,7 @@ def init(
     capture_input: bool | None = None,
     capture_output: bool | None = None,
     join_opentelemetry: bool | None = None,
+    mask: Mask | Sequence[Mask] = (),
     **options: Unpack[Options],
 ) -> bool:
     """Start tracing. Starts no thread and opens no connection before the first step.
@@ -39,7 +41,9 @@ def init(
         capture_input: False keeps every input out of AMS, including inputs that the code sets, except those of steps with ``capture_input=True``.
         capture_output: The same for outputs and their pieces. Names, log lines and messages of exceptions are still sent.
         join_opentelemetry: Use an active recording span as the parent of a step.
-        **options: transport, announce (print the first task's address to stderr), and the limits of ``ams.settings.SdkSettings``.
+        mask: Functions that get a text of the agent and return what may leave the process; after the replacement of obvious secrets. They run in
+            the sender's thread. What a function raises replaces the text completely.
+        **options: transport, capture (all, metadata, none), masking (replace obvious secrets), announce (print the first task's address to stderr), and the limits of ``ams.settings.SdkSettings``.
 
     Returns:
         Whether tracing is on.
@@ -65,8 +69,11 @@ def init(
     runtime.user_id = settings.user_id
     runtime.environment = settings.environment
     runtime.tags = {str(key): str(value) for key, value in (settings.tags or {}).items()}
-    runtime.capture_input = settings.capture_input
-    runtime.capture_output = settings.capture_output
+    runtime.metadata_only = settings.capture == "metadata"
+    runtime.capture_input = settings.capture_input and not runtime.metadata_only
+    runtime.capture_output = settings.capture_output and not runtime.metadata_only
+    functions = (mask,) if callable(mask) else tuple(mask)
+    runtime.masker = Masker(functions, obvious=settings.masking, report=lambda: runtime.report_bug("a mask function"))
     runtime.join_opentelemetry = settings.join_opentelemetry
     install(Client(settings), handle_sigterm=settings.handle_sigterm)
     return True

@@ -6,8 +6,14 @@ from typing import Literal, TypedDict
 class Options(TypedDict, total=False):
     """Transport, limits and times; see ``SdkSettings``."""
 
+    capture: Literal["all", "metadata", "none"]
+    masking: bool
     transport: Literal["https", "file", "console", "memory"]
     transport_file: str
+    spool: Literal["on-failure", "always", "off"]
+    spool_dir: str
+    spool_bytes_max: int
+    spool_fsync: bool
     announce: bool
     flush_interval_seconds: float
     heartbeat_seconds: float

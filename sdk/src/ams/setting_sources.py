@@ -17,7 +17,7 @@ OWN_NAMES = frozenset(environment_name(name) for name in NAMES)
 PLATFORM_NAMES = frozenset(
     f"AMS_{name}"
     for name in (
-        *("PUBLIC_URL", "DATA_DIR", "KAFKA_BOOTSTRAP", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SERVICE_SECRET", "SPOOL_DIR"),
+        *("PUBLIC_URL", "DATA_DIR", "KAFKA_BOOTSTRAP", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SERVICE_SECRET"),
         *("REQUIRE_ALL", "ALLOWED_HOSTS", "RETENTION_DAYS", "HOST", "PORT", "LOG_LEVEL", "IDENTITY_URL", "HEALTH_URLS"),
         *("TOPIC_REPLICATION", "TOPIC_MIN_ISR"),
     )
@@ -38,6 +38,8 @@ def read_settings(**arguments: object) -> SdkSettings | None:
     values["api_key"] = str(values.get("api_key", "")).strip()
     values["endpoint"] = str(values.get("endpoint", "")).strip().rstrip("/") or ENDPOINT_DEFAULT
     settings = SdkSettings(**values)
+    if settings.capture == "none":
+        return None
     fault = _fault(settings) if settings.remote else None
     if fault is not None:
         logger.warning("AMS: %s", fault)

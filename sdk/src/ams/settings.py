@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 ENDPOINT_DEFAULT = "http://localhost:8080"
 TRANSPORTS = ("https", "file", "console", "memory")
+CAPTURES = ("all", "metadata", "none")
+SPOOLS = ("on-failure", "always", "off")
 REMOTE_TRANSPORTS = frozenset({"https"})
 """Those that need an API key and an endpoint, and whose tasks have an address."""
 
@@ -35,8 +37,12 @@ class SdkSettings:
     user_id: str | None = _option(None, "The user of tasks that name none")
     environment: str | None = _option(None, "Of every task, for example `prod`")
     tags: Mapping[str, str] | None = _option(None, "Searchable names and values of every task; in the environment `name=value,name=value`")
+    capture: str = _option(
+        "all", "`all`, `metadata` (names, types, times, tokens and models, but no contents) or `none` (nothing is traced)", choices=CAPTURES
+    )
     capture_input: bool = _option(default=True, text="False excludes every input")
     capture_output: bool = _option(default=True, text="False excludes every output")
+    masking: bool = _option(default=True, text="Replace obvious secrets before anything is sent")
     join_opentelemetry: bool = _option(default=True, text="Use an active recording span as the parent of a step")
     announce: bool = _option(default=True, text="Print the address of the first task to stderr")
     flush_interval_seconds: float = _option(0.05, "Between two sendings")
@@ -48,12 +54,23 @@ class SdkSettings:
     backoff_first_seconds: float = _option(0.2, "The first wait after a failure; it doubles")
     backoff_max_seconds: float = _option(10.0, "The longest wait after a failure")
     refused_backoff_seconds: float = _option(30.0, "The wait after a wrong key or address")
+    spool: str = _option(
+        "on-failure", "When events are written to disk: `on-failure`, `always` (before a step's call returns) or `off`", choices=SPOOLS
+    )
+    spool_dir: str = _option("", "Of the spool; else `ams/spool` in the user's state directory")
+    spool_bytes_max: int = _option(256 * 1024 * 1024, "Of all processes with this endpoint and key; the oldest segments are dropped first")
+    spool_fsync: bool = _option(default=False, text='Survive a power cut too; only with `spool="always"`, milliseconds per step')
     handle_sigterm: bool = _option(default=True, text="End open steps as cancelled and send on SIGTERM")
 
     @property
     def remote(self) -> bool:
         """Whether events leave this machine to a server that has a page for each task."""
         return self.transport in REMOTE_TRANSPORTS
+
+    @property
+    def spools(self) -> bool:
+        """Whether there is a spool."""
+        return self.remote and self.spool != "off"
 
 
 SETTINGS: tuple[Field[Any], ...] = fields(SdkSettings)

@@ -18,7 +18,9 @@ OWN_SECTION = "Your agent"
 PLATFORM_SECTION = "The platform on this machine"
 DEVELOPMENT_SECTION = "Development"
 OWN_COMMANDS = {
+    "flush": ("ams.cli.spool", "Send the events that programs left in the spool."),
     "mcp": ("ams.cli.mcp", "Serve the platform's tools to a coding agent, over stdin and stdout."),
+    "spool": ("ams.cli.spool", "List the events that wait on disk."),
 }
 """The SDK's commands with a module of their own, whose attribute of the same name is the command, and what the list of commands says of each."""
 

@@ -1,7 +1,8 @@
-"""Records -> encoded events, in the sender's thread, which assigns the sequence number and the id of every event.
+"""Records -> encoded events, in the sender's thread, which assigns the sequence number of every event.
 
 ``seq`` counts the events of this process in one task from 1, in the order in which they are sent. A dropped item has no
-number, so the numbers have no gap.
+number, so the numbers have no gap. The id of an event that carries what the agent did derives from the step's id or the update's
+number, so that the same record gives the same id in another process, which makes the event from the spool.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ams.sending.documents import attributes_of, failure_of, preview_of, step_document, task_document, usage_of, word
+from ams.sending.documents import attributes_of, failure_of, masked_text, preview_of, step_document, task_document, usage_of, word
 from ams.sending.payloads import payload_of
 from ams.tracing.capture import clean
 from ams.tracing.ids import bits, task_hex
@@ -42,8 +43,14 @@ _COMMENT_CHARS_MAX = 4_096
 STEPS_PER_BEAT_MAX = 500
 DELTAS_PER_EVENT_MAX = 100
 QUEUE_FULL = "queue_full"
+SPOOL_FULL = "spool_full"
 TRUNCATED = "truncated"
 _encode = msgspec.json.Encoder().encode
+
+# the last 8 digits of an event's id
+_STARTED, _ENDED, _TASK_STARTED, _TASK_ENDED = 1, 2, 3, 4
+_PAYLOAD = {slot: 0x100 * number for number, slot in enumerate(Slot, start=1)}  # added to those of the step's event
+_UPDATE = 0x80000000  # and the update's number
 
 
 class Encoded:
@@ -62,10 +69,16 @@ class Encoded:
 class Assembler:
     """Turns items of the queue into events. One per process; a forked child has a new one."""
 
-    def __init__(self) -> None:
-        self.instance_id = f"{bits(128):032x}"
+    def __init__(self, instance_id: str, *, records_of: str | None = None) -> None:
+        """An assembler.
+
+        Args:
+            instance_id: Of the producer, 32 hex digits.
+            records_of: The instance that made the records, if it is another one: its events have these ids.
+        """
         self.ready: list[Encoded] = []
-        self._prefix = self.instance_id[:16]
+        self._prefix = instance_id[:16]
+        self._maker = (records_of or instance_id)[:8]
         self._events = 0
         self._epoch = bits(63)
         self._open: dict[int, TaskRecord] = {}
@@ -121,6 +134,21 @@ class Assembler:
                 task.reported = losses
                 self._emit(task, ProducerReported, dropped=dropped, truncated=task.truncated)
 
+    def count_spool_loss(self, task_id: str, count: int) -> None:
+        """Report events that were dropped from the spool, of this process or of a dead one.
+
+        Args:
+            task_id: Their task.
+            count: How many.
+        """
+        key = int(task_id, 16)
+        task = self._open.get(key) or self.lossy.get(key)
+        if task is None:
+            task = TaskRecord("")
+            task.id, task.joined, task.epoch = key, True, self._epoch
+        task.refused[SPOOL_FULL] = task.refused.get(SPOOL_FULL, 0) + count
+        self.lossy[key] = task
+
     def cancel_open_steps(self, reason: str) -> None:
         """End every open step as cancelled, inner ones first: the process is about to end.
 
@@ -144,17 +172,17 @@ class Assembler:
             self._begin_step(task, step)
             if over:
                 seq = self._next_seq(task)
-                self._emit_step_event(task, step, seq, StepRecorded)
+                self._emit_step_event(task, step, seq, StepRecorded, part=_ENDED)
             else:
                 step.start_seq = seq = self._next_seq(task)
                 task.open_steps[step.id] = step
                 self._open[task.id] = task
-                self._emit_step_event(task, step, seq, StepStarted)
+                self._emit_step_event(task, step, seq, StepStarted, part=_STARTED)
                 if task.id not in self._beating:  # at once: a process that dies within its first seconds is then reported as lost
                     self._beating.add(task.id)
                     self._emit(task, StepProgressed, steps=[self._open_step(step)])
         elif over:
-            self._emit_step_event(task, step, self._next_seq(task), StepEnded)
+            self._emit_step_event(task, step, self._next_seq(task), StepEnded, part=_ENDED)
             self._forget(task, step)
         step.phase = 2 if over else 1
         if over and step.root:
@@ -170,7 +198,8 @@ class Assembler:
             task.preview = preview_of(step.input)
             task.phase = 1
             if not step.over:
-                self._emit_task_event(task, TaskStarted, task.started_ns // 1000, task_document(task, Status.RUNNING))
+                event_id = self._id_of(step, _TASK_STARTED)
+                self._emit_task_event(task, TaskStarted, event_id, task.started_ns // 1000, task_document(task, Status.RUNNING))
         elif task.agent != task.sent_agent and task.phase == 1 and not task.ended:
             self._update(task)
 
@@ -180,18 +209,19 @@ class Assembler:
         if task.dropped.value:
             self.lossy[task.id] = task
         document = task_document(task, Status(root.status), ended_us=ended_us, error=failure_of(root))
-        self._emit_task_event(task, TaskEnded, ended_us, document)
+        self._emit_task_event(task, TaskEnded, self._id_of(root, _TASK_ENDED), ended_us, document)
 
     def _update(self, task: TaskRecord) -> None:
         if task.joined:
             return
-        self._emit_task_event(task, TaskUpdated, time_ns() // 1000, task_document(task, Status.WAITING if task.waiting else Status.RUNNING))
+        document = task_document(task, Status.WAITING if task.waiting else Status.RUNNING)
+        self._emit_task_event(task, TaskUpdated, self._next_id(), time_ns() // 1000, document)
 
     def _emit_task_event(
-        self, task: TaskRecord, kind: type[TaskStarted | TaskUpdated | TaskEnded], at_us: int, document: TaskDocument
+        self, task: TaskRecord, kind: type[TaskStarted | TaskUpdated | TaskEnded], event_id: str, at_us: int, document: TaskDocument
     ) -> None:
         task.sent_agent = task.agent
-        self._put(task, kind(event_id=self._next_id(), seq=self._next_seq(task), at_us=at_us, task=document))
+        self._put(task, kind(event_id=event_id, seq=self._next_seq(task), at_us=at_us, task=document))
 
     def _forget(self, task: TaskRecord, step: StepRecord) -> None:
         task.open_steps.pop(step.id, None)
@@ -201,7 +231,9 @@ class Assembler:
             self._open.pop(task.id, None)
             self._beating.discard(task.id)
 
-    def _emit_step_event(self, task: TaskRecord, step: StepRecord, seq: int, kind: type[StepStarted | StepEnded | StepRecorded]) -> None:
+    def _emit_step_event(
+        self, task: TaskRecord, step: StepRecord, seq: int, kind: type[StepStarted | StepEnded | StepRecorded], *, part: int, at_us: int = 0
+    ) -> None:
         """One event of a step with its payloads, which follow it under the next numbers."""
         payloads: list[dict[str, Any]] = []
         captured: list[Slot] = []
@@ -226,11 +258,12 @@ class Assembler:
             )
         step.sent_input = step.input
         document = step_document(step, seq=step.start_seq or seq, captured=captured, previews=previews, ended=ended)
-        at_us = _moment_us(step, ended=ended)
-        self._put(task, kind(event_id=self._next_id(), seq=seq, at_us=at_us, step_id=step.step_id, step=document))
+        at_us = at_us or step.started_ns // 1000 + ((step.duration_us or 0) if ended else 0)
+        self._put(task, kind(event_id=self._id_of(step, part), seq=seq, at_us=at_us, step_id=step.step_id, step=document))
         for payload in payloads:
             sha256 = hashlib.sha256(payload["text"].encode()).hexdigest()
-            self._emit(task, PayloadStored, at_us=at_us, step_id=step.step_id, sha256=sha256, **payload)
+            event_id = self._id_of(step, part + _PAYLOAD[payload["slot"]]) if part < _UPDATE else None
+            self._emit(task, PayloadStored, event_id=event_id, at_us=at_us, step_id=step.step_id, sha256=sha256, **payload)
 
     # -- updates of open steps
 
@@ -239,7 +272,7 @@ class Assembler:
         if step.phase == 0:
             self._add_step(step)  # the queue refused its start
         if update.kind == "log" and step.phase == 2:  # noqa: PLR2004 - the step ended before the sender read it; the line is still new
-            self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, logs=[_log_line(update)])
+            self._emit(step.task, StepProgressed, event_id=self._id_of_update(update), at_us=update.at_ns // 1000, logs=[_log_line(update)])
         if step.phase != 1:
             return
         if update.kind == "delta":
@@ -247,12 +280,14 @@ class Assembler:
             return
         self._flush_stream(step)
         if update.kind == "log":
-            self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, steps=[self._open_step(step)], logs=[_log_line(update)])
+            event_id, steps, logs = self._id_of_update(update), [self._open_step(step)], [_log_line(update)]
+            self._emit(step.task, StepProgressed, event_id=event_id, at_us=update.at_ns // 1000, steps=steps, logs=logs)
         elif update.kind == "status":
             self._emit(step.task, StepProgressed, at_us=update.at_ns // 1000, steps=[self._open_step(step)])
             self._watch_waiting(step.task)
         elif not step.over:
-            self._emit_step_event(step.task, step, self._next_seq(step.task), StepStarted)
+            part, at_us = _UPDATE | update.number, update.at_ns // 1000  # later than the first start, so that it wins
+            self._emit_step_event(step.task, step, self._next_seq(step.task), StepStarted, part=part, at_us=at_us)
             if step.root:
                 self._update(step.task)
 
@@ -261,7 +296,7 @@ class Assembler:
         stream = self._streams.pop(step.id, None)
         if stream is None or step.phase != 1:
             return
-        text = clean("".join(stream[1]))
+        text = masked_text(clean("".join(stream[1])))
         deltas: list[OutputDelta] = []
         for first in range(0, len(text), DELTA_CHARS_MAX):
             deltas.append(OutputDelta(step_id=step.step_id, index=step.delta_index, text=text[first : first + DELTA_CHARS_MAX]))
@@ -308,7 +343,7 @@ class Assembler:
             name=word(score.name) or "",
             number=number,
             label=word(label),
-            comment=clean(str(score.comment))[:_COMMENT_CHARS_MAX] if score.comment else None,
+            comment=masked_text(clean(str(score.comment)))[:_COMMENT_CHARS_MAX] if score.comment else None,
             source=score.source,
             author=word(score.author),
         )
@@ -316,9 +351,9 @@ class Assembler:
 
     # -- numbers and bytes
 
-    def _emit(self, task: TaskRecord, kind: type[Any], *, at_us: int | None = None, **values: Any) -> None:
+    def _emit(self, task: TaskRecord, kind: type[Any], *, event_id: str | None = None, at_us: int | None = None, **values: Any) -> None:
         at = at_us if at_us is not None else time_ns() // 1000
-        self._put(task, kind(event_id=self._next_id(), seq=self._next_seq(task), at_us=at, **values))
+        self._put(task, kind(event_id=event_id or self._next_id(), seq=self._next_seq(task), at_us=at, **values))
 
     def _put(self, task: TaskRecord, event: Event) -> None:
         step_id = int(event.step_id, 16) if isinstance(event, StepStarted | StepEnded | StepRecorded) else 0
@@ -330,17 +365,17 @@ class Assembler:
         task.seq += 1
         return task.seq
 
+    def _id_of(self, step: StepRecord, part: int) -> str:
+        return f"{step.id:016x}{self._maker}{part & 0xFFFFFFFF:08x}"
+
+    def _id_of_update(self, update: StepUpdate) -> str:
+        return self._id_of(update.step, _UPDATE | update.number)
+
     def _next_id(self) -> str:
+        """For events of this process alone: heartbeats, streamed pieces, repeated descriptions of a task, reports."""
         self._events += 1
         return f"{self._prefix}{self._events:016x}"
 
 
 def _log_line(update: StepUpdate) -> LogLine:
-    return LogLine(step_id=update.step.step_id, level=update.level[:256], text=clean(update.text)[:DELTA_CHARS_MAX])
-
-
-def _moment_us(step: StepRecord, *, ended: bool) -> int:
-    """The time of a step's event. A repeated start happens now, so that it wins over the first one."""
-    if ended:
-        return step.started_ns // 1000 + (step.duration_us or 0)
-    return step.started_ns // 1000 if step.phase == 0 else time_ns() // 1000
+    return LogLine(step_id=update.step.step_id, level=update.level[:256], text=masked_text(clean(update.text))[:DELTA_CHARS_MAX])

@@ -6,16 +6,19 @@ import multiprocessing.util
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import Any, NoReturn
 
 from ams.sending import termination
+from ams.sending.assemble import QUEUE_FULL
+from ams.sending.backlog import Backlog
 from ams.sending.sender import Mark, Sender
 from ams.sending.transport import Transport
 from ams.sending.transports import make_transport
 from ams.settings import SdkSettings
 from ams.tracing.event_queue import EventQueue
+from ams.tracing.ids import bits
 from ams.tracing.runtime import logger, runtime
 
 _SIGTERM_SECONDS = 2.0
@@ -33,6 +36,8 @@ class FlushResult:
         dropped: Discarded: the queue was full, or AMS could not read them.
         rejected: Refused by AMS individually.
         reason: Why sending fails at the moment, None when it succeeds.
+        spooled: Not acknowledged, and on disk: this process, the next one or ``ams flush`` sends them.
+        reasons: Why events were dropped or rejected: ``queue_full``, ``spool_full``, ``malformed``, ``too_large``, and AMS's own codes.
     """
 
     sent: int
@@ -40,11 +45,13 @@ class FlushResult:
     dropped: int
     rejected: int
     reason: str | None = None
+    spooled: int = 0
+    reasons: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def complete(self) -> bool:
         """Every event has arrived."""
-        return self.pending == 0 and self.dropped == 0 and self.rejected == 0
+        return self.pending == 0 and self.spooled == 0 and self.dropped == 0 and self.rejected == 0
 
 
 class Client:
@@ -61,7 +68,11 @@ class Client:
     def _build(self) -> None:
         self.sender: Sender | None = None
         self._starting = threading.Lock()
+        instance_id = f"{bits(128):032x}"
+        self._instance_id = instance_id
+        self._backlog = Backlog(self._settings, instance_id) if self._settings.spools else None
         self.queue = EventQueue(items_max=self._settings.waiting_items_max, bytes_max=self._settings.waiting_bytes_max, start=self._start)
+        self.queue.journal = self._backlog.journal if self._backlog is not None else None
         runtime.queue = self.queue
         runtime.agents.clear()
 
@@ -69,7 +80,8 @@ class Client:
         """Start sending; called by the first item, so that a program that traces nothing has no thread."""
         with self._starting:
             if self.sender is None:
-                self.sender = Sender(self._settings, self.queue, self._make_transport(self._settings))
+                transport = self._make_transport(self._settings)
+                self.sender = Sender(self._settings, self.queue, transport, instance_id=self._instance_id, backlog=self._backlog)
                 self.sender.start()
 
     def flush(self, timeout_seconds: float) -> FlushResult:
@@ -98,13 +110,47 @@ class Client:
         deadline = monotonic() + timeout_seconds
         while not sender.terminated and not sender.refused and monotonic() < deadline:
             sleep(_SIGTERM_POLL_SECONDS)
+        if not sender.terminated:
+            sender.leave_after(_SIGTERM_POLL_SECONDS * 20)
+
+    def deliver_spool(self, timeout_seconds: float, *, other_keys: bool = False) -> int:
+        """Send what dead processes left in the spool for this endpoint and key.
+
+        Args:
+            timeout_seconds: How long to wait at most.
+            other_keys: Also what was written under other keys for this endpoint.
+
+        Returns:
+            How many events of them were read; ``flush`` says what became of them.
+        """
+        self._start()
+        sender = self.sender
+        if sender is None or self._backlog is None:
+            return 0
+        deadline = monotonic() + timeout_seconds
+        self._backlog.other_keys = other_keys
+        sender.adopted_all = False
+        sender.adopting_until = deadline
+        while not sender.adopted_all and not sender.refused and monotonic() < deadline:
+            sender.wake()
+            sleep(_SIGTERM_POLL_SECONDS)
+        return self._backlog.adopted_events
 
     def result(self) -> FlushResult:
         """The current counts."""
         sender = self.sender
+        lost = self.queue.lost.value
         if sender is None:
-            return FlushResult(0, len(self.queue.items), self.queue.lost.value, 0)
-        return FlushResult(sender.sent, sender.pending, self.queue.lost.value + sender.given_up, sender.rejected, sender.failing)
+            return FlushResult(0, len(self.queue.items), lost, 0)
+        return FlushResult(
+            sent=sender.sent,
+            pending=sender.pending,
+            dropped=lost + sender.given_up,
+            rejected=sender.rejected,
+            reason=sender.failing,
+            spooled=sender.spooled,
+            reasons={**({QUEUE_FULL: lost} if lost else {}), **sender.reasons},
+        )
 
     def shutdown(self, timeout_seconds: float) -> FlushResult:
         """Flush, then end the thread. Steps that start afterwards are not traced."""
@@ -117,12 +163,16 @@ class Client:
         if self.sender is not None:
             self.sender.stop()
             self._undelivered_steps = self.sender.undelivered_steps()
+            self.sender.leave_rest_on_disk()
+            result = self.result()
         self.queue.close()
         return result
 
     def after_fork(self) -> None:
         """In the child: the parent sends its own events; the child starts with an empty queue, and without a thread until it needs one."""
         self.queue.close()
+        if self._backlog is not None:
+            self._backlog.leave_to_parent()
         self._pid = os.getpid()
         if not self._closed:
             self._build()
@@ -132,12 +182,16 @@ class Client:
         if self._pid != os.getpid() or self._closed:
             return
         result = self.shutdown(self._settings.exit_seconds)
-        if self._undelivered_steps:
+        if self._undelivered_steps or result.spooled:
+            kept = result.pending == 0 or self._settings.spool == "always"
             logger.warning(
-                "AMS: %d steps were not delivered to %s (%s).",
-                self._undelivered_steps,
+                "AMS: %d steps were not delivered to %s (%s).%s",
+                self._undelivered_steps or result.spooled,
                 self._settings.endpoint,
                 result.reason or f"{self._settings.exit_seconds:g} s were not enough",
+                " They are in the spool: the next program with this key sends them, or: ams flush"
+                if kept and self._backlog is not None
+                else "",
             )
 
 

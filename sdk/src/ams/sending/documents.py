@@ -4,10 +4,12 @@ from typing import Any
 
 import msgspec
 
-from ams.sending.payloads import payload_of
+from ams.masking import MASKED
+from ams.sending.payloads import masked, payload_of
 from ams.tracing.capture import Captured, Cut, clean
 from ams.tracing.ids import step_hex, task_hex
 from ams.tracing.records import WAITING, StepRecord, TaskRecord
+from ams.tracing.runtime import runtime
 from ams_contracts.documents import CostSource, Failure, Slot, Status, StepDocument, StepType, TaskDocument, Usage
 
 EVENTS_DROPPED = "events_dropped"
@@ -15,6 +17,11 @@ _WORD_CHARS_MAX = 256
 _NAME_CHARS_MAX = 1_024
 _WAITING_CHARS_MAX = 512
 _NUSD_PER_USD = 1_000_000_000
+
+
+def masked_text(text: str) -> str:
+    """A text without its secrets."""
+    return runtime.masker.text(text)
 
 
 def word(value: object) -> str | None:
@@ -40,7 +47,7 @@ def step_document(step: StepRecord, *, seq: int, captured: list[Slot], previews:
         parent_step_id=step_hex(step.parent_id) if step.parent_id is not None else None,
         type=StepType(step.type),
         type_raw=word(details.get("type_raw")),
-        name=clean(step.name)[:_NAME_CHARS_MAX],
+        name=masked_text(clean(step.name))[:_NAME_CHARS_MAX],
         agent=word(step.agent),
         status=_status(step, ended=ended),
         started_at_us=started_us,
@@ -59,7 +66,7 @@ def step_document(step: StepRecord, *, seq: int, captured: list[Slot], previews:
         cost_source=CostSource.REPORTED if reported else CostSource.UNKNOWN,
         tool_name=word(details.get("tool_name") or (step.name if step.type == "tool" else None)),
         tool_call_id=word(details.get("tool_call_id")),
-        waiting_for=clean(waiting_for)[:_WAITING_CHARS_MAX] if waiting_for else None,
+        waiting_for=masked_text(clean(waiting_for))[:_WAITING_CHARS_MAX] if waiting_for else None,
         waiting_since_us=waiting_since_us,
         error=failure_of(step) if ended else None,
         preview_input=previews.get(Slot.INPUT),
@@ -84,6 +91,7 @@ def _finish_reasons(details: dict[str, Any]) -> list[str]:
 def _parameters(value: object) -> str | None:
     if value is None:
         return None
+    value = masked(value if isinstance(value, bytes | Cut) else str(value))
     text = value.decode() if isinstance(value, bytes) else value.text if isinstance(value, Cut) else str(value)
     return clean(text)[:4_096]
 
@@ -97,14 +105,14 @@ def failure_of(step: StepRecord) -> Failure | None:
     """Why a step failed, None when it did not."""
     if step.error_type is None and step.error_message is None:
         return None
-    return Failure(type=word(step.error_type), message=clean(step.error_message)[:4_096] if step.error_message else None)
+    return Failure(type=word(step.error_type), message=masked_text(clean(step.error_message))[:4_096] if step.error_message else None)
 
 
 def task_document(task: TaskRecord, status: Status, *, ended_us: int | None = None, error: Failure | None = None) -> TaskDocument:
     """Everything that is known of a task now."""
     started_us = task.started_ns // 1000
     return TaskDocument(
-        name=clean(task.name)[:_NAME_CHARS_MAX],
+        name=masked_text(clean(task.name))[:_NAME_CHARS_MAX],
         kind=word(task.kind) or "task",
         agent=word(task.agent),
         conversation_id=word(task.conversation_id),
@@ -128,6 +136,10 @@ def attributes_of(step: StepRecord) -> Captured | None:
         return None
     attributes: dict[str, object] = {}
     for name, value in step.attributes.items():
+        if runtime.masker.hides(name):
+            attributes[clean(name)] = MASKED
+            continue
+        value = masked(value)  # noqa: PLW2901 - the other one must not be used
         attributes[clean(name)] = (
             msgspec.Raw(value) if isinstance(value, bytes) else clean(value.text if isinstance(value, Cut) else str(value))
         )

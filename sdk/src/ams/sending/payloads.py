@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from ams.tracing.capture import Captured, Cut, clean
 from ams.tracing.messages import as_messages, preview_of_json, preview_of_messages, short
+from ams.tracing.runtime import runtime
 from ams_contracts.documents import Slot
 from ams_contracts.events import BATCH_BYTES_MAX
 
@@ -25,8 +26,19 @@ class Payload(Struct, frozen=True):
     preview: str | None
 
 
+def masked(captured: Captured) -> Captured:
+    """What was captured, without its secrets."""
+    masker = runtime.masker
+    if not masker.active:
+        return captured
+    if isinstance(captured, Cut):
+        return Cut(masker.text(captured.text), captured.bytes, captured.is_json)
+    return masker.text(captured) if isinstance(captured, str) else masker.json(captured)
+
+
 def payload_of(captured: Captured, slot: Slot) -> Payload:
-    """Text, JSON or a conversation: whatever it is."""
+    """Text, JSON or a conversation: whatever it is, without its secrets."""
+    captured = masked(captured)
     if isinstance(captured, Cut):
         return _bounded(
             MIME_JSON if captured.is_json else MIME_TEXT, clean(captured.text), captured.bytes, short(clean(captured.text)), truncated=True

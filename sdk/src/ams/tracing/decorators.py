@@ -49,7 +49,7 @@ def _beginning(function: Callable[..., Any], options: StepOptions) -> Begin:
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> StepRecord | None:
         queue = runtime.queue
-        if queue is None:
+        if queue is None or options.capture == "none":
             return None
         try:
             record = StepRecord(name, step_type)

@@ -3,12 +3,20 @@
 from collections import deque
 from collections.abc import Callable
 from time import sleep
-from typing import Any
+from typing import Any, Protocol
 
 from ams.tracing.tally import Tally
 
 LOSSY_TASKS_MAX = 1_000  # further ones are in the total alone
 PAUSE_SECONDS = 0.0004  # a step puts two items, so it waits for less than 1 ms
+
+
+class Journal(Protocol):
+    """Where items are written before the call that made them returns."""
+
+    def write(self, item: object, *, taken: bool) -> bool:
+        """Write an item; ``taken``: the queue has it too. False when it is not written."""
+        ...
 
 
 class EventQueue:
@@ -21,7 +29,19 @@ class EventQueue:
     0.2 s. It does so only while waiting helps: not while the server does not answer, and not after a drop until the sender took items.
     """
 
-    __slots__ = ("_start", "bytes_max", "items", "items_max", "lossy", "lost", "slow_bytes", "slow_items", "slows", "waiting_bytes")
+    __slots__ = (
+        "_start",
+        "bytes_max",
+        "items",
+        "items_max",
+        "journal",
+        "lossy",
+        "lost",
+        "slow_bytes",
+        "slow_items",
+        "slows",
+        "waiting_bytes",
+    )
 
     def __init__(self, *, items_max: int, bytes_max: int, start: Callable[[], None] | None = None) -> None:
         self.items: deque[Any] = deque()
@@ -31,6 +51,7 @@ class EventQueue:
         self.slow_bytes = bytes_max // 2
         self.slows = True  # the sender's: whether a pause of the agent lets it catch up
         self.waiting_bytes = 0
+        self.journal: Journal | None = None
         self.lost = Tally()
         self.lossy: dict[int, Any] = {}  # tasks of which an item was refused, by id
         self._start = start
@@ -53,6 +74,15 @@ class EventQueue:
         if self._start is not None:
             self._begin()
         return True
+
+    def put_kept(self, item: object, size: int = 0) -> bool:
+        """``put``, and into the journal if there is one.
+
+        Returns:
+            False when neither has it.
+        """
+        taken = self.put(item, size)
+        return (self.journal is not None and self.journal.write(item, taken=taken)) or taken
 
     def count_lost(self, task: Any) -> None:
         """Count a refused item that nothing else brings to the sender.
@@ -81,6 +111,7 @@ class EventQueue:
         """Refuse further items and drop the present ones: in a forked child they belong to the parent."""
         self.items_max = self.slow_items = -1
         self.items.clear()
+        self.journal = None
         self._start = None
 
     def _begin(self) -> None:

@@ -34,6 +34,7 @@ DETAILS = frozenset(
     }
 )
 """Names that ``Step.set`` puts into the step's document. Others are kept beside it as attributes."""
+_NO_CONTENTS = DETAILS - {"parameters"}
 TOKENS = frozenset(Usage.__struct_fields__) - {"service_tier"}
 
 
@@ -50,7 +51,7 @@ class Step:
 
     def __enter__(self) -> Self:
         queue = runtime.queue
-        if queue is not None:
+        if queue is not None and self._options.capture != "none":
             try:
                 if self._record.id:  # the same object entered again: another step
                     self._record = StepRecord(self._options.name or "step", self._options.type)
@@ -168,6 +169,8 @@ class Step:
         for name, value in values.items():
             if name in {"input", "output", "model"}:
                 setattr(self, name, value)
+            elif self._record.without_contents and name not in _NO_CONTENTS:
+                continue
             elif name == "parameters" and not isinstance(value, str | None):
                 self._record.details = {**(self._record.details or {}), name: capture(value)}  # JSON, as readers expect
             elif name in DETAILS:
@@ -190,7 +193,8 @@ class Step:
         if isinstance(error, BaseException):
             self._record.record_error(error)
         else:
-            self._record.error_message = str(error)[:4096]
+            self._record.error_type = self._record.error_type or ("error" if self._record.without_contents else None)
+            self._record.error_message = str(error)[:4096] if not self._record.without_contents else None
 
     @contextmanager
     def waiting(self, reason: str | None = None) -> Generator[Self]:

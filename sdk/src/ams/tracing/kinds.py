@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from ams.tracing.decorators import is_function
 from ams.tracing.handles import Step, Task
@@ -13,6 +13,7 @@ from ams.tracing.step_options import StepOptions
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
+Capture = Literal["all", "metadata", "none"]
 
 
 class Kind:
@@ -35,6 +36,7 @@ class Kind:
         agent: str | None = None,
         capture_input: bool | None = None,
         capture_output: bool | None = None,
+        capture: Capture | None = None,
     ) -> Step: ...
     def __call__(self, name: Any = None, **options: Any) -> Any:
         """A step to enter or to decorate with.
@@ -42,7 +44,8 @@ class Kind:
         Args:
             name: Its name in the explorer; default the name of the function.
             **options: input (what goes in), model (the model asked), agent (whose step it is, else that of the step around it),
-                capture_input and capture_output (False keeps arguments or the result out of AMS).
+                capture_input and capture_output (False keeps arguments or the result out of AMS), capture (metadata: no contents at all;
+                none: no step; all: contents, although ``ams.init`` excludes them).
         """
         if is_function(name):
             return Step(StepOptions(None, self._type))(name)
@@ -67,6 +70,7 @@ class StepKind:
         agent: str | None = None,
         capture_input: bool | None = None,
         capture_output: bool | None = None,
+        capture: Capture | None = None,
     ) -> Step: ...
     def __call__(self, name: Any = None, *, type: str = "span", **options: Any) -> Any:  # noqa: A002 - the contract's word
         """A step to enter or to decorate with; see ``Kind``. ``type`` is one of the contract's step types; another word is kept as ``type_raw``."""
@@ -95,6 +99,7 @@ class AgentKind:
         model: str | None = None,
         capture_input: bool | None = None,
         capture_output: bool | None = None,
+        capture: Capture | None = None,
     ) -> "AgentStep": ...
     def __call__(
         self,
@@ -177,6 +182,7 @@ class TaskKind:
         type: str = "workflow",
         capture_input: bool | None = None,
         capture_output: bool | None = None,
+        capture: Capture | None = None,
     ) -> Task: ...
     def __call__(
         self,

@@ -7,6 +7,7 @@ the state of the step: when it has already ended, one event carries all of it.
 import asyncio
 import traceback
 from collections import OrderedDict
+from itertools import count
 from time import perf_counter_ns, time_ns
 from typing import Any
 
@@ -23,6 +24,8 @@ STACK_CHARS_MAX = 65_536
 JOINED_TRACES_MAX = 4_096
 AGENT_ATTRIBUTES = ("gen_ai.agent.name", "agent.name", "agent_name")
 CANCELLED = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
+
+_next_number = count(1).__next__  # one call of C code: no number twice, without a lock
 
 RUNNING = "running"
 WAITING = "waiting"
@@ -85,6 +88,8 @@ class StepRecord:
         "first_output_us",
         "id",
         "input",
+        "kept",
+        "metadata_only",
         "model",
         "name",
         "output",
@@ -125,8 +130,10 @@ class StepRecord:
         self.agent: str | None = None
         self.capture_input: bool | None = None  # None: as the process decided at init
         self.capture_output: bool | None = None
+        self.metadata_only: bool | None = None
         self.root = False
         self.refused = False
+        self.kept = False  # the journal has its start
         self.model: str | None = None
         self.input: Captured | None = None
         self.output: Captured | None = None
@@ -152,6 +159,11 @@ class StepRecord:
     @property
     def step_id(self) -> str:
         return step_hex(self.id)
+
+    @property
+    def without_contents(self) -> bool:
+        """Whether log lines, attributes, and the messages and stacks of exceptions stay in the process."""
+        return runtime.metadata_only if self.metadata_only is None else self.metadata_only
 
     @property
     def over(self) -> bool:
@@ -221,9 +233,11 @@ class StepRecord:
         if self.context is not None and get_current() is self.context and self.previous is not None:
             attach(self.previous)
         self.context = self.previous = None
-        if not self.queue.put(self, len(self.output) if self.output is not None else 0) and self.refused:
-            # a refused end alone loses nothing: the sender knows the step and finds its end at the next heartbeat
-            self.queue.count_lost(self.task)
+        queue = self.queue
+        # a refused end alone loses nothing: the sender knows the step and finds its end at the next heartbeat
+        taken = queue.put(self, len(self.output) if self.output is not None else 0) or not self.refused
+        if (queue.journal is None or not queue.journal.write(self, taken=taken)) and not taken:
+            queue.count_lost(self.task)
 
     def interrupt(self, reason: str) -> None:
         """End now as cancelled, called by another thread than the step's own: nothing of the caller's context changes."""
@@ -251,6 +265,8 @@ class StepRecord:
         """Record an exception. Only the innermost step keeps the stack: the steps around it see the same one."""
         try:
             self.error_type = type(error).__qualname__
+            if self.without_contents:
+                return
             self.error_message = clean(str(error))[:4096]
             if self.seen_error != id(error):
                 own_frame = error.__traceback__
@@ -273,8 +289,13 @@ class StepRecord:
 
     def notify(self, kind: str, text: str = "", level: str = "info") -> None:
         """Hand an update of this open step to the sender. One that the full queue refuses is counted, once, wherever it came from."""
-        if self.id and not self.over and not self.queue.put(StepUpdate(kind, self, text, level), len(text)):
-            self.queue.count_lost(self.task)
+        if not self.id or self.over or (kind == "log" and self.without_contents):
+            return
+        queue = self.queue
+        update = StepUpdate(kind, self, text, level)
+        taken = queue.put(update, len(text))
+        if (queue.journal is None or kind == "delta" or not queue.journal.write(update, taken=taken)) and not taken:
+            queue.count_lost(self.task)
 
 
 _traces: "OrderedDict[int, TaskRecord]" = OrderedDict()
@@ -316,9 +337,12 @@ def _remember(record: TaskRecord) -> TaskRecord:
 
 
 class StepUpdate:
-    """An update of an open step, in order with the others: ``kind`` is ``document``, ``status``, ``delta`` or ``log``."""
+    """An update of an open step, in order with the others: ``kind`` is ``document``, ``status``, ``delta`` or ``log``.
 
-    __slots__ = ("at_ns", "kind", "level", "step", "text")
+    ``number`` is unique in the process: the id of its event derives from it, also when another process makes that event from the spool.
+    """
+
+    __slots__ = ("at_ns", "kind", "level", "number", "step", "text")
 
     def __init__(self, kind: str, step: StepRecord, text: str = "", level: str = "info") -> None:
         self.kind = kind
@@ -326,6 +350,7 @@ class StepUpdate:
         self.text = text
         self.level = level
         self.at_ns = time_ns()
+        self.number = _next_number()
 
 
 class AgentRecord:

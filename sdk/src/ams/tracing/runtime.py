@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
+from ams.masking import Masker
 from ams.tracing.event_queue import EventQueue
 
 logger = logging.getLogger("ams")
@@ -24,6 +25,8 @@ class Runtime:
     tags: dict[str, str] = field(default_factory=dict[str, str])
     capture_input: bool = True
     capture_output: bool = True
+    metadata_only: bool = False
+    masker: Masker = field(default_factory=Masker)
     join_opentelemetry: bool = True
     agents: set[str] = field(default_factory=set[str])
     bug_reported: bool = False

@@ -75,7 +75,7 @@ def score(
         record.source = source
         record.author = author
         record.score_id = score_id or record.score_id
-        if not queue.put(record, _SIZE + len(comment or "")):
+        if not queue.put_kept(record, _SIZE + len(comment or "")):
             if record.task is not None:
                 queue.count_lost(record.task)
             else:

@@ -15,7 +15,20 @@ TYPES = frozenset(StepType)
 class StepOptions:
     """The name, type and capture settings of a step."""
 
-    __slots__ = ("about", "agent", "capture_input", "capture_output", "details", "input", "model", "name", "plain", "registration", "type")
+    __slots__ = (
+        "about",
+        "agent",
+        "capture",
+        "capture_input",
+        "capture_output",
+        "details",
+        "input",
+        "model",
+        "name",
+        "plain",
+        "registration",
+        "type",
+    )
 
     def __init__(
         self,
@@ -27,6 +40,7 @@ class StepOptions:
         input: object = None,  # noqa: A002 - the contract's word
         capture_input: bool | None = None,
         capture_output: bool | None = None,
+        capture: str | None = None,
         registration: AgentRecord | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
@@ -36,11 +50,15 @@ class StepOptions:
         self.model = model
         self.agent = agent
         self.input = input
-        self.capture_input = capture_input
-        self.capture_output = capture_output
+        contents = None if capture is None else capture == "all"
+        self.capture = capture
+        self.capture_input = capture_input if capture_input is not None else contents
+        self.capture_output = capture_output if capture_output is not None else contents
         self.registration = registration
         self.about = about  # fields of the task that it starts; None: it starts no task
-        self.plain = all(value is None for value in (self.details, model, agent, input, registration, capture_input, capture_output))
+        self.plain = all(
+            value is None for value in (self.details, model, agent, input, registration, capture_input, capture_output, capture)
+        )
 
     def apply(self, record: StepRecord) -> None:
         """Copy the options into a step that is about to start."""
@@ -50,6 +68,7 @@ class StepOptions:
         record.agent = self.agent
         record.capture_input = self.capture_input
         record.capture_output = self.capture_output
+        record.metadata_only = self.capture == "metadata" if self.capture is not None else None
         if self.details is not None:
             record.details = dict(self.details)
         if self.input is not None and self.wants_input:
@@ -87,7 +106,7 @@ def register(agent: AgentRecord) -> None:
     """Register an agent, once per process."""
     if runtime.queue is not None and agent.name not in runtime.agents:
         runtime.agents.add(agent.name)
-        runtime.queue.put(agent)
+        runtime.queue.put_kept(agent)
 
 
 class Arguments:
