@@ -25,7 +25,10 @@ PUBLIC = {
     "GET /.well-known/jwks.json", "GET /api/health", "POST /api/auth/register", "POST /api/register", "POST /api/auth/login", "POST /api/login",
     "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token", "GET /api/auth/rules",
 }  # fmt: skip
-OF_THE_PERSON = {"GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects"}
+OF_THE_PERSON = {
+    "GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects", "GET /api/users/me/sessions",
+    "DELETE /api/users/me/sessions", "DELETE /api/users/me/sessions/{session}",
+}  # fmt: skip
 OF_A_PERSON_OR_A_KEY = {"POST /api/ingest/{project}/scores", "DELETE /api/ingest/{project}/tasks/{task}/scores/{score}"}
 OF_A_KEY = {"POST /v1/batches", "POST /v1/import", "POST /v1/traces", "POST /v1/logs", "POST /v1/metrics"}
 
@@ -80,8 +83,9 @@ def owned(platform: Platform) -> Owned:
     view = project.http.post(f"/api/traces/{project.id}/views", json={"name": "mine", "visibility": "shared"}).raise_for_status().json()
     score = {"task_id": task, "name": "helpful", "value": True, "score_id": "one"}
     project.http.post(f"/api/ingest/{project.id}/scores", json=score).raise_for_status()
+    session = project.http.get("/api/users/me/sessions").raise_for_status().json()["items"][0]["session_id"]
     names = {
-        "task_id": task, "value": True, "score": f"user:{user_id}:one",
+        "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
         "view_id": view["view_id"], "project": project.id, "project_id": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
         "place": "ams.steps.v1/0/0/0", "sha256": hashlib.sha256(PICTURE).hexdigest(), "username": account.name, "role": "owner", "name": "taken over",
     }  # fmt: skip

@@ -68,6 +68,7 @@ def settings(database_url: str, valkey: ValkeyServer) -> Settings:
         kafka_bootstrap=NO_KAFKA,
         service_secret=SERVICE_SECRET,
         secret_key="the secret of this run",
+        trusted_proxies="127.0.0.1",
     )
 
 

@@ -878,6 +878,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/users/me/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListSessions */
+        get: operations["ApiUsersMeSessionsListSessions"];
+        put?: never;
+        post?: never;
+        /** EndMany */
+        delete: operations["ApiUsersMeSessionsEndMany"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/me/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** EndOne */
+        delete: operations["ApiUsersMeSessionsEndOne"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/batches": {
         parameters: {
             query?: never;
@@ -1767,6 +1802,10 @@ export interface components {
             task_scores: number;
         };
         ServerMessage: components["schemas"]["Subscribed"] | components["schemas"]["Unsubscribed"] | components["schemas"]["Renewed"] | components["schemas"]["Frame"] | components["schemas"]["TaskFrame"] | components["schemas"]["Reset"] | components["schemas"]["Stale"] | components["schemas"]["Refused"];
+        SessionList: {
+            items: components["schemas"]["SessionView"][];
+            next_cursor?: string | null;
+        };
         SessionPage: {
             items: components["schemas"]["TaskSession"][];
             next_cursor: string | null;
@@ -1788,6 +1827,18 @@ export interface components {
              * @enum {unknown}
              */
             v?: 1;
+        };
+        SessionView: {
+            address: string | null;
+            /** Format: date-time */
+            created_at: string;
+            current: boolean;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: date-time */
+            last_used_at: string;
+            session_id: string;
+            user_agent: string | null;
         };
         ShareLink: {
             author_id: string;
@@ -2651,8 +2702,10 @@ export type ScorePage = components['schemas']['ScorePage'];
 export type ScoreRecorded = components['schemas']['ScoreRecorded'];
 export type ScoreSummary = components['schemas']['ScoreSummary'];
 export type ServerMessage = components['schemas']['ServerMessage'];
+export type SessionList = components['schemas']['SessionList'];
 export type SessionPage = components['schemas']['SessionPage'];
 export type SessionRevoked = components['schemas']['SessionRevoked'];
+export type SessionView = components['schemas']['SessionView'];
 export type ShareLink = components['schemas']['ShareLink'];
 export type ShareLinkPage = components['schemas']['ShareLinkPage'];
 export type SignedIn = components['schemas']['SignedIn'];
@@ -6171,6 +6224,81 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    ApiUsersMeSessionsListSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+        };
+    };
+    ApiUsersMeSessionsEndMany: {
+        parameters: {
+            query?: {
+                keep?: "current";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    ApiUsersMeSessionsEndOne: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
             };
         };
     };

@@ -185,7 +185,7 @@ def services(where: Surroundings) -> list[Service]:
             ("ams_identity", "serve"),
             "identity",
             (TABLES, TOPICS),
-            {**identity_database, **retention, "AMS_SECRET_KEY": where.secrets.secret_key},
+            {**identity_database, **retention, "AMS_SECRET_KEY": where.secrets.secret_key, "AMS_TRUSTED_PROXIES": LOOPBACK},
         ),
         service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), {**writer, "AMS_CORS_ORIGINS": where.cors_origins}),
         service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), projector),

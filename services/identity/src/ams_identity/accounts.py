@@ -10,16 +10,17 @@ from msgspec import Struct
 from ams_contracts.claims import Role
 from ams_contracts.identity_events import AccessChanged, ProjectCreated, SessionRevoked, UserDisabled, UserRegistered
 from ams_identity import revocation, validation
+from ams_identity.addresses import address_bucket, client_address
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ended_keys import announce_ended_keys, record_ended_keys
+from ams_identity.failures import FailureLimit
 from ams_identity.faults import Fault, refuse_faults
 from ams_identity.ids import uuid7
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.password_rules import normalized, password_faults
 from ams_identity.store import Executor, api_keys, members, projects, revocations, sessions, users
 from ams_identity.store.users import MACHINE_PREFIX, Kind, User
-from ams_identity.throttle import address_bucket, client_address
 from ams_kit.auth import principal_of
 from ams_kit.errors import ConflictError, InvalidError, UnauthenticatedError
 from ams_kit.http.json_body import read_json, with_json_body
@@ -169,12 +170,7 @@ async def change_password(request: Request[Any, Any, Any]) -> None:
     body = await read_json(request, _password, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
     await _refuse_weak(context, user, body)
-    limits = [(f"password:{user.user_id}", context.policy.login_failures_per_minute)]
-    if not await context.passwords.matches(
-        user.password_hash, body.password, gate=lambda: context.throttle.check(limits), clients=(user.user_id,)
-    ):
-        await context.throttle.count(limits)
-        raise InvalidError("The current password is wrong.", code="wrong_password")
+    await prove_password(context, user, body.password)
     password_hash = await context.passwords.hash(body.new_password)
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
@@ -193,6 +189,19 @@ async def change_password(request: Request[Any, Any, Any]) -> None:
         await record(connection, request, Action.PASSWORD_CHANGED, at, user_id=user.user_id)
     context.outbox.wake()
     await context.revoker.push(revoked)
+
+
+async def prove_password(context: IdentityContext, user: User, password: str) -> None:
+    """Require the current password of a person who is signed in.
+
+    Raises:
+        TooManyError: Too many failures.
+        InvalidError: wrong_password.
+    """
+    attempt = await context.failures.reserve([FailureLimit(f"password:{user.user_id}")], context.now_s())
+    if not await context.passwords.matches(user.password_hash, password, clients=(user.user_id,)):
+        raise InvalidError("The current password is wrong.", code="wrong_password")
+    await context.failures.release(attempt)
 
 
 async def _refuse_weak(context: IdentityContext, user: User, body: PasswordBody) -> None:

@@ -12,8 +12,10 @@ import structlog
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 
-from ams_identity import accounts, codes, form_rules, keys, members, projects, sessions
+from ams_identity import accounts, codes, form_rules, keys, members, own_sessions, projects, sessions
+from ams_identity.addresses import parse_networks
 from ams_identity.context import IdentityContext, Policy, context_of
+from ams_identity.failures import Failures
 from ams_identity.internal import internal_routes
 from ams_identity.local_auth import LocalAuth
 from ams_identity.outbox import Outbox
@@ -78,6 +80,10 @@ def make_app(
     """
     public_url = settings.public_url.rstrip("/")
     background = Background()
+    try:
+        trusted_proxies = parse_networks(settings.trusted_proxies)
+    except ValueError:
+        refuse(SERVICE, "AMS_TRUSTED_PROXIES is not a list of networks with commas between, such as 10.0.0.0/8,192.0.2.7")
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -107,6 +113,7 @@ def make_app(
                 revoker=revoker,
                 outbox=outbox,
                 throttle=Throttle(redis),
+                failures=Failures(redis),
                 policy=Policy(
                     issuer=public_url,
                     cookie_secure=cookie_is_secure(public_url),
@@ -114,8 +121,11 @@ def make_app(
                     login_failures_per_minute=settings.login_failures_per_minute,
                     registers_per_minute=settings.registers_per_minute,
                     retention_days=settings.retention_days,
+                    sessions_per_account_max=settings.sessions_per_account_max,
+                    trusted_proxies=trusted_proxies,
                 ),
                 refresh_key=derive_key(settings.secret_key, "refresh"),
+                device_key=derive_key(settings.secret_key, "device"),
                 now_s=now_s,
             )
             app.state.auth, app.state.identity, app.state.redis = auth, context, redis
@@ -147,6 +157,7 @@ def make_app(
                     *form_rules.ROUTES,
                     *accounts.ROUTES,
                     *sessions.ROUTES,
+                    *own_sessions.ROUTES,
                     *codes.ROUTES,
                     internal_routes(),
                     Router("/", route_handlers=[*projects.ROUTES, *members.ROUTES, *keys.ROUTES]),

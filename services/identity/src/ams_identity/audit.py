@@ -6,8 +6,8 @@ from typing import Any
 
 from litestar import Request
 
+from ams_identity.addresses import client_address
 from ams_identity.store import Executor, audit
-from ams_identity.throttle import client_address
 
 
 class Action(StrEnum):

@@ -12,12 +12,13 @@ from msgspec import Struct
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import random_text
-from ams_identity.sessions import SignedIn, failure_limits, start_session
+from ams_identity.sessions import SignedIn, address_limit, start_session
 from ams_identity.store import signin_codes, users
 from ams_kit.errors import NotFoundError, UnauthenticatedError
 from ams_kit.http.json_body import read_json, with_json_body
 
 CODE_CHARS = 32
+CODES_MAX = 20  # of one account that are valid at a time; a further one replaces the oldest
 CODE_LIFE = timedelta(minutes=10)
 _CODE = re.compile(rf"[0-9A-Za-z]{{{CODE_CHARS}}}")
 
@@ -40,14 +41,13 @@ async def redeem(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     """Sign in with a code."""
     context = context_of(request)
     body = await read_json(request, _redeem, bytes_max=BODY_BYTES_MAX)
-    limits = failure_limits(context, request, None)
-    await context.throttle.check(limits)
+    attempt = await context.failures.reserve([address_limit(context, request)], context.now_s())
     well_formed = _CODE.fullmatch(body.code) is not None
     user_id = await signin_codes.use(context.pool, _hash(body.code), context.now()) if well_formed else None
     user = await users.by_id(context.pool, user_id) if user_id is not None else None
     if user is None or user.disabled_at is not None:
-        await context.throttle.count(limits)
         raise UnauthenticatedError("This link was used already, or has expired. Sign in, or create another link.", code="invalid_code")
+    await context.failures.release(attempt)
     return await start_session(context, request, user)
 
 
@@ -62,6 +62,8 @@ async def create_code(context: IdentityContext, request: Request[Any, Any, Any],
         raise NotFoundError("There is no such account.")
     code, at = random_text(CODE_CHARS), context.now()
     async with context.pool.acquire() as connection, connection.transaction():
+        await users.lock(connection, user_id)
+        await signin_codes.delete_beyond(connection, user_id, at, kept=CODES_MAX - 1)
         await signin_codes.insert(connection, _hash(code), user_id, at, at + CODE_LIFE)
         await record(connection, request, Action.CODE_CREATED, at, subject=user_id)
     return code

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import asyncpg
 from litestar import Request
 from msgspec import Struct
 
+from ams_identity.failures import Failures
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.revocation import Revoker
@@ -26,10 +28,12 @@ class Policy(Struct, frozen=True, kw_only=True):
     login_failures_per_minute: int
     registers_per_minute: int
     retention_days: int
+    sessions_per_account_max: int
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
 
 
 class IdentityContext(Struct, frozen=True, kw_only=True):
-    """Shared dependencies. ``refresh_key`` derives refresh tokens; ``now_s`` is the clock, in seconds since the epoch."""
+    """Shared dependencies. ``refresh_key`` derives refresh tokens, ``device_key`` device cookies; ``now_s`` is the clock, in seconds since the epoch."""
 
     pool: asyncpg.Pool
     passwords: Passwords
@@ -37,8 +41,10 @@ class IdentityContext(Struct, frozen=True, kw_only=True):
     revoker: Revoker
     outbox: Outbox
     throttle: Throttle
+    failures: Failures
     policy: Policy
     refresh_key: bytes
+    device_key: bytes
     now_s: Callable[[], float]
 
     def now(self) -> datetime:

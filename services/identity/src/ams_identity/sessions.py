@@ -11,8 +11,11 @@ from ams_contracts.claims import AUDIENCE, AccessClaims
 from ams_contracts.identity_events import SessionRevoked
 from ams_identity import revocation
 from ams_identity.accounts import UserView, view_of
+from ams_identity.addresses import address_bucket, client_address
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
+from ams_identity.devices import device_cookie, known_device
+from ams_identity.failures import FailureLimit, name_of_unknown
 from ams_identity.ids import random_text, uuid7
 from ams_identity.origins import require_same_origin
 from ams_identity.outbox import microseconds, new_event_id, put
@@ -20,7 +23,6 @@ from ams_identity.store import Executor, revocations, sessions, users
 from ams_identity.store.revocations import Revocation
 from ams_identity.store.sessions import Session
 from ams_identity.store.users import User
-from ams_identity.throttle import address_bucket, client_address
 from ams_identity.tokens import (
     ACCESS_SECONDS,
     SESSION_IDLE,
@@ -35,7 +37,7 @@ from ams_identity.tokens import (
 )
 from ams_identity.validation import login_key
 from ams_kit.auth import bearer_of
-from ams_kit.errors import InvalidError, UnauthenticatedError
+from ams_kit.errors import InvalidError, TooManyError, UnauthenticatedError, UnavailableError
 from ams_kit.http.json_body import read_json, with_json_body
 from ams_kit.http.problems import Problem, headers_of, problem_of, problem_response
 
@@ -45,8 +47,7 @@ SALT_CHARS = 16
 JTI_CHARS = 22
 ACCOUNT_ATTEMPTS_PER_MINUTE = 30  # successes and failures: a session lasts for weeks, so even a program needs few sign-ins
 ADDRESS_ATTEMPTS_PER_MINUTE = 300  # many people of an office share one address
-ACCOUNT_FACTOR = 5  # failures of one account over all addresses: stops a distributed attack, and its owner does not reach it by accident
-LOGIN_CHARS_MAX = 254
+USER_AGENT_CHARS_MAX = 256
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -95,33 +96,35 @@ async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     if name is None:
         raise InvalidError("The username is missing. Send a username or an email address as login.")
     name = name.strip()  # the keyboards of phones add a space after a completed word
-    limits = failure_limits(context, request, name)
-    account, address = _clients_of(request, name)
-    await context.throttle.count([(f"signin:{address}", ADDRESS_ATTEMPTS_PER_MINUTE), (f"signin:{account}", ACCOUNT_ATTEMPTS_PER_MINUTE)])
+    address = f"address:{address_bucket(client_address(request))}"
+    await context.throttle.count([(f"signin:{address}", ADDRESS_ATTEMPTS_PER_MINUTE)])
     user = await _find_user(context, name)
-    password_matches = await context.passwords.matches(
-        user.password_hash if user else None, body.password, gate=lambda: context.throttle.check(limits), clients=(account, address)
-    )
+    account = f"user:{user.user_id}" if user is not None else name_of_unknown(login_key(name) or name)
+    await context.throttle.count([(f"signin:{account}", ACCOUNT_ATTEMPTS_PER_MINUTE)])
+    attempt = await context.failures.reserve(_failure_limits(context, request, user, account), context.now_s())
+    try:
+        password_matches = await context.passwords.matches(user.password_hash if user else None, body.password, clients=(account, address))
+    except (TooManyError, UnavailableError):
+        await context.failures.release(attempt)  # no password was verified
+        raise
     if not password_matches or user is None or user.disabled_at is not None:
-        await context.throttle.count(limits)
         await record(context.pool, request, Action.SIGN_IN_FAILED, context.now(), user_id=user.user_id if user else None)
         raise UnauthenticatedError("The username or the password is wrong.", code="invalid_credentials")
+    await context.failures.release(attempt)
     await _rehash_if_outdated(context, user, body.password)
     return await start_session(context, request, user)
 
 
-def _clients_of(request: Request[Any, Any, Any], name: str) -> tuple[str, str]:
-    """The rate limit keys of a sign-in: one for the account, one for the client address."""
-    return f"account:{name.lower()[:LOGIN_CHARS_MAX]}", f"address:{address_bucket(client_address(request))}"
-
-
-def failure_limits(context: IdentityContext, request: Request[Any, Any, Any], name: str | None) -> list[tuple[str, int]]:
-    """The limits of failed sign-ins per minute of an address and of an account."""
+def address_limit(context: IdentityContext, request: Request[Any, Any, Any]) -> FailureLimit:
+    """The limit of failures of a client address, over all accounts."""
     allowed = context.policy.login_failures_per_minute
-    limits = [(f"login:{address_bucket(client_address(request))}", allowed)]
-    if name is not None:
-        limits.append((f"account:{name.lower()[:LOGIN_CHARS_MAX]}", ACCOUNT_FACTOR * allowed))
-    return limits
+    return FailureLimit(f"address:{address_bucket(client_address(request))}", failures_max=allowed, seconds=60, free=allowed)
+
+
+def _failure_limits(context: IdentityContext, request: Request[Any, Any, Any], user: User | None, account: str) -> list[FailureLimit]:
+    """The limits of an attempt: of its address, and of the account or, on a device that has signed in to it, of the device."""
+    device = known_device(request, user.user_id) if user is not None else None
+    return [address_limit(context, request), FailureLimit(f"device:{device.device_id}" if device is not None else account)]
 
 
 async def _find_user(context: IdentityContext, name: str) -> User | None:
@@ -151,11 +154,32 @@ async def start_session(context: IdentityContext, request: Request[Any, Any, Any
         created_at=at,
         rotated_at=at,
         expires_at=at + SESSION_IDLE,
+        address=_address_of(request),
+        user_agent=user_agent_of(request),
     )
+    revoked: list[Revocation] = []
     async with context.pool.acquire() as connection, connection.transaction():
+        await users.lock(connection, user.user_id)  # so that sign-ins at the same time cannot pass the limit together
+        for ended in await sessions.least_used(connection, user.user_id, at, kept=context.policy.sessions_per_account_max - 1):
+            revoked += await end_session(context, connection, user.user_id, ended, reason="limit")
         await sessions.insert(connection, session)
         await record(connection, request, Action.SIGNED_IN, at, user_id=user.user_id, subject=session.session_id)
-    return await _signed_in_response(context, user, session, 0)
+    context.outbox.wake()
+    await context.revoker.push(revoked)
+    response = await _signed_in_response(context, user, session, 0)
+    response.cookies.append(device_cookie(context, request, user.user_id, COOKIE_PATH))
+    return response
+
+
+def _address_of(request: Request[Any, Any, Any]) -> str | None:
+    address = client_address(request)
+    return None if address is None else str(address)
+
+
+def user_agent_of(request: Request[Any, Any, Any]) -> str | None:
+    """What the client calls itself: the printable characters, at most ``USER_AGENT_CHARS_MAX``."""
+    text = "".join(char for char in request.headers.get("user-agent", "") if char.isprintable())
+    return text[:USER_AGENT_CHARS_MAX] or None
 
 
 async def _signed_in_response(context: IdentityContext, user: User, session: Session, generation: int) -> Response[SignedIn]:
@@ -215,7 +239,15 @@ async def _apply(
     at = context.now()
     decision = rotate(session, token, context.refresh_key, at)
     if isinstance(decision, Rotated):
-        await sessions.rotate(connection, session.session_id, decision.generation, at, decision.expires_at)
+        await sessions.rotate(
+            connection,
+            session.session_id,
+            decision.generation,
+            at=at,
+            expires_at=decision.expires_at,
+            address=_address_of(request),
+            user_agent=user_agent_of(request),
+        )
     if not isinstance(decision, Reused):
         return decision, []
     await record(connection, request, Action.TOKEN_REUSED, at, user_id=session.user_id, subject=session.session_id)
@@ -228,7 +260,7 @@ async def end_session(
     user_id: str,
     session_id: str,
     *,
-    reason: Literal["logout", "reuse"],
+    reason: Literal["logout", "reuse", "limit"],
     token: AccessClaims | None = None,
 ) -> list[Revocation]:
     """End a session inside a transaction, which revokes its refresh token and its access tokens.
@@ -243,7 +275,8 @@ async def end_session(
     for item in revoked:
         await revocations.insert(connection, item)
     if await sessions.end(connection, session_id, at, reason):
-        event = SessionRevoked(event_id=new_event_id(), at_us=microseconds(at), user_id=user_id, session_id=session_id, reason=reason)
+        word = "logout" if reason == "limit" else reason  # the log has no word for the limit
+        event = SessionRevoked(event_id=new_event_id(), at_us=microseconds(at), user_id=user_id, session_id=session_id, reason=word)
         await put(connection, user_id, event, at)
     return revoked
 

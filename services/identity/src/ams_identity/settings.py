@@ -1,6 +1,8 @@
 """Identity's settings, ``AMS_<FIELD>`` each."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from ams_contracts.ids import RetentionDays
 from ams_kit.kafka_settings import KafkaEnvironment
@@ -17,9 +19,11 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         service_secret: Signs the tokens between services.
         secret_key: Encrypts the signing key and derives refresh tokens. A new value ends every session and requires a new signing key.
         password_chars_min: Minimum length of new passwords.
-        login_failures_per_minute: Limit per client address; an account has five times as many over all addresses.
+        login_failures_per_minute: Limit per client address; an account has ten in 15 minutes over all addresses.
         registers_per_minute: Limit of registration attempts per client address.
         retention_days: Number of UTC days that the platform keeps tasks; a project may keep them for fewer days.
+        sessions_per_account_max: Active sessions of one account; a further sign-in ends the one that was not used for the longest time.
+        trusted_proxies: Networks of the proxies whose ``X-Forwarded-For`` is believed, with commas between.
         host: The address to listen on.
         port: 0 selects a free port.
         log_level: A level name of Python's ``logging``.
@@ -34,6 +38,8 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     login_failures_per_minute: int = 20
     registers_per_minute: int = 300
     retention_days: RetentionDays = 30
+    sessions_per_account_max: Annotated[int, Meta(ge=1, le=1_000)] = 50
+    trusted_proxies: str = ""
     host: str = "127.0.0.1"
     port: int = 0
     log_level: str = "INFO"

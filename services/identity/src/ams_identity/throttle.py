@@ -1,17 +1,14 @@
 """Rate limits: counters in Redis, shared by all processes, each check one command."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, cast
 
-from litestar import Request
 from redis.asyncio import Redis
 
 from ams_kit.errors import TooManyError, UnavailableError
 from ams_kit.retriable import UNAVAILABLE
 
 WINDOW_SECONDS = 60
-IPV6_PREFIX = 64  # providers assign a /64 to one household, so the addresses within it count as one client
 
 # KEYS: counters; ARGV: limits, the same number of them, then the window in seconds. Counts when no limit is reached. Returns 0, or the seconds to wait.
 _COUNT_SCRIPT = """
@@ -30,32 +27,6 @@ for i, key in ipairs(KEYS) do
 end
 return 0
 """
-
-Address = IPv4Address | IPv6Address
-
-
-def client_address(request: Request[Any, Any, Any]) -> Address | None:
-    """The client's address. ``X-Forwarded-For`` is trusted only from a gateway on this machine, and only its last entry, which that gateway appended."""
-    peer = _address(request.client.host if request.client else "")
-    if peer is None or not peer.is_loopback:
-        return peer
-    forwarded = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"x-forwarded-for"]
-    if not forwarded:
-        return peer
-    return _address(forwarded[-1].rpartition(",")[2].strip()) or peer
-
-
-def _address(text: str) -> Address | None:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
-
-
-def address_bucket(address: Address | None) -> str:
-    """The rate limit key of an address."""
-    return str(IPv6Network((address, IPV6_PREFIX), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
 
 class Throttle:

@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from ams_identity.store.sessions import Session
 from ams_kit.auth.encoding import encode_base64url
-from ams_kit.auth.tokens import ALGORITHM, TOKEN_TYPE, is_uuid
+from ams_kit.auth.tokens import ALGORITHM, LIFE_SECONDS_MAX, TOKEN_TYPE, is_uuid
 
-ACCESS_SECONDS = 600
+ACCESS_SECONDS = LIFE_SECONDS_MAX
 INGEST_AUDIENCE = "ams-ingest"
 SESSION_IDLE = timedelta(days=30)
 SESSION_LIFE = timedelta(days=90)

@@ -160,3 +160,47 @@ def test_tokens_of_another_library_are_accepted() -> None:
 def test_base64url_accepts_only_the_canonical_encoding(text: str) -> None:
     with pytest.raises(ValueError, match="base64url"):
         decode_base64url(text)
+
+
+def raw(head: bytes, body: bytes, pad: str = "") -> str:
+    """Sign any bytes as header and claims, with characters after each part."""
+    text = f"{encode_base64url(head)}{pad}.{encode_base64url(body)}{pad}"
+    return f"{text}.{encode_base64url(KEY.sign(text.encode()))}"
+
+
+HEAD = json.dumps({"alg": "EdDSA", "typ": "at+jwt", "kid": "k1"}).encode()
+BODY = json.dumps(CLAIMS).encode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(raw(HEAD + b" ", BODY + b"  ", pad="="), id="padding"),
+        pytest.param(raw(b"\xef\xbb\xbf" + HEAD, BODY), id="mark-before-the-header"),
+        pytest.param(raw(HEAD, b"\xef\xbb\xbf" + BODY), id="mark-before-the-claims"),
+        pytest.param(raw(HEAD.decode().encode("utf-16"), BODY), id="utf-16"),
+        pytest.param(raw(b" " + HEAD, BODY), id="space-first"),
+        pytest.param(signed(CLAIMS, zip="DEF"), id="zip"),
+        pytest.param(signed(CLAIMS, cty="JWT"), id="cty"),
+        pytest.param(signed(CLAIMS, crit=["x"]), id="crit"),
+        pytest.param(signed(CLAIMS, jwk={"kty": "OKP"}), id="jwk"),
+        pytest.param(signed(CLAIMS, jku="http://x"), id="jku"),
+        pytest.param(signed(CLAIMS) + "=", id="padded-signature"),
+        pytest.param(signed({**CLAIMS, "exp": NOW + 601}), id="long-life"),
+        pytest.param(signed({**CLAIMS, "iat": NOW - 86_400}), id="old"),
+    ],
+)
+def test_a_token_that_identity_would_not_write_is_refused(token: str) -> None:
+    def verify() -> None:
+        key_id_of(token)
+        read(token)
+
+    with pytest.raises(TokenError):
+        verify()
+
+
+def test_the_same_token_with_plain_bytes_is_accepted() -> None:
+    token = raw(HEAD, BODY)
+
+    assert key_id_of(token) == "k1"
+    assert read(token).jti

@@ -19,6 +19,11 @@ class Session(Struct, frozen=True, kw_only=True):
     rotated_at: datetime
     expires_at: datetime
     ended_at: datetime | None = None
+    address: str | None = None
+    user_agent: str | None = None
+
+
+_COLUMNS = "session_id, user_id, salt, generation, created_at, rotated_at, expires_at, ended_at, host(address) as address, user_agent"
 
 
 def _session(row: Any) -> Session | None:
@@ -32,8 +37,8 @@ async def insert(database: Executor, session: Session) -> None:
     """Add a session."""
     await database.execute(
         """
-        insert into sessions (session_id, user_id, salt, generation, created_at, rotated_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7)
+        insert into sessions (session_id, user_id, salt, generation, created_at, rotated_at, expires_at, address, user_agent)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
         session.session_id,
         session.user_id,
@@ -42,31 +47,63 @@ async def insert(database: Executor, session: Session) -> None:
         session.created_at,
         session.rotated_at,
         session.expires_at,
+        session.address,
+        session.user_agent,
     )
 
 
 async def lock(database: Executor, session_id: str) -> Session | None:
     """Read and lock a session until the transaction ends."""
-    return _session(
-        await database.fetchrow(
-            """
-            select session_id, user_id, salt, generation, created_at, rotated_at, expires_at, ended_at
-            from sessions where session_id = $1 for update
-            """,
-            session_id,
-        )
-    )
+    return _session(await database.fetchrow(f"select {_COLUMNS} from sessions where session_id = $1 for update", session_id))
 
 
-async def rotate(database: Executor, session_id: str, generation: int, at: datetime, expires_at: datetime) -> None:
-    """Replace the refresh token by the one of this generation."""
+async def rotate(
+    database: Executor,
+    session_id: str,
+    generation: int,
+    *,
+    at: datetime,
+    expires_at: datetime,
+    address: str | None,
+    user_agent: str | None,
+) -> None:
+    """Replace the refresh token by the one of this generation, and record the client."""
     await database.execute(
-        "update sessions set generation = $2, rotated_at = $3, expires_at = $4 where session_id = $1",
+        "update sessions set generation = $2, rotated_at = $3, expires_at = $4, address = $5, user_agent = $6 where session_id = $1",
         session_id,
         generation,
         at,
         expires_at,
+        address,
+        user_agent,
     )
+
+
+async def active(database: Executor, user_id: str, at: datetime, limit: int) -> list[Session]:
+    """The active sessions of an account, the last used first."""
+    sql = f"""
+        select {_COLUMNS} from sessions where user_id = $1 and ended_at is null and expires_at > $2
+        order by rotated_at desc, session_id limit $3
+    """
+    return [found for row in await database.fetch(sql, user_id, at, limit) if (found := _session(row)) is not None]
+
+
+async def least_used(database: Executor, user_id: str, at: datetime, *, kept: int) -> list[str]:
+    """The ids of an account's active sessions beyond a number, those that were not used for the longest time. Locks them."""
+    sql = """
+        select session_id from sessions where user_id = $1 and ended_at is null and expires_at > $2
+        order by rotated_at desc, session_id offset $3 for update
+    """
+    return [str(row["session_id"]) for row in await database.fetch(sql, user_id, at, kept)]
+
+
+async def lock_active(database: Executor, user_id: str, *, keep: str | None) -> list[str]:
+    """Lock an account's sessions that have not ended, except one if given. Returns their ids; the limit of an account bounds them."""
+    sql = """
+        select session_id from sessions where user_id = $1 and ended_at is null and ($2::uuid is null or session_id <> $2)
+        order by session_id for update
+    """
+    return [str(row["session_id"]) for row in await database.fetch(sql, user_id, keep)]
 
 
 async def end(database: Executor, session_id: str, at: datetime, reason: str) -> bool:

@@ -25,3 +25,18 @@ async def use(database: Executor, code_hash: bytes, at: datetime) -> str | None:
 async def delete_expired(database: Executor, before: datetime) -> None:
     """Delete codes that expired before a time."""
     await database.execute("delete from signin_codes where expires_at < $1", before)
+
+
+async def delete_beyond(database: Executor, user_id: str, at: datetime, *, kept: int) -> None:
+    """Delete the codes of an account that were used or have expired, and the oldest of the others beyond a number."""
+    await database.execute(
+        """
+        delete from signin_codes where user_id = $1 and code_hash not in (
+            select code_hash from signin_codes where user_id = $1 and used_at is null and expires_at > $2
+            order by created_at desc, code_hash limit $3
+        )
+        """,
+        user_id,
+        at,
+        kept,
+    )

@@ -7,13 +7,16 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ams_contracts.claims import AccessClaims
+from ams_kit.auth.encoding import decode_base64url
 
 ALGORITHM = "EdDSA"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  the header's typ (RFC 9068), not a secret
 LEEWAY_SECONDS = 10
 TOKEN_CHARS_MAX = 4_096  # ours have about 500; a longer token is refused without decoding
+LIFE_SECONDS_MAX = 600  # identity issues tokens for ten minutes, so a longer life means another issuer
 TIME_MAX_S = 253_402_300_799
 
+_HEADER_NAMES = frozenset({"alg", "typ", "kid"})  # so no crit, b64, zip or cty, and no key that a token brings along
 _DOTS = 2  # header, payload, signature; a JWE has four
 _KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -41,15 +44,19 @@ def key_id_of(token: str) -> str:
     """Read the ``kid`` of a token and check its header. The signature is not verified yet.
 
     Raises:
-        TokenError: The size, form, algorithm, type, critical extensions or ``kid`` are not those of our tokens.
+        TokenError: The size, form, algorithm, type, ``kid`` or the names in the header are not those of our tokens.
     """
     if len(token) > TOKEN_CHARS_MAX or token.count(".") != _DOTS or not token.isascii():
         raise TokenError("form")
     try:
+        parts = [decode_base64url(part) for part in token.split(".")]  # PyJWT accepts padding and other spellings of the same bytes
         header = _jws.get_unverified_header(token)
     except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise TokenError("header") from error
-    if header.get("alg") != ALGORITHM or header.get("typ") != TOKEN_TYPE or "crit" in header or "b64" in header:
+    # a byte order mark, or JSON in UTF-16, is read by json.loads and by nobody who signs
+    if not all(part.startswith(b"{") for part in parts[:2]):
+        raise TokenError("form")
+    if header.get("alg") != ALGORITHM or header.get("typ") != TOKEN_TYPE or not header.keys() <= _HEADER_NAMES:
         raise TokenError("header")
     kid = header.get("kid")
     if not isinstance(kid, str) or _KID.fullmatch(kid) is None:
@@ -84,6 +91,8 @@ def read_claims(token: str, key: Ed25519PublicKey | None, *, issuer: str, audien
     # compared as integers of any size: a float of 10**400 would overflow
     if not 0 < claims.iat < claims.exp <= TIME_MAX_S:
         raise TokenError("times")
+    if claims.exp - claims.iat > LIFE_SECONDS_MAX:
+        raise TokenError("life")
     not_before = max(claims.iat, claims.nbf or 0)
     if not_before > now_s + LEEWAY_SECONDS or claims.exp <= now_s - LEEWAY_SECONDS:
         raise TokenError("not valid now")
