@@ -30,7 +30,14 @@ def test_no_page_is_wider_than_a_phone(page: Page, platform: Platform, tmp_path:
         assert process.wait(60) == 0
     project = page.url.split("/projects/")[1].split("/")[0]
     page.set_viewport_size({"width": PHONE_PX[0], "height": PHONE_PX[1]})
-    headings = {"agents": "Agents", "keys": "API keys", "statistics": "Statistics", "sessions": "Sessions"}
+    headings = {
+        "agents": "Agents",
+        "keys": "API keys",
+        "statistics": "Statistics",
+        "sessions": "Sessions",
+        "people": "People",
+        "audit": "Audit log",
+    }
 
     widths: dict[str, int] = {}
     for name, heading in headings.items():

@@ -27,7 +27,8 @@ PUBLIC = {
 }  # fmt: skip
 OF_THE_PERSON = {
     "GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects", "GET /api/users/me/sessions",
-    "DELETE /api/users/me/sessions", "DELETE /api/users/me/sessions/{session}",
+    "DELETE /api/users/me/sessions", "DELETE /api/users/me/sessions/{session}", "POST /api/users/me/email", "POST /api/users/me/delete",
+    "POST /api/users/me/invitations", "POST /api/users/me/invitations/preview",
 }  # fmt: skip
 OF_A_PERSON_OR_A_KEY = {"POST /api/ingest/{project}/scores", "DELETE /api/ingest/{project}/tasks/{task}/scores/{score}"}
 OF_A_KEY = {"POST /v1/batches", "POST /v1/import", "POST /v1/traces", "POST /v1/logs", "POST /v1/metrics"}
@@ -84,8 +85,9 @@ def owned(platform: Platform) -> Owned:
     score = {"task_id": task, "name": "helpful", "value": True, "score_id": "one"}
     project.http.post(f"/api/ingest/{project.id}/scores", json=score).raise_for_status()
     session = project.http.get("/api/users/me/sessions").raise_for_status().json()["items"][0]["session_id"]
+    invitation = project.http.post(f"/api/projects/{project.id}/invitations", json={"role": "viewer"}).raise_for_status().json()
     names = {
-        "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
+        "invitation": invitation["invitation_id"], "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
         "view_id": view["view_id"], "project": project.id, "project_id": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
         "place": "ams.steps.v1/0/0/0", "sha256": hashlib.sha256(PICTURE).hexdigest(), "username": account.name, "role": "owner", "name": "taken over",
     }  # fmt: skip

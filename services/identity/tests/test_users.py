@@ -27,7 +27,8 @@ def test_the_table_has_the_specified_columns(sql: Sql) -> None:
     columns = {row["column_name"] for row in sql("select column_name from information_schema.columns where table_name = 'users'")}
 
     assert columns == {
-        "id", "username", "username_key", "email", "email_key", "password_hash", "created_at", "updated_at", "disabled_at", "kind"
+        "id", "username", "username_key", "email", "email_key", "password_hash", "created_at", "updated_at", "disabled_at", "kind",
+        "deleted_at",
     }  # fmt: skip
 
 

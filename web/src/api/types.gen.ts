@@ -345,6 +345,75 @@ export interface paths {
         patch: operations["ApiProjectsChangeProject"];
         trace?: never;
     };
+    "/api/projects/{project}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListAudit */
+        get: operations["ApiProjectsAuditListAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project}/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ExportAudit */
+        get: operations["ApiProjectsAuditExportExportAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project}/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListInvitations */
+        get: operations["ApiProjectsInvitationsListInvitations"];
+        put?: never;
+        /** Invite */
+        post: operations["ApiProjectsInvitationsInvite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project}/invitations/{invitation}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Withdraw */
+        delete: operations["ApiProjectsInvitationsWithdraw"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{project}/keys": {
         parameters: {
             query?: never;
@@ -861,6 +930,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/users/me/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** DeleteAccount */
+        post: operations["ApiUsersMeDeleteDeleteAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/me/email": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** ChangeEmail */
+        post: operations["ApiUsersMeEmailChangeEmail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/me/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accept */
+        post: operations["ApiUsersMeInvitationsAccept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/me/invitations/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Preview */
+        post: operations["ApiUsersMeInvitationsPreviewPreview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/users/me/password": {
         parameters: {
             query?: never;
@@ -1021,6 +1158,22 @@ export interface components {
              */
             v?: 1;
         };
+        AccountSession: {
+            address: string | null;
+            /** Format: date-time */
+            created_at: string;
+            current: boolean;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: date-time */
+            last_used_at: string;
+            session_id: string;
+            user_agent: string | null;
+        };
+        AccountSessions: {
+            items: components["schemas"]["AccountSession"][];
+            next_cursor?: string | null;
+        };
         Agent: {
             description: string | null;
             framework: string | null;
@@ -1121,6 +1274,23 @@ export interface components {
             /** @description W3C trace id: 32 lower-case hex digits, not all zero. */
             task_id: string;
         };
+        AuditEntry: {
+            action: string;
+            address: string | null;
+            /** Format: date-time */
+            at: string;
+            audit_id: number;
+            hash: string | null;
+            outcome: string;
+            seq: number | null;
+            subject: string | null;
+            user_id: string | null;
+            username: string | null;
+        };
+        AuditList: {
+            items: components["schemas"]["AuditEntry"][];
+            next_cursor: string | null;
+        };
         /** @description One record of the log: events of one task that were ready at the same time. ``task_id`` is null for ``agent.registered`` and ``project.deleted``. */
         Batch: {
             events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
@@ -1169,6 +1339,16 @@ export interface components {
          * @enum {string}
          */
         CostSource: "reported" | "computed" | "unknown";
+        CreatedInvitation: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            invitation_id: string;
+            invited_by: string;
+            link: string;
+            role: components["schemas"]["Role"];
+        };
         CreatedKey: {
             /** Format: date-time */
             created_at: string;
@@ -1286,6 +1466,25 @@ export interface components {
             detail: string;
             event_id: string | null;
             line: number;
+        };
+        InvitationList: {
+            items: components["schemas"]["InvitationView"][];
+            next_cursor?: string | null;
+        };
+        InvitationView: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            invitation_id: string;
+            invited_by: string;
+            role: components["schemas"]["Role"];
+        };
+        InvitedProject: {
+            invited_by: string;
+            project_id: string;
+            project_name: string;
+            role: components["schemas"]["Role"];
         };
         Jwk: {
             /** @default EdDSA */
@@ -1802,10 +2001,6 @@ export interface components {
             task_scores: number;
         };
         ServerMessage: components["schemas"]["Subscribed"] | components["schemas"]["Unsubscribed"] | components["schemas"]["Renewed"] | components["schemas"]["Frame"] | components["schemas"]["TaskFrame"] | components["schemas"]["Reset"] | components["schemas"]["Stale"] | components["schemas"]["Refused"];
-        SessionList: {
-            items: components["schemas"]["SessionView"][];
-            next_cursor?: string | null;
-        };
         SessionPage: {
             items: components["schemas"]["TaskSession"][];
             next_cursor: string | null;
@@ -1827,18 +2022,6 @@ export interface components {
              * @enum {unknown}
              */
             v?: 1;
-        };
-        SessionView: {
-            address: string | null;
-            /** Format: date-time */
-            created_at: string;
-            current: boolean;
-            /** Format: date-time */
-            expires_at: string;
-            /** Format: date-time */
-            last_used_at: string;
-            session_id: string;
-            user_agent: string | null;
         };
         ShareLink: {
             author_id: string;
@@ -2623,6 +2806,8 @@ export interface components {
     pathItems: never;
 }
 export type AccessChanged = components['schemas']['AccessChanged'];
+export type AccountSession = components['schemas']['AccountSession'];
+export type AccountSessions = components['schemas']['AccountSessions'];
 export type Agent = components['schemas']['Agent'];
 export type AgentPage = components['schemas']['AgentPage'];
 export type AgentRegistered = components['schemas']['AgentRegistered'];
@@ -2633,10 +2818,13 @@ export type ArchiveEvents = components['schemas']['ArchiveEvents'];
 export type ArchiveHeader = components['schemas']['ArchiveHeader'];
 export type ArchiveLine = components['schemas']['ArchiveLine'];
 export type ArchiveTask = components['schemas']['ArchiveTask'];
+export type AuditEntry = components['schemas']['AuditEntry'];
+export type AuditList = components['schemas']['AuditList'];
 export type Batch = components['schemas']['Batch'];
 export type ClientMessage = components['schemas']['ClientMessage'];
 export type Columns = components['schemas']['Columns'];
 export type CostSource = components['schemas']['CostSource'];
+export type CreatedInvitation = components['schemas']['CreatedInvitation'];
 export type CreatedKey = components['schemas']['CreatedKey'];
 export type DeadLetterDetail = components['schemas']['DeadLetterDetail'];
 export type DeadLetterItem = components['schemas']['DeadLetterItem'];
@@ -2653,6 +2841,9 @@ export type Health = components['schemas']['Health'];
 export type IdentityEvent = components['schemas']['IdentityEvent'];
 export type ImportAnswer = components['schemas']['ImportAnswer'];
 export type ImportFault = components['schemas']['ImportFault'];
+export type InvitationList = components['schemas']['InvitationList'];
+export type InvitationView = components['schemas']['InvitationView'];
+export type InvitedProject = components['schemas']['InvitedProject'];
 export type Jwk = components['schemas']['Jwk'];
 export type Jwks = components['schemas']['Jwks'];
 export type KeyCreated = components['schemas']['KeyCreated'];
@@ -2702,10 +2893,8 @@ export type ScorePage = components['schemas']['ScorePage'];
 export type ScoreRecorded = components['schemas']['ScoreRecorded'];
 export type ScoreSummary = components['schemas']['ScoreSummary'];
 export type ServerMessage = components['schemas']['ServerMessage'];
-export type SessionList = components['schemas']['SessionList'];
 export type SessionPage = components['schemas']['SessionPage'];
 export type SessionRevoked = components['schemas']['SessionRevoked'];
-export type SessionView = components['schemas']['SessionView'];
 export type ShareLink = components['schemas']['ShareLink'];
 export type ShareLinkPage = components['schemas']['ShareLinkPage'];
 export type SignedIn = components['schemas']['SignedIn'];
@@ -3499,6 +3688,203 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ProjectView"];
                 };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiProjectsAuditListAudit: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditList"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiProjectsAuditExportExportAudit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": unknown;
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiProjectsInvitationsListInvitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationList"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiProjectsInvitationsInvite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * @description What a user may do in a project, from least to most.
+                     * @enum {unknown}
+                     */
+                    role: "member" | "owner" | "viewer";
+                };
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedInvitation"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiProjectsInvitationsWithdraw: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                invitation: string;
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad request syntax or unsupported method */
             400: {
@@ -6202,6 +6588,109 @@ export interface operations {
             };
         };
     };
+    ApiUsersMeDeleteDeleteAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    ApiUsersMeEmailChangeEmail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    email: string;
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+        };
+    };
+    ApiUsersMeInvitationsAccept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    token: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitedProject"];
+                };
+            };
+        };
+    };
+    ApiUsersMeInvitationsPreviewPreview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    token: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitedProject"];
+                };
+            };
+        };
+    };
     ApiUsersMePasswordChangePassword: {
         parameters: {
             query?: never;
@@ -6242,7 +6731,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionList"];
+                    "application/json": components["schemas"]["AccountSessions"];
                 };
             };
         };

@@ -1,5 +1,5 @@
 import { QueryClientProvider } from '@tanstack/react-query';
-import { useEffect, useSyncExternalStore } from 'react';
+import { lazy, Suspense, useEffect, useSyncExternalStore } from 'react';
 import { queryClient } from '../api/queries';
 import { session } from '../api/session';
 import { Register, SignIn } from '../routes/account';
@@ -9,7 +9,13 @@ import { ProjectPages } from '../routes/project';
 import { TaskAddress } from '../routes/task-address';
 import { Sprite } from '../ui/Icon';
 import { ErrorBoundary } from './ErrorBoundary';
+import { keepInvitation } from './invitation';
 import { matchPath, navigate, usePath } from './router';
+
+const OwnAccount = lazy(() => import('../routes/own-account').then((module) => ({ default: module.OwnAccount })));
+const InvitationPage = lazy(() =>
+  import('../routes/invitation').then((module) => ({ default: module.InvitationPage })),
+);
 
 export function App() {
   return (
@@ -28,6 +34,7 @@ function Pages() {
   const identity = useSyncExternalStore(session.subscribe, session.get);
   const open = path === '/signin' || path === '/register';
   useEffect(() => {
+    keepInvitation();
     if (identity.state === 'unknown' && !open) ask();
     if (identity.state === 'out' && !open) {
       queryClient.clear();
@@ -41,6 +48,20 @@ function Pages() {
   if (identity.state !== 'in') return <Waiting />;
 
   if (path === '/') return <Home />;
+  if (path === '/account') {
+    return (
+      <Suspense fallback={<Waiting />}>
+        <OwnAccount user={identity.user} />
+      </Suspense>
+    );
+  }
+  if (path === '/invitation') {
+    return (
+      <Suspense fallback={<Waiting />}>
+        <InvitationPage />
+      </Suspense>
+    );
+  }
   const short = matchPath('/t/:task', path);
   if (short?.task) return <TaskAddress task={short.task} />;
   if (path.startsWith('/projects/')) return <ProjectPages path={path} />;

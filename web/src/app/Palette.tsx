@@ -171,6 +171,8 @@ function useCommands(project: string, onHelp: () => void): Command[] {
     page('statistics', 'Statistics', 'chart'),
     page('agents', 'Agents', 'agent'),
     page('keys', 'API keys', 'key'),
+    page('people', 'People', 'user', 'members invitations'),
+    page('audit', 'Audit log', 'list'),
     ...(open.value > 0 ? [page('not-stored', 'Not stored', 'replay', 'dead letters')] : []),
     ...(projects.data?.items ?? [])
       .filter((item) => item.project_id !== project)

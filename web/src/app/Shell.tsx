@@ -20,6 +20,7 @@ const PAGES = [
   ['statistics', 'Statistics'],
   ['agents', 'Agents'],
   ['keys', 'API keys'],
+  ['people', 'People'],
 ] as const;
 
 interface ShellProps {
@@ -248,6 +249,9 @@ function AccountMenu() {
             {identity.user.email}
           </p>
           <div className="menu-rule" />
+          <button type="button" className="menu-item" onClick={() => navigate('/account')}>
+            Account
+          </button>
           <button type="button" className="menu-item" onClick={() => void session.logout()}>
             Sign out
           </button>

@@ -1,10 +1,11 @@
 import { useQuery as useServerQuery } from '@tanstack/react-query';
-import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { type ApiError, asApiError } from '../api/problems';
 import { formRulesQuery } from '../api/queries';
 import { session } from '../api/session';
 import { Logo } from '../app/Logo';
 import { Link, navigate, useQuery } from '../app/router';
+import { FieldForm } from '../ui/FieldForm';
 
 type Fields = Record<string, string>;
 
@@ -64,7 +65,8 @@ export function SignIn() {
 
   return (
     <AccountCard title="Sign in" error={error} sentence={signInSentence(error, byLink)}>
-      <Form
+      <FieldForm
+        focused
         busy={busy}
         action={busy && code ? 'Signing in…' : 'Sign in'}
         onSubmit={submit}
@@ -106,7 +108,8 @@ export function Register() {
       error={error}
       sentence={Object.keys(fieldErrors(error)).length > 0 ? null : registerSentence(error)}
     >
-      <Form
+      <FieldForm
+        focused
         busy={busy}
         action="Create account"
         onSubmit={submit}
@@ -169,7 +172,7 @@ interface CardProps {
   children: ReactNode;
 }
 
-function AccountCard({ title, error, sentence, children }: CardProps) {
+export function AccountCard({ title, error, sentence, children }: CardProps) {
   useEffect(() => {
     document.title = `${title} · AMS`;
   }, [title]);
@@ -192,69 +195,5 @@ function AccountCard({ title, error, sentence, children }: CardProps) {
         {children}
       </div>
     </main>
-  );
-}
-
-interface Field {
-  name: string;
-  label: string;
-  type?: string;
-  autoComplete: string;
-  hint?: string;
-}
-
-interface FormProps {
-  fields: Field[];
-  errors: Readonly<Record<string, string>>;
-  action: string;
-  busy: boolean;
-  onSubmit: (fields: Fields) => void;
-}
-
-function Form({ fields, errors, action, busy, onSubmit }: FormProps) {
-  const [missing, setMissing] = useState<string[]>([]);
-  const form = useRef<HTMLFormElement>(null);
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    if (!form.current || busy) return;
-    const data = new FormData(form.current);
-    const values = Object.fromEntries(fields.map(({ name }) => [name, String(data.get(name) ?? '')]));
-    const empty = fields.filter(({ name }) => !values[name]?.trim()).map(({ name }) => name);
-    setMissing(empty);
-    if (empty.length > 0) form.current.querySelector<HTMLInputElement>(`[name=${empty[0]}]`)?.focus();
-    else onSubmit(values);
-  };
-  return (
-    <form ref={form} onSubmit={submit} noValidate>
-      {fields.map((field, index) => {
-        const error = missing.includes(field.name) ? `${field.label} is required.` : errors[field.name];
-        const note = error ?? field.hint;
-        return (
-          <label key={field.name} className="field">
-            <span>{field.label}</span>
-            <input
-              className="input"
-              name={field.name}
-              type={field.type ?? 'text'}
-              autoComplete={field.autoComplete}
-              autoCapitalize="none"
-              spellCheck={false}
-              // biome-ignore lint/a11y/noAutofocus: the page is this form and nothing else
-              autoFocus={index === 0}
-              aria-invalid={error ? true : undefined}
-              aria-describedby={note ? `${field.name}-note` : undefined}
-            />
-            {note ? (
-              <small id={`${field.name}-note`} className={error ? 'field-error' : 'faint'}>
-                {note}
-              </small>
-            ) : null}
-          </label>
-        );
-      })}
-      <button type="submit" className="button primary wide" disabled={busy}>
-        {action}
-      </button>
-    </form>
   );
 }

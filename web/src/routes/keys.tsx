@@ -4,6 +4,7 @@ import { asApiError } from '../api/problems';
 import { createKey, deleteKey, keysQuery, queryClient } from '../api/queries';
 import type { ApiKey } from '../api/types';
 import { CopyButton, ErrorStrip, When } from '../ui/controls';
+import { microsecondsOf } from '../ui/format';
 import { Icon } from '../ui/Icon';
 
 /** `/projects/{project}/keys`: the keys that agents send with. */
@@ -98,10 +99,10 @@ function KeyRow({ project, item, onGone }: { project: string; item: ApiKey; onGo
       <td style={{ fontWeight: 500 }}>{item.name}</td>
       <td className="mono quiet">{item.prefix}…</td>
       <td className="quiet">
-        <When us={microseconds(item.created_at)} />
+        <When us={microsecondsOf(item.created_at)} />
       </td>
-      <td className="quiet">{item.last_used_at ? <When us={microseconds(item.last_used_at)} /> : 'never'}</td>
-      <td className="quiet">{item.expires_at ? <When us={microseconds(item.expires_at)} /> : 'never'}</td>
+      <td className="quiet">{item.last_used_at ? <When us={microsecondsOf(item.last_used_at)} /> : 'never'}</td>
+      <td className="quiet">{item.expires_at ? <When us={microsecondsOf(item.expires_at)} /> : 'never'}</td>
       <td className="num">
         {remove.error ? <span className="field-error">{asApiError(remove.error).message} </span> : null}
         {asking ? (
@@ -132,9 +133,4 @@ function KeyRow({ project, item, onGone }: { project: string; item: ApiKey; onGo
       </td>
     </tr>
   );
-}
-
-function microseconds(text: string): number | null {
-  const ms = Date.parse(text);
-  return Number.isFinite(ms) ? ms * 1_000 : null;
 }

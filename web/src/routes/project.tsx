@@ -16,6 +16,8 @@ const AgentsPage = lazy(() => import('./agents').then((module) => ({ default: mo
 const SessionsPage = lazy(() => import('./sessions').then((module) => ({ default: module.SessionsPage })));
 const ComparePage = lazy(() => import('./compare').then((module) => ({ default: module.ComparePage })));
 const AnnotatePage = lazy(() => import('./annotate').then((module) => ({ default: module.AnnotatePage })));
+const PeoplePage = lazy(() => import('./people').then((module) => ({ default: module.PeoplePage })));
+const AuditPage = lazy(() => import('./audit').then((module) => ({ default: module.AuditPage })));
 const DeadLettersPage = lazy(() => import('./dead-letters').then((module) => ({ default: module.DeadLettersPage })));
 
 /** Everything under `/projects/{project}`. */
@@ -59,6 +61,10 @@ export function ProjectPages({ path }: { path: string }) {
             <KeysPage project={project} />
           ) : page === 'annotate' ? (
             <AnnotatePage project={project} />
+          ) : page === 'people' ? (
+            <PeoplePage project={project} />
+          ) : page === 'audit' ? (
+            <AuditPage project={project} />
           ) : page === 'compare' ? (
             <ComparePage project={project} />
           ) : page === 'not-stored' ? (

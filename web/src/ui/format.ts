@@ -189,3 +189,9 @@ function pad(n: number): string {
 function trim(text: string): string {
   return text.includes('.') ? text.replace(/\.?0+$/, '') : text;
 }
+
+/** A time of an answer (`2026-11-29T20:00:00Z`) in microseconds since the epoch; null when it is none. */
+export function microsecondsOf(text: string): number | null {
+  const ms = Date.parse(text);
+  return Number.isFinite(ms) ? ms * 1_000 : null;
+}

@@ -28,7 +28,7 @@ class Account(Struct, frozen=True, kw_only=True):
 
 
 class IdentityClient:
-    """The three routes that make an account, a key and a link.
+    """The routes that make an account, a key and a link, and the one that verifies the audit log.
 
     Args:
         url: Identity's base on loopback.
@@ -51,6 +51,10 @@ class IdentityClient:
     def signin_code(self, user_id: str) -> str:
         """A code that signs in once."""
         return self._post("/internal/signin-codes", {"user_id": user_id})["code"]
+
+    def verify_audit(self) -> dict[str, Any]:
+        """What a verification of the audit log's hash chains found: ``projects``, ``entries``, ``faults``."""
+        return self._post("/internal/audit/verify", {})
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310  our own loopback address

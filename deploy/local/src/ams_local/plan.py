@@ -113,7 +113,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
 
 
 def jobs_of_database(where: Surroundings) -> list[Job]:
-    """First the roles and databases, then the tables of each."""
+    """First the roles and databases, then the tables of each, last the owner of the audit log."""
     return [
         Job(
             name="databases",
@@ -135,6 +135,12 @@ def jobs_of_database(where: Surroundings) -> list[Job]:
             target="ams_trace_ingest.__main__:main",
             argv=("migrate",),
             environ={"AMS_DATABASE_URL": where.database_url("ams_owner", "ams_traces")},
+        ),
+        Job(
+            name="restrict-audit",
+            target="ams_kit.create_databases:restrict",
+            argv=(),
+            environ={"AMS_DATABASE_URL": where.admin_url},
         ),
     ]
 

@@ -201,9 +201,10 @@ class Supervisor:
 
     async def _make_tables(self) -> None:
         await self._server_ready("postgres")
-        databases, *migrations = plan.jobs_of_database(self._where)
+        databases, *migrations, restriction = plan.jobs_of_database(self._where)
         await self._run_job(databases)
         await asyncio.gather(*(self._run_job(job) for job in migrations))
+        await self._run_job(restriction)
         self._tables_made.set()
 
     async def _make_topics(self) -> None:

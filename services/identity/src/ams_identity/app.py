@@ -12,8 +12,9 @@ import structlog
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 
-from ams_identity import accounts, codes, form_rules, keys, members, own_sessions, projects, sessions
+from ams_identity import accounts, audit_log, codes, form_rules, invitations, keys, members, own_account, own_sessions, projects, sessions
 from ams_identity.addresses import parse_networks
+from ams_identity.audit_chain import EVERY_SECONDS, AuditChain
 from ams_identity.context import IdentityContext, Policy, context_of
 from ams_identity.failures import Failures
 from ams_identity.internal import internal_routes
@@ -24,6 +25,8 @@ from ams_identity.revocation import PostgresRevocations, Revoker
 from ams_identity.sessions import RefreshRefusedError, answer_refresh_refused
 from ams_identity.settings import Settings
 from ams_identity.signing import SigningKeys, WrongSecretError
+from ams_identity.store import audit as audit_rows
+from ams_identity.store import invitations as invitation_rows
 from ams_identity.store import sessions as session_rows
 from ams_identity.store import signin_codes
 from ams_identity.throttle import Throttle
@@ -106,6 +109,7 @@ def make_app(
                 issuer=public_url,
                 now_s=now_s,
             )
+            audit_key = derive_key(settings.secret_key, "audit")
             context = IdentityContext(
                 pool=pool,
                 passwords=passwords,
@@ -126,12 +130,17 @@ def make_app(
                 ),
                 refresh_key=derive_key(settings.secret_key, "refresh"),
                 device_key=derive_key(settings.secret_key, "device"),
+                audit_key=audit_key,
+                audit_chain=AuditChain(pool, audit_key),
                 now_s=now_s,
             )
             app.state.auth, app.state.identity, app.state.redis = auth, context, redis
             stack.push_async_callback(background.close)
             background.spawn("signing-keys", lambda: _load_keys(signing, refuse), may_end=True)
-            background.spawn_periodic("delete-expired", lambda: _delete_expired(context), every_seconds=CLEANUP_SECONDS)
+            background.spawn_periodic(
+                "delete-expired", lambda: _delete_expired(context, settings.audit_retention_days), every_seconds=CLEANUP_SECONDS
+            )
+            background.spawn_periodic("audit-chain", context.audit_chain.extend, every_seconds=EVERY_SECONDS)
             background.spawn("revocation-keeper", revoker.run)
             background.spawn("outbox", outbox.run)
             yield
@@ -158,9 +167,10 @@ def make_app(
                     *accounts.ROUTES,
                     *sessions.ROUTES,
                     *own_sessions.ROUTES,
+                    *own_account.ROUTES,
                     *codes.ROUTES,
                     internal_routes(),
-                    Router("/", route_handlers=[*projects.ROUTES, *members.ROUTES, *keys.ROUTES]),
+                    Router("/", route_handlers=[*projects.ROUTES, *members.ROUTES, *keys.ROUTES, *invitations.ROUTES, *audit_log.ROUTES]),
                 ],
                 exception_handlers={**dict.fromkeys(SERVER_UNAVAILABLE, answer_unavailable), RefreshRefusedError: answer_refresh_refused},
             )
@@ -181,8 +191,10 @@ async def _load_keys(signing: SigningKeys, refuse: Callable[[str, str], NoReturn
         refuse(SERVICE, str(error))
 
 
-async def _delete_expired(context: IdentityContext) -> None:
-    """Delete the sessions and sign-in codes that expired a week ago."""
+async def _delete_expired(context: IdentityContext, audit_days: int) -> None:
+    """Delete the sessions and sign-in codes that expired a week ago, and audit entries after their time."""
     before = context.now() - KEPT_AFTER_EXPIRY
     await session_rows.delete_expired(context.pool, before)
     await signin_codes.delete_expired(context.pool, before)
+    await invitation_rows.delete_expired(context.pool, before)
+    await audit_rows.expire(context.pool, context.now() - timedelta(days=audit_days))

@@ -1,5 +1,6 @@
 """The audit log. It contains no passwords, tokens, keys or codes, and failed sign-ins only of accounts that exist."""
 
+import secrets
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -7,7 +8,12 @@ from typing import Any
 from litestar import Request
 
 from ams_identity.addresses import client_address
+from ams_identity.audit_chain import address_mac
+from ams_identity.context import context_of
 from ams_identity.store import Executor, audit
+from ams_identity.store.audit import Outcome
+
+SALT_BYTES = 16
 
 
 class Action(StrEnum):
@@ -26,6 +32,10 @@ class Action(StrEnum):
     MEMBER_ADDED = "member.added"
     MEMBER_CHANGED = "member.changed"
     MEMBER_REMOVED = "member.removed"
+    INVITED = "invitation.created"
+    INVITATION_ENDED = "invitation.withdrawn"
+    EMAIL_CHANGED = "user.email_changed"
+    DELETED = "user.deleted"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     CODE_CREATED = "signin_code.created"
@@ -40,6 +50,7 @@ async def record(
     user_id: str | None = None,
     project_id: str | None = None,
     subject: str | None = None,
+    outcome: Outcome = "ok",
 ) -> None:
     """Add an entry to the audit log, in the transaction of the action.
 
@@ -51,7 +62,19 @@ async def record(
         user_id: The user who acted, or tried to.
         project_id: The project in which it happened, if any.
         subject: Id of the object of the action.
+        outcome: Whether it was done or refused.
     """
+    client = client_address(request)
+    address, salt = (None if client is None else str(client)), secrets.token_bytes(SALT_BYTES)
     await audit.insert(
-        database, at=at, action=action.value, user_id=user_id, project_id=project_id, subject=subject, address=client_address(request)
+        database,
+        at=at,
+        action=action.value,
+        outcome=outcome,
+        user_id=user_id,
+        project_id=project_id,
+        subject=subject,
+        address_mac=None if address is None else address_mac(context_of(request).audit_key, salt, address),
+        salt=salt,
+        address=address,
     )

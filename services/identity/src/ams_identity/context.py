@@ -9,6 +9,7 @@ import asyncpg
 from litestar import Request
 from msgspec import Struct
 
+from ams_identity.audit_chain import AuditChain
 from ams_identity.failures import Failures
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
@@ -33,7 +34,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class IdentityContext(Struct, frozen=True, kw_only=True):
-    """Shared dependencies. ``refresh_key`` derives refresh tokens, ``device_key`` device cookies; ``now_s`` is the clock, in seconds since the epoch."""
+    """Shared dependencies. ``refresh_key`` derives refresh tokens, ``device_key`` device cookies, ``audit_key`` the MACs of the audit log; ``now_s`` is the clock, in seconds since the epoch."""
 
     pool: asyncpg.Pool
     passwords: Passwords
@@ -45,6 +46,8 @@ class IdentityContext(Struct, frozen=True, kw_only=True):
     policy: Policy
     refresh_key: bytes
     device_key: bytes
+    audit_key: bytes
+    audit_chain: AuditChain
     now_s: Callable[[], float]
 
     def now(self) -> datetime:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from ams_contracts.claims import Access, ProjectSettingsPage
 from ams_identity import validation
 from ams_identity.accounts import disable, ensure_machine
+from ams_identity.audit_chain import ChainReport
 from ams_identity.codes import create_code
 from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.faults import refuse_faults
@@ -107,11 +108,17 @@ async def list_project_settings(request: Request[Any, Any, Any]) -> ProjectSetti
     return ProjectSettingsPage(items=found[: page.limit], next_cursor=cursor_after([item.project_id for item in found], page.limit))
 
 
+@post("/audit/verify", status_code=200)
+async def verify_audit(request: Request[Any, Any, Any]) -> ChainReport:
+    """Verify the hash chains of the audit log."""
+    return await context_of(request).audit_chain.verify()
+
+
 def internal_routes() -> Router:
     """All internal routes, which the guard restricts to services."""
     return Router(
         "/internal",
-        route_handlers=[access, ensure_account, disable_account, signin_code, project_key, list_project_settings],
+        route_handlers=[access, ensure_account, disable_account, signin_code, project_key, list_project_settings, verify_audit],
         guards=[internal_only(AUDIENCE)],
         opt={"public": True},
         include_in_schema=False,

@@ -76,8 +76,8 @@ async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Ac
         await require_room_for_project(connection, user.user_id)
         if not await members.insert(connection, access.project_id, user.user_id, body.role, at):
             raise ConflictError("This account is already a member of the project.", code="already_member")
-        await _record_change(connection, request, access, user_id=user.user_id, role=body.role, action=Action.MEMBER_ADDED)
-    await _announce_change(context, access.project_id, user.user_id)
+        await record_change(connection, request, access, user_id=user.user_id, role=body.role, action=Action.MEMBER_ADDED)
+    await announce_change(context, access.project_id, user.user_id)
     return Member(user_id=user.user_id, username=user.username, role=body.role, created_at=at)
 
 
@@ -90,8 +90,8 @@ async def change_member(request: Request[Any, Any, Any], user: FromPath[str], ac
     async with context.pool.acquire() as connection, connection.transaction():
         await _require_remaining_owner(connection, access.project_id, user, body.role)
         await members.set_role(connection, access.project_id, user, body.role)
-        await _record_change(connection, request, access, user_id=user, role=body.role, action=Action.MEMBER_CHANGED)
-    await _announce_change(context, access.project_id, user)
+        await record_change(connection, request, access, user_id=user, role=body.role, action=Action.MEMBER_CHANGED)
+    await announce_change(context, access.project_id, user)
 
 
 @delete("/api/projects/{project:str}/members/{user:str}")
@@ -106,11 +106,11 @@ async def remove_member(request: Request[Any, Any, Any], user: FromPath[str], ac
     async with context.pool.acquire() as connection, connection.transaction():
         await _require_remaining_owner(connection, access.project_id, user, None)
         await members.delete(connection, access.project_id, user)
-        await _record_change(connection, request, access, user_id=user, role=None, action=Action.MEMBER_REMOVED)
+        await record_change(connection, request, access, user_id=user, role=None, action=Action.MEMBER_REMOVED)
         at = context.now()
         ended = await api_keys.revoke_of_member(connection, access.project_id, user, at)
         await record_ended_keys(connection, request, ended, at, user_id=access.user_id)
-    await _announce_change(context, access.project_id, user)
+    await announce_change(context, access.project_id, user)
     await announce_ended_keys(context, ended)
 
 
@@ -126,16 +126,18 @@ async def _require_remaining_owner(connection: Executor, project_id: str, user_i
         raise ConflictError("A project needs an owner. Make another member an owner first.", code="last_owner")
 
 
-async def _record_change(
+async def record_change(
     connection: Executor, request: Request[Any, Any, Any], access: Access, *, user_id: str, role: Role | None, action: Action
 ) -> None:
+    """Write the event and the audit entry of a changed membership, inside its transaction. ``role``: ``None`` for one that ended."""
     at = context_of(request).now()
     event = AccessChanged(event_id=new_event_id(), at_us=microseconds(at), project_id=access.project_id, user_id=user_id, role=role)
     await put(connection, access.project_id, event, at)
     await record(connection, request, action, at, user_id=access.user_id, project_id=access.project_id, subject=user_id)
 
 
-async def _announce_change(context: IdentityContext, project_id: str, user_id: str) -> None:
+async def announce_change(context: IdentityContext, project_id: str, user_id: str) -> None:
+    """Notify the services of a changed membership, after the commit."""
     context.outbox.wake()
     await context.revoker.announce(IdentityChanged(kind="access.changed", project_id=project_id, user_id=user_id))
 

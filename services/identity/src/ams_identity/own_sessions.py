@@ -17,7 +17,7 @@ from ams_kit.auth import is_uuid, principal_of
 from ams_kit.errors import BadRequestError, NotFoundError
 
 
-class SessionView(Struct, frozen=True, kw_only=True):
+class AccountSession(Struct, frozen=True, kw_only=True):
     """A session.
 
     Attributes:
@@ -39,21 +39,21 @@ class SessionView(Struct, frozen=True, kw_only=True):
     user_agent: str | None
 
 
-class SessionList(Struct, frozen=True):
+class AccountSessions(Struct, frozen=True):
     """The active sessions of an account, the last used first."""
 
-    items: list[SessionView]
+    items: list[AccountSession]
     next_cursor: str | None = None
 
 
 @get("/api/users/me/sessions")
-async def list_sessions(request: Request[Any, Any, Any]) -> SessionList:
+async def list_sessions(request: Request[Any, Any, Any]) -> AccountSessions:
     """List the active sessions of the caller's account."""
     context, principal = context_of(request), principal_of(request)
     found = await sessions.active(context.pool, principal.user_id, context.now(), context.policy.sessions_per_account_max)
-    return SessionList(
+    return AccountSessions(
         [
-            SessionView(
+            AccountSession(
                 session_id=item.session_id,
                 current=item.session_id == principal.session_id,
                 created_at=item.created_at,

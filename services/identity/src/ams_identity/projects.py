@@ -219,6 +219,13 @@ async def delete_project(request: Request[Any, Any, Any], project: FromPath[str]
         raise UnavailableError("The project is deleted, but not every service has been notified. Try again.", code="deletion_pending")
 
 
+async def delete_project_of(context: IdentityContext, request: Request[Any, Any, Any], access: Access) -> None:
+    """Delete a project, and notify the other services. They also learn it from the log."""
+    await _delete(context, request, access)
+    context.outbox.wake()
+    await context.revoker.announce(IdentityChanged(kind="project.deleted", project_id=access.project_id))
+
+
 async def _delete(context: IdentityContext, request: Request[Any, Any, Any], access: Access) -> None:
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():

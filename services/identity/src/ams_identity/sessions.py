@@ -108,7 +108,7 @@ async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
         await context.failures.release(attempt)  # no password was verified
         raise
     if not password_matches or user is None or user.disabled_at is not None:
-        await record(context.pool, request, Action.SIGN_IN_FAILED, context.now(), user_id=user.user_id if user else None)
+        await record(context.pool, request, Action.SIGN_IN_FAILED, context.now(), user_id=user.user_id if user else None, outcome="refused")
         raise UnauthenticatedError("The username or the password is wrong.", code="invalid_credentials")
     await context.failures.release(attempt)
     await _rehash_if_outdated(context, user, body.password)
@@ -250,7 +250,7 @@ async def _apply(
         )
     if not isinstance(decision, Reused):
         return decision, []
-    await record(connection, request, Action.TOKEN_REUSED, at, user_id=session.user_id, subject=session.session_id)
+    await record(connection, request, Action.TOKEN_REUSED, at, user_id=session.user_id, subject=session.session_id, outcome="refused")
     return decision, await end_session(context, connection, session.user_id, session.session_id, reason="reuse")
 
 

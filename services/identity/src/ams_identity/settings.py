@@ -22,6 +22,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         login_failures_per_minute: Limit per client address; an account has ten in 15 minutes over all addresses.
         registers_per_minute: Limit of registration attempts per client address.
         retention_days: Number of UTC days that the platform keeps tasks; a project may keep them for fewer days.
+        audit_retention_days: How long audit entries are kept.
         sessions_per_account_max: Active sessions of one account; a further sign-in ends the one that was not used for the longest time.
         trusted_proxies: Networks of the proxies whose ``X-Forwarded-For`` is believed, with commas between.
         host: The address to listen on.
@@ -38,6 +39,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     login_failures_per_minute: int = 20
     registers_per_minute: int = 300
     retention_days: RetentionDays = 30
+    audit_retention_days: Annotated[int, Meta(ge=31, le=3_650)] = 365
     sessions_per_account_max: Annotated[int, Meta(ge=1, le=1_000)] = 50
     trusted_proxies: str = ""
     host: str = "127.0.0.1"

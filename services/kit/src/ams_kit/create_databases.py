@@ -40,6 +40,49 @@ async def ensure_databases(url: str, passwords: dict[str, str]) -> None:
         await connection.close()
 
 
+AUDIT_ROLE = "ams_audit"  # nobody signs in as it: it owns the audit log, so that the role which writes entries cannot change them
+AUDIT_TABLES = {
+    "audit": "select, insert",
+    "audit_chain": "select, insert",
+    "audit_checkpoints": "select, insert",
+    "audit_addresses": "select, insert, delete",
+}
+
+
+async def restrict_audit(url: str, *, database: str = "ams_identity", writer: str = "ams_identity") -> None:
+    """Give the audit log of identity to ``ams_audit``, and leave identity's role the privileges to add and read. Runs after the migrations; idempotent.
+
+    Args:
+        url: Of a role that may create roles.
+        database: Identity's.
+        writer: The role that identity connects as.
+    """
+    connection = await asyncpg.connect(url, database=database, timeout=10)
+    try:
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(hashtext('ams: databases'))")
+            if not await connection.fetchval("select exists (select from pg_roles where rolname = $1)", AUDIT_ROLE):
+                await connection.execute(f"create role {AUDIT_ROLE} nologin")
+            await connection.execute(f"grant {AUDIT_ROLE} to current_user")
+            # the owner of a schema may drop every table in it
+            await connection.execute(f"alter schema public owner to {AUDIT_ROLE}")
+            await connection.execute(f'grant usage, create on schema public to "{writer}"')
+            for table, privileges in AUDIT_TABLES.items():
+                await connection.execute(f"alter table {table} owner to {AUDIT_ROLE}")
+                await connection.execute(f'revoke all on {table} from "{writer}"')
+                await connection.execute(f'grant {privileges} on {table} to "{writer}"')
+            await connection.execute(f"alter function audit_expire(timestamptz) owner to {AUDIT_ROLE}")
+            await connection.execute(f"alter function audit_refuse_change() owner to {AUDIT_ROLE}")
+            await connection.execute(f'grant execute on function audit_expire(timestamptz) to "{writer}"')
+    finally:
+        await connection.close()
+
+
+def restrict(_: list[str] | None = None) -> None:
+    """Run ``restrict_audit``."""
+    asyncio.run(restrict_audit(os.environ["AMS_DATABASE_URL"]))
+
+
 def main(_: list[str] | None = None) -> None:
     """Run the job; see the module."""
     passwords = {name.removeprefix(PASSWORD_PREFIX): value for name, value in os.environ.items() if name.startswith(PASSWORD_PREFIX)}

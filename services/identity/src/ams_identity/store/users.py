@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
+import asyncpg
 from msgspec import Struct
 
 from ams_identity.store import Executor
@@ -118,3 +119,28 @@ async def disable(database: Executor, user_id: str, at: datetime) -> bool:
     """Disable an account. False when no such active account exists."""
     sql = "update users set disabled_at = $2 where id = $1 and disabled_at is null returning 1"
     return await database.fetchval(sql, user_id, at) is not None
+
+
+async def set_email(database: Executor, user_id: str, email: str, email_key: str) -> bool:
+    """Change an email address. False when another account has it."""
+    sql = """
+        update users set email = $2, email_key = $3
+        where id = $1 and not exists (select from users where (email_key = $3 or email = $2) and id <> $1) returning 1
+    """
+    try:
+        return await database.fetchval(sql, user_id, email, email_key) is not None
+    except asyncpg.UniqueViolationError:
+        return False
+
+
+async def erase(database: Executor, user_id: str, at: datetime) -> None:
+    """Remove what is personal from an account and its sessions. The row stays, because entries of the audit log name its id."""
+    name = f"deleted-{user_id}"
+    await database.execute(
+        "update users set username = $2, username_key = $2, email = $3, email_key = $3, password_hash = null, deleted_at = $4 where id = $1",
+        user_id,
+        name,
+        f"{name}@deleted.invalid",
+        at,
+    )
+    await database.execute("update sessions set address = null, user_agent = null where user_id = $1", user_id)

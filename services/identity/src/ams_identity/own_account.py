@@ -1,0 +1,92 @@
+"""The caller's account: change the email address, delete the account."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, post
+from msgspec import Struct
+
+from ams_contracts.claims import Access, Role
+from ams_identity import validation
+from ams_identity.accounts import UserView, disable, prove_password, user_of, view_of
+from ams_identity.audit import Action, record
+from ams_identity.context import BODY_BYTES_MAX, context_of
+from ams_identity.faults import refuse_faults
+from ams_identity.members import announce_change, record_change
+from ams_identity.projects import delete_project_of, lock_project
+from ams_identity.store import audit, members, projects, users
+from ams_kit.auth import principal_of
+from ams_kit.errors import ConflictError
+from ams_kit.http.json_body import read_json, with_json_body
+
+PROJECTS_PAGE = 500  # more than an account may have
+
+
+class EmailBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A new email address. ``password`` is the current password."""
+
+    password: str
+    email: str
+
+
+class DeleteBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """The current password, as a confirmation."""
+
+    password: str
+
+
+_email = msgspec.json.Decoder(EmailBody)
+_delete = msgspec.json.Decoder(DeleteBody)
+
+
+@post("/api/users/me/email", status_code=200, operation_class=with_json_body(EmailBody))
+async def change_email(request: Request[Any, Any, Any]) -> UserView:
+    """Change the email address of the caller's account. Requires the password."""
+    context = context_of(request)
+    body = await read_json(request, _email, bytes_max=BODY_BYTES_MAX)
+    user = await user_of(request)
+    refuse_faults(validation.email_faults(body.email))
+    await prove_password(context, user, body.password)
+    async with context.pool.acquire() as connection, connection.transaction():
+        if not await users.set_email(connection, user.user_id, body.email, validation.email_key(body.email) or ""):
+            raise ConflictError("An account with this email exists already. Choose another email.", code="email_taken")
+        await record(connection, request, Action.EMAIL_CHANGED, context.now(), user_id=user.user_id)
+    return await view_of(context.pool, await user_of(request))
+
+
+@post("/api/users/me/delete", status_code=204, operation_class=with_json_body(DeleteBody))
+async def delete_account(request: Request[Any, Any, Any]) -> None:
+    """Delete the caller's account. Requires the password.
+
+    Projects without another member are deleted with it. A project with other members needs another owner first. The username, the email address, the password and the
+    addresses in the audit log are erased; the entries of the audit log keep the account's id.
+    """
+    context, principal = context_of(request), principal_of(request)
+    body = await read_json(request, _delete, bytes_max=BODY_BYTES_MAX)
+    user = await user_of(request)
+    await prove_password(context, user, body.password)
+    memberships = await projects.of_user(context.pool, user.user_id, after=None, limit=PROJECTS_PAGE)
+    only_owner = [item for item in memberships if item.role is Role.OWNER and await members.owners(context.pool, item.project_id) == 1]
+    for item in only_owner:
+        if await members.count(context.pool, item.project_id) > 1:
+            raise ConflictError(
+                f"You are the only owner of {item.name}, which has other members. Make one of them an owner, or delete the project.",
+                code="last_owner",
+            )
+    for membership in memberships:
+        access = Access(user_id=user.user_id, project_id=membership.project_id, role=membership.role)
+        if membership in only_owner:
+            await delete_project_of(context, request, access)
+            continue
+        async with context.pool.acquire() as connection, connection.transaction():
+            await lock_project(connection, membership.project_id)
+            await members.delete(connection, membership.project_id, user.user_id)
+            await record_change(connection, request, access, user_id=user.user_id, role=None, action=Action.MEMBER_REMOVED)
+        await announce_change(context, membership.project_id, user.user_id)
+    await record(context.pool, request, Action.DELETED, context.now(), user_id=user.user_id)
+    await users.erase(context.pool, user.user_id, context.now())
+    await audit.erase_addresses(context.pool, user.user_id)
+    await disable(context, request, principal.user_id)
+
+
+ROUTES = [change_email, delete_account]
