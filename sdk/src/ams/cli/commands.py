@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 import click
+from click.shell_completion import get_completion_class
 
 from ams.cli.check import check as run_check
 from ams.settings import ENDPOINT_DEFAULT
@@ -18,11 +19,18 @@ OWN_SECTION = "Your agent"
 PLATFORM_SECTION = "The platform on this machine"
 DEVELOPMENT_SECTION = "Development"
 OWN_COMMANDS = {
-    "flush": ("ams.cli.spool", "Send the events that programs left in the spool."),
-    "mcp": ("ams.cli.mcp", "Serve the platform's tools to a coding agent, over stdin and stdout."),
-    "spool": ("ams.cli.spool", "List the events that wait on disk."),
+    "flush": ("ams.cli.spool:flush", "Send the events that programs left in the spool."),
+    "spool": ("ams.cli.spool:spool", "List the events that wait on disk."),
+    "diff": ("ams.cli.diff:diff", "Compare two tasks step by step."),
+    "doctor": ("ams.cli.doctor:doctor", "Check address, key, clock, versions and instrumentations, and say what to do."),
+    "export": ("ams.cli.transfer:export_task", "Write a task to a file."),
+    "import": ("ams.cli.transfer:import_file", "Import an archive or a file of OTLP/JSON lines."),
+    "login": ("ams.cli.login:login", "Sign in once, and keep a key that may read one project."),
+    "show": ("ams.cli.show:show", "Show a task as a tree with times, tokens and cost."),
+    "tail": ("ams.cli.tail:tail", "Print steps as they end, live, filtered by a query."),
+    "mcp": ("ams.cli.mcp:mcp", "Serve the platform's tools to a coding agent, over stdin and stdout."),
 }
-"""The SDK's commands with a module of their own, whose attribute of the same name is the command, and what the list of commands says of each."""
+"""The SDK's commands with a module of their own: where each is, and what the list of commands says of it."""
 
 EXTRAS = {"mcp": "mcp", "mcp_types": "mcp", "httpx2": "mcp", "rich": "cli", "websockets": "cli"}
 """Packages that a command may lack, and the extra that brings each."""
@@ -73,7 +81,8 @@ def _section(entry: EntryPoint | None) -> str:
 
 def _own(name: str) -> click.Command:
     try:
-        return getattr(import_module(OWN_COMMANDS[name][0]), name)
+        module, _, attribute = OWN_COMMANDS[name][0].partition(":")
+        return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
@@ -110,6 +119,15 @@ def ams() -> None:
 def version() -> None:
     """Print the version."""
     click.echo(__version__)
+
+
+@ams.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell, such as: eval "$(ams completion bash)"."""
+    kind = get_completion_class(shell)
+    if kind is not None:
+        click.echo(kind(ams, {}, "ams", "_AMS_COMPLETE").source())
 
 
 @ams.command()

@@ -95,6 +95,19 @@ class Platform:
             raise PlatformError(f"There is no API key for {address}. Run 'ams login', or pass a key with the scope read by --api-key.")
         return cls(address, key)
 
+    @classmethod
+    def open_to_send(cls, endpoint: str | None, api_key: str | None) -> "Platform":
+        """The platform with the agent's key: that of the option, else ``AMS_API_KEY``; the key of a login cannot send.
+
+        Raises:
+            PlatformError: There is no key.
+        """
+        address = endpoint_of(endpoint)
+        key = (api_key or os.environ.get("AMS_API_KEY", "")).strip()
+        if not key:
+            raise PlatformError(f"There is no API key for {address}. Set AMS_API_KEY, or pass a key with the scope ingest by --api-key.")
+        return cls(address, key)
+
     @property
     def project_id(self) -> str:
         """The project of the key.
@@ -128,8 +141,22 @@ class Platform:
         Raises:
             PlatformError: The answer is no success, or there is none.
         """
-        headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.api_key}", "Content-Type": "application/json", **options.pop("headers", {})}
         return checked(lambda: self._http.request(method, path, headers=headers, **options), self.endpoint)
+
+    def send_lines(self, lines: bytes, copy_as: str | None) -> httpx.Response:
+        """Send lines of an exported file to ``POST /v1/import``.
+
+        Raises:
+            PlatformError: The platform refused all of them, or does not answer.
+        """
+        return self.request(
+            "POST",
+            "/v1/import",
+            content=lines,
+            params={} if copy_as is None else {"copy_as": copy_as},
+            headers={"Content-Type": "application/x-ndjson"},
+        )
 
     def task_url(self, task_id: str) -> str:
         """The page of a task."""
