@@ -7,6 +7,7 @@ from ams.masking import Mask, Masker
 from ams.options import Options
 from ams.sending.client import Client, FlushResult, current_client, install
 from ams.setting_sources import read_settings
+from ams.tracing.followers import follow_processes, follow_threads, join_parent_of_environment
 from ams.tracing.handles import current_step
 from ams.tracing.runtime import runtime
 
@@ -43,7 +44,7 @@ def init(
         join_opentelemetry: Use an active recording span as the parent of a step.
         mask: Functions that get a text of the agent and return what may leave the process; after the replacement of obvious secrets. They run in
             the sender's thread. What a function raises replaces the text completely.
-        **options: transport, capture (all, metadata, none), masking (replace obvious secrets), announce (print the first task's address to stderr), and the limits of ``ams.settings.SdkSettings``.
+        **options: sample_rate, follow_threads, transport, capture (all, metadata, none), masking (replace obvious secrets), announce (print the first task's address to stderr), and the limits of ``ams.settings.SdkSettings``.
 
     Returns:
         Whether tracing is on.
@@ -75,6 +76,12 @@ def init(
     functions = (mask,) if callable(mask) else tuple(mask)
     runtime.masker = Masker(functions, obvious=settings.masking, report=lambda: runtime.report_bug("a mask function"))
     runtime.join_opentelemetry = settings.join_opentelemetry
+    runtime.sample_rate = settings.sample_rate
+    runtime.follow_threads = settings.follow_threads
+    if settings.follow_threads:
+        follow_threads()
+    follow_processes()
+    join_parent_of_environment()
     install(Client(settings), handle_sigterm=settings.handle_sigterm)
     return True
 

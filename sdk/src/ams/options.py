@@ -8,6 +8,8 @@ class Options(TypedDict, total=False):
 
     capture: Literal["all", "metadata", "none"]
     masking: bool
+    sample_rate: float
+    follow_threads: bool
     transport: Literal["https", "file", "console", "memory"]
     transport_file: str
     spool: Literal["on-failure", "always", "off"]

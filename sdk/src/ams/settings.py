@@ -43,6 +43,8 @@ class SdkSettings:
     capture_input: bool = _option(default=True, text="False excludes every input")
     capture_output: bool = _option(default=True, text="False excludes every output")
     masking: bool = _option(default=True, text="Replace obvious secrets before anything is sent")
+    sample_rate: float = _option(1.0, "The share of tasks that are traced, decided at their start: 1 all, 0.1 one of ten")
+    follow_threads: bool = _option(default=False, text="Threads and pools join the step in which they are started")
     join_opentelemetry: bool = _option(default=True, text="Use an active recording span as the parent of a step")
     announce: bool = _option(default=True, text="Print the address of the first task to stderr")
     flush_interval_seconds: float = _option(0.05, "Between two sendings")

@@ -18,6 +18,7 @@ STEP_KEY = create_key("ams-step")
 STATE_KEY = "ams"
 """The entry of ``tracestate`` that marks a trace whose task a process with this SDK has started."""
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 _STATE = TraceState([(STATE_KEY, "1")])
 
 __all__ = ["SPAN_KEY", "STATE_KEY", "STEP_KEY", "Context", "StepSpan", "attach", "current_record", "get_current", "within"]
@@ -30,7 +31,10 @@ class StepSpan(NonRecordingSpan):
         self.record = record
 
     def get_span_context(self) -> SpanContext:
-        return SpanContext(self.record.task.id, self.record.id, is_remote=False, trace_flags=_SAMPLED, trace_state=_STATE)
+        task = self.record.task
+        return SpanContext(
+            task.id, self.record.id, is_remote=False, trace_flags=_SAMPLED if task.sampled else _NOT_SAMPLED, trace_state=_STATE
+        )
 
     def __repr__(self) -> str:
         return f"StepSpan({self.record.name!r})"

@@ -16,6 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Begin = Callable[[tuple[Any, ...], dict[str, Any]], StepRecord | None]
 
 CHUNKS_KEPT_MAX = 1_000  # items other than text that a generator yields, kept as its output
+STEP_MARK = "__ams_step__"
 _LAZY = frozenset({GeneratorType, AsyncGeneratorType, CoroutineType})
 
 
@@ -28,21 +29,50 @@ def decorate(function: F, options: StepOptions) -> F:
     """Wrap ``function`` so that every call is a step. Exceptions pass unchanged; with tracing off the wrapper only calls it."""
     if isinstance(function, staticmethod | classmethod):
         return cast("F", type(function)(decorate(function.__func__, options)))
-    if isinstance(function, type) or not callable(function):
-        logger.warning("AMS: %r is not a function, so its calls are not traced. Decorate its methods.", function)
+    if isinstance(function, type):
+        return cast("F", _class(function, options))
+    if not callable(function):
+        logger.warning("AMS: %r is not a function, so its calls are not traced.", function)
         return cast("F", function)
     begin = _beginning(function, options)
     if inspect.isasyncgenfunction(function):
-        return cast("F", _async_generator(function, lambda args, kwargs: _Stream(begin(args, kwargs), options)))
-    if inspect.isgeneratorfunction(function):
-        return cast("F", _generator(function, options, begin))
-    if inspect.iscoroutinefunction(function):
-        return cast("F", _coroutine(function, options, begin))
-    return cast("F", _plain(function, options, begin))
+        step = _async_generator(function, lambda args, kwargs: _Stream(begin(args, kwargs), options))
+    elif inspect.isgeneratorfunction(function):
+        step = _generator(function, options, begin)
+    elif inspect.iscoroutinefunction(function):
+        step = _coroutine(function, options, begin)
+    else:
+        step = _plain(function, options, begin)
+    setattr(step, STEP_MARK, True)
+    return cast("F", step)
+
+
+def _class(target: type, options: StepOptions) -> type:
+    """Make every call of a public method that the class itself defines, and of ``__call__``, a step named by class and method."""
+    for name, member in list(vars(target).items()):
+        is_method = isinstance(member, staticmethod | classmethod) or inspect.isfunction(member)
+        if not is_method or (name.startswith("_") and name != "__call__") or _is_step(member):
+            continue
+        prefix = options.name or target.__name__
+        setattr(target, name, decorate(cast("Any", member), options.named(prefix if name == "__call__" else f"{prefix}.{name}")))
+    return target
+
+
+def _is_step(member: object) -> bool:
+    """Whether a method was decorated itself."""
+    function = member.__func__ if isinstance(member, staticmethod | classmethod) else member
+    return getattr(function, STEP_MARK, False) is True
+
+
+def _name_of(function: Any) -> str:
+    name = getattr(function, "__name__", None) or type(function).__name__
+    if name == "__call__":  # of the class around it
+        return str(getattr(function, "__qualname__", name)).split(".")[-2:][0]
+    return str(name)
 
 
 def _beginning(function: Callable[..., Any], options: StepOptions) -> Begin:
-    name = options.name or getattr(function, "__name__", None) or type(function).__name__
+    name = options.name or _name_of(function)
     step_type = options.type
     arguments = Arguments(function, is_llm=step_type == "llm")
     has_defaults = arguments.has_defaults

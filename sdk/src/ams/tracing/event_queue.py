@@ -19,6 +19,26 @@ class Journal(Protocol):
         ...
 
 
+class NoQueue:
+    """Takes everything and keeps nothing: the steps of a task that is not sampled."""
+
+    __slots__ = ()
+    journal = None
+
+    def put(self, item: object, size: int = 0) -> bool:
+        """Nothing is lost, because nothing is wanted."""
+        del item, size
+        return True
+
+    put_kept = put
+
+    def count_lost(self, task: Any) -> None:
+        """Nothing is lost."""
+
+
+NO_QUEUE = NoQueue()
+
+
 class EventQueue:
     """Items of the agent's threads that the sender has not read yet.
 

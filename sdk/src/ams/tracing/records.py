@@ -15,11 +15,12 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, Span, SpanContext
 
 from ams.tracing.capture import Captured, capture, clean
 from ams.tracing.context import SPAN_KEY, STATE_KEY, STEP_KEY, Context, StepSpan, attach, get_current, within
-from ams.tracing.event_queue import EventQueue
+from ams.tracing.event_queue import NO_QUEUE, EventQueue, NoQueue
 from ams.tracing.ids import new_step_id, new_task_id, step_hex, task_hex
 from ams.tracing.runtime import PAYLOAD_BYTES_MAX, runtime
 from ams.tracing.tally import Tally
 
+_SAMPLED_BITS = 2**56 - 1  # the random part of a trace id, as W3C Trace Context level 2 says
 STACK_CHARS_MAX = 65_536
 JOINED_TRACES_MAX = 4_096
 AGENT_ATTRIBUTES = ("gen_ai.agent.name", "agent.name", "agent_name")
@@ -36,7 +37,7 @@ class TaskRecord:
 
     __slots__ = (
         "agent", "conversation_id", "dropped", "ended", "environment", "epoch", "id", "joined", "kind", "name", "open_steps", "parent_task_id",
-        "phase", "preview", "refused", "reported", "sent_agent", "seq", "started_ns", "tags", "truncated", "user_id", "waiting",
+        "phase", "preview", "refused", "reported", "sampled", "sent_agent", "seq", "started_ns", "tags", "truncated", "user_id", "waiting",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -51,6 +52,7 @@ class TaskRecord:
         self.parent_task_id: int | None = None
         self.started_ns = 0
         self.dropped = Tally()
+        self.sampled = runtime.sample_rate >= 1 or (self.id & _SAMPLED_BITS) < runtime.sample_rate * _SAMPLED_BITS
         self.joined = False  # another process describes it: no events of the task itself
         # the sender's
         self.preview: str | None = None
@@ -116,7 +118,7 @@ class StepRecord:
     )  # fmt: skip
 
     task: TaskRecord
-    queue: EventQueue
+    queue: EventQueue | NoQueue
     context: Context | None
     previous: Context | None
 
@@ -190,6 +192,9 @@ class StepRecord:
             self.task.agent = self.agent or self.name
         self.context = inner = within(self, context)
         attach(inner)
+        if not self.task.sampled:
+            self.queue = NO_QUEUE
+            return
         self.queue = queue
         if not queue.put(self, len(self.input) if self.input is not None else 0):
             self.refused = True
@@ -217,7 +222,7 @@ class StepRecord:
     def _join(self, span: object, where: SpanContext, task: TaskRecord | None) -> None:
         """Below a span that is not ours: its trace is the task, unless that has an explicit task already."""
         elsewhere = STATE_KEY in where.trace_state
-        self.task = _joined_task(where.trace_id) if elsewhere else _task_of_trace(where.trace_id, task, self, span)
+        self.task = _joined_task(where) if elsewhere else _task_of_trace(where.trace_id, task, self, span)
         self.root = not elsewhere
         self.parent_id = where.span_id if self.task.id == where.trace_id else None
 
@@ -314,18 +319,21 @@ def _task_of_trace(trace_id: int, task: TaskRecord | None, step: StepRecord, spa
     attributes = getattr(span, "attributes", None) or {}
     record.agent = record.agent or next((str(attributes[name]) for name in AGENT_ATTRIBUTES if attributes.get(name)), None)
     record.id = trace_id
+    record.sampled = True  # OpenTelemetry's sampler has decided
     record.started_ns = step.started_ns
     return _remember(record)
 
 
-def _joined_task(trace_id: int) -> TaskRecord:
-    """The task of another process, of which this one sends steps only."""
+def _joined_task(where: SpanContext) -> TaskRecord:
+    """The task of another process, of which this one sends steps only, if that process sends any."""
+    trace_id = where.trace_id
     known = _traces.get(trace_id)
     if known is not None:
         return known
     record = TaskRecord("")
     record.id = trace_id
     record.joined = True
+    record.sampled = where.trace_flags.sampled
     return _remember(record)
 
 

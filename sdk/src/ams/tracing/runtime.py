@@ -28,6 +28,8 @@ class Runtime:
     metadata_only: bool = False
     masker: Masker = field(default_factory=Masker)
     join_opentelemetry: bool = True
+    follow_threads: bool = False
+    sample_rate: float = 1.0
     agents: set[str] = field(default_factory=set[str])
     bug_reported: bool = False
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 from ams.tracing.capture import capture
@@ -59,6 +60,12 @@ class StepOptions:
         self.plain = all(
             value is None for value in (self.details, model, agent, input, registration, capture_input, capture_output, capture)
         )
+
+    def named(self, name: str) -> "StepOptions":
+        """The same options with another name."""
+        other = copy(self)
+        other.name = name
+        return other
 
     def apply(self, record: StepRecord) -> None:
         """Copy the options into a step that is about to start."""
