@@ -48,12 +48,15 @@ class Answer(msgspec.Struct):
 class FakeIntake:
     """Keeps the port's promise: 200 means taken; whatever else means that nothing was."""
 
+    Answer = Answer
+
     def __init__(self) -> None:
         self.requests: list[NativeRequest] = []
         self.sizes: list[int] = []
         self.keys: set[str | None] = set()
         self.refusals: deque[Answer] = deque()
         self.rejects: Callable[[Event], str | None] = lambda _: None
+        self.grant: Callable[[dict[str, str]], Answer] = lambda _: Answer(404)  # of POST /api/auth/token
         self.seen = 0
         self.gate = threading.Event()
         self.gate.set()
@@ -107,7 +110,10 @@ class FakeIntake:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
-                answer = intake.take(body, self.headers.get("authorization")) if self.path == "/v1/batches" else Answer(404)
+                if self.path == "/api/auth/token":
+                    answer = intake.grant(msgspec.json.decode(body))
+                else:
+                    answer = intake.take(body, self.headers.get("authorization")) if self.path == "/v1/batches" else Answer(404)
                 self.send_response(answer.status)
                 for name, value in {**answer.headers, "content-length": str(len(answer.body))}.items():
                     self.send_header(name, value)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from sdk.tests.kafka_topic import offer_kafka, read_topic
 
 import ams
 from ams.sending.client import current_client
@@ -53,14 +54,22 @@ def a_request(*names: str) -> bytes:
     return msgspec.json.encode(NativeRequest(batches=[NativeBatch(task_id="b" * 32, producer=producer, events=events)]))
 
 
+def kafka_names(intake: Any, bootstrap: str) -> Callable[[], list[str]]:
+    """Let the intake hand out a broker with a topic of its own; the names that the topic holds."""
+    topic = offer_kafka(intake, bootstrap)
+    return lambda: names_of([_request.decode(record.value) for record in read_topic(bootstrap, topic)])
+
+
 @pytest.fixture(params=TRANSPORTS)
 def case(request: pytest.FixtureRequest, tmp_path: Path, intake: Any, capsys: pytest.CaptureFixture[str]) -> Generator[Case]:
     name: str = request.param
     path = tmp_path / "events.jsonl"
     settings = SdkSettings(transport=name, api_key="ams_test", endpoint=intake.url, transport_file=str(path))
+    in_kafka = kafka_names(intake, request.getfixturevalue("kafka_bootstrap")) if name == "kafka" else list
     transport = make_transport(settings)
     views: dict[str, Callable[[], list[str]]] = {
         "https": lambda: names_of(intake.requests),
+        "kafka": in_kafka,
         "file": lambda: names_of([_request.decode(line) for line in path.read_bytes().splitlines()]),
         "console": lambda: [line.split()[4] for line in capsys.readouterr().err.splitlines()],
         "memory": lambda: [event.step.name for _, event in getattr(transport, "events", list)() if isinstance(event, StepRecorded)],

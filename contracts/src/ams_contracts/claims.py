@@ -69,6 +69,56 @@ class KeyGrant(Struct, frozen=True, kw_only=True):
     expires_at_us: int | None = None
 
 
+INBOUND_AUDIENCE = "ams-inbound"
+"""The audience of tokens with which an SDK signs records of ``ams.inbound.v1``."""
+
+
+class InboundClaims(Struct, frozen=True, kw_only=True):
+    """A token for ``ams.inbound.v1``: EdDSA JWT of an API key with the scope ``ingest``, valid for an hour. ``sub`` is the key's id."""
+
+    iss: str
+    aud: str
+    sub: str
+    project_id: ProjectId
+    jti: str
+    iat: int
+    exp: int
+
+
+class KafkaSecurity(Struct, frozen=True, kw_only=True):
+    """How clients of the broker connect: Kafka's name of the protocol, and the SASL mechanism, empty without one."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+    sasl_mechanism: str = ""
+
+
+class KafkaAddress(Struct, frozen=True, kw_only=True):
+    """Where an SDK publishes. Credentials of the broker are not part of it; the SDK's own settings hold them."""
+
+    bootstrap: str
+    topic: str
+    security: KafkaSecurity
+
+
+class InboundGrant(Struct, frozen=True, kw_only=True):
+    """The response of ``POST /api/auth/token`` for the audience ``ams-inbound``."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the name of a scheme
+    expires_in: int
+    project_id: str
+    key_id: str
+    kafka: KafkaAddress
+
+
+class KeyState(Struct, frozen=True, kw_only=True):
+    """An API key that is neither revoked nor expired, as other services see it."""
+
+    key_id: str
+    project_id: str
+    scopes: list[Scope]
+
+
 class ProjectSettings(Struct, frozen=True, kw_only=True):
     """A project as other services see it, deleted ones included.
 

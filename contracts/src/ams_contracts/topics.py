@@ -29,8 +29,9 @@ STEPS = Topic(name="ams.steps.v1", version=1, partitions=12)
 PAYLOADS = Topic(name="ams.payloads.v1", version=1, partitions=12)
 TASKS = Topic(name="ams.tasks.v1", version=1, partitions=12, compacted=True)
 IDENTITY = Topic(name="ams.identity.v1", version=1, partitions=1, compacted=False)
+INBOUND = Topic(name="ams.inbound.v1", version=1, partitions=12, retention_ms=7 * DAY_MS)
 
-TOPICS = (STEPS, PAYLOADS, TASKS, IDENTITY)
+TOPICS = (STEPS, PAYLOADS, TASKS, IDENTITY, INBOUND)
 
 
 def task_key(project_id: str, task_id: str) -> bytes:

@@ -10,12 +10,18 @@ class Options(TypedDict, total=False):
     masking: bool
     sample_rate: float
     follow_threads: bool
-    transport: Literal["https", "file", "console", "memory"]
-    transport_file: str
     spool: Literal["on-failure", "always", "off"]
     spool_dir: str
     spool_bytes_max: int
     spool_fsync: bool
+    transport: Literal["https", "kafka", "file", "console", "memory"]
+    transport_file: str
+    kafka_bootstrap: str
+    kafka_sasl_user: str
+    kafka_sasl_password: str
+    kafka_tls_ca_file: str
+    kafka_tls_cert_file: str
+    kafka_tls_key_file: str
     announce: bool
     flush_interval_seconds: float
     heartbeat_seconds: float

@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 ENDPOINT_DEFAULT = "http://localhost:8080"
-TRANSPORTS = ("https", "file", "console", "memory")
 CAPTURES = ("all", "metadata", "none")
 SPOOLS = ("on-failure", "always", "off")
-REMOTE_TRANSPORTS = frozenset({"https"})
+TRANSPORTS = ("https", "kafka", "file", "console", "memory")
+REMOTE_TRANSPORTS = frozenset({"https", "kafka"})
 """Those that need an API key and an endpoint, and whose tasks have an address."""
 
 
@@ -31,8 +31,14 @@ class SdkSettings:
 
     api_key: str = _option("", "The project's API key. Without one there is one warning and tracing stays off", secret=True)
     endpoint: str = _option(ENDPOINT_DEFAULT, "The address of AMS, as in the browser")
-    transport: str = _option("https", "Where events go: `https`, `file`, `console` or `memory`", choices=TRANSPORTS)
+    transport: str = _option("https", "Where events go: `https`, `kafka`, `file`, `console` or `memory`", choices=TRANSPORTS)
     transport_file: str = _option("ams-events.jsonl", "The file of the transport `file`")
+    kafka_bootstrap: str = _option("", "Of the transport `kafka`: the brokers, `host:port`, instead of those that the platform names")
+    kafka_sasl_user: str = _option("", "The user at a broker with SASL")
+    kafka_sasl_password: str = _option("", "That user's password", secret=True)
+    kafka_tls_ca_file: str = _option("", "Trusted CA certificates of a broker with TLS, PEM; default those of the system")
+    kafka_tls_cert_file: str = _option("", "The client's certificate for mutual TLS, PEM")
+    kafka_tls_key_file: str = _option("", "That certificate's private key, PEM")
     agent: str | None = _option(None, "The agent of tasks in which no agent step runs")
     user_id: str | None = _option(None, "The user of tasks that name none")
     environment: str | None = _option(None, "Of every task, for example `prod`")

@@ -1467,6 +1467,18 @@ export interface components {
             event_id: string | null;
             line: number;
         };
+        InboundGrant: {
+            access_token: string;
+            expires_in: number;
+            kafka: components["schemas"]["KafkaAddress"];
+            key_id: string;
+            project_id: string;
+            /**
+             * @default Bearer
+             * @constant
+             */
+            token_type: "Bearer";
+        };
         InvitationList: {
             items: components["schemas"]["InvitationView"][];
             next_cursor?: string | null;
@@ -1500,6 +1512,17 @@ export interface components {
         };
         Jwks: {
             keys: components["schemas"]["Jwk"][];
+        };
+        KafkaAddress: {
+            bootstrap: string;
+            security: components["schemas"]["KafkaSecurity"];
+            topic: string;
+        };
+        KafkaSecurity: {
+            /** @enum {string} */
+            protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
+            /** @default  */
+            sasl_mechanism: string;
         };
         /** @description An API key was created. */
         KeyCreated: {
@@ -2841,11 +2864,14 @@ export type Health = components['schemas']['Health'];
 export type IdentityEvent = components['schemas']['IdentityEvent'];
 export type ImportAnswer = components['schemas']['ImportAnswer'];
 export type ImportFault = components['schemas']['ImportFault'];
+export type InboundGrant = components['schemas']['InboundGrant'];
 export type InvitationList = components['schemas']['InvitationList'];
 export type InvitationView = components['schemas']['InvitationView'];
 export type InvitedProject = components['schemas']['InvitedProject'];
 export type Jwk = components['schemas']['Jwk'];
 export type Jwks = components['schemas']['Jwks'];
+export type KafkaAddress = components['schemas']['KafkaAddress'];
+export type KafkaSecurity = components['schemas']['KafkaSecurity'];
 export type KeyCreated = components['schemas']['KeyCreated'];
 export type KeyGrant = components['schemas']['KeyGrant'];
 export type KeyList = components['schemas']['KeyList'];
@@ -3125,6 +3151,11 @@ export interface operations {
             content: {
                 "application/json": {
                     api_key: string;
+                    /**
+                     * @default ams-ingest
+                     * @enum {unknown}
+                     */
+                    audience?: "ams-inbound" | "ams-ingest";
                 };
             };
         };
@@ -3135,7 +3166,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["KeyGrant"];
+                    "application/json": components["schemas"]["KeyGrant"] | components["schemas"]["InboundGrant"];
                 };
             };
         };

@@ -47,7 +47,7 @@ class HttpTransport:
             trust_env=not is_loopback(settings.endpoint),
             limits=httpx.Limits(max_connections=1, keepalive_expiry=30),
         )
-        _hide_own_requests()
+        hide_own_requests()
         for name in _NEEDED_BY_REQUESTS:
             import_module(name)
 
@@ -56,11 +56,11 @@ class HttpTransport:
         if len(body) >= _GZIP_FROM_BYTES:
             body = gzip.compress(body, compresslevel=1, mtime=0)
             headers["content-encoding"] = "gzip"
-        token = otel_context.attach(_suppressed())
+        token = otel_context.attach(suppressed())
         try:
             response = self._client.post(self._url, content=body, headers=headers)
         except Exception as error:  # noqa: BLE001 - certificates, proxies, name resolution: the agent continues in any case
-            return Later(_reason_of(error, self._url))
+            return Later(reason_of(error, self._url))
         finally:
             otel_context.detach(token)
         return outcome_of(response, self._url)
@@ -79,7 +79,7 @@ def _proxy_of(url: str) -> str:
     return f"{proxy.hostname}:{proxy.port}" if proxy.hostname else ""
 
 
-def _reason_of(error: Exception, url: str) -> str:
+def reason_of(error: Exception, url: str) -> str:
     """Why a request got no answer, and what to change where that is known."""
     text = f"{type(error).__name__}: {error}"[:200]
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError) and (proxy := _proxy_of(url)):
@@ -127,12 +127,12 @@ def _retry_after_seconds(header: str | None) -> float | None:
     return min(max(seconds, 0.0), _RETRY_AFTER_SECONDS_MAX)
 
 
-def _suppressed() -> otel_context.Context:
+def suppressed() -> otel_context.Context:
     """A context that instrumentations of httpx ignore: our requests are not steps of the agent."""
     return otel_context.Context({_SUPPRESS_INSTRUMENTATION_KEY: True, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True})
 
 
-class _NotOurs(logging.Filter):
+class NotOurs(logging.Filter):
     """Keeps our requests out of the agent's log: httpx logs each of them, 20 per second."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -142,8 +142,9 @@ class _NotOurs(logging.Filter):
 _hidden = threading.Event()
 
 
-def _hide_own_requests() -> None:
+def hide_own_requests() -> None:
+    """Keep the requests of this thread out of the agent's log."""
     if not _hidden.is_set():
         _hidden.set()
         for name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy"):
-            logging.getLogger(name).addFilter(_NotOurs())
+            logging.getLogger(name).addFilter(NotOurs())

@@ -8,6 +8,7 @@ from ams.sending.transport import Transport
 from ams.settings import SdkSettings
 
 PLACES = {
+    "kafka": ("ams.sending.kafka", "KafkaTransport"),
     "file": ("ams.sending.local", "FileTransport"),
     "console": ("ams.sending.local", "ConsoleTransport"),
     "memory": ("ams.sending.local", "MemoryTransport"),

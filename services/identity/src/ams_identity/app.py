@@ -30,6 +30,7 @@ from ams_identity.store import invitations as invitation_rows
 from ams_identity.store import sessions as session_rows
 from ams_identity.store import signin_codes
 from ams_identity.throttle import Throttle
+from ams_identity.token_exchange import kafka_address
 from ams_identity.tokens import derive_key
 from ams_kit.auth import AuthMiddleware, open_redis, provide_access
 from ams_kit.auth.jwks import JWKS_PATH, Jwks
@@ -127,6 +128,7 @@ def make_app(
                     retention_days=settings.retention_days,
                     sessions_per_account_max=settings.sessions_per_account_max,
                     trusted_proxies=trusted_proxies,
+                    kafka=kafka_address(settings.kafka, settings.kafka_public_bootstrap),
                 ),
                 refresh_key=derive_key(settings.secret_key, "refresh"),
                 device_key=derive_key(settings.secret_key, "device"),

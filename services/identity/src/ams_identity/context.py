@@ -9,6 +9,7 @@ import asyncpg
 from litestar import Request
 from msgspec import Struct
 
+from ams_contracts.claims import KafkaAddress
 from ams_identity.audit_chain import AuditChain
 from ams_identity.failures import Failures
 from ams_identity.outbox import Outbox
@@ -21,7 +22,7 @@ BODY_BYTES_MAX = 4_096
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """Rules that follow from the settings. ``cookie_secure``: see ``app.cookie_is_secure``."""
+    """Rules that follow from the settings. ``cookie_secure``: see ``app.cookie_is_secure``; ``kafka``: where agents publish."""
 
     issuer: str
     cookie_secure: bool
@@ -31,6 +32,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     retention_days: int
     sessions_per_account_max: int
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    kafka: KafkaAddress
 
 
 class IdentityContext(Struct, frozen=True, kw_only=True):

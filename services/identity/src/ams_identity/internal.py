@@ -18,6 +18,7 @@ from ams_identity.keys import CreatedKey, KeyBody, add_key
 from ams_identity.paging import cursor_after, page_of
 from ams_identity.projects import UUID_PATTERN
 from ams_identity.store import projects
+from ams_identity.token_exchange import key_state
 from ams_kit.auth import internal_only, is_uuid
 from ams_kit.errors import NotFoundError
 from ams_kit.http.json_body import read_json
@@ -118,7 +119,7 @@ def internal_routes() -> Router:
     """All internal routes, which the guard restricts to services."""
     return Router(
         "/internal",
-        route_handlers=[access, ensure_account, disable_account, signin_code, project_key, list_project_settings, verify_audit],
+        route_handlers=[access, ensure_account, disable_account, signin_code, project_key, list_project_settings, verify_audit, key_state],
         guards=[internal_only(AUDIENCE)],
         opt={"public": True},
         include_in_schema=False,

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, delete, get, post
@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Meta, Struct
 
-from ams_contracts.claims import Access, IdentityChanged, KeyGrant, Role, Scope
+from ams_contracts.claims import INBOUND_AUDIENCE, Access, IdentityChanged, InboundGrant, KeyGrant, Role, Scope
 from ams_contracts.identity_events import KeyCreated, KeyRevoked
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
@@ -22,6 +22,7 @@ from ams_identity.projects import lock_project
 from ams_identity.sessions import NO_STORE
 from ams_identity.store import api_keys
 from ams_identity.store.api_keys import KEY_ID_PATTERN, ApiKey, is_usable
+from ams_identity.token_exchange import inbound_grant, seconds_left
 from ams_identity.tokens import ACCESS_SECONDS, INGEST_AUDIENCE
 from ams_kit.auth import require_role
 from ams_kit.auth.api_keys import ID_CHARS, SECRET_CHARS, format_key, parse_key
@@ -42,9 +43,10 @@ class KeyBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """The key to exchange."""
+    """The key to exchange. With the audience ``ams-inbound`` the token signs records of Kafka, and the response names the broker."""
 
     api_key: str
+    audience: Literal["ams-ingest", "ams-inbound"] = "ams-ingest"
 
 
 class KeyView(Struct, frozen=True, kw_only=True):
@@ -167,8 +169,8 @@ async def revoke_key(request: Request[Any, Any, Any], key: FromPath[str], access
 
 
 @post("/api/auth/token", status_code=200, opt={"public": True}, security=[{}], operation_class=with_json_body(TokenBody))
-async def exchange_key(request: Request[Any, Any, Any]) -> Response[KeyGrant]:
-    """Exchange an API key for an access token that is valid for ten minutes."""
+async def exchange_key(request: Request[Any, Any, Any]) -> Response[KeyGrant | InboundGrant]:
+    """Exchange an API key for an access token that is valid for ten minutes, or one for Kafka that is valid for an hour."""
     context = context_of(request)
     body = await read_json(request, _token, bytes_max=BODY_BYTES_MAX)
     refused = UnauthenticatedError("This API key is not valid.", code="invalid_api_key")
@@ -181,8 +183,9 @@ async def exchange_key(request: Request[Any, Any, Any]) -> Response[KeyGrant]:
     if key is None or not hmac.compare_digest(key.secret_hash, _hash(secret)) or not is_usable(key, at):
         raise refused
     await api_keys.touch(context.pool, key.project_id, key_id, at)
-    seconds = ACCESS_SECONDS if key.expires_at is None else min(ACCESS_SECONDS, max(1, int((key.expires_at - at).total_seconds())))
-    return Response(_grant(context, key, seconds), headers=NO_STORE)
+    if body.audience == INBOUND_AUDIENCE:
+        return Response(inbound_grant(context, key, at), headers=NO_STORE)
+    return Response(_grant(context, key, seconds_left(key, at, ACCESS_SECONDS)), headers=NO_STORE)
 
 
 def _grant(context: IdentityContext, key: ApiKey, seconds: int) -> KeyGrant:

@@ -16,6 +16,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         database_url: The database ``ams_identity``, as the role ``ams_identity``.
         redis_url: Holds revocations and rate limits, and the channel that invalidates caches.
         kafka_bootstrap: Brokers of the topic ``ams.identity.v1``. Identity also works while they are unavailable.
+        kafka_public_bootstrap: The brokers as agents reach them, ``host:port``; empty: ``kafka_bootstrap``.
         service_secret: Signs the tokens between services.
         secret_key: Encrypts the signing key and derives refresh tokens. A new value ends every session and requires a new signing key.
         password_chars_min: Minimum length of new passwords.
@@ -35,6 +36,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     redis_url: str
     service_secret: str
     secret_key: str
+    kafka_public_bootstrap: str = ""
     password_chars_min: int = 12
     login_failures_per_minute: int = 20
     registers_per_minute: int = 300

@@ -9,9 +9,10 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 
+from ams_contracts.topics import INBOUND
 from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
 from ams_kit.background import Background
-from ams_kit.bus import Log
+from ams_kit.bus import Consumer, Log
 from ams_kit.http.app import make_application
 from ams_kit.http.problems import answer_unavailable
 from ams_kit.retriable import SERVER_UNAVAILABLE
@@ -19,6 +20,7 @@ from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.cors import CorsMiddleware, parse_origins
 from ams_trace_ingest.intake.http import take_batches
 from ams_trace_ingest.intake.imports import import_lines, import_project_lines
+from ams_trace_ingest.intake.inbound import RECORDS_MAX, InboundProjection
 from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
@@ -73,6 +75,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         known = auth or await open_auth()
         log = await Log.open(settings.kafka, "intake")
         pool = await open_writer(settings.database_url, application="intake", size_max=DATABASE_CONNECTIONS_MAX)
+        prices = Prices(GenaiPrices())
         app.state.auth = known
         app.state.intake = IntakeContext(
             logs=LogJoiner(),
@@ -80,12 +83,19 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
             log=log,
             pool=pool,
             budget=ByteBudget(settings.intake_bytes_max),
-            prices=Prices(GenaiPrices()),
+            prices=prices,
             decoding=asyncio.Semaphore(1),
         )
+        inbound = None
+        if settings.kafka_inbound:
+            projection = InboundProjection(pool, log, known.inbound, prices)
+            inbound = Consumer(settings.kafka, InboundProjection.projection, INBOUND, projection, records_max=RECORDS_MAX)
+            await inbound.start(background)
         try:
             yield
         finally:
+            if inbound is not None:
+                await inbound.stop()
             await background.close()
             await log.close()
             pool.terminate()

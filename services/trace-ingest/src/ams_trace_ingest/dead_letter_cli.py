@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from ams_contracts.topics import TOPICS, task_key
+from ams_contracts.topics import INBOUND, TOPICS, task_key
 from ams_kit.bus import Kafka, Log, Record
 from ams_trace_ingest.store import dead_letters
 from ams_trace_ingest.store.connections import open_writer, set_generation
@@ -46,6 +46,8 @@ def record_of(letter: DeadLetter) -> Record:
     Raises:
         NoSuchLetterError: It cannot be published: there are no bytes, or no key to put it beside its task.
     """
+    if letter.topic == INBOUND.name:
+        raise NoSuchLetterError("a record of ams.inbound.v1 cannot be published again: its token is not kept. The sender sends it again")
     key = letter.key
     if key is None and letter.project_id is not None and letter.task_id is not None:
         key = task_key(letter.project_id, letter.task_id)

@@ -47,6 +47,7 @@ def settings(kafka_bootstrap: str) -> IntakeSettings:
         service_secret="s" * 32,
         identity_url="http://127.0.0.1:1",
         intake_bytes_max=96 * 1024 * 1024,
+        kafka_inbound=False,
     )
 
 

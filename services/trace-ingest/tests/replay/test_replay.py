@@ -20,6 +20,7 @@ from tests.replay_runner import options, run
 
 from ams_contracts import tables
 from ams_contracts.events import ProjectTombstone
+from ams_contracts.topics import INBOUND
 from ams_trace_ingest.projector.deleted_projects import ProjectDeletions
 from ams_trace_ingest.projector.failpoints import ENVIRONMENT
 from ams_trace_ingest.projector.projects import tombstones
@@ -46,6 +47,27 @@ async def test_a_replay_gives_identical_tables_and_changes_over(platform) -> Non
     assert len(after["steps"]) > 100
     assert {row["unmetered_calls"] for row in after["tasks"]} == {1}
     assert len(after["deleted_tasks"]) == 2
+
+
+async def test_what_came_by_the_inbound_topic_moves_to_the_new_tables(platform) -> None:
+    await platform.owner.execute(
+        "INSERT INTO g1.positions (projection, topic, partition, next_offset, last_timestamp_ms) VALUES ('inbound', $1, 3, 17, 5)",
+        INBOUND.name,
+    )
+    await platform.owner.execute(
+        'INSERT INTO g1.dead_letters (topic, partition, "offset", "index", projection, reason, detail, bytes, at_us) '
+        "VALUES ($1, 3, 16, -1, 'inbound', 'unauthenticated', '', 'x', 1)",
+        INBOUND.name,
+    )
+
+    assert await run(platform.target, options(None))
+
+    positions = await platform.owner.fetch(
+        "SELECT partition, next_offset, last_timestamp_ms FROM g2.positions WHERE topic = $1", INBOUND.name
+    )
+    letters = await platform.owner.fetch('SELECT "offset", reason FROM g2.dead_letters')
+    assert [tuple(row) for row in positions] == [(3, 17, 5)]
+    assert [tuple(row) for row in letters] == [(16, "unauthenticated")]
 
 
 async def test_new_tables_have_the_shape_of_migrated_ones(platform) -> None:

@@ -36,4 +36,5 @@ def status(data: Path) -> None:
     for name, one in known.processes.items():
         restarts = f", started again {one.restarts} times" if one.restarts else ""
         click.echo(f"  {name:<14} {one.state:<10} {one.pid or '-':>8}  for {_age(one.since_s)}{restarts}")
+    click.echo(f"  Kafka for AMS_TRANSPORT=kafka: {folder.addresses().kafka}")
     sys.exit(0 if ready else 1)

@@ -7,6 +7,7 @@ every route. Routes of a project use the dependency ``access`` from ``provide_ac
 from ams_kit.auth.access import AccessClient, AccessSource, access_of, provide_access, require_role
 from ams_kit.auth.api_keys import KeyClient
 from ams_kit.auth.identity_events import IdentityEvents
+from ams_kit.auth.inbound import InboundVerifier
 from ams_kit.auth.kit import AuthKit, open_redis
 from ams_kit.auth.middleware import KEY_SCOPE, AuthMiddleware
 from ams_kit.auth.principal import KeyPrincipal, Principal, any_principal_of, bearer_of, principal_of
@@ -21,6 +22,7 @@ __all__ = [
     "AuthKit",
     "AuthMiddleware",
     "IdentityEvents",
+    "InboundVerifier",
     "KeyClient",
     "KeyPrincipal",
     "Principal",

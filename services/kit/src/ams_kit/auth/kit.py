@@ -12,6 +12,7 @@ from ams_kit.auth.access import AccessClient
 from ams_kit.auth.api_keys import KeyClient
 from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.identity_log import IdentityLog
+from ams_kit.auth.inbound import InboundVerifier, KeyStates
 from ams_kit.auth.jwks import JwksKeys
 from ams_kit.auth.revocation import RevocationList, ServerWatch
 from ams_kit.auth.verifier import Verifier
@@ -52,6 +53,7 @@ class AuthKit:
     Attributes:
         verifier: Verifies access tokens.
         keys: Exchanges API keys for grants.
+        inbound: Verifies the tokens of records of ``ams.inbound.v1``.
         changes: Delivers ``IdentityChanged`` messages; call ``subscribe(callback)``.
         redis: The Redis client that all of them share; ``close`` closes it.
         service_secret: Signs the tokens between services.
@@ -67,11 +69,13 @@ class AuthKit:
         self.changes = IdentityEvents(redis)
         self.revocations = RevocationList(redis, server)
         self.verifier = Verifier(JwksKeys(http), self.revocations, issuer=public_url.rstrip("/"))
+        self._key_states = KeyStates(http, service_secret, service)
+        self.inbound = InboundVerifier(JwksKeys(http), self._key_states, issuer=public_url.rstrip("/"))
         self._http = http
         self._access = AccessClient(http, service_secret, service)
-        for on_event in (self.revocations.on_event, self._access.on_event, self.keys.on_event):
+        for on_event in (self.revocations.on_event, self._access.on_event, self.keys.on_event, self._key_states.on_event):
             self.changes.subscribe(on_event)
-        for on_missed in (self.revocations.refresh_soon, self._access.expire_all, self.keys.expire_all):
+        for on_missed in (self.revocations.refresh_soon, self._access.expire_all, self.keys.expire_all, self._key_states.expire_all):
             self.changes.on_missed_events(on_missed)
         self._log = None if kafka is None else IdentityLog(kafka, self.changes.deliver)
 

@@ -11,17 +11,25 @@ from faststream.specification import AsyncAPI
 
 from ams_contracts.events import Batch
 from ams_contracts.identity_events import IdentityEvent
-from ams_contracts.topics import IDENTITY, PAYLOADS, STEPS, TASKS, TOPICS, Topic
+from ams_contracts.native import NativeRequest
+from ams_contracts.topics import IDENTITY, INBOUND, PAYLOADS, STEPS, TASKS, TOPICS, Topic
 from ams_contracts.views import TaskChanged
 from ams_kit.bus.topics import topic_config
 
 COMPONENTS = "#/components/schemas/{name}"
 
-PAYLOAD_TYPES: dict[str, Any] = {STEPS.name: Batch, PAYLOADS.name: Batch, TASKS.name: TaskChanged, IDENTITY.name: IdentityEvent}
+PAYLOAD_TYPES: dict[str, Any] = {
+    STEPS.name: Batch,
+    PAYLOADS.name: Batch,
+    TASKS.name: TaskChanged,
+    IDENTITY.name: IdentityEvent,
+    INBOUND.name: NativeRequest,
+}
 DESCRIPTIONS = {
     STEPS.name: "Step and task events, batches of one task. Key: project:task. Only intake writes it.",
     PAYLOADS.name: "Inputs, outputs, unmapped span attributes, and media: events payload.stored and media.stored. Key: project:task. Only intake writes it.",
     TASKS.name: "A task's row after a commit, for live lists; a hint that may be lost. Key: project:task. A null value: the task was deleted.",
+    INBOUND.name: "Requests of SDKs that publish to Kafka: the bytes of POST /v1/batches. Key: project:task. Header authorization: Bearer <token>.",
     IDENTITY.name: "Changes of users, projects and API keys.",
 }
 
@@ -35,7 +43,7 @@ def asyncapi_document() -> dict[str, Any]:
     schemas, components = msgspec.json.schema_components([PAYLOAD_TYPES[topic.name] for topic in TOPICS], ref_template=COMPONENTS)
     for topic, schema in zip(TOPICS, schemas, strict=True):
         message = document["components"]["messages"].pop(f"{topic.name}:Message")
-        document["components"]["messages"][topic.name] = {**message, "title": topic.name, "payload": schema, "headers": _headers()}
+        document["components"]["messages"][topic.name] = {**message, "title": topic.name, "payload": schema, "headers": _headers(topic)}
         document["components"]["messages"][topic.name].pop("correlationId", None)
         channel = document["channels"][topic.name]
         channel["messages"] = {"record": {"$ref": f"#/components/messages/{topic.name}"}}
@@ -53,8 +61,10 @@ def asyncapi_text() -> str:
     return msgspec.json.format(msgspec.json.encode(asyncapi_document(), order="sorted"), indent=2).decode() + "\n"
 
 
-def _headers() -> dict[str, Any]:
+def _headers(topic: Topic) -> dict[str, Any]:
     text = {"type": "string"}
+    if topic is INBOUND:
+        return {"type": "object", "properties": {"v": text, "authorization": text}}
     return {"type": "object", "properties": {"v": text, "kinds": text, "key_id": text}}
 
 

@@ -8,15 +8,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from ams_contracts.topics import PAYLOADS, STEPS, TOPICS, Topic
+from ams_contracts.topics import INBOUND, PAYLOADS, STEPS, TOPICS, Topic
 from ams_kit.bus.alarms import Alarm
 from ams_kit.bus.clients import Kafka, make_admin
 from ams_kit.bus.cluster import deadline, partition_counts, retry_retriable, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError
 
 TIMEOUT_SECONDS = 20.0
-APPEND_TIME = frozenset({STEPS.name, PAYLOADS.name})
-"""Topics whose records carry the broker's clock: a projection stores it to detect a recreated topic."""
+APPEND_TIME = frozenset({STEPS.name, PAYLOADS.name, INBOUND.name})
+"""Topics whose records carry the broker's clock: a projection stores it to detect a recreated topic, and intake compares it with a token's expiry."""
 
 logger = structlog.get_logger(__name__)
 

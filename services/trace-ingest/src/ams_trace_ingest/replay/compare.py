@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import asyncpg
 from msgspec import Struct
 
+from ams_contracts.topics import INBOUND
 from ams_trace_ingest.replay.generations import Generation
 
 EXAMPLES_MAX = 3
@@ -36,6 +37,7 @@ class Table(Struct, frozen=True):
         partition: SQL of the log's partition that a row came from.
         join: What that needs.
         without: Columns that no event decides.
+        where: The rows that both generations have; others are not compared.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Table(Struct, frozen=True):
     partition: str = "-1"
     join: str = ""
     without: frozenset[str] = frozenset()
+    where: str = "true"
 
 
 TABLES = (
@@ -62,7 +65,14 @@ TABLES = (
     Table("response_claims", ("response_id",)),
     Table("response_claims_overflow", ("task_id", "step_id")),
     Table("deleted_tasks", ("task_id",)),
-    Table("dead_letters", ("topic", "partition", "offset", "index"), 't."partition"', "", frozenset({"replayed_at_us"})),
+    Table(
+        "dead_letters",
+        ("topic", "partition", "offset", "index"),
+        't."partition"',
+        "",
+        frozenset({"replayed_at_us"}),
+        f"t.topic <> '{INBOUND.name}'",
+    ),
 )
 
 _TOTALS = """
@@ -72,11 +82,11 @@ FROM {schema}.tasks
 """
 _SUMS = """
 SELECT part, count(*), sum(hashtextextended(r::text, 0)::numeric)
-FROM (SELECT {partition} AS part, s.* FROM {schema}.{table} t {join} CROSS JOIN LATERAL (SELECT {values}) s) r
+FROM (SELECT {partition} AS part, s.* FROM {schema}.{table} t {join} CROSS JOIN LATERAL (SELECT {values}) s WHERE {where}) r
 GROUP BY part
 """
 _EXAMPLES = """
-SELECT {keys} FROM (SELECT {values} FROM {one}.{table} t EXCEPT SELECT {values} FROM {other}.{table} t) x LIMIT {limit}
+SELECT {keys} FROM (SELECT {values} FROM {one}.{table} t WHERE {where} EXCEPT SELECT {values} FROM {other}.{table} t WHERE {where}) x LIMIT {limit}
 """
 _BEGUN_BEFORE = """
 SELECT count(*) FROM {schema}.tasks t JOIN unnest($1::int[], $2::bigint[]) AS log (part, start)
@@ -156,7 +166,7 @@ def _values(table: Table, columns: Iterable[str]) -> str:
 async def _sums(connection: asyncpg.Connection, generation: Generation, table: Table, values: str) -> Sums:
     join = table.join.format(schema=generation.name)
     rows = await connection.fetch(
-        _SUMS.format(schema=generation.name, table=table.name, partition=table.partition, join=join, values=values)
+        _SUMS.format(schema=generation.name, table=table.name, partition=table.partition, join=join, values=values, where=table.where)
     )
     return {row[0]: (row[1], int(row[2])) for row in rows}
 
@@ -178,7 +188,9 @@ async def _examples(connection: asyncpg.Connection, table: Table, values: str, o
     keys = ", ".join(f'x."{key}"' for key in table.keys)
     for one, other in ((old, new), (new, old)):
         rows = await connection.fetch(
-            _EXAMPLES.format(keys=keys, values=values, one=one.name, other=other.name, table=table.name, limit=EXAMPLES_MAX)
+            _EXAMPLES.format(
+                keys=keys, values=values, one=one.name, other=other.name, table=table.name, where=table.where, limit=EXAMPLES_MAX
+            )
         )
         if rows:
             names = ", ".join("/".join(str(value) for value in row) for row in rows)

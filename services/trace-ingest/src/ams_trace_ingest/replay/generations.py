@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import asyncpg
 from msgspec import Struct
 
+from ams_contracts.topics import INBOUND
 from ams_trace_ingest.mapping.version import MAPPING_VERSION
 from ams_trace_ingest.migrations.generation_sql import all_generation_sql, read_sql
 from ams_trace_ingest.pricing.version import price_version
@@ -48,6 +49,8 @@ ON CONFLICT (projection, topic, "partition") DO UPDATE
 SET next_offset = EXCLUDED.next_offset, last_timestamp_ms = EXCLUDED.last_timestamp_ms
 WHERE positions.next_offset < EXCLUDED.next_offset
 """
+# what strangers send to this topic is no part of the tables' source: its events are in the others, and it is not read again
+_TAKE_INBOUND = "INSERT INTO {new}.{table} SELECT * FROM {old}.{table} WHERE topic = $1 ON CONFLICT DO NOTHING"
 
 
 Place = tuple[str, str, int]
@@ -217,6 +220,8 @@ async def change_over(connection: asyncpg.Connection, old: Generation, new: Gene
     """
     columns = [list(column) for column in zip(*reached, strict=True)] or [[], [], []]
     await connection.execute(_TAKE_POSITIONS.format(new=new.name, old=old.name), *columns)
+    for table in ("positions", "dead_letters"):
+        await connection.execute(_TAKE_INBOUND.format(new=new.name, old=old.name, table=table), INBOUND.name)
     await connection.execute(_MAKE_AHEAD.format(new=new.name))
     await connection.execute("UPDATE public.generations SET current = false WHERE name = $1", old.name)
     await connection.execute("UPDATE public.generations SET current = true, current_since = now() WHERE name = $1", new.name)
