@@ -6,7 +6,7 @@ import hashlib
 import msgspec
 import pytest
 
-from ams_contracts.archive import ArchiveEvents, ArchiveLine
+from ams_contracts.archive import ArchiveEvents, ArchiveLine, ArchiveTask
 from ams_contracts.documents import Status, StepType, Usage
 from ams_contracts.events import LogLine, MediaStored, OpenStep, PayloadStored, ScoreRecorded, StepProgressed, StepRecorded, StepStarted
 from ams_contracts.tables import media, scores, step_logs, task_media
@@ -238,6 +238,39 @@ async def test_wrong_options_are_refused(ada, store, options: str, code: str) ->
     problem = await ada.problem(f"tasks/{task_id}/export?{options}")
 
     assert (problem["status"], problem["code"]) == (400, code)
+
+
+async def test_a_selection_is_one_file(ada, store) -> None:
+    first, _ = await a_call(store)
+    second = await store.task(steps=0, name="other", status="error", started_at_us=T0 + 5)
+    await store.task(steps=0, name="third")
+
+    header, *found, end = [_line.decode(line) for line in await lines(ada, f"export?task_id={first},{second}")]
+    by_query = [_line.decode(line) for line in await lines(ada, "export?q=status:error")]
+
+    assert (header.tasks, header.steps, end.tasks, end.steps) == (2, 1, 2, 1)
+    assert [line.task_id for line in found if isinstance(line, ArchiveTask)] == [second, first]
+    assert [line.task_id for line in by_query if isinstance(line, ArchiveTask)] == [second]
+
+
+async def test_an_empty_selection_is_a_complete_file(ada) -> None:
+    header, end = [_line.decode(line) for line in await lines(ada, "export?q=name:nothing")]
+
+    assert (header.tasks, end.tasks) == (0, 0)
+
+
+async def test_a_selection_with_a_task_of_another_project_is_not_found(ada, store, foreign) -> None:
+    mine, theirs = await store.task(), await foreign.task()
+
+    problem = await ada.problem(f"export?task_id={mine},{theirs}")
+
+    assert (problem["status"], problem["code"]) == (404, "task_not_found")
+
+
+async def test_ids_and_a_filter_do_not_combine(ada, store) -> None:
+    problem = await ada.problem(f"export?task_id={await store.task()}&q=x")
+
+    assert (problem["status"], problem["code"]) == (400, "bad_selection")
 
 
 class Clock:

@@ -5,6 +5,8 @@ import { type SessionStore, session } from './session';
 export interface RequestOptions {
   method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   body?: unknown;
+  /** bytes in place of a JSON body */
+  raw?: { body: Uint8Array<ArrayBuffer>; type: string };
   signal?: AbortSignal;
   query?: Record<string, string | number | null | undefined>;
 }
@@ -20,10 +22,15 @@ export async function request<T>(
 
 /** Bytes with the content type of their answer. */
 export async function requestBlob(path: string, options: RequestOptions = {}): Promise<Blob> {
-  return (await answerTo(path, options, session)).blob();
+  return (await answerTo(path, options)).blob();
 }
 
-async function answerTo(path: string, options: RequestOptions, store: SessionStore): Promise<Response> {
+/** The answer itself, of a success: for bodies that are read as they arrive. */
+export async function answerTo(
+  path: string,
+  options: RequestOptions = {},
+  store: SessionStore = session,
+): Promise<Response> {
   const token = await store.token();
   if (token === null) throw new ApiError(401, 'unauthenticated', 'You are signed out.');
   let response = await send(path, options, token);
@@ -51,12 +58,14 @@ export function withQuery(path: string, query: RequestOptions['query']): string 
 async function send(path: string, options: RequestOptions, token: string): Promise<Response> {
   const headers: Record<string, string> = { authorization: `Bearer ${token}`, accept: 'application/json' };
   if (options.body !== undefined) headers['content-type'] = 'application/json';
+  if (options.raw) headers['content-type'] = options.raw.type;
   try {
     return await fetch(withQuery(path, options.query), {
       method: options.method ?? 'GET',
       credentials: 'same-origin',
       headers,
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      ...(options.raw ? { body: options.raw.body } : {}),
       ...(options.signal ? { signal: options.signal } : {}),
     });
   } catch (error) {

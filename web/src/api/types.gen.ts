@@ -536,6 +536,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ExportTasks */
+        get: operations["exportTasks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/generation": {
         parameters: {
             query?: never;
@@ -715,6 +732,23 @@ export interface paths {
         };
         /** ExportTask */
         get: operations["exportTask"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{project}/tasks/{task}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ReadTaskLog */
+        get: operations["readTaskLog"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4415,6 +4449,99 @@ export interface operations {
             };
         };
     };
+    exportTasks: {
+        parameters: {
+            query?: {
+                /** @description Only items of this agent. */
+                agent?: string;
+                /** @description `ams`: can be imported again. `jsonl`: one object a line, for analysis. `otlp`: lines of OTLP/JSON, for other tools. */
+                format?: "ams" | "jsonl" | "otlp";
+                /** @description Only items that started at or after this time (RFC 3339 with a zone). The range has at most 90 days. */
+                from?: string;
+                /** @description `false` leaves out inputs, outputs, original spans and media. Names and previews stay. */
+                payloads?: "true" | "false";
+                /** @description A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry. */
+                q?: string;
+                /** @description Only items with one of these statuses, comma-separated: running, waiting, ok, error, cancelled, lost. */
+                status?: string;
+                /** @description Only these tasks: comma-separated ids. Cannot be combined with a filter. */
+                task_id?: string;
+                /** @description Only items that started before this time (RFC 3339 with a zone). */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Lines of JSON, as they are read. `AMS-Export-Steps` and `AMS-Export-Tasks` say how many steps and tasks to expect. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getGeneration: {
         parameters: {
             query?: never;
@@ -5258,6 +5385,86 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description Lines of JSON, as they are read. `AMS-Export-Steps` and `AMS-Export-Tasks` say how many steps and tasks to expect. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readTaskLog: {
+        parameters: {
+            query?: {
+                /** @description A position of the task: only later records. Default: from the first one. */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+                task: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Lines of JSON: `{"position", "at_ms", "batch"}` for each record, in order, and at last `{"end": true, "position"}`. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -39,6 +39,7 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, readonly s
       ['Previous, next task', ['[', ']']],
       ['Thumbs up, thumbs down', ['+', '-']],
       ['Enter a score', ['s']],
+      ['Time travel: back, forward, play or pause', [',', '.', 'Space']],
     ],
   ],
 ];

@@ -20,6 +20,9 @@ import { DeleteTask } from '../features/task-list/DeleteTask';
 import { neighbour } from '../features/task-list/neighbours';
 import { TaskTabs, tabOf } from '../features/task-tabs/TaskTabs';
 import { TaskViews } from '../features/task-tabs/TaskViews';
+import { TimeTravelBar } from '../features/time-travel/TimeTravelBar';
+import { usePastTask } from '../features/time-travel/usePastTask';
+import { ExportDialog } from '../features/transfer/ExportDialog';
 import '../features/task-list/task-list.css';
 import { CopyId, copyText, ErrorStrip, Menu, Ticking, toast } from '../ui/controls';
 import { count, duration, exact, nusd, plural } from '../ui/format';
@@ -43,10 +46,15 @@ interface TaskPageProps {
 
 /** `/projects/{project}/tasks/{task}?tab=&step=`: the steps or another view of them, and the selected one beside it. */
 export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
-  const [live, version] = useLiveTask(project, task);
+  const [present, presentVersion] = useLiveTask(project, task);
   const query = useQuery();
+  const at = query.get('at');
+  const [past, pastVersion] = usePastTask(project, task, present, at);
+  const [live, version] = past?.table ? [past, pastVersion] : [present, presentVersion];
   const step = query.get('step');
-  const tab = tabOf(query.get('tab'));
+  const asked = tabOf(query.get('tab'));
+  // a conversation and a delivery are read from the tables, which hold the present
+  const tab = past && asked?.isPresent ? null : asked;
   const mode: Mode = query.get('view') === 'log' ? 'log' : 'tree';
   const filterText = query.get('find') ?? '';
   /** in a narrow window: the task's own facts and scores lie over its steps */
@@ -73,6 +81,7 @@ export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
     if (id) navigate(`/projects/${project}/tasks/${id}`, { replace: true });
     else toast(by < 0 ? 'This is the first task in the list' : 'This is the last task in the list');
   };
+  const travel = () => navigate(withParams({ at: 'now' }), { replace: true });
   useKeys({
     Escape: () => {
       if (filterText) setFilter('');
@@ -88,6 +97,7 @@ export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
     '[': () => toNeighbour(-1),
     ']': () => toNeighbour(1),
     '\\': () => setPane(pane === 'open' ? 'closed' : 'open'),
+    ...(past ? {} : { ',': () => travel() }),
   });
 
   const { table, tree } = live;
@@ -105,10 +115,13 @@ export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
   const shown = pane === 'open' || ((step !== null || about) && width <= 1100);
   return (
     <div className="task-page">
-      <TaskBar project={project} live={live} task={live.task} table={table} />
+      <TaskBar project={project} live={live} task={live.task} table={table} onTravel={travel} />
+      {past ? (
+        <TimeTravelBar past={past} onLeave={() => navigate(withParams({ at: null }), { replace: true })} />
+      ) : null}
       {live.error ? <ErrorStrip error={live.error} doing="Cannot refresh this task" onRetry={live.reload} /> : null}
       <NotStored project={project} task={task} />
-      <TaskTabs open={tab} />
+      <TaskTabs open={tab} isPast={past !== null} />
       <div className="task-panes">
         <TaskViews
           tab={tab}
@@ -178,10 +191,11 @@ interface TaskBarProps {
   live: LiveTask;
   task: Task;
   table: StepTable;
+  onTravel: () => void;
 }
 
 /** The head: name, status and totals of the task, and the state of the live connection. */
-function TaskBar({ project, live, task, table }: TaskBarProps) {
+function TaskBar({ project, live, task, table, onTravel }: TaskBarProps) {
   const document = live.folded.document;
   const status: Status = document?.status ?? task.status;
   const startedAtUs = document?.started_at_us ?? task.started_at_us;
@@ -204,12 +218,14 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
         {document?.name ?? (task.name || 'Unnamed task')}
       </h1>
       <StatusPill status={status === 'running' && waiting > 0 ? 'waiting' : status} note={note} />
-      {open ? <Silence lastEventUs={live.lastEventUs} /> : null}
+      {open && !live.isPast ? <Silence lastEventUs={live.lastEventUs} /> : null}
       <dl className="task-facts">
         <div>
           <dt>{open ? 'so far' : ''}</dt>
           <dd>
-            {open && startedAtUs !== null ? (
+            {open && live.isPast ? (
+              duration(startedAtUs === null ? null : Math.max(0, live.lastEventUs - startedAtUs))
+            ) : open && startedAtUs !== null ? (
               <Ticking sinceUs={startedAtUs} />
             ) : (
               // the service includes work that ended after the task itself
@@ -238,7 +254,18 @@ function TaskBar({ project, live, task, table }: TaskBarProps) {
       </dl>
       <span style={{ flex: 1 }} />
       <CopyId id={task.task_id} what="the task ID" />
-      <LivePill over={!open} />
+      {live.isPast ? null : (
+        <button
+          type="button"
+          className="button plain square"
+          aria-label="Time travel"
+          title="See the task as it was at an earlier moment (,)"
+          onClick={onTravel}
+        >
+          <Icon name="history" />
+        </button>
+      )}
+      {live.isPast ? null : <LivePill over={!open} />}
       <button
         type="button"
         className="button plain square task-about"
@@ -282,6 +309,7 @@ function isOver(task: Task): boolean {
 
 function TaskMenu({ project, task, name }: { project: string; task: string; name: string }) {
   const [asking, setAsking] = useState(false);
+  const [exporting, setExporting] = useState(false);
   const projects = useServer(projectsQuery);
   const role = projects.data?.items.find((item) => item.project_id === project)?.role;
   const deleted = () => {
@@ -304,6 +332,16 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
               <Icon name="link" /> Copy short link
             </button>
             <CompareItems project={project} task={task} name={name} onDone={close} />
+            <button
+              type="button"
+              className="menu-item"
+              onClick={() => {
+                close();
+                setExporting(true);
+              }}
+            >
+              <Icon name="download" /> Export…
+            </button>
             <div className="menu-rule" />
             <button
               type="button"
@@ -320,6 +358,9 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
           </>
         )}
       </Menu>
+      {exporting ? (
+        <ExportDialog project={project} tasks={[task]} name={name} onClose={() => setExporting(false)} />
+      ) : null}
       {asking ? (
         <DeleteTask
           project={project}

@@ -18,6 +18,8 @@ import { SavedViews } from '../features/task-list/SavedViews';
 import { withSuggestion } from '../features/task-list/suggestion';
 import { TaskList } from '../features/task-list/TaskList';
 import { ColumnsMenu, PauseButton, QuickViews, RangeMenu } from '../features/task-list/Toolbar';
+import { ExportDialog } from '../features/transfer/ExportDialog';
+import { ImportDrop } from '../features/transfer/ImportDrop';
 import '../features/task-list/task-list.css';
 import '../features/task-list/explore.css';
 import { serverNowUs } from '../ui/clock';
@@ -132,6 +134,7 @@ export function TasksPage({ project }: { project: string }) {
               <Icon name="chart" />
             </button>
             <ColumnsMenu />
+            <ImportDrop project={project} />
           </div>
         </>
       )}
@@ -154,7 +157,12 @@ export function TasksPage({ project }: { project: string }) {
             filtered ? (
               <NoHits filter={filter} />
             ) : (
-              <GettingStarted project={project} />
+              <>
+                <GettingStarted project={project} />
+                <p className="import-hint quiet">
+                  Or import a file that was exported: <ImportDrop project={project} />
+                </p>
+              </>
             )
           ) : shown.loading && shown.tasks.length === 0 ? (
             <Ghosts />
@@ -176,6 +184,7 @@ interface SelectionBarProps {
 
 function SelectionBar({ project, marked, onClear }: SelectionBarProps) {
   const [a, b] = marked;
+  const [exporting, setExporting] = useState(false);
   return (
     <section className="selection-bar" aria-label="Selected tasks">
       <span className="tnum">{marked.size} selected</span>
@@ -186,6 +195,12 @@ function SelectionBar({ project, marked, onClear }: SelectionBarProps) {
       ) : (
         <span className="faint">Select two to compare</span>
       )}
+      <button type="button" className="button small" onClick={() => setExporting(true)}>
+        <Icon name="download" /> Export…
+      </button>
+      {exporting ? (
+        <ExportDialog project={project} tasks={[...marked]} name="" onClose={() => setExporting(false)} />
+      ) : null}
       <button type="button" className="button plain small" onClick={onClear}>
         Clear
       </button>

@@ -8,13 +8,16 @@ function makeTicker(rate: Rate) {
   const listeners = new Set<() => void>();
   let timer: ReturnType<typeof setInterval> | null = null;
   let now = serverNowUs();
-  const tick = () => {
-    if (document.hidden) return;
+  const update = () => {
     now = serverNowUs();
     for (const listener of listeners) listener();
   };
+  const tick = () => {
+    if (!document.hidden) update();
+  };
   return {
     get: () => now,
+    update,
     subscribe: (listener: () => void) => {
       listeners.add(listener);
       if (timer === null) {
@@ -32,9 +35,17 @@ function makeTicker(rate: Rate) {
   };
 }
 
+let heldUs: number | null = null;
+
+/** Make a moment of the past the present, for pages that show it; null: the current time. */
+export function holdClock(us: number | null): void {
+  heldUs = us;
+  for (const ticker of Object.values(tickers)) ticker.update();
+}
+
 /** The moment by the server's clock, microseconds UTC. */
 export function serverNowUs(): number {
-  return (Date.now() + session.clockSkewMs) * 1_000;
+  return heldUs ?? (Date.now() + session.clockSkewMs) * 1_000;
 }
 
 const tickers = { 100: makeTicker(100), 1000: makeTicker(1_000) };

@@ -23,6 +23,7 @@ from ams_trace_query.database import Database
 from ams_trace_query.delivery import list_task_deliveries
 from ams_trace_query.export.http import export_task
 from ams_trace_query.export.limits import ExportSlots
+from ams_trace_query.export.selection import export_tasks
 from ams_trace_query.generation import get_generation
 from ams_trace_query.health import HealthProbe, health_route, parse_health_urls
 from ams_trace_query.matches import list_task_matches
@@ -43,6 +44,7 @@ from ams_trace_query.step_logs import list_step_logs
 from ams_trace_query.steps import get_step, list_task_steps, search_steps
 from ams_trace_query.task_facets import get_task_facets
 from ams_trace_query.task_histogram import get_task_histogram
+from ams_trace_query.task_log import read_task_log
 from ams_trace_query.tasks import get_task, list_tasks
 from ams_trace_query.views import create_view, delete_view, get_view, list_views, replace_view
 
@@ -100,6 +102,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             now=now,
             search_seconds_max=settings.search_ms_max / 1_000,
             exports=ExportSlots(),
+            kafka=settings.kafka if settings.kafka_bootstrap else None,
         )
         try:
             async with mcp.run(app):
@@ -131,7 +134,9 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             list_task_scores,
             list_step_logs,
             list_task_deliveries,
+            read_task_log,
             export_task,
+            export_tasks,
             get_statistics,
             list_views,
             create_view,

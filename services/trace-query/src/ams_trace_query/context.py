@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Request
 from msgspec import Struct
 
+from ams_kit.bus import Kafka
 from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.database import Database
 from ams_trace_query.export.limits import ExportSlots
@@ -18,6 +19,7 @@ class Context(Struct, frozen=True, kw_only=True):
 
     Attributes:
         now: The clock; returns datetimes with a time zone.
+        kafka: The log, for the events of a task; null: not configured.
         search_seconds_max: After this time a search returns what it found.
     """
 
@@ -27,6 +29,7 @@ class Context(Struct, frozen=True, kw_only=True):
     now: Callable[[], datetime]
     search_seconds_max: float
     exports: ExportSlots
+    kafka: Kafka | None
 
 
 def context_of(request: Request[Any, Any, Any]) -> Context:

@@ -58,8 +58,8 @@ export function namesakeOf(table: StepTable, tree: Tree, row: number): Namesake 
 /** The children of one parent that share their name with another. */
 function countNamesakes(table: StepTable, tree: Tree, parent: number): ReadonlyMap<number, Namesake> {
   const byName = new Map<number, number[]>();
-  const first = parent === NONE ? (tree.preorder[0] ?? NONE) : (tree.firstChild[parent] as number);
-  for (let row = first; row !== NONE; row = tree.nextSibling[row] as number) {
+  const first = parent === NONE ? (tree.preorder[0] ?? NONE) : (tree.firstChild[parent] ?? NONE);
+  for (let row = first; row !== NONE; row = tree.nextSibling[row] ?? NONE) {
     const name = table.name[row] as number;
     const rows = byName.get(name);
     if (rows) rows.push(row);

@@ -56,16 +56,19 @@ export class LiveTask {
   scoreEvents = 0;
   /** the newest event's own time: after a while without one the page shows that the agent is silent */
   lastEventUs = 0;
-  readonly streams = new Streams();
+  streams = new Streams();
+  /** the task as it was at a position of the log, not as it is now */
+  readonly isPast: boolean = false;
 
   private version = 0;
   private readonly listeners = new Set<() => void>();
-  private readonly states = new Map<string, StepState>();
+  protected readonly states = new Map<string, StepState>();
   private subscription: Subscription | null = null;
   private scheduled: unknown = null;
   private taskTimer: unknown = null;
   private retryTimer: unknown = null;
-  private stopped = false;
+  protected stopped = false;
+  protected readonly documentsMax: number = DOCUMENTS_MAX;
   private loading = false;
   private loadedAtMs = Number.NEGATIVE_INFINITY;
   private tries = 0;
@@ -208,7 +211,7 @@ export class LiveTask {
     this.changed();
   }
 
-  private apply(event: LogEvent): void {
+  protected apply(event: LogEvent): void {
     this.events++;
     if (event.at_us > this.lastEventUs) this.lastEventUs = event.at_us;
     switch (event.kind) {
@@ -253,9 +256,9 @@ export class LiveTask {
       this.states.delete(id);
       this.states.set(id, after);
     }
-    if (this.states.size <= DOCUMENTS_MAX) return;
+    if (this.states.size <= this.documentsMax) return;
     for (const [id, state] of this.states) {
-      if (this.states.size <= DOCUMENTS_MAX) break;
+      if (this.states.size <= this.documentsMax) break;
       if (ended(state)) this.states.delete(id);
     }
   }
@@ -280,7 +283,7 @@ export class LiveTask {
     }, TASK_REFRESH_MS);
   }
 
-  private changed(): void {
+  protected changed(): void {
     if (this.scheduled !== null) return;
     const wait = Math.min(PAUSE_MAX_MS, Math.max(FRAME_MS, this.notifyMs * PAUSE_PER_NOTIFY));
     this.scheduled = setTimeout(() => {
@@ -289,7 +292,7 @@ export class LiveTask {
     }, wait);
   }
 
-  private notify(): void {
+  protected notify(): void {
     const began = performance.now();
     if (this.table) {
       this.errors = markAffected(this.table) ? errorsOf(this.table) : null;

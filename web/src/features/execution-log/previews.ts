@@ -32,7 +32,7 @@ class Previews {
     const state = this.live.stateOf(id);
     const fetched = this.fetched.get(id);
     const isNewer = !fetched?.stamp || (state?.stamp != null && compareStamps(state.stamp, fetched.stamp) >= 0);
-    if (state?.document && isNewer) return saidBy({ ...state.document, status: statusOf(state) });
+    if (state?.document && (isNewer || this.live.isPast)) return saidBy({ ...state.document, status: statusOf(state) });
     return fetched?.said ?? null;
   }
 

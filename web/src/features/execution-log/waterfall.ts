@@ -75,8 +75,8 @@ export function selfTimeGradient(table: StepTable, tree: Tree, row: number): str
   if (Number.isNaN(start) || Number.isNaN(length) || length <= 0) return null;
   const edges: number[] = [];
   const nearest = length / 240;
-  let child = tree.firstChild[row] as number;
-  for (let seen = 0; child !== NONE && seen < CHILDREN_MAX; seen++, child = tree.nextSibling[child] as number) {
+  let child = tree.firstChild[row] ?? NONE;
+  for (let seen = 0; child !== NONE && seen < CHILDREN_MAX; seen++, child = tree.nextSibling[child] ?? NONE) {
     const from = (table.start[child] as number) - start;
     const span = table.duration[child] as number;
     if (Number.isNaN(from) || Number.isNaN(span)) continue;
@@ -108,7 +108,7 @@ export function selfTimeUs(table: StepTable, tree: Tree, row: number): number {
   if (Number.isNaN(start) || Number.isNaN(length)) return Number.NaN;
   let covered = 0;
   let reach = 0;
-  for (let child = tree.firstChild[row] as number; child !== NONE; child = tree.nextSibling[child] as number) {
+  for (let child = tree.firstChild[row] ?? NONE; child !== NONE; child = tree.nextSibling[child] ?? NONE) {
     const left = Math.max(reach, (table.start[child] as number) - start);
     const right = Math.min(length, table.endOf(child) - start);
     if (!(right > left)) continue;

@@ -27,19 +27,24 @@ export function LogSection({ project, task, stepId, live, open }: LogSectionProp
     (listener) => live.streams.subscribe(stepId, listener),
     () => live.streams.versionOf(stepId),
   );
-  const stored = pages.isPlaceholderData ? [] : (pages.data?.pages.flatMap((page) => page.items) ?? []);
+  const stored = pages.isPlaceholderData || live.isPast ? [] : (pages.data?.pages.flatMap((page) => page.items) ?? []);
   const last = pages.data?.pages.at(-1);
   const after = stored.at(-1)?.at_us ?? 0;
-  const lines = pages.hasNextPage
-    ? stored
-    : [...stored, ...(live.streams.of(stepId)?.lines ?? []).filter((line) => line.at_us > after)];
-  const missing = last ? last.received - last.kept : 0;
+  const lines =
+    pages.hasNextPage && !live.isPast
+      ? stored
+      : [...stored, ...(live.streams.of(stepId)?.lines ?? []).filter((line) => line.at_us > after)];
+  const missing = last && !live.isPast ? last.received - last.kept : 0;
   if (pages.error && lines.length === 0 && asApiError(pages.error).status !== 404) {
     return <ErrorStrip error={asApiError(pages.error)} doing="Cannot load the log" onRetry={() => pages.refetch()} />;
   }
   if (lines.length === 0) return null;
   return (
-    <Section title="Log" memory="log-lines" summary={exact(Math.max(lines.length, last?.kept ?? 0))}>
+    <Section
+      title="Log"
+      memory="log-lines"
+      summary={exact(live.isPast ? lines.length : Math.max(lines.length, last?.kept ?? 0))}
+    >
       <ol className="log-lines">
         {lines.map((line, index) => (
           <li key={index} data-level={line.level ?? 'info'}>
@@ -47,7 +52,7 @@ export function LogSection({ project, task, stepId, live, open }: LogSectionProp
           </li>
         ))}
       </ol>
-      {pages.hasNextPage ? (
+      {pages.hasNextPage && !live.isPast ? (
         <button type="button" className="button" disabled={pages.isFetching} onClick={() => pages.fetchNextPage()}>
           Show more lines
         </button>

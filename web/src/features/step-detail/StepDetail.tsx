@@ -24,7 +24,7 @@ import { isObject, type Json } from './messages';
 import { PayloadView } from './PayloadView';
 import { Section } from './Section';
 import { sameKind } from './same-kind';
-import { stepWith } from './step';
+import { payloadsAt, stepWith } from './step';
 import { ToolsOffered } from './ToolsOffered';
 import { offeredTools } from './tools-offered';
 import { WaitCard } from './WaitCard';
@@ -93,8 +93,8 @@ export function StepDetail(props: StepDetailProps) {
   }, [newer, stamp, answer.isFetching, query.queryKey]);
 
   const step = useMemo(
-    () => stepWith(task, stepId, answer.data?.step ?? null, state),
-    [task, stepId, answer.data, state],
+    () => stepWith(task, stepId, live.isPast ? null : (answer.data?.step ?? null), state),
+    [task, stepId, answer.data, state, live.isPast],
   );
   const top = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -115,7 +115,7 @@ export function StepDetail(props: StepDetailProps) {
       top.current?.scrollBy({ top: box.top - pane.top - pane.height / 3 });
   });
 
-  const payloads = answer.data?.payloads;
+  const payloads = payloadsAt(live, stepId, answer.data?.payloads);
   const slot = (name: Slot): Payload | null => payloads?.find((payload) => payload.slot === name) ?? null;
   const row = table.rowOf(stepId);
   const open = step?.status === 'running' || step?.status === 'waiting';

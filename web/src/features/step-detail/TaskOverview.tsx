@@ -29,7 +29,9 @@ interface OverviewProps {
 export function TaskOverview({ project, task, live, table, tree, onSelect }: OverviewProps) {
   // it goes over all steps, several times: the rows come first, and a reader who scrolls
   const whole = useMemo(() => ({ table, tree }), [table, tree]);
-  const summed = useDeferredValue<Whole | null>(whole, null);
+  const latest = useDeferredValue<Whole | null>(whole, null);
+  // rows of another table, such as the one before a step back in time, are not this one's
+  const summed = latest?.table === table ? latest : null;
   const sums = useMemo(() => (summed === null ? [] : sumByType(summed.table, summed.tree)), [summed]);
   const notable = useMemo(() => (summed === null ? NOTHING_NOTABLE : notableRows(summed.table, summed.tree)), [summed]);
   return (

@@ -1,8 +1,9 @@
 /** A step of REST joined with what frames have brought since. */
-import type { Step, StepDocument } from '../../api/types';
+import type { Payload, Step, StepDocument } from '../../api/types';
 import { StepDocumentDefaults } from '../../api/types.gen';
-import { type DocumentSummary, EMPTY_STEP, join, type StepState, statusOf, usageOf } from '../../fold/fold';
+import { type DocumentSummary, EMPTY_STEP, ended, join, type StepState, statusOf, usageOf } from '../../fold/fold';
 import { stateOfRow } from '../../fold/row';
+import type { LiveTask } from '../execution-log/live-task';
 
 /** The step to show; null when neither REST nor a frame has its document. */
 export function stepWith(taskId: string, stepId: string, rest: Step | null, live: StepState | null): Step | null {
@@ -32,4 +33,15 @@ function fromDocument(taskId: string, stepId: string, document: StepDocument, re
     progress: null,
     stamps: { document: null, progress: null },
   };
+}
+
+/** The payloads to show. At a past position an open step has its input alone: the others are sent when it ends. */
+export function payloadsAt(live: LiveTask, stepId: string, payloads: Payload[] | undefined): Payload[] | undefined {
+  const state = live.stateOf(stepId);
+  if (!live.isPast || payloads === undefined || (state !== null && ended(state))) return payloads;
+  return payloads.map((payload) =>
+    payload.slot === 'input'
+      ? payload
+      : { ...payload, text: null, bytes: null, truncated: false, absent: 'not_here_yet' },
+  );
 }

@@ -8,14 +8,14 @@ export function tabOf(id: string | null): TaskTab | null {
 }
 
 /** Links to the views of a task: the selected step stays selected. */
-export function TaskTabs({ open }: { open: TaskTab | null }) {
+export function TaskTabs({ open, isPast }: { open: TaskTab | null; isPast: boolean }) {
   if (TASK_TABS.length === 0) return null;
   return (
     <nav className="task-tabs" aria-label="Views of this task">
       <Link to={withParams({ tab: null })} aria-current={open === null ? 'page' : undefined}>
         Steps
       </Link>
-      {TASK_TABS.map((tab) => (
+      {TASK_TABS.filter((tab) => !isPast || !tab.isPresent).map((tab) => (
         <Link key={tab.id} to={withParams({ tab: tab.id })} aria-current={open === tab ? 'page' : undefined}>
           {tab.label}
         </Link>

@@ -29,6 +29,8 @@ export interface TaskTab {
   label: string;
   /** the steps are shown below it */
   steps?: boolean;
+  /** it shows the present, so time travel leaves it out */
+  isPresent?: boolean;
   Component: LazyExoticComponent<ComponentType<TaskTabProps>>;
 }
 
@@ -37,6 +39,7 @@ export const TASK_TABS: readonly TaskTab[] = [
   {
     id: 'conversation',
     label: 'Conversation',
+    isPresent: true,
     Component: lazy(() => import('../conversation/Conversation').then((module) => ({ default: module.Conversation }))),
   },
   {
@@ -54,6 +57,7 @@ export const TASK_TABS: readonly TaskTab[] = [
   {
     id: 'delivery',
     label: 'Delivery',
+    isPresent: true,
     Component: lazy(() => import('../delivery/DeliveryTab').then((module) => ({ default: module.DeliveryTab }))),
   },
 ];

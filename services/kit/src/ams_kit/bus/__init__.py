@@ -10,6 +10,7 @@ from ams_kit.bus.log import Log
 from ams_kit.bus.partition import partition_of
 from ams_kit.bus.records import LogRecord, PartitionBatch, Projection, Record, StoredPosition
 from ams_kit.bus.retention import shortest_retention_ms
+from ams_kit.bus.slice_reader import SliceDeletedError, read_slice
 from ams_kit.bus.tail import Tail
 from ams_kit.bus.topic_reader import LogRecreatedError, TopicReader
 from ams_kit.bus.topics import create_topics
@@ -33,11 +34,13 @@ __all__ = [
     "Projection",
     "Record",
     "RecordTooLargeError",
+    "SliceDeletedError",
     "StoredPosition",
     "Tail",
     "TopicReader",
     "create_topics",
     "partition_of",
     "ping",
+    "read_slice",
     "shortest_retention_ms",
 ]

@@ -48,7 +48,7 @@ PAYLOADS = Parameter(
     schema={"type": OpenAPIType.STRING, "enum": ["true", "false"], "default": "true"},
 )
 _OPTIONS = (FORMAT, PAYLOADS)
-_OK = ResponseSpec(
+OK = ResponseSpec(
     bytes,
     generate_examples=False,
     description=f"Lines of JSON, as they are read. `{STEPS_HEADER}` and `{TASKS_HEADER}` say how many steps and tasks to expect.",
@@ -61,7 +61,7 @@ _WRITERS: dict[ExportFormat, type[ArchiveWriter | JsonLinesWriter | OtlpWriter]]
 }
 
 
-@get("/tasks/{task:str}/export", operation_class=with_parameters(*_OPTIONS), operation_id="exportTask", responses={**PROBLEMS, 200: _OK})
+@get("/tasks/{task:str}/export", operation_class=with_parameters(*_OPTIONS), operation_id="exportTask", responses={**PROBLEMS, 200: OK})
 async def export_task(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> Stream:
     """Export one task as a file. A step of a running task is exported as it is when it is read."""
     context = context_of(request)
