@@ -10,6 +10,7 @@ import type {
   DeliveryPage,
   FormRules,
   KeyList,
+  ListPrices,
   MemberList,
   NewApiKey,
   Project,
@@ -172,6 +173,21 @@ export function membersQuery(project: string) {
     queryKey: ['members', project],
     queryFn: ({ signal }) => request<MemberList>(`/api/projects/${project}/members`, { signal, query: { limit: 200 } }),
     staleTime: 300_000,
+  });
+}
+
+const PRICED_MODELS_MAX = 100;
+
+/** List prices of models as they are today. */
+export function pricesQuery(project: string, models: readonly string[]) {
+  const names = models.slice(0, PRICED_MODELS_MAX);
+  return queryOptions({
+    queryKey: ['prices', project, names],
+    queryFn: ({ signal }) => {
+      const params = new URLSearchParams(names.map((name) => ['model', name]));
+      return request<ListPrices>(`/api/ingest/${project}/prices?${params}`, { signal });
+    },
+    staleTime: 3_600_000,
   });
 }
 

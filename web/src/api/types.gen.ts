@@ -206,6 +206,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ingest/{project}/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Look up list prices */
+        get: operations["ApiIngestProjectPricesLookUpPrices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/ingest/{project}/scores": {
         parameters: {
             query?: never;
@@ -1624,6 +1641,19 @@ export interface components {
             prefix: string;
             scopes: components["schemas"]["Scope"][];
         };
+        ListPrice: {
+            has_tiers: boolean;
+            known: boolean;
+            model: string;
+            usd_per_million: {
+                [key: string]: string;
+            };
+            usd_per_request: string | null;
+        };
+        ListPrices: {
+            items: components["schemas"]["ListPrice"][];
+            version: string;
+        };
         /** @description A line that the agent logged inside a step. */
         LogLine: {
             /** @default info */
@@ -2911,6 +2941,8 @@ export type KeyGrant = components['schemas']['KeyGrant'];
 export type KeyList = components['schemas']['KeyList'];
 export type KeyRevoked = components['schemas']['KeyRevoked'];
 export type KeyView = components['schemas']['KeyView'];
+export type ListPrice = components['schemas']['ListPrice'];
+export type ListPrices = components['schemas']['ListPrices'];
 export type LogLine = components['schemas']['LogLine'];
 export type Match = components['schemas']['Match'];
 export type MatchPage = components['schemas']['MatchPage'];
@@ -3388,6 +3420,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ImportAnswer"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiIngestProjectPricesLookUpPrices: {
+        parameters: {
+            query?: {
+                /** @description Models, each as its provider calls it: at most 100. */
+                model?: string[] | null;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListPrices"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

@@ -1,10 +1,13 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import { request } from '../api/http';
-import { projectsQuery } from '../api/queries';
+import { agentsQuery, projectsQuery } from '../api/queries';
+import { session } from '../api/session';
 import type { Task, TaskPage } from '../api/types';
 import { useDeadLetters } from '../features/dead-letters/dead-letters';
+import { clauseOf } from '../features/task-list/filter';
 import { serverNowUs } from '../ui/clock';
+import { copyText } from '../ui/controls';
 import { Icon } from '../ui/Icon';
 import { type Command, fitting, taskCommands, taskQuery } from './palette';
 import { applyTheme, setPreference } from './preferences';
@@ -13,6 +16,7 @@ import './palette.css';
 
 const TASKS_MAX = 8;
 const TYPING_MS = 150;
+const PRINT_AFTER_MS = 100;
 const THEMES = [
   ['light', 'Light theme', 'sun'],
   ['dark', 'Dark theme', 'moon'],
@@ -155,6 +159,7 @@ function useTasks(project: string, text: string): Task[] {
 
 function useCommands(project: string, onHelp: () => void): Command[] {
   const projects = useQuery(projectsQuery);
+  const agents = useQuery(agentsQuery(project));
   const { open } = useDeadLetters(project);
   const page = (path: string, label: string, icon: string, also = ''): Command => ({
     id: path,
@@ -170,10 +175,20 @@ function useCommands(project: string, onHelp: () => void): Command[] {
     page('sessions', 'Sessions', 'list', 'conversations'),
     page('statistics', 'Statistics', 'chart'),
     page('agents', 'Agents', 'agent'),
+    page('models', 'Models and prices', 'llm', 'cost'),
+    page('annotate', 'Annotate all tasks', 'evaluator', 'scores queue'),
+    page('preferences', 'Preferences', 'columns', 'settings theme density time zone shortcuts'),
     page('keys', 'API keys', 'key'),
     page('people', 'People', 'user', 'members invitations'),
     page('audit', 'Audit log', 'list'),
     ...(open.value > 0 ? [page('not-stored', 'Not stored', 'replay', 'dead letters')] : []),
+    ...(agents.data?.items ?? []).map(({ name }) => ({
+      id: `agent-${name}`,
+      group: 'Agents',
+      label: name,
+      icon: 'agent',
+      run: () => navigate(`/projects/${project}/tasks?${new URLSearchParams({ q: clauseOf('agent', name) })}`),
+    })),
     ...(projects.data?.items ?? [])
       .filter((item) => item.project_id !== project)
       .map((item) => ({
@@ -193,6 +208,22 @@ function useCommands(project: string, onHelp: () => void): Command[] {
         applyTheme(name);
       },
     })),
+    {
+      id: 'print',
+      group: 'Actions',
+      label: 'Print this page',
+      icon: 'panel',
+      // the palette closes before the page is drawn for paper
+      run: () => setTimeout(() => window.print(), PRINT_AFTER_MS),
+    },
+    {
+      id: 'link',
+      group: 'Actions',
+      label: 'Copy a link to this page',
+      icon: 'link',
+      run: () => void copyText(location.href, 'a link to this page'),
+    },
+    { id: 'sign-out', group: 'Actions', label: 'Sign out', icon: 'user', run: () => void session.logout() },
     { id: 'help', group: 'Help', label: 'Keyboard shortcuts', icon: 'help', run: onHelp },
   ];
 }

@@ -19,6 +19,7 @@ const PAGES = [
   ['sessions', 'Sessions'],
   ['statistics', 'Statistics'],
   ['agents', 'Agents'],
+  ['models', 'Models'],
   ['keys', 'API keys'],
   ['people', 'People'],
 ] as const;
@@ -97,7 +98,7 @@ export function Shell({ project, page, children }: ShellProps) {
         >
           <Icon name="help" />
         </button>
-        <AccountMenu />
+        <AccountMenu project={project} />
       </header>
       <main id="content" tabIndex={-1} style={{ outline: 'none' }}>
         {children}
@@ -236,12 +237,12 @@ function ThemeMenu() {
   );
 }
 
-function AccountMenu() {
+function AccountMenu({ project }: { project: string }) {
   const identity = useSyncExternalStore(session.subscribe, session.get);
   if (identity.state !== 'in') return null;
   return (
     <Menu name="Account" className="button plain square" align="end" label={<Icon name="user" />}>
-      {() => (
+      {(close) => (
         <>
           <p className="menu-note">
             Signed in as <strong>{identity.user.username}</strong>
@@ -252,6 +253,9 @@ function AccountMenu() {
           <button type="button" className="menu-item" onClick={() => navigate('/account')}>
             Account
           </button>
+          <Link to={`/projects/${project}/preferences`} className="menu-item" onClick={close}>
+            Preferences
+          </Link>
           <button type="button" className="menu-item" onClick={() => void session.logout()}>
             Sign out
           </button>

@@ -15,6 +15,8 @@ const AgentsPage = lazy(() => import('./agents').then((module) => ({ default: mo
 
 const SessionsPage = lazy(() => import('./sessions').then((module) => ({ default: module.SessionsPage })));
 const ComparePage = lazy(() => import('./compare').then((module) => ({ default: module.ComparePage })));
+const ModelsPage = lazy(() => import('./models').then((module) => ({ default: module.ModelsPage })));
+const PreferencesPage = lazy(() => import('./preferences').then((module) => ({ default: module.PreferencesPage })));
 const AnnotatePage = lazy(() => import('./annotate').then((module) => ({ default: module.AnnotatePage })));
 const PeoplePage = lazy(() => import('./people').then((module) => ({ default: module.PeoplePage })));
 const AuditPage = lazy(() => import('./audit').then((module) => ({ default: module.AuditPage })));
@@ -59,6 +61,10 @@ export function ProjectPages({ path }: { path: string }) {
             <StatisticsPage project={project} />
           ) : page === 'keys' ? (
             <KeysPage project={project} />
+          ) : page === 'models' ? (
+            <ModelsPage project={project} />
+          ) : page === 'preferences' ? (
+            <PreferencesPage />
           ) : page === 'annotate' ? (
             <AnnotatePage project={project} />
           ) : page === 'people' ? (

@@ -10,6 +10,17 @@ export function safeLocale(wanted: string | undefined): string {
 }
 
 const locale = safeLocale(typeof navigator === 'undefined' ? undefined : navigator.language);
+
+let isUtc = false;
+
+/** The zone of all times: that of the browser, or UTC. Before anything is drawn. */
+export function applyZone(zone: string): void {
+  isUtc = zone === 'UTC';
+  const timeZone = isUtc ? { timeZone: 'UTC' } : {};
+  dayFormat = new Intl.DateTimeFormat(locale, { year: 'numeric', month: 'short', day: 'numeric', ...timeZone });
+  shortDayFormat = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric', ...timeZone });
+}
+
 const intFormat = new Intl.NumberFormat('en-US');
 
 /** `842 us`, `12 ms`, `1.24 s`, `14.2 s`, `2 m 05 s`, `3 h 07 m`; empty when unknown. */
@@ -97,8 +108,8 @@ export function ago(us: number, nowUs: number): string {
   return dayAndTime(us, nowUs);
 }
 
-const dayFormat = new Intl.DateTimeFormat(locale, { year: 'numeric', month: 'short', day: 'numeric' });
-const shortDayFormat = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric' });
+let dayFormat = new Intl.DateTimeFormat(locale, { year: 'numeric', month: 'short', day: 'numeric' });
+let shortDayFormat = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric' });
 
 export function day(us: number): string {
   return dayFormat.format(us / 1_000);
@@ -107,7 +118,10 @@ export function day(us: number): string {
 /** `14:03:07.412`, 24 hours, local time. */
 export function clock(us: number, digits: 0 | 3 | 6 = 3): string {
   const date = new Date(us / 1_000);
-  const time = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
+  const [hours, minutes, seconds] = isUtc
+    ? [date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()]
+    : [date.getHours(), date.getMinutes(), date.getSeconds()];
+  const time = `${pad(hours)}:${pad(minutes)}:${pad(seconds)}`;
   if (digits === 0) return time;
   const fraction = String(Math.floor(us % 1_000_000)).padStart(6, '0');
   return `${time}.${fraction.slice(0, digits)}`;
@@ -115,8 +129,13 @@ export function clock(us: number, digits: 0 | 3 | 6 = 3): string {
 
 /** `Nov 26, 14:03` in local time; with the year when it is not that of `nowUs`. */
 export function dayAndTime(us: number, nowUs: number = Date.now() * 1_000): string {
-  const sameYear = new Date(us / 1_000).getFullYear() === new Date(nowUs / 1_000).getFullYear();
+  const sameYear = yearOf(us) === yearOf(nowUs);
   return `${(sameYear ? shortDayFormat : dayFormat).format(us / 1_000)}, ${clock(us, 0).slice(0, 5)}`;
+}
+
+function yearOf(us: number): number {
+  const date = new Date(us / 1_000);
+  return isUtc ? date.getUTCFullYear() : date.getFullYear();
 }
 
 /** `Nov 26, 14:03:07` in local time. */
@@ -132,15 +151,20 @@ export function moment(us: number): string {
 
 /** `UTC+2`, `UTC`. */
 export function zoneName(date: Date = new Date()): string {
-  const minutes = -date.getTimezoneOffset();
+  const minutes = isUtc ? 0 : -date.getTimezoneOffset();
   if (minutes === 0) return 'UTC';
   const hours = Math.floor(Math.abs(minutes) / 60);
   const rest = Math.abs(minutes) % 60;
   return `UTC${minutes < 0 ? '-' : '+'}${hours}${rest ? `:${pad(rest)}` : ''}`;
 }
 
-/** The zone's name (`Europe/Berlin`), for titles. */
+/** The name of the zone in which times are shown (`Europe/Berlin`), for titles. */
 export function zoneId(): string {
+  return isUtc ? 'UTC' : localZone();
+}
+
+/** The name of the browser's zone. */
+export function localZone(): string {
   try {
     return Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
   } catch {

@@ -24,6 +24,7 @@ from ams_trace_ingest.intake.inbound import RECORDS_MAX, InboundProjection
 from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
+from ams_trace_ingest.intake.prices import look_up_prices
 from ams_trace_ingest.intake.publish import IntakeContext
 from ams_trace_ingest.intake.scores import record_score, remove_score
 from ams_trace_ingest.pricing.catalog import GenaiPrices
@@ -40,6 +41,7 @@ MANAGEMENT_ROUTES = [
     list_dead_letters,
     show_dead_letter,
     replay_dead_letter,
+    look_up_prices,
     record_score,
     remove_score,
 ]

@@ -17,6 +17,8 @@ ANSWERS_MAX = 10_000  # cached; model names come from outside
 _DATED = re.compile(r"-20\d\d-?[01]\d-?[0-3]\d\Z", re.ASCII)
 _LOCAL = frozenset({"ollama", "vllm", "llamacpp", "llama.cpp", "lmstudio", "lm_studio", "huggingface_local", "test", "fake"})
 
+_VENDORS = ("openai", "anthropic", "google", "mistral", "cohere")
+
 
 class Tier(Struct, frozen=True):
     """From more than ``above`` input tokens on, every token of the unit costs this."""
@@ -130,6 +132,18 @@ class Prices:
             )
             if prices is not None:
                 return cost_nusd(prices, usage)
+        return None
+
+    def unit_prices(self, model: str, at_us: int) -> UnitPrices | None:
+        """What a call of a model is billed by at a moment, of any provider that has it; ``None`` when no price is known.
+
+        The catalog recognises some names (embeddings, above all) only together with their provider, so the vendors of models are tried, too.
+        """
+        for vendor in (None, *_VENDORS):
+            for provider, candidate in self._candidates(vendor, model, None):
+                prices = self._override(provider, candidate) or self._catalog.find(provider, candidate, at_us)
+                if prices is not None:
+                    return prices
         return None
 
     def _override(self, provider: str | None, model: str) -> UnitPrices | None:
