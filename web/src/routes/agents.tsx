@@ -122,7 +122,9 @@ function AgentLine({ project, row }: { project: string; row: AgentRow }) {
       </td>
       <td className="num">{running > 0 ? <Link to={`${tasks}&status=running`}>{exact(running)}</Link> : ''}</td>
       <td className="num">{runs ? exact(runs.steps) : ''}</td>
-      <td className={rate !== null && rate < 1 ? 'num group-errors' : 'num'}>{rate === null ? '' : percent(rate)}</td>
+      <td className={rate !== null && rate < 1 ? 'num group-errors' : 'num'}>
+        {rate === null ? <span className="faint">no runs</span> : percent(rate)}
+      </td>
       <td className="num">{duration((runs ?? steps)?.duration_us.p95 ?? null)}</td>
       <td className="num">{steps ? exact(steps.steps) : ''}</td>
       <td className="num">{cost(nusd(steps?.cost_usd))}</td>

@@ -23,7 +23,7 @@ import { ImportDrop } from '../features/transfer/ImportDrop';
 import '../features/task-list/task-list.css';
 import '../features/task-list/explore.css';
 import { serverNowUs } from '../ui/clock';
-import { ErrorStrip } from '../ui/controls';
+import { copyText, ErrorStrip } from '../ui/controls';
 import { clock, dateTime, plural } from '../ui/format';
 import { Icon } from '../ui/Icon';
 
@@ -201,6 +201,16 @@ function SelectionBar({ project, marked, onClear }: SelectionBarProps) {
       {exporting ? (
         <ExportDialog project={project} tasks={[...marked]} name="" onClose={() => setExporting(false)} />
       ) : null}
+      <button
+        type="button"
+        className="button small"
+        onClick={() => {
+          const links = [...marked].map((id) => `${location.origin}/t/${id}`);
+          void copyText(links.join('\n'), plural(links.length, 'link'));
+        }}
+      >
+        <Icon name="link" /> Copy links
+      </button>
       <button type="button" className="button plain small" onClick={onClear}>
         Clear
       </button>

@@ -9,8 +9,8 @@ import { useGraph } from './useGraph';
 import './graph.css';
 
 const SCALE_MIN = 0.35;
-/** Smaller text is not readable: larger graphs scroll. */
-const FIT_MIN = 0.8;
+/** Smaller text is not readable: larger graphs scroll, until a person asks for all of it. */
+const READABLE_MIN = 0.8;
 const SCALE_MAX = 1.6;
 const ZOOM = 1.25;
 
@@ -19,10 +19,10 @@ export function GraphTab({ table, tree, version, filterText, onFilter }: TaskTab
   const box = useRef<HTMLDivElement>(null);
   const size = useSize(box);
   const answer = useGraph(table, tree, version, size.width > 0 && size.width < 700 ? 'TB' : 'LR');
-  const [chosen, setChosen] = useState<number | null>(null);
-  const fitted = answer ? fitting(answer.layout, size) : 1;
-  const scale = chosen ?? fitted;
-  const zoom = (by: number) => setChosen(Math.min(SCALE_MAX, Math.max(SCALE_MIN, scale * by)));
+  const [chosen, setChosen] = useState<number | 'all' | null>(null);
+  const all = answer ? fitting(answer.layout, size) : 1;
+  const scale = chosen === 'all' ? all : (chosen ?? Math.max(READABLE_MIN, all));
+  const zoom = (by: number) => setChosen(Math.min(SCALE_MAX, Math.max(Math.min(SCALE_MIN, all), scale * by)));
   const choose = (filter: string) => onFilter(filterText === filter ? '' : filter);
   return (
     <section className="graph-tab" aria-label="Graph">
@@ -33,7 +33,7 @@ export function GraphTab({ table, tree, version, filterText, onFilter }: TaskTab
         <button type="button" className="button small square" aria-label="Zoom in" onClick={() => zoom(ZOOM)}>
           <Icon name="plus" />
         </button>
-        <button type="button" className="button small" aria-pressed={chosen === null} onClick={() => setChosen(null)}>
+        <button type="button" className="button small" aria-pressed={scale === all} onClick={() => setChosen('all')}>
           Fit
         </button>
       </div>
@@ -217,7 +217,7 @@ interface Size {
 
 function fitting(layout: Size, box: Size): number {
   if (layout.width === 0 || layout.height === 0 || box.width === 0) return 1;
-  return Math.max(FIT_MIN, Math.min(1, box.width / layout.width, box.height / layout.height));
+  return Math.min(1, box.width / layout.width, box.height / layout.height);
 }
 
 function useSize(box: React.RefObject<HTMLElement | null>): Size {

@@ -26,8 +26,7 @@ export function rowsOf(
   }));
 }
 
-/** The share of an agent's runs that ended without an error; of its steps where it has no runs of its own. Null: nothing ended. */
-export function successRate({ runs, steps }: AgentRow): number | null {
-  const counted = runs ?? steps;
-  return counted === null || counted.steps === 0 ? null : 1 - counted.errors / counted.steps;
+/** The share of an agent's runs that ended without an error. Null: it had no runs, and its steps are no runs. */
+export function successRate({ runs }: AgentRow): number | null {
+  return runs === null || runs.steps === 0 ? null : 1 - runs.errors / runs.steps;
 }

@@ -6,6 +6,7 @@ import { exact } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { facetsQuery } from './explore';
 import { clauseOf, hasClause, type TaskFilter, toggleClause } from './filter';
+import './facets.css';
 
 const TITLES: Record<string, string> = {
   status: 'Status',

@@ -9,6 +9,7 @@ import { cost, count, dateTime, dayAndTime, duration, exact, nusd, plural } from
 import { histogramQuery } from './explore';
 import type { TaskFilter } from './filter';
 import { barsOf, brushed, bucketsOf, type Metric } from './histogram';
+import './task-chart.css';
 
 const METRICS = [
   { value: 'tasks', label: 'Tasks' },
