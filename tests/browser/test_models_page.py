@@ -16,8 +16,9 @@ ams.init()
 with ams.task("Ask twice") as task:
     print(task.task_id, flush=True)
     for model in ("gpt-4o-mini", "our-own-model"):
-        with ams.llm("ask", model=model, provider="openai", input="hi") as step:
-            step.usage = {"input": 1_000_000, "output": 0}
+        with ams.llm("ask", model=model, input="hi") as step:
+            step.set(provider="openai")
+            step.usage(input=1_000_000, output=0)
             step.output = "ho"
 assert ams.flush(30).complete
 """
@@ -32,7 +33,7 @@ def test_models_have_their_use_and_their_list_price_and_unknown_ones_say_so(page
 
     known = page.get_by_role("row").filter(has_text="gpt-4o-mini")
     expect(known).to_contain_text("$0.15", timeout=PATIENCE_MS)
-    expect(known).to_contain_text("1.0M")
+    expect(known).to_contain_text("$0.075")
     expect(known).not_to_contain_text("no list price")
     unknown = page.get_by_role("row").filter(has_text="our-own-model")
     expect(unknown).to_contain_text("no list price")
