@@ -118,6 +118,7 @@ def test_a_saved_view_is_a_queue_whose_tasks_are_scored_one_after_the_other(page
     page.get_by_role("button", name="Saved views").click()
     page.get_by_label("Save this view as").fill("Not judged")
     page.get_by_role("button", name="Save view").click()
+    expect(page.get_by_label("Save this view as")).to_be_hidden()  # the menu closes when the view is saved
     page.get_by_role("button", name="Saved views").click()
     page.get_by_role("link", name="Annotate the tasks of Not judged").click()
 
