@@ -26,6 +26,18 @@ PLATFORM_NAMES = frozenset(
 _PYPROJECT_BYTES_MAX = 1_000_000
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
+_overrides: dict[str, Any] = {}
+
+
+def override_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Let these settings come before every source; an empty dict ends this. Returns those of before.
+
+    For tests: the code under test may call ``ams.init``.
+    """
+    global _overrides
+    before, _overrides = _overrides, values
+    return before
+
 
 def read_settings(**arguments: object) -> SdkSettings | None:
     """The settings, or None when tracing stays off; then one warning says why.
@@ -34,7 +46,7 @@ def read_settings(**arguments: object) -> SdkSettings | None:
         **arguments: Of ``ams.init``, by the names of ``SdkSettings``; None means that the caller did not say.
     """
     _warn_of_unknown_names()
-    values = {**_of_pyproject(Path.cwd), **_of_environment(os.environ), **_of_arguments(arguments)}
+    values = {**_of_pyproject(Path.cwd), **_of_environment(os.environ), **_of_arguments(arguments), **_overrides}
     values["api_key"] = str(values.get("api_key", "")).strip()
     values["endpoint"] = str(values.get("endpoint", "")).strip().rstrip("/") or ENDPOINT_DEFAULT
     settings = SdkSettings(**values)

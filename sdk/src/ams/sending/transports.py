@@ -16,8 +16,23 @@ PLACES = {
 """Module and class, which is made from ``SdkSettings``."""
 
 
+_replacement: Transport | None = None
+
+
+def use_transport(transport: Transport | None) -> Transport | None:
+    """Send over ``transport`` whatever the settings name, in clients that start from now on; None ends this. Returns the one of before.
+
+    For tests: the code under test may call ``ams.init``.
+    """
+    global _replacement
+    before, _replacement = _replacement, transport
+    return before
+
+
 def make_transport(settings: SdkSettings) -> Transport:
     """The transport that the settings name."""
+    if _replacement is not None:
+        return _replacement
     if settings.transport not in PLACES:
         return HttpTransport(settings)
     module, name = PLACES[settings.transport]
