@@ -12,10 +12,11 @@ from collections.abc import Callable, Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import ams
 from ams.tracing.runtime import runtime
@@ -54,6 +55,9 @@ class FakeIntake:
         self.requests: list[NativeRequest] = []
         self.sizes: list[int] = []
         self.keys: set[str | None] = set()
+        self.headers: dict[str, str] = {}  # of the last request with spans
+        self.spans: list[Any] = []
+        self.services: set[str] = set()
         self.refusals: deque[Answer] = deque()
         self.rejects: Callable[[Event], str | None] = lambda _: None
         self.grant: Callable[[dict[str, str]], Answer] = lambda _: Answer(404)  # of POST /api/auth/token
@@ -97,6 +101,17 @@ class FakeIntake:
             accepted = sum(len(batch.events) for batch in request.batches) - len(rejected)
             return Answer(200, {}, msgspec.json.encode({"accepted": accepted, "rejected": rejected}))
 
+    def take_spans(self, body: bytes, headers: dict[str, str]) -> Answer:
+        request = ExportTraceServiceRequest.FromString(body)
+        with self.changed:
+            self.headers = headers
+            for group in request.resource_spans:
+                self.services |= {item.value.string_value for item in group.resource.attributes if item.key == "service.name"}
+                for scope in group.scope_spans:
+                    self.spans += scope.spans
+            self.changed.notify_all()
+        return Answer(200, {}, b"")
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         intake = self
 
@@ -112,6 +127,8 @@ class FakeIntake:
                     body = gzip.decompress(body)
                 if self.path == "/api/auth/token":
                     answer = intake.grant(msgspec.json.decode(body))
+                elif self.path == "/v1/traces":
+                    answer = intake.take_spans(body, {name.lower(): value for name, value in self.headers.items()})
                 else:
                     answer = intake.take(body, self.headers.get("authorization")) if self.path == "/v1/batches" else Answer(404)
                 self.send_response(answer.status)
@@ -154,9 +171,14 @@ class FakeIntake:
         step_id = self.step_ids()[step_name]
         return next(event for event in reversed(self.of(PayloadStored)) if event.step_id == step_id and event.slot == slot)
 
-    def wait(self, condition: Callable[[], bool]) -> None:
+    def ended(self, span_name: str) -> list[bool]:
+        """Of each time a span of OpenTelemetry was sent, whether it had ended."""
+        with self.changed:
+            return [span.end_time_unix_nano > 0 for span in self.spans if span.name == span_name]
+
+    def wait(self, condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
         """Until ``condition`` holds; it is asked after every request."""
-        deadline = monotonic() + WAIT_SECONDS
+        deadline = monotonic() + seconds
         with self.changed:
             while not condition():
                 assert self.changed.wait(max(0.0, deadline - monotonic())), "waited in vain"

@@ -15,7 +15,7 @@
 Nothing here raises into the agent or waits for the network, except ``flush`` and ``shutdown``, which wait up to their timeout.
 """
 
-from ams.api import current_step, flush, init, shutdown
+from ams.api import current_step, flush, init, instrument, shutdown
 from ams.sending.client import FlushResult
 from ams.tracing.handles import Step, Task
 from ams.tracing.kinds import (
@@ -54,6 +54,7 @@ __all__ = [
     "handoff",
     "init",
     "inject",
+    "instrument",
     "llm",
     "memory",
     "rerank",

@@ -1,6 +1,7 @@
 """``ams.init``, ``ams.flush``, ``ams.shutdown``: the calls that concern the process."""
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Unpack
 
 from ams.masking import Mask, Masker
@@ -9,9 +10,9 @@ from ams.sending.client import Client, FlushResult, current_client, install
 from ams.setting_sources import read_settings
 from ams.tracing.followers import follow_processes, follow_threads, join_parent_of_environment
 from ams.tracing.handles import current_step
-from ams.tracing.runtime import runtime
+from ams.tracing.runtime import logger, runtime
 
-__all__ = ["current_step", "flush", "init", "shutdown"]
+__all__ = ["current_step", "flush", "init", "instrument", "shutdown"]
 
 
 def init(
@@ -84,6 +85,23 @@ def init(
     join_parent_of_environment()
     install(Client(settings), handle_sigterm=settings.handle_sigterm)
     return True
+
+
+def instrument() -> list[str]:
+    """Trace the libraries of this program that have an instrumentor of OpenTelemetry, OpenInference or OpenLLMetry, without changes of the code.
+
+    Call it after ``init`` and before the libraries are used. Their spans and native steps are in one tree. It needs ``ams-tracing[otel]``; without it
+    there is one warning. Of two instrumentors of one library one is used, and a line says which.
+
+    Returns:
+        The distributions whose instrumentor is on.
+    """
+    try:
+        module = import_module("ams.otel.instrument")
+    except ModuleNotFoundError as error:
+        logger.warning("AMS: ams.instrument() needs %s. Install it with: pip install 'ams-tracing[otel]'", error.name)
+        return []
+    return module.instrument()
 
 
 def flush(timeout_seconds: float = 5.0) -> FlushResult:

@@ -26,6 +26,7 @@ OWN_COMMANDS = {
     "export": ("ams.cli.transfer:export_task", "Write a task to a file."),
     "import": ("ams.cli.transfer:import_file", "Import an archive or a file of OTLP/JSON lines."),
     "login": ("ams.cli.login:login", "Sign in once, and keep a key that may read one project."),
+    "run": ("ams.cli.run:run", "Run a program with every installed instrumentation: ams run -- python agent.py"),
     "show": ("ams.cli.show:show", "Show a task as a tree with times, tokens and cost."),
     "tail": ("ams.cli.tail:tail", "Print steps as they end, live, filtered by a query."),
     "mcp": ("ams.cli.mcp:mcp", "Serve the platform's tools to a coding agent, over stdin and stdout."),

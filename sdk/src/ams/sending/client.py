@@ -58,10 +58,10 @@ class Client:
     """Queue, sender and transport of this process. A forked child gets new ones; nothing of the parent is sent twice."""
 
     def __init__(self, settings: SdkSettings, make_transport: Callable[[SdkSettings], Transport] = make_transport) -> None:
-        self._settings = settings
+        self.settings = settings
         self._make_transport = make_transport
         self._pid = os.getpid()
-        self._closed = False
+        self.closed = False
         self._undelivered_steps = 0
         self._build()
 
@@ -70,8 +70,8 @@ class Client:
         self._starting = threading.Lock()
         instance_id = f"{bits(128):032x}"
         self._instance_id = instance_id
-        self._backlog = Backlog(self._settings, instance_id) if self._settings.spools else None
-        self.queue = EventQueue(items_max=self._settings.waiting_items_max, bytes_max=self._settings.waiting_bytes_max, start=self._start)
+        self._backlog = Backlog(self.settings, instance_id) if self.settings.spools else None
+        self.queue = EventQueue(items_max=self.settings.waiting_items_max, bytes_max=self.settings.waiting_bytes_max, start=self._start)
         self.queue.journal = self._backlog.journal if self._backlog is not None else None
         runtime.queue = self.queue
         runtime.agents.clear()
@@ -80,14 +80,14 @@ class Client:
         """Start sending; called by the first item, so that a program that traces nothing has no thread."""
         with self._starting:
             if self.sender is None:
-                transport = self._make_transport(self._settings)
-                self.sender = Sender(self._settings, self.queue, transport, instance_id=self._instance_id, backlog=self._backlog)
+                transport = self._make_transport(self.settings)
+                self.sender = Sender(self.settings, self.queue, transport, instance_id=self._instance_id, backlog=self._backlog)
                 self.sender.start()
 
     def flush(self, timeout_seconds: float) -> FlushResult:
         """Wait until all events from before the call have arrived, or the time is over. Never raises."""
         sender = self.sender
-        if sender is not None and not self._closed:
+        if sender is not None and not self.closed:
             mark = Mark()
             sender.marks_waiting += 1
             self.queue.put_anyway(mark)
@@ -104,7 +104,7 @@ class Client:
         attribute, and so does this.
         """
         sender = self.sender
-        if sender is None or self._closed or self._pid != os.getpid():
+        if sender is None or self.closed or self._pid != os.getpid():
             return
         sender.terminating = True
         deadline = monotonic() + timeout_seconds
@@ -154,12 +154,12 @@ class Client:
 
     def shutdown(self, timeout_seconds: float) -> FlushResult:
         """Flush, then end the thread. Steps that start afterwards are not traced."""
-        if self._closed:
+        if self.closed:
             return self.result()
         if runtime.queue is self.queue:
             runtime.queue = None
         result = self.flush(timeout_seconds)
-        self._closed = True
+        self.closed = True
         if self.sender is not None:
             self.sender.stop()
             self._undelivered_steps = self.sender.undelivered_steps()
@@ -174,21 +174,21 @@ class Client:
         if self._backlog is not None:
             self._backlog.leave_to_parent()
         self._pid = os.getpid()
-        if not self._closed:
+        if not self.closed:
             self._build()
 
     def at_exit(self) -> None:
         """Send the remaining events within the time limit."""
-        if self._pid != os.getpid() or self._closed:
+        if self._pid != os.getpid() or self.closed:
             return
-        result = self.shutdown(self._settings.exit_seconds)
+        result = self.shutdown(self.settings.exit_seconds)
         if self._undelivered_steps or result.spooled:
-            kept = result.pending == 0 or self._settings.spool == "always"
+            kept = result.pending == 0 or self.settings.spool == "always"
             logger.warning(
                 "AMS: %d steps were not delivered to %s (%s).%s",
                 self._undelivered_steps or result.spooled,
-                self._settings.endpoint,
-                result.reason or f"{self._settings.exit_seconds:g} s were not enough",
+                self.settings.endpoint,
+                result.reason or f"{self.settings.exit_seconds:g} s were not enough",
                 " They are in the spool: the next program with this key sends them, or: ams flush"
                 if kept and self._backlog is not None
                 else "",
