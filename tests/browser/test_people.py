@@ -39,6 +39,19 @@ def test_the_form_shows_the_rule_of_the_service_and_every_fault(browser: Browser
     page.context.close()
 
 
+def test_a_link_that_does_not_work_says_so_and_leaves_the_address(browser: Browser, platform: Platform) -> None:
+    page = another_person(browser, platform)
+    page.goto(f"/reset#{'x' * 32}")
+    expect(page.get_by_role("heading", name="Choose a new password")).to_be_visible()
+    assert page.url.endswith("/reset")
+
+    page.get_by_label("New password").fill(PASSWORD)
+    page.get_by_role("button", name="Change password").click()
+
+    expect(page.get_by_text("This link was used already, was replaced, or has expired.")).to_be_visible()
+    page.context.close()
+
+
 def test_an_invited_person_registers_and_joins_the_project(page: Page, browser: Browser, platform: Platform) -> None:
     project = project_of(page)
     page.get_by_role("link", name="People").click()

@@ -78,11 +78,12 @@ def server(settings: Settings) -> Iterator[Server]:
     app = make_app(settings, now_s=clock)
     with serving(app) as url:
         server = Server(url, app, clock, settings)
-        _wait_until_ready(url)
+        wait_until_ready(url)
         yield server
 
 
-def _wait_until_ready(url: str) -> None:
+def wait_until_ready(url: str) -> None:
+    """Return when a server is ready."""
     deadline = time.monotonic() + 20
     while httpx.get(f"{url}/readyz").status_code != 200:
         assert time.monotonic() < deadline, "identity is not ready"

@@ -28,7 +28,7 @@ def test_the_table_has_the_specified_columns(sql: Sql) -> None:
 
     assert columns == {
         "id", "username", "username_key", "email", "email_key", "password_hash", "created_at", "updated_at", "disabled_at", "kind",
-        "deleted_at",
+        "deleted_at", "administrator",
     }  # fmt: skip
 
 

@@ -84,9 +84,16 @@ export class SessionStore {
     return this.exchange('/api/auth/redeem', { code });
   }
 
-  async register(username: string, email: string, password: string): Promise<Identity> {
-    await this.post('/api/auth/register', { username, email, password });
+  /** With the token of an invitation, the account is a member of its project, too. */
+  async register(username: string, email: string, password: string, invitation?: string): Promise<Identity> {
+    await this.post('/api/auth/register', { username, email, password, ...(invitation ? { invitation } : {}) });
     return this.login(username, password);
+  }
+
+  /** Choose a new password by an administrator's link. Every session of the account ends. */
+  async resetPassword(token: string, password: string): Promise<void> {
+    await this.post('/api/auth/password-reset', { token, new_password: password });
+    this.set({ state: 'out' });
   }
 
   async logout(): Promise<void> {

@@ -13,6 +13,7 @@ import { keepInvitation } from './invitation';
 import { matchPath, navigate, usePath } from './router';
 
 const OwnAccount = lazy(() => import('../routes/own-account').then((module) => ({ default: module.OwnAccount })));
+const ResetPage = lazy(() => import('../routes/reset').then((module) => ({ default: module.ResetPage })));
 const InvitationPage = lazy(() =>
   import('../routes/invitation').then((module) => ({ default: module.InvitationPage })),
 );
@@ -32,7 +33,7 @@ export function App() {
 function Pages() {
   const path = usePath();
   const identity = useSyncExternalStore(session.subscribe, session.get);
-  const open = path === '/signin' || path === '/register';
+  const open = path === '/signin' || path === '/register' || path === '/reset';
   useEffect(() => {
     keepInvitation();
     if (identity.state === 'unknown' && !open) ask();
@@ -45,6 +46,13 @@ function Pages() {
 
   if (path === '/signin') return <SignIn />;
   if (path === '/register') return <Register />;
+  if (path === '/reset') {
+    return (
+      <Suspense fallback={<Waiting />}>
+        <ResetPage />
+      </Suspense>
+    );
+  }
   if (identity.state !== 'in') return <Waiting />;
 
   if (path === '/') return <Home />;

@@ -3,6 +3,8 @@ import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { type ApiError, asApiError } from '../api/problems';
 import { formRulesQuery } from '../api/queries';
 import { session } from '../api/session';
+import type { FormRules } from '../api/types';
+import { INVITATION_KEPT } from '../app/invitation';
 import { Logo } from '../app/Logo';
 import { Link, navigate, useQuery } from '../app/router';
 import { FieldForm } from '../ui/FieldForm';
@@ -89,13 +91,18 @@ export function Register() {
   const next = nextAddress(query);
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
+  // where anyone may register, a person sees what an invitation is for before accepting it
+  const [kept] = useState(() => sessionStorage.getItem(INVITATION_KEPT));
+  const invitation = rules?.registration === 'invite' ? kept : null;
+  const closed = rules ? closedSentence(rules, kept !== null) : null;
 
   const submit = async (fields: Fields) => {
     setBusy(true);
     setError(null);
     try {
-      await session.register(fields.username ?? '', fields.email ?? '', fields.password ?? '');
-      navigate(next, { replace: true });
+      await session.register(fields.username ?? '', fields.email ?? '', fields.password ?? '', invitation ?? undefined);
+      if (invitation) sessionStorage.removeItem(INVITATION_KEPT);
+      navigate(invitation ? '/' : next, { replace: true });
     } catch (thrown) {
       setError(asApiError(thrown));
       setBusy(false);
@@ -108,29 +115,45 @@ export function Register() {
       error={error}
       sentence={Object.keys(fieldErrors(error)).length > 0 ? null : registerSentence(error)}
     >
-      <FieldForm
-        focused
-        busy={busy}
-        action="Create account"
-        onSubmit={submit}
-        fields={[
-          { name: 'username', label: 'Username', autoComplete: 'username' },
-          { name: 'email', label: 'Email', type: 'email', autoComplete: 'email' },
-          {
-            name: 'password',
-            label: 'Password',
-            type: 'password',
-            autoComplete: 'new-password',
-            ...(rules ? { hint: `At least ${rules.password_chars_min} characters` } : {}),
-          },
-        ]}
-        errors={fieldErrors(error)}
-      />
+      {rules?.administrator_missing ? (
+        <p className="quiet">This installation has no administrator yet. The first account, or the one whose address is in its settings, becomes it.</p>
+      ) : null}
+      {invitation ? <p className="quiet">With this account you join the project that invited you.</p> : null}
+      {closed ? (
+        <p>{closed}</p>
+      ) : (
+        <FieldForm
+          focused
+          busy={busy}
+          action="Create account"
+          onSubmit={submit}
+          fields={[
+            { name: 'username', label: 'Username', autoComplete: 'username' },
+            { name: 'email', label: 'Email', type: 'email', autoComplete: 'email' },
+            {
+              name: 'password',
+              label: 'Password',
+              type: 'password',
+              autoComplete: 'new-password',
+              ...(rules ? { hint: `At least ${rules.password_chars_min} characters` } : {}),
+            },
+          ]}
+          errors={fieldErrors(error)}
+        />
+      )}
       <p className="quiet">
         Already have an account? <Link to={`/signin${location.search}`}>Sign in</Link>
       </p>
     </AccountCard>
   );
+}
+
+/** Why nobody can register here now; null when the form applies. */
+function closedSentence(rules: FormRules, invited: boolean): string | null {
+  if (rules.administrator_missing || rules.registration === 'open') return null;
+  if (rules.registration === 'closed') return 'Registration is closed on this installation. Ask its administrator.';
+  if (invited) return null;
+  return 'An account requires an invitation. Ask an owner of a project for a link, open it, and register from there.';
 }
 
 function signInSentence(error: ApiError | null, byLink: boolean): string | null {

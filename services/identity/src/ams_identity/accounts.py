@@ -1,4 +1,4 @@
-"""Accounts: registration, the current user, password changes, and disabling an account."""
+"""Accounts: the current user, password changes, and disabling an account."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,6 @@ from msgspec import Struct
 from ams_contracts.claims import Role
 from ams_contracts.identity_events import AccessChanged, ProjectCreated, SessionRevoked, UserDisabled, UserRegistered
 from ams_identity import revocation, validation
-from ams_identity.addresses import address_bucket, client_address
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ended_keys import announce_ended_keys, record_ended_keys
@@ -19,19 +18,12 @@ from ams_identity.faults import Fault, refuse_faults
 from ams_identity.ids import uuid7
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.password_rules import normalized, password_faults
-from ams_identity.store import Executor, api_keys, members, projects, revocations, sessions, users
+from ams_identity.store import Executor, api_keys, members, password_resets, projects, revocations, sessions, users
+from ams_identity.store.revocations import Revocation
 from ams_identity.store.users import MACHINE_PREFIX, Kind, User
 from ams_kit.auth import principal_of
 from ams_kit.errors import ConflictError, InvalidError, UnauthenticatedError
 from ams_kit.http.json_body import read_json, with_json_body
-
-
-class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """A new account."""
-
-    username: str
-    email: str
-    password: str
 
 
 class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +34,12 @@ class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UserView(Struct, frozen=True, kw_only=True):
-    """The current user. ``default_project_id`` is the oldest project that the user created and owns; the explorer opens it first."""
+    """The current user.
+
+    Attributes:
+        default_project_id: The oldest project that the user created and owns; the explorer opens it first.
+        administrator: Whether the user administers the installation.
+    """
 
     user_id: str
     username: str
@@ -50,19 +47,19 @@ class UserView(Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     default_project_id: str | None
+    administrator: bool
 
 
-class Registered(Struct, frozen=True):
-    """The response to a registration."""
-
-    user: UserView
-
-
-_register = msgspec.json.Decoder(RegisterBody)
 _password = msgspec.json.Decoder(PasswordBody)
 
 
-async def view_of(database: Executor, user: User) -> UserView:
+def is_administrator(context: IdentityContext, user: User) -> bool:
+    """Whether a user administers the installation: the first person who registered or, with ``AMS_ADMIN_EMAIL``, the account with that address only."""
+    key = context.policy.admin_email_key
+    return user.administrator if key is None else user.email_key == key
+
+
+async def view_of(context: IdentityContext, user: User) -> UserView:
     """The fields of a user that the user may read."""
     return UserView(
         user_id=user.user_id,
@@ -70,44 +67,13 @@ async def view_of(database: Executor, user: User) -> UserView:
         email=user.email,
         created_at=user.created_at,
         updated_at=user.updated_at,
-        default_project_id=await projects.own_of_user(database, user.user_id),
+        default_project_id=await projects.own_of_user(context.pool, user.user_id),
+        administrator=is_administrator(context, user),
     )
 
 
-@post(["/api/auth/register", "/api/register"], opt={"public": True}, security=[{}], operation_class=with_json_body(RegisterBody))
-async def register(request: Request[Any, Any, Any]) -> Registered:
-    """Register an account and create its first project."""
-    context = context_of(request)
-    body = await read_json(request, _register, bytes_max=BODY_BYTES_MAX)
-    username, email = body.username, body.email
-    await context.throttle.count([(f"register:{address_bucket(client_address(request))}", context.policy.registers_per_minute)])
-    faults = [*validation.username_faults(username), *validation.email_faults(email)]
-    faults += await context.passwords.examine(
-        lambda: password_faults(body.password, chars_min=context.policy.password_chars_min, username=username, email=email)
-    )
-    refuse_faults(faults)
-    user = _new_user(context, username, email, validation.email_key(email) or "")
-
-    async def refuse_if_taken() -> None:
-        _refuse_if_taken(await users.taken(context.pool, user.username_key, user.email_key))
-
-    await refuse_if_taken()  # of fifty registrations of one name at once, only those before the first commit cost a hash
-    password_hash = await context.passwords.hash(body.password, gate=refuse_if_taken)
-    user = msgspec.structs.replace(user, password_hash=password_hash)
-    async with context.pool.acquire() as connection, connection.transaction():
-        if not await users.insert(connection, user):
-            _refuse_if_taken(await users.taken(connection, user.username_key, user.email_key) or "username")
-        await add_account(connection, request, user)
-    context.outbox.wake()
-    return Registered(await view_of(context.pool, user))
-
-
-def _refuse_if_taken(what: str | None) -> None:
-    if what is not None:
-        raise ConflictError(f"An account with this {what} exists already. Sign in, or choose another {what}.", code=f"{what}_taken")
-
-
-def _new_user(context: IdentityContext, username: str, email: str, email_key: str, kind: Kind = "person") -> User:
+def new_user(context: IdentityContext, username: str, email: str, email_key: str, kind: Kind = "person") -> User:
+    """A new account without a password."""
     at = context.now()
     return User(
         user_id=uuid7(at.timestamp()),
@@ -148,7 +114,7 @@ async def add_project(database: Executor, request: Request[Any, Any, Any], user_
 @get(["/api/users/me", "/api/me"])
 async def me(request: Request[Any, Any, Any]) -> UserView:
     """The user that the access token belongs to."""
-    return await view_of(context_of(request).pool, await user_of(request))
+    return await view_of(context_of(request), await user_of(request))
 
 
 async def user_of(request: Request[Any, Any, Any]) -> User:
@@ -178,17 +144,32 @@ async def change_password(request: Request[Any, Any, Any]) -> None:
             raise ConflictError(
                 "The password was changed by another request at the same time. Sign in with the new one.", code="password_changed"
             )
-        ended = await sessions.end_all(connection, user.user_id, at, "password", keep=principal.session_id)
-        revoked = [revocation.of_session(user.user_id, session_id, at) for session_id in ended]
-        for item in revoked:
-            await revocations.insert(connection, item)
-            event = SessionRevoked(
-                event_id=new_event_id(), at_us=microseconds(at), user_id=user.user_id, session_id=item.session_id or "", reason="password"
-            )
-            await put(connection, user.user_id, event, at)
+        revoked = await end_other_sessions(connection, user.user_id, at, keep=principal.session_id)
+        await password_resets.void(connection, user.user_id)
         await record(connection, request, Action.PASSWORD_CHANGED, at, user_id=user.user_id)
     context.outbox.wake()
     await context.revoker.push(revoked)
+
+
+async def end_other_sessions(connection: Executor, user_id: str, at: datetime, *, keep: str | None) -> list[Revocation]:
+    """End the sessions of an account whose password was replaced, in that transaction.
+
+    Args:
+        connection: The connection of the transaction.
+        user_id: The account.
+        at: When the password was replaced.
+        keep: The session that stays, if any.
+
+    Returns:
+        The revocations that the caller passes to ``Revoker.push`` after the commit.
+    """
+    revoked: list[Revocation] = []
+    for session_id in await sessions.end_all(connection, user_id, at, "password", keep=keep):
+        revoked.append(revocation.of_session(user_id, session_id, at))
+        await revocations.insert(connection, revoked[-1])
+        event = SessionRevoked(event_id=new_event_id(), at_us=microseconds(at), user_id=user_id, session_id=session_id, reason="password")
+        await put(connection, user_id, event, at)
+    return revoked
 
 
 async def prove_password(context: IdentityContext, user: User, password: str) -> None:
@@ -215,8 +196,14 @@ async def _refuse_weak(context: IdentityContext, user: User, body: PasswordBody)
     refuse_faults(faults)
 
 
-async def disable(context: IdentityContext, request: Request[Any, Any, Any], user_id: str) -> bool:
+async def disable(context: IdentityContext, request: Request[Any, Any, Any], user_id: str, *, by: str | None = None) -> bool:
     """Disable an account. Its tokens and API keys end at once, and so do all keys of projects without another active owner.
+
+    Args:
+        context: The dependencies.
+        request: The request, whose address is recorded.
+        user_id: The account.
+        by: The account of the administrator who does it, if a person does.
 
     Returns:
         False when no such active account exists.
@@ -229,9 +216,10 @@ async def disable(context: IdentityContext, request: Request[Any, Any, Any], use
         await sessions.end_all(connection, user_id, at, "disabled")
         await revocations.insert(connection, revoked)
         await put(connection, user_id, UserDisabled(event_id=new_event_id(), at_us=microseconds(at), user_id=user_id), at)
-        await record(connection, request, Action.DISABLED, at, subject=user_id)
+        await record(connection, request, Action.DISABLED, at, user_id=by, subject=user_id)
+        await password_resets.void(connection, user_id)
         ended = await api_keys.revoke_of_account(connection, user_id, at)
-        await record_ended_keys(connection, request, ended, at, user_id=None)
+        await record_ended_keys(connection, request, ended, at, user_id=by)
     context.outbox.wake()
     await announce_ended_keys(context, ended)
     await context.revoker.push([revoked])
@@ -260,7 +248,7 @@ async def _machine_user(context: IdentityContext, request: Request[Any, Any, Any
         return existing
     for username in (name, MACHINE_PREFIX + name):
         email = f"{username.lower()}@{validation.RESERVED_EMAIL_DOMAIN}"
-        user = _new_user(context, username, email, email, "machine")
+        user = new_user(context, username, email, email, "machine")
         async with context.pool.acquire() as connection, connection.transaction():
             if await users.insert(connection, user):
                 await add_account(connection, request, user)
@@ -271,4 +259,4 @@ async def _machine_user(context: IdentityContext, request: Request[Any, Any, Any
     raise ConflictError("The email address of this machine account is taken.", code="email_taken")
 
 
-ROUTES = [register, me, change_password]
+ROUTES = [me, change_password]

@@ -12,13 +12,29 @@ import structlog
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 
-from ams_identity import accounts, audit_log, codes, form_rules, invitations, keys, members, own_account, own_sessions, projects, sessions
+from ams_identity import (
+    accounts,
+    administration,
+    audit_log,
+    codes,
+    form_rules,
+    invitations,
+    keys,
+    members,
+    own_account,
+    own_sessions,
+    password_reset,
+    projects,
+    registration,
+    sessions,
+)
 from ams_identity.addresses import parse_networks
 from ams_identity.audit_chain import EVERY_SECONDS, AuditChain
 from ams_identity.context import IdentityContext, Policy, context_of
 from ams_identity.failures import Failures
 from ams_identity.internal import internal_routes
 from ams_identity.local_auth import LocalAuth
+from ams_identity.openapi import with_problems
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.revocation import PostgresRevocations, Revoker
@@ -27,11 +43,12 @@ from ams_identity.settings import Settings
 from ams_identity.signing import SigningKeys, WrongSecretError
 from ams_identity.store import audit as audit_rows
 from ams_identity.store import invitations as invitation_rows
+from ams_identity.store import password_resets, signin_codes
 from ams_identity.store import sessions as session_rows
-from ams_identity.store import signin_codes
 from ams_identity.throttle import Throttle
 from ams_identity.token_exchange import kafka_address
 from ams_identity.tokens import derive_key
+from ams_identity.validation import email_key
 from ams_kit.auth import AuthMiddleware, open_redis, provide_access
 from ams_kit.auth.jwks import JWKS_PATH, Jwks
 from ams_kit.background import Background
@@ -88,6 +105,9 @@ def make_app(
         trusted_proxies = parse_networks(settings.trusted_proxies)
     except ValueError:
         refuse(SERVICE, "AMS_TRUSTED_PROXIES is not a list of networks with commas between, such as 10.0.0.0/8,192.0.2.7")
+    admin_email_key = email_key(settings.admin_email) if settings.admin_email else None
+    if settings.admin_email and admin_email_key is None:
+        refuse(SERVICE, "AMS_ADMIN_EMAIL is not an email address")
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -121,6 +141,8 @@ def make_app(
                 failures=Failures(redis),
                 policy=Policy(
                     issuer=public_url,
+                    registration=settings.registration,
+                    admin_email_key=admin_email_key,
                     cookie_secure=cookie_is_secure(public_url),
                     password_chars_min=settings.password_chars_min,
                     login_failures_per_minute=settings.login_failures_per_minute,
@@ -164,15 +186,27 @@ def make_app(
             Router(
                 "/",
                 route_handlers=[
-                    jwks,
-                    *form_rules.ROUTES,
-                    *accounts.ROUTES,
-                    *sessions.ROUTES,
-                    *own_sessions.ROUTES,
-                    *own_account.ROUTES,
-                    *codes.ROUTES,
+                    *with_problems(
+                        [
+                            jwks,
+                            *form_rules.ROUTES,
+                            *registration.ROUTES,
+                            *accounts.ROUTES,
+                            *administration.ROUTES,
+                            *password_reset.ROUTES,
+                            *sessions.ROUTES,
+                            *own_sessions.ROUTES,
+                            *own_account.ROUTES,
+                            *codes.ROUTES,
+                        ]
+                    ),
                     internal_routes(),
-                    Router("/", route_handlers=[*projects.ROUTES, *members.ROUTES, *keys.ROUTES, *invitations.ROUTES, *audit_log.ROUTES]),
+                    Router(
+                        "/",
+                        route_handlers=with_problems(
+                            [*projects.ROUTES, *members.ROUTES, *keys.ROUTES, *invitations.ROUTES, *audit_log.ROUTES]
+                        ),
+                    ),
                 ],
                 exception_handlers={**dict.fromkeys(SERVER_UNAVAILABLE, answer_unavailable), RefreshRefusedError: answer_refresh_refused},
             )
@@ -199,4 +233,5 @@ async def _delete_expired(context: IdentityContext, audit_days: int) -> None:
     await session_rows.delete_expired(context.pool, before)
     await signin_codes.delete_expired(context.pool, before)
     await invitation_rows.delete_expired(context.pool, before)
+    await password_resets.delete_expired(context.pool, before)
     await audit_rows.expire(context.pool, context.now() - timedelta(days=audit_days))

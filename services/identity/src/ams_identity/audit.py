@@ -21,11 +21,14 @@ class Action(StrEnum):
 
     REGISTERED = "user.registered"
     DISABLED = "user.disabled"
+    ENABLED = "user.enabled"
     SIGNED_IN = "session.started"
     SIGN_IN_FAILED = "session.refused"
     SIGNED_OUT = "session.ended"
     TOKEN_REUSED = "session.token_reused"  # noqa: S105  a name
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105  a name
+    RESET_CREATED = "password_reset.created"
+    PASSWORD_RESET = "user.password_reset"  # noqa: S105  a name
     PROJECT_CREATED = "project.created"
     PROJECT_UPDATED = "project.updated"
     PROJECT_DELETED = "project.deleted"

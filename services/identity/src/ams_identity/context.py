@@ -15,6 +15,7 @@ from ams_identity.failures import Failures
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.revocation import Revoker
+from ams_identity.settings import Registration
 from ams_identity.signing import SigningKeys
 from ams_identity.throttle import Throttle
 
@@ -22,9 +23,11 @@ BODY_BYTES_MAX = 4_096
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """Rules that follow from the settings. ``cookie_secure``: see ``app.cookie_is_secure``; ``kafka``: where agents publish."""
+    """Rules that follow from the settings. ``cookie_secure``: see ``app.cookie_is_secure``; ``kafka``: where agents publish; ``admin_email_key``: the canonical form of the administrator's address, if it is set."""
 
     issuer: str
+    registration: Registration
+    admin_email_key: str | None
     cookie_secure: bool
     password_chars_min: int
     login_failures_per_minute: int

@@ -7,22 +7,38 @@ from msgspec import Struct
 
 from ams_identity.context import context_of
 from ams_identity.password_rules import PASSWORD_CHARS_MAX
+from ams_identity.registration import administrator_is_missing
+from ams_identity.settings import Registration
 from ams_identity.validation import USERNAME_RULE
 
 
 class FormRules(Struct, frozen=True, kw_only=True):
-    """What this installation requires of new accounts. ``username_rule`` is a sentence for people."""
+    """What this installation requires of new accounts.
+
+    Attributes:
+        username_rule: A sentence for people.
+        registration: Who may make an account: everybody, people with an invitation, or nobody.
+        administrator_missing: Whether the administrator's account was not made yet. It can be made in every mode.
+    """
 
     username_rule: str
     password_chars_min: int
     password_chars_max: int
+    registration: Registration
+    administrator_missing: bool
 
 
 @get("/api/auth/rules", opt={"public": True}, security=[{}])
 async def form_rules(request: Request[Any, Any, Any]) -> FormRules:
     """The rules for usernames and passwords."""
-    policy = context_of(request).policy
-    return FormRules(username_rule=USERNAME_RULE, password_chars_min=policy.password_chars_min, password_chars_max=PASSWORD_CHARS_MAX)
+    context = context_of(request)
+    return FormRules(
+        username_rule=USERNAME_RULE,
+        password_chars_min=context.policy.password_chars_min,
+        password_chars_max=PASSWORD_CHARS_MAX,
+        registration=context.policy.registration,
+        administrator_missing=await administrator_is_missing(context, context.pool),
+    )
 
 
 ROUTES = [form_rules]

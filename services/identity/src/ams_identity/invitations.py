@@ -19,7 +19,7 @@ from ams_identity.ids import random_text, uuid7
 from ams_identity.members import MEMBERS_MAX, announce_change, record_change
 from ams_identity.projects import lock_project, require_room_for_project
 from ams_identity.sessions import NO_STORE, address_limit
-from ams_identity.store import invitations, members
+from ams_identity.store import Executor, invitations, members
 from ams_identity.store.invitations import Invitation
 from ams_kit.auth import is_uuid, principal_of, require_role
 from ams_kit.errors import ConflictError, NotFoundError
@@ -151,17 +151,16 @@ async def withdraw(request: Request[Any, Any, Any], invitation: FromPath[str], a
         )
 
 
-async def _open(request: Request[Any, Any, Any]) -> Invitation:
-    """The invitation of the token in the body. Wrong tokens count as failures of the address.
+async def open_invitation(request: Request[Any, Any, Any], token: str) -> Invitation:
+    """The invitation of a link's token. Wrong tokens count as failures of the address.
 
     Raises:
         NotFoundError: It was accepted or withdrawn, has expired, or never existed.
     """
     context = context_of(request)
-    body = await read_json(request, _accept, bytes_max=BODY_BYTES_MAX)
     attempt = await context.failures.reserve([address_limit(context, request)], context.now_s())
-    well_formed = _TOKEN.fullmatch(body.token) is not None
-    item = await invitations.open_by_token(context.pool, _hash(body.token), context.now()) if well_formed else None
+    well_formed = _TOKEN.fullmatch(token) is not None
+    item = await invitations.open_by_token(context.pool, _hash(token), context.now()) if well_formed else None
     if item is None:
         raise NotFoundError("This invitation was accepted or withdrawn, or has expired. Ask for another one.", code="invitation_not_found")
     await context.failures.release(attempt)
@@ -172,7 +171,8 @@ async def _open(request: Request[Any, Any, Any]) -> Invitation:
 async def preview(request: Request[Any, Any, Any]) -> InvitedProject:
     """What the invitation of a link is for."""
     principal_of(request)
-    return _invited(await _open(request))
+    body = await read_json(request, _accept, bytes_max=BODY_BYTES_MAX)
+    return _invited(await open_invitation(request, body.token))
 
 
 @post("/api/users/me/invitations", status_code=200, operation_class=with_json_body(AcceptBody))
@@ -180,21 +180,31 @@ async def accept(request: Request[Any, Any, Any]) -> InvitedProject:
     """Accept an invitation: the caller becomes a member of its project. A member keeps the role."""
     context = context_of(request)
     user = await user_of(request)
-    item = await _open(request)
-    at = context.now()
-    access = Access(user_id=user.user_id, project_id=item.project_id, role=item.role)
+    body = await read_json(request, _accept, bytes_max=BODY_BYTES_MAX)
+    item = await open_invitation(request, body.token)
     async with context.pool.acquire() as connection, connection.transaction():
-        await lock_project(connection, item.project_id)
-        if await members.count(connection, item.project_id) >= MEMBERS_MAX:
-            raise ConflictError(f"A project has at most {MEMBERS_MAX} members.", code="too_many_members")
-        await require_room_for_project(connection, user.user_id)
-        if not await members.insert(connection, item.project_id, user.user_id, item.role, at):
-            raise ConflictError("You are already a member of this project.", code="already_member")
-        if not await invitations.end(connection, item.project_id, item.invitation_id, at, accepted_by=user.user_id):
-            raise NotFoundError("This invitation was accepted by someone else.", code="invitation_not_found")
-        await record_change(connection, request, access, user_id=user.user_id, role=item.role, action=Action.MEMBER_ADDED)
+        await join(connection, request, item, user.user_id, context.now())
     await announce_change(context, item.project_id, user.user_id)
     return _invited(item)
+
+
+async def join(connection: Executor, request: Request[Any, Any, Any], item: Invitation, user_id: str, at: datetime) -> None:
+    """Make an account a member by an invitation, which ends. In a transaction; ``announce_change`` follows its commit.
+
+    Raises:
+        ConflictError: too_many_members | too_many_projects | already_member.
+        NotFoundError: Someone else was faster.
+    """
+    await lock_project(connection, item.project_id)
+    if await members.count(connection, item.project_id) >= MEMBERS_MAX:
+        raise ConflictError(f"A project has at most {MEMBERS_MAX} members.", code="too_many_members")
+    await require_room_for_project(connection, user_id)
+    if not await members.insert(connection, item.project_id, user_id, item.role, at):
+        raise ConflictError("You are already a member of this project.", code="already_member")
+    if not await invitations.end(connection, item.project_id, item.invitation_id, at, accepted_by=user_id):
+        raise NotFoundError("This invitation was accepted by someone else.", code="invitation_not_found")
+    access = Access(user_id=user_id, project_id=item.project_id, role=item.role)
+    await record_change(connection, request, access, user_id=user_id, role=item.role, action=Action.MEMBER_ADDED)
 
 
 ROUTES = [invite, list_invitations, withdraw, preview, accept]

@@ -47,11 +47,13 @@ async def change_email(request: Request[Any, Any, Any]) -> UserView:
     user = await user_of(request)
     refuse_faults(validation.email_faults(body.email))
     await prove_password(context, user, body.password)
+    key = validation.email_key(body.email) or ""
+    becomes_administrator = key == context.policy.admin_email_key != user.email_key
     async with context.pool.acquire() as connection, connection.transaction():
-        if not await users.set_email(connection, user.user_id, body.email, validation.email_key(body.email) or ""):
+        if becomes_administrator or not await users.set_email(connection, user.user_id, body.email, key):
             raise ConflictError("An account with this email exists already. Choose another email.", code="email_taken")
         await record(connection, request, Action.EMAIL_CHANGED, context.now(), user_id=user.user_id)
-    return await view_of(context.pool, await user_of(request))
+    return await view_of(context, await user_of(request))
 
 
 @post("/api/users/me/delete", status_code=204, operation_class=with_json_body(DeleteBody))

@@ -193,7 +193,7 @@ async def _signed_in_response(context: IdentityContext, user: User, session: Ses
         iat=now,
         exp=now + ACCESS_SECONDS,
     )
-    answer = SignedIn(access_token=context.signing.sign(msgspec.structs.asdict(claims)), user=await view_of(context.pool, user))
+    answer = SignedIn(access_token=context.signing.sign(msgspec.structs.asdict(claims)), user=await view_of(context, user))
     token = refresh_token(context.refresh_key, session, generation)
     return Response(answer, headers=NO_STORE, cookies=[_cookie(context, token, int(SESSION_IDLE.total_seconds()))])
 

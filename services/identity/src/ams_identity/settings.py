@@ -1,11 +1,13 @@
 """Identity's settings, ``AMS_<FIELD>`` each."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from ams_contracts.ids import RetentionDays
 from ams_kit.kafka_settings import KafkaEnvironment
+
+Registration = Literal["open", "invite", "closed"]
 
 
 class Settings(KafkaEnvironment, frozen=True, kw_only=True):
@@ -19,6 +21,8 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         kafka_public_bootstrap: The brokers as agents reach them, ``host:port``; empty: ``kafka_bootstrap``.
         service_secret: Signs the tokens between services.
         secret_key: Encrypts the signing key and derives refresh tokens. A new value ends every session and requires a new signing key.
+        registration: Who may make an account: everybody, people with an invitation, or nobody. The administrator's account can be made in every mode.
+        admin_email: The address of the account that administers the installation; empty: the first person who registers.
         password_chars_min: Minimum length of new passwords.
         login_failures_per_minute: Limit per client address; an account has ten in 15 minutes over all addresses.
         registers_per_minute: Limit of registration attempts per client address.
@@ -37,6 +41,8 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     service_secret: str
     secret_key: str
     kafka_public_bootstrap: str = ""
+    registration: Registration = "open"
+    admin_email: str = ""
     password_chars_min: int = 12
     login_failures_per_minute: int = 20
     registers_per_minute: int = 300

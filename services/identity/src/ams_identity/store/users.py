@@ -9,6 +9,7 @@ from msgspec import Struct
 from ams_identity.store import Executor
 
 Kind = Literal["person", "machine"]
+FIRST_LOCK = 0x616D735F6669  # "ams_fi"
 MACHINE_PREFIX = "~"
 """Prefix of a machine account's username when a person has its plain name. Registration rejects usernames with this prefix."""
 
@@ -22,6 +23,8 @@ class User(Struct, frozen=True, kw_only=True):
         password_hash: ``None`` for an account that signs in by code only.
         updated_at: When a column of the row last changed.
         disabled_at: ``None`` while the account is active.
+        administrator: Whether it is the first person who registered. ``accounts.is_administrator`` decides.
+        deleted_at: When it was deleted; the row stays without personal data.
         kind: ``person``, or ``machine`` for an account that an operator's command created. It cannot be registered, and has no password.
     """
 
@@ -35,9 +38,13 @@ class User(Struct, frozen=True, kw_only=True):
     updated_at: datetime
     disabled_at: datetime | None
     kind: Kind = "person"
+    administrator: bool = False
+    deleted_at: datetime | None = None
 
 
-_COLUMNS = "id, username, username_key, email, email_key, password_hash, created_at, updated_at, disabled_at, kind"
+_COLUMNS = (
+    "id, username, username_key, email, email_key, password_hash, created_at, updated_at, disabled_at, kind, administrator, deleted_at"
+)
 
 
 def _user(row: Any) -> User | None:
@@ -52,8 +59,8 @@ async def insert(database: Executor, user: User) -> bool:
     return (
         await database.fetchval(
             """
-            insert into users (id, username, username_key, email, email_key, password_hash, created_at, updated_at, kind)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            insert into users (id, username, username_key, email, email_key, password_hash, created_at, updated_at, kind, administrator)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             on conflict do nothing
             returning 1
             """,
@@ -66,6 +73,7 @@ async def insert(database: Executor, user: User) -> bool:
             user.created_at,
             user.updated_at,
             user.kind,
+            user.administrator,
         )
         is not None
     )
@@ -79,6 +87,22 @@ async def by_id(database: Executor, user_id: str) -> User | None:
 async def by_username(database: Executor, username_key: str) -> User | None:
     """An account by the canonical form of its username."""
     return _user(await database.fetchrow(f"select {_COLUMNS} from users where username_key = $1", username_key))
+
+
+async def page(database: Executor, *, after: str | None, limit: int) -> list[User]:
+    """Accounts that were not deleted, oldest first."""
+    sql = f"select {_COLUMNS} from users where deleted_at is null and ($1::uuid is null or id > $1) order by id limit $2"
+    return [user for row in await database.fetch(sql, after, limit) if (user := _user(row)) is not None]
+
+
+async def any_person(database: Executor) -> bool:
+    """Whether a person has ever registered."""
+    return bool(await database.fetchval("select exists (select from users where kind = 'person')"))
+
+
+async def lock_first(database: Executor) -> None:
+    """Wait for other registrations of a first person, until the transaction ends."""
+    await database.execute("select pg_advisory_xact_lock($1)", FIRST_LOCK)
 
 
 async def machine(database: Executor, name_key: str) -> User | None:
@@ -119,6 +143,18 @@ async def disable(database: Executor, user_id: str, at: datetime) -> bool:
     """Disable an account. False when no such active account exists."""
     sql = "update users set disabled_at = $2 where id = $1 and disabled_at is null returning 1"
     return await database.fetchval(sql, user_id, at) is not None
+
+
+async def enable(database: Executor, user_id: str) -> bool:
+    """Enable an account that was disabled and not deleted. False when there is none."""
+    sql = "update users set disabled_at = null where id = $1 and disabled_at is not null and deleted_at is null returning 1"
+    return await database.fetchval(sql, user_id) is not None
+
+
+async def reset_password(database: Executor, user_id: str, password_hash: str) -> bool:
+    """Replace a forgotten password. False when the account is not active."""
+    sql = "update users set password_hash = $2 where id = $1 and disabled_at is null and kind = 'person' returning 1"
+    return await database.fetchval(sql, user_id, password_hash) is not None
 
 
 async def set_email(database: Executor, user_id: str, email: str, email_key: str) -> bool:
