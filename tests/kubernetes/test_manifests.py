@@ -160,7 +160,7 @@ def test_network_policies_open_exactly_the_connections_of_the_settings(variant: 
     "values",
     [
         "unknown=1", "publicUrl=ams.example.com", "publicUrl=https://ams.example.com/path", "image.tag=latest", "image.pullPolicy=Sometimes",
-        "retentionDays=0", "retentionDays=4000", "kafka.bootstrap=kafka", "kafka.sasl.mechanism=GSSAPI", "postgres.sslMode=maybe", "postgres.port=0",
+        "retentionDays=0", "registration=maybe", "adminEmail=somebody", "retentionDays=4000", "kafka.bootstrap=kafka", "kafka.sasl.mechanism=GSSAPI", "postgres.sslMode=maybe", "postgres.port=0",
         "redis.port=70000", "projector.replicas=13", "projector.keda.maxReplicas=13", "intake.replicas=0", "allowedHosts={http://a}", "corsOrigins={app.example.com}", "secret.name=",
         "logLevel=LOUD", "intake.autoscaling.enabled=perhaps", "secret.externalSecrets.storeKind=Vault",
     ],

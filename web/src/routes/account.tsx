@@ -116,7 +116,10 @@ export function Register() {
       sentence={Object.keys(fieldErrors(error)).length > 0 ? null : registerSentence(error)}
     >
       {rules?.administrator_missing ? (
-        <p className="quiet">This installation has no administrator yet. The first account, or the one whose address is in its settings, becomes it.</p>
+        <p className="quiet">
+          This installation has no administrator yet. The first account, or the one whose address is in its settings,
+          becomes it.
+        </p>
       ) : null}
       {invitation ? <p className="quiet">With this account you join the project that invited you.</p> : null}
       {closed ? (

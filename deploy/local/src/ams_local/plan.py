@@ -82,6 +82,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         public_url: What people and agents use.
         log_level: Of the services.
         retention_days: How long tables keep tasks; empty for the projector's default.
+        registration: Who may make an account, and `admin_email` the administrator's address; empty for identity's defaults.
         cors_origins: Origins whose pages may send telemetry; empty for none.
         kafka: ``host:port``.
         redis_url: With password and database.
@@ -94,6 +95,8 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     public_url: str
     log_level: str
     retention_days: str = ""
+    registration: str = ""
+    admin_email: str = ""
     cors_origins: str = ""
     kafka: str
     redis_url: str
@@ -183,6 +186,8 @@ def services(where: Surroundings) -> list[Service]:
     identity_database = {"AMS_DATABASE_URL": where.database_url("ams_identity", "ams_identity")}
     writer = {"AMS_DATABASE_URL": where.database_url("ams_writer", "ams_traces")}
     retention = {"AMS_RETENTION_DAYS": where.retention_days} if where.retention_days else {}
+    accounts = {"AMS_REGISTRATION": where.registration, "AMS_ADMIN_EMAIL": where.admin_email}
+    accounts = {name: value for name, value in accounts.items() if value}
     projector = {**writer, **retention, "AMS_PROJECTOR_INSTANCE": "0"}
     reader = {"AMS_DATABASE_URL": where.database_url("ams_reader", "ams_traces")}
     return [
@@ -191,7 +196,7 @@ def services(where: Surroundings) -> list[Service]:
             ("ams_identity", "serve"),
             "identity",
             (TABLES, TOPICS),
-            {**identity_database, **retention, "AMS_SECRET_KEY": where.secrets.secret_key, "AMS_TRUSTED_PROXIES": LOOPBACK},
+            {**identity_database, **retention, **accounts, "AMS_SECRET_KEY": where.secrets.secret_key, "AMS_TRUSTED_PROXIES": LOOPBACK},
         ),
         service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), {**writer, "AMS_CORS_ORIGINS": where.cors_origins}),
         service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), projector),

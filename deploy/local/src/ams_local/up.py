@@ -76,6 +76,8 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         public_url=os.environ.get("AMS_PUBLIC_URL", f"http://localhost:{options.port}").rstrip("/"),
         log_level=os.environ.get("AMS_LOG_LEVEL", "INFO"),
         retention_days=os.environ.get("AMS_RETENTION_DAYS", ""),
+        registration=os.environ.get("AMS_REGISTRATION", ""),
+        admin_email=os.environ.get("AMS_ADMIN_EMAIL", ""),
         cors_origins=os.environ.get("AMS_CORS_ORIGINS", ""),
         kafka=kafka_address or (kafka.bootstrap if kafka else ""),
         redis_url=redis_url or (valkey.url if valkey else ""),

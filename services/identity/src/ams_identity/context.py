@@ -14,8 +14,8 @@ from ams_identity.audit_chain import AuditChain
 from ams_identity.failures import Failures
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
+from ams_identity.registration_mode import Registration
 from ams_identity.revocation import Revoker
-from ams_identity.settings import Registration
 from ams_identity.signing import SigningKeys
 from ams_identity.throttle import Throttle
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from ams_identity.context import context_of
 from ams_identity.password_rules import PASSWORD_CHARS_MAX
 from ams_identity.registration import administrator_is_missing
-from ams_identity.settings import Registration
+from ams_identity.registration_mode import Registration
 from ams_identity.validation import USERNAME_RULE
 
 

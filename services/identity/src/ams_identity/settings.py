@@ -1,13 +1,12 @@
 """Identity's settings, ``AMS_<FIELD>`` each."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from ams_contracts.ids import RetentionDays
+from ams_identity.registration_mode import Registration
 from ams_kit.kafka_settings import KafkaEnvironment
-
-Registration = Literal["open", "invite", "closed"]
 
 
 class Settings(KafkaEnvironment, frozen=True, kw_only=True):
