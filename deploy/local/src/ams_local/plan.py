@@ -31,6 +31,14 @@ ASKED_FOR_HEALTH = {
     "projector": "projector",
     "live-gateway": "live",
 }  # service -> name of its port
+ACCOUNT_SETTINGS = (
+    "AMS_REGISTRATION",
+    "AMS_ADMIN_EMAIL",
+    "AMS_PASSWORD_CHARS_MIN",
+    "AMS_SESSIONS_PER_ACCOUNT_MAX",
+    "AMS_AUDIT_RETENTION_DAYS",
+)
+"""Settings that identity takes from the environment of ``ams up``."""
 TABLES, TOPICS = "tables", "topics"  # what a service may need before it starts
 TOPICS_DECLARED = " ".join(sorted(f"{topic.name}:{topic.partitions}" for topic in DECLARATION))
 """What the log has once its job ran. Services that find them there need not wait for the log: they wait for it by themselves."""
@@ -82,7 +90,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         public_url: What people and agents use.
         log_level: Of the services.
         retention_days: How long tables keep tasks; empty for the projector's default.
-        registration: Who may make an account, and `admin_email` the administrator's address; empty for identity's defaults.
+        accounts: Settings of identity that the person has set (``ACCOUNT_SETTINGS``).
         cors_origins: Origins whose pages may send telemetry; empty for none.
         kafka: ``host:port``.
         redis_url: With password and database.
@@ -95,8 +103,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     public_url: str
     log_level: str
     retention_days: str = ""
-    registration: str = ""
-    admin_email: str = ""
+    accounts: Mapping[str, str] = {}
     cors_origins: str = ""
     kafka: str
     redis_url: str
@@ -186,8 +193,6 @@ def services(where: Surroundings) -> list[Service]:
     identity_database = {"AMS_DATABASE_URL": where.database_url("ams_identity", "ams_identity")}
     writer = {"AMS_DATABASE_URL": where.database_url("ams_writer", "ams_traces")}
     retention = {"AMS_RETENTION_DAYS": where.retention_days} if where.retention_days else {}
-    accounts = {"AMS_REGISTRATION": where.registration, "AMS_ADMIN_EMAIL": where.admin_email}
-    accounts = {name: value for name, value in accounts.items() if value}
     projector = {**writer, **retention, "AMS_PROJECTOR_INSTANCE": "0"}
     reader = {"AMS_DATABASE_URL": where.database_url("ams_reader", "ams_traces")}
     return [
@@ -196,7 +201,13 @@ def services(where: Surroundings) -> list[Service]:
             ("ams_identity", "serve"),
             "identity",
             (TABLES, TOPICS),
-            {**identity_database, **retention, **accounts, "AMS_SECRET_KEY": where.secrets.secret_key, "AMS_TRUSTED_PROXIES": LOOPBACK},
+            {
+                **identity_database,
+                **retention,
+                **where.accounts,
+                "AMS_SECRET_KEY": where.secrets.secret_key,
+                "AMS_TRUSTED_PROXIES": LOOPBACK,
+            },
         ),
         service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), {**writer, "AMS_CORS_ORIGINS": where.cors_origins}),
         service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), projector),
