@@ -1,7 +1,6 @@
 """What ``ams up`` starts, and with which settings."""
 
 from ams_identity.settings import Settings
-
 from ams_local.plan import ACCOUNT_SETTINGS
 
 
