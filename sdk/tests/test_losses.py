@@ -31,7 +31,7 @@ def test_a_tight_loop_of_100_000_steps_is_slowed_down_to_what_can_be_sent(intake
 
     assert len({event.step_id for event in intake.of(StepRecorded, StepEnded) if event.step.name == "s"}) == 100_000
     assert (result.pending, result.dropped) == (0, 0)
-    assert caplog.records == []
+    assert [record for record in caplog.records if record.name.startswith("ams")] == []
     ams.shutdown()
 
 

@@ -185,7 +185,7 @@ async def main(folder):
     server = ForkServerClient(["forked"], folder / "log", {**inherited_environment(), "PYTHONPATH": str(folder)})
     server.begin()
     await server.ready()
-    fork = Fork(target="forked:main", argv=["stay"], environ={}, log=str(folder / "child.log"), supervisor=os.getpid())
+    fork = Fork(target="forked:main", argv=["stay"], environ={"AMS_WORD": "x"}, log=str(folder / "child.log"), supervisor=os.getpid())
     starting = asyncio.create_task(server.fork(fork))
     await asyncio.sleep(0)  # the request is sent, and its answer is never read
     starting.cancel()

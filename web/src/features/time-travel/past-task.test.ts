@@ -47,14 +47,33 @@ function answerWith(lines: object[]) {
   );
 }
 
-async function travel(position: string): Promise<PastTask> {
-  answerWith(LINES);
+async function travel(position: string, answer = answerWith): Promise<PastTask> {
+  answer(LINES);
   const present = new LiveTask('p', TASK, {} as LiveClient);
   present.task = { task_id: TASK, status: 'ok', unmetered_calls: 0 } as never;
   const past = new PastTask('p', TASK, {} as LiveClient, present, position);
   past.start();
   await vi.waitFor(() => expect(past.complete).toBe(true));
   return past;
+}
+
+/** The same lines, one portion each, as a slow connection brings them. */
+function answerInPortions(lines: object[]) {
+  vi.stubGlobal('navigator', {});
+  vi.stubGlobal('fetch', async (url: string) => {
+    if (url.endsWith('/refresh')) return Response.json({ user: {}, access_token: 't', expires_in: 600 });
+    const portions = lines.map((line) => new TextEncoder().encode(`${JSON.stringify(line)}\n`));
+    return new Response(
+      new ReadableStream({
+        async pull(controller) {
+          await new Promise((done) => setTimeout(done, 1));
+          const next = portions.shift();
+          if (next) controller.enqueue(next);
+          else controller.close();
+        },
+      }),
+    );
+  });
 }
 
 function seen(past: PastTask) {
@@ -104,6 +123,11 @@ describe('PastTask', () => {
     expect((await travel('1.7.999')).position).toBe('1.7.19');
     expect((await travel('1.7.2')).position).toBe('1.7.10');
     expect((await travel('nonsense')).position).toBe('1.7.19');
+  });
+
+  it('is at the last record when the log comes in portions', async () => {
+    expect((await travel('now', answerInPortions)).position).toBe('1.7.19');
+    expect((await travel('1.7.15', answerInPortions)).position).toBe('1.7.13');
   });
 
   it('says that a log which ends early is incomplete', async () => {

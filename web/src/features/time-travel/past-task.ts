@@ -105,8 +105,12 @@ export class PastTask extends LiveTask {
       return;
     }
     const after = this.records.findIndex((record) => record.offset > (this.wanted as number));
-    if (after < 0 && Number.isFinite(this.wanted)) return;
-    this.goTo(after < 0 ? this.records.length : after);
+    if (after < 0) {
+      // "now" is the last record: it moves on until the log was read to its end
+      if (!Number.isFinite(this.wanted)) this.goTo(this.records.length);
+      return;
+    }
+    this.goTo(after);
     this.wanted = null;
   }
 
