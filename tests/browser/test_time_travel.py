@@ -42,6 +42,7 @@ def test_a_finished_task_is_shown_as_it_was_at_each_position(page: Page, platfor
         assert process.wait(60) == 0
     facts = page.locator(".task-facts")
     expect(page.locator(".task-bar .pill[data-status=ok]")).to_be_visible(timeout=PATIENCE_MS)
+    expect(facts).to_contain_text("tokens", timeout=PATIENCE_MS)  # totals follow the last event
     end = facts.inner_text()
     count = open_at_the_end(page)
     assert count >= 3

@@ -24,11 +24,15 @@ PICTURE = b"\x89PNG\r\n\x1a\n of the owner"
 PUBLIC = {
     "GET /.well-known/jwks.json", "GET /api/health", "POST /api/auth/register", "POST /api/register", "POST /api/auth/login", "POST /api/login",
     "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token", "GET /api/auth/rules",
+    "POST /api/auth/password-reset",
 }  # fmt: skip
 OF_THE_PERSON = {
     "GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects", "GET /api/users/me/sessions",
     "DELETE /api/users/me/sessions", "DELETE /api/users/me/sessions/{session}", "POST /api/users/me/email", "POST /api/users/me/delete",
     "POST /api/users/me/invitations", "POST /api/users/me/invitations/preview",
+}  # fmt: skip
+OF_THE_ADMINISTRATOR = {
+    "GET /api/users", "POST /api/users/{user}/disable", "POST /api/users/{user}/enable", "POST /api/users/{user}/password-reset",
 }  # fmt: skip
 OF_A_PERSON_OR_A_KEY = {"POST /api/ingest/{project}/scores", "DELETE /api/ingest/{project}/tasks/{task}/scores/{score}"}
 OF_A_KEY = {"POST /v1/batches", "POST /v1/import", "POST /v1/traces", "POST /v1/logs", "POST /v1/metrics"}
@@ -140,7 +144,7 @@ def test_a_stranger_finds_nothing_at_any_endpoint_of_a_project(platform: Platfor
 def test_every_endpoint_is_of_a_project_or_known_to_be_of_none(platform: Platform, owned: Owned) -> None:
     free = {one.name for one in operations(platform, owned.names) if "{project}" not in one.path and "project_id" not in (one.body or {})}
 
-    assert free == PUBLIC | OF_THE_PERSON | OF_A_KEY
+    assert free == PUBLIC | OF_THE_PERSON | OF_THE_ADMINISTRATOR | OF_A_KEY
 
 
 def test_nobody_and_the_wrong_credential_are_refused_at_every_endpoint(platform: Platform, owned: Owned) -> None:

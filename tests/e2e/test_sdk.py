@@ -176,12 +176,16 @@ def test_a_wrong_key_gives_a_clear_warning(platform: Platform) -> None:
 
 def test_a_task_shows_what_its_agent_had_to_drop(platform: Platform, project: Project) -> None:
     program = """
-import ams
-ams.init(announce=False, waiting_items_max=200)
-with ams.task("loop") as task:
-    for _ in range(20_000):
+import ams, threading
+ams.init(announce=False, waiting_items_max=200, follow_threads=True)
+def loop():
+    for _ in range(1_000):
         with ams.step("s"):
             pass
+with ams.task("loop") as task:  # one thread is slowed down to what can be sent; a hundred are too many
+    threads = [threading.Thread(target=loop) for _ in range(100)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
 print(task.task_id, ams.flush(60).dropped)
 """
     done = subprocess.run(

@@ -11,12 +11,11 @@ from typing import Any, cast
 import httpx
 from litestar import Litestar
 
-from ams_kit.background import FAULTS_TO_NOT_READY, Background, BackgroundTask
+from ams_kit.background import Background, BackgroundTask
 
 INJECTION_SECONDS = 6.0
 INJECTIONS_MAX = 6
 RECOVERY_SECONDS = 30
-FAILURES_MAX = 5 * FAULTS_TO_NOT_READY
 
 
 class UnexpectedError(Exception):
@@ -62,14 +61,29 @@ class Running:
             The reason that ``/readyz`` reports for the background tasks.
         """
         (task,) = self.named(name)
+
+        async def broken() -> None:
+            raise UnexpectedError
+
+        # nothing that it does may succeed in between
+        task._loop = broken  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        restarts = task.restarts
         checks: dict[str, str] = {}
-        # a round of work that completes between two failures, or a server that does not answer in time, starts the count again
-        for failures in range(1, FAILURES_MAX + 1):
-            await _fail_once(task)
+
+        async def has_failed() -> bool:
+            if task.is_running and task.restarts == restarts:
+                task.inject(UnexpectedError())
+            return task.restarts > restarts
+
+        await until(has_failed)
+
+        async def is_reported() -> bool:
+            nonlocal checks
             status, checks = await self.readiness()
-            if failures >= FAULTS_TO_NOT_READY and status == HTTPStatus.SERVICE_UNAVAILABLE and name in checks["background"]:
-                return checks["background"]
-        raise AssertionError(f"still ready: {checks}")
+            return status == HTTPStatus.SERVICE_UNAVAILABLE and name in checks["background"]
+
+        await until(is_reported)
+        return checks["background"]
 
 
 @asynccontextmanager
