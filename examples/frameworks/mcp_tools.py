@@ -1,6 +1,7 @@
 """MCP: a client calls a tool of a server in another process; both are one task."""
 
 import asyncio
+import os
 import sys
 
 from mcp import ClientSession, StdioServerParameters
@@ -28,8 +29,6 @@ def serve() -> None:
 
 async def ask() -> None:
     """The client's."""
-    import os  # noqa: PLC0415
-
     program = StdioServerParameters(command=sys.executable, args=[__file__, "serve"], env=dict(os.environ))
     with trace.get_tracer("wardrobe").start_as_current_span("ask the station"):
         async with stdio_client(program) as streams, ClientSession(*streams) as session:

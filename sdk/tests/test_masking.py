@@ -88,6 +88,14 @@ def test_json_without_secrets_is_not_touched() -> None:
     assert masker.json(data) is data
 
 
+@pytest.mark.parametrize("depth", [100, 600, 2_000])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_secret_in_deeply_nested_json_is_replaced(depth: int, opening: bytes, closing: bytes) -> None:
+    masked = Masker().json(opening * depth + b'"sk-abcdefghijklmnopqrstuvwx"' + closing * depth)
+
+    assert masked == opening * depth + f'"{MASKED}"'.encode() + closing * depth
+
+
 def test_every_kind_of_secret_is_found_at_any_place_of_a_text() -> None:
     chance = random.Random(7)
     for _ in range(300):

@@ -124,10 +124,9 @@ class Masker:
         if not self.active or (not self._functions and not _suspicious(data.decode("utf-8", "replace"))):
             return data
         try:
-            value = msgspec.json.decode(data)
-        except (msgspec.DecodeError, RecursionError):
+            return msgspec.json.encode(self.value(msgspec.json.decode(data)))
+        except (msgspec.DecodeError, RecursionError):  # cut off, or nested deeper than Python's stack
             return self.text(data.decode("utf-8", "replace")).encode()
-        return msgspec.json.encode(self.value(value))
 
     def value(self, value: Any, name: str = "") -> Any:
         """A JSON value without its secrets.
