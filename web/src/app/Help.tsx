@@ -1,5 +1,5 @@
-import { useEffect, useRef } from 'react';
-import { Icon } from '../ui/Icon';
+import { useRef } from 'react';
+import { Dialog } from '../ui/Dialog';
 import { usePreference } from './preferences';
 
 const GROUPS: readonly (readonly [string, readonly (readonly [string, readonly string[]])[]])[] = [
@@ -47,23 +47,8 @@ const GROUPS: readonly (readonly [string, readonly (readonly [string, readonly s
 export function Help({ onClose }: { onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [shortcuts, setShortcuts] = usePreference('shortcuts', 'on');
-  useEffect(() => {
-    const element = dialog.current;
-    if (element && !element.open) element.showModal();
-  }, []);
   return (
-    <dialog ref={dialog} className="dialog" onClose={onClose} aria-labelledby="help-title">
-      <div className="dialog-head">
-        <h2 id="help-title">Keyboard shortcuts</h2>
-        <button
-          type="button"
-          className="button plain square"
-          aria-label="Close"
-          onClick={() => dialog.current?.close()}
-        >
-          <Icon name="close" />
-        </button>
-      </div>
+    <Dialog dialog={dialog} title="Keyboard shortcuts" onClose={onClose}>
       <div className="help-columns">
         {GROUPS.map(([title, rows]) => (
           <section key={title}>
@@ -88,6 +73,6 @@ export function Help({ onClose }: { onClose: () => void }) {
           </label>
         </section>
       </div>
-    </dialog>
+    </Dialog>
   );
 }

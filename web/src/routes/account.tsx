@@ -117,8 +117,8 @@ export function Register() {
     >
       {rules?.administrator_missing ? (
         <p className="quiet">
-          This installation has no administrator yet. The first account, or the one whose address is in its settings,
-          becomes it.
+          This installation has no administrator yet. The first account becomes the administrator, unless the settings
+          name an email address.
         </p>
       ) : null}
       {invitation ? <p className="quiet">With this account you join the project that invited you.</p> : null}

@@ -29,7 +29,7 @@ export function AuditPage({ project }: { project: string }) {
           <div>
             <h1>Audit log</h1>
             <p className="quiet">
-              What people did in this project. Entries cannot be changed; each one's hash covers the one before it.
+              What people did in this project. Each entry's hash covers the one before it, so that a change shows.
             </p>
           </div>
           <button type="button" className="button" disabled={download.isPending} onClick={() => download.mutate()}>
@@ -57,7 +57,7 @@ export function AuditPage({ project }: { project: string }) {
                   <th scope="col">Object</th>
                   <th scope="col">From</th>
                   <th scope="col">Outcome</th>
-                  <th scope="col">Place</th>
+                  <th scope="col">Number</th>
                 </tr>
               </thead>
               <tbody>

@@ -18,7 +18,9 @@ export function ResetPage() {
   const sentence = error && Object.keys(fields).length === 0 ? error.message : null;
   return (
     <AccountCard title="Choose a new password" error={error} sentence={sentence}>
-      {reset.isSuccess ? (
+      {token === '' ? (
+        <p role="alert">This link is incomplete. Copy all of it, or ask the administrator for a new one.</p>
+      ) : reset.isSuccess ? (
         <p role="status">Your password was changed, and every session of your account has ended.</p>
       ) : (
         <FieldForm

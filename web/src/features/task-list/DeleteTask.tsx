@@ -1,8 +1,9 @@
 import { useMutation } from '@tanstack/react-query';
-import { useEffect, useRef } from 'react';
+import { useRef } from 'react';
 import { asApiError } from '../../api/problems';
 import { deleteTask } from '../../api/queries';
 import { ErrorStrip } from '../../ui/controls';
+import { Dialog } from '../../ui/Dialog';
 import { Icon } from '../../ui/Icon';
 
 interface DeleteTaskProps {
@@ -17,23 +18,8 @@ interface DeleteTaskProps {
 export function DeleteTask({ project, task, name, onDeleted, onClose }: DeleteTaskProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const remove = useMutation({ mutationFn: () => deleteTask(project, task), onSuccess: onDeleted });
-  useEffect(() => {
-    const element = dialog.current;
-    if (element && !element.open) element.showModal();
-  }, []);
   return (
-    <dialog ref={dialog} className="dialog narrow" onClose={onClose} aria-labelledby="delete-title">
-      <div className="dialog-head">
-        <h2 id="delete-title">Delete this task?</h2>
-        <button
-          type="button"
-          className="button plain square"
-          aria-label="Close"
-          onClick={() => dialog.current?.close()}
-        >
-          <Icon name="close" />
-        </button>
-      </div>
+    <Dialog dialog={dialog} title="Delete this task?" narrow onClose={onClose}>
       <div className="dialog-body">
         <p className="dialog-name">{name}</p>
         <p>
@@ -50,6 +36,6 @@ export function DeleteTask({ project, task, name, onDeleted, onClose }: DeleteTa
           </button>
         </div>
       </div>
-    </dialog>
+    </Dialog>
   );
 }

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { type ApiError, asApiError } from '../../api/problems';
 import { ErrorStrip } from '../../ui/controls';
+import { Dialog } from '../../ui/Dialog';
 import { exact, plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { bytesText } from './bytes';
@@ -28,11 +29,7 @@ export function ExportDialog({ project, tasks, name, onClose }: ExportDialogProp
   const [progress, setProgress] = useState<ExportProgress | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const running = useRef<AbortController | null>(null);
-  useEffect(() => {
-    const element = dialog.current;
-    if (element && !element.open) element.showModal();
-    return () => running.current?.abort();
-  }, []);
+  useEffect(() => () => running.current?.abort(), []);
 
   const start = async () => {
     const abort = new AbortController();
@@ -51,18 +48,12 @@ export function ExportDialog({ project, tasks, name, onClose }: ExportDialogProp
   };
 
   return (
-    <dialog ref={dialog} className="dialog narrow" onClose={onClose} aria-labelledby="export-title">
-      <div className="dialog-head">
-        <h2 id="export-title">{tasks.length === 1 ? 'Export this task' : `Export ${plural(tasks.length, 'task')}`}</h2>
-        <button
-          type="button"
-          className="button plain square"
-          aria-label="Close"
-          onClick={() => dialog.current?.close()}
-        >
-          <Icon name="close" />
-        </button>
-      </div>
+    <Dialog
+      dialog={dialog}
+      title={tasks.length === 1 ? 'Export this task' : `Export ${plural(tasks.length, 'task')}`}
+      narrow
+      onClose={onClose}
+    >
       <div className="dialog-body">
         {name ? <p className="dialog-name">{name}</p> : null}
         <fieldset className="transfer-formats" disabled={progress !== null}>
@@ -117,6 +108,6 @@ export function ExportDialog({ project, tasks, name, onClose }: ExportDialogProp
           </button>
         </div>
       </div>
-    </dialog>
+    </Dialog>
   );
 }

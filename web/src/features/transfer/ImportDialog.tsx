@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'react';
 import { type ApiError, asApiError } from '../../api/problems';
 import { Link } from '../../app/router';
 import { ErrorStrip } from '../../ui/controls';
+import { Dialog } from '../../ui/Dialog';
 import { exact, plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { bytesText } from './bytes';
@@ -24,11 +25,7 @@ export function ImportDialog({ project, file, onClose }: ImportDialogProps) {
   const [phase, setPhase] = useState<'asking' | 'sending' | 'done'>('asking');
   const [error, setError] = useState<ApiError | null>(null);
   const running = useRef<AbortController | null>(null);
-  useEffect(() => {
-    const element = dialog.current;
-    if (element && !element.open) element.showModal();
-    return () => running.current?.abort();
-  }, []);
+  useEffect(() => () => running.current?.abort(), []);
 
   const start = async () => {
     const abort = new AbortController();
@@ -46,18 +43,7 @@ export function ImportDialog({ project, file, onClose }: ImportDialogProps) {
   };
 
   return (
-    <dialog ref={dialog} className="dialog narrow" onClose={onClose} aria-labelledby="import-title">
-      <div className="dialog-head">
-        <h2 id="import-title">Import a file</h2>
-        <button
-          type="button"
-          className="button plain square"
-          aria-label="Close"
-          onClick={() => dialog.current?.close()}
-        >
-          <Icon name="close" />
-        </button>
-      </div>
+    <Dialog dialog={dialog} title="Import a file" narrow onClose={onClose}>
       <div className="dialog-body">
         <p className="dialog-name">
           {file.name} <span className="quiet tnum">{bytesText(file.size)}</span>
@@ -117,7 +103,7 @@ export function ImportDialog({ project, file, onClose }: ImportDialogProps) {
           )}
         </div>
       </div>
-    </dialog>
+    </Dialog>
   );
 }
 
