@@ -2,7 +2,7 @@
 
 import pytest
 
-from ams_contracts.human import cost_text, count_text, cut, duration_text
+from ams_contracts.human import cost_text, count_text, cut, duration_text, plural
 from ams_contracts.task_diff import ALIGNED_CHILDREN_MAX, compare
 from ams_contracts.task_tree import TaskTree, TreeStep, make_tree, outline
 
@@ -149,3 +149,7 @@ def test_counts_are_short(number: int, text: str) -> None:
 
 def test_a_text_is_cut_to_one_line() -> None:
     assert cut("one\n two  three", 9) == "one two…"
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [plural(number, "step") for number in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]

@@ -42,6 +42,11 @@ def count_text(number: int) -> str:
     return f"{number / _THOUSAND**2:.3g}m"
 
 
+def plural(number: int, noun: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def cut(text: str, characters_max: int) -> str:
     """The text on one line, shortened to at most that many characters with an ellipsis."""
     line = " ".join(text.split())

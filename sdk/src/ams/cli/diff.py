@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ams.cli.platform import WRONG_USAGE, Platform, connection_options
 from ams.cli.reading import as_json, find_task, headline, read_steps, reporting
+from ams_contracts.human import plural
 from ams_contracts.task_diff import Difference, compare
 from ams_contracts.task_tree import facts_of
 
@@ -37,7 +38,7 @@ def diff(*, a: str, b: str, json_lines: bool, endpoint: str | None, api_key: str
         for difference in found.differences:
             for line, style in _lines(difference):
                 console.print(Text(line, style=style))
-        console.print(Text(f"{found.matched} steps match, {len(found.differences)} differences", style="dim"))
+        console.print(Text(f"{plural(found.matched, 'matching step')}, {plural(len(found.differences), 'difference')}", style="dim"))
     sys.exit(DIFFER if found.differences else 0)
 
 

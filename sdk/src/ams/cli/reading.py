@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from ams.cli.platform import FAILED, Platform, PlatformError, give_up
-from ams_contracts.human import count_text, cut, duration_text
+from ams_contracts.human import count_text, cut, duration_text, plural
 from ams_contracts.task_tree import TaskTree, read_tree
 
 LATEST = "latest"
@@ -97,7 +97,7 @@ def read_steps(platform: Platform, task: TaskRow) -> TaskTree:
 
 def headline(task: TaskRow) -> str:
     """A task on one line."""
-    facts = [task.status, duration_text(task.duration_us), f"{task.steps} steps"]
+    facts = [task.status, duration_text(task.duration_us), plural(task.steps, "step")]
     if task.errors:
         facts.append(f"{task.errors} failed")
     if task.input_tokens or task.output_tokens:
