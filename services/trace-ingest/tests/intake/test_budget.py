@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from ams_kit.errors import UnavailableError
+from ams_kit.http.problems import RequestTimeoutError, status_of
 from ams_trace_ingest.intake import body
-from ams_trace_ingest.intake.body import SlowBodyError, read_body
+from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.budget import ByteBudget
 
 MIB = 1024 * 1024
@@ -109,9 +110,10 @@ async def test_a_body_slower_than_the_minimum_rate_loses_its_reservation(monkeyp
     budget = ByteBudget(96 * MIB)
     dripping: Any = Body([b"x"] * 1_000, declared=MIB, pause_seconds=0.01)
 
-    with pytest.raises(SlowBodyError), budget.lease("a", "1") as lease:
+    with pytest.raises(RequestTimeoutError) as refused, budget.lease("a", "1") as lease:
         await read_body(dripping, lease, sent_bytes_max=16 * MIB, inflated_bytes_max=64 * MIB)
 
+    assert status_of(refused.value) == 408
     assert budget.bytes_held == 0
 
 

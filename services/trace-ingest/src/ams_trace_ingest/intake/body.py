@@ -7,8 +7,9 @@ from typing import Any
 from litestar import Request
 from litestar.exceptions import ClientException
 
-from ams_kit.errors import AmsError, BadRequestError, TooLargeError, UnavailableError, UnsupportedError
+from ams_kit.errors import BadRequestError, TooLargeError, UnavailableError, UnsupportedError
 from ams_kit.http.json_body import discard_body, waits_for_continue
+from ams_kit.http.problems import RequestTimeoutError
 from ams_trace_ingest.intake.budget import Lease
 
 ARRIVAL_TIMEOUT_SECONDS = 30
@@ -19,12 +20,6 @@ INFLATE_STEP_BYTES = 1 << 20
 FEED_BYTES = 65_536  # what a member leaves over is copied each time
 GZIP_MEMBERS_MAX = 1_000  # an empty one has 20 bytes and takes as long as 10 kB of text
 GZIP_WINDOW_BITS = 31  # 16: gzip framing, 15: the largest window
-
-
-class SlowBodyError(AmsError):
-    """The body did not arrive within the time limit."""
-
-    status, code, title = 408, "request_timeout", "The body did not arrive in time"
 
 
 async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes_max: int, inflated_bytes_max: int) -> bytes:
@@ -41,7 +36,7 @@ async def read_body(request: Request[Any, Any, Any], lease: Lease, *, sent_bytes
         UnsupportedError: A content encoding other than gzip and identity.
         BadRequestError: The body is declared gzip and is not, or has bytes after the last member.
         UnavailableError: The process holds too much already.
-        SlowBodyError: The body did not arrive in time.
+        RequestTimeoutError: The body did not arrive in time.
     """
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit():
@@ -76,7 +71,7 @@ async def _receive(request: Request[Any, Any, Any], lease: Lease, sent_bytes_max
                     lease.resize(held, arriving=True)
                 deadline.reschedule(began + min(ARRIVAL_TIMEOUT_SECONDS, GRACE_SECONDS + len(received) / RATE_MIN_BYTES_PER_SECOND))
     except TimeoutError as error:
-        raise SlowBodyError(
+        raise RequestTimeoutError(
             f"A body must arrive within {ARRIVAL_TIMEOUT_SECONDS} s, after {GRACE_SECONDS} s at {RATE_MIN_BYTES_PER_SECOND // 1024} KiB/s or more."
         ) from error
     except ClientException as error:  # the client has closed the connection
