@@ -17,7 +17,8 @@ def test_caddy_takes_the_file(tmp_path: Path, otlp_port: int | None) -> None:
         hosts=("127.0.0.1", "::1"),
         port=8080,
         otlp_port=otlp_port,
-        upstreams=Upstreams(identity=1, intake=2, query=3, live=4),
+        grpc_port=None if otlp_port is None else 4317,
+        upstreams=Upstreams(identity=1, intake=2, intake_grpc=5, query=3, live=4),
         explorer=tmp_path / "with space",
         wheels=tmp_path / "sdk",
         public_url="https://ams.example",
@@ -35,6 +36,7 @@ def test_caddy_takes_the_file(tmp_path: Path, otlp_port: int | None) -> None:
 
     assert done.returncode == 0, done.stderr
     assert ("4318" in caddy.caddyfile()) == (otlp_port is not None)
+    assert ("h2c://127.0.0.1:5" in caddy.caddyfile()) == (otlp_port is not None)
 
 
 @pytest.mark.parametrize("proxies", ["", "10.0.0.0/8 fd00::/8"])
@@ -42,6 +44,7 @@ def test_caddy_takes_the_file_for_kubernetes(tmp_path: Path, proxies: str) -> No
     (tmp_path / "Caddyfile").write_text(cluster_caddyfile(), encoding="utf-8")
     environ = {
         "GATEWAY_SITES": "http://ams.example.com:8080, http://ams.internal:8080",
+        "GATEWAY_GRPC_SITES": "http://ams.example.com:4317, http://ams.internal:4317",
         "GATEWAY_PUBLIC_URL": "https://ams.example.com",
         "GATEWAY_NOT_ORIGINS": "not header Origin https://ams.example.com\nnot header Origin https://ams.internal\n",
         "GATEWAY_TRUSTED_PROXIES": proxies,
@@ -59,6 +62,7 @@ def test_caddy_takes_the_file_for_kubernetes(tmp_path: Path, proxies: str) -> No
     assert done.returncode == 0, done.stderr
     assert all(f"ams-{service}:8000" in done.stdout for service in ("identity", "intake", "trace-query", "live-gateway"))
     assert "https://ams.internal" in done.stdout
+    assert "ams-intake:4317" in done.stdout
 
 
 @pytest.mark.parametrize("text", ["http://a", "a:80", "a b", "{a}", "-a", "a,;"])

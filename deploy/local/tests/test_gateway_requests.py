@@ -6,10 +6,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 import msgspec
+import pytest
 from litestar import Request, post
 
 from ams_kit.background import Background
@@ -67,12 +70,12 @@ class Recorder:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, upstream: int) -> Iterator[int]:
+def gateway(folder: Path, upstream: int, *, grpc_port: int | None = None) -> Iterator[int]:
     """A running gateway whose services are all one upstream."""
     port = free_port()
     caddy = Caddy(
-        data=folder / "caddy", hosts=("127.0.0.1",), port=port, otlp_port=None, explorer=folder, wheels=folder, public_url=f"http://localhost:{port}",
-        upstreams=Upstreams(identity=upstream, intake=upstream, query=upstream, live=upstream),
+        data=folder / "caddy", hosts=("127.0.0.1",), port=port, otlp_port=None, grpc_port=grpc_port, explorer=folder, wheels=folder, public_url=f"http://localhost:{port}",
+        upstreams=Upstreams(identity=upstream, intake=upstream, intake_grpc=upstream, query=upstream, live=upstream),
     )  # fmt: skip
     caddy.prepare()
     command = caddy.command()
@@ -151,3 +154,32 @@ def test_a_declared_length_above_the_limit_is_refused_through_the_gateway_before
     assert refused.startswith(b"HTTP/1.1 413 ")
     assert taken.startswith(b"HTTP/1.1 200 ")
     assert taken.endswith(WORD)
+
+
+def _refuse(_: bytes, context: grpc.ServicerContext) -> bytes:
+    context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Send it again.")
+
+
+def test_grpc_calls_pass_the_gateway_with_their_status(tmp_path: Path) -> None:
+    port = free_port()
+    handlers = {"Echo": grpc.unary_unary_rpc_method_handler(lambda body, _: body), "Refuse": grpc.unary_unary_rpc_method_handler(_refuse)}
+    server = grpc.server(ThreadPoolExecutor(2), handlers=(grpc.method_handlers_generic_handler("t.Service", handlers),))
+    upstream = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+
+    with gateway(tmp_path, upstream, grpc_port=port), grpc.insecure_channel(f"localhost:{port}") as channel:
+        assert channel.unary_unary("/t.Service/Echo")(b"x" * 3_000_000, timeout=SECONDS) == b"x" * 3_000_000
+        with pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary("/t.Service/Refuse")(b"", timeout=SECONDS)
+        server.stop(None).wait(SECONDS)
+        with pytest.raises(grpc.RpcError) as unavailable:
+            channel.unary_unary("/t.Service/Echo")(b"", timeout=SECONDS)
+        foreign = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.default_authority", "evil.example")])
+        with foreign, pytest.raises(grpc.RpcError) as misdirected:
+            foreign.unary_unary("/t.Service/Echo")(b"", timeout=SECONDS)
+        html = send(port, b"GET / HTTP/1.1\r\nHost: localhost:%d\r\nConnection: close\r\n\r\n" % port)
+
+    assert (refused.value.code(), refused.value.details()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "Send it again.")
+    assert (unavailable.value.code(), "Try again" in unavailable.value.details()) == (grpc.StatusCode.UNAVAILABLE, True)
+    assert (misdirected.value.code(), "AMS_ALLOWED_HOSTS" in misdirected.value.details()) == (grpc.StatusCode.FAILED_PRECONDITION, True)
+    assert b"/v1/traces" in html

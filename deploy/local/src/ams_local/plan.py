@@ -22,7 +22,7 @@ HEAVY_MODULES = [
     "ams_trace_ingest.app",  # its commands import what they need only when they run
     "ams_trace_ingest.projector.consume",
 ]
-PORT_NAMES = ["postgres", "valkey", "kafka", "kafka_controller", "identity", "intake", "projector", "query", "live"]
+PORT_NAMES = ["postgres", "valkey", "kafka", "kafka_controller", "identity", "intake", "intake_grpc", "projector", "query", "live"]
 
 
 ASKED_FOR_HEALTH = {
@@ -113,7 +113,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     secrets: Secrets
 
     def upstreams(self) -> Upstreams:
-        return Upstreams(identity=self.ports["identity"], intake=self.ports["intake"], query=self.ports["query"], live=self.ports["live"])
+        return Upstreams(**{name: self.ports[name] for name in ("identity", "intake", "intake_grpc", "query", "live")})
 
     def internal_url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self.ports[name]}"
@@ -194,6 +194,7 @@ def services(where: Surroundings) -> list[Service]:
     writer = {"AMS_DATABASE_URL": where.database_url("ams_writer", "ams_traces")}
     retention = {"AMS_RETENTION_DAYS": where.retention_days} if where.retention_days else {}
     projector = {**writer, **retention, "AMS_PROJECTOR_INSTANCE": "0"}
+    intake = {**writer, "AMS_CORS_ORIGINS": where.cors_origins, "AMS_GRPC_PORT": str(where.ports["intake_grpc"])}
     reader = {"AMS_DATABASE_URL": where.database_url("ams_reader", "ams_traces")}
     return [
         service(
@@ -209,7 +210,7 @@ def services(where: Surroundings) -> list[Service]:
                 "AMS_TRUSTED_PROXIES": LOOPBACK,
             },
         ),
-        service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), {**writer, "AMS_CORS_ORIGINS": where.cors_origins}),
+        service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), intake),
         service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), projector),
         service("trace-query", ("ams_trace_query", "serve"), "query", (TABLES,), {**reader, "AMS_HEALTH_URLS": health}),
         service("live-gateway", ("ams_live_gateway", "serve"), "live", (TOPICS,), {}),

@@ -23,12 +23,13 @@ from ams_local.wheels import build_wheel
 from ams_local.workspace import EXPLORER
 
 OTLP_PORT = 4318
+GRPC_PORT = 4317
 LOOPBACK_6 = "::1"
 USAGE_ERROR = 2  # the exit code for what the person can change: a port, a directory, an address
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What the person said; None means: embedded."""
+    """What the person said. None means: an embedded server, and for ``otlp_grpc_port``: 4317 if that is free."""
 
     demo: bool = False
     port: int = 8080
@@ -37,6 +38,7 @@ class Options(Struct, frozen=True, kw_only=True):
     kafka: str | None = None
     postgres: str | None = None
     redis: str | None = None
+    otlp_grpc_port: int | None = None
 
 
 def say(line: str) -> None:
@@ -61,8 +63,29 @@ def _check_port(options: Options) -> tuple[str, ...]:
     return hosts
 
 
+def _default_port(port: int, hosts: tuple[str, ...], options: Options, what: str) -> int | None:
+    """A default port of OpenTelemetry if it can be served."""
+    if port == options.port:
+        return None
+    if all(port_is_free(port, host) for host in hosts):
+        return port
+    say(f"port {port} is in use, so OpenTelemetry's default address for {what} is not served")
+    return None
+
+
+def _grpc_port(options: Options, hosts: tuple[str, ...]) -> int | None:
+    port = options.otlp_grpc_port
+    if port is None:
+        return _default_port(GRPC_PORT, hosts, options, "gRPC")
+    for host in hosts:
+        if port and (port == options.port or not port_is_free(port, host)):
+            raise ServerError(f"port {port} of {host} is in use; choose another with --otlp-grpc-port, or 0 for none")
+    return port or None
+
+
 def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Servers]:
     hosts = _check_port(options)
+    grpc_port = _grpc_port(options, hosts)
     kafka_address = check_kafka(options.kafka) if options.kafka else None
     redis_url = check_redis(options.redis) if options.redis else None
     database = check_postgres(options.postgres) if options.postgres else None
@@ -86,14 +109,12 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         secrets=secrets,
     )
     data.write_addresses(Addresses(kafka=where.kafka, postgres_host=where.database.host, postgres_port=where.database.port))
-    otlp_free = options.port != OTLP_PORT and all(port_is_free(OTLP_PORT, host) for host in hosts)
-    if not otlp_free and options.port != OTLP_PORT:
-        say(f"port {OTLP_PORT} is in use, so OpenTelemetry's default address is not served; use {where.public_url}")
     caddy = Caddy(
         data=data.root / "caddy",
         hosts=hosts,
         port=options.port,
-        otlp_port=OTLP_PORT if otlp_free else None,
+        otlp_port=_default_port(OTLP_PORT, hosts, options, "HTTP"),
+        grpc_port=grpc_port,
         upstreams=where.upstreams(),
         explorer=EXPLORER,
         wheels=data.sdk,

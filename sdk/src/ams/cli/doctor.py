@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, entry_points
 from importlib.metadata import version as version_of
 from typing import Literal
+from urllib.parse import urlsplit
 
 import click
 import httpx
@@ -21,6 +22,7 @@ from ams.version import __version__
 
 SKEW_SECONDS_MAX = 5.0
 LATEST_PYTHON = (3, 14)
+GRPC_PORT = 4317
 Level = Literal["ok", "note", "fail"]
 
 
@@ -129,8 +131,11 @@ def _key(address: str, key: str) -> Iterator[Finding]:
 
 def _opentelemetry(environment: Mapping[str, str]) -> Iterator[Finding]:
     protocol = environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    if protocol == "grpc":
-        advice = "Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, unless your platform serves OTLP over gRPC."
+    address = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or ""
+    if protocol == "grpc" and address and urlsplit(address).port != GRPC_PORT:
+        advice = (
+            f"AMS takes gRPC on port {GRPC_PORT}, or on that of --otlp-grpc-port. Elsewhere set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf."
+        )
         yield Finding(level="note", about="OpenTelemetry", found="the exporter uses gRPC", advice=advice)
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         yield Finding(level="fail", about="OpenTelemetry", found="OTEL_SDK_DISABLED=true: no span is made", advice="Unset it.")

@@ -23,6 +23,7 @@ from ams_trace_ingest.intake.imports import import_lines, import_project_lines
 from ams_trace_ingest.intake.inbound import RECORDS_MAX, InboundProjection
 from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
+from ams_trace_ingest.intake.otlp_grpc import GrpcListener
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
 from ams_trace_ingest.intake.prices import look_up_prices
 from ams_trace_ingest.intake.publish import IntakeContext
@@ -93,9 +94,16 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
             projection = InboundProjection(pool, log, known.inbound, prices)
             inbound = Consumer(settings.kafka, InboundProjection.projection, INBOUND, projection, records_max=RECORDS_MAX)
             await inbound.start(background)
+        listener = None
+        if settings.grpc_port:
+            listener = GrpcListener(app.state.intake, settings.host, settings.grpc_port)
+            app.state.grpc = listener
+            background.spawn("otlp-grpc", listener.run, may_end=True)
         try:
             yield
         finally:
+            if listener is not None:
+                await listener.stop()
             if inbound is not None:
                 await inbound.stop()
             await background.close()
@@ -106,6 +114,9 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
     async def log_answers() -> None:
         await app.state.intake.log.check()
 
+    async def grpc_listens() -> None:
+        await app.state.grpc.check()
+
     app = make_application(
         title="AMS intake",
         openapi_path="/api/ingest/openapi",
@@ -113,7 +124,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
             *TELEMETRY_ROUTES,
             Router("/", route_handlers=MANAGEMENT_ROUTES, exception_handlers=dict.fromkeys(SERVER_UNAVAILABLE, answer_unavailable)),
         ],
-        checks={"log": log_answers},
+        checks={"log": log_answers, **({"otlp_grpc": grpc_listens} if settings.grpc_port else {})},
         background=background,
         lifespan=[parts],
         middleware=[DefineMiddleware(CorsMiddleware, origins=origins), AuthMiddleware()],

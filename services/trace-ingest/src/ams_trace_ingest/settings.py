@@ -23,6 +23,7 @@ class IntakeSettings(KafkaEnvironment, frozen=True, kw_only=True):
         identity_url: Internal base address of identity.
         log_level: A name of the standard library's levels.
         intake_bytes_max: Bytes of requests that the process holds at once.
+        grpc_port: Where the process takes OTLP over gRPC; 0: nowhere.
         kafka_inbound: Whether the process takes the records of ``ams.inbound.v1``, which SDKs publish.
         cors_origins: Origins whose pages may send telemetry to ``/v1/*``, separated by commas.
     """
@@ -36,6 +37,7 @@ class IntakeSettings(KafkaEnvironment, frozen=True, kw_only=True):
     identity_url: str
     log_level: str = "INFO"
     intake_bytes_max: int = 96 * 1024 * 1024
+    grpc_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     kafka_inbound: bool = True
     cors_origins: str = ""
 

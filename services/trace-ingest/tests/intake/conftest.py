@@ -1,13 +1,17 @@
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from litestar import Litestar
 
 from ams_contracts.claims import KeyGrant, Scope
+from ams_contracts.codec import decode_batch
+from ams_contracts.events import StepRecorded
+from ams_contracts.topics import STEPS
 from ams_kit.auth import AuthKit
 from ams_kit.bus import create_topics
 from ams_kit.errors import UnauthenticatedError
@@ -66,3 +70,31 @@ async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     with serving(app) as url:
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {WRITER}"}, timeout=30) as client:
             yield client
+
+
+@pytest.fixture
+async def steps_of_project(kafka_bootstrap: str, project_id: str, client: httpx.AsyncClient) -> AsyncIterator[Callable[[], Any]]:
+    """The step documents that reached the log since the test began."""
+    partitions = [TopicPartition(STEPS.name, number) for number in range(STEPS.partitions)]
+    async with AIOKafkaConsumer(bootstrap_servers=kafka_bootstrap) as consumer:
+        consumer.assign(partitions)
+        begin = await consumer.end_offsets(partitions)
+
+        async def read() -> list[StepRecorded]:
+            end = await consumer.end_offsets(partitions)
+            for partition in partitions:
+                consumer.seek(partition, begin[partition])
+            events: list[StepRecorded] = []
+            while [partition for partition in partitions if await consumer.position(partition) < end[partition]]:
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    batches = [decode_batch(record.value).batch for record in records]
+                    events += [
+                        event
+                        for batch in batches
+                        if batch.project_id == project_id
+                        for event in batch.events
+                        if isinstance(event, StepRecorded)
+                    ]
+            return events
+
+        yield read

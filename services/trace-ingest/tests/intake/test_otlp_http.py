@@ -8,15 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from google.rpc.status_pb2 import Status
 from litestar import Litestar
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 
-from ams_contracts.codec import decode_batch
-from ams_contracts.events import StepRecorded
-from ams_contracts.topics import STEPS
-from ams_trace_ingest.intake.otlp_http import INFLATED_BYTES_MAX, SENT_BYTES_MAX
+from ams_trace_ingest.intake.otlp_requests import INFLATED_BYTES_MAX, SENT_BYTES_MAX
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
@@ -52,34 +48,6 @@ def in_protobuf(span_id: bytes = b"\xb7\xad\x6b\x71\x69\x20\x33\x31") -> bytes:
 
 def attribute(key: str, value: dict[str, Any]) -> dict[str, Any]:
     return a_span(attributes=[{"key": key, "value": value}])
-
-
-@pytest.fixture
-async def steps_of_project(kafka_bootstrap: str, project_id: str, client: Client) -> AsyncIterator[Callable[[], Any]]:
-    """The step documents that reached the log since the test began."""
-    partitions = [TopicPartition(STEPS.name, number) for number in range(STEPS.partitions)]
-    async with AIOKafkaConsumer(bootstrap_servers=kafka_bootstrap) as consumer:
-        consumer.assign(partitions)
-        begin = await consumer.end_offsets(partitions)
-
-        async def read() -> list[StepRecorded]:
-            end = await consumer.end_offsets(partitions)
-            for partition in partitions:
-                consumer.seek(partition, begin[partition])
-            events: list[StepRecorded] = []
-            while [partition for partition in partitions if await consumer.position(partition) < end[partition]]:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    batches = [decode_batch(record.value).batch for record in records]
-                    events += [
-                        event
-                        for batch in batches
-                        if batch.project_id == project_id
-                        for event in batch.events
-                        if isinstance(event, StepRecorded)
-                    ]
-            return events
-
-        yield read
 
 
 REFUSED_WHOLE = {

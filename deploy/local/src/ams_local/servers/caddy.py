@@ -14,10 +14,25 @@ from ams_local.servers.base import LOOPBACK, Command, ServerError, http_status
 
 HEADER_BYTES_MAX = "32KB"
 CLUSTER_PORT = 8080
+CLUSTER_GRPC_PORT = 4317
 CLUSTER_SERVICES = {"identity": "identity", "query": "trace-query", "intake": "intake", "live": "live-gateway"}
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not bound
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}")
+
+SERVERS = """\
+	servers{address} {{
+		max_header_size {header_bytes_max}
+		# a service may answer before it has the body, as when it is too large: that answer goes out at once
+		enable_full_duplex
+{more}		timeouts {{
+			read_header 10s
+			# a little longer than the services wait for a body, so that they can say so
+			read_body 35s
+			idle 2m
+		}}
+	}}
+"""
 
 CADDYFILE = """\
 {{
@@ -31,18 +46,7 @@ CADDYFILE = """\
 		format json
 		level WARN
 	}}
-	servers {{
-		max_header_size {header_bytes_max}
-		# a service may answer before it has the body, as when it is too large: that answer goes out at once
-		enable_full_duplex
-{servers}		timeouts {{
-			read_header 10s
-			# a little longer than the services wait for a body, so that they can say so
-			read_body 35s
-			idle 2m
-		}}
-	}}
-}}
+{servers}}}
 
 (service) {{
 	reverse_proxy {{args[0]}} {{
@@ -183,6 +187,71 @@ http://:{otlp_port} {{
 }}
 """
 
+GRPC_SITE = """
+(grpc_problems) {{
+	handle_errors {{
+		header {{
+			-Server
+			Content-Type application/grpc
+		}}
+		# an answer without a body is one of gRPC that has trailers only
+		@unavailable expression {{err.status_code}} in [502, 503, 504]
+		handle @unavailable {{
+			header Grpc-Status 14
+			header Grpc-Message "A part of AMS is starting or not running. Try again in a second."
+			respond 200
+		}}
+		@foreign_host expression {{err.status_code}} == 421
+		handle @foreign_host {{
+			header Grpc-Status 9
+			header Grpc-Message "AMS is not served under this host name. Use that of {public_url}, or add the name to AMS_ALLOWED_HOSTS and restart."
+			respond 200
+		}}
+		handle {{
+			header Grpc-Status 12
+			header Grpc-Message "This port takes OTLP: over gRPC, or over HTTP at /v1/traces and /v1/logs."
+			respond 200
+		}}
+	}}
+}}
+
+http://:{grpc_port} {{
+	bind {hosts}
+	header -Server
+	import grpc_problems
+	handle {{
+		error 421
+	}}
+}}
+
+{grpc_sites} {{
+	bind {hosts}
+	header {{
+		defer
+		-Server
+		-Via
+	}}
+	@grpc header Content-Type application/grpc*
+	handle @grpc {{
+		reverse_proxy h2c://{intake_grpc} {{
+			lb_try_duration 3s
+			lb_try_interval 100ms
+			transport http {{
+				dial_timeout 1s
+				compression off
+			}}
+		}}
+	}}
+	handle /v1/* {{
+		import service {intake}
+	}}
+	handle {{
+		error 404
+	}}
+	import grpc_problems
+}}
+"""
+
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self'; connect-src 'self'; "
     "worker-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -202,9 +271,20 @@ def parse_hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
-def _fill(template: str, *, servers: str = "", **values: object) -> str:
-    """Fill a template in; ``servers`` are further lines of the global option of this name."""
-    return template.format(header_bytes_max=HEADER_BYTES_MAX, policy=POLICY, servers=servers, **values)
+def _servers(address: str = "", *, more: str = "") -> str:
+    """The global options of the listeners; of one alone when its address is given."""
+    return SERVERS.format(address=f" {address}" if address else "", header_bytes_max=HEADER_BYTES_MAX, more=more)
+
+
+def _grpc_servers(hosts: tuple[str, ...], port: int, *, more: str = "") -> str:
+    """The same for the listeners that speak HTTP/2 without TLS."""
+    addresses = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
+    return "".join(_servers(address, more="\t\tprotocols h1 h2c\n" + more) for address in addresses)
+
+
+def _fill(template: str, *, servers: str, **values: object) -> str:
+    """Fill a template in; ``servers`` are the global options of the listeners."""
+    return template.format(policy=POLICY, servers=servers, **values)
 
 
 def cluster_caddyfile() -> str:
@@ -213,15 +293,20 @@ def cluster_caddyfile() -> str:
     Caddy reads the public address, the host names, the origins and the trusted proxies from ``GATEWAY_*`` at its start. The explorer and the SDK's wheel
     are in the image.
     """
+    proxies = "\t\ttrusted_proxies static {$GATEWAY_TRUSTED_PROXIES}\n\t\ttrusted_proxies_strict\n"
+    every = "0.0.0.0"  # noqa: S104  the Service and the NetworkPolicy decide who reaches it
     return _fill(
-        CADDYFILE,
-        servers="\t\ttrusted_proxies static {$GATEWAY_TRUSTED_PROXIES}\n\t\ttrusted_proxies_strict\n",
+        CADDYFILE + GRPC_SITE,
+        servers=_servers(more=proxies) + _grpc_servers((every,), CLUSTER_GRPC_PORT, more=proxies),
         sites="{$GATEWAY_SITES}",
+        grpc_sites="{$GATEWAY_GRPC_SITES}",
         public_url="{$GATEWAY_PUBLIC_URL}",
         not_origins="{$GATEWAY_NOT_ORIGINS}",
         data="/data",
         port=CLUSTER_PORT,
-        hosts="0.0.0.0",  # noqa: S104  the Service and the NetworkPolicy decide who reaches it
+        grpc_port=CLUSTER_GRPC_PORT,
+        hosts=every,
+        intake_grpc=f"ams-intake:{CLUSTER_GRPC_PORT}",
         explorer="/srv/explorer",
         wheels="/srv/sdk",
         **{name: f"ams-{service}:8000" for name, service in CLUSTER_SERVICES.items()},
@@ -238,6 +323,7 @@ class Upstreams(Struct, frozen=True, kw_only=True):
 
     identity: int
     intake: int
+    intake_grpc: int
     query: int
     live: int
 
@@ -250,6 +336,7 @@ class Caddy(Struct, frozen=True, kw_only=True):
         hosts: The addresses that it binds.
         port: Of everything.
         otlp_port: Where ``/v1/*`` answers too; None when that port is taken.
+        grpc_port: Where OTLP over gRPC is taken; None: nowhere.
         upstreams: Where the services listen.
         explorer: The built web application; a page may be missing while it is developed.
         wheels: What is served under ``/sdk/``.
@@ -261,6 +348,7 @@ class Caddy(Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...]
     port: int
     otlp_port: int | None
+    grpc_port: int | None = None
     upstreams: Upstreams
     explorer: Path
     wheels: Path
@@ -283,20 +371,24 @@ class Caddy(Struct, frozen=True, kw_only=True):
     def caddyfile(self) -> str:
         names = self._names()
         return _fill(
-            CADDYFILE + (OTLP_SITE if self.otlp_port else ""),
+            CADDYFILE + (OTLP_SITE if self.otlp_port else "") + (GRPC_SITE if self.grpc_port else ""),
+            servers=_servers() + (_grpc_servers(self.hosts, self.grpc_port) if self.grpc_port else ""),
             sites=", ".join(f"http://{name}:{self.port}" for name in names),
             otlp_sites=", ".join(f"http://{name}:{self.otlp_port}" for name in names),
+            grpc_sites=", ".join(f"http://{name}:{self.grpc_port}" for name in names),
             public_url=self.public_url,
             not_origins="\n".join(f"\t\tnot header Origin {origin}" for origin in self._origins()),
             data=_quoted(self.data),
             port=self.port,
             otlp_port=self.otlp_port,
+            grpc_port=self.grpc_port,
             hosts=" ".join(self.hosts),
             explorer=_quoted(self.explorer),
             wheels=_quoted(self.wheels),
             identity=f"{LOOPBACK}:{self.upstreams.identity}",
             query=f"{LOOPBACK}:{self.upstreams.query}",
             intake=f"{LOOPBACK}:{self.upstreams.intake}",
+            intake_grpc=f"{LOOPBACK}:{self.upstreams.intake_grpc}",
             live=f"{LOOPBACK}:{self.upstreams.live}",
         )
 

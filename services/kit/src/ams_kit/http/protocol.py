@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ams_kit.http.problems import PROBLEM_MEDIA_TYPE, Problem
 
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n"
-GRPC_ADVICE = "This port speaks HTTP/1.1, not gRPC. Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf."
+GRPC_ADVICE = "This port speaks HTTP/1.1, not gRPC. Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or use the port for gRPC (4317)."
 
 _MALFORMED = Problem(
     title="The request cannot be read",

@@ -13,6 +13,13 @@ from ams_kit.http.protocol import HttpProtocol
 START_SECONDS = 20
 
 
+def free_port() -> int:
+    """A loopback port that nothing uses now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextlib.contextmanager
 def serving(app: Litestar) -> Generator[str]:
     """Serve an application on a free loopback port, with the settings of ``ams_kit.service.run``.

@@ -7,6 +7,7 @@ from typing import Self
 from ams_kit.errors import UnavailableError
 
 RETRY_AFTER_SECONDS = 1
+OVER_BUDGET = "over_budget"
 KEY_ARRIVING_SHARE = Fraction(1, 3)  # of bodies that are still arriving: they wait for the client, so others must be served beside them
 PROJECT_SHARE = Fraction(5, 6)  # of everything: with the default budget, the largest request; the rest stays for other projects
 
@@ -87,4 +88,4 @@ def _add(counter: Counter[str], name: str, amount: int) -> None:
 
 
 def _over(reason: str) -> UnavailableError:
-    return UnavailableError(f"{reason} Send it again.", code="over_budget", retry_after_seconds=RETRY_AFTER_SECONDS)
+    return UnavailableError(f"{reason} Send it again.", code=OVER_BUDGET, retry_after_seconds=RETRY_AFTER_SECONDS)

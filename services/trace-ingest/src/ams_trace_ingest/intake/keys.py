@@ -1,5 +1,6 @@
 """Authentication of telemetry: the API key of a request decides its project."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request
@@ -20,21 +21,34 @@ async def grant_of(request: Request[Any, Any, Any], auth: AuthKit) -> KeyGrant:
         ForbiddenError: The key lacks the scope ``ingest``.
         UnavailableError: Identity is unavailable and the key is not cached.
     """
-    grant = await auth.keys.grant(_api_key(request))
+    return await grant_of_headers(request.headers.getall("authorization", []), request.headers.get("x-api-key", ""), auth)
+
+
+async def grant_of_headers(authorizations: Sequence[str], x_api_key: str, auth: AuthKit) -> KeyGrant:
+    """The grant of the API key in the headers of a request, or in the metadata of a call.
+
+    Args:
+        authorizations: Every value of ``authorization``.
+        x_api_key: The value of ``x-api-key``, read when there is no ``authorization``; empty when there is none.
+        auth: Exchanges keys for grants.
+
+    Raises:
+        Like ``grant_of``.
+    """
+    grant = await auth.keys.grant(_api_key(authorizations, x_api_key))
     if Scope.INGEST not in grant.scopes:
         raise ForbiddenError("this API key may not write telemetry", code="scope_missing")
     return grant
 
 
-def _api_key(request: Request[Any, Any, Any]) -> str:
-    given = request.headers.getall("authorization", [])
-    if len(given) > 1:
+def _api_key(authorizations: Sequence[str], x_api_key: str) -> str:
+    if len(authorizations) > 1:
         raise BadRequestError("several Authorization headers; send one", code="ambiguous_credentials")
-    if given:
-        scheme, _, key = given[0].partition(" ")
+    if authorizations:
+        scheme, _, key = authorizations[0].partition(" ")
         key = key.strip() if scheme.lower() == "bearer" else ""
     else:
-        key = request.headers.get("x-api-key", "").strip()
+        key = x_api_key.strip()
     if key == PLACEHOLDER:
         raise UnauthenticatedError(
             f"{PLACEHOLDER} is a placeholder. Replace it by an API key: ./ams key prints one, and Settings > API keys creates them.",

@@ -1,4 +1,4 @@
-"""OTLP over HTTP: requests in, answers out, in protobuf or JSON. Bytes to structures; knows no HTTP framework and no mapping."""
+"""OTLP: requests in, answers out, in protobuf or JSON. Bytes to structures; knows no transport and no mapping."""
 
 from enum import Enum
 from typing import Any
@@ -26,6 +26,7 @@ __all__ = [
     "encode_answer",
     "encode_error",
     "encoding_of",
+    "rpc_code",
 ]
 
 MESSAGE_CHARS_MAX = 1_000
@@ -123,9 +124,14 @@ def encode_answer(signal: Signal, encoding: Encoding, *, rejected: int = 0, mess
     return response.SerializeToString()
 
 
+def rpc_code(http_status: int) -> int:
+    """The status code of gRPC for an HTTP status."""
+    return _RPC_CODES.get(http_status, _RPC_UNKNOWN)
+
+
 def encode_error(encoding: Encoding, http_status: int, message: str) -> bytes:
     """The body of an error: ``google.rpc.Status`` in the encoding of the request."""
-    code = _RPC_CODES.get(http_status, _RPC_UNKNOWN)
+    code = rpc_code(http_status)
     if encoding is Encoding.JSON:
         return msgspec.json.encode({"code": code, "message": message[:MESSAGE_CHARS_MAX]})
     return Status(code=code, message=message[:MESSAGE_CHARS_MAX]).SerializeToString()

@@ -3,19 +3,14 @@
 Clients retry 429, 502, 503 and 504 only, so a retriable failure is answered 503 with ``Retry-After``.
 """
 
-import asyncio
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from litestar import Request, Response, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
 from ams_contracts.claims import KeyGrant
-from ams_contracts.topics import PAYLOADS, STEPS
-from ams_kit.bus import Record
-from ams_kit.errors import AmsError, BadRequestError, TooLargeError, UnsupportedError
+from ams_kit.errors import AmsError, UnsupportedError
 from ams_kit.http.json_body import check_charset
 from ams_kit.http.problems import answer_unexpected, headers_of, status_of
 from ams_kit.http.protocol import GRPC_ADVICE
@@ -23,27 +18,11 @@ from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.budget import Lease
 from ams_trace_ingest.intake.keys import grant_of
-from ams_trace_ingest.intake.log_joiner import LogOutcome
-from ams_trace_ingest.intake.otlp import (
-    Encoding,
-    MalformedOtlpError,
-    Signal,
-    TooManySpansError,
-    decode_logs,
-    decode_traces,
-    encode_answer,
-    encode_error,
-    encoding_of,
-)
-from ams_trace_ingest.intake.publish import IntakeContext, publish, refused
-from ams_trace_ingest.intake.span_records import PackedSpans, pack_additions, pack_spans
-
-SENT_BYTES_MAX = 16 * 1024 * 1024
-INFLATED_BYTES_MAX = 64 * 1024 * 1024
-INLINE_BYTES_MAX = 256 * 1024  # some 200 spans, 8 ms
+from ams_trace_ingest.intake.otlp import Encoding, Signal, encode_answer, encode_error, encoding_of
+from ams_trace_ingest.intake.otlp_requests import INFLATED_BYTES_MAX, SENT_BYTES_MAX, OtlpOutcome, take_log_records, take_spans
+from ams_trace_ingest.intake.publish import IntakeContext
 
 AnyRequest = Request[Any, Any, Any]
-T = TypeVar("T")
 
 
 def _answer_error(request: AnyRequest, error: AmsError | HTTPException) -> Response[bytes]:
@@ -74,13 +53,8 @@ async def take_traces(request: AnyRequest, state: State) -> Response[bytes]:
     intake: IntakeContext = state.intake
     grant, encoding = await _open(request, intake)
     with intake.budget.lease(grant.project_id, grant.key_id) as lease:
-        body = await _body(request, lease)
-        rejected, message, packed = await _decode_off_loop(intake, body, _read_spans, encoding, grant, intake)
-        if rejected:
-            refused("otlp", "bad_span", rejected)
-        del body  # while the log is unavailable only the records stay in memory, and the lease counts them
-        await publish(intake, lease, packed.payloads, packed.steps, source="otlp", events=packed.events)
-    return _answer(Signal.TRACES, encoding, rejected=rejected, message=message)
+        outcome = await take_spans(intake, grant, lease, await _body(request, lease), encoding)
+    return _answer(Signal.TRACES, encoding, outcome)
 
 
 @post("/v1/logs", summary="Take OpenTelemetry log records", **_OPTIONS)
@@ -89,16 +63,8 @@ async def take_logs(request: AnyRequest, state: State) -> Response[bytes]:
     intake: IntakeContext = state.intake
     grant, encoding = await _open(request, intake)
     with intake.budget.lease(grant.project_id, grant.key_id) as lease:
-        body = await _body(request, lease)
-        outcome, payloads, steps = await _decode_off_loop(intake, body, _read_logs, encoding, grant, intake)
-        del body
-        events = len(outcome.additions.payloads) + len(outcome.additions.steps)
-        await publish(intake, lease, payloads, steps, source="otlp", events=events)
-    EVENTS_IGNORED.labels("intake", "otlp_logs").inc(outcome.ignored)
-    if not outcome.refused:
-        return _answer(Signal.LOGS, encoding)
-    refused("otlp", "log_of_nothing", outcome.refused)
-    return _answer(Signal.LOGS, encoding, rejected=outcome.refused, message="GenAI events need trace and span ids, or gen_ai.response.id")
+        outcome = await take_log_records(intake, grant, lease, await _body(request, lease), encoding)
+    return _answer(Signal.LOGS, encoding, outcome)
 
 
 @post("/v1/metrics", summary="Ignore OpenTelemetry metrics", **_OPTIONS)
@@ -109,41 +75,7 @@ async def ignore_metrics(request: AnyRequest, state: State) -> Response[bytes]:
     with intake.budget.lease(grant.project_id, grant.key_id) as lease:
         await read_body(request, lease, sent_bytes_max=SENT_BYTES_MAX, inflated_bytes_max=INFLATED_BYTES_MAX)
     EVENTS_IGNORED.labels("intake", "otlp_metrics").inc()
-    return _answer(Signal.METRICS, encoding)
-
-
-def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: IntakeContext) -> tuple[int, str, PackedSpans]:
-    try:
-        decoded = decode_traces(body, encoding)
-    except MalformedOtlpError as error:
-        raise BadRequestError(str(error), code="malformed_otlp") from error
-    except TooManySpansError as error:
-        raise TooLargeError(str(error), code=error.code) from error
-    received_at_us = time.time_ns() // 1_000
-    packed = pack_spans(
-        decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices, logs=intake.logs
-    )
-    return decoded.rejected, decoded.message, packed
-
-
-def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant, intake: IntakeContext) -> tuple[LogOutcome, list[Record], list[Record]]:
-    try:
-        records = decode_logs(body, encoding)
-    except MalformedOtlpError as error:
-        raise BadRequestError(str(error), code="malformed_otlp") from error
-    except TooManySpansError as error:
-        raise TooLargeError(str(error), code=error.code) from error
-    outcome = intake.logs.add_logs(grant.project_id, records, received_at_us=time.time_ns() // 1_000)
-    payloads = pack_additions(PAYLOADS, outcome.additions.payloads, project_id=grant.project_id, key_id=grant.key_id)
-    return outcome, payloads, pack_additions(STEPS, outcome.additions.steps, project_id=grant.project_id, key_id=grant.key_id)
-
-
-async def _decode_off_loop(intake: IntakeContext, body: bytes, read: Callable[..., T], *arguments: Any) -> T:
-    """Decode a large body in a thread, one at a time, so that small requests and health checks are answered at the same time."""
-    if len(body) <= INLINE_BYTES_MAX:
-        return read(body, *arguments)
-    async with intake.decoding:
-        return await asyncio.to_thread(read, body, *arguments)
+    return _answer(Signal.METRICS, encoding, OtlpOutcome())
 
 
 async def _open(request: AnyRequest, intake: IntakeContext) -> tuple[KeyGrant, Encoding]:
@@ -163,5 +95,5 @@ async def _body(request: AnyRequest, lease: Lease) -> bytes:
     return await read_body(request, lease, sent_bytes_max=SENT_BYTES_MAX, inflated_bytes_max=INFLATED_BYTES_MAX)
 
 
-def _answer(signal: Signal, encoding: Encoding, *, rejected: int = 0, message: str = "") -> Response[bytes]:
-    return Response(encode_answer(signal, encoding, rejected=rejected, message=message), media_type=encoding.value)
+def _answer(signal: Signal, encoding: Encoding, outcome: OtlpOutcome) -> Response[bytes]:
+    return Response(encode_answer(signal, encoding, rejected=outcome.rejected, message=outcome.message), media_type=encoding.value)
