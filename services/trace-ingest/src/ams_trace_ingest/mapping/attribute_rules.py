@@ -59,6 +59,8 @@ class Field:
     VIDEO_INPUT = next(_numbers)
     IMAGE_OUTPUT = next(_numbers)
     AUDIO_CACHE_READ = next(_numbers)
+    TEXT_CACHE_READ = next(_numbers)
+    IMAGE_CACHE_READ = next(_numbers)
     SERVICE_TIER = next(_numbers)
     COST_PROMPT = next(_numbers)
     COST_COMPLETION = next(_numbers)
@@ -91,6 +93,7 @@ class Field:
     RESPONSE_TEXT = next(_numbers)
     RESPONSE_TOOL_CALLS = next(_numbers)
     RESPONSE_REASONING = next(_numbers)
+    RESPONSE_FILES = next(_numbers)
     END = next(_numbers)
 
 
@@ -107,6 +110,8 @@ class Group:
     EMBEDDINGS = 7
     INPUT_DOCUMENTS = 8
     DECISION = 9
+    INPUT_FILES = 10
+    OUTPUT_FILES = 11
 
 
 class Ladder(NamedTuple):

@@ -12,14 +12,26 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ams_contracts.documents import BILLABLE_TYPES, StepType
-from ams_trace_ingest.mapping.attribute_rules import UNRANKED, Field, Found, Group, Ladder, Prefix
-from ams_trace_ingest.mapping.convert import Convert, json_items, load, present, word
+from ams_trace_ingest.mapping.attribute_rules import UNRANKED, Field, Found, Group
+from ams_trace_ingest.mapping.content_rules import (
+    COMPLETIONS_OUT,
+    EVENTS_IN,
+    EVENTS_OUT,
+    FLAT_IN,
+    FLAT_OUT,
+    PREFIXES,
+    PROMPTS_IN,
+    VALUE_IN,
+    VALUE_OUT,
+    VERCEL_OUT,
+)
+from ams_trace_ingest.mapping.convert import load
 from ams_trace_ingest.mapping.media import MediaCollector, may_hold_media, referenced
-from ams_trace_ingest.mapping.messages import Message, messages_of, system_message
-from ams_trace_ingest.mapping.parts import parsed
+from ams_trace_ingest.mapping.messages import Message, conversation_of, messages_of, system_message
+from ams_trace_ingest.mapping.parts import parsed, parts_of
 from ams_trace_ingest.mapping.previews import preview_of, preview_of_input, preview_of_output, preview_of_text
 from ams_trace_ingest.mapping.span_model import Span
-from ams_trace_ingest.mapping.vendors import adk, events, flat, vercel
+from ams_trace_ingest.mapping.vendors import events, flat, vercel
 
 MESSAGES = "application/vnd.ams.messages+json"
 JSON = "application/json"
@@ -27,117 +39,6 @@ TEXT = "text/plain"
 _JSON_BEGINS = frozenset({"{", "[", '"'})
 _encode = msgspec.json.Encoder().encode
 
-
-def _unless_schema(value: Any) -> Any:
-    """``tool.parameters`` holds the arguments or the tool's schema, depending on the sender."""
-    loaded = parsed(value)
-    if not isinstance(loaded, dict) or "properties" in loaded or not loaded:
-        return None
-    if all(isinstance(item, dict) and "type" in item for item in loaded.values()):
-        return None
-    return value
-
-
-def _at(*keys: str, convert: Convert = present) -> tuple[tuple[str, Convert], ...]:
-    return tuple((key, convert) for key in keys)
-
-
-_INPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
-    *_at(
-        "langfuse.observation.input",
-        "gen_ai.input.messages",
-        "gen_ai.tool.call.arguments",
-        "gen_ai.retrieval.query.text",
-        "gen_ai.memory.query.text",
-        "mcp.request.argument",
-    ),
-    None,  # span events
-    *_at("gcp.vertex.agent.llm_request", convert=adk.request),
-    *_at("gcp.vertex.agent.tool_call_args"),
-    None,  # llm.input_messages.N.*
-    None,  # gen_ai.prompt.N.*
-    *_at("mlflow.spanInputs", "traceloop.entity.input", "ai.prompt.messages", "ai.prompt", "ai.request.text", "ai.toolCall.args"),
-    *_at("ai.documents", convert=json_items),
-    None,  # input.value
-    *_at("tool.parameters", convert=_unless_schema),
-    *_at(
-        "tool_arguments",
-        "pydantic_ai.all_messages",
-        "reranker.query",
-        "decision.state",
-        "prompt",
-        "input",
-        "gen_ai.task.input",
-        "gen_ai.prompt",
-        "ai.value",
-        "ai.values",
-        "request_data",
-        "genkit:input",
-        "lk.chat_ctx",
-        "lk.function_tool.arguments",
-        "lk.user_input",
-    ),
-)
-_OUTPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
-    *_at(
-        "langfuse.observation.output",
-        "gen_ai.output.messages",
-        "gen_ai.tool.call.result",
-        "gen_ai.retrieval.documents",
-        "mcp.response.value",
-    ),
-    None,  # span events
-    *_at("gcp.vertex.agent.llm_response", "gcp.vertex.agent.tool_response", convert=adk.request),
-    None,  # llm.output_messages.N.*
-    None,  # gen_ai.completion.N.*
-    *_at("mlflow.spanOutputs", "traceloop.entity.output"),
-    None,  # ai.response.text, .toolCalls
-    *_at("ai.response.object", "ai.toolCall.result"),
-    *_at("ai.ranking", convert=json_items),
-    None,  # output.value
-    *_at(
-        "tool_response",
-        "final_result",
-        "output",
-        "gen_ai.task.output",
-        "gen_ai.completion",
-        "response_data",
-        "genkit:output",
-        "lk.response.text",
-        "lk.function_tool.output",
-    ),
-)
-_EVENTS_IN, _FLAT_IN, _PROMPTS_IN, _VALUE_IN = (rank for rank, step in enumerate(_INPUT_STEPS) if step is None)
-_EVENTS_OUT, _FLAT_OUT, _COMPLETIONS_OUT, _VERCEL_OUT, _VALUE_OUT = (rank for rank, step in enumerate(_OUTPUT_STEPS) if step is None)
-
-LADDERS = (
-    Ladder(Field.INPUT, _INPUT_STEPS),
-    Ladder(Field.INPUT_VALUE, _at("input.value")),
-    Ladder(Field.INPUT_MIME, _at("input.mime_type", convert=word)),
-    Ladder(Field.MEMORY_RECORDS, _at("gen_ai.memory.records")),
-    Ladder(Field.SYSTEM, _at("gen_ai.system_instructions")),
-    Ladder(Field.OUTPUT, _OUTPUT_STEPS),
-    Ladder(Field.OUTPUT_VALUE, _at("output.value")),
-    Ladder(Field.OUTPUT_MIME, _at("output.mime_type", convert=word)),
-    Ladder(Field.SPOKEN, _at("events", "all_messages_events", convert=events.as_events)),
-    Ladder(Field.RESPONSE_TEXT, _at("ai.response.text")),
-    Ladder(Field.RESPONSE_TOOL_CALLS, _at("ai.response.toolCalls")),
-    Ladder(Field.RESPONSE_REASONING, _at("ai.response.reasoning")),
-)
-PREFIXES = (
-    Prefix("llm.input_messages.", group=Group.INPUT_MESSAGES),
-    Prefix("llm.output_messages.", group=Group.OUTPUT_MESSAGES),
-    Prefix("gen_ai.prompt.", group=Group.PROMPTS),
-    Prefix("gen_ai.completion.", group=Group.COMPLETIONS),
-    Prefix("llm.prompts.", group=Group.PROMPTS),
-    Prefix("llm.completions.", group=Group.COMPLETIONS),
-    Prefix("llm.choices.", group=Group.COMPLETIONS),
-    Prefix("retrieval.documents.", group=Group.DOCUMENTS),
-    Prefix("reranker.output_documents.", group=Group.DOCUMENTS),
-    Prefix("reranker.input_documents.", group=Group.INPUT_DOCUMENTS),
-    Prefix("embedding.embeddings.", group=Group.EMBEDDINGS),
-    Prefix("ai.decision.", group=Group.DECISION),
-)
 
 _CONVERSATIONS = frozenset(
     {
@@ -152,8 +53,9 @@ _CONVERSATIONS = frozenset(
 )
 
 
+_DEFINED = frozenset({"gen_ai.input.messages", "gen_ai.output.messages", "ai.prompt.messages"})  # to hold messages and nothing else
 _CONTENT_GROUPS = frozenset(prefix.group for prefix in PREFIXES)
-_SPREAD = slice(Field.RESPONSE_TEXT, Field.RESPONSE_REASONING + 1)  # one answer in several attributes
+_SPREAD = slice(Field.RESPONSE_TEXT, Field.RESPONSE_FILES + 1)  # one answer in several attributes
 _NOTHING_SPREAD = [None] * (_SPREAD.stop - _SPREAD.start)
 
 
@@ -185,8 +87,8 @@ class _Side(Struct, gc=False, frozen=True):
     value_rank: int
 
 
-_IN = _Side(Field.INPUT, Field.INPUT_VALUE, Field.INPUT_MIME, preview_of_input, _VALUE_IN)
-_OUT = _Side(Field.OUTPUT, Field.OUTPUT_VALUE, Field.OUTPUT_MIME, preview_of_output, _VALUE_OUT)
+_IN = _Side(Field.INPUT, Field.INPUT_VALUE, Field.INPUT_MIME, preview_of_input, VALUE_IN)
+_OUT = _Side(Field.OUTPUT, Field.OUTPUT_VALUE, Field.OUTPUT_MIME, preview_of_output, VALUE_OUT)
 
 
 def content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content | None, Content | None]:
@@ -231,7 +133,41 @@ def _content_of(found: Found, span: Span, step_type: StepType) -> tuple[Content 
         and found.values[Field.SYSTEM] is None
     ):
         return _attribute(found, span, step_type, _IN), _attribute(found, span, step_type, _OUT)
-    return _input(found, span, step_type, spoken), _output(found, span, step_type, spoken)
+    asked = _with_system(found, step_type, _input(found, span, step_type, spoken))
+    answered = _output(found, span, step_type, spoken)
+    if groups is None:
+        return asked, answered
+    return _with_files(found, asked, _IN, Group.INPUT_FILES), _with_files(found, answered, _OUT, Group.OUTPUT_FILES)
+
+
+def _with_system(found: Found, step_type: StepType, asked: Content | None) -> Content | None:
+    """The input of a model call, preceded by the system instructions when they are an attribute of their own and not in it yet."""
+    if asked is None or asked.cut_from or found.values[Field.SYSTEM] is None or found.keys[Field.SYSTEM] in asked.keys:
+        return asked
+    if asked.mime == MESSAGES:
+        messages = load(asked.text)
+    elif asked.mime == TEXT and step_type in BILLABLE_TYPES:
+        messages = [{"role": "user", "content": parts_of(asked.text)}]
+    else:
+        return asked
+    changed = _conversation(found, messages, _IN, asked.keys)
+    return replace(changed, preview=asked.preview)
+
+
+def _with_files(found: Found, content: Content | None, side: _Side, group: int) -> Content | None:
+    """A side with the images and documents that OpenInference lists beside it."""
+    entries = found.group(group)
+    parts = flat.files(entries) if entries else []
+    if not parts or (content is not None and content.cut_from):
+        return content
+    role = "user" if side is _IN else "assistant"
+    keys = [key for _, _, key in entries]
+    if content is None:
+        return _messages([{"role": role, "content": parts}], side, keys)
+    messages: list[Message] = load(content.text) if content.mime == MESSAGES else [{"role": role, "content": parts_of(content.text)}]
+    last = next((message for message in reversed(messages) if message["role"] == role), messages[-1])
+    last["content"] = [*last["content"], *parts]
+    return replace(_messages(messages, side, [*content.keys, *keys]), preview=content.preview)
 
 
 def _with_records(found: Found, asked: Content | None, answered: Content | None) -> tuple[Content | None, Content | None]:
@@ -268,14 +204,14 @@ def _input(  # noqa: PLR0911  one return for each source
     found: Found, span: Span, step_type: StepType, spoken: events.Conversation | None
 ) -> Content | None:
     rank = _rank(found, step_type, _IN)
-    if rank > _EVENTS_IN and spoken is not None and (spoken.input or spoken.system):
+    if rank > EVENTS_IN and spoken is not None and (spoken.input or spoken.system):
         return _messages(spoken.asked or spoken.system, _IN, [])
-    if rank > _FLAT_IN:
+    if rank > FLAT_IN:
         entries = found.group(Group.INPUT_MESSAGES)
         messages = flat.openinference_messages(entries) if entries else []
         if messages:
             return _messages(messages, _IN, [key for _, _, key in entries])
-    if rank > _PROMPTS_IN:
+    if rank > PROMPTS_IN:
         entries = found.group(Group.PROMPTS)
         messages = flat.openllmetry_messages(entries, "user") if entries else []
         if messages:
@@ -302,26 +238,26 @@ def _input(  # noqa: PLR0911  one return for each source
 
 def _output(found: Found, span: Span, step_type: StepType, spoken: events.Conversation | None) -> Content | None:
     rank = _rank(found, step_type, _OUT)
-    if rank > _EVENTS_OUT and spoken is not None and spoken.output:
+    if rank > EVENTS_OUT and spoken is not None and spoken.output:
         return _messages(spoken.output, _OUT, [])
-    if rank > _FLAT_OUT:
+    if rank > FLAT_OUT:
         entries = found.group(Group.OUTPUT_MESSAGES)
         messages = flat.openinference_messages(entries) if entries else []
         if messages:
             return _messages(messages, _OUT, [key for _, _, key in entries])
-    if rank > _COMPLETIONS_OUT:
+    if rank > COMPLETIONS_OUT:
         entries = found.group(Group.COMPLETIONS)
         messages = flat.openllmetry_messages(entries, "assistant") if entries else []
         if messages:
             return _messages(messages, _OUT, [key for _, _, key in entries])
-    if rank > _VERCEL_OUT:
+    if rank > VERCEL_OUT:
         values = found.values
-        answer = vercel.answer(values[Field.RESPONSE_TEXT], values[Field.RESPONSE_TOOL_CALLS], values[Field.RESPONSE_REASONING])
+        answer = vercel.answer(*values[_SPREAD])
         if answer is not None:
-            return _messages(answer, _OUT, _keys(found, Field.RESPONSE_TEXT, Field.RESPONSE_TOOL_CALLS, Field.RESPONSE_REASONING))
+            return _messages(answer, _OUT, _keys(found, *range(_SPREAD.start, _SPREAD.stop)))
     entries = found.group(Group.DOCUMENTS)
     values_ = flat.documents(entries) if entries else []
-    if values_ and found.ranks[Field.OUTPUT] > _EVENTS_OUT:
+    if values_ and found.ranks[Field.OUTPUT] > EVENTS_OUT:
         return Content(JSON, _encode(values_).decode(), preview_of(values_), [key for _, _, key in entries])
     return _attribute(found, span, step_type, _OUT) or _decision(found, answers=True)
 
@@ -348,20 +284,29 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
     if cut_from:  # a cut value is no longer JSON, and its attribute is not consumed
         text = value if isinstance(value, str) else _encode(value).decode()
         return Content(TEXT, text, preview_of_text(text, side.words), [], cut_from)
-    if value.__class__ is str:
-        if value[:1] not in _JSON_BEGINS or (field == side.value and found.values[side.mime] == TEXT):
-            return Content(TEXT, value, preview_of_text(value, side.words), keys)
-        loaded = load(value)
-    else:
-        loaded = value
+    if value.__class__ is str and (value[:1] not in _JSON_BEGINS or (field == side.value and found.values[side.mime] == TEXT)):
+        return Content(TEXT, value, preview_of_text(value, side.words), keys)
+    value, loaded = _loaded(value)
     if loaded is None or loaded.__class__ is str:  # text that only begins like JSON, or a JSON string: MLflow quotes every value
         text = value if loaded is None else loaded
         return Content(TEXT, text, preview_of_text(text, side.words), keys)
     if keys[0] in _CONVERSATIONS or step_type in BILLABLE_TYPES:
-        messages = messages_of(loaded)
+        messages = conversation_of(loaded, "user" if side is _IN else "assistant") if keys[0] in _DEFINED else messages_of(loaded)
         if messages:
             return _conversation(found, messages, side, keys)
     return Content(JSON, value if value.__class__ is str else _encode(value).decode(), preview_of(loaded, side.words), keys)
+
+
+def _loaded(value: Any) -> tuple[Any, Any]:
+    """An attribute and its JSON value; of JSON that was encoded twice, the inner one."""
+    if value.__class__ is not str:
+        return value, value
+    loaded = load(value)
+    if loaded.__class__ is str and loaded[:1] in {"{", "["} and loaded:
+        inner = load(loaded)
+        if inner is not None:
+            return loaded, inner
+    return value, loaded
 
 
 def _conversation(found: Found, messages: list[Message], side: _Side, keys: list[str]) -> Content:

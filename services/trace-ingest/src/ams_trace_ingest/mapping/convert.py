@@ -82,14 +82,15 @@ def json_items(value: Any) -> Any:
 
 
 def tokens(value: Any) -> int | None:
-    """A count of tokens: a whole number from 0, also as a float or in a string."""
+    """A count of tokens: a whole number from 0, also as a float or in a string (``"100"``, ``"100.0"``)."""
     if value.__class__ is not int:
-        if (value.__class__ is str and len(value) <= len(str(TOKENS_MAX)) and value.isascii() and value.isdigit()) or (
-            value.__class__ is float and value.is_integer()
-        ):
-            value = int(value)
-        else:
+        if value.__class__ is str:
+            value = value.strip().removesuffix(".0")
+            if not value.isascii() or not value.isdigit() or len(value) > len(str(TOKENS_MAX)):
+                return None
+        elif value.__class__ is not float or not value.is_integer():
             return None
+        value = int(value)
     return value if 0 <= value <= TOKENS_MAX else None
 
 

@@ -13,13 +13,27 @@ UNKNOWN_SERVICE = "unknown_service"
 TAGS_MAX = 64
 TAGS_CHARS_MAX = 8_192  # all keys and words together: a step event stays small
 _FRAMEWORK_TAGS = ("ls_", "langgraph_", "lc_", "checkpoint_", "__")  # LangChain's own bookkeeping in `metadata`
-_NOT_TAGS = frozenset(
-    {"session_id", "user_id", "thread_id", "conversation_id", "sessionId", "userId", "threadId", "conversationId"}
-)  # they have fields of their own
 
 
 def _steps(*keys: str, convert: Convert = word) -> tuple[tuple[str, Convert], ...]:
     return tuple((key, convert) for key in keys)
+
+
+def _under(prefixes: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(prefix + name for prefix in prefixes for name in names)
+
+
+_METADATA = (  # where the user's own keys are, in the order in which they are believed
+    "traceloop.association.properties.",
+    "ai.telemetry.metadata.",
+    "ai.settings.context.",
+    "langsmith.metadata.",
+    "langfuse.trace.metadata.",
+    "mastra.metadata.",
+)
+_CONVERSATION_NAMES = ("session_id", "sessionId", "thread_id", "threadId", "conversation_id", "conversationId", "chat_id", "chatId")
+_USER_NAMES = ("user_id", "userId")
+_NOT_TAGS = frozenset({*_CONVERSATION_NAMES, *_USER_NAMES})  # they have fields of their own
 
 
 def _list(value: Any) -> list[Any] | None:
@@ -46,32 +60,26 @@ LADDERS = (
             "gen_ai.conversation.id",
             "langfuse.session.id",
             "session.id",
+            "gen_ai.session.id",
             "mlflow.trace.session",
             "gcp.vertex.agent.session_id",
-            "traceloop.association.properties.session_id",
-            "traceloop.association.properties.thread_id",
-            "traceloop.association.properties.conversation_id",
-            "traceloop.association.properties.chat_id",
-            "ai.telemetry.metadata.sessionId",
-            "ai.telemetry.metadata.threadId",
-            "ai.telemetry.metadata.conversationId",
-            "ai.telemetry.metadata.chatId",
-            "ai.settings.context.sessionId",
-            "ai.settings.context.threadId",
-            "ai.settings.context.conversationId",
-            "ai.settings.context.chatId",
-            "langsmith.metadata.session_id",
-            "langsmith.metadata.thread_id",
-            "langsmith.metadata.conversation_id",
+            *_under(_METADATA, _CONVERSATION_NAMES),
             "langsmith.trace.session_id",
+            "agno.session.id",
             "thread_id",
             "thread.id",
             "gen_ai.thread.id",
+            "gen_ai.openai.thread.id",
+            "openai.conversation.id",
+            "conversation.id",
+            "conversation_id",
+            "session_id",
             "group_id",
             "group.id",
             "openai.agents.group_id",
             "gen_ai.group.id",
             "agents.trace.group_id",
+            "gen_ai.realtime_session.id",
             convert=json_word,
         ),
     ),
@@ -96,13 +104,16 @@ LADDERS = (
         _steps(
             "user.id",
             "enduser.id",
+            "gen_ai.user.id",
             "langfuse.user.id",
             "mlflow.trace.user",
-            "traceloop.association.properties.user_id",
-            "ai.telemetry.metadata.userId",
-            "ai.settings.context.userId",
-            "langsmith.metadata.user_id",
             "gcp.vertex.agent.user_id",
+            *_under(_METADATA, _USER_NAMES),
+            "agno.user.id",
+            "user_id",
+            "gen_ai.user",
+            "llm.user",
+            "enduser.pseudo.id",
             convert=json_word,
         ),
     ),
@@ -143,9 +154,9 @@ def conversation_and_user_of(found: Found, resource: Resource) -> tuple[str | No
     conversation, user = values[Field.CONVERSATION], values[Field.USER]
     if values[Field.TAG_MAP] is not None or not _IDENTITY.isdisjoint(resource.attributes):
         if conversation is None:
-            conversation = _of_metadata(found, _CONVERSATION_METADATA) or _of_resource(resource, _CONVERSATION_RESOURCE)
+            conversation = _of_metadata(found, _CONVERSATION_NAMES) or _of_resource(resource, _CONVERSATION_RESOURCE)
         if user is None:
-            user = _of_metadata(found, _USER_METADATA) or _of_resource(resource, _USER_RESOURCE)
+            user = _of_metadata(found, _USER_NAMES) or _of_resource(resource, _USER_RESOURCE)
     return conversation, user
 
 
@@ -157,9 +168,7 @@ def run_of(span: Span, scope: Scope) -> str | None:
 
 
 _RUN_LINKS = ("ams.run.id", "gen_ai.run.id", "run.id", "run_id", "session.id")
-_CONVERSATION_METADATA = ("session_id", "thread_id", "conversation_id", "sessionId", "threadId", "conversationId")
-_USER_METADATA = ("user_id", "userId")
-_CONVERSATION_RESOURCE = ("gen_ai.conversation.id", "session.id", "langfuse.session.id")
+_CONVERSATION_RESOURCE = ("gen_ai.conversation.id", "session.id", "langfuse.session.id", "mlflow.trace.session", "thread.id")
 _USER_RESOURCE = ("user.id", "enduser.id", "langfuse.user.id")
 _IDENTITY = frozenset({*_CONVERSATION_RESOURCE, *_USER_RESOURCE})
 
@@ -189,8 +198,24 @@ def agent_of(found: Found, span: Span, step_type: StepType, scope_name: str) -> 
         own = values[Field.GRAPH_NODE]
     own = own or values[Field.LATER_AGENT]
     if own is None and scope_name.startswith(openinference.SCOPES):
-        return openinference.agent_of(scope_name, span.name, step_type, values[Field.TAG_MAP])
-    return own or (adk.agent_by_name(span.name) if step_type is AGENT else None)
+        return openinference.agent_of(scope_name, span, step_type, values[Field.TAG_MAP])
+    return own or (_agent_by_name(found, span) if step_type is AGENT else None)
+
+
+def _agent_by_name(found: Found, span: Span) -> str | None:
+    """The agent that only a name states, where a dialect names its spans after agents: ``invoke_agent Planner``."""
+    named = adk.agent_by_name(span.name)
+    if named is None and span.name.startswith(_AGENT_OPERATIONS):
+        named = word(span.name.partition(" ")[2])
+    decision = found.values[Field.TYPE]
+    if named is None and decision is not None and decision[1].startswith("traceloop.span.kind"):
+        named = found.values[Field.ENTITY_NAME]
+    if named is None and decision is not None and decision[1].startswith("langfuse.observation.type"):
+        named = word(span.name)
+    return named
+
+
+_AGENT_OPERATIONS = ("invoke_agent ", "create_agent ")
 
 
 def tool_of(found: Found, span: Span, step_type: StepType, scope_name: str) -> str | None:

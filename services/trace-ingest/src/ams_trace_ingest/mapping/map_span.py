@@ -9,7 +9,7 @@ import msgspec
 from ams_contracts.documents import BILLABLE_TYPES, CostSource, Slot, Status, StepDocument, Usage
 from ams_contracts.events import ScoreRecorded, StepRecorded, StepStarted
 from ams_contracts.ids import TIME_MAX_US
-from ams_trace_ingest.mapping import content, cost, enum_members, errors, flags, identity, models, times, types, usage
+from ams_trace_ingest.mapping import content, content_rules, cost, enum_members, errors, flags, identity, models, times, types, usage
 from ams_trace_ingest.mapping.attribute_rules import AttributeRules, Field, Found
 from ams_trace_ingest.mapping.content import Content
 from ams_trace_ingest.mapping.convert import NAME_CHARS_MAX, WORD_CHARS_MAX
@@ -23,8 +23,8 @@ from ams_trace_ingest.mapping.vendors import autogen, claude_code, logfire
 from ams_trace_ingest.pricing.price import Prices
 
 RULES = AttributeRules(
-    (ladder for concern in (types, usage, cost, models, errors, times, identity, content) for ladder in concern.LADDERS),
-    (prefix for concern in (types, models, identity, content) for prefix in concern.PREFIXES),
+    (ladder for concern in (types, usage, cost, models, errors, times, identity, content_rules) for ladder in concern.LADDERS),
+    (prefix for concern in (types, models, identity, content_rules) for prefix in concern.PREFIXES),
 )
 PROJECTS_CACHED_MAX = 1_024  # key blocks of hashes
 _REMOTE_BITS = 0x300  # bit 8: known whether the parent is remote; bit 9: it is
@@ -66,7 +66,7 @@ def map_span(
     if content.holds_media(asked) or content.holds_media(answered):
         collector = MediaCollector(span.trace_id, media)
         asked, answered = content.with_references(asked, collector), content.with_references(answered, collector)
-    if status is enum_members.OK and step_type is enum_members.TOOL and answered is not None and answered.mime != content.TEXT:
+    if status is enum_members.OK and step_type is enum_members.TOOL and answered is not None and answered.text[:1] in {"{", "["}:
         stated = errors.stated_failure(answered.text)
         if stated is not None:
             status, failure = Status.ERROR, stated

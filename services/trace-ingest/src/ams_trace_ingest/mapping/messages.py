@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from ams_trace_ingest.mapping.parts import Part, call_part, is_answer, parts_from, parts_of, result_part, unwrapped
+from ams_trace_ingest.mapping.parts import Part, call_part, is_answer, parsed, parts_from, parts_of, result_part, unwrapped
 
 Message = dict[str, Any]
 
@@ -15,6 +15,7 @@ _ROLES = {
     "humanmessage": "user",
     "function": "tool",
     "bot": "assistant",
+    **{role: role for role in ("system", "developer", "user", "assistant", "tool")},  # in any case: `User`, `ASSISTANT`
 }
 _LANGCHAIN = {
     "human": "user",
@@ -88,6 +89,31 @@ def messages_of(value: Any) -> list[Message] | None:
     return None
 
 
+def conversation_of(value: Any, role: str) -> list[Message] | None:
+    """The messages of an attribute that is defined to hold messages: what is none of them does not make the others unreadable.
+
+    Args:
+        value: Of the attribute.
+        role: Who says the words that name nobody.
+    """
+    items = value if isinstance(value, list) else [value]
+    items = [parsed(item) for item in items]
+    found = messages_of(items if isinstance(value, list) else items[0])
+    if found is not None:
+        return found
+    if not any(isinstance(item, str) or (isinstance(item, dict) and "role" in item) for item in items):
+        return None
+    found = [_spoken(item, role) for item in items if item is not None]
+    return found or None
+
+
+def _spoken(item: Any, role: str) -> Message:
+    if isinstance(item, str):
+        return {"role": role, "content": parts_of(item)}
+    message = message_of(item) if isinstance(item, dict) and (_is_message(item) or item.keys() == {"role"}) else None
+    return _odd(item) if message is None else message
+
+
 def message_of(value: dict[str, Any]) -> Message | None:  # noqa: PLR0911  one return for each form
     """One message."""
     if "role" in value and "lc" not in value:
@@ -125,7 +151,7 @@ def _compose(role: str, value: dict[str, Any]) -> Message:
     reasoning = value.get("reasoning_content") or value.get("reasoning")
     if isinstance(reasoning, str) and reasoning:
         content.append({"type": "reasoning", "text": reasoning})
-    raw = value.get("parts")
+    raw = parsed(value.get("parts"))
     if not isinstance(raw, list):
         raw = value.get("content")
     if role == "tool" and is_answer(raw):
@@ -189,8 +215,12 @@ def _calls(value: dict[str, Any], content: list[Part]) -> list[Part]:
         found = [call_part(single)]
     if not found:
         return found
-    # Anthropic through LangChain says its calls twice: as parts and as `tool_calls`
-    known = {part.get("id") for part in content if part.get("type") == "tool_call"}
+    # Anthropic through LangChain says its calls twice: as parts and as `tool_calls`; OpenInference's parts only refer to them
+    known = {part.get("id"): part for part in content if part.get("type") == "tool_call"}
+    for call in found:
+        part = known.get(call["id"])
+        if part is not None and not part.get("name"):
+            part.update(call)
     return [call for call in found if call["id"] is None or call["id"] not in known]
 
 

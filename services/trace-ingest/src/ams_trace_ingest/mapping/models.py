@@ -89,18 +89,20 @@ LADDERS = (
             "mlflow.llm.provider",
             "ai.model.provider",
             "decision.provider",
+            "decision.system",
             "reranker.provider",
             "embedding.provider",
             convert=provider,
         ),
     ),
-    Ladder(Field.MODEL_REQUESTED, _steps("gen_ai.request.model", "llm.request.model_name", "ai.model.id")),
+    Ladder(Field.MODEL_REQUESTED, _steps("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "decision.request.model_name")),
     Ladder(
         Field.MODEL,
         (
             ("langfuse.observation.model.name", word),
             ("gen_ai.response.model", word),
             ("llm.response.model_name", word),
+            ("decision.response.model_name", word),
             ("ai.response.model", word),
             ("mlflow.llm.model", json_word),
             ("llm.model_name", word),
@@ -118,6 +120,7 @@ LADDERS = (
         _steps(
             "gen_ai.response.finish_reasons",
             "gen_ai.response.finish_reason",
+            "gen_ai.response.stop_reason",
             "llm.finish_reason",
             "llm.response.finish_reason",
             "llm.response.stop_reason",
@@ -136,6 +139,10 @@ _FINISH_WORDS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
+    "stop": "stop",
+    "length": "length",
+    "content-filter": "content_filter",
+    "content_filter": "content_filter",
 }
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ams_trace_ingest.mapping.convert import load
-from ams_trace_ingest.mapping.media import BYTES_KEYS, MIME_KEYS, bytes_of, is_link
+from ams_trace_ingest.mapping.media import ANY_BYTES, BYTES_KEYS, MIME_KEYS, bytes_of, is_link
+from ams_trace_ingest.mapping.mime import mime_by_name, mime_of
 
 Part = dict[str, Any]
 
@@ -268,6 +269,7 @@ _HOLDERS = (
     "inlineData",
     "file_data",
     "url",
+    "data",
 )
 _LINKS = ("url", "uri", "file_uri", "fileUri", "file_url", "image_url", "image", "audio", "video", "document", "file")
 
@@ -296,7 +298,10 @@ def _media(value: dict[str, Any]) -> Part:
             continue
         if data is None and bytes_of(item) is not None:
             data, used = item, {*used, key}
-    part: Part = {"type": "media", "mime": mime if isinstance(mime, str) and mime else _mime_of(kind, flat.get("format"))}
+    part: Part = {"type": "media", "mime": mime if isinstance(mime, str) and mime else mime_of(kind, flat.get("format"))}
+    if part["mime"] == ANY_BYTES:
+        names = (link, flat.get("filename"), flat.get("file_name"), flat.get("name"))
+        part["mime"] = next((mime for name in names if (mime := mime_by_name(name)) is not None), ANY_BYTES)
     if link is not None:
         part["uri"] = link
     if data is not None:
@@ -329,20 +334,10 @@ def _document_words(flat: dict[str, Any]) -> Part:
     return _carry(text_part(words), flat, {"type", "source_kind", key})
 
 
-_BINARY_FORMATS = {"wav": "audio", "mp3": "audio", "flac": "audio", "opus": "audio", "ogg": "audio", "pcm16": "audio", "aac": "audio"}
-
-
-def _mime_of(kind: str, extension: Any) -> str:
-    """The MIME type by what the part calls itself; ``image/*`` when only that is known."""
-    extension = extension if isinstance(extension, str) and extension.isalnum() else None
-    for family in ("image", "audio", "video"):
-        if family in kind:
-            return f"{family}/{extension.lower() if extension else '*'}"
-    if extension is None:
-        return "application/octet-stream"
-    if extension.lower() in _BINARY_FORMATS:
-        return f"audio/{extension.lower()}"
-    return "application/pdf" if extension.lower() == "pdf" else "application/octet-stream"
+def _refusal(value: dict[str, Any]) -> Part:
+    key = _key_of(value, ("refusal", "content", "text"))
+    words = value[key] if key is not None else ""
+    return _carry({"type": "refusal", "refusal": words if isinstance(words, str) else str(words)}, value, ("type", key))
 
 
 def _carry(part: Part, value: dict[str, Any], known: Collection[str | None], read: str | None = None) -> Part:
@@ -394,5 +389,6 @@ _READERS: dict[str, Callable[[dict[str, Any]], Part | None]] = {
     **dict.fromkeys(_CALLS, call_part),
     **dict.fromkeys(_RESULTS, result_part),
     **dict.fromkeys(_MEDIA, _media),
+    "refusal": _refusal,
 }
 _PARTS_OF_RESULTS = frozenset({*_TEXT, *_MEDIA, "resource", "resource_link", "json", "search_result", "tool_reference"})

@@ -83,12 +83,32 @@ def preview_of_text(text: str, words: Words | None = None) -> str:
         value = load(text)
         if value is None and first in {"{", "["}:
             value = python_literal(text)
-        return _salvaged(text) if value is None else preview_of(value, words)
+        if value is not None:
+            return preview_of(value, words)
+        spoken = _of_messages(text, words) if "Message(" in text else None
+        return _salvaged(text) if spoken is None else one_line(spoken)
     if first == '"':
         value = load(text)
         return one_line(value if isinstance(value, str) else text)
     spoken = _of_repr(text)
     return one_line(text if spoken is None else spoken)
+
+
+_ROLE = "assistant: "  # LlamaIndex's str() of an answer
+_FINAL = re.compile(r"RunResult\w*:\n(?:.*\n)*?- Final output \(.{1,80}\):\n((?:    .*\n?)+)")
+_SPOKEN = re.compile(r"\b(Human|AI)Message(?:Chunk)?\(content=(['\"])((?:\\.|(?!\2).){1,2000}?)\2", re.DOTALL)
+
+
+def _of_messages(text: str, words: Words | None) -> str | None:
+    """The words in Python's text for a list or dict of LangChain's messages: the last question of an input, the last answer of an output."""
+    said = [(found[1], found[3]) for found in _SPOKEN.finditer(text[:_LITERAL_CHARS_MAX])]
+    wanted = "AI" if words is preview_of_output else "Human"
+    spoken = next((line for role, line in reversed(said) if role == wanted), said[-1][1] if said else None)
+    return None if spoken is None else _unescaped(spoken)
+
+
+def _unescaped(words: str) -> str:
+    return words.replace("\\n", " ").replace("\\'", "'").replace('\\"', '"')
 
 
 def python_literal(text: str) -> Any:
@@ -103,13 +123,16 @@ def python_literal(text: str) -> Any:
 
 def _of_repr(text: str) -> str | None:
     """The words in the repr of a library's object: ``ActionStep(... action_output='42')``, ``content='Hi' additional_kwargs={}``."""
+    if text.startswith((_ROLE, "RunResult")):
+        final = _FINAL.match(text[:_LITERAL_CHARS_MAX])
+        return final[1] if final is not None else text.removeprefix(_ROLE)
     if "=" not in text or _REPR.match(text) is None:
         return "" if text[-1:] in {">", ")"} and _WORDLESS_REPR.match(text) is not None else None
     fields = {found[1]: found[3] for found in _REPR_FIELD.finditer(text[:_LITERAL_CHARS_MAX])}
     words = next((fields[key] for key in _REPR_KEYS if fields.get(key)), None)
     if words is None:
         return "" if _WORDLESS_REPR.match(text) is not None else None
-    return words.replace("\\n", " ").replace("\\'", "'").replace('\\"', '"')
+    return _unescaped(words)
 
 
 def preview_of(value: Any, words: Words | None = None) -> str:
@@ -201,6 +224,9 @@ def _preview(value: Any, depth: int, words: Words) -> str:  # noqa: PLR0911  one
         return _joined([_preview(item, depth + 1, words) for item in value[:_ITEMS_MAX]], ", ")
     if not isinstance(value, dict):
         return str(value)
+    if value.get("type") == "media" and isinstance(value.get("mime"), str):  # never its bytes
+        spoken = value.get("transcript")
+        return spoken if isinstance(spoken, str) and spoken else f"[{value['mime']}]"
     messages = messages_of(value)
     if messages:
         return words(messages)

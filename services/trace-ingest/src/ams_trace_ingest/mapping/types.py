@@ -6,11 +6,11 @@ OpenInference wins over gen_ai, because its AGENT and CHAIN are more specific th
 from typing import Any
 
 from ams_contracts.documents import StepType
-from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder, Prefix
+from ams_trace_ingest.mapping.attribute_rules import Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_word, word
 from ams_trace_ingest.mapping.enum_members import LLM, SPAN
 from ams_trace_ingest.mapping.span_model import Span
-from ams_trace_ingest.mapping.vendors import adk, livekit, openinference
+from ams_trace_ingest.mapping.vendors import adk, events, livekit, openinference
 
 _OURS = {member.value: member for member in StepType}
 _OPENINFERENCE = {
@@ -66,8 +66,45 @@ _OPERATIONS = {
     "evaluate": StepType.EVALUATOR,
     "handoff": StepType.HANDOFF,
     "transfer": StepType.HANDOFF,
-    "fetch_response": StepType.SPAN,  # reads a stored answer: no inference, no tokens
     "user_speech": StepType.SPAN,
+    **dict.fromkeys(  # what a client does beside inference
+        (
+            "fetch_response",
+            "get_response",
+            "retrieve_response",
+            "delete_response",
+            "cancel_response",
+            "list_models",
+            "retrieve_model",
+            "count_tokens",
+        ),
+        StepType.SPAN,
+    ),
+    **dict.fromkeys(
+        ("realtime_inference", "realtime", "completion", "responses", "create_response", "model_request", "bidi_response"), StepType.LLM
+    ),
+    **dict.fromkeys(("image_generation", "generate_image", "speech", "text_to_speech", "transcription", "speech_to_text"), StepType.LLM),
+    **dict.fromkeys(("run_agent", "agent", "agent.run"), StepType.AGENT),
+    **dict.fromkeys(("tool", "tool.execute", "mcp_tool_call", "load_skill", "invoke_skill"), StepType.TOOL),
+    **dict.fromkeys(("workflow", "workflow.run", "workflow.step", "task", "execute_task", "execute_event_loop_cycle"), StepType.WORKFLOW),
+    **dict.fromkeys(
+        ("memory", "memory_add", "memory_search", "memory_get", "memory_update", "memory_delete", "list_memories", "get_memories"),
+        StepType.MEMORY,
+    ),
+    **dict.fromkeys(("guardrail", "moderation"), StepType.GUARDRAIL),
+    "evaluation": StepType.EVALUATOR,
+}
+_MASTRA = {
+    "agent_run": StepType.AGENT,
+    "workflow_run": StepType.WORKFLOW,
+    "workflow_step": StepType.WORKFLOW,
+    "model_generation": StepType.LLM,
+    "llm_generation": StepType.LLM,
+    "model_step": StepType.WORKFLOW,
+    "model_chunk": StepType.SPAN,
+    "tool_call": StepType.TOOL,
+    "mcp_tool_call": StepType.TOOL,
+    "generic": StepType.SPAN,
 }
 _MLFLOW = {
     **_OPENINFERENCE,
@@ -157,8 +194,9 @@ _STEPS: tuple[tuple[str, Convert] | None, ...] = (
     _by(_OURS, "ams.step.type"),
     _by(_LANGFUSE, "langfuse.observation.type", quoted=True),
     ("gen_ai.transfer.mode", _transfer),
-    _by(_OPENINFERENCE, "openinference.span.kind", upper=True),
-    _by(_OPERATIONS, "gen_ai.operation.name"),
+    _by(_OPENINFERENCE, "openinference.span.kind", upper=True, quoted=True),
+    _by(_MASTRA, "mastra.span.type"),
+    _by(_OPERATIONS, "gen_ai.operation.name", quoted=True),
     ("mcp.method.name", _mcp),
     _by(_MLFLOW, "mlflow.spanType", upper=True, quoted=True),
     _by(_TRACELOOP, "traceloop.span.kind"),
@@ -212,12 +250,30 @@ def type_of(found: Found, span: Span, scope_name: str) -> Decision:
             if found.values[field] is not None:
                 return LLM, str(found.keys[field])
         # usage, or what was said to a model and what it answered: a model call whose instrumentation names neither model nor operation
-        for field in (Field.USAGE_MAP, Field.INPUT_TOKENS, Field.OUTPUT_TOKENS):
+        for field in (Field.USAGE_MAP, Field.INPUT_TOKENS, Field.OUTPUT_TOKENS, Field.TOTAL_TOKENS):
             if found.values[field] is not None:
                 return LLM, str(found.keys[field])
-        if found.keys[Field.INPUT] == "gen_ai.input.messages" and found.keys[Field.OUTPUT] == "gen_ai.output.messages":
-            return LLM, "gen_ai.output.messages"
+        spoken = _conversation(found, span)
+        if spoken is not None:
+            return LLM, spoken
     return found.values[Field.TYPE] or _NOTHING
+
+
+def _conversation(found: Found, span: Span) -> str | None:
+    """What says that a model was asked and answered: attributes, flattened messages, or events; ``None`` when nothing does."""
+    if found.keys[Field.INPUT] == "gen_ai.input.messages" and found.keys[Field.OUTPUT] == "gen_ai.output.messages":
+        return "gen_ai.output.messages"
+    if found.groups is not None:
+        for asked, answered, key in _FLAT_CONVERSATIONS:
+            if asked in found.groups and answered in found.groups:
+                return key
+    return events.CHOICE if span.events and events.is_model_call(span.events) else None
+
+
+_FLAT_CONVERSATIONS = (
+    (Group.INPUT_MESSAGES, Group.OUTPUT_MESSAGES, "llm.output_messages"),
+    (Group.PROMPTS, Group.COMPLETIONS, "gen_ai.completion"),
+)
 
 
 def _with_name(found: Found, span: Span, scope_name: str) -> Decision:

@@ -5,9 +5,9 @@ from typing import Any
 from ams_contracts.documents import Usage
 from ams_trace_ingest.mapping import flags
 from ams_trace_ingest.mapping.attribute_rules import Field, Found, Ladder
+from ams_trace_ingest.mapping.complete_usage import complete
 from ams_trace_ingest.mapping.convert import Convert, json_map, tokens, word
 from ams_trace_ingest.mapping.span_model import Scope
-from ams_trace_ingest.mapping.vendors import adk, claude_code
 
 
 def _ladder(field: int, *keys: str) -> Ladder:
@@ -23,7 +23,20 @@ def _checked(*keys: str) -> tuple[tuple[str, Convert], ...]:
 
 
 LADDERS = (
-    Ladder(Field.USAGE_MAP, (("langfuse.observation.usage_details", json_map), ("mlflow.chat.tokenUsage", json_map))),
+    Ladder(
+        Field.USAGE_MAP,
+        tuple(
+            (key, json_map)
+            for key in (
+                "langfuse.observation.usage_details",
+                "mlflow.chat.tokenUsage",
+                "gen_ai.usage",
+                "ai.usage",
+                "llm.usage",
+                "llm.token_count",
+            )
+        ),
+    ),
     _ladder(
         Field.INPUT_TOKENS,
         "gen_ai.usage.input_tokens",
@@ -165,6 +178,8 @@ LADDERS = (
         "llm.token_count.completion_details.image",
     ),
     _ladder(Field.VIDEO_INPUT, "gen_ai.usage.video.input_tokens", "gen_ai.usage.input_video_tokens"),
+    _ladder(Field.TEXT_CACHE_READ, "gen_ai.usage.text.cache_read.input_tokens"),
+    _ladder(Field.IMAGE_CACHE_READ, "gen_ai.usage.image.cache_read.input_tokens"),
     Ladder(
         Field.SERVICE_TIER,
         tuple(
@@ -201,6 +216,11 @@ _FROM_MAP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("input_tokens_details", "cached_tokens"),
             ("cached_input_tokens",),
             ("cachedInputTokens",),
+            ("inputTokenDetails", "cacheReadTokens"),
+            ("cacheReadInputTokens",),
+            ("cacheReadTokens",),
+            ("cache_read",),
+            ("cached_tokens",),
         ),
     ),
     (
@@ -212,6 +232,12 @@ _FROM_MAP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("input_cache_write",),
             ("cache_write_input_tokens",),
             ("cache_write_tokens",),
+            ("inputTokenDetails", "cacheWriteTokens"),
+            ("cacheWriteInputTokens",),
+            ("cacheCreationInputTokens",),
+            ("cacheWriteTokens",),
+            ("cache_write",),
+            ("cache_creation",),
         ),
     ),
     (
@@ -222,11 +248,16 @@ _FROM_MAP: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("completion_tokens_details", "reasoning_tokens"),
             ("output_tokens_details", "reasoning_tokens"),
             ("reasoning_tokens",),
+            ("outputTokenDetails", "reasoningTokens"),
             ("reasoningTokens",),
+            ("thoughts_tokens",),
+            ("reasoning",),
         ),
     ),
     ("audio_input", (("input_audio_tokens",), ("input_audio",), ("prompt_tokens_details", "audio_tokens"))),
     ("audio_output", (("output_audio_tokens",), ("output_audio",), ("completion_tokens_details", "audio_tokens"))),
+    ("image_input", (("input_image_tokens",), ("input_image",))),
+    ("image_output", (("output_image_tokens",), ("output_image",))),
 )
 _FIELDS: tuple[tuple[str, int], ...] = (
     ("input", Field.INPUT_TOKENS),
@@ -243,9 +274,8 @@ _FIELDS: tuple[tuple[str, int], ...] = (
     ("image_output", Field.IMAGE_OUTPUT),
     ("video_input", Field.VIDEO_INPUT),
 )
-_DETAILS = slice(Field.CACHE_READ, Field.AUDIO_CACHE_READ + 1)  # the counts of parts of input and output, side by side
+_DETAILS = slice(Field.CACHE_READ, Field.IMAGE_CACHE_READ + 1)  # the counts of parts of input and output, side by side
 _NO_DETAILS = [None] * (_DETAILS.stop - _DETAILS.start)
-_BUCKETS = "langfuse.observation.usage_details"
 
 
 def usage_of(found: Found, scope: Scope, marks: list[str]) -> Usage | None:
@@ -256,76 +286,32 @@ def usage_of(found: Found, scope: Scope, marks: list[str]) -> Usage | None:
     if values[Field.USAGE_MAP] is None and values[Field.INPUT_TOKENS] is None and values[Field.OUTPUT_TOKENS] is None:
         return None
     if values[Field.USAGE_MAP] is None and values[_DETAILS] == _NO_DETAILS:  # most spans
-        return Usage(input=values[Field.INPUT_TOKENS], output=values[Field.OUTPUT_TOKENS], service_tier=values[Field.SERVICE_TIER])
+        used = Usage(input=values[Field.INPUT_TOKENS], output=values[Field.OUTPUT_TOKENS], service_tier=values[Field.SERVICE_TIER])
+        if values[Field.TOTAL_TOKENS] is None or (used.input is not None and used.output is not None):
+            return used
     counts: dict[str, int] = {name: values[field] for name, field in _FIELDS if values[field] is not None}
     if values[Field.USAGE_MAP] is not None:
         counts.update(_from_map(values[Field.USAGE_MAP]))  # the map comes first
-    if "cache_write" not in counts and values[Field.CACHE_WRITE_5M] is not None:
-        counts["cache_write"] = values[Field.CACHE_WRITE_5M] + (values[Field.CACHE_WRITE_1H] or 0)
+    _add_parts(counts, values)
     total = counts.pop("total", None)
     if not counts:
         return None
-    _complete(counts, total, found, scope)
+    complete(counts, total, found, scope)
     return Usage(**counts, service_tier=values[Field.SERVICE_TIER])
 
 
-def _complete(counts: dict[str, int], total: int | None, found: Found, scope: Scope) -> None:
-    """Make the input hold the cached tokens, and the output the reasoning, where the sender leaves them out.
-
-    What the sender does follows from its total; else from a part that is larger than its whole; else from its dialect.
-    """
-    tokens_in, tokens_out = counts.get("input"), counts.get("output")
-    cached = counts.get("cache_read", 0) + counts.get("cache_write", 0)
-    reasoning = counts.get("reasoning", 0)
-    if not (cached or reasoning):
-        return
-    add_cached = tokens_in is not None and cached > tokens_in
-    add_reasoning = tokens_out is not None and reasoning > tokens_out
-    known = (tokens_in or 0) + (tokens_out or 0)
-    fitting = () if total is None else [(one, other) for one, other in _WAYS if known + one * cached + other * reasoning == total]
-    if fitting and not (fitting[0] == (0, 0) and _leaves_out_of_total(found)):
-        add_cached, add_reasoning = bool(fitting[0][0]) or add_cached, bool(fitting[0][1]) or add_reasoning
-    else:
-        add_cached = add_cached or (cached > 0 and _leaves_cached_out(found, scope))
-        add_reasoning = add_reasoning or (reasoning > 0 and _leaves_reasoning_out(found, scope))
-    if add_cached and tokens_in is not None:
-        counts["input"] = tokens_in + cached
-    if add_reasoning and tokens_out is not None:
-        counts["output"] = tokens_out + reasoning
+def _add_parts(counts: dict[str, int], values: list[Any]) -> None:
+    """The counts of which a sender reports only the parts: cached tokens by how long they are kept, or by modality."""
+    for whole, parts in _WHOLES:
+        known = [values[part] for part in parts if values[part] is not None]
+        if known and whole not in counts:
+            counts[whole] = sum(known)
 
 
-_WAYS = ((0, 0), (1, 0), (0, 1), (1, 1))
-"""Whether cached tokens and reasoning are to be added: the first that gives the total."""
-
-
-def _is_anthropic(found: Found) -> bool:
-    names = (found.values[Field.PROVIDER], found.values[Field.MODEL], found.values[Field.MODEL_REQUESTED])
-    return any(name is not None and ("anthropic" in name or "claude" in name) for name in names)
-
-
-def _leaves_out_of_total(found: Found) -> bool:
-    """MLflow adds Anthropic's input and output to a total and counts the cached tokens beside it."""
-    return found.keys[Field.USAGE_MAP] == "mlflow.chat.tokenUsage" and _is_anthropic(found)
-
-
-def _leaves_cached_out(found: Found, scope: Scope) -> bool:
-    if found.keys[Field.USAGE_MAP] == _BUCKETS:
-        return _has_bucket(found, "input", "input_cache")
-    if _leaves_out_of_total(found) or scope.name.startswith(claude_code.SCOPE):
-        return True
-    return scope.name.startswith("strands") and (found.values[Field.PROVIDER] == "aws.bedrock" or _is_anthropic(found))
-
-
-def _has_bucket(found: Found, whole: str, beginning: str) -> bool:
-    """Langfuse's own keys (``input``, ``input_cached_tokens``) count tokens that no other key counts; names of providers beside them do not."""
-    usage = found.values[Field.USAGE_MAP]
-    return whole in usage and any(key.startswith(beginning) for key in usage)
-
-
-def _leaves_reasoning_out(found: Found, scope: Scope) -> bool:
-    if found.keys[Field.USAGE_MAP] == _BUCKETS:
-        return _has_bucket(found, "output", "output_reasoning")
-    return scope.name == adk.SCOPE and adk.is_before(scope.version, (2, 3))
+_WHOLES = (
+    ("cache_write", (Field.CACHE_WRITE_5M, Field.CACHE_WRITE_1H)),
+    ("cache_read", (Field.TEXT_CACHE_READ, Field.IMAGE_CACHE_READ, Field.AUDIO_CACHE_READ)),
+)
 
 
 def _from_map(usage: dict[str, Any]) -> dict[str, int]:

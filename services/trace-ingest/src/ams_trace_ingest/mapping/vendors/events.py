@@ -16,10 +16,10 @@ _LEGACY = {
     "gen_ai.assistant.message": "assistant",
     "gen_ai.tool.message": "tool",
 }
-_CHOICE = "gen_ai.choice"
+CHOICE = "gen_ai.choice"
 _PROMPT = "gen_ai.content.prompt"
 _COMPLETION = "gen_ai.content.completion"
-NAMES = frozenset({DETAILS, *_LEGACY, _CHOICE, _PROMPT, _COMPLETION})
+NAMES = frozenset({DETAILS, *_LEGACY, CHOICE, _PROMPT, _COMPLETION})
 
 
 _FRAMES = ("event.", "gen_ai.", "logfire.")  # of the event, not of the message
@@ -58,6 +58,15 @@ def conversation_of(events: list[SpanEvent]) -> Conversation | None:
     return result if result.system or result.input or result.output else None
 
 
+def is_model_call(events: list[SpanEvent]) -> bool:
+    """Whether events say what a model was asked and what it answered."""
+    names = {event.name for event in events}
+    if DETAILS in names:
+        details = [event.attributes for event in events if event.name == DETAILS]
+        return any("gen_ai.input.messages" in said for said in details) and any("gen_ai.output.messages" in said for said in details)
+    return (CHOICE in names and not names.isdisjoint(_LEGACY)) or names.issuperset((_PROMPT, _COMPLETION))
+
+
 def add(result: Conversation, name: str, attributes: dict[str, Any]) -> None:
     """Merge one event (of a span, or of the logs) into a conversation."""
     if name == DETAILS:
@@ -66,7 +75,7 @@ def add(result: Conversation, name: str, attributes: dict[str, Any]) -> None:
             result.system.append(system)
         result.input += messages_of(parsed(attributes.get("gen_ai.input.messages"))) or ()
         result.output += messages_of(parsed(attributes.get("gen_ai.output.messages"))) or ()
-    elif name == _CHOICE:
+    elif name == CHOICE:
         result.output += _choice(attributes)
     elif name == _PROMPT:
         result.input += messages_of(parsed(attributes.get("gen_ai.prompt"))) or _plain("user", attributes.get("gen_ai.prompt"))

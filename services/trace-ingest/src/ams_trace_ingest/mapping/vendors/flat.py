@@ -5,6 +5,7 @@ from typing import Any
 from ams_trace_ingest.mapping.attribute_rules import Path, listed, nested
 from ams_trace_ingest.mapping.convert import load
 from ams_trace_ingest.mapping.messages import Message, message_of
+from ams_trace_ingest.mapping.parts import Part, parts_from
 
 Entries = list[tuple[Path, Any, str]]
 
@@ -19,7 +20,7 @@ def openinference_messages(entries: Entries) -> list[Message]:
 
 
 def _openinference(node: dict[str | int, Any]) -> Message:
-    message: dict[str, Any] = {key: value for key, value in node.items() if isinstance(key, str) and not isinstance(value, dict)}
+    message = _beside(node, ("contents", "tool_calls"))
     contents = [
         item["message_content"]
         for item in listed(node.get("contents"))
@@ -38,12 +39,44 @@ def _openinference(node: dict[str | int, Any]) -> Message:
 
 
 def _openinference_part(content: dict[str | int, Any]) -> dict[str, Any]:
-    part: dict[str, Any] = {str(key): value for key, value in content.items()}
-    image = part.get("image")
-    if isinstance(image, dict):  # image.image.url
-        inner = image.get("image")
-        part = {"type": "image", "url": inner.get("url") if isinstance(inner, dict) else image.get("url")}
+    """A part whose file is two levels down: ``image.image.url``, ``document.document.name``."""
+    part: dict[str, Any] = {str(key): as_json(value) for key, value in content.items()}
+    for kind in _FILES:
+        outer = part.get(kind)
+        if isinstance(outer, dict):
+            inner = outer.get(kind)
+            fields = {**outer, **inner} if isinstance(inner, dict) else outer
+            beside = {key: value for key, value in (*part.items(), *fields.items()) if key != kind}
+            return {**beside, "type": kind}
     return part
+
+
+_FILES = ("image", "audio", "video", "document")
+
+
+def files(entries: Entries) -> list[Part]:
+    """``N.image.url``, ``N.document.url`` as parts of media."""
+    return [part for node in listed(nested(entries)) if isinstance(node, dict) for part in parts_from(_file(node))]
+
+
+def _file(node: dict[str | int, Any]) -> dict[str, Any]:
+    kind = next((name for name in _FILES if isinstance(node.get(name), dict)), None)
+    fields = as_json(node)
+    return fields if kind is None else {**{key: value for key, value in fields.items() if key != kind}, **fields[kind], "type": kind}
+
+
+def as_json(node: Any) -> Any:
+    """Nested groups as JSON values: maps with indexes are lists."""
+    if not isinstance(node, dict):
+        return node
+    if node and all(isinstance(key, int) for key in node):
+        return [as_json(item) for item in listed(node)]
+    return {str(key): as_json(value) for key, value in node.items()}
+
+
+def _beside(node: dict[str | int, Any], read: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of a message that its reader does not take apart."""
+    return {key: as_json(value) for key, value in node.items() if isinstance(key, str) and key not in read}
 
 
 def openllmetry_messages(entries: Entries, role: str) -> list[Message]:
@@ -59,7 +92,7 @@ def openllmetry_messages(entries: Entries, role: str) -> list[Message]:
             continue
         message: dict[str, Any] = {
             "role": role,
-            **{key: value for key, value in node.items() if isinstance(key, str) and not isinstance(value, dict)},
+            **_beside(node, ("prompt", "completion", "tool_calls")),
         }
         worded = node.get("prompt") or node.get("completion")  # OpenInference: llm.prompts.N.prompt.text
         if isinstance(worded, dict) and "content" not in message:
@@ -83,7 +116,7 @@ def documents(entries: Entries) -> list[dict[str, Any]]:
             metadata = document.get("metadata")
             if isinstance(metadata, str) and metadata[:1] == "{":
                 document = {**document, "metadata": load(metadata) or metadata}
-            found.append({str(key): value for key, value in document.items()})
+            found.append({**_beside(node, ("document",)), **as_json(document)})
     return found
 
 
