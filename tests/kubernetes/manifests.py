@@ -161,7 +161,7 @@ class References:
                     yield f"{name}: no ConfigMap {source['configMapRef']['name']}"
             for variable in container.get("env", []):
                 reference = variable.get("valueFrom", {}).get("secretKeyRef")
-                if reference and (reference["name"], reference["key"]) not in self._secrets:
+                if reference and not reference.get("optional") and (reference["name"], reference["key"]) not in self._secrets:
                     yield f"{name}: no key {reference['key']} in Secret {reference['name']}"
 
     def _of_volumes(self, manifest: Object) -> Iterator[str]:

@@ -55,6 +55,25 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     )
 
 
+def test_rotated_secrets_keep_the_previous_key_until_it_has_been_used(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    before = data.secrets()
+
+    data.rotate_secrets()
+    during = data.secrets()
+    with pytest.raises(DataError, match="has not taken effect"):
+        data.rotate_secrets()
+    data.forget_previous_secret()
+
+    assert during.secret_key_previous == before.secret_key
+    assert during.secret_key != before.secret_key
+    assert during.service_secret != before.service_secret
+    assert not set(during.role_passwords.values()) & set(before.role_passwords.values())
+    assert during.postgres_password == before.postgres_password  # the embedded server keeps its own
+    assert data.secrets().secret_key_previous == ""
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_damaged_secrets_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "secrets.json").write_text("{")
 

@@ -26,8 +26,9 @@ from ams_identity.migrations.run import migrate, revision_of
 from ams_identity.migrations.upgrade import alembic_config
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import CONCURRENCY, Passwords
+from ams_identity.root_secret import WrongSecretError
 from ams_identity.settings import Settings
-from ams_identity.signing import WrongSecretError, unwrap, wrap
+from ams_identity.signing import unwrap, wrap
 from ams_identity.store import Executor, outbox
 from ams_identity.tokens import derive_key
 from ams_kit.auth import open_redis
@@ -93,6 +94,7 @@ def test_the_signing_key_is_stored_encrypted() -> None:
     key = Ed25519PrivateKey.generate()
     stored = wrap(key, derive_key("right", "signing key"), at=datetime.now(UTC))
 
+    assert stored.wrapped_key is not None
     assert key.private_bytes_raw() not in stored.wrapped_key
     assert unwrap(stored, derive_key("right", "signing key")).private_bytes_raw() == key.private_bytes_raw()
     with pytest.raises(WrongSecretError):
@@ -116,7 +118,7 @@ def test_a_wrong_secret_prints_one_line_and_exits_with_code_2(server: Server) ->
     assert "Traceback" not in said
     assert (
         said.splitlines()[-1]
-        == "identity: AMS_SECRET_KEY differs from the one that encrypted the signing key in this database. Set the original value."
+        == "identity: AMS_SECRET_KEY differs from the one that encrypted the keys in this database. Set the original value, or add it as AMS_SECRET_KEY_PREVIOUS."
     )
 
 

@@ -1660,6 +1660,7 @@ export interface components {
             kid: string;
             /** @default OKP */
             kty: string;
+            signs_until?: number;
             /** @default sig */
             use: string;
             x: string;

@@ -36,9 +36,10 @@ class DataError(RuntimeError):
 
 
 class Secrets(Struct, frozen=True, kw_only=True):
-    """What only this installation knows."""
+    """What only this installation knows. ``secret_key_previous``: what encrypted identity's keys before a rotation, until they are encrypted with ``secret_key``."""
 
     secret_key: str
+    secret_key_previous: str = ""
     service_secret: str
     postgres_password: str
     valkey_password: str
@@ -195,6 +196,30 @@ class DataDir:
         )
         self._write_private(path, msgspec.json.encode(made))
         return made
+
+    def rotate_secrets(self) -> None:
+        """Replace the secrets that no server keeps. The lock must be held, so nothing runs.
+
+        Raises:
+            DataError: The last rotation has not taken effect.
+        """
+        old = self.secrets()
+        if old.secret_key_previous:
+            raise DataError("the last rotation has not taken effect; start the platform once with `ams up`, then rotate again")
+        rotated = msgspec.structs.replace(
+            old,
+            secret_key=secrets.token_urlsafe(32),
+            secret_key_previous=old.secret_key,
+            service_secret=secrets.token_urlsafe(32),
+            role_passwords={role: secrets.token_hex(16) for role in old.role_passwords},
+        )
+        self._write_private(self.root / "secrets.json", msgspec.json.encode(rotated))
+
+    def forget_previous_secret(self) -> None:
+        """Delete the previous secret key, once identity has started with the new one."""
+        known = self.secrets()
+        if known.secret_key_previous:
+            self._write_private(self.root / "secrets.json", msgspec.json.encode(msgspec.structs.replace(known, secret_key_previous="")))
 
     def ports(self, names: list[str]) -> Mapping[str, int]:
         """A port for each name: the one of last time if it is free, else another."""

@@ -56,6 +56,10 @@ class IdentityClient:
         """What a verification of the audit log's hash chains found: ``projects``, ``entries``, ``faults``."""
         return self._post("/internal/audit/verify", {})
 
+    def rotate_signing_keys(self) -> dict[str, Any]:
+        """Rotate the signing keys: ``kid`` and ``signs_from`` of the key that signs next, ``published`` keys."""
+        return self._post("/internal/signing-keys/rotate", {})
+
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310  our own loopback address
             self._url + path,
@@ -67,6 +71,14 @@ class IdentityClient:
             with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return json.loads(response.read())
         except urllib.error.HTTPError as error:
-            raise InternalError(f"identity answered {error.code} to {path}") from error
+            raise InternalError(_reason(error, path)) from error
         except OSError as error:
             raise InternalError(f"identity does not answer ({error})") from error
+
+
+def _reason(error: urllib.error.HTTPError, path: str) -> str:
+    """The sentence of a problem document; without one, the status."""
+    try:
+        return json.loads(error.read())["detail"] or f"identity answered {error.code} to {path}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"identity answered {error.code} to {path}"

@@ -207,6 +207,7 @@ def services(where: Surroundings) -> list[Service]:
                 **retention,
                 **where.accounts,
                 "AMS_SECRET_KEY": where.secrets.secret_key,
+                **({"AMS_SECRET_KEY_PREVIOUS": where.secrets.secret_key_previous} if where.secrets.secret_key_previous else {}),
                 "AMS_TRUSTED_PROXIES": LOOPBACK,
             },
         ),

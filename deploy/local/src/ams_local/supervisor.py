@@ -157,6 +157,7 @@ class Supervisor:
             raise StartError(str(errors.exceptions[0])) from errors
         self._status.ready = True
         self._write_status()
+        self._data.forget_previous_secret()  # identity is ready, so it has encrypted its keys with the current one
         link = await self._start_demo() if self._demo else ""
         self._say(
             f"{time.monotonic() - self._began:5.1f} s  everything is ready; Ctrl-C stops it, `ams logs` shows what it says, `ams key` makes an API key"

@@ -1,21 +1,22 @@
-"""``ams-identity serve | migrate``."""
+"""``ams-identity serve | migrate | rotate-keys``."""
 
 import os
 import sys
 
 from ams_identity.app import SERVICE, make_app
 from ams_identity.migrations.run import migrate
-from ams_identity.settings import MigrateSettings, Settings
+from ams_identity.rotate_keys import rotate_keys
+from ams_identity.settings import MigrateSettings, RotateSettings, Settings
 from ams_kit.service import run
 from ams_kit.settings import read_settings
 from ams_kit.telemetry.logs import configure_logging
 
-USAGE = "usage: ams-identity serve | migrate\n"
+USAGE = "usage: ams-identity serve | migrate | rotate-keys\n"
 EXIT_USAGE = 2
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the service, or migrate the database to the newest revision."""
+    """Run the service, migrate the database to the newest revision, or rotate the signing keys of the service that runs on this port."""
     arguments = sys.argv[1:] if argv is None else argv
     if arguments == ["serve"]:
         settings = read_settings(Settings, os.environ, SERVICE)
@@ -24,6 +25,9 @@ def main(argv: list[str] | None = None) -> None:
         settings = read_settings(MigrateSettings, os.environ, SERVICE)
         configure_logging(SERVICE, settings.log_level)
         migrate(settings.database_url)
+    elif arguments == ["rotate-keys"]:
+        rotation = read_settings(RotateSettings, os.environ, SERVICE)
+        raise SystemExit(rotate_keys(rotation.port, rotation.service_secret))
     else:
         sys.stderr.write(USAGE)
         raise SystemExit(EXIT_USAGE)

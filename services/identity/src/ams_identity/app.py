@@ -38,16 +38,16 @@ from ams_identity.openapi import with_problems
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.revocation import PostgresRevocations, Revoker
+from ams_identity.root_secret import RootSecret, WrongSecretError
 from ams_identity.sessions import RefreshRefusedError, answer_refresh_refused
 from ams_identity.settings import Settings
-from ams_identity.signing import SigningKeys, WrongSecretError
+from ams_identity.signing import RELOAD_SECONDS, SigningKeys, retire_keys
 from ams_identity.store import audit as audit_rows
 from ams_identity.store import invitations as invitation_rows
 from ams_identity.store import password_resets, signin_codes
 from ams_identity.store import sessions as session_rows
 from ams_identity.throttle import Throttle
 from ams_identity.token_exchange import kafka_address
-from ams_identity.tokens import derive_key
 from ams_identity.validation import email_key
 from ams_kit.auth import AuthMiddleware, open_redis, provide_access
 from ams_kit.auth.jwks import JWKS_PATH, Jwks
@@ -64,7 +64,7 @@ SERVICE = "identity"
 POOL_SIZE = 10
 CLEANUP_SECONDS = 3_600
 KEPT_AFTER_EXPIRY = timedelta(days=7)  # for the investigation of an incident
-JWKS_MAX_AGE_SECONDS = 60
+JWKS_MAX_AGE_SECONDS = 5  # a key is published 15 s before it signs
 
 logger = structlog.get_logger(__name__)
 
@@ -90,7 +90,11 @@ async def jwks(request: Request[Any, Any, Any]) -> Response[Jwks]:
 
 
 def make_app(
-    settings: Settings, *, now_s: Callable[[], float] = time.time, refuse: Callable[[str, str], NoReturn] = refuse_to_serve
+    settings: Settings,
+    *,
+    now_s: Callable[[], float] = time.time,
+    refuse: Callable[[str, str], NoReturn] = refuse_to_serve,
+    keys_reload_seconds: float = RELOAD_SECONDS,
 ) -> Litestar:
     """Build the application.
 
@@ -98,6 +102,7 @@ def make_app(
         settings: Settings of this process.
         now_s: The clock, seconds since the epoch.
         refuse: Called with the service name and a reason when the service can never start serving; by default it ends the process.
+        keys_reload_seconds: How often the signing keys are read again.
     """
     public_url = settings.public_url.rstrip("/")
     background = Background()
@@ -116,7 +121,8 @@ def make_app(
             stack.callback(pool.terminate)
             redis = open_redis(settings.redis_url)
             stack.push_async_callback(redis.aclose)
-            signing = SigningKeys(pool, settings.secret_key)
+            root = RootSecret(pool, settings.secret_key, settings.secret_key_previous)
+            signing = SigningKeys(pool, root, now_s=now_s)
             revoker = Revoker(pool, redis, now_s=now_s)
             outbox = Outbox(pool, lambda: Log.open(settings.kafka, "ams-identity"))
             stack.push_async_callback(outbox.close)
@@ -130,7 +136,6 @@ def make_app(
                 issuer=public_url,
                 now_s=now_s,
             )
-            audit_key = derive_key(settings.secret_key, "audit")
             context = IdentityContext(
                 pool=pool,
                 passwords=passwords,
@@ -152,15 +157,13 @@ def make_app(
                     trusted_proxies=trusted_proxies,
                     kafka=kafka_address(settings.kafka, settings.kafka_public_bootstrap),
                 ),
-                refresh_key=derive_key(settings.secret_key, "refresh"),
-                device_key=derive_key(settings.secret_key, "device"),
-                audit_key=audit_key,
-                audit_chain=AuditChain(pool, audit_key),
+                root=root,
+                audit_chain=AuditChain(pool, root),
                 now_s=now_s,
             )
             app.state.auth, app.state.identity, app.state.redis = auth, context, redis
             stack.push_async_callback(background.close)
-            background.spawn("signing-keys", lambda: _load_keys(signing, refuse), may_end=True)
+            background.spawn_periodic("signing-keys", lambda: _load_keys(signing, refuse), every_seconds=keys_reload_seconds)
             background.spawn_periodic(
                 "delete-expired", lambda: _delete_expired(context, settings.audit_retention_days), every_seconds=CLEANUP_SECONDS
             )
@@ -234,4 +237,5 @@ async def _delete_expired(context: IdentityContext, audit_days: int) -> None:
     await signin_codes.delete_expired(context.pool, before)
     await invitation_rows.delete_expired(context.pool, before)
     await password_resets.delete_expired(context.pool, before)
+    await retire_keys(context.pool, context.now())
     await audit_rows.expire(context.pool, context.now() - timedelta(days=audit_days))

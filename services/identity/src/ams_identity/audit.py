@@ -42,6 +42,7 @@ class Action(StrEnum):
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     CODE_CREATED = "signin_code.created"
+    SIGNING_KEY_ROTATED = "signing_key.rotated"
 
 
 async def record(

@@ -1,7 +1,7 @@
 """The hash chain of the audit log: extended by a background task about a second after an entry was committed, and verified on request.
 
 Each project has a chain of its own. A hash covers the one before it and the entry; an address is covered by its MAC, so erasing it breaks nothing. Before the first entry of a month
-the end of the chain is written as a checkpoint under a MAC of ``AMS_SECRET_KEY``: someone who can write the tables, but does not have the key, cannot rewrite an earlier month. Expired
+the end of the chain is written as a checkpoint under a MAC with a key of the root secret: someone who can write the tables, but does not have the key, cannot rewrite an earlier month. Expired
 months are verified from the checkpoint that follows them.
 """
 
@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from ams_identity.root_secret import RootSecret
 from ams_identity.store import audit
 from ams_identity.store.audit import NO_PROJECT, Checkpoint, Entry, Link
 
@@ -21,6 +22,7 @@ BATCH_MAX = 1_000
 VERIFIED_BATCH = 5_000
 LATE_IDS = 10_000  # a transaction that commits late has a smaller id than entries that are in the chain already
 EVERY_SECONDS = 1.0
+AUDIT_PURPOSE = "audit"
 PROJECTS_PAGE = 500
 
 
@@ -61,10 +63,14 @@ def checkpoint_mac(key: bytes, project_id: str, month: date, seq: int, chain_has
 class AuditChain:
     """Extends and verifies the chains of all projects."""
 
-    def __init__(self, pool: asyncpg.Pool, key: bytes) -> None:
+    def __init__(self, pool: asyncpg.Pool, root: RootSecret) -> None:
         self._pool = pool
-        self._key = key
+        self._root = root
         self._after = 0
+
+    @property
+    def _key(self) -> bytes:
+        return self._root.key(AUDIT_PURPOSE)
 
     async def extend(self) -> None:
         """Add every committed entry to the chain of its project."""

@@ -10,12 +10,13 @@ from litestar import Request
 from msgspec import Struct
 
 from ams_contracts.claims import KafkaAddress
-from ams_identity.audit_chain import AuditChain
+from ams_identity.audit_chain import AUDIT_PURPOSE, AuditChain
 from ams_identity.failures import Failures
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.registration_mode import Registration
 from ams_identity.revocation import Revoker
+from ams_identity.root_secret import RootSecret
 from ams_identity.signing import SigningKeys
 from ams_identity.throttle import Throttle
 
@@ -39,7 +40,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class IdentityContext(Struct, frozen=True, kw_only=True):
-    """Shared dependencies. ``refresh_key`` derives refresh tokens, ``device_key`` device cookies, ``audit_key`` the MACs of the audit log; ``now_s`` is the clock, in seconds since the epoch."""
+    """Shared dependencies. ``root`` derives keys, one for each purpose; ``now_s`` is the clock, in seconds since the epoch."""
 
     pool: asyncpg.Pool
     passwords: Passwords
@@ -49,11 +50,24 @@ class IdentityContext(Struct, frozen=True, kw_only=True):
     throttle: Throttle
     failures: Failures
     policy: Policy
-    refresh_key: bytes
-    device_key: bytes
-    audit_key: bytes
+    root: RootSecret
     audit_chain: AuditChain
     now_s: Callable[[], float]
+
+    @property
+    def refresh_key(self) -> bytes:
+        """Derives refresh tokens."""
+        return self.root.key("refresh")
+
+    @property
+    def device_key(self) -> bytes:
+        """Derives device cookies."""
+        return self.root.key("device")
+
+    @property
+    def audit_key(self) -> bytes:
+        """Derives the MACs of the audit log."""
+        return self.root.key(AUDIT_PURPOSE)
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.now_s(), UTC)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from ams_contracts.claims import Access, ProjectSettingsPage
 from ams_identity import validation
 from ams_identity.accounts import disable, ensure_machine
+from ams_identity.audit import Action, record
 from ams_identity.audit_chain import ChainReport
 from ams_identity.codes import create_code
 from ams_identity.context import BODY_BYTES_MAX, context_of
@@ -17,6 +18,7 @@ from ams_identity.faults import refuse_faults
 from ams_identity.keys import CreatedKey, KeyBody, add_key
 from ams_identity.paging import cursor_after, page_of
 from ams_identity.projects import UUID_PATTERN
+from ams_identity.signing import KeyRotation
 from ams_identity.store import projects
 from ams_identity.token_exchange import key_state
 from ams_kit.auth import internal_only, is_uuid
@@ -115,11 +117,33 @@ async def verify_audit(request: Request[Any, Any, Any]) -> ChainReport:
     return await context_of(request).audit_chain.verify()
 
 
+@post("/signing-keys/rotate", status_code=200)
+async def rotate_signing_keys(request: Request[Any, Any, Any]) -> KeyRotation:
+    """Let the next signing key sign, and publish another one."""
+    context = context_of(request)
+    at = context.now()
+    async with context.pool.acquire() as connection, connection.transaction():
+        rotation = await context.signing.rotate(connection, at)
+        await record(connection, request, Action.SIGNING_KEY_ROTATED, at, subject=rotation.kid)
+    await context.signing.load()
+    return rotation
+
+
 def internal_routes() -> Router:
     """All internal routes, which the guard restricts to services."""
     return Router(
         "/internal",
-        route_handlers=[access, ensure_account, disable_account, signin_code, project_key, list_project_settings, verify_audit, key_state],
+        route_handlers=[
+            access,
+            ensure_account,
+            disable_account,
+            signin_code,
+            project_key,
+            list_project_settings,
+            verify_audit,
+            key_state,
+            rotate_signing_keys,
+        ],
         guards=[internal_only(AUDIENCE)],
         opt={"public": True},
         include_in_schema=False,

@@ -19,7 +19,8 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         kafka_bootstrap: Brokers of the topic ``ams.identity.v1``. Identity also works while they are unavailable.
         kafka_public_bootstrap: The brokers as agents reach them, ``host:port``; empty: ``kafka_bootstrap``.
         service_secret: Signs the tokens between services.
-        secret_key: Encrypts the signing key and derives refresh tokens. A new value ends every session and requires a new signing key.
+        secret_key: Encrypts the root secret, from which every key of identity is derived.
+        secret_key_previous: The value before a change of ``secret_key``: identity then encrypts the root secret with the new one when it starts.
         registration: Who may make an account: everybody, people with an invitation, or nobody. The administrator's account can be made in every mode.
         admin_email: The address of the account that administers the installation; empty: the first person who registers.
         password_chars_min: Minimum length of new passwords.
@@ -39,6 +40,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     redis_url: str
     service_secret: str
     secret_key: str
+    secret_key_previous: str = ""
     kafka_public_bootstrap: str = ""
     registration: Registration = "open"
     admin_email: str = ""
@@ -59,3 +61,15 @@ class MigrateSettings(Struct, frozen=True, kw_only=True):
 
     database_url: str
     log_level: str = "INFO"
+
+
+class RotateSettings(Struct, frozen=True, kw_only=True):
+    """Settings of ``ams-identity rotate-keys``.
+
+    Attributes:
+        service_secret: As the service has it.
+        port: Where the service listens on this machine.
+    """
+
+    service_secret: str
+    port: int

@@ -1,6 +1,6 @@
 """Token rules: signing of access tokens, derivation and rotation of refresh tokens. Pure functions.
 
-A refresh token is ``<session>.<generation>.<mac>``. The MAC is derived from the session's salt and the platform's secret, so the newest token
+A refresh token is ``<session>.<generation>.<mac>``. The MAC is derived from the session's salt and the root secret, so the newest token
 can be computed again without being stored. Twenty tabs of one browser that refresh at the same moment therefore all get the same new token.
 """
 
@@ -30,7 +30,7 @@ _TOKEN_PARTS = 3
 
 
 def derive_key(secret: str, purpose: str) -> bytes:
-    """Derive a 32-byte key for one purpose from ``AMS_SECRET_KEY``."""
+    """Derive a 32-byte key for one purpose from a secret."""
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"ams identity {purpose}".encode()).derive(secret.encode())
 
 
@@ -91,7 +91,7 @@ def rotate(session: Session, token: RefreshToken, key: bytes, at: datetime) -> R
     Args:
         session: As stored, locked by the caller.
         token: As parsed.
-        key: ``derive_key(secret, "refresh")``.
+        key: The key of the purpose ``refresh``.
         at: The current time.
     """
     if not hmac.compare_digest(refresh_token(key, session, token.generation), f"{token.session_id}.{token.generation}.{token.mac}"):

@@ -278,12 +278,12 @@ async def test_a_thousand_unknown_kids_cause_one_fetch(identity: FakeIdentity, c
         assert await keys.key(f"unknown-{number}") is None
     assert len(identity.requests) == 1
 
-    clock.now += 10
+    clock.now += 1
     await asyncio.gather(*(keys.key(f"unknown-{number}") for number in range(1_000)))
     assert len(identity.requests) == 2
 
 
-async def test_a_new_key_is_fetched_after_ten_seconds_and_a_withdrawn_one_is_refused_after_five_minutes(
+async def test_a_new_key_is_fetched_after_a_second_and_a_withdrawn_one_is_refused_after_a_minute(
     identity: FakeIdentity, clock: Clock
 ) -> None:
     keys = JwksKeys(identity.client(), monotonic=clock)
@@ -291,7 +291,7 @@ async def test_a_new_key_is_fetched_after_ten_seconds_and_a_withdrawn_one_is_ref
     identity.keys = {"k2": Ed25519PrivateKey.generate().public_key()}
     assert await keys.key("k1") is not None
 
-    clock.now += 300
+    clock.now += 60
     assert await keys.key("k2") is not None
     assert await keys.key("k1") is None
 
@@ -308,6 +308,8 @@ async def test_cached_keys_stay_valid_while_identity_is_down(identity: FakeIdent
     identity.down = True
     clock.now += 3_600
     assert await keys.key("k1") is not None
+    with pytest.raises(UnavailableError):
+        await keys.key("perhaps a new one")
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ams_contracts.claims import INBOUND_AUDIENCE, KeyState, Scope
 from ams_contracts.codec import decode_batch
 from ams_contracts.positions import Position
 from ams_contracts.topics import INBOUND
 from ams_kit.auth import InboundVerifier
+from ams_kit.auth.jwks import VerificationKey
 from ams_kit.bus import Log, LogRecord, LogUnavailableError, PositionMovedError, Record
 from ams_kit.errors import UnavailableError
 from ams_trace_ingest.dead_letter_cli import NoSuchLetterError, record_of
@@ -56,8 +57,8 @@ class Identity:
         self.usable: KeyState | None = KeyState(key_id=KEY_ID, project_id=PROJECT, scopes=[Scope.INGEST])
         self.down = False
 
-    async def key(self, kid: str) -> Ed25519PublicKey | None:
-        return KEY.public_key() if kid == "k1" else None
+    async def key(self, kid: str) -> VerificationKey | None:
+        return VerificationKey(KEY.public_key()) if kid == "k1" else None
 
     async def state(self, key_id: str) -> KeyState | None:
         if self.down:

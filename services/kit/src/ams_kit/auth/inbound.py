@@ -136,7 +136,10 @@ class InboundVerifier:
             UnavailableError: Identity does not answer.
         """
         try:
-            claims = read_inbound_claims(token, await self._keys.key(key_id_of(token)), issuer=self._issuer, at_s=at_s)
+            key = await self._keys.key(key_id_of(token))
+            claims = read_inbound_claims(token, None if key is None else key.public_key, issuer=self._issuer, at_s=at_s)
+            if key is not None and not key.may_have_signed_at(claims.iat):
+                raise TokenError("replaced key")  # noqa: TRY301  handled like every other rule
         except TokenError as error:
             expired = str(error) == "expired"
             raise InvalidTokenError("The token is not valid.", code="expired" if expired else "unauthenticated") from error

@@ -37,8 +37,12 @@ class Verifier:
             UnavailableError: Identity's keys are not known.
         """
         try:
-            key_id = key_id_of(token)
-            return read_claims(token, await self._keys.key(key_id), issuer=self._issuer, audience=self._audience, now_s=self._now_s())
+            key = await self._keys.key(key_id_of(token))
+            public_key = None if key is None else key.public_key
+            claims = read_claims(token, public_key, issuer=self._issuer, audience=self._audience, now_s=self._now_s())
+            if key is not None and not key.may_have_signed_at(claims.iat):
+                raise TokenError("replaced key")  # noqa: TRY301  handled like every other rule
+            return claims  # noqa: TRY300
         except TokenError as error:
             raise InvalidTokenError("The token is not valid. Sign in again.") from error
 
