@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-from tests.environments import python_with
+from ams_local.environments import python_with
 from tests.frameworks.programs import models
 
 ROOT = Path(__file__).parents[2]

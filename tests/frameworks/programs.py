@@ -10,7 +10,7 @@ from threading import Thread
 from types import ModuleType
 from typing import Any
 
-from tests.environments import python_with
+from ams_local.environments import python_with
 
 FOLDER = Path(__file__).parents[2] / "examples" / "frameworks"
 PROGRAMS = {
