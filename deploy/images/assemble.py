@@ -52,7 +52,9 @@ def install_packages(image: str, target: Path) -> None:
     run(*install, "--require-hashes", "--only-binary=:all:", "-r", f"requirements/image-{image}.txt")
     wheels = target.parent / "wheels"
     for distribution in SERVICES.get(image, ()):
-        run(tool("uv"), "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", wheels, distribution)
+        run(
+            tool("uv"), "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", wheels, distribution
+        )
     if wheels.exists():
         names = [one.name.split("-")[0] for one in sorted(wheels.glob("*.whl"))]
         run(*install, "--no-index", "--find-links", wheels, *names)  # by name: a path would be written into the metadata
@@ -62,7 +64,19 @@ def install_packages(image: str, target: Path) -> None:
 def write_bill_of_materials(target: Path) -> None:
     """Write ``sbom.json``. The gateway's names the explorer's npm packages, too."""
     bom = target / "sbom.json"
-    run(tool("cyclonedx-py"), "environment", "--no-validate", "--output-reproducible", "--spec-version", BOM_VERSION, "--of", "JSON", "-o", bom, target / "bin" / "python")
+    run(
+        tool("cyclonedx-py"),
+        "environment",
+        "--no-validate",
+        "--output-reproducible",
+        "--spec-version",
+        BOM_VERSION,
+        "--of",
+        "JSON",
+        "-o",
+        bom,
+        target / "bin" / "python",
+    )
 
 
 def add_npm_packages(target: Path) -> None:

@@ -17,7 +17,12 @@ from ams_local.workspace import ROOT
 
 pytestmark = pytest.mark.xdist_group("kubernetes")
 
-SERVICES = {"identity": "ams-identity", "trace-ingest": "ams-trace-ingest", "trace-query": "ams-trace-query", "live-gateway": "ams-live-gateway"}
+SERVICES = {
+    "identity": "ams-identity",
+    "trace-ingest": "ams-trace-ingest",
+    "trace-query": "ams-trace-query",
+    "live-gateway": "ams-live-gateway",
+}
 CONTAINERFILE = images.CONTAINERFILE.read_text(encoding="utf-8")
 COMPILERS = re.compile(r"(gcc|g\+\+|cc|c\+\+|cc1|clang|ld|make|rustc|cargo|go|uv|pip|pip3|npm|node)(-[\d.]+)?")
 LAYER_BYTES_MAX = 220 * 2**20
@@ -43,7 +48,9 @@ def bill(root: Path) -> dict[str, str]:
     """Name -> version of the Python packages that an image's bill of materials lists."""
     bom = json.loads((root / "opt" / "ams" / "sbom.json").read_text(encoding="utf-8"))
     assert bom["bomFormat"] == "CycloneDX"
-    return {one["name"].lower().replace("_", "-"): one["version"] for one in bom["components"] if one.get("purl", "").startswith("pkg:pypi/")}
+    return {
+        one["name"].lower().replace("_", "-"): one["version"] for one in bom["components"] if one.get("purl", "").startswith("pkg:pypi/")
+    }
 
 
 @pytest.mark.parametrize("image", SERVICES)

@@ -15,8 +15,10 @@ from ams_local.servers.base import ServerError
 @click.option("--tag", default=None, help="[default: the chart's appVersion]")
 @click.option("--base", default=None, help="The image below: Debian with Python 3.11.  [default: python:3.11-slim-bookworm]")
 @click.option("--engine", type=click.Choice(ENGINES), default=None, help="[default: the first that answers]")
-@click.option("--rootfs", type=click.Path(path_type=Path, file_okay=False), help="Write the files of each image below this folder, without an engine.")
-def images(names: tuple[str, ...], registry: str, tag: str | None, base: str | None, engine: str | None, rootfs: Path | None) -> None:
+@click.option(
+    "--rootfs", type=click.Path(path_type=Path, file_okay=False), help="Write the files of each image below this folder, without an engine."
+)
+def images(*, names: tuple[str, ...], registry: str, tag: str | None, base: str | None, engine: str | None, rootfs: Path | None) -> None:
     """Build the container images: all of them, or each IMAGE."""
     chosen = names or IMAGES
     try:
