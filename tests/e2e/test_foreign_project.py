@@ -24,7 +24,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n of the owner"
 PUBLIC = {
     "GET /.well-known/jwks.json", "GET /api/health", "POST /api/auth/register", "POST /api/register", "POST /api/auth/login", "POST /api/login",
     "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token", "GET /api/auth/rules",
-    "POST /api/auth/password-reset",
+    "POST /api/auth/password-reset", "POST /api/auth/share",
 }  # fmt: skip
 OF_THE_PERSON = {
     "GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects", "GET /api/users/me/sessions",
@@ -35,6 +35,12 @@ OF_THE_ADMINISTRATOR = {
     "GET /api/users", "POST /api/users/{user}/disable", "POST /api/users/{user}/enable", "POST /api/users/{user}/password-reset",
 }  # fmt: skip
 OF_A_PERSON_OR_A_KEY = {"POST /api/ingest/{project}/scores", "DELETE /api/ingest/{project}/tasks/{task}/scores/{score}"}
+OF_A_VISITOR = {
+    "GET /api/traces/{project}/tasks/{task}", "GET /api/traces/{project}/tasks/{task}/skeleton", "GET /api/traces/{project}/tasks/{task}/steps",
+    "GET /api/traces/{project}/tasks/{task}/steps/{step}", "GET /api/traces/{project}/tasks/{task}/steps/{step}/logs",
+    "GET /api/traces/{project}/tasks/{task}/payloads", "GET /api/traces/{project}/tasks/{task}/matches",
+    "GET /api/traces/{project}/media/{sha256}", "POST /api/live/tickets",
+}  # fmt: skip
 OF_A_KEY = {"POST /v1/batches", "POST /v1/import", "POST /v1/traces", "POST /v1/logs", "POST /v1/metrics"}
 
 
@@ -90,8 +96,9 @@ def owned(platform: Platform) -> Owned:
     project.http.post(f"/api/ingest/{project.id}/scores", json=score).raise_for_status()
     session = project.http.get("/api/users/me/sessions").raise_for_status().json()["items"][0]["session_id"]
     invitation = project.http.post(f"/api/projects/{project.id}/invitations", json={"role": "viewer"}).raise_for_status().json()
+    link = project.http.post(f"/api/projects/{project.id}/share-links", json={"task_id": task}).raise_for_status().json()
     names = {
-        "invitation": invitation["invitation_id"], "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
+        "link": link["link_id"], "invitation": invitation["invitation_id"], "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
         "view_id": view["view_id"], "project": project.id, "project_id": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
         "place": "ams.steps.v1/0/0/0", "sha256": hashlib.sha256(PICTURE).hexdigest(), "username": account.name, "role": "owner", "name": "taken over",
     }  # fmt: skip
@@ -163,6 +170,38 @@ def test_nobody_and_the_wrong_credential_are_refused_at_every_endpoint(platform:
                 wrong.append(f"{one.name} with {value[:12]!r}: {answer.status_code}")
 
     assert wrong == []
+
+
+def test_a_visitor_of_a_public_link_reads_one_task_and_nothing_else(platform: Platform, owned: Owned) -> None:
+    nobody = httpx.Client(base_url=platform.url, timeout=60)
+    stranger = Account(platform.url).project()
+    path = f"/api/projects/{owned.project.id}/share-links"
+    link = owned.project.http.post(path, json={"task_id": owned.names["task"], "payloads": True}).raise_for_status().json()
+    opened = nobody.post("/api/auth/share", json={"secret": link["link"].partition("#")[2]}).raise_for_status().json()
+    visitor = {"Authorization": f"Bearer {opened['access_token']}"}
+    elsewhere = [
+        owned.names | {"project": stranger.id, "project_id": stranger.id},
+        owned.names | {"task": hostile_posts.trace_id(), "sha256": "0" * 64, "project_id": NO_PROJECT},
+    ]
+    wrong: list[str] = []
+
+    for one in operations(platform, owned.names):
+        if one.name in PUBLIC:
+            continue
+        own = ask(nobody, one, owned.names, **visitor).status_code
+        if one.name not in OF_A_VISITOR:
+            wrong += [f"{one.name}: {own}"] if own not in {401, 403} else []
+            continue
+        if own not in {200, 201, 400}:
+            wrong.append(f"{one.name}: {own} for the task of the link")
+        for names in elsewhere:
+            body = one.body and {name: names.get(name, value) for name, value in one.body.items()}
+            if (status := ask(nobody, one._replace(body=body), names, **visitor).status_code) != 404:
+                wrong.append(f"{one.name}: {status} elsewhere")
+
+    assert wrong == []
+    owned.project.http.delete(f"{path}/{link['link_id']}").raise_for_status()
+    assert nobody.get(f"/api/traces/{owned.project.id}/tasks/{owned.names['task']}", headers=visitor).status_code == 401
 
 
 def test_a_viewer_changes_nothing(platform: Platform, owned: Owned) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ams_contracts.ids import Microseconds, ProjectId, RetentionDays
+from ams_contracts.ids import Microseconds, ProjectId, RetentionDays, TaskId
 
 AUDIENCE = "ams"
 IDENTITY_CHANNEL = "ams:identity:changed"
@@ -47,11 +47,45 @@ KEY_SUBJECT_PREFIX = "key:"
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """The role that a user, or an API key with the scope ``read``, has in a project."""
+    """The role that a user, an API key with the scope ``read`` or the visitors of a public link have in a project."""
 
     user_id: str
     project_id: str
     role: Role
+
+
+SHARE_AUDIENCE = "ams-share"
+"""The audience of tokens that visitors of a public link get."""
+
+SHARE_SUBJECT_PREFIX = "share:"
+"""A public link as a subject of ``Access``: ``share:<link_id>``, where a person has a user id."""
+
+
+class ShareClaims(AccessClaims, frozen=True, kw_only=True):
+    """The token of a visitor of a public link: EdDSA JWT, header ``typ=at+jwt`` and ``kid``, 10 minutes, for one task.
+
+    ``sub`` and ``sid`` are the id of the link, so that a revocation of the "session" ``sid`` ends every token of the link.
+    ``payloads``: whether the visitor may read what the steps contain (``ams_contracts.sharing``).
+    """
+
+    project_id: ProjectId
+    task_id: TaskId
+    payloads: bool
+
+
+class ShareGrant(Struct, frozen=True, kw_only=True):
+    """What the secret of a public link gives access to: the response of ``POST /api/auth/share``.
+
+    ``expires_in``: seconds until the token expires; ``link_expires_at_us``: when the link does.
+    """
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the name of a scheme
+    expires_in: int
+    project_id: ProjectId
+    task_id: TaskId
+    payloads: bool
+    link_expires_at_us: Microseconds
 
 
 class KeyGrant(Struct, frozen=True, kw_only=True):

@@ -119,7 +119,7 @@ class Refused(Struct, frozen=True, kw_only=True, tag_field="op", tag="error"):
     """A request was refused. ``id`` is the request's, null when it had none.
 
     ``code``: ``bad_cursor`` (``after`` is no position of this task: fetch again), ``duplicate_id``, ``unknown_op``, ``invalid``,
-    ``too_many_subscriptions``, ``unavailable`` (try again).
+    ``too_many_subscriptions``, ``unavailable`` (try again), ``not_shared`` (a public link shows one task and no list).
     """
 
     code: str

@@ -90,7 +90,7 @@ alert_rules = Table(  # a query and a condition that is to be evaluated over a w
     schema="app",
 )
 
-share_links = Table(  # a public, read-only link to one task
+share_links = Table(  # empty: public links are identity's (ADR 0058), and a later release drops the table
     "share_links",
     metadata,
     Column("project_id", Text, primary_key=True),

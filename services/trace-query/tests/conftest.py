@@ -19,9 +19,11 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from tests.databases import temporary_database
 
-from ams_contracts.claims import Access, KeyGrant, Role, Scope
+from ams_contracts.claims import SHARE_AUDIENCE, Access, KeyGrant, Role, Scope, ShareClaims
 from ams_contracts.tables import agents, positions, step_payloads, steps, tasks
-from ams_kit.auth import Principal
+from ams_kit.auth import Principal, SharePrincipal
+from ams_kit.auth.encoding import decode_base64url, encode_base64url
+from ams_kit.auth.principal import share_principal_from
 from ams_kit.errors import UnauthenticatedError
 from ams_trace_query.__main__ import openapi_text
 from ams_trace_query.app import make_app
@@ -194,13 +196,38 @@ class KnownPeople:
             raise UnauthenticatedError
         return Principal(token, "session", "jti", 2**40)
 
+    async def verify_share(self, token: str) -> SharePrincipal:
+        return share_principal_from(msgspec.json.decode(decode_base64url(token.split(".")[1]), type=ShareClaims))
+
     async def access(self, user_id: str, project_id: str) -> Access | None:
+        if user_id == f"share:{LINK}":
+            return Access(user_id=user_id, project_id=project_id, role=Role.VIEWER)
         if project_id not in self._members[user_id]:
             return None
         return Access(user_id=user_id, project_id=project_id, role=self._roles.get(user_id, Role.VIEWER))
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+LINK = "01900000-0000-7000-8000-00000000abcd"
+
+
+def visitor_token(project_id: str, task_id: str, *, payloads: bool) -> str:
+    """A token of the public link ``LINK``. The auth kit of these tests verifies no signatures."""
+    claims = ShareClaims(
+        iss="x",
+        aud=SHARE_AUDIENCE,
+        sub=LINK,
+        sid=LINK,
+        jti="j",
+        iat=1,
+        exp=2**40,
+        project_id=project_id,
+        task_id=task_id,
+        payloads=payloads,
+    )
+    return ".".join(encode_base64url(part) for part in (b"{}", msgspec.json.encode(claims), b"s"))
 
 
 @pytest.fixture
@@ -292,6 +319,12 @@ class Project:
 def project_of() -> type[Project]:
     """Creates an API object for another application, from a client and a project's id."""
     return Project
+
+
+@pytest.fixture
+def visitor(http: AsyncTestClient[Litestar], store: Store) -> Callable[..., Project]:
+    """Requests as the visitor of a public link to a task."""
+    return lambda task_id, *, payloads: Project(http, store.project_id, visitor_token(store.project_id, task_id, payloads=payloads))
 
 
 @pytest.fixture

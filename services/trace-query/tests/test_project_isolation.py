@@ -30,12 +30,10 @@ ROUTES = [
     "views",
     VIEW,
     "alert-rules",
-    "share-links",
     MEDIA,
 ]
 A_VIEW = "INSERT INTO app.saved_views VALUES ($1, 'v', 'shared', 'fay', 'mine', 'tasks', '', NULL, NULL, NULL, NULL, NULL, 1, 1, 'fay')"
 AN_ALERT_RULE = "INSERT INTO app.alert_rules VALUES ($1, 'r', 'fay', 'errors', true, 'status:error', 'count', 1, 300, 1, 1, 'fay')"
-A_SHARE_LINK = "INSERT INTO app.share_links VALUES ($1, 'l', 't', 'fay', decode(repeat('ab', 32), 'hex'), false, 1, 2, NULL)"
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -67,7 +65,6 @@ async def test_lists_contain_no_rows_of_another_project(ada, foreign, route: str
     await foreign.agent("planner")
     await foreign.execute(A_VIEW, foreign.project_id)
     await foreign.execute(AN_ALERT_RULE, foreign.project_id)
-    await foreign.execute(A_SHARE_LINK, foreign.project_id)
 
     assert (await ada.get(route))["items"] == []
 

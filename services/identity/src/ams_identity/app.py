@@ -27,6 +27,7 @@ from ams_identity import (
     projects,
     registration,
     sessions,
+    share_links,
 )
 from ams_identity.addresses import parse_networks
 from ams_identity.audit_chain import EVERY_SECONDS, AuditChain
@@ -46,6 +47,7 @@ from ams_identity.store import audit as audit_rows
 from ams_identity.store import invitations as invitation_rows
 from ams_identity.store import password_resets, signin_codes
 from ams_identity.store import sessions as session_rows
+from ams_identity.store import share_links as share_link_rows
 from ams_identity.throttle import Throttle
 from ams_identity.token_exchange import kafka_address
 from ams_identity.validation import email_key
@@ -201,13 +203,21 @@ def make_app(
                             *own_sessions.ROUTES,
                             *own_account.ROUTES,
                             *codes.ROUTES,
+                            *share_links.PUBLIC_ROUTES,
                         ]
                     ),
                     internal_routes(),
                     Router(
                         "/",
                         route_handlers=with_problems(
-                            [*projects.ROUTES, *members.ROUTES, *keys.ROUTES, *invitations.ROUTES, *audit_log.ROUTES]
+                            [
+                                *projects.ROUTES,
+                                *members.ROUTES,
+                                *keys.ROUTES,
+                                *invitations.ROUTES,
+                                *share_links.ROUTES,
+                                *audit_log.ROUTES,
+                            ]
                         ),
                     ),
                 ],
@@ -231,11 +241,12 @@ async def _load_keys(signing: SigningKeys, refuse: Callable[[str, str], NoReturn
 
 
 async def _delete_expired(context: IdentityContext, audit_days: int) -> None:
-    """Delete the sessions and sign-in codes that expired a week ago, and audit entries after their time."""
+    """Delete the sessions, links and sign-in codes that expired a week ago, and audit entries after their time."""
     before = context.now() - KEPT_AFTER_EXPIRY
     await session_rows.delete_expired(context.pool, before)
     await signin_codes.delete_expired(context.pool, before)
     await invitation_rows.delete_expired(context.pool, before)
+    await share_link_rows.delete_expired(context.pool, before)
     await password_resets.delete_expired(context.pool, before)
     await retire_keys(context.pool, context.now())
     await audit_rows.expire(context.pool, context.now() - timedelta(days=audit_days))

@@ -39,6 +39,8 @@ class Action(StrEnum):
     INVITATION_ENDED = "invitation.withdrawn"
     EMAIL_CHANGED = "user.email_changed"
     DELETED = "user.deleted"
+    SHARED = "share_link.created"
+    SHARE_REVOKED = "share_link.revoked"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     CODE_CREATED = "signin_code.created"

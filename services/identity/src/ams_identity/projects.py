@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import UNSET, Struct, UnsetType
 
-from ams_contracts.claims import KEY_SUBJECT_PREFIX, Access, IdentityChanged, Role, Scope
+from ams_contracts.claims import KEY_SUBJECT_PREFIX, SHARE_SUBJECT_PREFIX, Access, IdentityChanged, Role, Scope
 from ams_contracts.identity_events import ProjectDeleted, ProjectUpdated
 from ams_contracts.ids import RetentionDays
 from ams_identity.accounts import add_project, user_of
@@ -20,7 +20,7 @@ from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
-from ams_identity.store import Executor, api_keys, members, projects, users
+from ams_identity.store import Executor, api_keys, members, projects, share_links, users
 from ams_identity.store.api_keys import KEY_ID_PATTERN, is_usable
 from ams_identity.store.projects import LockedProject, Membership
 from ams_kit.auth import is_uuid, principal_of, provide_access, require_role
@@ -75,7 +75,7 @@ _changes = msgspec.json.Decoder(ProjectChanges)
 class ProjectAccess:
     """Reads roles from identity's own tables, without a cache. Implements ``ams_kit.auth.AccessSource``.
 
-    An API key with the scope ``read`` has the role viewer in its project.
+    An API key with the scope ``read`` has the role viewer in its project, and so has a public link: its token names the task that it is limited to.
     """
 
     def __init__(self, pool: asyncpg.Pool, now: Callable[[], datetime]) -> None:
@@ -87,6 +87,8 @@ class ProjectAccess:
             return None
         if user_id.startswith(KEY_SUBJECT_PREFIX):
             return await self._access_of_key(user_id.removeprefix(KEY_SUBJECT_PREFIX), project_id)
+        if user_id.startswith(SHARE_SUBJECT_PREFIX):
+            return await self._access_of_link(user_id.removeprefix(SHARE_SUBJECT_PREFIX), project_id)
         if not is_uuid(user_id):
             return None
         role = await members.role_of(self._pool, project_id, user_id)
@@ -97,6 +99,11 @@ class ProjectAccess:
         if key is None or key.project_id != project_id or Scope.READ not in key.scopes or not is_usable(key, self._now()):
             return None
         return Access(user_id=f"{KEY_SUBJECT_PREFIX}{key_id}", project_id=project_id, role=Role.VIEWER)
+
+    async def _access_of_link(self, link_id: str, project_id: str) -> Access | None:
+        if not is_uuid(link_id) or not await share_links.is_open(self._pool, project_id, link_id, self._now()):
+            return None
+        return Access(user_id=f"{SHARE_SUBJECT_PREFIX}{link_id}", project_id=project_id, role=Role.VIEWER)
 
 
 def _view(context: IdentityContext, membership: Membership) -> ProjectView:

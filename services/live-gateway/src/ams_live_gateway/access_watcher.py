@@ -53,7 +53,7 @@ class AccessWatcher:
             now_s: Seconds since the epoch.
         """
         for socket in list(self._hub.sockets):
-            claims = socket.grant.claims
+            claims = socket.grant.revocable
             if socket.grant.expires_at_s <= now_s:
                 socket.close(CLOSE_UNAUTHENTICATED, "the credential has expired")
             elif claims is not None and self._auth.revocations.known_revoked(claims):
@@ -82,7 +82,7 @@ class AccessWatcher:
                     self._recheck.set()
                     break
                 if not answers[subject_and_project]:
-                    code = CLOSE_FORBIDDEN if socket.grant.key is None else CLOSE_UNAUTHENTICATED
+                    code = CLOSE_FORBIDDEN if socket.grant.claims is not None else CLOSE_UNAUTHENTICATED
                     socket.close(code, "access to the project has ended")
 
     def _of_project(self, project_id: str | None) -> list[Socket]:

@@ -12,7 +12,17 @@ from msgspec import Meta, Struct
 
 from ams_contracts.claims import Scope as KeyScope
 from ams_contracts.topics import STEPS, TASKS, Topic
-from ams_kit.auth import AuthKit, AuthMiddleware, KeyPrincipal, access_of, any_principal_of, bearer_of
+from ams_kit.auth import (
+    SHARED,
+    AuthKit,
+    AuthMiddleware,
+    KeyPrincipal,
+    Shared,
+    SharePrincipal,
+    access_of,
+    any_principal_of,
+    bearer_of,
+)
 from ams_kit.background import Background
 from ams_kit.bus import BacklogReader, Tail
 from ams_kit.errors import NotFoundError
@@ -58,9 +68,14 @@ def open_auth(settings: Settings) -> AuthKit:
 _ticket_request = msgspec.json.Decoder(TicketRequest)
 
 
-@post("/api/live/tickets", summary="Get a ticket for the websocket", operation_class=with_json_body(TicketRequest))
+@post(
+    "/api/live/tickets",
+    summary="Get a ticket for the websocket",
+    operation_class=with_json_body(TicketRequest),
+    opt={SHARED: Shared.CHECKED},
+)
 async def issue_ticket(request: Request[None, None, State]) -> Ticket:
-    """Issue a ticket for a project, bound to the access token or API key (scope ``read``) of the request.
+    """Issue a ticket for a project, bound to the access token or API key (scope ``read``) of the request. For a public link, it opens its task alone.
 
     A project without access of the caller is not found.
     """
@@ -68,10 +83,12 @@ async def issue_ticket(request: Request[None, None, State]) -> Ticket:
     if await access_of(request, data.project_id) is None:
         raise NotFoundError
     principal = any_principal_of(request)
+    auth: AuthKit = request.app.state.auth
     if isinstance(principal, KeyPrincipal):
         grant = Grant(data.project_id, key=principal)
+    elif isinstance(principal, SharePrincipal):
+        grant = Grant(data.project_id, share=await auth.verifier.share_claims(bearer_of(request.scope)))
     else:
-        auth: AuthKit = request.app.state.auth
         grant = Grant(data.project_id, claims=await auth.verifier.claims(bearer_of(request.scope)))  # the middleware has verified the token
     tickets: Tickets = request.app.state.tickets
     return Ticket(ticket=await tickets.issue(grant), expires_in=TICKET_SECONDS)

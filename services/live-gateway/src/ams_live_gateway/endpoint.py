@@ -130,8 +130,8 @@ class Endpoint:
     async def _check_grant(self, grant: Grant) -> None:
         if grant.expires_at_s <= time.time():
             raise UnauthenticatedError("The access token or API key of this ticket has expired. Get another ticket.", code="token_expired")
-        if grant.claims is not None:
-            await self._auth.revocations.check(grant.claims)
+        if grant.revocable is not None:
+            await self._auth.revocations.check(grant.revocable)
         if await self._auth.access(grant.subject, grant.project_id) is None:
             raise ForbiddenError("You no longer have access to this project.")
 
@@ -201,6 +201,8 @@ class Endpoint:
     async def _subscribe(self, socket: Socket, message: Subscribe) -> None:
         if (message.task_id is None) != message.list:
             socket.send(Refused(code="invalid", id=message.id, detail="name a task_id, or list"))
+        elif socket.grant.share is not None and message.task_id != socket.grant.share.task_id:
+            socket.send(Refused(code="not_shared", id=message.id, detail="the link shows one task"))
         elif len(socket.subs) >= SUBSCRIPTIONS_MAX:
             socket.send(Refused(code="too_many_subscriptions", id=message.id, detail=f"at most {SUBSCRIPTIONS_MAX}"))
         elif message.task_id is None:
@@ -228,8 +230,8 @@ class Endpoint:
 
     async def _is_revoked(self, grant: Grant) -> bool:
         try:
-            if grant.claims is not None:
-                await self._auth.revocations.check(grant.claims)
+            if grant.revocable is not None:
+                await self._auth.revocations.check(grant.revocable)
         except InvalidTokenError:
             return True
         return False

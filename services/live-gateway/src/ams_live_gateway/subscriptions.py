@@ -19,8 +19,9 @@ from ams_contracts.topics import Topic, task_key
 from ams_kit.background import Background, BackgroundTask
 from ams_kit.bus import BacklogDeletedError, BacklogReader, LogRecord, LogUnavailableError, Tail, partition_of
 from ams_kit.telemetry.metrics import LIVE_FRAMES
-from ams_live_gateway.encoding import MESSAGE_BYTES_MAX, encode_frame, encode_task_frame, frames_to_messages, position_text, task_sub
+from ams_live_gateway.encoding import MESSAGE_BYTES_MAX, encode_task_frame, frames_to_messages, position_text, task_sub
 from ams_live_gateway.ring import Entry, Ring
+from ams_live_gateway.shared_frames import View, view_of
 from ams_live_gateway.sockets import SLOW_SECONDS_MAX, Socket
 
 BATCH_SECONDS = 0.05
@@ -54,6 +55,7 @@ class Subscription:
         self.task: BackgroundTask | None = None
         self.chunk_bytes = MESSAGE_BYTES_MAX
         self.behind_since: float | None = None
+        self.view = view_of(socket.grant.share)
 
     def adapt_chunk(self, seconds: float) -> None:
         """Adapt the size of the next chunk to the time that the client took for the last one."""
@@ -147,16 +149,17 @@ class Hub:
         followers = self._followers.get(key)
         if not followers:
             return
-        shared = list(frames_to_messages(map(encode_frame, entries)))
-        size = sum(len(message) for message, _ in shared)
+        shared: dict[View, list[tuple[bytes, int]]] = {}
         first, after = entries[0].offset, entries[-1].offset + 1
         sent = 0
         for subscription in list(followers):
-            if subscription.next_offset <= first:
-                messages = shared
-            else:  # while these records were buffered, the subscription caught up to an offset among them
-                messages = list(frames_to_messages(encode_frame(entry) for entry in entries if entry.offset >= subscription.next_offset))
-            if not subscription.socket.has_room(len(messages), size):
+            view = subscription.view
+            if view not in shared:
+                shared[view] = list(frames_to_messages(map(view, entries)))
+            messages = shared[view]
+            if subscription.next_offset > first:  # while these records were buffered, the subscription caught up to an offset among them
+                messages = list(frames_to_messages(view(entry) for entry in entries if entry.offset >= subscription.next_offset))
+            if not subscription.socket.has_room(len(messages), sum(len(message) for message, _ in messages)):
                 self._remove_follower(subscription)
                 subscription.behind_since = time.monotonic()
                 self._start_catch_up_loop(subscription)  # it catches up once the client has accepted the queue
@@ -308,7 +311,7 @@ class Hub:
                 entry.prev = subscription.prev
             subscription.prev = entry.offset + 1
         sent = 0
-        for message, frames in frames_to_messages(map(encode_frame, entries)):
+        for message, frames in frames_to_messages(map(subscription.view, entries)):
             subscription.socket.write(message)
             sent += frames
         if entries:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from ams_contracts.claims import AccessClaims
+from ams_contracts.claims import SHARE_SUBJECT_PREFIX, AccessClaims, ShareClaims
 from ams_kit.auth import KeyPrincipal
 from ams_kit.errors import UnavailableError
 from ams_kit.retriable import UNAVAILABLE
@@ -18,20 +18,29 @@ KEY_PREFIX = "ams:live:ticket:"
 
 
 class Grant(Struct, frozen=True):
-    """What a ticket grants: access to one project, for the owner of an access token or for an API key, until that expires.
+    """What a ticket grants until its credential expires: access to one project or, for a visitor of a public link, to one task of it.
 
     Attributes:
-        claims: The claims of the access token; ``None`` for an API key.
-        key: The API key; ``None`` for an access token.
+        claims: The claims of the access token of a person; otherwise ``None``.
+        key: The API key; otherwise ``None``.
+        share: The claims of the token of a public link; otherwise ``None``.
     """
 
     project_id: str
     claims: AccessClaims | None = None
     key: KeyPrincipal | None = None
+    share: ShareClaims | None = None
+
+    @property
+    def revocable(self) -> AccessClaims | None:
+        """The claims that the revocation list is checked for; ``None`` for an API key, whose end is announced by itself."""
+        return self.claims if self.share is None else self.share
 
     @property
     def subject(self) -> str:
-        """The user id, or ``key:<key_id>``."""
+        """The user id, ``key:<key_id>`` or ``share:<link_id>``."""
+        if self.share is not None:
+            return f"{SHARE_SUBJECT_PREFIX}{self.share.sub}"
         if self.claims is not None:
             return self.claims.sub
         return "" if self.key is None else self.key.subject
@@ -39,8 +48,8 @@ class Grant(Struct, frozen=True):
     @property
     def expires_at_s(self) -> int:
         """When the credential expires, in seconds since the epoch."""
-        if self.claims is not None:
-            return self.claims.exp
+        if self.revocable is not None:
+            return self.revocable.exp
         return 0 if self.key is None else self.key.expires_at_s
 
 

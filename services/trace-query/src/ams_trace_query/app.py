@@ -37,7 +37,6 @@ from ams_trace_query.scores import list_task_scores
 from ams_trace_query.search.tree import QueryError
 from ams_trace_query.sessions import list_sessions
 from ams_trace_query.settings import Settings
-from ams_trace_query.share_links import list_share_links
 from ams_trace_query.skeleton import get_skeleton
 from ams_trace_query.statistics import get_statistics
 from ams_trace_query.step_logs import list_step_logs
@@ -144,7 +143,6 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             replace_view,
             delete_view,
             list_alert_rules,
-            list_share_links,
         ],
         dependencies={"access": Provide(provide_access)},
         exception_handlers={QueryError: _answer_query_error},

@@ -19,6 +19,7 @@ from sqlalchemy.types import Text
 from ams_contracts.claims import Access
 from ams_contracts.documents import Slot
 from ams_contracts.tables import step_payloads, steps
+from ams_kit.auth import SHARED, Shared
 from ams_kit.errors import BadRequestError
 from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
@@ -63,7 +64,13 @@ class MatchPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-@get("/tasks/{task:str}/matches", operation_class=with_parameters(*_PARAMETERS), operation_id="listTaskMatches", responses=PROBLEMS)
+@get(
+    "/tasks/{task:str}/matches",
+    operation_class=with_parameters(*_PARAMETERS),
+    operation_id="listTaskMatches",
+    responses=PROBLEMS,
+    opt={SHARED: Shared.CONTENTS},
+)
 async def list_task_matches(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> MatchPage:
     """Find a text in the inputs, outputs and errors of a task's steps."""
     context = context_of(request)

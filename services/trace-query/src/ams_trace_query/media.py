@@ -7,10 +7,11 @@ from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, false, select
 
 from ams_contracts.claims import Access
-from ams_contracts.tables import media
+from ams_contracts.tables import media, task_media
+from ams_kit.auth import SHARED, Shared, SharePrincipal, visitor_of
 from ams_trace_query.context import context_of
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import hex_id, not_found, read_parameters, with_parameters
@@ -87,13 +88,14 @@ _OK = ResponseSpec(
     operation_class=with_parameters(),
     operation_id="getMedia",
     responses={**PROBLEMS, 200: _OK},
+    opt={SHARED: Shared.CHECKED},
     response_headers=[ResponseHeader(name="Content-Disposition", value="", documentation_only=True)],
 )
 async def get_media(request: Request[Any, Any, Any], access: NamedDependency[Access], sha256: FromPath[str]) -> Response[bytes]:
     """Read an image, audio, video or file that a message refers to by its SHA-256."""
     read_parameters(request, ())
     digest = hex_id(sha256, 64, "media")
-    statement = select(media.c.mime, media.c.data).where(media.c.project_id == access.project_id, media.c.sha256 == digest).limit(1)
+    statement = select(media.c.mime, media.c.data).where(*_readable(visitor_of(request), access.project_id, digest)).limit(1)
     async with context_of(request).database.read(access.project_id) as reader:
         row = await reader.row(statement)
     if row is None:
@@ -113,3 +115,16 @@ async def get_media(request: Request[Any, Any, Any], access: NamedDependency[Acc
             "ETag": f'"{digest}"',
         },
     )
+
+
+def _readable(visitor: SharePrincipal | None, project_id: str, digest: str) -> list[ColumnElement[bool]]:
+    """The conditions for media of a project; for the visitor of a public link, of its task alone."""
+    mine = [media.c.project_id == project_id, media.c.sha256 == digest]
+    if visitor is None:
+        return mine
+    if not visitor.payloads:
+        return [false()]
+    of_task = select(task_media.c.sha256).where(
+        task_media.c.project_id == project_id, task_media.c.sha256 == digest, task_media.c.task_id == visitor.task_id
+    )
+    return [*mine, of_task.exists()]

@@ -17,12 +17,14 @@ from ams_contracts.documents import Slot
 from ams_contracts.fold import PHASE_ENDED
 from ams_contracts.tables import step_payloads, steps
 from ams_contracts.views import step_view
+from ams_kit.auth import SHARED, Shared
 from ams_trace_query.context import context_of
 from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import STEP_IDS, hex_id, read_parameters, with_parameters
 from ams_trace_query.rows import STEP_COLUMNS
 from ams_trace_query.search.filters import Condition
+from ams_trace_query.sharing import steps_for
 from ams_trace_query.steps import StepAnswer, payloads_of
 from ams_trace_query.tasks import find_task
 
@@ -42,7 +44,13 @@ class StepPayloads(Struct, frozen=True, kw_only=True):
     omitted: list[str]
 
 
-@get("/tasks/{task:str}/payloads", operation_class=with_parameters(*_PARAMETERS), operation_id="listStepPayloads", responses=PROBLEMS)
+@get(
+    "/tasks/{task:str}/payloads",
+    operation_class=with_parameters(*_PARAMETERS),
+    operation_id="listStepPayloads",
+    responses=PROBLEMS,
+    opt={SHARED: Shared.CONTENTS},
+)
 async def list_step_payloads(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> StepPayloads:
     """Read the inputs and outputs of several steps of one task, up to 4 MiB of text."""
     query = read_parameters(request, _PARAMETERS)
@@ -79,7 +87,7 @@ async def list_step_payloads(request: Request[Any, Any, Any], access: NamedDepen
         if (row := by_id.get(step_id)) is not None:
             view = step_view(row)
             shown = payloads_of(view, row["stamp_phase"] == PHASE_ENDED, texts.get(step_id, {}))
-            items.append(StepAnswer(step=view, payloads=[payload for payload in shown if payload.slot in _SLOTS]))
+            items.append(StepAnswer(step=steps_for(request, [view])[0], payloads=[payload for payload in shown if payload.slot in _SLOTS]))
     return StepPayloads(items=items, omitted=ids[len(chosen) :])
 
 

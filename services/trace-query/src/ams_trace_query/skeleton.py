@@ -25,6 +25,7 @@ from ams_contracts.documents import STEP_FIELDS
 from ams_contracts.fields import Field
 from ams_contracts.fields import Skeleton as SkeletonColumn
 from ams_contracts.tables import steps, tasks
+from ams_kit.auth import SHARED, Shared
 from ams_kit.errors import BadRequestError, TooLargeError
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
@@ -100,7 +101,13 @@ class Skeleton(_values_type(), Struct, kw_only=True):
     missing_parents: dict[str, str]
 
 
-@get("/tasks/{task:str}/skeleton", operation_class=with_parameters(FIRST), operation_id="getSkeleton", responses=PROBLEMS)
+@get(
+    "/tasks/{task:str}/skeleton",
+    operation_class=with_parameters(FIRST),
+    operation_id="getSkeleton",
+    responses=PROBLEMS,
+    opt={SHARED: Shared.STRUCTURE},
+)
 async def get_skeleton(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> Skeleton:
     """Read all steps of a task as columns, or the first ones: a page shows them while it waits for the rest of a large task."""
     context = context_of(request)

@@ -11,6 +11,7 @@ from sqlalchemy.types import BigInteger, Integer, Text
 
 from ams_contracts.claims import Access
 from ams_contracts.tables import step_log_counts, step_logs, steps
+from ams_kit.auth import SHARED, Shared
 from ams_trace_query.context import context_of
 from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
@@ -44,7 +45,13 @@ class StepLogPage(Struct, frozen=True, kw_only=True):
     kept: int
 
 
-@get("/tasks/{task:str}/steps/{step:str}/logs", operation_class=with_parameters(*_LIST), operation_id="listStepLogs", responses=PROBLEMS)
+@get(
+    "/tasks/{task:str}/steps/{step:str}/logs",
+    operation_class=with_parameters(*_LIST),
+    operation_id="listStepLogs",
+    responses=PROBLEMS,
+    opt={SHARED: Shared.CONTENTS},
+)
 async def list_step_logs(
     request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str], step: FromPath[str]
 ) -> StepLogPage:

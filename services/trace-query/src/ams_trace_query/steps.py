@@ -20,6 +20,7 @@ from ams_contracts.documents import Slot
 from ams_contracts.fold import PHASE_ENDED
 from ams_contracts.tables import step_payloads, steps
 from ams_contracts.views import Step, step_view
+from ams_kit.auth import SHARED, Shared
 from ams_kit.errors import BadRequestError
 from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
@@ -32,6 +33,7 @@ from ams_trace_query.search.filters import Condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.text import candidate_steps, common_words, is_among, look_up_words, read_text_index_lag
 from ams_trace_query.search.windowed_scan import Budget, ScanResult, indexed_clauses, is_indexed_for_steps, windowed_scan
+from ams_trace_query.sharing import shows_contents, steps_for
 from ams_trace_query.tasks import find_task
 
 _WINDOW = (STEP_IDS, LIMIT, CURSOR)
@@ -48,6 +50,7 @@ _TIE = tuple_(steps.c.step_id, steps.c.task_id)
 NOT_CAPTURED = "not_captured"
 NOT_HERE_YET = "not_here_yet"
 TOO_LARGE = "too_large"
+NOT_SHARED = "not_shared"
 
 
 class StepWindow(Struct, frozen=True, kw_only=True):
@@ -79,7 +82,7 @@ class Payload(Struct, frozen=True, kw_only=True):
     """An input, an output, a stack trace or the original span.
 
     ``bytes`` is the original length; with ``truncated``, ``text`` is only its beginning. When ``text`` is null, ``absent`` is the reason:
-    not_captured, not_here_yet or too_large.
+    not_captured, not_here_yet, too_large, or not_shared for visitors of a link that does not show contents.
     """
 
     slot: Slot
@@ -97,7 +100,13 @@ class StepAnswer(Struct, frozen=True, kw_only=True):
     payloads: list[Payload]
 
 
-@get("/tasks/{task:str}/steps", operation_class=with_parameters(*_WINDOW), operation_id="listTaskSteps", responses=PROBLEMS)
+@get(
+    "/tasks/{task:str}/steps",
+    operation_class=with_parameters(*_WINDOW),
+    operation_id="listTaskSteps",
+    responses=PROBLEMS,
+    opt={SHARED: Shared.STRUCTURE},
+)
 async def list_task_steps(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> StepWindow:
     """List steps of one task in chronological order, or the steps with the given ids."""
     context = context_of(request)
@@ -120,13 +129,19 @@ async def list_task_steps(request: Request[Any, Any, Any], access: NamedDependen
 
     shown = rows if ids else rows[:limit]
     return StepWindow(
-        items=[step_view(row) for row in shown],
+        items=steps_for(request, [step_view(row) for row in shown]),
         next_cursor=context.cursors.seal(bound, window_key(shown[-1])) if len(rows) > len(shown) else None,
         position=position_text(found["partition"], found["next_offset"]),
     )
 
 
-@get("/tasks/{task:str}/steps/{step:str}", operation_class=with_parameters(), operation_id="getStep", responses=PROBLEMS)
+@get(
+    "/tasks/{task:str}/steps/{step:str}",
+    operation_class=with_parameters(),
+    operation_id="getStep",
+    responses=PROBLEMS,
+    opt={SHARED: Shared.STRUCTURE},
+)
 async def get_step(
     request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str], step: FromPath[str]
 ) -> StepAnswer:
@@ -139,9 +154,14 @@ async def get_step(
         row = await reader.row(select(*STEP_COLUMNS).where(*mine, steps.c.step_id == step_id).limit(1))
         if row is None:
             raise not_found("step")
-        stored = await reader.rows(_payloads(access.project_id, task_id, step_id, found["day"]))
+        shows = shows_contents(request)
+        stored = await reader.rows(_payloads(access.project_id, task_id, step_id, found["day"])) if shows else []
     view = step_view(row)
-    return StepAnswer(step=view, payloads=payloads_of(view, row["stamp_phase"] == PHASE_ENDED, {item["slot"]: item for item in stored}))
+    ended = row["stamp_phase"] == PHASE_ENDED
+    payloads = payloads_of(view, ended, {item["slot"]: item for item in stored})
+    if not shows:
+        payloads = [_absent(slot, NOT_SHARED) for slot in _ALWAYS_SHOWN]
+    return StepAnswer(step=steps_for(request, [view])[0], payloads=payloads)
 
 
 @get("/steps", operation_class=with_parameters(*_SEARCH), operation_id="searchSteps", responses=PROBLEMS)
@@ -213,6 +233,10 @@ def _payload(slot: Slot, step: Step, ended: bool, row: Any) -> Payload:
         absent = NOT_HERE_YET
     else:
         absent = NOT_CAPTURED
+    return _absent(slot, absent)
+
+
+def _absent(slot: Slot, absent: str) -> Payload:
     return Payload(slot=slot, mime=None, text=None, bytes=None, truncated=False, absent=absent)
 
 

@@ -15,6 +15,7 @@ from ams_contracts.claims import Access
 from ams_contracts.tables import positions, tasks
 from ams_contracts.topics import STEPS
 from ams_contracts.views import Task, task_view
+from ams_kit.auth import SHARED, Shared
 from ams_trace_query.concurrency_limit import slot_if
 from ams_trace_query.context import context_of
 from ams_trace_query.database import SnapshotReader, Statement
@@ -25,6 +26,7 @@ from ams_trace_query.search.compile import task_condition
 from ams_trace_query.search.filters import Condition
 from ams_trace_query.search.text import Found, TextIndexLag, common_words, look_up_words, read_text_index_lag
 from ams_trace_query.search.windowed_scan import Budget, ScanResult, windowed_scan
+from ams_trace_query.sharing import task_for
 from ams_trace_query.task_filter import FILTER, WINDOW_TASKS_BY_WORDS, TaskFilter, open_task_scan, read_task_filter
 from ams_trace_query.task_sort import SORT, TaskSort, position_of, read_sort, sorted_scan
 
@@ -143,14 +145,14 @@ async def _state(reader: SnapshotReader, found: Found) -> tuple[dict[str, str], 
     return {str(row["partition"]): position_text(row["partition"], row["next_offset"]) or "" for row in stored}, text_lag
 
 
-@get("/tasks/{task:str}", operation_class=with_parameters(), operation_id="getTask", responses=PROBLEMS)
+@get("/tasks/{task:str}", operation_class=with_parameters(), operation_id="getTask", responses=PROBLEMS, opt={SHARED: Shared.STRUCTURE})
 async def get_task(request: Request[Any, Any, Any], access: NamedDependency[Access], task: FromPath[str]) -> TaskAnswer:
     """Read one task with its totals, and the position in the log that they reflect."""
     read_parameters(request, ())
     task_id = hex_id(task, 32, "task")
     async with context_of(request).database.read(access.project_id) as reader:
         row = await find_task(reader, access.project_id, task_id, TASK_COLUMNS)
-    return TaskAnswer(task=task_view(row), position=position_text(row["partition"], row["next_offset"]))
+    return TaskAnswer(task=task_for(request, task_view(row)), position=position_text(row["partition"], row["next_offset"]))
 
 
 async def find_task(reader: SnapshotReader, project_id: str, task_id: str, columns: list[Any]) -> Any:

@@ -9,14 +9,15 @@ from ams_kit.auth.api_keys import KeyClient
 from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.inbound import InboundVerifier
 from ams_kit.auth.kit import AuthKit, open_redis
-from ams_kit.auth.middleware import KEY_SCOPE, AuthMiddleware
-from ams_kit.auth.principal import KeyPrincipal, Principal, any_principal_of, bearer_of, principal_of
+from ams_kit.auth.middleware import KEY_SCOPE, SHARED, AuthMiddleware, Shared
+from ams_kit.auth.principal import KeyPrincipal, Principal, SharePrincipal, any_principal_of, bearer_of, principal_of, visitor_of
 from ams_kit.auth.service_tokens import internal_only, service_token, verify_service_token
 from ams_kit.auth.tokens import is_uuid
 from ams_kit.auth.verifier import Verifier
 
 __all__ = [
     "KEY_SCOPE",
+    "SHARED",
     "AccessClient",
     "AccessSource",
     "AuthKit",
@@ -26,6 +27,8 @@ __all__ = [
     "KeyClient",
     "KeyPrincipal",
     "Principal",
+    "SharePrincipal",
+    "Shared",
     "Verifier",
     "access_of",
     "any_principal_of",
@@ -38,4 +41,5 @@ __all__ = [
     "require_role",
     "service_token",
     "verify_service_token",
+    "visitor_of",
 ]

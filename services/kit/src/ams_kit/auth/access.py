@@ -10,8 +10,8 @@ import msgspec
 from litestar import Request
 from litestar.params import FromPath
 
-from ams_contracts.claims import KEY_SUBJECT_PREFIX, ROLE_RANK, Access, IdentityChanged, Role
-from ams_kit.auth.principal import KeyPrincipal, any_principal_of
+from ams_contracts.claims import KEY_SUBJECT_PREFIX, ROLE_RANK, SHARE_SUBJECT_PREFIX, Access, IdentityChanged, Role
+from ams_kit.auth.principal import KeyPrincipal, SharePrincipal, any_principal_of
 from ams_kit.auth.service_tokens import service_token
 from ams_kit.auth.tokens import is_uuid
 from ams_kit.errors import ForbiddenError, NotFoundError, UnavailableError
@@ -25,7 +25,7 @@ _access = msgspec.json.Decoder(Access)
 
 
 class AccessSource(Protocol):
-    """Provides the role of a user, or of an API key with the scope ``read`` (``key:<key_id>``), in a project."""
+    """Provides the role of a user, of an API key with the scope ``read`` (``key:<key_id>``) or of a public link (``share:<link_id>``), in a project."""
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
         """Return the role; ``None`` when there is none or the project does not exist.
@@ -70,7 +70,9 @@ class AccessClient:
         subject = f"{KEY_SUBJECT_PREFIX}{changed.key_id}" if changed.kind == "key.revoked" else changed.user_id
         self._changes += 1
         for user_id, project_id in list(self._known):
-            if subject in {None, user_id} and changed.project_id in {None, project_id}:
+            # a link ends with its author's membership, and only identity knows who that is
+            concerned = subject in {None, user_id} or user_id.startswith(SHARE_SUBJECT_PREFIX)
+            if concerned and changed.project_id in {None, project_id}:
                 del self._known[user_id, project_id]
 
     def expire_all(self) -> None:
@@ -96,11 +98,13 @@ class AccessClient:
 
 
 async def access_of(request: Request[Any, Any, Any], project_id: str) -> Access | None:
-    """Return the role of the caller, a person or an API key, in a project; ``None`` when they have none."""
+    """Return the role of the caller, a person, an API key or a visitor, in a project; ``None`` when they have none."""
     principal = any_principal_of(request)
     if isinstance(principal, KeyPrincipal):
         own = principal.project_id == project_id
         return Access(user_id=principal.subject, project_id=project_id, role=Role.VIEWER) if own else None
+    if isinstance(principal, SharePrincipal):
+        return await request.app.state.auth.access(principal.subject, project_id) if principal.project_id == project_id else None
     return await request.app.state.auth.access(principal.user_id, project_id) if is_uuid(project_id) else None
 
 

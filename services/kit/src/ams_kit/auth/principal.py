@@ -6,7 +6,7 @@ from litestar.connection import ASGIConnection
 from litestar.types import Scope
 from msgspec import Struct
 
-from ams_contracts.claims import KEY_SUBJECT_PREFIX, AccessClaims, KeyGrant
+from ams_contracts.claims import KEY_SUBJECT_PREFIX, SHARE_SUBJECT_PREFIX, AccessClaims, KeyGrant, ShareClaims
 from ams_kit.errors import BadRequestError, BearerRequiredError, ForbiddenError
 
 PRINCIPAL = "principal"
@@ -47,6 +47,34 @@ class KeyPrincipal(Struct, frozen=True):
     def subject(self) -> str:
         """The key's subject: ``key:<key_id>``, used where a person has a user id."""
         return f"{KEY_SUBJECT_PREFIX}{self.key_id}"
+
+
+class SharePrincipal(Struct, frozen=True):
+    """A visitor of a public link, authenticated by a token of it. May read one task.
+
+    Attributes:
+        link_id: The link's id.
+        project_id: The project of the task.
+        task_id: The only task that the link gives access to.
+        payloads: Whether the visitor may read what the steps contain.
+        expires_at_s: When the token expires, in seconds since the epoch.
+    """
+
+    link_id: str
+    project_id: str
+    task_id: str
+    payloads: bool
+    expires_at_s: int
+
+    @property
+    def subject(self) -> str:
+        """The link's subject: ``share:<link_id>``, used where a person has a user id."""
+        return f"{SHARE_SUBJECT_PREFIX}{self.link_id}"
+
+
+def share_principal_from(claims: ShareClaims) -> SharePrincipal:
+    """Build the principal of a visitor's token."""
+    return SharePrincipal(claims.sub, claims.project_id, claims.task_id, claims.payloads, claims.exp)
 
 
 def key_principal_from(grant: KeyGrant, now_s: float) -> KeyPrincipal:
@@ -98,14 +126,20 @@ def principal_of(connection: Connection) -> Principal:
     return principal
 
 
-def any_principal_of(connection: Connection) -> Principal | KeyPrincipal:
-    """Return the person or program that sent the request. Only on routes that ``AuthMiddleware`` guards.
+def any_principal_of(connection: Connection) -> Principal | KeyPrincipal | SharePrincipal:
+    """Return the person, program or visitor that sent the request. Only on routes that ``AuthMiddleware`` guards.
 
     Raises:
         BearerRequiredError: The route is public, so the request was not authenticated.
     """
     principal = connection.scope.get(PRINCIPAL)
-    return principal if isinstance(principal, KeyPrincipal) else principal_of(connection)
+    return principal if isinstance(principal, (KeyPrincipal, SharePrincipal)) else principal_of(connection)
+
+
+def visitor_of(connection: Connection) -> SharePrincipal | None:
+    """Return the visitor of a public link who sent the request; ``None`` for people and programs."""
+    principal = connection.scope.get(PRINCIPAL)
+    return principal if isinstance(principal, SharePrincipal) else None
 
 
 def key_not_for_this() -> ForbiddenError:

@@ -1,12 +1,14 @@
 """The validation rules of access tokens. Pure: the key and the time are arguments."""
 
 import re
+from typing import Any, TypeVar
 
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
 
-from ams_contracts.claims import AccessClaims
+from ams_contracts.claims import SHARE_AUDIENCE, AccessClaims, ShareClaims
 from ams_kit.auth.encoding import decode_base64url
 
 ALGORITHM = "EdDSA"
@@ -31,7 +33,17 @@ class _Claims(AccessClaims, frozen=True, kw_only=True):
     nbf: int | None = None
 
 
+class _ShareClaims(ShareClaims, frozen=True, kw_only=True):
+    nbf: int | None = None
+
+
+class _Audience(Struct):
+    aud: Any = None
+
+
 _claims = msgspec.json.Decoder(_Claims)
+_share_claims = msgspec.json.Decoder(_ShareClaims)
+_audience = msgspec.json.Decoder(_Audience)
 _jws = jwt.PyJWS(algorithms=[ALGORITHM])
 
 
@@ -77,13 +89,51 @@ def read_claims(token: str, key: Ed25519PublicKey | None, *, issuer: str, audien
     Raises:
         TokenError: The signature is wrong, a claim is missing, of the wrong type or out of bounds, or the token is not valid now.
     """
+    claims = _verified(token, key, _claims)
+    _require_valid(claims, claims.nbf, issuer=issuer, audience=audience, now_s=now_s)
+    return claims
+
+
+def read_share_claims(token: str, key: Ed25519PublicKey | None, *, issuer: str, now_s: float) -> ShareClaims:
+    """Verify the token of a visitor of a public link and return its claims.
+
+    Args:
+        token: The token as sent.
+        key: The public key of its ``kid``; ``None`` when there is none.
+        issuer: The required value of ``iss``.
+        now_s: Seconds since the epoch.
+
+    Raises:
+        TokenError: As ``read_claims``, or the token is not for one link.
+    """
+    claims = _verified(token, key, _share_claims)
+    _require_valid(claims, claims.nbf, issuer=issuer, audience=SHARE_AUDIENCE, now_s=now_s)
+    if claims.sub != claims.sid or not is_uuid(claims.project_id):
+        raise TokenError("subject")
+    return claims
+
+
+def is_share_token(token: str) -> bool:
+    """Whether a token says that it is of a public link. Nothing is verified: the answer chooses the rules that verify the token."""
+    try:
+        return _audience.decode(decode_base64url(token.split(".", _DOTS)[1])).aud == SHARE_AUDIENCE
+    except (IndexError, msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+
+
+_Decoded = TypeVar("_Decoded", bound=AccessClaims)
+
+
+def _verified(token: str, key: Ed25519PublicKey | None, decoder: "msgspec.json.Decoder[_Decoded]") -> _Decoded:
     if key is None:
         raise TokenError("kid")
     try:
-        payload = _jws.decode(token, key, algorithms=[ALGORITHM])
-        claims = _claims.decode(payload)
+        return decoder.decode(_jws.decode(token, key, algorithms=[ALGORITHM]))
     except (jwt.InvalidTokenError, msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise TokenError("signature or claims") from error
+
+
+def _require_valid(claims: AccessClaims, nbf: int | None, *, issuer: str, audience: str, now_s: float) -> None:
     if claims.iss != issuer or claims.aud != audience:
         raise TokenError("issuer or audience")
     if not is_uuid(claims.sub) or not is_uuid(claims.sid) or _JTI.fullmatch(claims.jti) is None:
@@ -93,7 +143,6 @@ def read_claims(token: str, key: Ed25519PublicKey | None, *, issuer: str, audien
         raise TokenError("times")
     if claims.exp - claims.iat > LIFE_SECONDS_MAX:
         raise TokenError("life")
-    not_before = max(claims.iat, claims.nbf or 0)
+    not_before = max(claims.iat, nbf or 0)
     if not_before > now_s + LEEWAY_SECONDS or claims.exp <= now_s - LEEWAY_SECONDS:
         raise TokenError("not valid now")
-    return claims

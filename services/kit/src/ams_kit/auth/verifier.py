@@ -2,13 +2,18 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from ams_contracts.claims import AUDIENCE, AccessClaims
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from ams_contracts.claims import AUDIENCE, AccessClaims, ShareClaims
 from ams_kit.auth.jwks import KeySource
-from ams_kit.auth.principal import Principal, principal_from
+from ams_kit.auth.principal import Principal, SharePrincipal, principal_from, share_principal_from
 from ams_kit.auth.revocation import RevocationSource
-from ams_kit.auth.tokens import TokenError, key_id_of, read_claims
+from ams_kit.auth.tokens import TokenError, key_id_of, read_claims, read_share_claims
 from ams_kit.errors import InvalidTokenError
+
+Claims = TypeVar("Claims", bound=AccessClaims)
 
 
 class Verifier:
@@ -37,12 +42,9 @@ class Verifier:
             UnavailableError: Identity's keys are not known.
         """
         try:
-            key = await self._keys.key(key_id_of(token))
-            public_key = None if key is None else key.public_key
-            claims = read_claims(token, public_key, issuer=self._issuer, audience=self._audience, now_s=self._now_s())
-            if key is not None and not key.may_have_signed_at(claims.iat):
-                raise TokenError("replaced key")  # noqa: TRY301  handled like every other rule
-            return claims  # noqa: TRY300
+            return await self._read(
+                token, lambda key: read_claims(token, key, issuer=self._issuer, audience=self._audience, now_s=self._now_s())
+            )
         except TokenError as error:
             raise InvalidTokenError("The token is not valid. Sign in again.") from error
 
@@ -56,3 +58,38 @@ class Verifier:
         claims = await self.claims(token)
         await self._revocations.check(claims)
         return principal_from(claims)
+
+    async def share_claims(self, token: str) -> ShareClaims:
+        """Verify the token of a visitor of a public link and return its claims, without a check whether it is revoked.
+
+        Raises:
+            InvalidTokenError: The token is not valid.
+            UnavailableError: Identity's keys are not known.
+        """
+        try:
+            return await self._read(token, lambda key: read_share_claims(token, key, issuer=self._issuer, now_s=self._now_s()))
+        except TokenError as error:
+            raise InvalidTokenError("The token is not valid. Open the link again.") from error
+
+    async def verify_share(self, token: str) -> SharePrincipal:
+        """Verify the token of a visitor of a public link and return its principal.
+
+        Raises:
+            InvalidTokenError: The token is not valid, or its link was revoked.
+            UnavailableError: Identity's keys or the revocation list are not available.
+        """
+        claims = await self.share_claims(token)
+        await self._revocations.check(claims)
+        return share_principal_from(claims)
+
+    async def _read(self, token: str, read: Callable[[Ed25519PublicKey | None], Claims]) -> Claims:
+        """Read the claims with the key that the token names.
+
+        Raises:
+            TokenError: The token is not valid, or its key was replaced before it says that it was signed.
+        """
+        key = await self._keys.key(key_id_of(token))
+        claims = read(None if key is None else key.public_key)
+        if key is not None and not key.may_have_signed_at(claims.iat):
+            raise TokenError("replaced key")
+        return claims
