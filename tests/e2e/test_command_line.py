@@ -16,6 +16,8 @@ from tests import hostile_posts
 from tests.client import Project, eventually
 from tests.installation import Platform
 
+from ams.testing import Cassette
+
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(180)]
 
 AMS = str(Path(sys.executable).with_name("ams"))
@@ -160,6 +162,35 @@ def test_an_exported_task_is_imported_as_a_copy(desk: Desk, tmp_path: Path) -> N
     path = f"/api/traces/{desk.project.id}/tasks/{copy}"
     assert eventually(lambda: desk.project.http.get(path).json().get("task", {}).get("steps"), lambda steps: steps == 3) == 3
     assert copy != desk.good
+
+
+def test_a_task_becomes_a_cassette_that_answers_its_calls(desk: Desk, tmp_path: Path) -> None:
+    task, root = hostile_posts.trace_id(), os.urandom(8).hex()
+    called = [{"role": "assistant", "parts": [{"type": "tool_call", "name": "search", "arguments": {"topic": "otters"}}]}]
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.output.messages": json.dumps(called)}
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search", "gen_ai.tool.call.arguments": '{"topic": "otters"}'}
+    tool["gen_ai.tool.call.result"] = '["rivers"]'
+    spans = [hostile_posts.span(task, spanId=root, name="planner", attributes=[])]
+    for name, attributes in (("chat m", chat), ("search", tool)):
+        texts = [hostile_posts.text(key, value) for key, value in attributes.items()]
+        spans.append(hostile_posts.span(task, parentSpanId=root, name=name, attributes=texts))
+    desk.project.post("/v1/traces", hostile_posts.request(*spans), **{"Content-Type": "application/json"}).raise_for_status()
+    path = f"/api/traces/{desk.project.id}/tasks/{task}"
+    eventually(lambda: desk.project.http.get(path).json().get("task", {}).get("steps"), lambda steps: steps == 3)
+    file = tmp_path / "cassettes" / "otters.json"
+
+    def write() -> int:
+        return desk.ams("cassette", task, "-o", str(file)).returncode
+
+    assert write() == 0
+    # payloads are a projection of their own
+    eventually(lambda: (write(), "rivers" in file.read_text(), "topic" in file.read_text())[1:], lambda found: found == (True, True))
+    cassette = Cassette.load(file)
+    reply = cassette.model.complete([])
+    found = cassette.tool("search")(**reply.tool_calls[0].arguments)
+
+    assert found == ["rivers"]
+    cassette.assert_finished()
 
 
 def test_doctor_finds_nothing_wrong_with_a_good_setup(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,18 +51,22 @@ def model_server() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(FOLDER))  # as when it runs as a script
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(FOLDER))
     return module
 
 
 @contextmanager
 def models() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A running model server: its address, and its ledger."""
-    server = model_server().serve()
+    server, ledger = model_server().serve()
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", server.RequestHandlerClass.model.ledger
+        yield f"http://127.0.0.1:{server.server_port}", ledger.calls
     finally:
         server.shutdown()
         thread.join()

@@ -21,6 +21,7 @@ DEVELOPMENT_SECTION = "Development"
 OWN_COMMANDS = {
     "flush": ("ams.cli.spool:flush", "Send the events that programs left in the spool."),
     "spool": ("ams.cli.spool:spool", "List the events that wait on disk."),
+    "cassette": ("ams.cli.cassette:cassette", "Write the model and tool calls of a task to a file for tests."),
     "diff": ("ams.cli.diff:diff", "Compare two tasks step by step."),
     "doctor": ("ams.cli.doctor:doctor", "Check address, key, clock, versions and instrumentations, and say what to do."),
     "export": ("ams.cli.transfer:export_task", "Write a task to a file."),

@@ -9,9 +9,31 @@ Installing the SDK gives pytest the fixtures ``ams_recorder`` and ``ams_events``
         ams_recorder.assert_order("search", "answer")
 """
 
+from ams.testing.cassette import Cassette, CassetteError, RecordedToolError
 from ams.testing.events import CapturedEvents
+from ams.testing.fake_model import Failure, FakeModel, ModelCall, ModelFailureError, Reply, ScriptEndedError, ToolCall
+from ams.testing.model_server import ModelServer, ModelTransport, serving
 from ams.testing.recorder import Recorder, record
 from ams.testing.steps import RecordedStep
 from ams.testing.tree import Tree
 
-__all__ = ["CapturedEvents", "RecordedStep", "Recorder", "Tree", "record"]
+__all__ = [
+    "CapturedEvents",
+    "Cassette",
+    "CassetteError",
+    "Failure",
+    "FakeModel",
+    "ModelCall",
+    "ModelFailureError",
+    "ModelServer",
+    "ModelTransport",
+    "RecordedStep",
+    "RecordedToolError",
+    "Recorder",
+    "Reply",
+    "ScriptEndedError",
+    "ToolCall",
+    "Tree",
+    "record",
+    "serving",
+]

@@ -1,11 +1,15 @@
-"""The pytest plugin: fixtures ``ams_recorder`` and ``ams_events``, option ``--ams-update``, and diffs of trees."""
+"""The pytest plugin: fixtures ``ams_recorder``, ``ams_events``, ``ams_fake_model`` and ``ams_cassette``, option ``--ams-update``, and diffs of trees."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
+from ams.testing.cassette import Cassette
 from ams.testing.events import CapturedEvents
+from ams.testing.fake_model import FakeModel
+from ams.testing.model_server import serving
 from ams.testing.recorder import Recorder, recorder_of, recording_of_block
 from ams.testing.recording import Recording
 from ams.testing.snapshots import Snapshots
@@ -56,6 +60,35 @@ def ams_recorder(request: pytest.FixtureRequest, _ams_recording: Recording) -> G
 def ams_events(_ams_recording: Recording) -> CapturedEvents:
     """The events of the code under test, which stay in memory."""
     return CapturedEvents(_ams_recording)
+
+
+@pytest.fixture
+def ams_fake_model(monkeypatch: pytest.MonkeyPatch) -> Generator[FakeModel]:
+    """A scripted model, to which the environment variables of OpenAI's and Anthropic's clients lead during the test."""
+    model = FakeModel()
+    with _served(model, monkeypatch):
+        yield model
+
+
+@pytest.fixture
+def ams_cassette(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[[str], Cassette]]:
+    """Loads a cassette by its path beside the test's file; its model is served as that of ``ams_fake_model``."""
+    with ExitStack() as stack:
+
+        def load(path: str) -> Cassette:
+            cassette = Cassette.load(request.path.parent / path)
+            stack.enter_context(_served(cassette.model, monkeypatch))
+            return cassette
+
+        yield load
+
+
+@contextmanager
+def _served(model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    with serving(model) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield
 
 
 def _fixed(marker: pytest.Mark | None) -> bool:

@@ -7,7 +7,7 @@ from ams.testing.events import CapturedEvents
 from ams.testing.fixed import Fixed, FixedClock
 from ams.testing.recording import Recording
 from ams.testing.snapshots import Snapshots
-from ams.testing.steps import RecordedStep, steps_of
+from ams.testing.steps import RecordedStep
 from ams.testing.tree import Tree, contents_of, difference, tree_of
 from ams_contracts.documents import BILLABLE_TYPES, TaskDocument
 
@@ -33,11 +33,7 @@ class Recorder:
 
     def steps(self, *, name: str | None = None, type: str | None = None) -> list[RecordedStep]:  # noqa: A002 - the contract's word
         """The steps in the order of their starts, or those of them with this name and type."""
-        return [
-            step
-            for step in steps_of(self._recording.events())
-            if (name is None or step.name == name) and (type is None or step.type == type)
-        ]
+        return [step for step in self._recording.steps() if (name is None or step.name == name) and (type is None or step.type == type)]
 
     def step(self, name: str, *, type: str | None = None) -> RecordedStep:  # noqa: A002 - the same
         """The one step with this name.

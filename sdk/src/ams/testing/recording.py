@@ -10,6 +10,8 @@ from ams.sending.local import MemoryTransport
 from ams.sending.transports import use_transport
 from ams.setting_sources import override_settings
 from ams.settings import SdkSettings
+from ams.testing.spans import SpanCapture
+from ams.testing.steps import RecordedStep, steps_of
 from ams.tracing.runtime import Runtime, runtime
 from ams_contracts.events import Event
 
@@ -40,6 +42,7 @@ class Recording:
         for name in _RESTORED:
             setattr(runtime, name, getattr(defaults, name))
         attach(Context())
+        self.spans = SpanCapture()
         install(Client(SdkSettings(**_SETTINGS)), handle_sigterm=False)
 
     def flush(self) -> FlushResult:
@@ -60,11 +63,18 @@ class Recording:
             raise RuntimeError(f"{missing} events of the code under test were not recorded ({reasons or result.reason or 'too many'})")
         return self._transport.events()
 
+    def steps(self) -> list[RecordedStep]:
+        """Steps and spans in the order of their starts. Raises like ``events``."""
+        steps = steps_of(self.events())
+        spans = self.spans.steps(runtime.masker)
+        return sorted([*steps, *spans], key=lambda step: step.started_at_us) if spans else steps
+
     def stop(self) -> None:
         """Restore the client and the settings of before."""
         client = current_client()
         if client is not None and client is not self._client_before:
             client.shutdown(SECONDS_MAX)
+        self.spans.stop()
         override_settings(self._settings_before)
         use_transport(self._transport_before)
         install(self._client_before, handle_sigterm=False)

@@ -30,6 +30,7 @@ class RecordedStep:
         error_type: The class of the exception.
         error_message: Its text.
         error_stack: Its stack, of the innermost step alone.
+        started_at_us: When it started, in microseconds since 1970.
         logs: Log lines, each with ``level`` and ``text``.
         attributes: Everything else that the code has set.
         usage: Tokens by kind, None when none were reported.
@@ -53,6 +54,7 @@ class RecordedStep:
     error_stack: str | None = None
     input: Any = None
     output: Any = None
+    started_at_us: int = 0
     logs: list[LogLine] = field(default_factory=list[LogLine])
     attributes: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -121,6 +123,7 @@ def _step(step_id: str, task_id: str, document: StepDocument) -> RecordedStep:
         duration_seconds=document.duration_us / 1e6 if document.duration_us is not None else None,
         error_type=error.type if error is not None else None,
         error_message=error.message if error is not None else None,
+        started_at_us=document.started_at_us or 0,
     )
 
 
