@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ams_local.environments import python_with
 
 TASKS = 60

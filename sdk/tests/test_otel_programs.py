@@ -7,8 +7,9 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-from ams_local.environments import python_with
 from tests.frameworks.programs import models
+
+from ams_local.environments import python_with
 
 ROOT = Path(__file__).parents[2]
 PROGRAM_SECONDS = 100.0
