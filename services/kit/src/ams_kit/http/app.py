@@ -10,6 +10,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from ams_kit.background import Background
 from ams_kit.http.health import Check, health_routes
+from ams_kit.http.measure import measured
 from ams_kit.http.problems import EXCEPTION_HANDLERS
 
 BODY_BYTES_MAX = 65_536
@@ -55,5 +56,6 @@ def make_application(
         logging_config=None,
         **options,
     )
+    app.asgi_handler = measured(app.asgi_handler)
     app.state.background = background
     return app

@@ -53,5 +53,16 @@ QUERIES_FAILED = Counter("ams_queries_failed_total", "Queries that failed, by re
 LIVE_SOCKETS = Gauge("ams_live_sockets", "Open live sockets.")
 LIVE_FRAMES = Counter("ams_live_frames_total", "Frames sent to sockets.", ["kind"])
 LIVE_CLOSED = Counter("ams_live_closed_total", "Sockets that the gateway closed, by close code.", ["code"])
+HTTP_REQUESTS = Counter(
+    "ams_http_requests_total",
+    "HTTP requests by method, route (its template, or none) and status; 499 is a client that left before an answer began.",
+    ["method", "route", "status"],
+)
+HTTP_SECONDS = Histogram(
+    "ams_http_request_seconds",
+    "Time from a request's head to the end of its answer.",
+    ["route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
 BACKGROUND_RESTARTS = Counter("ams_background_restarts_total", "Failures of background tasks; each is followed by a restart.", ["task"])
 BACKGROUND_UP = Gauge("ams_background_up", "1 while a background task runs, 0 while it waits to be restarted after a failure.", ["task"])
