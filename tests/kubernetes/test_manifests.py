@@ -16,11 +16,20 @@ from tests.kubernetes.manifests import CUSTOM_RESOURCES, Object, References, clo
 from ams_kit.bus.__main__ import TopicSettings
 from ams_kit.settings import SHARED_NAMES
 from ams_kit.telemetry import metrics
+from ams_local.dashboards import DASHBOARDS, dashboard, expressions
 from ams_local.kubernetes import CHART, COMPONENTS, KUSTOMIZE, build, identity, overlays, render, run_tool, stale
 from ams_local.servers.base import ServerError
+from ams_local.workspace import ROOT
 
 pytestmark = pytest.mark.xdist_group("kubernetes")
 
+NOT_ON_A_DASHBOARD = {
+    "ams_consumer_events",
+    "ams_project_apart",
+    "ams_task_hints_lost",
+    "ams_sequence_numbers_unproven",
+    "ams_retention_deleted",
+}  # what a developer looks for in /metrics after an alert
 SECRET_KEYS = {
     "service-secret", "secret-key", "redis-password", "kafka-password", "postgres-admin-url", "postgres-password-identity",
     "postgres-password-owner", "postgres-password-writer", "postgres-password-reader",
@@ -249,16 +258,68 @@ def test_a_missing_reference_is_found() -> None:
     assert "ams-identity: no key redis-password in Secret ams" in faults
 
 
-def test_alerts_name_metrics_that_exist() -> None:
-    rules = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
-    known = {
-        sample
-        for metric in vars(metrics).values()
-        if isinstance(metric, MetricWrapperBase)
-        for family in metric.describe()
-        for sample in (family.name, f"{family.name}_total", f"{family.name}_bucket", f"{family.name}_count", f"{family.name}_sum")
-    }
-    expressions = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+PROCESS_METRICS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
+SCRAPED = {"namespace", "pod", "container"}  # labels of the PodMonitor
+FUNCTIONS = {"le"}
 
-    assert len(expressions) >= 8
-    assert {name for expression in expressions for name in re.findall(r"\bams_\w+", expression)} <= known
+
+def known_metrics() -> dict[str, set[str]]:
+    """Name of each sample of the services -> its labels."""
+    found: dict[str, set[str]] = {}
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            for family in metric.describe():
+                for end in ("", "_total", "_bucket", "_count", "_sum"):
+                    found[family.name + end] = {*metric._labelnames, *SCRAPED, *FUNCTIONS}
+    return found | dict.fromkeys(PROCESS_METRICS, SCRAPED)
+
+
+def faults_of(expression: str) -> set[str]:
+    """What a PromQL expression names and no service has: metrics, and labels of its metrics."""
+    known = known_metrics()
+    named = set(re.findall(r"\b(?:ams|process)_\w+", expression))
+    labels = {one.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for one in group.split(",")}
+    labels |= set(re.findall(r"(\w+)=~?\"", expression))
+    has = set().union(*(known.get(name, set()) for name in named))
+    return {name for name in named if name not in known} | {label for label in labels if label not in has}
+
+
+def alert_rules() -> list[Any]:
+    rules = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
+    return [rule for group in rules["groups"] for rule in group["rules"]]
+
+
+def test_a_query_for_a_metric_or_label_that_no_service_has_is_found() -> None:
+    assert faults_of("sum by (reason) (rate(ams_events_accepted_total[5m]))") == {"reason"}
+    assert faults_of('max(ams_lag_minutes{partition="1"})') == {"ams_lag_minutes", "partition"}
+
+
+def test_alerts_name_metrics_that_exist_and_a_page_that_helps() -> None:
+    headings = {
+        f"docs/kubernetes.md#{line.removeprefix('### ').lower()}"
+        for line in (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("### Ams")
+    }
+    rules = alert_rules()
+    assert len(rules) >= 10
+    assert {rule["alert"]: faults_of(rule["expr"]) for rule in rules if faults_of(rule["expr"])} == {}
+    assert {rule["annotations"]["runbook"] for rule in rules} == headings
+    assert {rule["labels"]["severity"] for rule in rules} == {"warning", "critical"}
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_dashboards_ask_for_metrics_that_exist(name: str) -> None:
+    _, panels = DASHBOARDS[name]
+    assert {one: faults_of(one) for one in expressions(panels) if faults_of(one)} == {}
+    assert len({panel.title for panel in panels}) == len(panels)
+    model = json.loads(dashboard(name))
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in model["panels"]]
+    assert len(set(places)) == len(places)
+    assert all(panel["description"] for panel in model["panels"])
+
+
+def test_every_metric_of_the_pipeline_is_on_a_dashboard() -> None:
+    shown = " ".join(one for _, panels in DASHBOARDS.values() for one in expressions(panels))
+    named = {family.name for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase) for family in metric.describe()}
+    unseen = {name for name in named if name not in shown}
+    assert unseen <= NOT_ON_A_DASHBOARD, "show it, or say here why not"

@@ -38,7 +38,9 @@ def find_engine(engines: tuple[str, ...] = ENGINES) -> str:
         silent.append(name)
     without = "or write the images' files without one: ./ams images --rootfs FOLDER"
     if silent:
-        raise ServerError(f"{' and '.join(silent)} {'is' if len(silent) == 1 else 'are'} installed, but '{silent[0]} info' fails. Start the service, {without}")
+        raise ServerError(
+            f"{' and '.join(silent)} {'is' if len(silent) == 1 else 'are'} installed, but '{silent[0]} info' fails. Start the service, {without}"
+        )
     raise ServerError(f"no container engine was found ({', '.join(engines)}). Install one, for example podman, {without}")
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from ams_local.dashboards import DASHBOARDS, dashboard
 from ams_local.servers.base import ServerError
 from ams_local.servers.caddy import cluster_caddyfile
 from ams_local.servers.jars import cache_folder
@@ -27,6 +28,7 @@ from ams_local.workspace import ROOT
 CHART = ROOT / "deploy" / "helm" / "ams"
 KUSTOMIZE = ROOT / "deploy" / "k8s"
 CADDYFILE = CHART / "files" / "Caddyfile"
+DASHBOARD_FILES = CHART / "files" / "dashboards"
 LOCK = ROOT / "requirements" / "kubernetes.txt"
 UV = ROOT / ".cache" / "bootstrap" / "bin" / "uv"
 COMPONENTS: Mapping[str, str] = {
@@ -204,8 +206,10 @@ def _switched_on(values: Any) -> list[str]:
 
 
 def rendering() -> Iterator[tuple[Path, str]]:
-    """Yield every generated file with its content. The gateway's configuration comes first, because the chart includes the file."""
+    """Yield every generated file with its content. Those that the chart includes come first."""
     yield CADDYFILE, cluster_caddyfile()
+    for name in DASHBOARDS:
+        yield DASHBOARD_FILES / f"{name}.json", dashboard(name)
     base = render()
     yield KUSTOMIZE / "base" / "resources.yaml", _documents(base)
     yield (
