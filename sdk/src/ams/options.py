@@ -9,6 +9,10 @@ class Options(TypedDict, total=False):
     capture: Literal["all", "metadata", "none"]
     masking: bool
     sample_rate: float
+    tail_sample_rate: float
+    tail_slow_seconds: float
+    tail_cost_usd: float
+    tail_waiting_bytes_max: int
     follow_threads: bool
     spool: Literal["on-failure", "always", "off"]
     spool_dir: str

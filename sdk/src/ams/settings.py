@@ -50,6 +50,16 @@ class SdkSettings:
     capture_output: bool = _option(default=True, text="False excludes every output")
     masking: bool = _option(default=True, text="Replace obvious secrets before anything is sent")
     sample_rate: float = _option(1.0, "The share of tasks that are traced, decided at their start: 1 all, 0.1 one of ten")
+    tail_sample_rate: float = _option(
+        1.0, "The share of tasks that are sent when they ended without error, quickly and cheaply, decided at their end: 1 all"
+    )
+    tail_slow_seconds: float = _option(10.0, "With `tail_sample_rate`: a task of this length is always sent")
+    tail_cost_usd: float = _option(
+        0.1, "With `tail_sample_rate`: a task whose reported cost reaches this is always sent; 0: cost does not matter"
+    )
+    tail_waiting_bytes_max: int = _option(
+        16 * 1024 * 1024, "With `tail_sample_rate`: memory of undecided tasks; beyond it the oldest are decided early"
+    )
     follow_threads: bool = _option(default=False, text="Threads and pools join the step in which they are started")
     join_opentelemetry: bool = _option(default=True, text="Use an active recording span as the parent of a step")
     announce: bool = _option(default=True, text="Print the address of the first task to stderr")

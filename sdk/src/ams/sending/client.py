@@ -37,6 +37,8 @@ class FlushResult:
         rejected: Refused by AMS individually.
         reason: Why sending fails at the moment, None when it succeeds.
         spooled: Not acknowledged, and on disk: this process, the next one or ``ams flush`` sends them.
+        undecided: Of tasks that have not ended, with ``tail_sample_rate``: they are sent when their task is.
+        sampled_out: Steps of tasks that ``tail_sample_rate`` left out.
         reasons: Why events were dropped or rejected: ``queue_full``, ``spool_full``, ``malformed``, ``too_large``, and AMS's own codes.
     """
 
@@ -46,6 +48,8 @@ class FlushResult:
     rejected: int
     reason: str | None = None
     spooled: int = 0
+    undecided: int = 0
+    sampled_out: int = 0
     reasons: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
@@ -149,6 +153,8 @@ class Client:
             rejected=sender.rejected,
             reason=sender.failing,
             spooled=sender.spooled,
+            undecided=sender.tail.undecided if sender.tail is not None else 0,
+            sampled_out=sender.tail.left_out if sender.tail is not None else 0,
             reasons={**({QUEUE_FULL: lost} if lost else {}), **sender.reasons},
         )
 
@@ -158,6 +164,8 @@ class Client:
             return self.result()
         if runtime.queue is self.queue:
             runtime.queue = None
+        if self.sender is not None:
+            self.sender.releasing = True
         result = self.flush(timeout_seconds)
         self.closed = True
         if self.sender is not None:

@@ -10,6 +10,7 @@ from time import monotonic, sleep
 from ams.sending.assemble import Assembler, Encoded
 from ams.sending.backlog import Backlog, Replay, producer_of
 from ams.sending.requests import body_of, next_chunk
+from ams.sending.tail_sampling import TailSampler
 from ams.sending.termination import leave_signals_to_other_threads, repeat_missed_signal
 from ams.sending.transport import THREAD_NAME, Delivered, Later, Malformed, Outcome, Refused, TooLarge, Transport
 from ams.settings import SdkSettings
@@ -57,6 +58,8 @@ class Sender:
         self._pending: deque[Encoded | Mark | SegmentEnd] = deque()
         self._pending_bytes = 0
         self._events_at_once = REQUEST_EVENTS_MAX
+        self.tail = TailSampler(settings) if settings.tail_sample_rate < 1 else None
+        self.releasing = False  # the process ends: undecided tasks are sent
         self._attempts = 0
         self._not_before = 0.0
         self._next_beat = monotonic() + settings.heartbeat_seconds
@@ -182,6 +185,8 @@ class Sender:
                 self._pending.append(item)
                 continue
             try:
+                if self.tail is not None:
+                    self.tail.note(item)
                 self._assembler.add(item)
             except Exception:  # noqa: BLE001 - one bad item must not affect its neighbours
                 self.given_up += 1
@@ -240,6 +245,10 @@ class Sender:
         return self._pending_bytes < self._settings.waiting_bytes_max and len(self._pending) < 2 * self._settings.waiting_items_max
 
     def _enqueue(self, events: list[Encoded]) -> None:
+        if self.tail is not None:
+            events = self.tail.sift(events)
+            if self.releasing or self.terminating:
+                events += self.tail.release()
         self._pending.extend(events)
         self._pending_bytes += sum(len(event.data) for event in events)
 
@@ -276,7 +285,8 @@ class Sender:
         if backlog is None:
             return
         if backlog.journal is not None:
-            previous = backlog.rotate_journal(settled=not self._pending and not self._queue.items)
+            undecided = self.tail is not None and self.tail.waiting_bytes > 0
+            previous = backlog.rotate_journal(settled=not self._pending and not self._queue.items and not undecided)
             if previous is not None:
                 self.marks_waiting += 1
                 self._queue.put_anyway(SegmentEnd(previous))

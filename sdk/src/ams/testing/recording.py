@@ -20,6 +20,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "transport": "memory",
     "announce": False,
     "sample_rate": 1.0,
+    "tail_sample_rate": 1.0,
     "handle_sigterm": False,
     "flush_interval_seconds": 0.01,
     "spool": "off",
