@@ -14,7 +14,7 @@ import pytest
 
 import ams
 from ams.sending.client import FlushResult
-from ams_contracts.events import StepRecorded
+from ams_contracts.events import StepProgressed, StepRecorded
 
 PROLOGUE = """
 import os, signal, sys, threading
@@ -133,6 +133,33 @@ def test_a_second_init_goes_to_the_second_server(tracing: Any) -> None:
     ams.flush()
     assert list(tracing.steps()) == ["first", "second"]
     assert tracing.keys == {"Bearer ams_test", "Bearer ams_other"}
+
+
+@pytest.mark.parametrize("other_steps", [0, 3])
+def test_a_step_around_a_second_init_has_its_end(tracing: Any, other_steps: int) -> None:
+    with ams.task("outer"):
+        with ams.step("inner") as inner:
+            ams.flush()
+            ams.init("ams_other", endpoint=tracing.url, announce=False)
+            ams.init("ams_third", endpoint=tracing.url, announce=False)
+            for number in range(other_steps):
+                with ams.step(f"below {number}"):
+                    pass
+            inner.log("still here")
+        ams.init("ams_fourth", endpoint=tracing.url, announce=False)
+
+    assert ams.flush().dropped == 0
+    steps = tracing.steps()
+    assert {step.status for step in steps.values()} == {"ok"}
+    assert len(steps) == 2 + other_steps
+    assert [task.status for task in tracing.tasks().values()] == ["ok"]
+    assert "still here" in [line.text for event in tracing.of(StepProgressed) for line in event.logs]
+    seqs: dict[str, list[int]] = {}
+    for made in tracing.batches():
+        seqs.setdefault(made.producer.instance_id, []).extend(event.seq for event in made.events if event.seq)
+    assert len(seqs) == 4
+    for counted in seqs.values():  # each producer counts its events of a task from 1, so that none seems missing
+        assert sorted(counted) == list(range(1, len(counted) + 1))
 
 
 def test_the_end_of_the_program_sends_what_is_left_and_says_where_to_look(tmp_path: Path, intake: Any) -> None:

@@ -31,6 +31,8 @@ def init(
 ) -> bool:
     """Start tracing. Starts no thread and opens no connection before the first step.
 
+    A second call ends the tracing of before; steps that are open then continue with the new settings, and their ends go where those say.
+
     What an argument does not say is read from ``AMS_<NAME>``, then from ``[tool.ams]`` in the nearest pyproject.toml, then it is the default.
 
     Args:
@@ -50,6 +52,7 @@ def init(
     Returns:
         Whether tracing is on.
     """
+    before = current_client()
     shutdown(timeout_seconds=2)
     install(None, handle_sigterm=False)
     settings = read_settings(
@@ -83,7 +86,10 @@ def init(
         follow_threads()
     follow_processes()
     join_parent_of_environment()
-    install(Client(settings), handle_sigterm=settings.handle_sigterm)
+    client = Client(settings)
+    install(client, handle_sigterm=settings.handle_sigterm)
+    if before is not None:
+        client.take_over(before)
     return True
 
 

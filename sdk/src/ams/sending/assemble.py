@@ -16,7 +16,7 @@ from ams.sending.documents import attributes_of, failure_of, masked_text, previe
 from ams.sending.payloads import payload_of
 from ams.tracing.capture import clean
 from ams.tracing.ids import bits, task_hex
-from ams.tracing.records import WAITING, AgentRecord, StepRecord, StepUpdate, TaskRecord
+from ams.tracing.records import WAITING, AgentRecord, OpenSteps, StepRecord, StepUpdate, TaskRecord
 from ams.tracing.scores import ScoreRecord
 from ams_contracts.documents import Slot, Status, TaskDocument
 from ams_contracts.events import (
@@ -97,6 +97,12 @@ class Assembler:
             self._add_agent(item)
         elif isinstance(item, ScoreRecord):
             self._add_score(item)
+        elif isinstance(item, OpenSteps):
+            self._take_over(item.steps)
+
+    def open_steps(self) -> list[StepRecord]:
+        """The steps that have no end event yet."""
+        return [step for task in self._open.values() for step in task.open_steps.values()]
 
     def finish_round(self) -> list[Encoded]:
         """The events of all items since the last call."""
@@ -182,18 +188,31 @@ class Assembler:
                     self._beating.add(task.id)
                     self._emit(task, StepProgressed, steps=[self._open_step(step)])
         elif over:
+            self._enter_task(task)
             self._emit_step_event(task, step, self._next_seq(task), StepEnded, part=_ENDED)
             self._forget(task, step)
         step.phase = 2 if over else 1
         if over and step.root:
             self._end_task(task, step)
 
-    def _begin_step(self, task: TaskRecord, step: StepRecord) -> None:
-        """Update the task when the sender sees one of its steps for the first time."""
-        if task.epoch != self._epoch:  # the first event of this process in this task; the parent of a fork counts separately
+    def _take_over(self, steps: list[StepRecord]) -> None:
+        """Continue with steps of the client before: their heartbeats, updates and ends."""
+        for step in steps:
+            self._enter_task(step.task)
+            step.task.open_steps[step.id] = step
+            self._open[step.task.id] = step.task
+        self.beat()  # at once, and the ends that came between the two clients
+
+    def _enter_task(self, task: TaskRecord) -> None:
+        """Count the events of this producer in a task from 1; the parent of a fork, and the client before, count separately."""
+        if task.epoch != self._epoch:
             task.epoch, task.seq, task.open_steps, task.waiting = self._epoch, 0, {}, False
             if task.dropped.value:
                 self.lossy[task.id] = task
+
+    def _begin_step(self, task: TaskRecord, step: StepRecord) -> None:
+        """Update the task when the sender sees one of its steps for the first time."""
+        self._enter_task(task)
         if step.root and task.phase == 0:
             task.preview = preview_of(step.input)
             task.phase = 1

@@ -19,6 +19,7 @@ from ams.sending.transports import make_transport
 from ams.settings import SdkSettings
 from ams.tracing.event_queue import EventQueue
 from ams.tracing.ids import bits
+from ams.tracing.records import OpenSteps
 from ams.tracing.runtime import logger, runtime
 
 _SIGTERM_SECONDS = 2.0
@@ -175,6 +176,13 @@ class Client:
             result = self.result()
         self.queue.close()
         return result
+
+    def take_over(self, before: "Client") -> None:
+        """Continue with the open steps of a client that was shut down: this one sends their heartbeats, updates and ends."""
+        steps = before.sender.open_steps() if before.sender is not None else []
+        if steps:
+            self.queue.put_anyway(OpenSteps(steps))
+        before.queue.successor = self.queue
 
     def after_fork(self) -> None:
         """In the child: the parent sends its own events; the child starts with an empty queue, and without a thread until it needs one."""

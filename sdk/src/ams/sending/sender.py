@@ -124,6 +124,10 @@ class Sender:
         """Events of this process that are on disk only."""
         return self._backlog.spooled if self._backlog is not None else 0
 
+    def open_steps(self) -> list[StepRecord]:
+        """Steps that have no end yet. None while the thread has not stopped, because they are its own until then."""
+        return self._assembler.open_steps() if self._stopped else []
+
     def undelivered_steps(self) -> int:
         """Steps of which at least one event is not settled. For the end of the process, when the thread has stopped."""
         waiting = {item.id for item in list(self._queue.items) if isinstance(item, StepRecord)}

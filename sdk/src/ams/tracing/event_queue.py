@@ -24,6 +24,11 @@ class NoQueue:
 
     __slots__ = ()
     journal = None
+    successor = None
+
+    def newest(self) -> "NoQueue":
+        """It has no successor."""
+        return self
 
     def put(self, item: object, size: int = 0) -> bool:
         """Nothing is lost, because nothing is wanted."""
@@ -60,6 +65,7 @@ class EventQueue:
         "slow_bytes",
         "slow_items",
         "slows",
+        "successor",
         "waiting_bytes",
     )
 
@@ -75,6 +81,16 @@ class EventQueue:
         self.lost = Tally()
         self.lossy: dict[int, Any] = {}  # tasks of which an item was refused, by id
         self._start = start
+        self.successor: EventQueue | None = None  # of the next ``ams.init``: what open steps put from then on
+
+    def newest(self) -> "EventQueue":
+        """The queue that takes what is put now."""
+        queue = self
+        while queue.successor is not None:
+            queue = queue.successor
+        if queue is not self:
+            self.successor = queue  # a program may call ``ams.init`` a thousand times
+        return queue
 
     def put(self, item: object, size: int = 0) -> bool:
         """Hand an item to the sender.

@@ -238,7 +238,7 @@ class StepRecord:
         if self.context is not None and get_current() is self.context and self.previous is not None:
             attach(self.previous)
         self.context = self.previous = None
-        queue = self.queue
+        queue = self.queue if self.queue.successor is None else self.queue.newest()
         # a refused end alone loses nothing: the sender knows the step and finds its end at the next heartbeat
         taken = queue.put(self, len(self.output) if self.output is not None else 0) or not self.refused
         if (queue.journal is None or not queue.journal.write(self, taken=taken)) and not taken:
@@ -296,11 +296,20 @@ class StepRecord:
         """Hand an update of this open step to the sender. One that the full queue refuses is counted, once, wherever it came from."""
         if not self.id or self.over or (kind == "log" and self.without_contents):
             return
-        queue = self.queue
+        queue = self.queue if self.queue.successor is None else self.queue.newest()
         update = StepUpdate(kind, self, text, level)
         taken = queue.put(update, len(text))
         if (queue.journal is None or kind == "delta" or not queue.journal.write(update, taken=taken)) and not taken:
             queue.count_lost(self.task)
+
+
+class OpenSteps:
+    """Put into the queue by the next ``ams.init``: steps that began before it and are still open."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, steps: list[StepRecord]) -> None:
+        self.steps = steps
 
 
 _traces: "OrderedDict[int, TaskRecord]" = OrderedDict()
