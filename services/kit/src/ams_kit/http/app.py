@@ -12,6 +12,7 @@ from ams_kit.background import Background
 from ams_kit.http.health import Check, health_routes
 from ams_kit.http.measure import measured
 from ams_kit.http.problems import EXCEPTION_HANDLERS
+from ams_kit.http.unread_body import refuse_after_body
 
 BODY_BYTES_MAX = 65_536
 BEARER = "bearer"
@@ -56,6 +57,6 @@ def make_application(
         logging_config=None,
         **options,
     )
-    app.asgi_handler = measured(app.asgi_handler)
+    app.asgi_handler = refuse_after_body(measured(app.asgi_handler))  # around the router, so that 404 and 405 are included
     app.state.background = background
     return app
