@@ -71,6 +71,11 @@ export function Help({ onClose }: { onClose: () => void }) {
               onChange={(event) => setShortcuts(event.target.checked ? 'on' : 'off')}
             />
           </label>
+          <p className="help-row">
+            <a href="/docs/" target="_blank" rel="noopener">
+              Documentation
+            </a>
+          </p>
         </section>
       </div>
     </Dialog>

@@ -256,6 +256,9 @@ function AccountMenu({ project }: { project: string }) {
           <Link to={`/projects/${project}/preferences`} className="menu-item" onClick={close}>
             Preferences
           </Link>
+          <a href="/docs/" target="_blank" rel="noopener" className="menu-item" onClick={close}>
+            Documentation
+          </a>
           <button type="button" className="menu-item" onClick={() => void session.logout()}>
             Sign out
           </button>

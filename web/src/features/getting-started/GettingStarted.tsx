@@ -34,7 +34,9 @@ export function GettingStarted({ project }: { project: string }) {
           </span>
         </div>
         <p className="quiet">
-          This page updates when the first event arrives. Use the SDK or OpenTelemetry; both work with the same key.
+          This page updates when the first event arrives. Use the SDK or OpenTelemetry; both work with the same key. The{' '}
+          <a href="/docs/tutorials/quickstart/">quickstart</a> explains each line, and the documentation has a page for{' '}
+          <a href="/docs/frameworks/">each framework</a>.
         </p>
         {error ? <ErrorStrip error={error} doing="Cannot create the key" onRetry={make} /> : null}
         <div className="key-call">
