@@ -6,7 +6,7 @@ What is written into ROOT::
     opt/ams/            a virtual environment: the service's packages from its lock, hashes checked, and the distributions of this repository
     opt/ams/sbom.json   a CycloneDX bill of materials of exactly that
     etc/passwd, group   the user that runs it (10001), for programs that ask who they are
-    srv/explorer, srv/sdk   gateway alone: the explorer's files and the SDK's wheel
+    srv/explorer, srv/sdk, srv/docs   gateway alone: the explorer's files, the SDK's wheel and the documentation
 
 No compiler, no installer and no package manager is in it. The environment of ``requirements/image-build.txt`` must be active.
 """
@@ -102,6 +102,16 @@ def copy_web(root: Path) -> None:
     (root / "srv" / "sdk" / "build.sha256").unlink()
 
 
+def copy_documentation(root: Path) -> None:
+    """Build the documentation into ``srv/docs`` with its generator, which has an environment of its own beside ``root``."""
+    tools = root.parent / f"{root.name}-docs"
+    run(tool("uv"), "venv", "--quiet", "--clear", "--python", sys.executable, tools)
+    run(tool("uv"), "pip", "sync", "--quiet", "--python", tools / "bin" / "python", "--require-hashes", "requirements/docs.txt")
+    code = "import sys; from pathlib import Path; from ams_local.documentation import write_site; write_site(*map(Path, sys.argv[1:]))"
+    run(sys.executable, "-c", code, root / "srv" / "docs", tools / "bin" / "zensical", PYTHONPATH=str(ROOT / "deploy" / "local" / "src"))
+    shutil.rmtree(tools)
+
+
 def write_user(root: Path) -> None:
     """The user's name, for programs that look it up; the id alone decides what it may do."""
     (root / "etc").mkdir(parents=True, exist_ok=True)
@@ -119,6 +129,7 @@ def assemble(image: str, root: Path) -> None:
     write_bill_of_materials(target)
     if image == GATEWAY:
         copy_web(root)
+        copy_documentation(root)
         add_npm_packages(target)
     else:
         # byte code beside the sources, valid whatever the files' times are: the root file system is read-only

@@ -21,6 +21,7 @@ def test_caddy_takes_the_file(tmp_path: Path, otlp_port: int | None) -> None:
         upstreams=Upstreams(identity=1, intake=2, intake_grpc=5, query=3, live=4),
         explorer=tmp_path / "with space",
         wheels=tmp_path / "sdk",
+        documentation=tmp_path / "docs",
         public_url="https://ams.example",
         allowed_hosts=("ams.internal",),
     )

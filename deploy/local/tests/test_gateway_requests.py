@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
+import httpx
 import msgspec
 import pytest
 from litestar import Request, post
@@ -74,7 +75,7 @@ def gateway(folder: Path, upstream: int, *, grpc_port: int | None = None) -> Ite
     """A running gateway whose services are all one upstream."""
     port = free_port()
     caddy = Caddy(
-        data=folder / "caddy", hosts=("127.0.0.1",), port=port, otlp_port=None, grpc_port=grpc_port, explorer=folder, wheels=folder, public_url=f"http://localhost:{port}",
+        data=folder / "caddy", hosts=("127.0.0.1",), port=port, otlp_port=None, grpc_port=grpc_port, explorer=folder, wheels=folder, documentation=folder, public_url=f"http://localhost:{port}",
         upstreams=Upstreams(identity=upstream, intake=upstream, intake_grpc=upstream, query=upstream, live=upstream),
     )  # fmt: skip
     caddy.prepare()
@@ -183,3 +184,26 @@ def test_grpc_calls_pass_the_gateway_with_their_status(tmp_path: Path) -> None:
     assert (unavailable.value.code(), "Try again" in unavailable.value.details()) == (grpc.StatusCode.UNAVAILABLE, True)
     assert (misdirected.value.code(), "AMS_ALLOWED_HOSTS" in misdirected.value.details()) == (grpc.StatusCode.FAILED_PRECONDITION, True)
     assert b"/v1/traces" in html
+
+
+def test_the_gateway_serves_the_documentation_and_its_own_page_for_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "sdk").mkdir()
+    for name, text in (("index.html", "home"), ("sdk/index.html", "sdk"), ("404.html", "missing"), ("search.json", "{}")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    with gateway(tmp_path, 1) as port, httpx.Client(base_url=f"http://localhost:{port}") as client:
+        answers = {path: client.get(path) for path in ("/docs", "/docs/", "/docs/sdk", "/docs/sdk/", "/docs/search.json", "/docs/nope/")}
+
+    found = {
+        path: (answer.status_code, answer.text if answer.status_code in (200, 404) else answer.headers["Location"])
+        for path, answer in answers.items()
+    }
+    assert found == {
+        "/docs": (302, "/docs/"),
+        "/docs/": (200, "home"),
+        "/docs/sdk": (308, "/docs/sdk/"),
+        "/docs/sdk/": (200, "sdk"),
+        "/docs/search.json": (200, "{}"),
+        "/docs/nope/": (404, "missing"),
+    }
+    assert "script-src 'self';" in answers["/docs/"].headers["Content-Security-Policy"]

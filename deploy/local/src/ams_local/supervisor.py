@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
@@ -20,13 +21,14 @@ from ams_local.demo_link import DemoAnswer, demo_environment
 from ams_local.fork_server import Fork
 from ams_local.fork_server_client import ForkServerClient
 from ams_local.logs import bound_logs, last_line
-from ams_local.process import INHERITED_NAMES, adopt_orphans
+from ams_local.process import INHERITED_NAMES, adopt_orphans, spawn
 from ams_local.servers.base import ServerError, http_status
 from ams_local.servers.caddy import Caddy
 from ams_local.servers.kafka import Kafka
 from ams_local.servers.postgres import Postgres
 from ams_local.servers.valkey import Valkey
 from ams_local.units import EARLY_FAILURES_MAX, PROBE_INTERVAL_SECONDS, Reaper, Supervised, Unit, end_children, kill_group, server_starter
+from ams_local.workspace import BOOTSTRAP
 
 SILENCE_SECONDS_MAX = 180.0  # without a part becoming ready; imports have a limit of their own
 PROGRESS_EVERY_SECONDS = 5.0
@@ -162,6 +164,7 @@ class Supervisor:
         self._say(
             f"{time.monotonic() - self._began:5.1f} s  everything is ready; Ctrl-C stops it, `ams logs` shows what it says, `ams key` makes an API key"
         )
+        self._build_documentation()
         self._say(f"AMS is at {self._where.public_url}" + (f"  and this link signs you in, once: {link}" if link else ""))
 
     def _begin_servers(self) -> None:
@@ -295,6 +298,12 @@ class Supervisor:
                 raise StartError(f"the demo agent does not start; the last lines of {log} say why: {last_line(log)}")
             await asyncio.sleep(PROBE_INTERVAL_SECONDS)
         return f"{self._where.public_url}/signin?code={answer.signin_code()}"
+
+    def _build_documentation(self) -> None:
+        """Start building the site in the background. It may have to be installed first; a failure is in its log and stops nothing."""
+        with contextlib.suppress(OSError), self._log("docs").open("wb") as output:
+            child = spawn(["nice", "-n", "10", sys.executable, str(BOOTSTRAP), "docs"], env=dict(os.environ), output=output)
+            child.returncode = 0  # the reaper collects it, not subprocess
 
     # -- the way down
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from ams_local import plan
 from ams_local.addresses import check_kafka, check_postgres, check_redis
 from ams_local.data import Addresses, DataDir, DataError
+from ams_local.documentation import SITE, announce
 from ams_local.servers.base import LOOPBACK, ServerError, port_is_free
 from ams_local.servers.caddy import Caddy, parse_hosts
 from ams_local.servers.jars import kafka_is_here
@@ -118,6 +119,7 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         upstreams=where.upstreams(),
         explorer=EXPLORER,
         wheels=data.sdk,
+        documentation=SITE,
         public_url=where.public_url,
         allowed_hosts=parse_hosts(os.environ.get("AMS_ALLOWED_HOSTS", "")),
     )
@@ -129,6 +131,7 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
             say("fetching Kafka (45 MB, once per machine) ...")
         server.prepare()
     build_wheel(data.sdk)
+    announce()
     return where, servers
 
 

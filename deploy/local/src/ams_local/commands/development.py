@@ -104,6 +104,8 @@ def lint() -> None:
     ]
     steps += _squawk()
     steps.append(Step(name="openapi documents", argv=[sys.executable, "-m", "ams_local.openapi", "--check"]))
+    steps.append(Step(name="python api reference", argv=[sys.executable, "-m", "ams_local.documentation_api", "--check"]))
+    steps.append(Step(name="copies in the documentation", argv=[sys.executable, "-m", "ams_local.documentation_includes", "--check"]))
     if (WEB / "package.json").exists():
         steps += [_install_web(), Step(name="generated types, biome and tsc", argv=_npm("run", "--silent", "lint"), cwd=WEB)]
     sys.exit(_run(steps))
@@ -119,6 +121,8 @@ def fmt() -> None:
         Step(name="asyncapi document", argv=[sys.executable, "-m", "ams_kit.bus", "asyncapi"]),
         Step(name="openapi documents", argv=[sys.executable, "-m", "ams_local.openapi"]),
         Step(name="query reference", argv=[sys.executable, "-m", "ams_trace_query.search.reference", str(QUERY_REFERENCE)]),
+        Step(name="python api reference", argv=[sys.executable, "-m", "ams_local.documentation_api"]),
+        Step(name="copies in the documentation", argv=[sys.executable, "-m", "ams_local.documentation_includes"]),
         Step(name="kubernetes manifests", argv=[sys.executable, "-m", "ams_local.kubernetes"]),
     ]
     if (WEB / "package.json").exists():

@@ -139,6 +139,20 @@ http://:{port} {{
 		root * {wheels}
 		file_server
 	}}
+	redir /docs /docs/
+	handle_path /docs/* {{
+		root * {documentation}
+		encode zstd gzip
+		header Cache-Control no-cache
+		@missing not file {{path}} {{path}}/index.html
+		handle @missing {{
+			rewrite * /404.html
+			file_server {{
+				status 404
+			}}
+		}}
+		file_server
+	}}
 	@closed path /api /api/* /internal /internal/* /metrics /livez /readyz /readyz/* /.well-known/*
 	handle @closed {{
 		error 404
@@ -290,8 +304,8 @@ def _fill(template: str, *, servers: str, **values: object) -> str:
 def cluster_caddyfile() -> str:
     """Return the gateway's configuration for Kubernetes: the same routes, with the services' names.
 
-    Caddy reads the public address, the host names, the origins and the trusted proxies from ``GATEWAY_*`` at its start. The explorer and the SDK's wheel
-    are in the image.
+    Caddy reads the public address, the host names, the origins and the trusted proxies from ``GATEWAY_*`` at its start. The explorer, the documentation
+    and the SDK's wheel are in the image.
     """
     proxies = "\t\ttrusted_proxies static {$GATEWAY_TRUSTED_PROXIES}\n\t\ttrusted_proxies_strict\n"
     every = "0.0.0.0"  # noqa: S104  the Service and the NetworkPolicy decide who reaches it
@@ -309,6 +323,7 @@ def cluster_caddyfile() -> str:
         intake_grpc=f"ams-intake:{CLUSTER_GRPC_PORT}",
         explorer="/srv/explorer",
         wheels="/srv/sdk",
+        documentation="/srv/docs",
         **{name: f"ams-{service}:8000" for name, service in CLUSTER_SERVICES.items()},
     )
 
@@ -340,6 +355,7 @@ class Caddy(Struct, frozen=True, kw_only=True):
         upstreams: Where the services listen.
         explorer: The built web application; a page may be missing while it is developed.
         wheels: What is served under ``/sdk/``.
+        documentation: What is served under ``/docs/``; a link that changes when the site is built again.
         public_url: The address that people use.
         allowed_hosts: Further host names that are served; every other name is answered 421, so that no foreign name resolves to the platform.
     """
@@ -352,6 +368,7 @@ class Caddy(Struct, frozen=True, kw_only=True):
     upstreams: Upstreams
     explorer: Path
     wheels: Path
+    documentation: Path
     public_url: str
     allowed_hosts: tuple[str, ...] = ()
 
@@ -385,6 +402,7 @@ class Caddy(Struct, frozen=True, kw_only=True):
             hosts=" ".join(self.hosts),
             explorer=_quoted(self.explorer),
             wheels=_quoted(self.wheels),
+            documentation=_quoted(self.documentation),
             identity=f"{LOOPBACK}:{self.upstreams.identity}",
             query=f"{LOOPBACK}:{self.upstreams.query}",
             intake=f"{LOOPBACK}:{self.upstreams.intake}",
