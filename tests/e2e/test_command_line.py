@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 from tests import hostile_posts
 from tests.client import Project, eventually
@@ -223,6 +224,19 @@ def test_a_key_that_only_sends_reads_nothing(desk: Desk) -> None:
 
     assert done.returncode == 1
     assert "scope read" in done.stderr
+
+
+def test_login_asks_for_the_code_of_an_account_with_a_second_factor(platform: Platform, tmp_path: Path) -> None:
+    person = Desk(platform, tmp_path)
+    http = person.project.http
+    secret = http.post("/api/users/me/factors/app").raise_for_status().json()["secret"]
+    codes = http.post("/api/users/me/factors/app/confirm", json={"code": pyotp.TOTP(secret).now()}).raise_for_status().json()["codes"]
+
+    assert person.ams("login", "--user", person.user, stdin=f"{PASSWORD}\n000000\n").returncode == 1
+    done = person.ams("login", "--user", person.user, stdin=f"{PASSWORD}\n{codes[0]}\n")
+
+    assert done.returncode == 0, done.stderr
+    assert person.ams("show", "latest").returncode == 0
 
 
 def test_another_persons_login_finds_nothing(desk: Desk, platform: Platform, tmp_path: Path) -> None:

@@ -24,15 +24,19 @@ PICTURE = b"\x89PNG\r\n\x1a\n of the owner"
 PUBLIC = {
     "GET /.well-known/jwks.json", "GET /api/health", "POST /api/auth/register", "POST /api/register", "POST /api/auth/login", "POST /api/login",
     "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token", "GET /api/auth/rules",
-    "POST /api/auth/password-reset", "POST /api/auth/share",
+    "POST /api/auth/password-reset", "POST /api/auth/share", "POST /api/auth/second-factor", "POST /api/auth/passkey", "POST /api/auth/passkey/options",
 }  # fmt: skip
 OF_THE_PERSON = {
     "GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects", "GET /api/users/me/sessions",
     "DELETE /api/users/me/sessions", "DELETE /api/users/me/sessions/{session}", "POST /api/users/me/email", "POST /api/users/me/delete",
-    "POST /api/users/me/invitations", "POST /api/users/me/invitations/preview",
+    "POST /api/users/me/invitations", "POST /api/users/me/invitations/preview", "POST /api/users/me/proof", "POST /api/users/me/proof/options",
+    "GET /api/users/me/factors", "POST /api/users/me/factors/app", "POST /api/users/me/factors/app/confirm", "DELETE /api/users/me/factors/app",
+    "POST /api/users/me/factors/recovery-codes", "POST /api/users/me/passkeys", "POST /api/users/me/passkeys/options",
+    "PATCH /api/users/me/passkeys/{passkey}", "DELETE /api/users/me/passkeys/{passkey}",
 }  # fmt: skip
 OF_THE_ADMINISTRATOR = {
     "GET /api/users", "POST /api/users/{user}/disable", "POST /api/users/{user}/enable", "POST /api/users/{user}/password-reset",
+    "DELETE /api/users/{user}/factors",
 }  # fmt: skip
 OF_A_PERSON_OR_A_KEY = {"POST /api/ingest/{project}/scores", "DELETE /api/ingest/{project}/tasks/{task}/scores/{score}"}
 OF_A_VISITOR = {
@@ -98,7 +102,7 @@ def owned(platform: Platform) -> Owned:
     invitation = project.http.post(f"/api/projects/{project.id}/invitations", json={"role": "viewer"}).raise_for_status().json()
     link = project.http.post(f"/api/projects/{project.id}/share-links", json={"task_id": task}).raise_for_status().json()
     names = {
-        "link": link["link_id"], "invitation": invitation["invitation_id"], "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
+        "passkey": NO_PROJECT, "link": link["link_id"], "invitation": invitation["invitation_id"], "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
         "view_id": view["view_id"], "project": project.id, "project_id": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
         "place": "ams.steps.v1/0/0/0", "sha256": hashlib.sha256(PICTURE).hexdigest(), "username": account.name, "role": "owner", "name": "taken over",
     }  # fmt: skip

@@ -82,6 +82,14 @@ def server(settings: Settings) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture
+def moved_clock(server: Server) -> Iterator[Clock]:
+    """The server's clock, which is put back afterwards: other services of the run have one of their own."""
+    before = server.clock.offset
+    yield server.clock
+    server.clock.offset = before
+
+
 def wait_until_ready(url: str) -> None:
     """Return when a server is ready."""
     deadline = time.monotonic() + 20

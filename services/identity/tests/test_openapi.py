@@ -46,6 +46,10 @@ def hostile(person: Person, key: str) -> Iterator[dict[str, Any]]:
         {"login": "nobody-here", "password": "x"},
         {"username": person.username, "email": "somebody@example.org", "password": "a sentence nobody else has"},
         {"password": "wrong"},
+        {"token": "x", "code": "000000"},
+        {"token": "x", "credential": {}},
+        {"token": "x", "name": "x", "credential": {}},
+        {"second_factor_required": True},
         {"password": "wrong", "email": "somebody@example.org"},
         {"password": "wrong", "new_password": "a sentence nobody else has"},
     ):
@@ -65,7 +69,7 @@ def test_every_answer_of_every_route_is_declared(server: Server, person: Person,
         ):
             continue  # ends what the next requests need
         url = path.replace("{project}", project)
-        for name in ("user", "key", "invitation", "session"):
+        for name in ("user", "key", "invitation", "session", "passkey"):
             url = url.replace(f"{{{name}}}", other)
         declared = operation["responses"]
         for request in hostile(person, key):

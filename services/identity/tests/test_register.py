@@ -25,7 +25,16 @@ def test_an_account_comes_with_a_first_project(client: httpx.Client) -> None:
 
     assert answer.status_code == 201
     assert set(answer.json()) == {"user"}
-    assert set(answer.json()["user"]) == {"user_id", "username", "email", "created_at", "updated_at", "default_project_id", "administrator"}
+    assert set(answer.json()["user"]) == {
+        "user_id",
+        "username",
+        "email",
+        "created_at",
+        "updated_at",
+        "default_project_id",
+        "administrator",
+        "second_factor",
+    }
     token = client.post("/api/login", json={"login": sent["username"], "password": PASSWORD}).json()["access_token"]
     projects = client.get("/api/projects", headers={"Authorization": f"Bearer {token}"}).json()
     assert [project["role"] for project in projects["items"]] == ["owner"]

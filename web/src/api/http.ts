@@ -1,5 +1,6 @@
 /** REST with the bearer token of the session: refreshes once on 401, turns every failure into an `ApiError`. */
 import { ApiError, networkError, problemOf } from './problems';
+import { proof } from './proof';
 import { type SessionStore, session } from './session';
 
 export interface RequestOptions {
@@ -39,7 +40,12 @@ export async function answerTo(
     if (fresh === null) throw await problemOf(response);
     response = await send(path, options, fresh);
   }
-  if (!response.ok) throw await problemOf(response);
+  if (!response.ok) {
+    const problem = await problemOf(response);
+    // a dangerous action: it is repeated once the person has confirmed who they are
+    if (problem.code !== 'proof_required' || !(await proof.ask(problem.methods))) throw problem;
+    return answerTo(path, options, store);
+  }
   const date = Date.parse(response.headers.get('date') ?? '');
   // the header has whole seconds: only a difference that matters counts as one
   if (Number.isFinite(date)) store.clockSkewMs = Math.abs(date - Date.now()) > 2_500 ? date - Date.now() : 0;

@@ -1,13 +1,22 @@
 /** What the pages of the account, of a project's settings and of its audit log read and change. */
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import { request, requestBlob } from './http';
+import { answerWithPasskey, createPasskey } from './passkeys';
+import { ApiError } from './problems';
 import type {
   AccountSessions,
+  AddedPasskey,
+  AppEnrolment,
   AuditList,
   CreatedInvitation,
+  FactorList,
   InvitationList,
   InvitedProject,
   MemberList,
+  PasskeyRequest,
+  Project,
+  ProofOptions,
+  RecoveryCodes,
   Role,
   User,
 } from './types';
@@ -32,6 +41,51 @@ export const changeEmail = (password: string, email: string) =>
 
 export const deleteAccount = (password: string) =>
   request<void>('/api/users/me/delete', { method: 'POST', body: { password } });
+
+export const factorsQuery = queryOptions({
+  queryKey: ['factors'],
+  queryFn: ({ signal }) => request<FactorList>('/api/users/me/factors', { signal }),
+});
+
+export const beginApp = () => request<AppEnrolment>('/api/users/me/factors/app', { method: 'POST' });
+
+export const confirmApp = (code: string) =>
+  request<RecoveryCodes>('/api/users/me/factors/app/confirm', { method: 'POST', body: { code } });
+
+export const removeApp = () => request<void>('/api/users/me/factors/app', { method: 'DELETE' });
+
+export const newRecoveryCodes = () =>
+  request<RecoveryCodes>('/api/users/me/factors/recovery-codes', { method: 'POST' });
+
+/** Ask the browser for a new passkey, and add it to the account. */
+export async function addPasskey(name: string): Promise<AddedPasskey> {
+  const asked = await request<PasskeyRequest>('/api/users/me/passkeys/options', { method: 'POST' });
+  const credential = await createPasskey(asked);
+  return request<AddedPasskey>('/api/users/me/passkeys', {
+    method: 'POST',
+    body: { token: asked.token, name, credential },
+  });
+}
+
+export const renamePasskey = (id: string, name: string) =>
+  request<void>(`/api/users/me/passkeys/${id}`, { method: 'PATCH', body: { name } });
+
+export const removePasskey = (id: string) => request<void>(`/api/users/me/passkeys/${id}`, { method: 'DELETE' });
+
+const sendProof = (body: object) => request<void>('/api/users/me/proof', { method: 'POST', body });
+
+export const proveByPassword = (password: string) => sendProof({ password });
+
+export const proveByCode = (code: string) => sendProof({ code });
+
+export async function proveByPasskey(): Promise<void> {
+  const { passkey } = await request<ProofOptions>('/api/users/me/proof/options', { method: 'POST' });
+  if (!passkey) throw new ApiError(0, 'no_passkey', 'This account has no passkey.');
+  await sendProof({ token: passkey.token, credential: await answerWithPasskey(passkey) });
+}
+
+export const requireSecondFactor = (project: string, required: boolean) =>
+  request<Project>(`/api/projects/${project}`, { method: 'PATCH', body: { second_factor_required: required } });
 
 export function membersQuery(project: string) {
   return queryOptions({

@@ -14,6 +14,8 @@ export class ApiError extends Error {
     readonly retryAfterSeconds: number | null = null,
     /** where a query is wrong (column from 1) and what was perhaps meant */
     readonly hint: { column: number | null; suggestion: string | null } = { column: null, suggestion: null },
+    /** of `proof_required`: how the person can confirm who they are */
+    readonly methods: readonly string[] = [],
   ) {
     super(message);
     this.name = 'ApiError';
@@ -52,6 +54,7 @@ export async function problemOf(response: Response): Promise<ApiError> {
     fields,
     Number.isFinite(retry) && retry > 0 ? retry : null,
     { column: body.column ?? null, suggestion: body.suggestion ?? null },
+    body.methods ?? [],
   );
 }
 

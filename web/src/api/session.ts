@@ -2,8 +2,9 @@
  * Who is signed in. The access token lives in memory only; the refresh cookie (HttpOnly) brings a new one silently. Refresh
  * tokens rotate and reuse ends the session, so only one tab may refresh at a time: a lock that all tabs share.
  */
+import { answerWithPasskey, type Credential } from './passkeys';
 import { asApiError, networkError, problemOf } from './problems';
-import type { Session, User } from './types';
+import type { PasskeyRequest, SecondFactorNeeded, Session, User } from './types';
 
 /** A new token this long before the old one ends: more than a slow network, less than half of its 10 minutes. */
 const RENEW_BEFORE_MS = 90_000;
@@ -76,18 +77,31 @@ export class SessionStore {
     return fresh.state === 'in' ? fresh.token : null;
   }
 
-  login(login: string, password: string): Promise<Identity> {
-    return this.exchange('/api/auth/login', { login, password });
+  /** Null when the person is signed in; else what the second step needs. */
+  login(login: string, password: string): Promise<SecondFactorNeeded | null> {
+    return this.firstStep('/api/auth/login', { login, password });
   }
 
-  redeem(code: string): Promise<Identity> {
-    return this.exchange('/api/auth/redeem', { code });
+  redeem(code: string): Promise<SecondFactorNeeded | null> {
+    return this.firstStep('/api/auth/redeem', { code });
+  }
+
+  /** The second step, with a code or with the answer of a passkey. */
+  secondStep(token: string, proof: { code: string } | { credential: Credential }): Promise<Identity> {
+    return this.exchange('/api/auth/second-factor', { token, ...proof });
+  }
+
+  /** A passkey of any account: the person chooses one and types no name. */
+  async loginWithPasskey(): Promise<Identity> {
+    const asked = (await (await this.post('/api/auth/passkey/options', undefined)).json()) as PasskeyRequest;
+    const credential = await answerWithPasskey(asked);
+    return this.exchange('/api/auth/passkey', { token: asked.token, credential });
   }
 
   /** With the token of an invitation, the account is a member of its project, too. */
-  async register(username: string, email: string, password: string, invitation?: string): Promise<Identity> {
+  async register(username: string, email: string, password: string, invitation?: string): Promise<void> {
     await this.post('/api/auth/register', { username, email, password, ...(invitation ? { invitation } : {}) });
-    return this.login(username, password);
+    await this.login(username, password);
   }
 
   /** Choose a new password by an administrator's link. Every session of the account ends. */
@@ -106,8 +120,18 @@ export class SessionStore {
     this.set({ state: 'out' });
   }
 
+  private async firstStep(path: string, body: object): Promise<SecondFactorNeeded | null> {
+    const answer = (await (await this.post(path, body)).json()) as Session | SecondFactorNeeded;
+    if ('second_factor_token' in answer) return answer;
+    this.begin(answer);
+    return null;
+  }
+
   private async exchange(path: string, body: object | undefined): Promise<Identity> {
-    const answer = (await (await this.post(path, body)).json()) as Session;
+    return this.begin((await (await this.post(path, body)).json()) as Session);
+  }
+
+  private begin(answer: Session): Identity {
     return this.set({
       state: 'in',
       user: answer.user,

@@ -10,6 +10,7 @@ import { TaskAddress } from '../routes/task-address';
 import { Sprite } from '../ui/Icon';
 import { ErrorBoundary } from './ErrorBoundary';
 import { keepInvitation } from './invitation';
+import { ProofDialog } from './ProofDialog';
 import { matchPath, navigate, usePath } from './router';
 
 const OwnAccount = lazy(() => import('../routes/own-account').then((module) => ({ default: module.OwnAccount })));
@@ -25,6 +26,7 @@ export function App() {
       <ErrorBoundary>
         <Pages />
       </ErrorBoundary>
+      <ProofDialog />
       <div id="toast" role="status" aria-live="polite" />
     </QueryClientProvider>
   );

@@ -1,12 +1,14 @@
 import { useQuery as useServerQuery } from '@tanstack/react-query';
 import { type ReactNode, useEffect, useRef, useState } from 'react';
+import { passkeysSupported } from '../api/passkeys';
 import { type ApiError, asApiError } from '../api/problems';
 import { formRulesQuery } from '../api/queries';
 import { session } from '../api/session';
-import type { FormRules } from '../api/types';
+import type { FormRules, SecondFactorNeeded } from '../api/types';
 import { INVITATION_KEPT } from '../app/invitation';
 import { Logo } from '../app/Logo';
 import { Link, navigate, useQuery } from '../app/router';
+import { PasskeyButton, SecondStep } from '../features/factors/SecondStep';
 import { FieldForm } from '../ui/FieldForm';
 
 type Fields = Record<string, string>;
@@ -24,7 +26,15 @@ export function SignIn() {
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(code !== null);
   const [byLink, setByLink] = useState(code !== null);
+  const [needed, setNeeded] = useState<SecondFactorNeeded | null>(null);
   const redeemed = useRef<string | null>(null);
+  const { data: rules } = useServerQuery(formRulesQuery);
+
+  const enter = (answer: SecondFactorNeeded | null) => {
+    if (answer === null) navigate(next, { replace: true });
+    setNeeded(answer);
+    setBusy(false);
+  };
 
   useEffect(() => {
     // a code works once: not a second time when the effect runs again
@@ -32,7 +42,11 @@ export function SignIn() {
     redeemed.current = code;
     session
       .redeem(code)
-      .then(() => navigate(next, { replace: true }))
+      .then((answer) => {
+        if (answer === null) navigate(next, { replace: true });
+        setNeeded(answer);
+        setBusy(false);
+      })
       .catch((thrown: unknown) => {
         // the link was used before: a person who is signed in already continues
         session
@@ -52,32 +66,60 @@ export function SignIn() {
       });
   }, [code, next]);
 
-  const submit = async (fields: Fields) => {
+  const run = async (work: () => Promise<SecondFactorNeeded | null>) => {
     setBusy(true);
     setByLink(false);
     setError(null);
     try {
-      await session.login(fields.login ?? '', fields.password ?? '');
-      navigate(next, { replace: true });
+      enter(await work());
     } catch (thrown) {
       setError(asApiError(thrown));
       setBusy(false);
     }
   };
 
+  if (needed) {
+    return (
+      <AccountCard title="Second step" error={error} sentence={error?.message ?? null}>
+        <SecondStep needed={needed} onDone={() => navigate(next, { replace: true })} onError={setError} />
+        <p className="quiet">
+          <button
+            type="button"
+            className="button plain"
+            onClick={() => {
+              setNeeded(null);
+              setError(null);
+            }}
+          >
+            Back to sign in
+          </button>
+        </p>
+      </AccountCard>
+    );
+  }
   return (
     <AccountCard title="Sign in" error={error} sentence={signInSentence(error, byLink)}>
       <FieldForm
         focused
         busy={busy}
         action={busy && code ? 'Signing in…' : 'Sign in'}
-        onSubmit={submit}
+        onSubmit={(fields) => run(() => session.login(fields.login ?? '', fields.password ?? ''))}
         fields={[
           { name: 'login', label: 'Username or email', autoComplete: 'username' },
           { name: 'password', label: 'Password', type: 'password', autoComplete: 'current-password' },
         ]}
         errors={error?.fields ?? {}}
       />
+      {rules?.passkeys && passkeysSupported() ? (
+        <div className="second-step">
+          <div className="sign-in-or">or</div>
+          <PasskeyButton
+            busy={busy}
+            action="Sign in with a passkey"
+            onUse={() => run(() => session.loginWithPasskey().then(() => null))}
+          />
+        </div>
+      ) : null}
       <p className="quiet">
         No account? <Link to={`/register${location.search}`}>Create an account</Link>
       </p>
@@ -164,7 +206,7 @@ function signInSentence(error: ApiError | null, byLink: boolean): string | null 
   if (byLink && error.status >= 400 && error.status < 500) {
     return 'This sign-in link was already used or has expired. Request a new link, or sign in here.';
   }
-  if (error.status === 401) return 'Wrong username or password.';
+  if (error.code === 'invalid_credentials') return 'Wrong username or password.';
   if (error.status === 429) return `Too many attempts. ${waitSentence(error)}`;
   return error.message;
 }

@@ -14,6 +14,7 @@ import { session } from '../api/session';
 import type { AccountSession, User } from '../api/types';
 import { Logo } from '../app/Logo';
 import { Link } from '../app/router';
+import { SecondFactors } from '../features/factors/SecondFactors';
 import { programOf } from '../ui/agents';
 import { ErrorStrip, toast, When } from '../ui/controls';
 import { FieldForm } from '../ui/FieldForm';
@@ -46,6 +47,7 @@ export function OwnAccount({ user }: { user: User }) {
             </div>
             <Email user={user} />
             <Password />
+            <SecondFactors />
             <Sessions />
             <Deletion />
           </div>

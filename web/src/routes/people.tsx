@@ -6,6 +6,7 @@ import { projectsQuery, queryClient } from '../api/queries';
 import { session } from '../api/session';
 import type { InvitationView, Member, Role } from '../api/types';
 import { Link, navigate } from '../app/router';
+import { SecondFactorSetting } from '../features/factors/SecondFactorSetting';
 import { CopyButton, ErrorStrip, When } from '../ui/controls';
 import { microsecondsOf } from '../ui/format';
 import './own-account.css';
@@ -23,7 +24,8 @@ export function PeoplePage({ project }: { project: string }) {
   const projects = useQuery(projectsQuery);
   const identity = useSyncExternalStore(session.subscribe, session.get);
   const me = identity.state === 'in' ? identity.user.user_id : '';
-  const owner = projects.data?.items.find((item) => item.project_id === project)?.role === 'owner';
+  const own = projects.data?.items.find((item) => item.project_id === project);
+  const owner = own?.role === 'owner';
   const refresh = () => queryClient.invalidateQueries(membersQuery(project));
   useEffect(() => {
     document.title = 'People · AMS';
@@ -79,6 +81,7 @@ export function PeoplePage({ project }: { project: string }) {
           </section>
         ) : null}
         {owner ? <Invitations project={project} /> : null}
+        {own && owner ? <SecondFactorSetting project={own} /> : null}
       </div>
     </div>
   );

@@ -1,10 +1,12 @@
 import { useQuery } from '@tanstack/react-query';
-import { lazy, Suspense, useEffect } from 'react';
+import { lazy, Suspense, useEffect, useSyncExternalStore } from 'react';
 import { projectsQuery } from '../api/queries';
+import { session } from '../api/session';
 import { LiveProvider } from '../app/live';
 import { setPreference } from '../app/preferences';
 import { matchPath, navigate } from '../app/router';
 import { Shell } from '../app/Shell';
+import { LockedProject } from '../features/factors/LockedProject';
 import { NotFound } from './not-found';
 import { TaskPage } from './task';
 import { TasksPage } from './tasks';
@@ -29,7 +31,11 @@ export function ProjectPages({ path }: { path: string }) {
   const task = matchPath('/projects/:project/tasks/:task', path)?.task;
   const page = path.split('/')[3] ?? 'tasks';
   const projects = useQuery(projectsQuery);
-  const known = projects.data?.items.some((item) => item.project_id === project);
+  const item = projects.data?.items.find((item) => item.project_id === project);
+  const others = projects.data?.items.filter((item) => item.project_id !== project) ?? [];
+  const known = projects.data ? item !== undefined : undefined;
+  const identity = useSyncExternalStore(session.subscribe, session.get);
+  const hasFactor = identity.state !== 'in' || identity.user.second_factor;
 
   useEffect(() => {
     if (known) setPreference('project', project);
@@ -45,6 +51,7 @@ export function ProjectPages({ path }: { path: string }) {
       </main>
     );
   }
+  if (item?.second_factor_required && !hasFactor) return <LockedProject name={item.name} others={others} />;
   return (
     <LiveProvider key={project} project={project}>
       <Shell project={project} page={page}>

@@ -6,6 +6,7 @@ export interface Field {
   type?: string;
   autoComplete: string;
   hint?: string;
+  inputMode?: 'numeric' | 'text';
 }
 
 interface FieldFormProps {
@@ -16,11 +17,13 @@ interface FieldFormProps {
   /** Whether the first field has the focus when the form appears. */
   focused?: boolean;
   danger?: boolean;
+  /** Another control is the first choice of the page. */
+  secondary?: boolean;
   onSubmit: (fields: Record<string, string>) => void;
 }
 
 /** A form of labelled fields: what is missing or refused is written below its field. */
-export function FieldForm({ fields, errors, action, busy, focused, danger, onSubmit }: FieldFormProps) {
+export function FieldForm({ fields, errors, action, busy, focused, danger, secondary, onSubmit }: FieldFormProps) {
   const [missing, setMissing] = useState<string[]>([]);
   const form = useRef<HTMLFormElement>(null);
   const submit = (event: FormEvent) => {
@@ -47,6 +50,7 @@ export function FieldForm({ fields, errors, action, busy, focused, danger, onSub
               name={field.name}
               type={field.type ?? 'text'}
               autoComplete={field.autoComplete}
+              inputMode={field.inputMode}
               autoCapitalize="none"
               spellCheck={false}
               // biome-ignore lint/a11y/noAutofocus: only where the page is this form and nothing else
@@ -62,7 +66,7 @@ export function FieldForm({ fields, errors, action, busy, focused, danger, onSub
           </label>
         );
       })}
-      <button type="submit" className={`button ${danger ? 'danger' : 'primary'} wide`} disabled={busy}>
+      <button type="submit" className={`button ${danger ? 'danger' : secondary ? '' : 'primary'} wide`} disabled={busy}>
         {action}
       </button>
     </form>

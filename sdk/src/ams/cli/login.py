@@ -50,13 +50,22 @@ def _signed_in(address: str, user: str, project: str | None) -> Login:
 
         session = ask("POST", "/api/auth/login", {"login": user, "password": password})
         if "access_token" not in session:
-            raise PlatformError("This account needs a second factor. Create a key in the explorer and use: ams login --with-key")
+            session = ask("POST", "/api/auth/second-factor", {"token": session["second_factor_token"], "code": _code(session["methods"])})
         http.headers["Authorization"] = f"Bearer {session['access_token']}"
         chosen = _chosen(ask("GET", "/api/projects")["items"], project)
         name = f"ams login on {socket.gethostname()}"[:60]
         key = ask("POST", f"/api/projects/{chosen['project_id']}/keys", {"name": name, "scopes": ["read"]})["key"]
         checked(lambda: http.post("/api/auth/logout"), address)
     return Login(api_key=key, project_id=chosen["project_id"], project_name=chosen["name"])
+
+
+def _code(methods: list[str]) -> str:
+    """A code of the authenticator app, or a recovery code: a passkey needs a browser."""
+    if not {"totp", "recovery_code"} & set(methods):
+        raise PlatformError(
+            "This account signs in with a passkey, which needs a browser. Create a key in the explorer and use: ams login --with-key"
+        )
+    return click.prompt("Code of the authenticator app, or a recovery code") if sys.stdin.isatty() else sys.stdin.readline().strip()
 
 
 def _chosen(projects: list[dict[str, Any]], wanted: str | None) -> dict[str, Any]:

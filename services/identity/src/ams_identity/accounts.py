@@ -1,36 +1,25 @@
-"""Accounts: the current user, password changes, and disabling an account."""
+"""Accounts: the current user, new accounts, and disabling an account."""
 
 from datetime import datetime
 from typing import Any
 
-import msgspec
-from litestar import Request, get, post
+from litestar import Request, get
 from msgspec import Struct
 
 from ams_contracts.claims import Role
 from ams_contracts.identity_events import AccessChanged, ProjectCreated, SessionRevoked, UserDisabled, UserRegistered
 from ams_identity import revocation, validation
 from ams_identity.audit import Action, record
-from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
+from ams_identity.context import IdentityContext, context_of
 from ams_identity.ended_keys import announce_ended_keys, record_ended_keys
 from ams_identity.failures import FailureLimit
-from ams_identity.faults import Fault, refuse_faults
 from ams_identity.ids import uuid7
 from ams_identity.outbox import microseconds, new_event_id, put
-from ams_identity.password_rules import normalized, password_faults
-from ams_identity.store import Executor, api_keys, members, password_resets, projects, revocations, sessions, users
+from ams_identity.store import Executor, api_keys, factors, members, password_resets, projects, revocations, sessions, users
 from ams_identity.store.revocations import Revocation
 from ams_identity.store.users import MACHINE_PREFIX, Kind, User
 from ams_kit.auth import principal_of
 from ams_kit.errors import ConflictError, InvalidError, UnauthenticatedError
-from ams_kit.http.json_body import read_json, with_json_body
-
-
-class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """A password change. ``password`` is the current password."""
-
-    password: str
-    new_password: str
 
 
 class UserView(Struct, frozen=True, kw_only=True):
@@ -39,6 +28,7 @@ class UserView(Struct, frozen=True, kw_only=True):
     Attributes:
         default_project_id: The oldest project that the user created and owns; the explorer opens it first.
         administrator: Whether the user administers the installation.
+        second_factor: Whether the account has a second factor.
     """
 
     user_id: str
@@ -48,9 +38,7 @@ class UserView(Struct, frozen=True, kw_only=True):
     updated_at: datetime
     default_project_id: str | None
     administrator: bool
-
-
-_password = msgspec.json.Decoder(PasswordBody)
+    second_factor: bool
 
 
 def is_administrator(context: IdentityContext, user: User) -> bool:
@@ -69,6 +57,7 @@ async def view_of(context: IdentityContext, user: User) -> UserView:
         updated_at=user.updated_at,
         default_project_id=await projects.own_of_user(context.pool, user.user_id),
         administrator=is_administrator(context, user),
+        second_factor=await factors.has_any(context.pool, user.user_id),
     )
 
 
@@ -129,28 +118,6 @@ async def user_of(request: Request[Any, Any, Any]) -> User:
     return user
 
 
-@post("/api/users/me/password", status_code=204, operation_class=with_json_body(PasswordBody))
-async def change_password(request: Request[Any, Any, Any]) -> None:
-    """Change the password. Every other session of the account ends."""
-    context, principal = context_of(request), principal_of(request)
-    body = await read_json(request, _password, bytes_max=BODY_BYTES_MAX)
-    user = await user_of(request)
-    await _refuse_weak(context, user, body)
-    await prove_password(context, user, body.password)
-    password_hash = await context.passwords.hash(body.new_password)
-    at = context.now()
-    async with context.pool.acquire() as connection, connection.transaction():
-        if not await users.set_password(connection, user.user_id, password_hash, user.password_hash or ""):
-            raise ConflictError(
-                "The password was changed by another request at the same time. Sign in with the new one.", code="password_changed"
-            )
-        revoked = await end_other_sessions(connection, user.user_id, at, keep=principal.session_id)
-        await password_resets.void(connection, user.user_id)
-        await record(connection, request, Action.PASSWORD_CHANGED, at, user_id=user.user_id)
-    context.outbox.wake()
-    await context.revoker.push(revoked)
-
-
 async def end_other_sessions(connection: Executor, user_id: str, at: datetime, *, keep: str | None) -> list[Revocation]:
     """End the sessions of an account whose password was replaced, in that transaction.
 
@@ -183,17 +150,6 @@ async def prove_password(context: IdentityContext, user: User, password: str) ->
     if not await context.passwords.matches(user.password_hash, password, clients=(user.user_id,)):
         raise InvalidError("The current password is wrong.", code="wrong_password")
     await context.failures.release(attempt)
-
-
-async def _refuse_weak(context: IdentityContext, user: User, body: PasswordBody) -> None:
-    faults = await context.passwords.examine(
-        lambda: password_faults(
-            body.new_password, chars_min=context.policy.password_chars_min, username=user.username, email=user.email, field="new_password"
-        )
-    )
-    if normalized(body.new_password) == normalized(body.password):
-        faults.append(Fault("new_password", "same_password", "The new password is the current one. Choose another one."))
-    refuse_faults(faults)
 
 
 async def disable(context: IdentityContext, request: Request[Any, Any, Any], user_id: str, *, by: str | None = None) -> bool:
@@ -259,4 +215,4 @@ async def _machine_user(context: IdentityContext, request: Request[Any, Any, Any
     raise ConflictError("The email address of this machine account is taken.", code="email_taken")
 
 
-ROUTES = [me, change_password]
+ROUTES = [me]

@@ -1,10 +1,10 @@
-"""What the administrator of the installation may do: list accounts, disable and enable them, and make links that reset a password."""
+"""What the administrator of the installation may do: list accounts, disable and enable them, make links that reset a password, and remove lost second factors."""
 
 import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.params import FromPath
 from msgspec import Struct
 
@@ -12,10 +12,12 @@ from ams_identity.accounts import disable, is_administrator, user_of
 from ams_identity.audit import Action, record
 from ams_identity.context import context_of
 from ams_identity.ids import random_text
+from ams_identity.own_factors import after_removing, announce_factors
 from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.projects import UUID_PATTERN
+from ams_identity.proof import require_proof
 from ams_identity.sessions import NO_STORE
-from ams_identity.store import password_resets, users
+from ams_identity.store import factors, password_resets, users
 from ams_identity.store.users import Kind, User
 from ams_kit.auth import is_uuid
 from ams_kit.errors import ConflictError, ForbiddenError, NotFoundError
@@ -114,13 +116,14 @@ async def enable_account(request: Request[Any, Any, Any], user: FromPath[str]) -
 
 @post("/api/users/{user:str}/password-reset")
 async def create_reset(request: Request[Any, Any, Any], user: FromPath[str]) -> Response[ResetLink]:
-    """Make a link with which a person chooses a new password. It replaces an earlier one. Requires the administrator of the installation."""
+    """Make a link with which a person chooses a new password. It replaces an earlier one. Requires the administrator of the installation and a recent proof."""
     administrator = await _administrator(request)
     account = await _account(request, user)
     if account.kind == "machine":
         raise ConflictError("This is a machine account, which has no password.", code="machine_account")
     if account.disabled_at is not None:
         raise ConflictError("The account is disabled. Enable it first.", code="account_disabled")
+    await require_proof(request)
     context = context_of(request)
     at, token = context.now(), random_text(RESET_TOKEN_CHARS)
     expires_at = at + RESET_LIFE
@@ -132,9 +135,28 @@ async def create_reset(request: Request[Any, Any, Any], user: FromPath[str]) -> 
     return Response(ResetLink(link=f"{context.policy.issuer}/reset#{token}", expires_at=expires_at), headers=NO_STORE)
 
 
+@delete("/api/users/{user:str}/factors")
+async def remove_factors(request: Request[Any, Any, Any], user: FromPath[str]) -> None:
+    """Remove every second factor of an account whose person lost all of them, with the recovery codes. Idempotent.
+
+    Requires the administrator of the installation and a recent proof.
+    """
+    administrator = await _administrator(request)
+    account = await _account(request, user)
+    await require_proof(request)
+    context = context_of(request)
+    at = context.now()
+    async with context.pool.acquire() as connection, connection.transaction():
+        await users.lock(connection, account.user_id)
+        if await factors.delete_all(connection, account.user_id):
+            await record(connection, request, Action.FACTORS_REMOVED, at, user_id=administrator.user_id, subject=account.user_id)
+            await after_removing(connection, account.user_id, at)
+    await announce_factors(context, account.user_id)
+
+
 def hash_of(token: str) -> bytes:
     """What is stored of a link's token."""
     return hashlib.sha256(token.encode()).digest()
 
 
-ROUTES = [list_accounts, disable_account, enable_account, create_reset]
+ROUTES = [list_accounts, disable_account, enable_account, create_reset, remove_factors]

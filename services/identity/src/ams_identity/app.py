@@ -22,12 +22,16 @@ from ams_identity import (
     keys,
     members,
     own_account,
+    own_factors,
+    own_passkeys,
     own_sessions,
     password_reset,
     projects,
+    proof,
     registration,
     sessions,
     share_links,
+    sign_in,
 )
 from ams_identity.addresses import parse_networks
 from ams_identity.audit_chain import EVERY_SECONDS, AuditChain
@@ -38,14 +42,15 @@ from ams_identity.local_auth import LocalAuth
 from ams_identity.openapi import with_problems
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
+from ams_identity.relying_party import relying_party_of
 from ams_identity.revocation import PostgresRevocations, Revoker
 from ams_identity.root_secret import RootSecret, WrongSecretError
 from ams_identity.sessions import RefreshRefusedError, answer_refresh_refused
 from ams_identity.settings import Settings
 from ams_identity.signing import RELOAD_SECONDS, SigningKeys, retire_keys
 from ams_identity.store import audit as audit_rows
+from ams_identity.store import factors, password_resets, signin_codes
 from ams_identity.store import invitations as invitation_rows
-from ams_identity.store import password_resets, signin_codes
 from ams_identity.store import sessions as session_rows
 from ams_identity.store import share_links as share_link_rows
 from ams_identity.throttle import Throttle
@@ -151,6 +156,7 @@ def make_app(
                     registration=settings.registration,
                     admin_email_key=admin_email_key,
                     cookie_secure=cookie_is_secure(public_url),
+                    relying_party=relying_party_of(public_url),
                     password_chars_min=settings.password_chars_min,
                     login_failures_per_minute=settings.login_failures_per_minute,
                     registers_per_minute=settings.registers_per_minute,
@@ -199,9 +205,13 @@ def make_app(
                             *accounts.ROUTES,
                             *administration.ROUTES,
                             *password_reset.ROUTES,
+                            *sign_in.ROUTES,
                             *sessions.ROUTES,
                             *own_sessions.ROUTES,
                             *own_account.ROUTES,
+                            *own_factors.ROUTES,
+                            *own_passkeys.ROUTES,
+                            *proof.ROUTES,
                             *codes.ROUTES,
                             *share_links.PUBLIC_ROUTES,
                         ]
@@ -241,7 +251,7 @@ async def _load_keys(signing: SigningKeys, refuse: Callable[[str, str], NoReturn
 
 
 async def _delete_expired(context: IdentityContext, audit_days: int) -> None:
-    """Delete the sessions, links and sign-in codes that expired a week ago, and audit entries after their time."""
+    """Delete what expired a week ago, and audit entries after their time."""
     before = context.now() - KEPT_AFTER_EXPIRY
     await session_rows.delete_expired(context.pool, before)
     await signin_codes.delete_expired(context.pool, before)
@@ -249,4 +259,5 @@ async def _delete_expired(context: IdentityContext, audit_days: int) -> None:
     await share_link_rows.delete_expired(context.pool, before)
     await password_resets.delete_expired(context.pool, before)
     await retire_keys(context.pool, context.now())
+    await factors.delete_expired(context.pool, before)
     await audit_rows.expire(context.pool, context.now() - timedelta(days=audit_days))

@@ -31,6 +31,8 @@ class Action(StrEnum):
     PASSWORD_RESET = "user.password_reset"  # noqa: S105  a name
     PROJECT_CREATED = "project.created"
     PROJECT_UPDATED = "project.updated"
+    FACTOR_REQUIRED = "project.second_factor_required"
+    FACTOR_NOT_REQUIRED = "project.second_factor_not_required"
     PROJECT_DELETED = "project.deleted"
     MEMBER_ADDED = "member.added"
     MEMBER_CHANGED = "member.changed"
@@ -43,6 +45,14 @@ class Action(StrEnum):
     SHARE_REVOKED = "share_link.revoked"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
+    PROVED = "session.proved"
+    APP_ADDED = "factor.app_added"
+    APP_REMOVED = "factor.app_removed"
+    PASSKEY_ADDED = "factor.passkey_added"
+    PASSKEY_REMOVED = "factor.passkey_removed"
+    RECOVERY_CODES_REPLACED = "factor.recovery_codes_replaced"
+    RECOVERY_CODE_USED = "factor.recovery_code_used"
+    FACTORS_REMOVED = "factor.all_removed"
     CODE_CREATED = "signin_code.created"
     SIGNING_KEY_ROTATED = "signing_key.rotated"
 

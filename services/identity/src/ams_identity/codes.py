@@ -12,7 +12,8 @@ from msgspec import Struct
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.ids import random_text
-from ams_identity.sessions import SignedIn, address_limit, start_session
+from ams_identity.sessions import SignedIn, address_limit
+from ams_identity.sign_in import SecondFactorNeeded, continue_sign_in
 from ams_identity.store import signin_codes, users
 from ams_kit.errors import NotFoundError, UnauthenticatedError
 from ams_kit.http.json_body import read_json, with_json_body
@@ -37,8 +38,8 @@ def _hash(code: str) -> bytes:
 
 
 @post("/api/auth/redeem", status_code=200, opt={"public": True}, security=[{}], operation_class=with_json_body(RedeemBody))
-async def redeem(request: Request[Any, Any, Any]) -> Response[SignedIn]:
-    """Sign in with a code."""
+async def redeem(request: Request[Any, Any, Any]) -> Response[SignedIn | SecondFactorNeeded]:
+    """Sign in with a code. An account with a second factor needs that, too."""
     context = context_of(request)
     body = await read_json(request, _redeem, bytes_max=BODY_BYTES_MAX)
     attempt = await context.failures.reserve([address_limit(context, request)], context.now_s())
@@ -48,7 +49,7 @@ async def redeem(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     if user is None or user.disabled_at is not None:
         raise UnauthenticatedError("This link was used already, or has expired. Sign in, or create another link.", code="invalid_code")
     await context.failures.release(attempt)
-    return await start_session(context, request, user)
+    return await continue_sign_in(context, request, user)
 
 
 async def create_code(context: IdentityContext, request: Request[Any, Any, Any], user_id: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from litestar import Request
@@ -15,6 +16,7 @@ from ams_identity.failures import Failures
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.registration_mode import Registration
+from ams_identity.relying_party import RelyingParty
 from ams_identity.revocation import Revoker
 from ams_identity.root_secret import RootSecret
 from ams_identity.signing import SigningKeys
@@ -24,12 +26,21 @@ BODY_BYTES_MAX = 4_096
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """Rules that follow from the settings. ``cookie_secure``: see ``app.cookie_is_secure``; ``kafka``: where agents publish; ``admin_email_key``: the canonical form of the administrator's address, if it is set."""
+    """Rules that follow from the settings.
+
+    Attributes:
+        issuer: The public URL.
+        admin_email_key: The canonical form of the administrator's address, if it is set.
+        cookie_secure: See ``app.cookie_is_secure``.
+        relying_party: Who passkeys are for; ``None`` where they are not possible.
+        kafka: Where agents publish.
+    """
 
     issuer: str
     registration: Registration
     admin_email_key: str | None
     cookie_secure: bool
+    relying_party: RelyingParty | None
     password_chars_min: int
     login_failures_per_minute: int
     registers_per_minute: int
@@ -37,6 +48,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     sessions_per_account_max: int
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     kafka: KafkaAddress
+
+    @property
+    def host(self) -> str:
+        """The host of the public URL, which names the installation in authenticator apps."""
+        return urlsplit(self.issuer).hostname or ""
 
 
 class IdentityContext(Struct, frozen=True, kw_only=True):
@@ -69,8 +85,23 @@ class IdentityContext(Struct, frozen=True, kw_only=True):
         """Derives the MACs of the audit log."""
         return self.root.key(AUDIT_PURPOSE)
 
+    @property
+    def challenge_key(self) -> bytes:
+        """Signs challenges."""
+        return self.root.key("challenge")
+
+    @property
+    def factor_key(self) -> bytes:
+        """Encrypts the secrets of authenticator apps."""
+        return self.root.key("second factor")
+
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self.now_s(), UTC)
+        return self.at(self.now_s())
+
+    @staticmethod
+    def at(seconds: float) -> datetime:
+        """A time from seconds since the epoch."""
+        return datetime.fromtimestamp(seconds, UTC)
 
 
 def context_of(request: Request[Any, Any, Any]) -> IdentityContext:

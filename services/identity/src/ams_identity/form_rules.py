@@ -17,6 +17,7 @@ class FormRules(Struct, frozen=True, kw_only=True):
 
     Attributes:
         username_rule: A sentence for people.
+        passkeys: Whether passkeys are possible: the installation has an https address with a host name, or localhost.
         registration: Who may make an account: everybody, people with an invitation, or nobody.
         administrator_missing: Whether the administrator's account was not made yet. It can be made in every mode.
     """
@@ -24,6 +25,7 @@ class FormRules(Struct, frozen=True, kw_only=True):
     username_rule: str
     password_chars_min: int
     password_chars_max: int
+    passkeys: bool
     registration: Registration
     administrator_missing: bool
 
@@ -36,6 +38,7 @@ async def form_rules(request: Request[Any, Any, Any]) -> FormRules:
         username_rule=USERNAME_RULE,
         password_chars_min=context.policy.password_chars_min,
         password_chars_max=PASSWORD_CHARS_MAX,
+        passkeys=context.policy.relying_party is not None,
         registration=context.policy.registration,
         administrator_missing=await administrator_is_missing(context, context.pool),
     )

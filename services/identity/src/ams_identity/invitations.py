@@ -18,6 +18,7 @@ from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.ids import random_text, uuid7
 from ams_identity.members import MEMBERS_MAX, announce_change, record_change
 from ams_identity.projects import lock_project, require_room_for_project
+from ams_identity.proof import require_proof
 from ams_identity.sessions import NO_STORE, address_limit
 from ams_identity.store import Executor, invitations, members
 from ams_identity.store.invitations import Invitation
@@ -95,10 +96,12 @@ def _invited(item: Invitation) -> InvitedProject:
 
 @post("/api/projects/{project:str}/invitations", operation_class=with_json_body(InvitationBody))
 async def invite(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Response[CreatedInvitation]:
-    """Create an invitation link. Requires the role owner."""
+    """Create an invitation link. Requires the role owner and, for a further owner, a recent proof."""
     require_role(access, Role.OWNER)
     context = context_of(request)
     body = await read_json(request, _invitation, bytes_max=BODY_BYTES_MAX)
+    if body.role is Role.OWNER:
+        await require_proof(request)
     user = await user_of(request)
     at, token = context.now(), random_text(TOKEN_CHARS)
     async with context.pool.acquire() as connection, connection.transaction():

@@ -16,6 +16,7 @@ from ams_identity.ended_keys import announce_ended_keys, record_ended_keys
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.projects import UUID_PATTERN, lock_project, require_room_for_project
+from ams_identity.proof import require_proof
 from ams_identity.store import Executor, api_keys, members, users
 from ams_identity.store.members import Member
 from ams_identity.validation import login_key
@@ -60,10 +61,11 @@ async def list_members(request: Request[Any, Any, Any], access: NamedDependency[
 
 @post("/api/projects/{project:str}/members", operation_class=with_json_body(MemberBody))
 async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Member:
-    """Add an account to a project. Requires the role owner."""
+    """Add an account to a project. Requires the role owner and, for a further owner, a recent proof."""
     require_role(access, Role.OWNER)
     context = context_of(request)
     body = await read_json(request, _member, bytes_max=BODY_BYTES_MAX)
+    await _require_proof_for(request, body.role)
     key = login_key(body.username)
     user = await users.by_username(context.pool, key) if key is not None else None
     if user is None or user.disabled_at is not None:
@@ -83,10 +85,11 @@ async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Ac
 
 @patch("/api/projects/{project:str}/members/{user:str}", status_code=204, operation_class=with_json_body(RoleBody))
 async def change_member(request: Request[Any, Any, Any], user: FromPath[str], access: NamedDependency[Access]) -> None:
-    """Change the role of a member. Requires the role owner. A project keeps at least one owner."""
+    """Change the role of a member. Requires the role owner and, for a further owner, a recent proof. A project keeps at least one owner."""
     require_role(access, Role.OWNER)
     context = context_of(request)
     body = await read_json(request, _role, bytes_max=BODY_BYTES_MAX)
+    await _require_proof_for(request, body.role)
     async with context.pool.acquire() as connection, connection.transaction():
         await _require_remaining_owner(connection, access.project_id, user, body.role)
         await members.set_role(connection, access.project_id, user, body.role)
@@ -112,6 +115,12 @@ async def remove_member(request: Request[Any, Any, Any], user: FromPath[str], ac
         await record_ended_keys(connection, request, ended, at, user_id=access.user_id)
     await announce_change(context, access.project_id, user)
     await announce_ended_keys(context, ended)
+
+
+async def _require_proof_for(request: Request[Any, Any, Any], role: Role) -> None:
+    """An owner can take a project over, so adding one requires a recent proof."""
+    if role is Role.OWNER:
+        await require_proof(request)
 
 
 async def _require_remaining_owner(connection: Executor, project_id: str, user_id: str, role: Role | None) -> None:

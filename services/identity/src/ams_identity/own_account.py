@@ -1,4 +1,4 @@
-"""The caller's account: change the email address, delete the account."""
+"""The caller's account: change the password or the email address, delete the account."""
 
 from typing import Any
 
@@ -8,18 +8,28 @@ from msgspec import Struct
 
 from ams_contracts.claims import Access, Role
 from ams_identity import validation
-from ams_identity.accounts import UserView, disable, prove_password, user_of, view_of
+from ams_identity.accounts import UserView, disable, end_other_sessions, user_of, view_of
 from ams_identity.audit import Action, record
-from ams_identity.context import BODY_BYTES_MAX, context_of
-from ams_identity.faults import refuse_faults
+from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
+from ams_identity.faults import Fault, refuse_faults
 from ams_identity.members import announce_change, record_change
+from ams_identity.password_rules import normalized, password_faults
 from ams_identity.projects import delete_project_of, lock_project
-from ams_identity.store import audit, members, projects, users
+from ams_identity.proof import require_password_or_proof
+from ams_identity.store import audit, factors, members, password_resets, projects, users
+from ams_identity.store.users import User
 from ams_kit.auth import principal_of
 from ams_kit.errors import ConflictError
 from ams_kit.http.json_body import read_json, with_json_body
 
 PROJECTS_PAGE = 500  # more than an account may have
+
+
+class PasswordBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A password change. ``password`` is the current password."""
+
+    password: str
+    new_password: str
 
 
 class EmailBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,8 +45,42 @@ class DeleteBody(Struct, frozen=True, forbid_unknown_fields=True):
     password: str
 
 
+_password = msgspec.json.Decoder(PasswordBody)
 _email = msgspec.json.Decoder(EmailBody)
 _delete = msgspec.json.Decoder(DeleteBody)
+
+
+@post("/api/users/me/password", status_code=204, operation_class=with_json_body(PasswordBody))
+async def change_password(request: Request[Any, Any, Any]) -> None:
+    """Change the password. Every other session of the account ends."""
+    context, principal = context_of(request), principal_of(request)
+    body = await read_json(request, _password, bytes_max=BODY_BYTES_MAX)
+    user = await user_of(request)
+    await _refuse_weak(context, user, body)
+    await require_password_or_proof(request, user, body.password)
+    password_hash = await context.passwords.hash(body.new_password)
+    at = context.now()
+    async with context.pool.acquire() as connection, connection.transaction():
+        if not await users.set_password(connection, user.user_id, password_hash, user.password_hash or ""):
+            raise ConflictError(
+                "The password was changed by another request at the same time. Sign in with the new one.", code="password_changed"
+            )
+        revoked = await end_other_sessions(connection, user.user_id, at, keep=principal.session_id)
+        await password_resets.void(connection, user.user_id)
+        await record(connection, request, Action.PASSWORD_CHANGED, at, user_id=user.user_id)
+    context.outbox.wake()
+    await context.revoker.push(revoked)
+
+
+async def _refuse_weak(context: IdentityContext, user: User, body: PasswordBody) -> None:
+    faults = await context.passwords.examine(
+        lambda: password_faults(
+            body.new_password, chars_min=context.policy.password_chars_min, username=user.username, email=user.email, field="new_password"
+        )
+    )
+    if normalized(body.new_password) == normalized(body.password):
+        faults.append(Fault("new_password", "same_password", "The new password is the current one. Choose another one."))
+    refuse_faults(faults)
 
 
 @post("/api/users/me/email", status_code=200, operation_class=with_json_body(EmailBody))
@@ -46,7 +90,7 @@ async def change_email(request: Request[Any, Any, Any]) -> UserView:
     body = await read_json(request, _email, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
     refuse_faults(validation.email_faults(body.email))
-    await prove_password(context, user, body.password)
+    await require_password_or_proof(request, user, body.password)
     key = validation.email_key(body.email) or ""
     becomes_administrator = key == context.policy.admin_email_key != user.email_key
     async with context.pool.acquire() as connection, connection.transaction():
@@ -66,7 +110,7 @@ async def delete_account(request: Request[Any, Any, Any]) -> None:
     context, principal = context_of(request), principal_of(request)
     body = await read_json(request, _delete, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
-    await prove_password(context, user, body.password)
+    await require_password_or_proof(request, user, body.password)
     memberships = await projects.of_user(context.pool, user.user_id, after=None, limit=PROJECTS_PAGE)
     only_owner = [item for item in memberships if item.role is Role.OWNER and await members.owners(context.pool, item.project_id) == 1]
     for item in only_owner:
@@ -87,8 +131,9 @@ async def delete_account(request: Request[Any, Any, Any]) -> None:
         await announce_change(context, membership.project_id, user.user_id)
     await record(context.pool, request, Action.DELETED, context.now(), user_id=user.user_id)
     await users.erase(context.pool, user.user_id, context.now())
+    await factors.delete_all(context.pool, user.user_id)
     await audit.erase_addresses(context.pool, user.user_id)
     await disable(context, request, principal.user_id)
 
 
-ROUTES = [change_email, delete_account]
+ROUTES = [change_password, change_email, delete_account]

@@ -20,10 +20,11 @@ from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
-from ams_identity.store import Executor, api_keys, members, projects, share_links, users
+from ams_identity.proof import require_proof
+from ams_identity.store import Executor, api_keys, factors, members, projects, share_links, users
 from ams_identity.store.api_keys import KEY_ID_PATTERN, is_usable
 from ams_identity.store.projects import LockedProject, Membership
-from ams_kit.auth import is_uuid, principal_of, provide_access, require_role
+from ams_kit.auth import is_uuid, principal_of, provide_access, require_role, second_factor_required
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from ams_kit.http.json_body import read_json, with_json_body
 from ams_kit.names import check_name
@@ -40,10 +41,16 @@ class ProjectBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProjectChanges(Struct, frozen=True, forbid_unknown_fields=True):
-    """Changes of a project; absent fields keep their value. ``retention_days``: ``null`` keeps tasks as long as the platform does."""
+    """Changes of a project; absent fields keep their value.
+
+    Attributes:
+        retention_days: ``null`` keeps tasks as long as the platform does.
+        second_factor_required: Whether members without a second factor see nothing of the project. Changing it requires a recent proof.
+    """
 
     name: str | UnsetType = UNSET
     retention_days: RetentionDays | UnsetType | None = UNSET
+    second_factor_required: bool | UnsetType = UNSET
 
 
 class ProjectView(Struct, frozen=True, kw_only=True):
@@ -52,6 +59,7 @@ class ProjectView(Struct, frozen=True, kw_only=True):
     Attributes:
         retention_days: Number of UTC days that the project keeps tasks; ``None`` means the platform's number.
         retention_days_max: The platform's number of days, which is the maximum for a project.
+        second_factor_required: Whether members without a second factor see nothing of the project.
     """
 
     project_id: str
@@ -59,6 +67,7 @@ class ProjectView(Struct, frozen=True, kw_only=True):
     role: Role
     retention_days: int | None
     retention_days_max: int
+    second_factor_required: bool = False
 
 
 class ProjectList(Struct, frozen=True):
@@ -91,8 +100,13 @@ class ProjectAccess:
             return await self._access_of_link(user_id.removeprefix(SHARE_SUBJECT_PREFIX), project_id)
         if not is_uuid(user_id):
             return None
-        role = await members.role_of(self._pool, project_id, user_id)
-        return None if role is None else Access(user_id=user_id, project_id=project_id, role=role)
+        found = await members.access_of(self._pool, project_id, user_id)
+        if found is None:
+            return None
+        role, lacks_factor = found
+        if lacks_factor:
+            raise second_factor_required()
+        return Access(user_id=user_id, project_id=project_id, role=role)
 
     async def _access_of_key(self, key_id: str, project_id: str) -> Access | None:
         key = await api_keys.by_id(self._pool, key_id) if _KEY_ID.fullmatch(key_id) else None
@@ -113,6 +127,7 @@ def _view(context: IdentityContext, membership: Membership) -> ProjectView:
         role=membership.role,
         retention_days=membership.retention_days,
         retention_days_max=context.policy.retention_days,
+        second_factor_required=membership.second_factor_required,
     )
 
 
@@ -188,13 +203,18 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
             f"The platform keeps tasks for {days_max} days, so a project cannot keep them longer. Choose 1 to {days_max} days.",
             code="retention_too_long",
         )
+    if body.second_factor_required is not UNSET:
+        await require_proof(request)
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
         project = await lock_project(connection, access.project_id)
         name = project.name if body.name is UNSET else check_name(body.name, "project")
         days = project.retention_days if body.retention_days is UNSET else body.retention_days
-        if (name, days) != (project.name, project.retention_days):
-            await projects.update(connection, access.project_id, name, days)
+        required = project.second_factor_required if body.second_factor_required is UNSET else body.second_factor_required
+        if required and not project.second_factor_required and not await factors.has_any(connection, access.user_id):
+            raise ConflictError("Add a second factor to your own account first, or you would lose access.", code="no_factor")
+        if (name, days, required) != (project.name, project.retention_days, project.second_factor_required):
+            await projects.update(connection, access.project_id, name, days, second_factor_required=required)
             event = ProjectUpdated(
                 event_id=new_event_id(),
                 at_us=microseconds(at),
@@ -205,13 +225,25 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
             )
             await put(connection, access.project_id, event, at)
             await record(connection, request, Action.PROJECT_UPDATED, at, user_id=access.user_id, project_id=access.project_id)
+        if required != project.second_factor_required:
+            action = Action.FACTOR_REQUIRED if required else Action.FACTOR_NOT_REQUIRED
+            await record(connection, request, action, at, user_id=access.user_id, project_id=access.project_id)
     context.outbox.wake()
-    return ProjectView(project_id=access.project_id, name=name, role=access.role, retention_days=days, retention_days_max=days_max)
+    if required != project.second_factor_required:
+        await context.revoker.announce(IdentityChanged(kind="access.changed", project_id=access.project_id))
+    return ProjectView(
+        project_id=access.project_id,
+        name=name,
+        role=access.role,
+        retention_days=days,
+        retention_days_max=days_max,
+        second_factor_required=required,
+    )
 
 
 @delete("/api/projects/{project:str}")
 async def delete_project(request: Request[Any, Any, Any], project: FromPath[str]) -> None:
-    """Delete a project with everything in it. Requires the role owner; the owner who deleted it may repeat the request.
+    """Delete a project with everything in it. Requires the role owner and a recent proof; the owner who deleted it may repeat the request.
 
     Its keys and the access of its members end at once. The other services then delete its records from the log and its rows.
     """
@@ -220,6 +252,7 @@ async def delete_project(request: Request[Any, Any, Any], project: FromPath[str]
     if not is_uuid(project) or await projects.deleted_by(context.pool, project) != user_id:
         access = await provide_access(request, project)
         require_role(access, Role.OWNER)
+        await require_proof(request)
         await _delete(context, request, access)
     context.outbox.wake()
     if not await context.revoker.announce(IdentityChanged(kind="project.deleted", project_id=project)):

@@ -1,11 +1,11 @@
-"""Sessions: sign in, refresh, sign out."""
+"""Sessions: start, refresh, sign out."""
 
 from typing import Any, Literal
 
 import msgspec
 from litestar import Request, Response, post
 from litestar.datastructures import Cookie
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from ams_contracts.claims import AUDIENCE, AccessClaims
 from ams_contracts.identity_events import SessionRevoked
@@ -13,9 +13,9 @@ from ams_identity import revocation
 from ams_identity.accounts import UserView, view_of
 from ams_identity.addresses import address_bucket, client_address
 from ams_identity.audit import Action, record
-from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
-from ams_identity.devices import device_cookie, known_device
-from ams_identity.failures import FailureLimit, name_of_unknown
+from ams_identity.context import IdentityContext, context_of
+from ams_identity.devices import device_cookie
+from ams_identity.failures import FailureLimit
 from ams_identity.ids import random_text, uuid7
 from ams_identity.origins import require_same_origin
 from ams_identity.outbox import microseconds, new_event_id, put
@@ -35,29 +35,16 @@ from ams_identity.tokens import (
     refresh_token,
     rotate,
 )
-from ams_identity.validation import login_key
 from ams_kit.auth import bearer_of
-from ams_kit.errors import InvalidError, TooManyError, UnauthenticatedError, UnavailableError
-from ams_kit.http.json_body import read_json, with_json_body
+from ams_kit.errors import UnauthenticatedError
 from ams_kit.http.problems import Problem, headers_of, problem_of, problem_response
 
 COOKIE = "ams_refresh"
 COOKIE_PATH = "/api/auth"
 SALT_CHARS = 16
 JTI_CHARS = 22
-ACCOUNT_ATTEMPTS_PER_MINUTE = 30  # successes and failures: a session lasts for weeks, so even a program needs few sign-ins
-ADDRESS_ATTEMPTS_PER_MINUTE = 300  # many people of an office share one address
 USER_AGENT_CHARS_MAX = 256
 NO_STORE = {"Cache-Control": "no-store"}
-
-
-class LoginBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """Credentials. ``login`` is a username or an email address; ``username`` and ``email`` are accepted instead of it."""
-
-    password: str
-    login: str | UnsetType = UNSET
-    username: str | UnsetType = UNSET
-    email: str | UnsetType = UNSET
 
 
 class SignedIn(Struct, frozen=True, kw_only=True):
@@ -84,67 +71,14 @@ def answer_refresh_refused(_: Request[Any, Any, Any], error: RefreshRefusedError
     return problem_response(problem_of(error), headers_of(error) | error.headers)
 
 
-_login = msgspec.json.Decoder(LoginBody)
-
-
-@post(["/api/auth/login", "/api/login"], status_code=200, opt={"public": True}, security=[{}], operation_class=with_json_body(LoginBody))
-async def login(request: Request[Any, Any, Any]) -> Response[SignedIn]:
-    """Sign in with a password."""
-    context = context_of(request)
-    body = await read_json(request, _login, bytes_max=BODY_BYTES_MAX)
-    name = next((name for name in (body.login, body.username, body.email) if name is not UNSET), None)
-    if name is None:
-        raise InvalidError("The username is missing. Send a username or an email address as login.")
-    name = name.strip()  # the keyboards of phones add a space after a completed word
-    address = f"address:{address_bucket(client_address(request))}"
-    await context.throttle.count([(f"signin:{address}", ADDRESS_ATTEMPTS_PER_MINUTE)])
-    user = await _find_user(context, name)
-    account = f"user:{user.user_id}" if user is not None else name_of_unknown(login_key(name) or name)
-    await context.throttle.count([(f"signin:{account}", ACCOUNT_ATTEMPTS_PER_MINUTE)])
-    attempt = await context.failures.reserve(_failure_limits(context, request, user, account), context.now_s())
-    try:
-        password_matches = await context.passwords.matches(user.password_hash if user else None, body.password, clients=(account, address))
-    except (TooManyError, UnavailableError):
-        await context.failures.release(attempt)  # no password was verified
-        raise
-    if not password_matches or user is None or user.disabled_at is not None:
-        await record(context.pool, request, Action.SIGN_IN_FAILED, context.now(), user_id=user.user_id if user else None, outcome="refused")
-        raise UnauthenticatedError("The username or the password is wrong.", code="invalid_credentials")
-    await context.failures.release(attempt)
-    await _rehash_if_outdated(context, user, body.password)
-    return await start_session(context, request, user)
-
-
 def address_limit(context: IdentityContext, request: Request[Any, Any, Any]) -> FailureLimit:
     """The limit of failures of a client address, over all accounts."""
     allowed = context.policy.login_failures_per_minute
     return FailureLimit(f"address:{address_bucket(client_address(request))}", failures_max=allowed, seconds=60, free=allowed)
 
 
-def _failure_limits(context: IdentityContext, request: Request[Any, Any, Any], user: User | None, account: str) -> list[FailureLimit]:
-    """The limits of an attempt: of its address, and of the account or, on a device that has signed in to it, of the device."""
-    device = known_device(request, user.user_id) if user is not None else None
-    return [address_limit(context, request), FailureLimit(f"device:{device.device_id}" if device is not None else account)]
-
-
-async def _find_user(context: IdentityContext, name: str) -> User | None:
-    key = login_key(name)
-    if key is None:
-        return None
-    find = users.by_email if "@" in key else users.by_username
-    return await find(context.pool, key)
-
-
-async def _rehash_if_outdated(context: IdentityContext, user: User, password: str) -> None:
-    if user.password_hash is None:
-        return
-    renewed = await context.passwords.renewed(user.password_hash, password)
-    if renewed is not None:
-        await users.set_password(context.pool, user.user_id, renewed, user.password_hash)
-
-
 async def start_session(context: IdentityContext, request: Request[Any, Any, Any], user: User) -> Response[SignedIn]:
-    """Start a session for a user who has authenticated."""
+    """Start a session for a user who has authenticated with every factor of the account."""
     at = context.now()
     session = Session(
         session_id=uuid7(context.now_s()),
@@ -154,6 +88,7 @@ async def start_session(context: IdentityContext, request: Request[Any, Any, Any
         created_at=at,
         rotated_at=at,
         expires_at=at + SESSION_IDLE,
+        proved_at=at,
         address=_address_of(request),
         user_agent=user_agent_of(request),
     )
@@ -313,4 +248,4 @@ async def _bearer_claims(request: Request[Any, Any, Any]) -> AccessClaims | None
     return await request.app.state.auth.verifier.claims(bearer_of(request.scope))
 
 
-ROUTES = [login, refresh, logout]
+ROUTES = [refresh, logout]

@@ -9,7 +9,7 @@ from ams_contracts.claims import IdentityChanged
 from ams_contracts.frames import CLOSE_FORBIDDEN, CLOSE_NOT_FOUND, CLOSE_UNAUTHENTICATED
 from ams_kit.auth import AuthKit
 from ams_kit.background import Background
-from ams_kit.errors import AmsError
+from ams_kit.errors import AmsError, ForbiddenError
 from ams_live_gateway.sockets import Socket
 from ams_live_gateway.subscriptions import Hub
 
@@ -75,7 +75,7 @@ class AccessWatcher:
                 subject_and_project = (socket.grant.subject, socket.grant.project_id)
                 try:
                     if subject_and_project not in answers:
-                        answers[subject_and_project] = await self._auth.access(*subject_and_project) is not None
+                        answers[subject_and_project] = await self._has_access(*subject_and_project)
                 except AmsError:
                     logger.info("access check failed, retrying")
                     await asyncio.sleep(SWEEP_SECONDS)
@@ -84,6 +84,12 @@ class AccessWatcher:
                 if not answers[subject_and_project]:
                     code = CLOSE_FORBIDDEN if socket.grant.claims is not None else CLOSE_UNAUTHENTICATED
                     socket.close(code, "access to the project has ended")
+
+    async def _has_access(self, subject: str, project_id: str) -> bool:
+        try:
+            return await self._auth.access(subject, project_id) is not None
+        except ForbiddenError:  # a second factor is required now
+            return False
 
     def _of_project(self, project_id: str | None) -> list[Socket]:
         return [socket for socket in self._hub.sockets if socket.grant.project_id == project_id]

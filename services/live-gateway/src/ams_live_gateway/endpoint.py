@@ -166,6 +166,8 @@ class Endpoint:
         try:
             if await self._auth.access(socket.grant.subject, socket.grant.project_id) is None:
                 socket.close(CLOSE_FORBIDDEN, "access to the project has ended")
+        except ForbiddenError:
+            socket.close(CLOSE_FORBIDDEN, "access to the project has ended")
         except UnavailableError:
             logger.info("access could not be checked again")
 

@@ -36,6 +36,22 @@ async def role_of(database: Executor, project_id: str, user_id: str) -> Role | N
     return None if role is None else Role(role)
 
 
+async def access_of(database: Executor, project_id: str, user_id: str) -> tuple[Role, bool] | None:
+    """The role of an active account in a project, and whether the project requires a second factor that it lacks; ``None`` when it is not a member."""
+    row = await database.fetchrow(
+        """
+        select m.role, p.second_factor_required
+            and not exists (select from totp_factors f where f.user_id = m.user_id and f.confirmed_at is not null)
+            and not exists (select from passkeys k where k.user_id = m.user_id) as lacks_factor
+        from members m join users u on u.id = m.user_id join projects p using (project_id)
+        where m.project_id = $1 and m.user_id = $2 and u.disabled_at is null and p.deleted_at is null
+        """,
+        project_id,
+        user_id,
+    )
+    return None if row is None else (Role(row["role"]), row["lacks_factor"])
+
+
 async def of_project(database: Executor, project_id: str, *, after: str | None, limit: int) -> list[Member]:
     """A project's members, in the order in which their accounts were created."""
     rows = await database.fetch(

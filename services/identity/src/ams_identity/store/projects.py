@@ -10,12 +10,18 @@ from ams_identity.store import Executor
 
 
 class Membership(Struct, frozen=True, kw_only=True):
-    """A project as one of its members sees it. ``retention_days``: ``None`` means the platform's number of days."""
+    """A project as one of its members sees it.
+
+    Attributes:
+        retention_days: ``None`` means the platform's number of days.
+        second_factor_required: Whether members without a second factor see nothing of it.
+    """
 
     project_id: str
     name: str
     role: Role
     retention_days: int | None
+    second_factor_required: bool
     created_at: datetime
 
 
@@ -24,6 +30,7 @@ class LockedProject(Struct, frozen=True, kw_only=True):
 
     name: str
     retention_days: int | None
+    second_factor_required: bool
     deleted_at: datetime | None
 
 
@@ -43,7 +50,7 @@ async def of_user(database: Executor, user_id: str, *, after: str | None, limit:
     """A user's projects, oldest first (project ids are ordered by time)."""
     rows = await database.fetch(
         """
-        select p.project_id, p.name, p.retention_days, p.created_at, m.role
+        select p.project_id, p.name, p.retention_days, p.second_factor_required, p.created_at, m.role
         from members m join projects p using (project_id)
         where m.user_id = $1 and ($2::uuid is null or p.project_id > $2) and p.deleted_at is null
         order by p.project_id limit $3
@@ -59,7 +66,7 @@ async def of_user_by_id(database: Executor, user_id: str, project_id: str) -> Me
     """One project as one of its members sees it; ``None`` when the user is not a member, or the project was deleted."""
     row = await database.fetchrow(
         """
-        select p.project_id, p.name, p.retention_days, p.created_at, m.role
+        select p.project_id, p.name, p.retention_days, p.second_factor_required, p.created_at, m.role
         from members m join projects p using (project_id)
         where p.project_id = $2 and m.user_id = $1 and p.deleted_at is null
         """,
@@ -90,13 +97,27 @@ async def count_of_user(database: Executor, user_id: str) -> int:
 
 async def lock(database: Executor, project_id: str) -> LockedProject | None:
     """Lock a project, deleted or not, so that changes of it and of its members and keys happen one after the other."""
-    row = await database.fetchrow("select name, retention_days, deleted_at from projects where project_id = $1 for update", project_id)
+    sql = "select name, retention_days, second_factor_required, deleted_at from projects where project_id = $1 for update"
+    row = await database.fetchrow(sql, project_id)
     return None if row is None else LockedProject(**dict(row))
 
 
-async def update(database: Executor, project_id: str, name: str, retention_days: int | None) -> None:
+async def update(database: Executor, project_id: str, name: str, retention_days: int | None, *, second_factor_required: bool) -> None:
     """Set the settings of a project."""
-    await database.execute("update projects set name = $2, retention_days = $3 where project_id = $1", project_id, name, retention_days)
+    sql = "update projects set name = $2, retention_days = $3, second_factor_required = $4 where project_id = $1"
+    await database.execute(sql, project_id, name, retention_days, second_factor_required)
+
+
+async def requiring_factor(database: Executor, user_id: str) -> list[tuple[str, str]]:
+    """The projects of an account that require a second factor, with its roles. The limit of projects of an account bounds them."""
+    rows = await database.fetch(
+        """
+        select p.project_id::text, m.role from members m join projects p using (project_id)
+        where m.user_id = $1 and p.second_factor_required and p.deleted_at is null order by p.project_id
+        """,
+        user_id,
+    )
+    return [(row["project_id"], row["role"]) for row in rows]
 
 
 async def delete(database: Executor, project_id: str, user_id: str, at: datetime) -> None:

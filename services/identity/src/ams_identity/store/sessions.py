@@ -9,7 +9,12 @@ from ams_identity.store import Executor
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """A sign-in. ``generation`` counts its refresh tokens; only the newest one is valid."""
+    """A sign-in.
+
+    Attributes:
+        generation: Counts its refresh tokens; only the newest one is valid.
+        proved_at: When the person last proved who they are; ``None`` for sessions from before this was stored.
+    """
 
     session_id: str
     user_id: str
@@ -21,9 +26,12 @@ class Session(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     address: str | None = None
     user_agent: str | None = None
+    proved_at: datetime | None = None
 
 
-_COLUMNS = "session_id, user_id, salt, generation, created_at, rotated_at, expires_at, ended_at, host(address) as address, user_agent"
+_COLUMNS = (
+    "session_id, user_id, salt, generation, created_at, rotated_at, expires_at, ended_at, host(address) as address, user_agent, proved_at"
+)
 
 
 def _session(row: Any) -> Session | None:
@@ -37,8 +45,8 @@ async def insert(database: Executor, session: Session) -> None:
     """Add a session."""
     await database.execute(
         """
-        insert into sessions (session_id, user_id, salt, generation, created_at, rotated_at, expires_at, address, user_agent)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        insert into sessions (session_id, user_id, salt, generation, created_at, rotated_at, expires_at, address, user_agent, proved_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """,
         session.session_id,
         session.user_id,
@@ -49,6 +57,7 @@ async def insert(database: Executor, session: Session) -> None:
         session.expires_at,
         session.address,
         session.user_agent,
+        session.proved_at,
     )
 
 
@@ -77,6 +86,16 @@ async def rotate(
         address,
         user_agent,
     )
+
+
+async def proved_at(database: Executor, session_id: str) -> datetime | None:
+    """When the person of a session last proved who they are."""
+    return await database.fetchval("select proved_at from sessions where session_id = $1", session_id)
+
+
+async def set_proved(database: Executor, session_id: str, at: datetime) -> None:
+    """Record that the person of a session proved who they are."""
+    await database.execute("update sessions set proved_at = $2 where session_id = $1", session_id, at)
 
 
 async def active(database: Executor, user_id: str, at: datetime, limit: int) -> list[Session]:

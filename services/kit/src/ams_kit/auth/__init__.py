@@ -4,7 +4,7 @@ A service's composition root opens one ``AuthKit`` in its lifespan, stores it in
 every route. Routes of a project use the dependency ``access`` from ``provide_access``.
 """
 
-from ams_kit.auth.access import AccessClient, AccessSource, access_of, provide_access, require_role
+from ams_kit.auth.access import AccessClient, AccessSource, access_of, provide_access, require_role, second_factor_required
 from ams_kit.auth.api_keys import KeyClient
 from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.inbound import InboundVerifier
@@ -39,6 +39,7 @@ __all__ = [
     "principal_of",
     "provide_access",
     "require_role",
+    "second_factor_required",
     "service_token",
     "verify_service_token",
     "visitor_of",

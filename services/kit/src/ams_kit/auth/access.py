@@ -21,7 +21,23 @@ ACCESS_PATH = "/internal/access"
 ACCESS_SECONDS = 5
 ENTRIES_MAX = 10_000
 
+SECOND_FACTOR_REQUIRED = "second_factor_required"
+
+
+class _Refusal(msgspec.Struct):
+    code: str = ""
+
+
 _access = msgspec.json.Decoder(Access)
+_refusal = msgspec.json.Decoder(_Refusal)
+
+
+def second_factor_required() -> ForbiddenError:
+    """Build the error for a member without a second factor, in a project that requires one."""
+    return ForbiddenError(
+        "This project requires a second factor. Add an authenticator app or a passkey to your account, then try again.",
+        code=SECOND_FACTOR_REQUIRED,
+    )
 
 
 class AccessSource(Protocol):
@@ -31,13 +47,14 @@ class AccessSource(Protocol):
         """Return the role; ``None`` when there is none or the project does not exist.
 
         Raises:
+            ForbiddenError: second_factor_required: the project requires a second factor, and the member's account has none.
             UnavailableError: The role cannot be determined now.
         """
         ...
 
 
 class AccessClient:
-    """Requests roles from identity. Caches a role for 5 s, and does not cache the absence of one."""
+    """Requests roles from identity. Caches a role for 5 s, and does not cache a refusal."""
 
     def __init__(
         self, http: httpx.AsyncClient, service_secret: str, issuer: str, *, monotonic: Callable[[], float] = time.monotonic
@@ -91,6 +108,8 @@ class AccessClient:
                 response = await self._http.get(ACCESS_PATH, params=question, headers=headers)
             if response.status_code == HTTPStatus.NOT_FOUND:
                 return None
+            if response.status_code == HTTPStatus.FORBIDDEN and _refusal.decode(response.content).code == SECOND_FACTOR_REQUIRED:
+                raise second_factor_required()
             response.raise_for_status()
             return _access.decode(response.content)
         except (httpx.HTTPError, msgspec.MsgspecError) as error:
@@ -98,7 +117,11 @@ class AccessClient:
 
 
 async def access_of(request: Request[Any, Any, Any], project_id: str) -> Access | None:
-    """Return the role of the caller, a person, an API key or a visitor, in a project; ``None`` when they have none."""
+    """Return the role of the caller, a person, an API key or a visitor, in a project; ``None`` when they have none.
+
+    Raises:
+        ForbiddenError: The project requires a second factor, and the person has none.
+    """
     principal = any_principal_of(request)
     if isinstance(principal, KeyPrincipal):
         own = principal.project_id == project_id
@@ -114,6 +137,7 @@ async def provide_access(request: Request[Any, Any, Any], project: FromPath[str]
     An API key with the scope of the service has the role viewer in its own project.
 
     Raises:
+        ForbiddenError: The project requires a second factor, and the person has none.
         NotFoundError: The caller has no role there, the project does not exist, or the id is malformed. All cases give the same response.
     """
     access = await access_of(request, project)

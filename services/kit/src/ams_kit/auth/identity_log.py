@@ -16,6 +16,7 @@ from ams_contracts.identity_events import (
     IdentityEvent,
     KeyRevoked,
     ProjectDeleted,
+    ProjectUpdated,
     SessionRevoked,
     UserDisabled,
 )
@@ -40,8 +41,11 @@ def changes_of(event: IdentityEvent) -> Sequence[IdentityChanged]:
                 IdentityChanged(kind="session.revoked", user_id=event.user_id, until_s=until_s),
                 IdentityChanged(kind="access.changed", user_id=event.user_id),
             ]
-        case AccessChanged():
-            return [IdentityChanged(kind="access.changed", user_id=event.user_id, project_id=event.project_id)]
+        case AccessChanged() | ProjectUpdated():
+            user_id = (
+                event.user_id if isinstance(event, AccessChanged) else None
+            )  # of everybody: the project may require a second factor now
+            return [IdentityChanged(kind="access.changed", user_id=user_id, project_id=event.project_id)]
         case ProjectDeleted():
             return [IdentityChanged(kind="project.deleted", project_id=event.project_id)]
         case KeyRevoked():

@@ -29,7 +29,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Problem(Struct, kw_only=True, omit_defaults=True):
-    """A problem document. ``column`` (from 1) and ``suggestion`` come with queries that do not parse."""
+    """A problem document. ``column`` (from 1) and ``suggestion`` come with queries that do not parse, ``methods`` with an action that requires a proof."""
 
     title: str
     status: int
@@ -39,6 +39,7 @@ class Problem(Struct, kw_only=True, omit_defaults=True):
     column: int | UnsetType = UNSET
     suggestion: str | UnsetType = UNSET
     errors: list[dict[str, Any]] | UnsetType = UNSET
+    methods: list[str] | UnsetType = UNSET
 
 
 class MethodNotAllowedError(AmsError):
