@@ -13,6 +13,7 @@ from ams_trace_ingest.repeated_calls import RESPONSE_STEPS_MAX, Claim, overlappi
 from ams_trace_ingest.rollup import (
     ALONE_STEPS_MAX,
     DEPTH_MAX,
+    METERED_TYPES,
     NOTHING,
     UNMETERED,
     Counted,
@@ -20,21 +21,26 @@ from ams_trace_ingest.rollup import (
     Tree,
     count,
     node_of,
-    shadowed_by_descendant,
+    shadowed_in_tree,
     shadowed_steps,
     to_reexamine,
     wrappers_among,
 )
 
+SILENT = -1  # a model call that ended and reported no tokens
+
 
 def node(step_id: str, parent: str | None, step_type: str = "llm", tokens: int | None = 10, response_id: str | None = None) -> Node:
-    return Node(step_id=step_id, parent_step_id=parent, type=StepType(step_type), input_tokens=tokens, response_id=response_id)
+    kind = StepType(step_type)
+    if tokens == SILENT:
+        return Node(step_id=step_id, parent_step_id=parent, type=kind, response_id=response_id, unmetered=kind in METERED_TYPES)
+    return Node(step_id=step_id, parent_step_id=parent, type=kind, input_tokens=tokens, response_id=response_id)
 
 
 def shadowed(*nodes: Node) -> set[str]:
     tree = Tree(nodes)
     found = shadowed_steps(tree)
-    assert found == {item.step_id for item in tree if shadowed_by_descendant(tree, item.step_id)}
+    assert found == {item.step_id for item in tree if shadowed_in_tree(tree, item.step_id)}
     return found
 
 
@@ -99,8 +105,21 @@ def test_an_unmetered_wrapper_is_shadowed_by_any_call_below_it() -> None:
     assert shadowed(silent("a", None, response_id="r1"), node("b", "a", response_id="r2")) == set()
 
 
-def test_an_unmetered_call_hides_no_tokens_above_it() -> None:
-    assert shadowed(node("a", None), silent("b", "a")) == set()
+def test_an_unmetered_call_hides_no_tokens_above_it_and_is_a_view_of_them() -> None:
+    assert shadowed(node("a", None), silent("b", "a")) == {"b"}
+    assert shadowed(node("a", None), node("s", "a", "span", None), silent("b", "s"), silent("c", "b")) == {"b", "c"}
+    assert shadowed(node("a", None), node("s", "a", "tool", None), silent("b", "s")) == set()
+    assert shadowed(node("a", None, response_id="r1"), silent("b", "a", response_id="r2")) == set()
+
+
+def test_an_unmetered_call_is_examined_again_when_a_report_above_it_arrives() -> None:
+    tree = Tree([silent("c", "b"), node("b", "a", "span", None)])
+    assert shadowed_steps(tree) == set()
+
+    tree.put(node("a", None))
+
+    assert to_reexamine(tree, ["a"]) == {"a", "c"}
+    assert shadowed_in_tree(tree, "c")
 
 
 @pytest.mark.parametrize("between", ["span", "guardrail", "memory", "llm"])
@@ -143,7 +162,7 @@ def test_what_a_late_parent_links_is_examined_again() -> None:
     tree.put(node("b", "a", "span", None))
 
     assert to_reexamine(tree, ["b"]) == {"a"}
-    assert shadowed_by_descendant(tree, "a")
+    assert shadowed_in_tree(tree, "a")
 
 
 TYPES = ["llm", "embedding", "span", "agent", "tool", "guardrail"]
@@ -151,7 +170,8 @@ TYPES = ["llm", "embedding", "span", "agent", "tool", "guardrail"]
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 9), st.sampled_from(TYPES), st.sampled_from([None, 5]), st.sampled_from([None, "1", "2"])), max_size=10
+        st.tuples(st.integers(0, 9), st.sampled_from(TYPES), st.sampled_from([None, 5, SILENT]), st.sampled_from([None, "1", "2"])),
+        max_size=10,
     ),
     st.randoms(use_true_random=False),
 )
@@ -165,14 +185,14 @@ def test_step_by_step_in_any_order_gives_the_same(rows: list[tuple[int, str, int
     for item in nodes:
         tree.put(item)
         for step_id in to_reexamine(tree, [item.step_id]):
-            known = known | {step_id} if shadowed_by_descendant(tree, step_id) else known - {step_id}
+            known = known | {step_id} if shadowed_in_tree(tree, step_id) else known - {step_id}
 
     assert known == whole
 
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 14), st.sampled_from(TYPES), st.sampled_from([None, 5]), st.sampled_from([None, "1", "2", "3"])),
+        st.tuples(st.integers(0, 14), st.sampled_from(TYPES), st.sampled_from([None, 5, SILENT]), st.sampled_from([None, "1", "2", "3"])),
         max_size=14,
     ),
     st.integers(0, 3),
@@ -186,7 +206,7 @@ def test_one_search_for_many_steps_finds_what_a_search_for_each_finds(
     steps = {str(number) for number in asked}
 
     with patch.object(rollup, "ALONE_STEPS_MAX", alone_max), patch.object(rollup, "DEPTH_MAX", depth_max):
-        assert wrappers_among(tree, steps) == {step for step in steps if shadowed_by_descendant(tree, step)}
+        assert wrappers_among(tree, steps) == {step for step in steps if shadowed_in_tree(tree, step)}
 
 
 class CountingNodes(dict[str, Node]):

@@ -9,15 +9,17 @@ Instrumentations repeat usage: on agents above the calls, on wrappers around the
   counts, the others are shadowed. They may lie in different tasks. ``repeated_calls`` says which they are.
 
 A model call that was answered and reported no tokens is *unmetered*: its task's totals are lower bounds. R2 applies to it as well: it is a
-wrapper of any call below it, while a call that reports something is a wrapper only of another one that does.
+wrapper of any call below it, and a view of a call above it that reports tokens; a call that reports something is a wrapper only of another
+one that does.
 
-Evaluate on a partial tree: R2 of a step needs only its descendants down to the next stop type, so load, for the steps that a batch
-touches, (1) their ancestors while the types are not stop types, (2) the descendants of all of these that are billable, down to the next
-stop type; put them into a ``Tree``; ask ``to_reexamine`` for the steps whose answer may have changed and ``shadowed_by_descendant`` for each.
+Evaluate on a partial tree: R2 of a step needs only what is above and below it up to the next stop types, so load, for the steps that a
+batch touches, (1) their ancestors while the types are not stop types, (2) the descendants of all of these that are calls, and of the touched
+steps that lie below a call, down to the next stop type; put them into a ``Tree``; ask ``to_reexamine`` for the steps whose answer may have
+changed and ``shadowed_in_tree`` for each.
 The answer depends on the set of steps alone, not on the order in which they came. A step whose R2 answer changes joins or leaves R3.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 
@@ -163,16 +165,16 @@ class Tree:
                 return
 
 
-def shadowed_by_descendant(tree: Tree, step_id: str) -> bool:
-    """R2: whether the step is a wrapper of a billable step below it."""
+def shadowed_in_tree(tree: Tree, step_id: str) -> bool:
+    """R2: whether the step is a wrapper of a call below it, or an unmetered view of one above it."""
     node = tree.get(step_id)
     if node is None or not node.call:
         return False
-    return any(_is_view(node, below) for below in tree.descendants([step_id]))
+    return _is_reported_above(tree, node) or any(_is_view(node, below) for below in tree.descendants([step_id]))
 
 
 def wrappers_among(tree: Tree, step_ids: Iterable[str]) -> set[str]:
-    """R2: those of some steps of which ``shadowed_by_descendant`` is true.
+    """R2: those of some steps of which ``shadowed_in_tree`` is true.
 
     The steps below nested wrappers are visited once for all of them, not once for each: the work grows with the steps, not with steps
     times depth.
@@ -182,6 +184,9 @@ def wrappers_among(tree: Tree, step_ids: Iterable[str]) -> set[str]:
     for step_id in step_ids:
         node = tree.get(step_id)
         if node is None or not node.call:
+            continue
+        if _is_reported_above(tree, node):
+            found.add(step_id)
             continue
         for visited, below in enumerate(tree.visited_below([step_id])):
             if visited == ALONE_STEPS_MAX:
@@ -230,13 +235,21 @@ def shadowed_steps(tree: Tree) -> set[str]:
     for node in tree:
         if node.call:
             found.update(above.step_id for above in tree.ancestors(node.step_id) if above.call and _is_view(above, node))
+            if _is_reported_above(tree, node):
+                found.add(node.step_id)
     return found
 
 
-def to_reexamine(tree: Tree, touched: Iterable[str]) -> set[str]:
-    """The calls for which R2 may have changed after the ``touched`` steps were added or changed."""
-    found: set[str] = set()
-    for step_id in touched:
+def to_reexamine(tree: Tree, touched: Collection[str], left: Iterable[str] = ()) -> set[str]:
+    """The calls for which R2 may have changed.
+
+    Args:
+        tree: After the change.
+        touched: Steps that were added or changed.
+        left: Steps that were parents of these before.
+    """
+    found = {below.step_id for below in tree.descendants(touched) if below.unmetered and not below.billable}
+    for step_id in (*touched, *left):
         node = tree.get(step_id)
         if node is not None and node.call:
             found.add(step_id)
@@ -280,6 +293,13 @@ def count(node: Node, *, shadowed: bool) -> Counted:
 def _is_view(above: Node, below: Node) -> bool:
     """Whether a call may be a view of one below it, which counts instead."""
     return (below.billable or (below.unmetered and not above.billable)) and _same_response(above, below)
+
+
+def _is_reported_above(tree: Tree, node: Node) -> bool:
+    """Whether a call that reports no tokens lies within one that reports them for both."""
+    if not node.unmetered or node.billable:
+        return False
+    return any(above.billable and _same_response(above, node) for above in tree.ancestors(node.step_id))
 
 
 def _same_response(above: Node, below: Node) -> bool:

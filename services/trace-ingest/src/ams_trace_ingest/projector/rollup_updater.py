@@ -57,6 +57,7 @@ class RollupUpdater:
         self._cached_tasks = cached_tasks
         self._trees: dict[TaskKey, Tree] = {}
         self._dirty: dict[TaskKey, set[str]] = {}
+        self._left: dict[TaskKey, set[str]] = {}  # parents of before
         self._neighbours: dict[StepKey, Neighbour] = {}
         self._missing: set[StepKey] = set()
         self._recount: dict[StepKey, StepChanges] = {}
@@ -100,6 +101,7 @@ class RollupUpdater:
         cached = self._cached_tasks.get(key)
         tree = None if cached is None else _with_steps(cached.tree(), task)
         dirty: set[str] = set()
+        left: set[str] = set()
         for step in task.steps.values():
             node = step.node
             if node is None or not step.changed:
@@ -114,19 +116,22 @@ class RollupUpdater:
                     continue  # the whole tree is known
                 dirty.add(step.step_id)
                 if before is not None and before.parent_step_id is not None:
-                    dirty.add(before.parent_step_id)
+                    left.add(before.parent_step_id)
         if dirty:
             self._dirty[key] = dirty
+            self._left[key] = left
             self._trees[key] = _with_steps(Tree(), task) if tree is None else tree
 
     async def _update_stored_tasks(self) -> None:
         await self._load_above()
-        suspects = {key: to_reexamine(tree, self._dirty[key]) for key, tree in self._trees.items()}
-        await self._load_below(suspects)
+        await self._load_below(
+            {key: to_reexamine(tree, self._dirty[key], self._left[key]) | self._below_calls(key) for key, tree in self._trees.items()}
+        )
+        suspects = {key: to_reexamine(tree, self._dirty[key], self._left[key]) for key, tree in self._trees.items()}
         flipped: dict[StepKey, bool] = {}
         for key, tree in self._trees.items():
             steps = self._tasks[key].steps
-            examined = suspects[key] | (self._dirty[key] & steps.keys())
+            examined = suspects[key] | ((self._dirty[key] | self._left[key]) & steps.keys())
             wrappers = wrappers_among(tree, examined)
             for step_id in examined:
                 wrapper = step_id in wrappers
@@ -140,6 +145,15 @@ class RollupUpdater:
         for step_key, wrapper in flipped.items():
             step = self._recount[step_key] = self._tasks[step_key[0]].steps[step_key[1]]
             step.wrapper = wrapper
+
+    def _below_calls(self, key: TaskKey) -> set[str]:
+        """The changed steps below which unmetered calls may be views of a call above them, or may have been."""
+        tree, steps = self._trees[key], self._tasks[key].steps
+        return {
+            step_id
+            for step_id in self._dirty[key]
+            if steps[step_id].stored is not None or any(above.billable for above in tree.ancestors(step_id))
+        }
 
     def _was_wrapper(self, key: TaskKey, step_id: str) -> bool:
         cached = self._cached_tasks.get(key)
@@ -157,9 +171,16 @@ class RollupUpdater:
             (key, start)
             for key, tree in self._trees.items()
             if key not in self._cached_tasks
-            for start in self._dirty[key]
+            for start in self._left[key]
             if start not in tree
-        }  # parents of before
+        }
+        climbs |= {
+            (key, node.parent_step_id)
+            for key, tree in self._trees.items()
+            if key not in self._cached_tasks
+            for start in self._left[key]
+            if (node := tree.get(start)) is not None and node.parent_step_id is not None
+        }
         for _ in range(DEPTH_MAX):
             ends = {climb: unknown for climb in climbs if (unknown := self._first_unknown(*climb)) is not None}
             wanted = {(key, unknown) for (key, _), unknown in ends.items()}
