@@ -1,12 +1,17 @@
 """What frameworks and clients emit becomes the tree that a person expects, with the tokens that the model server reported."""
 
 import gzip
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from tests import reference
 from tests.client import Account, Project, eventually
 from tests.frameworks import programs, trees
 from tests.installation import Platform
+
+from ams_contracts.documents import MESSAGING
+from ams_trace_ingest.intake.otlp import Encoding
 
 HERE = Path(__file__).parent
 CALLS = {
@@ -58,3 +63,15 @@ def test_a_program_shows_the_same_tree_on_the_platform(name: str, platform: Plat
     assert "14 degrees and rain" in printed
     assert len(ledger) == CALLS.get(name, 2)
     assert eventually(lambda: tree_of(project), lambda found: found == expected(name)) == expected(name)
+
+
+def test_the_tasks_that_only_pass_messages_of_a_team_have_its_run() -> None:
+    items = reference.mapped([gzip.decompress((HERE / "recorded" / "autogen_team.json.gz").read_bytes())], Encoding.JSON)
+
+    tasks = defaultdict(list)
+    for item in items:
+        tasks[item.task_id].append(item.event.step)
+    folded = [steps for steps in tasks.values() if all(step.type_raw == MESSAGING for step in steps)]
+    runs = {step.run_id for steps in folded for step in steps if step.parent_step_id is None}
+    assert (len(tasks), len(folded), len(runs)) == (18, 14, 1)
+    assert runs != {None}

@@ -96,6 +96,10 @@ class Failure(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     message: Annotated[str, Meta(max_length=4_096)] | None = None
 
 
+MESSAGING = "messaging"
+"""``type_raw`` of a step that only passes a message of a framework's runtime. A task of such steps alone is folded into its run."""
+
+
 class StepDocument(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A step as its latest event describes it.
 
@@ -390,6 +394,14 @@ TASK_FIELDS = (
         filters=(Filter(name="duplicate_of", kind="id", digits=32), Filter(name="duplicate", kind="present")),
     ),
     Field("repeated_steps", int, about="Calls that a step of another task reports too, which counts.", sql="integer", public=True),
+    Field("messaging_steps", int, about="Steps that only pass messages of a framework's runtime.", sql="integer", public=True),
+    Field(
+        "folded_into",
+        str | None,
+        about="The run of a task that does nothing but pass messages. Lists leave it out unless they are asked for it.",
+        public=True,
+        filters=(Filter(name="folded_into"), Filter(name="folded", kind="present")),
+    ),
     Field("derive_due", bool, about="Its steps were too many to derive what follows from them within the batch."),
     Field(
         "unmetered_calls",

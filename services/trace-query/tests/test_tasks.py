@@ -187,3 +187,16 @@ async def test_a_task_that_only_repeats_another_is_listed_only_where_the_query_a
     assert await found(f"task:{copy}") == {copy}
     task = (await ada.get(f"tasks/{copy}"))["task"]
     assert (task["duplicate_of"], task["run_id"], task["repeated_steps"]) == (original, "team", 1)
+
+
+async def test_a_task_that_only_passes_messages_is_listed_only_where_the_query_asks_for_it(ada, store) -> None:
+    work = await store.task(run_id="team", steps=3, messaging_steps=2)
+    message = await store.task(run_id="team", steps=1, messaging_steps=1, folded_into="team")
+
+    async def found(**query: str) -> set[str]:
+        return {item["task_id"] for item in (await ada.get("tasks", **query))["items"]}
+
+    assert await found() == await found(q="folded:false") == {work}
+    assert await found(q="folded:true") == await found(q="folded_into:team") == {message}
+    assert await found(q="run:team") == {work, message}
+    assert (await ada.get(f"tasks/{message}"))["task"]["folded_into"] == "team"

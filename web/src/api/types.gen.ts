@@ -3022,12 +3022,16 @@ export interface components {
             errors: number;
             /** @description What was unusual about what the producers sent. */
             flags: string[];
+            /** @description The run of a task that does nothing but pass messages. Lists leave it out unless they are asked for it. */
+            folded_into: string | null;
             input_tokens: number;
             /** @description A free word of the producer. */
             kind: string;
             /** @description By the producers' clocks. */
             last_event_at_us: number;
             lost_steps: number;
+            /** @description Steps that only pass messages of a framework's runtime. */
+            messaging_steps: number;
             name: string;
             output_tokens: number;
             /** @description The task that began this one. */

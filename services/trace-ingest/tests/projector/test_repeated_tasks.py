@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.builders import BASE_US, batch, document, llm, record, recorded, task_id
 
-from ams_contracts.documents import StepType
+from ams_contracts.documents import MESSAGING, Status, StepType
 from ams_contracts.events import StepRecorded, TaskDeleted
 
 FRAMEWORK, CLIENT = "langchain", "openai"
@@ -68,3 +68,29 @@ async def test_a_task_takes_the_run_of_its_root(projector, store) -> None:
     )
 
     assert (await store.task(task_id(1)))["run_id"] == "team"
+
+
+def message(step: int, **fields: Any) -> StepRecorded:
+    return recorded(step, document(name="publish", type_raw=MESSAGING, **fields))
+
+
+async def test_a_task_that_only_passes_messages_is_folded_into_its_run(projector, store) -> None:
+    await projector.apply(
+        [
+            record(0, batch(1, message(1, run_id="team"), message(2, parent_step_id=1))),
+            record(1, batch(2, message(3, run_id="team"), recorded(4, document(type=StepType.AGENT, parent_step_id=3)))),
+            record(2, batch(3, message(5))),
+            record(3, batch(4, message(6, run_id="team", status=Status.ERROR))),
+        ]
+    )
+
+    found = [await store.task(task_id(number)) for number in (1, 2, 3, 4)]
+    assert [(task["messaging_steps"], task["folded_into"]) for task in found] == [(2, "team"), (1, None), (1, None), (0, None)]
+
+
+async def test_work_that_comes_later_unfolds_a_task(projector, store) -> None:
+    await projector.apply([record(0, batch(1, message(1, run_id="team")))])
+    assert (await store.task(task_id(1)))["folded_into"] == "team"
+    await projector.apply([record(1, batch(1, recorded(2, llm(100, parent_step_id=1))))])
+
+    assert (await store.task(task_id(1)))["folded_into"] is None

@@ -25,7 +25,7 @@ from tests.builders import (
 )
 from tests.reference import wrappers_and_claims
 
-from ams_contracts.documents import Status, StepType, Usage
+from ams_contracts.documents import MESSAGING, Status, StepType, Usage
 from ams_contracts.events import Batch
 from ams_contracts.fold import EMPTY_STEP, StepState, fold, step_ids_of
 from ams_trace_ingest.projector.apply import StepsProjection
@@ -43,6 +43,7 @@ def a_document(chance: random.Random, step: int, steps: int) -> Any:
     start = BASE_US + chance.randrange(6) * 10
     return document(
         type=kind,
+        type_raw=chance.choice([None, MESSAGING]),
         name=f"s{step}",
         status=chance.choice([Status.OK, Status.OK, Status.ERROR]),
         parent_step_id=chance.choice([None, *[chance.randrange(1, steps + 2) for _ in range(4)]]),
@@ -117,7 +118,9 @@ def by_the_rules(
         counted = Counted(0, 0, None, unpriced=False) if found is None else count(found, shadowed=key in shadows)
         steps[key] = (state, counted, key in shadows)
         elsewhere = any(of_key.get(key, key[0]) != key[0] for of_key in of_keys)
-        added = contribution(state.status, counted, repeated=elsewhere)
+        added = contribution(
+            state.status, counted, repeated=elsewhere, type_raw=None if state.document is None else state.document.type_raw
+        )
         totals[key[0]] = tuple(map(sum, zip(totals.get(key[0], (0,) * len(added)), added, strict=True)))
     return steps, totals, repeated
 
@@ -136,6 +139,7 @@ TOTALS = (
     "unpriced_steps",
     "repeated_steps",
     "unmetered_calls",
+    "messaging_steps",
 )
 
 

@@ -28,6 +28,7 @@ from ams_trace_query.search.windowed_scan import Budget, indexed_clauses, is_ind
 FILTER = (STATUS, AGENT, Q, FROM, TO)
 WINDOW_TASKS_BY_WORDS = 20  # where the texts of each are looked at
 _OF_DUPLICATES = frozenset({"duplicate", "duplicate_of", "task"})  # a query with one of these decides about duplicates itself
+_OF_FOLDED = frozenset({"folded", "folded_into", "run", "task"})  # the same for tasks that only pass messages
 WINDOW_TASKS_TO_COUNT = 25_000  # some 30 ms
 
 
@@ -65,7 +66,9 @@ class TaskFilter(Struct, frozen=True):
 
     def other_conditions(self) -> list[Condition]:
         """The conditions that no index supports: the edges of windows are found without them, in the index alone."""
-        return [tasks.c.duplicate_of.is_(None)] if _OF_DUPLICATES.isdisjoint(fields_of(self.tree)) else []
+        asked = fields_of(self.tree)
+        left_out = ((tasks.c.duplicate_of, _OF_DUPLICATES), (tasks.c.folded_into, _OF_FOLDED))
+        return [column.is_(None) for column, words in left_out if words.isdisjoint(asked)]
 
     def indexed_query_conditions(self) -> list[Condition]:
         """The same of clauses of the query: every match fulfils them."""

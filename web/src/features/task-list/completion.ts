@@ -27,6 +27,8 @@ export const TASK_QUERY_FIELDS: Record<string, Kind> = {
   run: 'text',
   duplicate: 'text',
   duplicate_of: 'id',
+  folded: 'text',
+  folded_into: 'text',
   log: 'text',
   'score.': 'score',
 };

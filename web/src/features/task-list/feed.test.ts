@@ -13,6 +13,7 @@ function task(id: string, startedAtUs: number, more: Partial<Task> = {}): Task {
     sort_at_us: startedAtUs,
     agent: null,
     duplicate_of: null,
+    folded_into: null,
     duration_us: 10,
     ...more,
   } as Task;

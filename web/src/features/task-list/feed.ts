@@ -265,6 +265,7 @@ export class TaskFeed {
     const { status, agent } = this.filter;
     const [from, to] = this.range;
     return (
+      task.folded_into === null &&
       task.duplicate_of === null && // the list leaves these out unless the query asks for them, and then the server decides
       task.sort_at_us >= from &&
       task.sort_at_us < to &&

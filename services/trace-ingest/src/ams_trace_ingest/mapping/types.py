@@ -5,12 +5,12 @@ OpenInference wins over gen_ai, because its AGENT and CHAIN are more specific th
 
 from typing import Any
 
-from ams_contracts.documents import StepType
+from ams_contracts.documents import MESSAGING, StepType
 from ams_trace_ingest.mapping.attribute_rules import Field, Found, Group, Ladder, Prefix
 from ams_trace_ingest.mapping.convert import WORD_CHARS_MAX, Convert, json_word, word
 from ams_trace_ingest.mapping.enum_members import LLM, SPAN
 from ams_trace_ingest.mapping.span_model import Span
-from ams_trace_ingest.mapping.vendors import adk, events, livekit, openinference
+from ams_trace_ingest.mapping.vendors import adk, autogen, events, livekit, openinference
 
 _OURS = {member.value: member for member in StepType}
 _OPENINFERENCE = {
@@ -245,18 +245,24 @@ def type_of(found: Found, span: Span, scope_name: str) -> Decision:
     )
     if by_name is not None:
         return by_name, f"{scope_name}:{span.name}"[:WORD_CHARS_MAX]
-    if rank > _MODEL_RANK:
-        for field in (Field.MODEL_REQUESTED, Field.MODEL):
-            if found.values[field] is not None:
-                return LLM, str(found.keys[field])
-        # usage, or what was said to a model and what it answered: a model call whose instrumentation names neither model nor operation
-        for field in (Field.USAGE_MAP, Field.INPUT_TOKENS, Field.OUTPUT_TOKENS, Field.TOTAL_TOKENS):
-            if found.values[field] is not None:
-                return LLM, str(found.keys[field])
-        spoken = _conversation(found, span)
-        if spoken is not None:
-            return LLM, spoken
+    called = _model_call(found, span) if rank > _MODEL_RANK else None
+    if called is not None:
+        return LLM, called
+    if rank == _PROTOCOL_RANK and scope_name.startswith(autogen.SCOPE) and str(found.keys[Field.TYPE]).startswith("messaging."):
+        return SPAN, MESSAGING
     return found.values[Field.TYPE] or _NOTHING
+
+
+def _model_call(found: Found, span: Span) -> str | None:
+    """What makes a span a model call that says so in no other way; ``None`` when nothing does."""
+    for field in (Field.MODEL_REQUESTED, Field.MODEL):
+        if found.values[field] is not None:
+            return str(found.keys[field])
+    # usage, or what was said to a model and what it answered: a model call whose instrumentation names neither model nor operation
+    for field in (Field.USAGE_MAP, Field.INPUT_TOKENS, Field.OUTPUT_TOKENS, Field.TOTAL_TOKENS):
+        if found.values[field] is not None:
+            return str(found.keys[field])
+    return _conversation(found, span)
 
 
 def _conversation(found: Found, span: Span) -> str | None:

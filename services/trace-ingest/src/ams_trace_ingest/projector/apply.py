@@ -294,6 +294,8 @@ async def _write_steps_and_tasks(connection: Connection, changes: BatchChanges, 
     for task in rootless:
         await _reload_root(connection, task)
     await _mark_duplicates(connection, rows)
+    for row in rows:
+        row.folded_into = row.run_id if row.steps and row.messaging_steps == row.steps else None
     await tasks.write(connection, rows)
     failpoint("after_task_rows")
     return rows
@@ -389,5 +391,5 @@ def _new_row(task: TaskChanges) -> TaskRow:
         root_step_id=None, name="", kind="task", agent=None, status="running", started_at_us=None, ended_at_us=None, duration_us=None,
         conversation_id=None, user_id=None, environment=None, tags="{}", parent_task_id=None, preview=None, preview_output=None, error_type=None, error_message=None, flags=[],
         steps=0, errors=0, running_steps=0, waiting_steps=0, lost_steps=0, input_tokens=0, output_tokens=0, cost_nusd=0, priced_steps=0, unpriced_steps=0,
-        last_event_at_us=0, sort_at_us=task.first_seen_us, repeated_steps=0, derive_due=False, unmetered_calls=0,
+        last_event_at_us=0, sort_at_us=task.first_seen_us, repeated_steps=0, derive_due=False, unmetered_calls=0, messaging_steps=0,
     )  # fmt: skip

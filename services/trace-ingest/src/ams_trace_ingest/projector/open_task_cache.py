@@ -40,6 +40,7 @@ class CachedStep:
         "shadowed",
         "status",
         "step_id",
+        "type_raw",
         "wrapper",
     )
 
@@ -53,6 +54,7 @@ class CachedStep:
         self.wrapper = step.wrapper
         self.repeats_response, self.repeats_call = step.repeats_response, step.repeats_call
         self.agent = step.agent
+        self.type_raw = step.type_raw
         self.node: Node | None = step.node
         self._state = step.state
 

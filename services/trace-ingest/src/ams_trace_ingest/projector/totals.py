@@ -8,7 +8,7 @@ def add_totals(row: TaskRow, task: TaskChanges) -> None:
     """Add to the row what each changed step adds now, less what it added before."""
     task_id = task.key[1]
     now = [
-        contribution(step.state.status, step.counted, repeated=repeats_other_than(step, task_id))
+        contribution(step.state.status, step.counted, repeated=repeats_other_than(step, task_id), type_raw=step.type_raw)
         for step in task.steps.values()
         if step.changed
     ]
@@ -16,7 +16,7 @@ def add_totals(row: TaskRow, task: TaskChanges) -> None:
     if not now:
         return
     # column by column: ten additions to a struct's fields a step took a tenth of the projection
-    steps, errors, running, waiting, lost, tokens_in, tokens_out, nusd, priced, unpriced, repeated, unmetered = map(
+    steps, errors, running, waiting, lost, tokens_in, tokens_out, nusd, priced, unpriced, repeated, unmetered, messaging = map(
         sum, zip(*now, strict=True)
     )
     less = [sum(column) for column in zip(*before, strict=True)] if before else NO_CONTRIBUTION
@@ -32,3 +32,4 @@ def add_totals(row: TaskRow, task: TaskChanges) -> None:
     row.unpriced_steps += unpriced - less[9]
     row.repeated_steps += repeated - less[10]
     row.unmetered_calls += unmetered - less[11]
+    row.messaging_steps += messaging - less[12]

@@ -100,6 +100,10 @@ class StoredStep:
         return self._row["repeats_call"]
 
     @property
+    def type_raw(self) -> str | None:
+        return self._row["type_raw"]
+
+    @property
     def agent(self) -> str | None:
         """The one to show."""
         return self._row["agent"]

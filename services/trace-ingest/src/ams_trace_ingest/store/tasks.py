@@ -88,6 +88,8 @@ class TaskRow(row_columns(TASK_FIELDS), Struct, kw_only=True, gc=False):
     run_id: str | None = None
     duplicate_of: str | None = None
     repeated_steps: int
+    messaging_steps: int
+    folded_into: str | None = None
     derive_due: bool
     unmetered_calls: int
 
