@@ -127,12 +127,12 @@ PREFIXES = tuple(
 )
 
 
-def name_of(found: Found, span: Span, step_type: StepType, scope_name: str) -> str:
-    """The displayed name. The span's own name is kept as ``span_name``."""
+def name_of(found: Found, span: Span, step_type: StepType, tool: str | None) -> str:
+    """The displayed name; that of a tool call is its ``tool``. The span's own name is kept as ``span_name``."""
     values = found.values
     chosen = values[Field.NAME]
     if chosen is None and step_type is TOOL:
-        chosen = tool_of(found, span, step_type, scope_name)
+        chosen = tool
         skill = values[Field.SKILL]
         if chosen is not None and skill is not None and skill not in chosen:  # three loads of three skills are no three `load_skill`
             chosen = f"{chosen} {skill}"

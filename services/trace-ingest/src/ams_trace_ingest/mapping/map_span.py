@@ -78,15 +78,15 @@ def map_span(
         nusd, source = _computed(prices, found, requested, moment.started_at_us, used) if billable and used is not None else _UNKNOWN
     parameters, parameter_keys = models.parameters(found)
     run = values[Field.RUN] or (identity.run_of(span, scope) if span.links or scope.name.startswith(autogen.SCOPE) else None)
-    call_key = None
-    if step_type is enum_members.LLM and scope.name and used is not None and used.output and used.input is not None and not running:
-        call_key = models.call_key(identity.service_of(resource), used.input, used.output, moment.ended_at_us or 0)
+    called = step_type is enum_members.LLM and scope.name and used is not None and used.output and used.input is not None and not running
+    call_key = _call_key(resource, used, moment) if called else None
+    tool = identity.tool_of(found, span, step_type, scope.name)
     conversation, user = identity.conversation_and_user_of(found, resource)
     document = StepDocument(
         parent_step_id=parent,
         type=step_type,
         type_raw=type_raw or None,
-        name=identity.name_of(found, span, step_type, scope.name)[:NAME_CHARS_MAX],
+        name=identity.name_of(found, span, step_type, tool)[:NAME_CHARS_MAX],
         span_name=span.name[:NAME_CHARS_MAX],
         agent=identity.agent_of(found, span, step_type, scope.name),
         status=status,
@@ -105,7 +105,7 @@ def map_span(
         usage=used,
         cost_nusd=nusd,
         cost_source=source,
-        tool_name=identity.tool_of(found, span, step_type, scope.name),
+        tool_name=tool,
         tool_call_id=values[Field.TOOL_CALL_ID],
         error=failure,
         preview_input=None if asked is None else asked.preview or None,
@@ -137,6 +137,12 @@ def map_span(
         stored.append(payload(event, enum_members.ERROR_STACK, content.TEXT, stack))
     scores = _scores(project_id, span, step_id, at_us) if span.events else ()
     return MappedSpan(span.trace_id, event, stored, () if collector is None else collector.events(project_id, at_us), scores)
+
+
+def _call_key(resource: Resource, used: Usage | None, moment: times.Times) -> str | None:
+    if used is None or used.input is None or used.output is None:
+        return None
+    return models.call_key(identity.service_of(resource), used.input, used.output, moment.ended_at_us or 0)
 
 
 def _scores(project_id: str, span: Span, step_id: str, at_us: int) -> list[ScoreRecorded]:

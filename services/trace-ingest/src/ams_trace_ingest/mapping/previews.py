@@ -94,6 +94,8 @@ def preview_of_text(text: str, words: Words | None = None) -> str:
     return one_line(text if spoken is None else spoken)
 
 
+_BEGINNING_CHARS = 128  # where a repr shows that it is one
+_BEGINNINGS = frozenset("aR<")  # of what shows it in another way
 _ROLE = "assistant: "  # LlamaIndex's str() of an answer
 _FINAL = re.compile(r"RunResult\w*:\n(?:.*\n)*?- Final output \(.{1,80}\):\n((?:    .*\n?)+)")
 _SPOKEN = re.compile(r"\b(Human|AI)Message(?:Chunk)?\(content=(['\"])((?:\\.|(?!\2).){1,2000}?)\2", re.DOTALL)
@@ -123,7 +125,10 @@ def python_literal(text: str) -> Any:
 
 def _of_repr(text: str) -> str | None:
     """The words in the repr of a library's object: ``ActionStep(... action_output='42')``, ``content='Hi' additional_kwargs={}``."""
-    if text.startswith((_ROLE, "RunResult")):
+    head = text[:_BEGINNING_CHARS]
+    if "(" not in head and "=" not in head and head[:1] not in _BEGINNINGS:
+        return None  # most texts
+    if head.startswith((_ROLE, "RunResult")):
         final = _FINAL.match(text[:_LITERAL_CHARS_MAX])
         return final[1] if final is not None else text.removeprefix(_ROLE)
     if "=" not in text or _REPR.match(text) is None:
