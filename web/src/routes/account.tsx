@@ -115,7 +115,7 @@ export function SignIn() {
           <div className="sign-in-or">or</div>
           <PasskeyButton
             busy={busy}
-            action="Sign in with a passkey"
+            action="Use a passkey"
             onUse={() => run(() => session.loginWithPasskey().then(() => null))}
           />
         </div>
