@@ -207,3 +207,15 @@ def test_the_gateway_serves_the_documentation_and_its_own_page_for_what_is_missi
         "/docs/nope/": (404, "missing"),
     }
     assert "script-src 'self';" in answers["/docs/"].headers["Content-Security-Policy"]
+
+
+def test_grpc_at_a_port_of_http_says_what_to_set(tmp_path: Path) -> None:
+    upstream = Recorder()
+    with contextlib.closing(upstream), gateway(tmp_path, upstream.port) as port, grpc.insecure_channel(f"localhost:{port}") as channel:
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        with pytest.raises(grpc.RpcError) as refused:
+            export(b"", timeout=SECONDS)
+
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in refused.value.details()
+    assert upstream.received == []

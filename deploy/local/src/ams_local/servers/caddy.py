@@ -64,6 +64,17 @@ CADDYFILE = """\
 	}}
 }}
 
+(no_grpc) {{
+	@grpc header Content-Type application/grpc*
+	handle @grpc {{
+		# an answer without a body is one of gRPC that has trailers only
+		header Content-Type application/grpc
+		header Grpc-Status 12
+		header Grpc-Message "This port takes OTLP over HTTP: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf. gRPC is taken on port {grpc_port}."
+		respond 200
+	}}
+}}
+
 (problems) {{
 	handle_errors {{
 		header {{
@@ -106,6 +117,7 @@ http://:{port} {{
 		Content-Security-Policy "{policy}"
 	}}
 	import problems
+	import no_grpc
 
 	@foreign_origin {{
 		path /api/* /mcp
@@ -192,6 +204,7 @@ http://:{otlp_port} {{
 		-Via
 	}}
 	import problems
+	import no_grpc
 	handle /v1/* {{
 		import service {intake}
 	}}
@@ -208,7 +221,6 @@ GRPC_SITE = """
 			-Server
 			Content-Type application/grpc
 		}}
-		# an answer without a body is one of gRPC that has trailers only
 		@unavailable expression {{err.status_code}} in [502, 503, 504]
 		handle @unavailable {{
 			header Grpc-Status 14
@@ -398,7 +410,7 @@ class Caddy(Struct, frozen=True, kw_only=True):
             data=_quoted(self.data),
             port=self.port,
             otlp_port=self.otlp_port,
-            grpc_port=self.grpc_port,
+            grpc_port=self.grpc_port or "4317, which is not open here",
             hosts=" ".join(self.hosts),
             explorer=_quoted(self.explorer),
             wheels=_quoted(self.wheels),
