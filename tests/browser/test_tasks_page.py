@@ -235,6 +235,23 @@ def test_two_selected_tasks_can_be_compared(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("sender")
+def test_selected_tasks_are_deleted_after_a_confirmation(page: Page) -> None:
+    for _ in range(2):
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+    page.get_by_role("region", name="Selected tasks").get_by_role("button", name="Delete…").click()
+    dialog = page.get_by_role("dialog", name="Delete 2 tasks?")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".task-row")).to_have_count(3)
+
+    page.get_by_role("region", name="Selected tasks").get_by_role("button", name="Delete…").click()
+    dialog.get_by_role("button", name="Delete").click()
+
+    expect_names(page, "alpha")
+    expect(page.get_by_role("region", name="Selected tasks")).to_have_count(0)
+
+
+@pytest.mark.usefixtures("sender")
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `npm ci` in web/")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_tasks_page_with_everything_open_has_no_accessibility_violation(page: Page, scheme: str) -> None:

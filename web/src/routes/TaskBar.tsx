@@ -9,7 +9,7 @@ import type { LiveTask } from '../features/execution-log/live-task';
 import { Silence } from '../features/execution-log/TraceStep';
 import type { StepTable } from '../features/execution-log/table';
 import { ScoreFacts } from '../features/scores/TaskScores';
-import { DeleteTask } from '../features/task-list/DeleteTask';
+import { DeleteTasks } from '../features/task-list/DeleteTasks';
 import { ExportDialog } from '../features/transfer/ExportDialog';
 import { CopyId, copyText, Menu, Ticking, toast } from '../ui/controls';
 import { count, duration, exact, nusd, plural } from '../ui/format';
@@ -192,9 +192,9 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
         <ExportDialog project={project} tasks={[task]} name={name} onClose={() => setExporting(false)} />
       ) : null}
       {asking ? (
-        <DeleteTask
+        <DeleteTasks
           project={project}
-          task={task}
+          tasks={[task]}
           name={name || 'Unnamed task'}
           onDeleted={deleted}
           onClose={() => setAsking(false)}

@@ -5,7 +5,7 @@ import type { TaskPage } from '../api/types';
 import { useKeys } from '../app/keys';
 import { LivePill, useLive } from '../app/live';
 import { usePreference } from '../app/preferences';
-import { Link, navigate, useQuery, withParams } from '../app/router';
+import { navigate, useQuery, withParams } from '../app/router';
 import { GettingStarted } from '../features/getting-started/GettingStarted';
 import { Facets } from '../features/task-list/Facets';
 import { PAGE_SIZE, TaskFeed } from '../features/task-list/feed';
@@ -15,15 +15,15 @@ import { rememberOrder } from '../features/task-list/neighbours';
 import { NEWEST_FIRST } from '../features/task-list/orders';
 import { QueryInput } from '../features/task-list/QueryInput';
 import { SavedViews } from '../features/task-list/SavedViews';
+import { SelectionBar } from '../features/task-list/SelectionBar';
 import { withSuggestion } from '../features/task-list/suggestion';
 import { TaskList } from '../features/task-list/TaskList';
 import { ColumnsMenu, PauseButton, QuickViews, RangeMenu } from '../features/task-list/Toolbar';
-import { ExportDialog } from '../features/transfer/ExportDialog';
 import { ImportDrop } from '../features/transfer/ImportDrop';
 import '../features/task-list/task-list.css';
 import '../features/task-list/explore.css';
 import { serverNowUs } from '../ui/clock';
-import { copyText, ErrorStrip } from '../ui/controls';
+import { ErrorStrip } from '../ui/controls';
 import { clock, dateTime, plural } from '../ui/format';
 import { Icon } from '../ui/Icon';
 
@@ -173,48 +173,6 @@ export function TasksPage({ project }: { project: string }) {
       </div>
       {marked.size > 0 ? <SelectionBar project={project} marked={marked} onClear={() => setMarked(new Set())} /> : null}
     </div>
-  );
-}
-
-interface SelectionBarProps {
-  project: string;
-  marked: ReadonlySet<string>;
-  onClear: () => void;
-}
-
-function SelectionBar({ project, marked, onClear }: SelectionBarProps) {
-  const [a, b] = marked;
-  const [exporting, setExporting] = useState(false);
-  return (
-    <section className="selection-bar" aria-label="Selected tasks">
-      <span className="tnum">{marked.size} selected</span>
-      {marked.size === 2 ? (
-        <Link className="button small" to={`/projects/${project}/compare?left=${a}&right=${b}`}>
-          Compare
-        </Link>
-      ) : (
-        <span className="faint">Select two to compare</span>
-      )}
-      <button type="button" className="button small" onClick={() => setExporting(true)}>
-        <Icon name="download" /> Export…
-      </button>
-      {exporting ? (
-        <ExportDialog project={project} tasks={[...marked]} name="" onClose={() => setExporting(false)} />
-      ) : null}
-      <button
-        type="button"
-        className="button small"
-        onClick={() => {
-          const links = [...marked].map((id) => `${location.origin}/t/${id}`);
-          void copyText(links.join('\n'), plural(links.length, 'link'));
-        }}
-      >
-        <Icon name="link" /> Copy links
-      </button>
-      <button type="button" className="button plain small" onClick={onClear}>
-        Clear
-      </button>
-    </section>
   );
 }
 
