@@ -111,6 +111,12 @@ def test_the_graph_grows_with_the_task_and_filters_its_steps(page: Page, platfor
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("find="))
+    # in the window of a phone it goes down, and is as wide as the window
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.reload()
+    expect(node(page, "tool lookup")).to_be_visible(timeout=PATIENCE_MS)
+    hidden = page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.graph-scroll'))")
+    assert hidden <= 1
 
 
 def test_the_graph_of_a_recorded_trace_is_that_of_its_ledger(page: Page, platform: Platform) -> None:

@@ -13,15 +13,18 @@ const SCALE_MIN = 0.35;
 const READABLE_MIN = 0.8;
 const SCALE_MAX = 1.6;
 const ZOOM = 1.25;
+/** A graph in a window of this width goes down instead of to the right. */
+const NARROW_PX = 700;
 
 /** Who called whom in a task: a click on a node or an edge filters the steps below. */
 export function GraphTab({ table, tree, version, filterText, onFilter }: TaskTabProps) {
   const box = useRef<HTMLDivElement>(null);
   const size = useSize(box);
-  const answer = useGraph(table, tree, version, size.width > 0 && size.width < 700 ? 'TB' : 'LR');
+  const answer = useGraph(table, tree, version, size.width > 0 && size.width < NARROW_PX ? 'TB' : 'LR');
   const [chosen, setChosen] = useState<number | 'all' | null>(null);
   const all = answer ? fitting(answer.layout, size) : 1;
-  const scale = chosen === 'all' ? all : (chosen ?? Math.max(READABLE_MIN, all));
+  const opened = answer ? openedAt(answer.layout, size, all) : 1;
+  const scale = chosen === 'all' ? all : (chosen ?? opened);
   const zoom = (by: number) => setChosen(Math.min(SCALE_MAX, Math.max(Math.min(SCALE_MIN, all), scale * by)));
   const choose = (filter: string) => onFilter(filterText === filter ? '' : filter);
   return (
@@ -218,6 +221,12 @@ interface Size {
 function fitting(layout: Size, box: Size): number {
   if (layout.width === 0 || layout.height === 0 || box.width === 0) return 1;
   return Math.min(1, box.width / layout.width, box.height / layout.height);
+}
+
+/** The scale before a person chooses one: readable and, where the graph goes down, as wide as the window. */
+function openedAt(layout: Size, box: Size, all: number): number {
+  if (box.width === 0 || box.width >= NARROW_PX || layout.width === 0) return Math.max(READABLE_MIN, all);
+  return Math.min(1, Math.max(SCALE_MIN, box.width / layout.width));
 }
 
 function useSize(box: React.RefObject<HTMLElement | null>): Size {
