@@ -5,6 +5,7 @@ import { exact } from '../../ui/format';
 import { compactJson } from '../text/json-text';
 import { vectorInText } from './documents';
 import { JsonView } from './Json';
+import { pathBelow } from './json-path';
 import { isObject, type Json } from './messages';
 import { Section } from './Section';
 import { LongText } from './Text';
@@ -82,7 +83,7 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
               </button>
             </dt>
             <dd>
-              <AttributeValue value={value} />
+              <AttributeValue name={name} value={value} />
             </dd>
           </div>
         ))}
@@ -94,10 +95,11 @@ function Attributes({ attributes, memory }: { attributes: [string, Json][]; memo
   );
 }
 
-function AttributeValue({ value }: { value: Json }) {
+function AttributeValue({ name, value }: { name: string; value: Json }) {
   const vector = typeof value === 'string' ? vectorInText(value) : null;
   const shown = vector ?? value;
-  if (typeof shown === 'object' && shown !== null) return <JsonView value={shown} depth={1} />;
+  if (typeof shown === 'object' && shown !== null)
+    return <JsonView value={shown} depth={1} path={pathBelow('', name)} />;
   return <LongText text={textOf(shown)} mono />;
 }
 

@@ -1,9 +1,11 @@
 import { useMemo, useState } from 'react';
+import { copyText } from '../../ui/controls';
 import { exact } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { listMark } from '../text/json-text';
 import { PlainText } from '../text/PlainText';
 import { vectorInText } from './documents';
+import { pathBelow } from './json-path';
 import { Media } from './Media';
 import { isObject, type Json, mediaOf } from './messages';
 
@@ -14,22 +16,24 @@ const STRING_MAX = 2_000;
 const OPEN_MAX = 40;
 
 /** A JSON value as a tree that unfolds; strings keep their lines. Colour by kind, and never by colour alone. */
-export function JsonView({ value, depth = 2 }: { value: Json; depth?: number }) {
+export function JsonView({ value, depth = 2, path = '' }: { value: Json; depth?: number; path?: string }) {
   return (
     <div className="json-view">
-      <Node name={null} value={value} open={depth} />
+      <Node name={null} path={path} value={value} open={depth} />
     </div>
   );
 }
 
 interface NodeProps {
   name: string | null;
+  /** of this value, as it is copied; empty at the top */
+  path: string;
   value: Json;
   /** levels that start expanded */
   open: number;
 }
 
-function Node({ name, value, open }: NodeProps) {
+function Node({ name, path, value, open }: NodeProps) {
   const keys = useMemo(() => keysOf(value), [value]);
   const count = Array.isArray(value) ? value.length : (keys?.length ?? 0);
   const [expanded, setExpanded] = useState(open > 0 && count <= OPEN_MAX);
@@ -38,7 +42,7 @@ function Node({ name, value, open }: NodeProps) {
   if (!list && keys === null) {
     return (
       <div className="json-line">
-        {name === null ? null : <Key name={name} />}
+        {name === null ? null : <Key name={name} path={path} />}
         <Scalar value={value as Exclude<Json, object>} />
       </div>
     );
@@ -46,7 +50,7 @@ function Node({ name, value, open }: NodeProps) {
   if (keys?.includes('sha256') && isObject(value) && value.type === 'media') {
     return (
       <div className="json-line">
-        {name === null ? null : <Key name={name} />}
+        {name === null ? null : <Key name={name} path={path} />}
         <Media part={mediaOf(value)} />
       </div>
     );
@@ -54,30 +58,51 @@ function Node({ name, value, open }: NodeProps) {
   if (count === 0) {
     return (
       <div className="json-line">
-        {name === null ? null : <Key name={name} />}
+        {name === null ? null : <Key name={name} path={path} />}
         <span className="json-mark">{list ? '[]' : '{}'}</span>
       </div>
     );
   }
   return (
     <div>
-      <button type="button" className="json-twist" aria-expanded={expanded} onClick={() => setExpanded(!expanded)}>
-        <Icon name="chevron" className={expanded ? 'turned' : ''} />
-        {name === null ? null : <Key name={name} />}
-        <span className="json-mark">
-          {list ? listMark(value) : expanded ? `{${exact(count)}}` : preview(keys ?? [])}
-        </span>
-      </button>
+      <div className="json-branch">
+        <button type="button" className="json-twist" aria-expanded={expanded} onClick={() => setExpanded(!expanded)}>
+          <Icon name="chevron" className={expanded ? 'turned' : ''} />
+          {name === null ? null : <KeyText name={name} />}
+          <span className="json-mark">
+            {list ? listMark(value) : expanded ? `{${exact(count)}}` : preview(keys ?? [])}
+          </span>
+        </button>
+        {path === '' ? null : (
+          <button
+            type="button"
+            className="json-copy"
+            aria-label={`Copy the path ${cutKey(path)}`}
+            title={`Copy the path ${cutKey(path)}`}
+            onClick={() => void copyText(path, 'the path')}
+          >
+            <Icon name="copy" />
+          </button>
+        )}
+      </div>
       {expanded ? (
         <div className="json-children">
           {list
             ? value
                 .slice(0, shown)
-                .map((inner, index) => <Node key={index} name={String(index)} value={inner} open={open - 1} />)
+                .map((inner, index) => (
+                  <Node key={index} name={String(index)} path={pathBelow(path, index)} value={inner} open={open - 1} />
+                ))
             : keys
                 ?.slice(0, shown)
                 .map((key) => (
-                  <Node key={key} name={key} value={(value as Record<string, Json>)[key] ?? null} open={open - 1} />
+                  <Node
+                    key={key}
+                    name={key}
+                    path={pathBelow(path, key)}
+                    value={(value as Record<string, Json>)[key] ?? null}
+                    open={open - 1}
+                  />
                 ))}
           {count > shown ? (
             <button type="button" className="button small" onClick={() => setShown(shown + MORE)}>
@@ -90,7 +115,22 @@ function Node({ name, value, open }: NodeProps) {
   );
 }
 
-function Key({ name }: { name: string }) {
+/** The key of a value that does not unfold: a click copies its path. */
+function Key({ name, path }: { name: string; path: string }) {
+  return (
+    <button
+      type="button"
+      className="json-key"
+      title={`Copy the path ${cutKey(path)}`}
+      onClick={() => void copyText(path, 'the path')}
+    >
+      {cutKey(name)}
+      <span className="json-mark">: </span>
+    </button>
+  );
+}
+
+function KeyText({ name }: { name: string }) {
   return (
     <span className="json-key">
       {cutKey(name)}
