@@ -55,6 +55,9 @@ def test_a_finished_task_is_shown_as_it_was_at_each_position(page: Page, platfor
     slider(page).fill("1")
     expect(page.locator(".task-bar .pill[data-status=running]")).to_be_visible()
     expect(row(page, "answer")).to_have_count(0)
+    # a score is given to what the task is, not to what it was
+    expect(page.get_by_role("heading", name="Scores")).to_be_visible()
+    expect(page.locator(".score-form")).to_have_count(0)
     # the address holds the position, and brings it back
     expect(page).to_have_url(re.compile(r"at=1\.\d+\.\d+"))
     page.reload()

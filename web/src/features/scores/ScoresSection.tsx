@@ -57,7 +57,7 @@ export function ScoresSection({ project, task, step, live, children }: ScoresSec
             .slice(-shown)
             .reverse()
             .map((score) => {
-              const may = role === 'owner' || (user !== null && isOwn(score, user));
+              const may = !live.isPast && (role === 'owner' || (user !== null && isOwn(score, user)));
               return (
                 <ScoreLine
                   key={score.score_id}
@@ -75,7 +75,7 @@ export function ScoresSection({ project, task, step, live, children }: ScoresSec
         </button>
       ) : null}
       {data?.next_cursor ? <p className="faint">Only the first {exact(items.length)} scores are listed here.</p> : null}
-      {user === null || role === undefined || role === 'viewer' ? null : (
+      {user === null || role === undefined || role === 'viewer' || live.isPast ? null : (
         <ScoreForm project={project} task={task} step={step} known={data?.names.map(({ name }) => name) ?? []} />
       )}
       {role === 'viewer' && items.length === 0 ? <p className="faint">No scores yet. Viewers cannot add any.</p> : null}
