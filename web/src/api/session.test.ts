@@ -47,6 +47,20 @@ beforeEach(() => {
 });
 
 describe('the session', () => {
+  test('a visitor of a link gets its token again by the secret, and leaves the cookie alone', async () => {
+    const own = store();
+    let tokens = 0;
+    const share = { project_id: 'p', task_id: 't', payloads: false, link_expires_at_us: 1, expires_in: 600 };
+    answers['/api/auth/share'] = () => json({ ...share, access_token: `link-${++tokens}` });
+    expect(await own.visit('secret')).toMatchObject({ state: 'visitor', share: { task_id: 't' } });
+    expect(await own.token()).toBe('link-1');
+    expect(await own.refreshAfter('link-1')).toBe('link-2');
+    answers['/api/auth/share'] = () => json({ code: 'share_link_not_found' }, 404);
+    expect(await own.refreshAfter('link-2')).toBeNull();
+    expect(own.get().state).toBe('out');
+    expect(new Set(calls)).toEqual(new Set(['/api/auth/share']));
+  });
+
   test('callers at the same time share one refresh', async () => {
     const own = store();
     const tokens = await Promise.all([own.token(), own.token(), own.token()]);

@@ -4,7 +4,7 @@
  */
 import { answerWithPasskey, type Credential } from './passkeys';
 import { asApiError, networkError, problemOf } from './problems';
-import type { PasskeyRequest, SecondFactorNeeded, Session, User } from './types';
+import type { PasskeyRequest, SecondFactorNeeded, Session, ShareGrant, User } from './types';
 
 /** A new token this long before the old one ends: more than a slow network, less than half of its 10 minutes. */
 const RENEW_BEFORE_MS = 90_000;
@@ -13,7 +13,8 @@ const LOCK = 'ams.refresh';
 export type Identity =
   | { state: 'unknown' }
   | { state: 'out' }
-  | { state: 'in'; user: User; token: string; expiresAtMs: number };
+  | { state: 'in'; user: User; token: string; expiresAtMs: number }
+  | { state: 'visitor'; share: ShareGrant; token: string; expiresAtMs: number };
 
 export interface SessionPorts {
   fetch: typeof fetch;
@@ -29,6 +30,8 @@ export class SessionStore {
   private readonly listeners = new Set<() => void>();
   private pending: Promise<Identity> | null = null;
   private timer: unknown = null;
+  /** of the public link that this page shows; the session of the cookie is then left alone */
+  private secret: string | null = null;
   /** milliseconds to add to this machine's clock to get the server's */
   clockSkewMs = 0;
 
@@ -44,10 +47,19 @@ export class SessionStore {
   /** A token that is good for the next seconds, refreshed when it is not; null when signed out. */
   async token(): Promise<string | null> {
     const { identity } = this;
-    if (identity.state === 'in' && identity.expiresAtMs - this.ports.now() > 5_000) return identity.token;
+    if ('token' in identity && identity.expiresAtMs - this.ports.now() > 5_000) return identity.token;
     if (identity.state === 'out') return null;
-    const fresh = await this.refresh();
-    return fresh.state === 'in' ? fresh.token : null;
+    return tokenOf(await this.refresh());
+  }
+
+  /**
+   * Visit a public link: every request of this page uses its token from now on.
+   *
+   * @throws ApiError when the link cannot be checked now. A refusal is an answer: `out`.
+   */
+  visit(secret: string): Promise<Identity> {
+    this.secret = secret;
+    return this.refresh();
   }
 
   /**
@@ -57,7 +69,7 @@ export class SessionStore {
    */
   refresh(): Promise<Identity> {
     this.pending ??= this.ports
-      .exclusive(() => this.exchange('/api/auth/refresh', undefined))
+      .exclusive(() => (this.secret === null ? this.exchange('/api/auth/refresh', undefined) : this.open(this.secret)))
       .catch((error: unknown) => {
         const problem = asApiError(error);
         if (problem.transient) throw problem;
@@ -72,9 +84,8 @@ export class SessionStore {
   /** After a 401: another caller may have refreshed in between, then its token is the answer. */
   async refreshAfter(refused: string): Promise<string | null> {
     const { identity } = this;
-    if (identity.state === 'in' && identity.token !== refused) return identity.token;
-    const fresh = await this.refresh();
-    return fresh.state === 'in' ? fresh.token : null;
+    if ('token' in identity && identity.token !== refused) return identity.token;
+    return tokenOf(await this.refresh());
   }
 
   /** Null when the person is signed in; else what the second step needs. */
@@ -140,6 +151,12 @@ export class SessionStore {
     });
   }
 
+  private async open(secret: string): Promise<Identity> {
+    const share = (await (await this.post('/api/auth/share', { secret })).json()) as ShareGrant;
+    const expiresAtMs = this.ports.now() + share.expires_in * 1_000;
+    return this.set({ state: 'visitor', share, token: share.access_token, expiresAtMs });
+  }
+
   private async post(path: string, body: object | undefined, token?: string): Promise<Response> {
     const headers: Record<string, string> = {};
     if (body) headers['content-type'] = 'application/json';
@@ -162,7 +179,7 @@ export class SessionStore {
   private set(identity: Identity): Identity {
     this.identity = identity;
     this.ports.clearTimer(this.timer);
-    if (identity.state === 'in') this.schedule(identity.expiresAtMs - RENEW_BEFORE_MS - this.ports.now());
+    if ('token' in identity) this.schedule(identity.expiresAtMs - RENEW_BEFORE_MS - this.ports.now());
     for (const listener of this.listeners) listener();
     return identity;
   }
@@ -176,6 +193,11 @@ export class SessionStore {
       Math.max(1_000, ms),
     );
   }
+}
+
+/** The access token of whoever is signed in or visits; null for nobody. */
+export function tokenOf(identity: Identity): string | null {
+  return 'token' in identity ? identity.token : null;
 }
 
 export function browserPorts(): SessionPorts {

@@ -11,10 +11,11 @@ import { Sprite } from '../ui/Icon';
 import { ErrorBoundary } from './ErrorBoundary';
 import { keepInvitation } from './invitation';
 import { ProofDialog } from './ProofDialog';
-import { matchPath, navigate, usePath } from './router';
+import { matchPath, navigate, SHARED_PATH, usePath } from './router';
 
 const OwnAccount = lazy(() => import('../routes/own-account').then((module) => ({ default: module.OwnAccount })));
 const ResetPage = lazy(() => import('../routes/reset').then((module) => ({ default: module.ResetPage })));
+const SharedPage = lazy(() => import('../routes/shared').then((module) => ({ default: module.SharedPage })));
 const InvitationPage = lazy(() =>
   import('../routes/invitation').then((module) => ({ default: module.InvitationPage })),
 );
@@ -35,16 +36,18 @@ export function App() {
 function Pages() {
   const path = usePath();
   const identity = useSyncExternalStore(session.subscribe, session.get);
-  const open = path === '/signin' || path === '/register' || path === '/reset';
+  const open = path === '/signin' || path === '/register' || path === '/reset' || path === SHARED_PATH;
   useEffect(() => {
     keepInvitation();
+    // the token of a link opens nothing else: another page starts with the session of its own
+    if (identity.state === 'visitor' && path !== SHARED_PATH) return location.reload();
     if (identity.state === 'unknown' && !open) ask();
     if (identity.state === 'out' && !open) {
       queryClient.clear();
       const next = location.pathname + location.search;
       navigate(next === '/' ? '/signin' : `/signin?next=${encodeURIComponent(next)}`, { replace: true });
     }
-  }, [identity.state, open]);
+  }, [identity.state, open, path]);
 
   if (path === '/signin') return <SignIn />;
   if (path === '/register') return <Register />;
@@ -52,6 +55,13 @@ function Pages() {
     return (
       <Suspense fallback={<Waiting />}>
         <ResetPage />
+      </Suspense>
+    );
+  }
+  if (path === SHARED_PATH) {
+    return (
+      <Suspense fallback={<Waiting />}>
+        <SharedPage />
       </Suspense>
     );
   }

@@ -180,6 +180,7 @@ function useCommands(project: string, onHelp: () => void): Command[] {
     page('preferences', 'Preferences', 'columns', 'settings theme density time zone shortcuts'),
     page('keys', 'API keys', 'key'),
     page('people', 'People', 'user', 'members invitations'),
+    page('links', 'Public links', 'link', 'share'),
     page('audit', 'Audit log', 'list'),
     ...(open.value > 0 ? [page('not-stored', 'Not stored', 'replay', 'dead letters')] : []),
     ...(agents.data?.items ?? []).map(({ name }) => ({

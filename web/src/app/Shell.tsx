@@ -9,8 +9,9 @@ import { Icon } from '../ui/Icon';
 import { Help } from './Help';
 import { useKeys } from './keys';
 import { Logo } from './Logo';
-import { applyTheme, usePreference } from './preferences';
+import { usePreference } from './preferences';
 import { Link, navigate } from './router';
+import { ThemeMenu } from './ThemeMenu';
 
 const Palette = lazy(() => import('./Palette').then((module) => ({ default: module.Palette })));
 
@@ -201,38 +202,6 @@ function ProjectMenu({ project }: { project: string }) {
           )}
         </>
       )}
-    </Menu>
-  );
-}
-
-const THEMES = [
-  ['system', 'System', 'screen'],
-  ['light', 'Light', 'sun'],
-  ['dark', 'Dark', 'moon'],
-] as const;
-
-function ThemeMenu() {
-  const [theme, setTheme] = usePreference('theme', 'system');
-  const icon = THEMES.find(([name]) => name === theme)?.[2] ?? 'screen';
-  return (
-    <Menu name="Theme" className="button plain square" align="end" label={<Icon name={icon} />}>
-      {(close) =>
-        THEMES.map(([name, label, picture]) => (
-          <button
-            key={name}
-            type="button"
-            className="menu-item"
-            aria-current={name === theme}
-            onClick={() => {
-              setTheme(name);
-              applyTheme(name);
-              close();
-            }}
-          >
-            <Icon name={picture} /> {label}
-          </button>
-        ))
-      }
     </Menu>
   );
 }

@@ -3,7 +3,7 @@ import { createContext, type ReactNode, useContext, useEffect, useMemo, useSyncE
 import { request } from '../api/http';
 import { LiveClient, type LiveState, type Socket } from '../api/live';
 import { asApiError } from '../api/problems';
-import { session } from '../api/session';
+import { session, tokenOf } from '../api/session';
 import type { Ticket } from '../api/types';
 import { serverNowUs } from '../ui/clock';
 
@@ -40,10 +40,10 @@ export function LiveProvider({ project, children }: { project: string; children:
   useEffect(() => {
     client.start();
     const reconnectNow = () => client.reconnectNow();
-    let token = tokenOf();
+    let token = tokenOf(session.get());
     // a new access token is proven on the open socket before the old one's end closes it
     const renewed = session.subscribe(() => {
-      const next = tokenOf();
+      const next = tokenOf(session.get());
       if (next && next !== token) void client.renew();
       token = next;
     });
@@ -60,11 +60,6 @@ export function LiveProvider({ project, children }: { project: string; children:
     };
   }, [client]);
   return <Context value={client}>{children}</Context>;
-}
-
-function tokenOf(): string | null {
-  const identity = session.get();
-  return identity.state === 'in' ? identity.token : null;
 }
 
 export function useLive(): LiveClient {
@@ -96,7 +91,7 @@ function describe(phase: LiveState['phase'], stale: boolean, lagMs: number | nul
   if (phase === 'connecting') return ['wait', 'connecting', 'Connecting'];
   if (phase === 'reconnecting') return ['wait', 'reconnecting', 'The connection was lost. It resumes without gaps'];
   if (phase === 'offline') return ['off', 'offline', 'No connection. This page is not up to date. Retrying'];
-  if (phase === 'refused') return ['off', 'not live', 'You no longer have access to this project'];
+  if (phase === 'refused') return ['off', 'not live', 'You no longer have access to this task or project'];
   if (stale) return ['wait', 'behind', 'The live service cannot read the event log. This page is not up to date'];
   if (lagMs === null) return ['live', 'live', 'Connected. New events appear automatically'];
   if (lagMs > BEHIND_MS) {

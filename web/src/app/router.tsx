@@ -16,8 +16,15 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
+/** The page of a public link, whose secret stays in the fragment: a reload and a copy of the address need it. */
+export const SHARED_PATH = '/shared';
+
+function here(): string {
+  return location.pathname + location.search + (location.pathname === SHARED_PATH ? location.hash : '');
+}
+
 export function navigate(to: string, options: { replace?: boolean } = {}): void {
-  if (to === location.pathname + location.search) return;
+  if (to === here()) return;
   if (options.replace) history.replaceState(null, '', to);
   else history.pushState(null, '', to);
   notify();
@@ -40,7 +47,8 @@ export function withParams(changes: Record<string, string | null>): string {
     else params.delete(name);
   }
   const text = params.toString();
-  return location.pathname + (text ? `?${text}` : '');
+  const fragment = location.pathname === SHARED_PATH ? location.hash : '';
+  return location.pathname + (text ? `?${text}` : '') + fragment;
 }
 
 /** `/projects/:project/tasks/:task` against a path; null when it does not fit. */

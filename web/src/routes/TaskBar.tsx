@@ -4,11 +4,13 @@ import { projectsQuery } from '../api/queries';
 import type { Status, Task } from '../api/types';
 import { LivePill } from '../app/live';
 import { Link, navigate, withParams } from '../app/router';
+import { useVisitor } from '../app/visitor';
 import { CompareItems } from '../features/compare/CompareItems';
 import type { LiveTask } from '../features/execution-log/live-task';
 import { Silence } from '../features/execution-log/TraceStep';
 import type { StepTable } from '../features/execution-log/table';
 import { ScoreFacts } from '../features/scores/TaskScores';
+import { ShareDialog } from '../features/share/ShareDialog';
 import { DeleteTasks } from '../features/task-list/DeleteTasks';
 import { ExportDialog } from '../features/transfer/ExportDialog';
 import { CopyId, copyText, Menu, Ticking, toast } from '../ui/controls';
@@ -26,6 +28,7 @@ interface TaskBarProps {
 
 /** The head: name, status and totals of the task, and the state of the live connection. */
 export function TaskBar({ project, live, task, table, onTravel }: TaskBarProps) {
+  const visitor = useVisitor();
   const document = live.folded.document;
   const status: Status = document?.status ?? task.status;
   const startedAtUs = document?.started_at_us ?? task.started_at_us;
@@ -36,14 +39,16 @@ export function TaskBar({ project, live, task, table, onTravel }: TaskBarProps) 
   const nano = nusd(task.cost_usd);
   return (
     <header className="task-bar">
-      <Link
-        to={`/projects/${project}/tasks`}
-        className="button plain square"
-        aria-label="Back to tasks"
-        title="Back to tasks (Esc)"
-      >
-        <Icon name="back" />
-      </Link>
+      {visitor ? null : (
+        <Link
+          to={`/projects/${project}/tasks`}
+          className="button plain square"
+          aria-label="Back to tasks"
+          title="Back to tasks (Esc)"
+        >
+          <Icon name="back" />
+        </Link>
+      )}
       <h1 className="cut" title={document?.name ?? task.name}>
         {document?.name ?? (task.name || 'Unnamed task')}
       </h1>
@@ -80,11 +85,11 @@ export function TaskBar({ project, live, task, table, onTravel }: TaskBarProps) 
             <dd>{costText(task)}</dd>
           </div>
         )}
-        <ScoreFacts project={project} task={task.task_id} live={live} />
+        {visitor ? null : <ScoreFacts project={project} task={task.task_id} live={live} />}
       </dl>
       <span style={{ flex: 1 }} />
       <CopyId id={task.task_id} what="the task ID" />
-      {live.isPast ? null : (
+      {live.isPast || visitor ? null : (
         <button
           type="button"
           className="button plain square"
@@ -99,8 +104,8 @@ export function TaskBar({ project, live, task, table, onTravel }: TaskBarProps) 
       <button
         type="button"
         className="button plain square task-about"
-        aria-label="Task details and scores"
-        title="Task details and scores"
+        aria-label={visitor ? 'Task details' : 'Task details and scores'}
+        title={visitor ? 'Task details' : 'Task details and scores'}
         onClick={() =>
           navigate(withParams({ step: null, about: location.search.includes('about=') ? null : '1' }), {
             replace: true,
@@ -109,7 +114,7 @@ export function TaskBar({ project, live, task, table, onTravel }: TaskBarProps) 
       >
         <Icon name="panel" />
       </button>
-      <TaskMenu project={project} task={task.task_id} name={document?.name ?? task.name} />
+      {visitor ? null : <TaskMenu project={project} task={task.task_id} name={document?.name ?? task.name} />}
     </header>
   );
 }
@@ -140,6 +145,7 @@ function isOver(task: Task): boolean {
 function TaskMenu({ project, task, name }: { project: string; task: string; name: string }) {
   const [asking, setAsking] = useState(false);
   const [exporting, setExporting] = useState(false);
+  const [sharing, setSharing] = useState(false);
   const projects = useServer(projectsQuery);
   const role = projects.data?.items.find((item) => item.project_id === project)?.role;
   const deleted = () => {
@@ -160,6 +166,18 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
               }}
             >
               <Icon name="link" /> Copy short link
+            </button>
+            <button
+              type="button"
+              className="menu-item"
+              disabled={role === undefined || role === 'viewer'}
+              title={role === 'viewer' ? 'Viewers cannot share tasks' : undefined}
+              onClick={() => {
+                close();
+                setSharing(true);
+              }}
+            >
+              <Icon name="next" /> Share by a public link…
             </button>
             <CompareItems project={project} task={task} name={name} onDone={close} />
             <button
@@ -191,6 +209,7 @@ function TaskMenu({ project, task, name }: { project: string; task: string; name
       {exporting ? (
         <ExportDialog project={project} tasks={[task]} name={name} onClose={() => setExporting(false)} />
       ) : null}
+      {sharing ? <ShareDialog project={project} task={task} name={name} onClose={() => setSharing(false)} /> : null}
       {asking ? (
         <DeleteTasks
           project={project}

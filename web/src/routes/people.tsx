@@ -26,6 +26,7 @@ export function PeoplePage({ project }: { project: string }) {
   const me = identity.state === 'in' ? identity.user.user_id : '';
   const own = projects.data?.items.find((item) => item.project_id === project);
   const owner = own?.role === 'owner';
+  const role = own?.role;
   const refresh = () => queryClient.invalidateQueries(membersQuery(project));
   useEffect(() => {
     document.title = 'People · AMS';
@@ -38,11 +39,18 @@ export function PeoplePage({ project }: { project: string }) {
             <h1>People</h1>
             <p className="quiet">Who has access to this project.</p>
           </div>
-          {owner ? (
-            <Link className="button" to={`/projects/${project}/audit`}>
-              Audit log
-            </Link>
-          ) : null}
+          <div className="page-actions">
+            {role === undefined || role === 'viewer' ? null : (
+              <Link className="button" to={`/projects/${project}/links`}>
+                Public links
+              </Link>
+            )}
+            {owner ? (
+              <Link className="button" to={`/projects/${project}/audit`}>
+                Audit log
+              </Link>
+            ) : null}
+          </div>
         </div>
         {members.error ? (
           <ErrorStrip

@@ -21,6 +21,7 @@ const ModelsPage = lazy(() => import('./models').then((module) => ({ default: mo
 const PreferencesPage = lazy(() => import('./preferences').then((module) => ({ default: module.PreferencesPage })));
 const AnnotatePage = lazy(() => import('./annotate').then((module) => ({ default: module.AnnotatePage })));
 const PeoplePage = lazy(() => import('./people').then((module) => ({ default: module.PeoplePage })));
+const LinksPage = lazy(() => import('./links').then((module) => ({ default: module.LinksPage })));
 const AuditPage = lazy(() => import('./audit').then((module) => ({ default: module.AuditPage })));
 const DeadLettersPage = lazy(() => import('./dead-letters').then((module) => ({ default: module.DeadLettersPage })));
 
@@ -76,6 +77,8 @@ export function ProjectPages({ path }: { path: string }) {
             <AnnotatePage project={project} />
           ) : page === 'people' ? (
             <PeoplePage project={project} />
+          ) : page === 'links' ? (
+            <LinksPage project={project} />
           ) : page === 'audit' ? (
             <AuditPage project={project} />
           ) : page === 'compare' ? (

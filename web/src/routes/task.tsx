@@ -2,6 +2,7 @@ import { useCallback, useEffect, useState } from 'react';
 import { useKeys } from '../app/keys';
 import { usePreference } from '../app/preferences';
 import { Link, navigate, useQuery, withParams } from '../app/router';
+import { useVisitor } from '../app/visitor';
 import { useDeadLetters } from '../features/dead-letters/dead-letters';
 import { useLiveTask } from '../features/execution-log/useLiveTask';
 import type { Mode } from '../features/execution-log/waterfall';
@@ -36,11 +37,12 @@ interface TaskPageProps {
 export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
   const [present, presentVersion] = useLiveTask(project, task);
   const query = useQuery();
-  const at = query.get('at');
+  const visitor = useVisitor();
+  const at = visitor ? null : query.get('at');
   const [past, pastVersion] = usePastTask(project, task, present, at);
   const [live, version] = past?.table ? [past, pastVersion] : [present, presentVersion];
   const step = query.get('step');
-  const asked = tabOf(query.get('tab'));
+  const asked = tabOf(query.get('tab'), visitor);
   // a conversation and a delivery are read from the tables, which hold the present
   const tab = past && asked?.isPresent ? null : asked;
   const mode: Mode = query.get('view') === 'log' ? 'log' : 'tree';
@@ -66,6 +68,7 @@ export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
   const toNeighbour = (by: 1 | -1) => {
     if (onNeighbour) return onNeighbour(by);
     const id = neighbour(task, by);
+    if (visitor) return;
     if (id) navigate(`/projects/${project}/tasks/${id}`, { replace: true });
     else toast(by < 0 ? 'This is the first task in the list' : 'This is the last task in the list');
   };
@@ -75,7 +78,7 @@ export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
       if (filterText) setFilter('');
       else if (step) select(null);
       else if (about) navigate(withParams({ about: null }), { replace: true });
-      else navigate(`/projects/${project}/tasks`);
+      else if (!visitor) navigate(`/projects/${project}/tasks`);
     },
     Enter: (event) => {
       const { target } = event;
@@ -85,7 +88,7 @@ export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
     '[': () => toNeighbour(-1),
     ']': () => toNeighbour(1),
     '\\': () => setPane(pane === 'open' ? 'closed' : 'open'),
-    ...(past ? {} : { ',': () => travel() }),
+    ...(past || visitor ? {} : { ',': () => travel() }),
   });
 
   const { table, tree } = live;
@@ -108,8 +111,8 @@ export function TaskPage({ project, task, onNeighbour }: TaskPageProps) {
         <TimeTravelBar past={past} onLeave={() => navigate(withParams({ at: null }), { replace: true })} />
       ) : null}
       {live.error ? <ErrorStrip error={live.error} doing="Cannot refresh this task" onRetry={live.reload} /> : null}
-      <NotStored project={project} task={task} />
-      <TaskTabs open={tab} isPast={past !== null} />
+      {visitor ? null : <NotStored project={project} task={task} />}
+      <TaskTabs open={tab} isPast={past !== null} visitor={visitor} />
       <div className="task-panes">
         <TaskViews
           tab={tab}

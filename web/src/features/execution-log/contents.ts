@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { request } from '../../api/http';
 import type { MatchPage } from '../../api/types';
+import { useVisitor } from '../../app/visitor';
 
 const TYPING_MS = 250;
 /** While a task runs its contents are searched again, in large tasks more rarely. */
@@ -36,7 +37,9 @@ interface Options {
 }
 
 export function useContents({ project, task, words, steps, isOpen, version }: Options): Contents {
-  const key = words.join('\n');
+  const visitor = useVisitor();
+  // a link without contents does not answer what they contain
+  const key = visitor && !visitor.payloads ? '' : words.join('\n');
   const [found, setFound] = useState<Found | null>(null);
   const [round, setRound] = useState(0);
   const again = steps > LARGE_STEPS ? AGAIN_LARGE_MS : AGAIN_MS;

@@ -146,6 +146,7 @@ function RawText({ text, isJson }: { text: string; isJson: boolean }) {
 
 export function absenceSentence(absent: Payload['absent'], what: string, status: Status): string {
   const open = status === 'running' || status === 'waiting';
+  if (absent === 'not_shared') return `This link does not show the ${what}.`;
   if (absent === 'too_large') return `The ${what} was too large and was not sent.`;
   if (open && what === 'output') return 'No output yet. The step is still running.';
   if (absent === 'not_here_yet') return `The ${what} has not arrived yet. It is sent separately and follows shortly.`;

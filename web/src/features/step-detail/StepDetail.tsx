@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { asApiError } from '../../api/problems';
 import { queryClient, stepQuery } from '../../api/queries';
 import type { Payload, Slot, Step } from '../../api/types';
+import { useVisitor } from '../../app/visitor';
 import { compareStamps } from '../../fold/fold';
 import { CopyButton, ErrorStrip } from '../../ui/controls';
 import { Icon, StatusPill, TypeTile } from '../../ui/Icon';
@@ -79,6 +80,7 @@ export function StepDetail(props: StepDetailProps) {
     },
     retryDelay: 400,
   });
+  const visitor = useVisitor();
   const state = live.stateOf(stepId);
   const stamp = state?.stamp ?? null;
   const known = answer.data?.step.stamps.document ?? null;
@@ -149,7 +151,9 @@ export function StepDetail(props: StepDetailProps) {
             />
           ) : null}
           <StreamView live={live} stepId={stepId} covered={slot('output')?.text != null} />
-          <LogSection project={project} task={task} stepId={stepId} live={live} open={open} />
+          {visitor && !visitor.payloads ? null : (
+            <LogSection project={project} task={task} stepId={stepId} live={live} open={open} />
+          )}
           {loading ? (
             <Ghost />
           ) : (
@@ -166,7 +170,7 @@ export function StepDetail(props: StepDetailProps) {
               <PayloadView title="Input" payload={slot('input')} status={step.status} memory={`${step.type}.input`} />
             </>
           )}
-          <ScoresSection project={project} task={task} step={stepId} live={live} />
+          {visitor ? null : <ScoresSection project={project} task={task} step={stepId} live={live} />}
           <ToolsOffered tools={tools} memory={step.type} />
           {step.parameters ? <Parameters text={step.parameters} memory={step.type} /> : null}
           {original ? <Original text={original} memory={step.type} /> : null}

@@ -1,6 +1,7 @@
 import { useDeferredValue, useMemo } from 'react';
 import { STEP_TYPES, type Task } from '../../api/types';
 import { Link } from '../../app/router';
+import { useVisitor } from '../../app/visitor';
 import { CopyId, When } from '../../ui/controls';
 import { cost, count, duration, exact, exactCost, moment } from '../../ui/format';
 import { StatusMark, TypeTile } from '../../ui/Icon';
@@ -27,6 +28,7 @@ interface OverviewProps {
 
 /** Shown while no step is selected: facts of the task, failed and waiting steps, and where the time went. */
 export function TaskOverview({ project, task, live, table, tree, onSelect }: OverviewProps) {
+  const visitor = useVisitor();
   // it goes over all steps, several times: the rows come first, and a reader who scrolls
   const whole = useMemo(() => ({ table, tree }), [table, tree]);
   const latest = useDeferredValue<Whole | null>(whole, null);
@@ -84,9 +86,11 @@ export function TaskOverview({ project, task, live, table, tree, onSelect }: Ove
         ) : null}
       </div>
       {task.error && task.status === 'error' ? <ErrorCard error={task.error} stack={null} /> : null}
-      <ScoresSection project={project} task={task.task_id} step={null} live={live}>
-        <ScoreAverages project={project} task={task.task_id} live={live} />
-      </ScoresSection>
+      {visitor ? null : (
+        <ScoresSection project={project} task={task.task_id} step={null} live={live}>
+          <ScoreAverages project={project} task={task.task_id} live={live} />
+        </ScoresSection>
+      )}
       <div className="task-overview" style={{ paddingTop: 4 }}>
         <Rows title="Waiting for a person" rows={notable.waiting} table={table} onSelect={onSelect} />
         <Rows title="Failed" rows={notable.failed} table={table} onSelect={onSelect} />

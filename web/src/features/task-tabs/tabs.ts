@@ -31,6 +31,8 @@ export interface TaskTab {
   steps?: boolean;
   /** it shows the present, so time travel leaves it out */
   isPresent?: boolean;
+  /** visitors of public links may open it: all of them, or those of links with payloads; otherwise nobody */
+  visitors?: 'all' | 'payloads';
   Component: LazyExoticComponent<ComponentType<TaskTabProps>>;
 }
 
@@ -40,18 +42,21 @@ export const TASK_TABS: readonly TaskTab[] = [
     id: 'conversation',
     label: 'Conversation',
     isPresent: true,
+    visitors: 'payloads',
     Component: lazy(() => import('../conversation/Conversation').then((module) => ({ default: module.Conversation }))),
   },
   {
     id: 'graph',
     label: 'Graph',
     steps: true,
+    visitors: 'all',
     Component: lazy(() => import('../graph/GraphTab').then((module) => ({ default: module.GraphTab }))),
   },
   {
     id: 'activity',
     label: 'Activity',
     steps: true,
+    visitors: 'all',
     Component: lazy(() => import('../activity/ActivityTab').then((module) => ({ default: module.ActivityTab }))),
   },
   {
