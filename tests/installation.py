@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -45,14 +45,15 @@ class Platform:
         url: Its public URL.
     """
 
-    def __init__(self, data: Path, *options: str, within: tuple[str, ...] = ()) -> None:
-        """``within`` is a command that runs the platform in other surroundings, and becomes it."""
+    def __init__(self, data: Path, *options: str, within: tuple[str, ...] = (), settings: Mapping[str, str] | None = None) -> None:
+        """``within`` is a command that runs the platform in other surroundings, and becomes it; ``settings`` are added to its environment."""
         self.data = data
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.output = data.parent / f"{data.name}.out"
         self._options = options
         self._within = within
+        self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._family: set[psutil.Process] = set()
 
@@ -60,7 +61,7 @@ class Platform:
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 [*self._within, AMS, "up", "--data", str(self.data), "--port", str(self.port), *self._options],
-                stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment(), start_new_session=True,
+                stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment() | self._settings, start_new_session=True,
             )  # fmt: skip
 
     def start(self) -> "Platform":

@@ -30,7 +30,7 @@ def surroundings(platform: Platform) -> plan.Surroundings:
         kafka=f"{LOOPBACK}:{ports['kafka']}",
         redis_url=f"redis://:{secrets.valkey_password}@{LOOPBACK}:{ports['valkey']}/0",
         admin_url="",
-        database=plan.Database(host=LOOPBACK, port=ports["postgres"]),
+        database=plan.Database(hosts=f"{LOOPBACK}:{ports['postgres']}"),
         ports=ports,
         secrets=secrets,
     )

@@ -25,6 +25,16 @@ def test_what_answers_is_taken(port: int) -> None:
     assert check_kafka(f"127.0.0.1:1,127.0.0.1:{port}") == f"127.0.0.1:1,127.0.0.1:{port}"
 
 
+def test_of_several_hosts_of_postgres_the_primary_is_used(port: int) -> None:
+    database = check_postgres(f"postgresql://u:pw@127.0.0.1:1,127.0.0.1:{port}/postgres?sslmode=require")
+
+    assert database.url("ams_writer", "pw", "ams_traces") == (
+        f"postgresql://ams_writer:pw@127.0.0.1:1,127.0.0.1:{port}/ams_traces?sslmode=require&target_session_attrs=read-write"
+    )
+    with pytest.raises(ServerError, match="nothing answers"):
+        check_postgres("postgresql://u:pw@127.0.0.1:1,127.0.0.1:2/postgres")
+
+
 @pytest.mark.parametrize("address", ["", "here", "here:", "here:0", "here:70000", ":9092", "http://here:9092"])
 def test_what_is_no_broker_address_is_refused_with_an_example(address: str) -> None:
     with pytest.raises(ServerError, match="host:9092"):

@@ -9,6 +9,7 @@ from ams_local.servers.base import ServerError
 
 CONNECT_TIMEOUT_SECONDS = 3
 POSTGRES_PORT, REDIS_PORT = 5432, 6379
+WRITABLE = "target_session_attrs=read-write"  # of several hosts the one that is the primary
 
 
 def _split(url: str, schemes: tuple[str, ...], option: str, example: str, default_port: int) -> tuple[str, int]:
@@ -22,10 +23,20 @@ def _split(url: str, schemes: tuple[str, ...], option: str, example: str, defaul
     return host, port
 
 
-def postgres_address(url: str) -> Database:
-    """Host and port of ``--postgres``."""
-    host, port = _split(url, ("postgresql", "postgres"), "--postgres", "postgresql://user:password@host:5432/postgres", POSTGRES_PORT)
-    return Database(host=f"[{host}]" if ":" in host else host, port=port)
+def postgres_address(url: str) -> tuple[Database, list[tuple[str, int]]]:
+    """Where ``--postgres`` says that Postgres is, as the services get it, and each host with its port."""
+    scheme, separator, rest = url.partition("://")
+    place, _, path = rest.partition("/")
+    _, _, listed = place.rpartition("@")
+    example = "postgresql://user:password@host:5432/postgres"
+    hosts = [
+        _split(f"{scheme}{separator}{one}", ("postgresql", "postgres"), "--postgres", example, POSTGRES_PORT) for one in listed.split(",")
+    ]
+    options = path.partition("?")[2]
+    if len(hosts) > 1 and "target_session_attrs" not in options:
+        options = f"{options}&{WRITABLE}" if options else WRITABLE
+    shown = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts)
+    return Database(hosts=shown, options=options), hosts
 
 
 def check_address(host: str, port: int, option: str) -> None:
@@ -37,14 +48,25 @@ def check_address(host: str, port: int, option: str) -> None:
 
 
 def check_postgres(url: str, option: str = "--postgres") -> Database:
-    """Read and ask an address of Postgres.
+    """Read an address of Postgres and ask its hosts; one of several that answers is enough.
 
     Raises:
-        ServerError: It is no such address, nobody is there, or it is not Postgres.
+        ServerError: It is no such address, or nobody is there.
     """
-    address = postgres_address(url)
-    check_address(address.host.strip("[]"), address.port, option)
-    return address
+    database, hosts = postgres_address(url)
+    _check_one_of(hosts, option)
+    return database
+
+
+def _check_one_of(hosts: list[tuple[str, int]], option: str) -> None:
+    for index, (host, port) in enumerate(hosts):
+        try:
+            check_address(host, port, option)
+        except ServerError:
+            if index == len(hosts) - 1:
+                raise
+        else:
+            return
 
 
 def check_redis(url: str) -> str:
@@ -56,15 +78,11 @@ def check_redis(url: str) -> str:
 
 def check_kafka(address: str) -> str:
     """Read and ask ``HOST:PORT`` of a broker, several separated by commas; one that answers is enough. See ``check_postgres``."""
-    last: ServerError | None = None
+    hosts: list[tuple[str, int]] = []
     for one in address.split(","):
         match = re.fullmatch(r"\[?([\w.:-]+?)\]?:(\d{1,5})", one.strip())
         if match is None or not 0 < int(match[2]) < 65_536:  # noqa: PLR2004  ports
             raise ServerError("--kafka needs an address like host:9092")
-        try:
-            check_address(match[1], int(match[2]), "--kafka")
-        except ServerError as error:
-            last = error
-        else:
-            return address
-    raise last or ServerError("--kafka needs an address like host:9092")
+        hosts.append((match[1], int(match[2])))
+    _check_one_of(hosts, "--kafka")
+    return address

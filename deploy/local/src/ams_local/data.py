@@ -51,13 +51,13 @@ class Addresses(Struct, frozen=True, kw_only=True):
 
     Attributes:
         kafka: ``host:port``.
-        postgres_host: Of the traces database, whose roles' passwords are among the secrets.
-        postgres_port: Of it.
+        postgres: Hosts with ports of the traces database, whose roles' passwords are among the secrets.
+        postgres_options: The query of its URL.
     """
 
     kafka: str
-    postgres_host: str
-    postgres_port: int
+    postgres: str
+    postgres_options: str = ""
 
 
 class ProcessStatus(Struct, kw_only=True):

@@ -39,6 +39,18 @@ ACCOUNT_SETTINGS = (
     "AMS_AUDIT_RETENTION_DAYS",
 )
 """Settings that identity takes from the environment of ``ams up``."""
+KAFKA_SETTINGS = (
+    "AMS_KAFKA_TLS",
+    "AMS_KAFKA_TLS_CA_FILE",
+    "AMS_KAFKA_TLS_CERT_FILE",
+    "AMS_KAFKA_TLS_KEY_FILE",
+    "AMS_KAFKA_SASL_MECHANISM",
+    "AMS_KAFKA_SASL_USER",
+    "AMS_KAFKA_SASL_PASSWORD",
+)
+"""How every process reaches the brokers of ``--kafka``, from the environment of ``ams up``."""
+TOPIC_SETTINGS = ("AMS_TOPIC_REPLICATION", "AMS_TOPIC_MIN_ISR")
+"""What new topics get, from the same."""
 TABLES, TOPICS = "tables", "topics"  # what a service may need before it starts
 TOPICS_DECLARED = " ".join(sorted(f"{topic.name}:{topic.partitions}" for topic in DECLARATION))
 """What the log has once its job ran. Services that find them there need not wait for the log: they wait for it by themselves."""
@@ -74,13 +86,18 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Database(Struct, frozen=True, kw_only=True):
-    """Where Postgres is: an URL's parts without user, password and database."""
+    """Where Postgres is: an URL's parts without user, password and database.
 
-    host: str
-    port: int
+    Attributes:
+        hosts: ``host:port``, several separated by commas: a primary and its standbys.
+        options: The URL's query, such as ``sslmode=verify-full``; empty for none.
+    """
+
+    hosts: str
+    options: str = ""
 
     def url(self, role: str, password: str, database: str) -> str:
-        return f"postgresql://{role}:{password}@{self.host}:{self.port}/{database}"
+        return f"postgresql://{role}:{password}@{self.hosts}/{database}{self.options and '?' + self.options}"
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
@@ -93,6 +110,8 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         accounts: Settings of identity that the person has set (``ACCOUNT_SETTINGS``).
         cors_origins: Origins whose pages may send telemetry; empty for none.
         kafka: ``host:port``.
+        kafka_settings: How to reach it beyond that (``KAFKA_SETTINGS``).
+        topic_settings: Of new topics (``TOPIC_SETTINGS``).
         redis_url: With password and database.
         admin_url: Of a Postgres role that may create roles and databases.
         database: Where the same server is for everyone else.
@@ -106,6 +125,8 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     accounts: Mapping[str, str] = {}
     cors_origins: str = ""
     kafka: str
+    kafka_settings: Mapping[str, str] = {}
+    topic_settings: Mapping[str, str] = {}
     redis_url: str
     admin_url: str
     database: Database
@@ -161,7 +182,7 @@ def job_of_log(where: Surroundings) -> Job:
         name="topics",
         target="ams_kit.bus.__main__:main",
         argv=("topics",),
-        environ={"AMS_KAFKA_BOOTSTRAP": where.kafka, "AMS_TOPIC_REPLICATION": "1", "AMS_TOPIC_MIN_ISR": "1"},
+        environ={"AMS_KAFKA_BOOTSTRAP": where.kafka, **where.kafka_settings, **where.topic_settings},
     )
 
 
@@ -180,6 +201,7 @@ def services(where: Surroundings) -> list[Service]:
             "AMS_IDENTITY_URL": where.internal_url("identity"),
             "AMS_REDIS_URL": where.redis_url,
             "AMS_KAFKA_BOOTSTRAP": where.kafka,
+            **where.kafka_settings,
         }
         return Service(
             name=name,

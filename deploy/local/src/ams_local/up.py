@@ -84,6 +84,15 @@ def _grpc_port(options: Options, hosts: tuple[str, ...]) -> int | None:
     return port or None
 
 
+def _set(names: tuple[str, ...]) -> dict[str, str]:
+    """Those of the settings that the person has set."""
+    return {name: value for name in names if (value := os.environ.get(name))}
+
+
+def _with_options(url: str, database: plan.Database) -> str:
+    return url.partition("?")[0] + (database.options and f"?{database.options}")
+
+
 def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Servers]:
     hosts = _check_port(options)
     grpc_port = _grpc_port(options, hosts)
@@ -100,16 +109,18 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         public_url=os.environ.get("AMS_PUBLIC_URL", f"http://localhost:{options.port}").rstrip("/"),
         log_level=os.environ.get("AMS_LOG_LEVEL", "INFO"),
         retention_days=os.environ.get("AMS_RETENTION_DAYS", ""),
-        accounts={name: value for name in plan.ACCOUNT_SETTINGS if (value := os.environ.get(name))},
+        accounts=_set(plan.ACCOUNT_SETTINGS),
         cors_origins=os.environ.get("AMS_CORS_ORIGINS", ""),
         kafka=kafka_address or (kafka.bootstrap if kafka else ""),
+        kafka_settings=_set(plan.KAFKA_SETTINGS) if kafka_address else {},
+        topic_settings=_set(plan.TOPIC_SETTINGS) if kafka_address else {},
         redis_url=redis_url or (valkey.url if valkey else ""),
-        admin_url=options.postgres or (postgres.url() if postgres else ""),
-        database=database or plan.Database(host=LOOPBACK, port=ports["postgres"]),
+        admin_url=_with_options(options.postgres, database) if options.postgres and database else (postgres.url() if postgres else ""),
+        database=database or plan.Database(hosts=f"{LOOPBACK}:{ports['postgres']}"),
         ports=ports,
         secrets=secrets,
     )
-    data.write_addresses(Addresses(kafka=where.kafka, postgres_host=where.database.host, postgres_port=where.database.port))
+    data.write_addresses(Addresses(kafka=where.kafka, postgres=where.database.hosts, postgres_options=where.database.options))
     caddy = Caddy(
         data=data.root / "caddy",
         hosts=hosts,

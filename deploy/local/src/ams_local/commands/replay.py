@@ -41,7 +41,7 @@ def replay(  # noqa: PLR0917  click passes them by name
         click.echo(f"nothing runs on {folder.root}; start it with: ams up", err=True)
         sys.exit(2)
     addresses, passwords = folder.addresses(), folder.secrets().role_passwords
-    database = Database(host=addresses.postgres_host, port=addresses.postgres_port)
+    database = Database(hosts=addresses.postgres, options=addresses.postgres_options)
     environ = {
         "AMS_DATABASE_URL": database.url("ams_writer", passwords["ams_writer"], DATABASE),
         "AMS_OWNER_DATABASE_URL": database.url("ams_owner", passwords["ams_owner"], DATABASE),
