@@ -1,17 +1,19 @@
-"""``ams-identity serve | migrate | rotate-keys``."""
+"""``ams-identity serve | migrate [--plan] | rotate-keys``."""
 
+import asyncio
 import os
 import sys
 
 from ams_identity.app import SERVICE, make_app
-from ams_identity.migrations.run import migrate
+from ams_identity.migrations.run import VERSIONS, migrate, revision_of
 from ams_identity.rotate_keys import rotate_keys
 from ams_identity.settings import MigrateSettings, RotateSettings, Settings
+from ams_kit.migration_plan import plan_text, read_versions
 from ams_kit.service import run
 from ams_kit.settings import read_settings
 from ams_kit.telemetry.logs import configure_logging
 
-USAGE = "usage: ams-identity serve | migrate | rotate-keys\n"
+USAGE = "usage: ams-identity serve | migrate [--plan] | rotate-keys\n"
 EXIT_USAGE = 2
 
 
@@ -25,6 +27,9 @@ def main(argv: list[str] | None = None) -> None:
         settings = read_settings(MigrateSettings, os.environ, SERVICE)
         configure_logging(SERVICE, settings.log_level)
         migrate(settings.database_url)
+    elif arguments == ["migrate", "--plan"]:
+        stored = asyncio.run(revision_of(read_settings(MigrateSettings, os.environ, SERVICE).database_url))
+        sys.stdout.write(plan_text("identity database", read_versions(VERSIONS), stored))
     elif arguments == ["rotate-keys"]:
         rotation = read_settings(RotateSettings, os.environ, SERVICE)
         raise SystemExit(rotate_keys(rotation.port, rotation.service_secret))

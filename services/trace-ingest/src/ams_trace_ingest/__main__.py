@@ -1,4 +1,4 @@
-"""``ams-trace-ingest intake | projector | migrate | dead list [PROJECT] | dead show PLACE | dead replay PLACE... | replay``.
+"""``ams-trace-ingest intake | projector | migrate [--plan] | dead list [PROJECT] | dead show PLACE | dead replay PLACE... | replay``.
 
 Each command imports what it needs when it is given: ``migrate`` answers in a tenth of a second when there is nothing to do, and what
 intake and projector import takes a second.
@@ -9,11 +9,12 @@ import importlib
 import os
 import sys
 
+from ams_kit.migration_plan import plan_text, read_versions
 from ams_kit.settings import SettingsError, load
-from ams_trace_ingest.migrations.check import head, stored_revision
+from ams_trace_ingest.migrations.check import VERSIONS, head, stored_revision
 from ams_trace_ingest.settings import DeadSettings, IntakeSettings, MigrateSettings, ProjectorSettings
 
-USAGE = "usage: ams-trace-ingest intake | projector | migrate | dead list [PROJECT] | dead show PLACE | dead replay PLACE... | replay [--help]\n"
+USAGE = "usage: ams-trace-ingest intake | projector | migrate [--plan] | dead list [PROJECT] | dead show PLACE | dead replay PLACE... | replay [--help]\n"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -38,6 +39,9 @@ def _run(arguments: list[str]) -> None:
             _serve("projector", lambda: make_projector(projector), projector)
         case ["migrate"]:
             migrate(load(MigrateSettings, os.environ).database_url)
+        case ["migrate", "--plan"]:
+            stored = asyncio.run(stored_revision(load(MigrateSettings, os.environ).database_url))
+            sys.stdout.write(plan_text("traces database", read_versions(VERSIONS), stored))
         case ["dead", *words]:
             settings = load(DeadSettings, os.environ)
             dead = importlib.import_module("ams_trace_ingest.dead_letter_cli")

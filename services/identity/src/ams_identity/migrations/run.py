@@ -2,12 +2,14 @@
 
 import asyncio
 import importlib
+from pathlib import Path
 
 import asyncpg
 
 from ams_identity.migrations import HEAD
 
 CONNECT_SECONDS = 10
+VERSIONS = Path(__file__).parent / "versions"
 UPGRADE_MODULE = "ams_identity.migrations.upgrade"  # loads alembic and SQLAlchemy (0.5 s), which a start without anything to migrate avoids
 
 

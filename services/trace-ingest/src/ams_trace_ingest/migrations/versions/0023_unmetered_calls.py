@@ -7,7 +7,8 @@ down_revision = "0022"
 branch_labels = None
 depends_on = None
 
-# as ``rollup.is_unmetered`` counts them; only a replay finds those among them that have another call below
+# as ``rollup.is_unmetered`` counts them
+REPLAY = "a call with another call below it counts as unmetered until then"
 GENERATION_SQL = """
 ALTER TABLE {schema}.tasks ADD COLUMN unmetered_calls integer NOT NULL DEFAULT 0;
 UPDATE {schema}.tasks t SET unmetered_calls = found.calls
