@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from ams_contracts.topics import Topic
@@ -99,6 +100,16 @@ async def test_all_clients_receive_the_same_settings(values: dict[str, str], pro
     if protocol.endswith("SSL"):
         assert options["ssl_context"].verify_mode == ssl.CERT_REQUIRED
         assert options["ssl_context"].check_hostname
+
+
+async def test_every_client_knows_each_of_several_brokers() -> None:
+    kafka = load(KafkaEnvironment, {"AMS_KAFKA_BOOTSTRAP": "one:9092, two:9093,three:9094"}).kafka
+    expected = {("one", 9092), ("two", 9093), ("three", 9094)}
+    clients = (make_consumer(kafka, "c")._client, make_producer(kafka, "p").client, make_admin(kafka, "a")._client, make_client(kafka, "m"))
+    subscriber = AIOKafkaConsumer(bootstrap_servers=make_broker(kafka, "b")._connection_kwargs["bootstrap_servers"])
+
+    for client in (*clients, subscriber._client):
+        assert {(host, port) for host, port, *_ in client.hosts} == expected
 
 
 def test_the_client_certificate_is_loaded(pem: dict[str, str]) -> None:

@@ -58,7 +58,7 @@ def make_broker(kafka: Kafka, client_id: str, **options: Any) -> KafkaBroker:
     """Build FastStream's broker, for consumers in a group."""
     settings = kafka_settings(kafka)
     return KafkaBroker(
-        settings.bootstrap,
+        [address.strip() for address in settings.bootstrap.split(",")],  # FastStream takes a string for one address
         client_id=client_id,
         security=_security(settings),
         request_timeout_ms=READ_TIMEOUT_MS,
