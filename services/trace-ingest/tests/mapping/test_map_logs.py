@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from tests.reference import NOW_US, PROJECT
 
 from ams_contracts.codec import decode_event, encode
@@ -67,3 +68,28 @@ def test_the_name_may_be_an_attribute_and_a_repost_changes_nothing() -> None:
     records = [record("", {"content": "hi"}, attributes={"event.name": "gen_ai.user.message"})]
 
     assert map_logs(PROJECT, records, received_at_us=NOW_US) == map_logs(PROJECT, records, received_at_us=NOW_US + 5)
+
+
+@pytest.mark.parametrize(
+    ("written", "roles", "word"),
+    [
+        ([{"role": "user", "content": "hi"}, {"weird": 1}, {"weird": 2}], ["user", "unknown", "unknown"], "weird"),
+        ({"text": "no message"}, ["user"], "no message"),
+        ('[{"role": "user", "content": "cut o', ["user"], "cut o"),
+        ([7], ["user"], "7"),
+    ],
+)
+def test_what_is_no_conversation_is_kept(written: Any, roles: list[str], word: str) -> None:
+    joined = map_logs(PROJECT, [record(DETAILS, attributes={"gen_ai.input.messages": written})], received_at_us=NOW_US)
+
+    (stored,) = [stored for _, stored in joined.payloads]
+    assert [message["role"] for message in json.loads(stored.text)] == roles
+    assert word in stored.text
+
+
+def test_the_message_of_an_exception_may_be_the_body() -> None:
+    joined = map_logs(PROJECT, [record("exception", "boom", attributes={"exception.type": "E"})], received_at_us=NOW_US)
+
+    failure = joined.steps[TRACE, SPAN].failure
+    assert failure is not None
+    assert (failure.type, failure.message) == ("E", "boom")

@@ -27,7 +27,7 @@ from ams_trace_ingest.mapping.content_rules import (
 )
 from ams_trace_ingest.mapping.convert import load
 from ams_trace_ingest.mapping.media import MediaCollector, may_hold_media, referenced
-from ams_trace_ingest.mapping.messages import Message, conversation_of, messages_of, system_message
+from ams_trace_ingest.mapping.messages import Message, defined_messages, messages_of, system_message
 from ams_trace_ingest.mapping.parts import parsed, parts_of
 from ams_trace_ingest.mapping.previews import preview_of, preview_of_input, preview_of_output, preview_of_text
 from ams_trace_ingest.mapping.span_model import Span
@@ -291,7 +291,7 @@ def _attribute(found: Found, span: Span, step_type: StepType, side: _Side) -> Co
         text = value if loaded is None else loaded
         return Content(TEXT, text, preview_of_text(text, side.words), keys)
     if keys[0] in _CONVERSATIONS or step_type in BILLABLE_TYPES:
-        messages = conversation_of(loaded, "user" if side is _IN else "assistant") if keys[0] in _DEFINED else messages_of(loaded)
+        messages = defined_messages(loaded, "user" if side is _IN else "assistant") if keys[0] in _DEFINED else messages_of(loaded)
         if messages:
             return _conversation(found, messages, side, keys)
     return Content(JSON, value if value.__class__ is str else _encode(value).decode(), preview_of(loaded, side.words), keys)

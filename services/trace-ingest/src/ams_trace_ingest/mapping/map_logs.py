@@ -172,7 +172,7 @@ def _gather(found: _Gathered, name: str, record: LogRecord, received_at_us: int)
         if name != events.DETAILS:
             return
     if is_exception(name):
-        message, in_message = split_traceback(str(said.get("exception.message") or ""))
+        message, in_message = split_traceback(str(said.get("exception.message") or (record.body if isinstance(record.body, str) else "")))
         found.failure = Failure(type=word(said.get("exception.type")), message=message[:MESSAGE_CHARS_MAX] or None)
         stack = said.get("exception.stacktrace")
         found.stack = (stack if isinstance(stack, str) else None) or in_message

@@ -89,7 +89,7 @@ def messages_of(value: Any) -> list[Message] | None:
     return None
 
 
-def conversation_of(value: Any, role: str) -> list[Message] | None:
+def defined_messages(value: Any, role: str) -> list[Message] | None:
     """The messages of an attribute that is defined to hold messages: what is none of them does not make the others unreadable.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from ams_trace_ingest.mapping.convert import load
-from ams_trace_ingest.mapping.messages import Message, message_of, messages_of, system_message
+from ams_trace_ingest.mapping.messages import Message, defined_messages, message_of, messages_of, system_message
 from ams_trace_ingest.mapping.parts import parsed
 from ams_trace_ingest.mapping.span_model import SpanEvent
 
@@ -73,8 +73,8 @@ def add(result: Conversation, name: str, attributes: dict[str, Any]) -> None:
         system = system_message(parsed(attributes.get("gen_ai.system_instructions")))
         if system is not None:
             result.system.append(system)
-        result.input += messages_of(parsed(attributes.get("gen_ai.input.messages"))) or ()
-        result.output += messages_of(parsed(attributes.get("gen_ai.output.messages"))) or ()
+        result.input += _details(attributes.get("gen_ai.input.messages"), "user")
+        result.output += _details(attributes.get("gen_ai.output.messages"), "assistant")
     elif name == CHOICE:
         result.output += _choice(attributes)
     elif name == _PROMPT:
@@ -87,6 +87,14 @@ def add(result: Conversation, name: str, attributes: dict[str, Any]) -> None:
         message = _legacy(_LEGACY[name], attributes)
         if message is not None:
             (result.system if message["role"] == "system" else result.input).append(message)
+
+
+def _details(value: Any, role: str) -> list[Message]:
+    """The messages of an event's attribute; what is no message of any known form is kept as an unknown part."""
+    value = parsed(value)
+    if value is None or value in ("", [], {}):
+        return []
+    return defined_messages(value, role) or [{"role": role, "content": [{"type": "unknown", "value": value}]}]
 
 
 def _legacy(role: str, attributes: dict[str, Any]) -> Message | None:
