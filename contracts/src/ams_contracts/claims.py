@@ -92,6 +92,7 @@ class KeyGrant(Struct, frozen=True, kw_only=True):
     """What an API key gives access to: the response of ``POST /api/auth/token``.
 
     ``expires_at_us``: when the grant ends by identity's clock; ``None`` from an identity that does not send it yet.
+    ``masking``: whether intake masks secrets of this project that the sender did not mask.
     """
 
     access_token: str
@@ -101,6 +102,7 @@ class KeyGrant(Struct, frozen=True, kw_only=True):
     key_id: str
     scopes: list[Scope]
     expires_at_us: int | None = None
+    masking: bool = True
 
 
 INBOUND_AUDIENCE = "ams-inbound"
@@ -146,11 +148,12 @@ class InboundGrant(Struct, frozen=True, kw_only=True):
 
 
 class KeyState(Struct, frozen=True, kw_only=True):
-    """An API key that is neither revoked nor expired, as other services see it."""
+    """An API key that is neither revoked nor expired, as other services see it. ``masking`` is that of its project, as in ``KeyGrant``."""
 
     key_id: str
     project_id: str
     scopes: list[Scope]
+    masking: bool = True
 
 
 class ProjectSettings(Struct, frozen=True, kw_only=True):

@@ -52,11 +52,13 @@ class ProjectUpdated(IdentityEventBase, frozen=True, kw_only=True, omit_defaults
     """The settings of a project after a change; the newest event of a project holds all of them.
 
     ``retention_days``: how many UTC days of tasks the project keeps; ``None`` means as many as the platform. A platform that keeps fewer days wins.
+    ``masking``: whether intake masks secrets that the sender did not mask.
     """
 
     project_id: ProjectId
     name: str
     retention_days: RetentionDays | None = None
+    masking: bool = True
     user_id: str | None = None
 
 

@@ -78,9 +78,26 @@ def test_null_restores_the_platform_retention_and_an_unchanged_value_publishes_n
     assert [event.get("retention_days") for event in events_of(sql, person, "project.updated")] == [7, 7, None]
 
 
+def test_an_owner_switches_masking_at_intake(person: Person, sql: Sql, service_headers: dict[str, str]) -> None:
+    key = person.post(f"{path_of(person)}/keys", {"name": "agent"}).json()
+
+    def granted() -> list[bool]:
+        exchanged = person.client.post("/api/auth/token", json={"api_key": key["key"]}).json()
+        state = person.client.get(f"/internal/keys/{key['key_id']}", headers=service_headers).json()
+        return [exchanged["masking"], state["masking"]]
+
+    assert granted() == [True, True]
+    assert person.patch(path_of(person), {"masking": False}).json()["masking"] is False
+    assert granted() == [False, False]
+    assert person.patch(path_of(person), {"name": "another name"}).json()["masking"] is False
+    assert [event.get("masking", True) for event in events_of(sql, person, "project.updated")] == [False, False]
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
+        ({"masking": None}, None),
+        ({"masking": 1}, None),
         ({"retention_days": 31}, "retention_too_long"),
         ({"retention_days": 0}, None),
         ({"retention_days": -1}, None),

@@ -26,6 +26,7 @@ def test_the_creator_of_a_project_owns_it(person: Person, stranger: Person) -> N
         "retention_days": None,
         "retention_days_max": 30,
         "second_factor_required": False,
+        "masking": True,
     }
     assert person.get(f"/api/projects/{answer.json()['project_id']}").json() == answer.json()
     assert [item["project_id"] for item in person.get("/api/projects").json()["items"]] == [person.project_id, answer.json()["project_id"]]

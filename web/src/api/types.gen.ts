@@ -1990,6 +1990,8 @@ export interface components {
             expires_at_us?: number | null;
             expires_in: number;
             key_id: string;
+            /** @default true */
+            masking: boolean;
             project_id: string;
             scopes: components["schemas"]["Scope"][];
             /**
@@ -2322,6 +2324,7 @@ export interface components {
          * @description The settings of a project after a change; the newest event of a project holds all of them.
          *
          *         ``retention_days``: how many UTC days of tasks the project keeps; ``None`` means as many as the platform. A platform that keeps fewer days wins.
+         *         ``masking``: whether intake masks secrets that the sender did not mask.
          */
         ProjectUpdated: {
             /** @description Microseconds since the Unix epoch, UTC. */
@@ -2330,6 +2333,8 @@ export interface components {
             event_id: string;
             /** @enum {unknown} */
             kind: "project.updated";
+            /** @default true */
+            masking?: boolean;
             name: string;
             /** @description UUIDv7, lower-case text, not nil. */
             project_id: string;
@@ -2344,6 +2349,8 @@ export interface components {
             v?: 1;
         };
         ProjectView: {
+            /** @default true */
+            masking: boolean;
             name: string;
             project_id: string;
             retention_days: number | null;
@@ -5803,6 +5810,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
+                    masking?: boolean;
                     name?: string;
                     retention_days?: number | null;
                     second_factor_required?: boolean;

@@ -209,6 +209,7 @@ def _grant(context: IdentityContext, key: ApiKey, seconds: int) -> KeyGrant:
         key_id=key.key_id,
         scopes=key.scopes,
         expires_at_us=(now + seconds) * 1_000_000,
+        masking=key.masking,
     )
 
 

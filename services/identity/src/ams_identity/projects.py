@@ -51,6 +51,7 @@ class ProjectChanges(Struct, frozen=True, forbid_unknown_fields=True):
     name: str | UnsetType = UNSET
     retention_days: RetentionDays | UnsetType | None = UNSET
     second_factor_required: bool | UnsetType = UNSET
+    masking: bool | UnsetType = UNSET
 
 
 class ProjectView(Struct, frozen=True, kw_only=True):
@@ -60,6 +61,7 @@ class ProjectView(Struct, frozen=True, kw_only=True):
         retention_days: Number of UTC days that the project keeps tasks; ``None`` means the platform's number.
         retention_days_max: The platform's number of days, which is the maximum for a project.
         second_factor_required: Whether members without a second factor see nothing of the project.
+        masking: Whether intake masks secrets that the sender did not mask; a change applies within 30 s.
     """
 
     project_id: str
@@ -68,6 +70,7 @@ class ProjectView(Struct, frozen=True, kw_only=True):
     retention_days: int | None
     retention_days_max: int
     second_factor_required: bool = False
+    masking: bool = True
 
 
 class ProjectList(Struct, frozen=True):
@@ -128,6 +131,7 @@ def _view(context: IdentityContext, membership: Membership) -> ProjectView:
         retention_days=membership.retention_days,
         retention_days_max=context.policy.retention_days,
         second_factor_required=membership.second_factor_required,
+        masking=membership.masking,
     )
 
 
@@ -177,7 +181,12 @@ async def create_project(request: Request[Any, Any, Any]) -> ProjectView:
         project_id = await add_project(connection, request, user.user_id, name, context.now())
     context.outbox.wake()
     return ProjectView(
-        project_id=project_id, name=name, role=Role.OWNER, retention_days=None, retention_days_max=context.policy.retention_days
+        project_id=project_id,
+        name=name,
+        role=Role.OWNER,
+        retention_days=None,
+        retention_days_max=context.policy.retention_days,
+        masking=True,
     )
 
 
@@ -193,7 +202,7 @@ async def get_project(request: Request[Any, Any, Any], access: NamedDependency[A
 
 @patch("/api/projects/{project:str}", operation_class=with_json_body(ProjectChanges))
 async def change_project(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> ProjectView:
-    """Rename a project, or set how many days it keeps tasks. Requires the role owner."""
+    """Rename a project, set how many days it keeps tasks, or whether secrets are masked at intake. Requires the role owner."""
     require_role(access, Role.OWNER)
     context = context_of(request)
     body = await read_json(request, _changes, bytes_max=BODY_BYTES_MAX)
@@ -213,14 +222,17 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
         required = project.second_factor_required if body.second_factor_required is UNSET else body.second_factor_required
         if required and not project.second_factor_required and not await factors.has_any(connection, access.user_id):
             raise ConflictError("Add a second factor to your own account first, or you would lose access.", code="no_factor")
-        if (name, days, required) != (project.name, project.retention_days, project.second_factor_required):
-            await projects.update(connection, access.project_id, name, days, second_factor_required=required)
+        masking = project.masking if body.masking is UNSET else body.masking
+        settings = (name, days, required, masking)
+        if settings != (project.name, project.retention_days, project.second_factor_required, project.masking):
+            await projects.update(connection, access.project_id, name, days, second_factor_required=required, masking=masking)
             event = ProjectUpdated(
                 event_id=new_event_id(),
                 at_us=microseconds(at),
                 project_id=access.project_id,
                 name=name,
                 retention_days=days,
+                masking=masking,
                 user_id=access.user_id,
             )
             await put(connection, access.project_id, event, at)
@@ -238,6 +250,7 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
         retention_days=days,
         retention_days_max=days_max,
         second_factor_required=required,
+        masking=masking,
     )
 
 

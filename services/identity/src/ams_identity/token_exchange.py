@@ -67,4 +67,4 @@ async def key_state(request: Request[Any, Any, Any], key: FromPath[str]) -> KeyS
     found = await api_keys.by_id(context.pool, key) if len(key) == ID_CHARS and key.isascii() and key.isalnum() else None
     if found is None or not is_usable(found, context.now()):
         raise NotFoundError("There is no such key.", code="key_not_found")
-    return KeyState(key_id=key, project_id=found.project_id, scopes=found.scopes)
+    return KeyState(key_id=key, project_id=found.project_id, scopes=found.scopes, masking=found.masking)

@@ -28,12 +28,13 @@ class TwoKeys:
 
     def __init__(self, project_id: str) -> None:
         self.project_id = project_id
+        self.masking = True
 
     async def grant(self, api_key: str) -> KeyGrant:
         if api_key not in {WRITER, READER}:
             raise UnauthenticatedError
         scopes = [Scope.INGEST] if api_key == WRITER else []
-        return KeyGrant(access_token="t", expires_in=600, project_id=self.project_id, key_id="k1", scopes=scopes)
+        return KeyGrant(access_token="t", expires_in=600, project_id=self.project_id, key_id="k1", scopes=scopes, masking=self.masking)
 
 
 @pytest.fixture
@@ -56,13 +57,18 @@ def settings(kafka_bootstrap: str) -> IntakeSettings:
 
 
 @pytest.fixture
-async def app(settings: IntakeSettings, project_id: str) -> Litestar:
+def keys(project_id: str) -> TwoKeys:
+    return TwoKeys(project_id)
+
+
+@pytest.fixture
+async def app(settings: IntakeSettings, keys: TwoKeys) -> Litestar:
     await create_topics(settings.kafka_bootstrap)
 
     async def close() -> None:
         return None
 
-    return make_intake(settings, auth=cast("AuthKit", SimpleNamespace(keys=TwoKeys(project_id), close=close)))
+    return make_intake(settings, auth=cast("AuthKit", SimpleNamespace(keys=keys, close=close)))
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
 
     Attributes:
         created_by: The person who created it; ``None``: an operator, on the command line.
+        masking: Whether intake masks secrets of the project; read with ``by_id``.
         has_holder: The project has an active owner, and the person who created the key is an active member of it.
     """
 
@@ -39,6 +40,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
     has_holder: bool = True
+    masking: bool = True
 
 
 def is_usable(key: ApiKey, at: datetime) -> bool:
@@ -54,6 +56,7 @@ _HAS_HOLDER = f"""
     select from members m join users u on u.id = m.user_id where m.project_id = k.project_id and m.user_id = k.created_by and u.disabled_at is null
 ))
 """
+_MASKING = "(select p.masking from projects p where p.project_id = k.project_id)"
 _COLUMNS = "project_id, key_id, name, secret_hash, scopes, created_by, created_at, expires_at, last_used_at, revoked_at"
 
 
@@ -88,7 +91,9 @@ async def insert(database: Executor, key: ApiKey) -> None:
 
 async def by_id(database: Executor, key_id: str) -> ApiKey | None:
     """A key by its id, in any project: the key determines the project."""
-    row = await database.fetchrow(f"select {_COLUMNS}, {_HAS_HOLDER} as has_holder from api_keys k where key_id = $1", key_id)
+    row = await database.fetchrow(
+        f"select {_COLUMNS}, {_HAS_HOLDER} as has_holder, {_MASKING} as masking from api_keys k where key_id = $1", key_id
+    )
     return None if row is None else _key(row)
 
 

@@ -22,6 +22,7 @@ class Membership(Struct, frozen=True, kw_only=True):
     role: Role
     retention_days: int | None
     second_factor_required: bool
+    masking: bool
     created_at: datetime
 
 
@@ -31,6 +32,7 @@ class LockedProject(Struct, frozen=True, kw_only=True):
     name: str
     retention_days: int | None
     second_factor_required: bool
+    masking: bool
     deleted_at: datetime | None
 
 
@@ -50,7 +52,7 @@ async def of_user(database: Executor, user_id: str, *, after: str | None, limit:
     """A user's projects, oldest first (project ids are ordered by time)."""
     rows = await database.fetch(
         """
-        select p.project_id, p.name, p.retention_days, p.second_factor_required, p.created_at, m.role
+        select p.project_id, p.name, p.retention_days, p.second_factor_required, p.masking, p.created_at, m.role
         from members m join projects p using (project_id)
         where m.user_id = $1 and ($2::uuid is null or p.project_id > $2) and p.deleted_at is null
         order by p.project_id limit $3
@@ -66,7 +68,7 @@ async def of_user_by_id(database: Executor, user_id: str, project_id: str) -> Me
     """One project as one of its members sees it; ``None`` when the user is not a member, or the project was deleted."""
     row = await database.fetchrow(
         """
-        select p.project_id, p.name, p.retention_days, p.second_factor_required, p.created_at, m.role
+        select p.project_id, p.name, p.retention_days, p.second_factor_required, p.masking, p.created_at, m.role
         from members m join projects p using (project_id)
         where p.project_id = $2 and m.user_id = $1 and p.deleted_at is null
         """,
@@ -97,15 +99,17 @@ async def count_of_user(database: Executor, user_id: str) -> int:
 
 async def lock(database: Executor, project_id: str) -> LockedProject | None:
     """Lock a project, deleted or not, so that changes of it and of its members and keys happen one after the other."""
-    sql = "select name, retention_days, second_factor_required, deleted_at from projects where project_id = $1 for update"
+    sql = "select name, retention_days, second_factor_required, masking, deleted_at from projects where project_id = $1 for update"
     row = await database.fetchrow(sql, project_id)
     return None if row is None else LockedProject(**dict(row))
 
 
-async def update(database: Executor, project_id: str, name: str, retention_days: int | None, *, second_factor_required: bool) -> None:
+async def update(
+    database: Executor, project_id: str, name: str, retention_days: int | None, *, second_factor_required: bool, masking: bool
+) -> None:
     """Set the settings of a project."""
-    sql = "update projects set name = $2, retention_days = $3, second_factor_required = $4 where project_id = $1"
-    await database.execute(sql, project_id, name, retention_days, second_factor_required)
+    sql = "update projects set name = $2, retention_days = $3, second_factor_required = $4, masking = $5 where project_id = $1"
+    await database.execute(sql, project_id, name, retention_days, second_factor_required, masking)
 
 
 async def requiring_factor(database: Executor, user_id: str) -> list[tuple[str, str]]:

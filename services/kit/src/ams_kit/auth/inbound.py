@@ -124,12 +124,15 @@ class InboundVerifier:
         self._states = states
         self._issuer = issuer
 
-    async def verify(self, token: str, at_s: float) -> InboundClaims:
+    async def verify(self, token: str, at_s: float) -> KeyState:
         """Verify the token of a record.
 
         Args:
             token: As sent.
             at_s: The broker's timestamp of the record, in seconds since the epoch.
+
+        Returns:
+            The key that signed it.
 
         Raises:
             InvalidTokenError: Code ``unauthenticated``, ``expired`` or ``key_revoked``.
@@ -146,4 +149,4 @@ class InboundVerifier:
         state = await self._states.state(claims.sub)
         if state is None or state.project_id != claims.project_id or Scope.INGEST not in state.scopes:
             raise InvalidTokenError("The API key of the token was revoked, or it may not write.", code="key_revoked")
-        return claims
+        return state

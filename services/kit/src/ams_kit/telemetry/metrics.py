@@ -4,6 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 EVENTS_ACCEPTED = Counter("ams_events_accepted_total", "Events that the log has acknowledged.", ["source"])
 EVENTS_REFUSED = Counter("ams_events_refused_total", "Events or spans that intake refused, by reason.", ["source", "reason"])
+MASKED = Counter("ams_masked_total", "Events, spans and log records in which intake masked a secret that the sender had not.", ["source"])
 EVENTS_IGNORED = Counter("ams_events_ignored_total", "Events that were accepted and need no row, by reason.", ["projection", "reason"])
 EVENTS_PROJECTED = Counter("ams_events_projected_total", "Events that were written to their tables.", ["projection"])
 EVENTS_DUPLICATE = Counter("ams_events_duplicate_total", "Events that had been applied before.", ["projection"])

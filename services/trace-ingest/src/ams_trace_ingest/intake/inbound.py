@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 from msgspec import Struct
 
-from ams_contracts.claims import InboundClaims
+from ams_contracts.claims import KeyState
 from ams_contracts.native import RejectedEvent
 from ams_kit.auth import InboundVerifier
 from ams_kit.bus import Log, LogRecord, PartitionBatch, Record, StoredPosition
@@ -94,10 +94,10 @@ class InboundProjection:
                 letters.append(self._letter(record, taken))
                 EVENTS_REFUSED.labels(SOURCE, taken.reason).inc()
                 continue
-            claims, read = taken
+            key, read = taken
             accepted += read.accepted
             if read.rejected:
-                letters.append(self._letter(record, _rejections(read.rejected, read.accepted, claims.project_id)))
+                letters.append(self._letter(record, _rejections(read.rejected, read.accepted, key.project_id)))
                 for item in read.rejected:
                     EVENTS_REFUSED.labels(SOURCE, item.code).inc()
             payloads += read.payloads
@@ -127,7 +127,7 @@ class InboundProjection:
         await self._log.publish(payloads)
         await self._log.publish(steps)
 
-    async def _read(self, record: LogRecord) -> "tuple[InboundClaims, NativeRecords] | _Refused":
+    async def _read(self, record: LogRecord) -> "tuple[KeyState, NativeRecords] | _Refused":
         """Verify and decode a record.
 
         Raises:
@@ -137,18 +137,18 @@ class InboundProjection:
         if token is None:
             return _Refused("unauthenticated", "the header authorization is missing, repeated or no bearer token")
         try:
-            claims = await self._verifier.verify(token, record.timestamp_ms / 1_000)
+            key = await self._verifier.verify(token, record.timestamp_ms / 1_000)
         except InvalidTokenError as error:
             return _Refused(error.code, error.detail)
-        if record.key is None or not record.key.startswith(f"{claims.project_id}:".encode()):
-            return _Refused("foreign_project", "the record's key is not one of the token's project", claims.project_id)
+        if record.key is None or not record.key.startswith(f"{key.project_id}:".encode()):
+            return _Refused("foreign_project", "the record's key is not one of the token's project", key.project_id)
         try:
-            read = read_native(record.value or b"", project_id=claims.project_id, key_id=claims.sub, prices=self._prices)
+            read = read_native(record.value or b"", project_id=key.project_id, key_id=key.key_id, prices=self._prices, masking=key.masking)
         except UnavailableError:
             raise
         except AmsError as error:
-            return _Refused(error.code, error.detail, claims.project_id)
-        return claims, read
+            return _Refused(error.code, error.detail, key.project_id)
+        return key, read
 
     def _letter(self, record: LogRecord, refused: _Refused) -> DeadLetter:
         return DeadLetter(

@@ -26,8 +26,10 @@ from ams_contracts.scores import names_a_person
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
 from ams_kit.errors import BadRequestError, InvalidError, TooLargeError, UnsupportedError
+from ams_kit.telemetry.metrics import MASKED
 from ams_trace_ingest import characters
 from ams_trace_ingest.characters import lone_surrogates_as_nul, replace_invalid_escapes
+from ams_trace_ingest.intake.masking import mask_event
 from ams_trace_ingest.intake.records import STEPS_RECORD_BYTES_MAX, pack, pack_agent
 from ams_trace_ingest.pricing.price import Prices
 
@@ -55,8 +57,15 @@ class TakenEvents(Struct, frozen=True):
     rejected: list[tuple[RejectedEvent, str]]
 
 
-def read_native(data: bytes, *, project_id: str, key_id: str, prices: Prices) -> NativeRecords:
+def read_native(data: bytes, *, project_id: str, key_id: str, prices: Prices, masking: bool = False) -> NativeRecords:
     """Decode, check and pack a request.
+
+    Args:
+        data: The body.
+        project_id: From the credential.
+        key_id: The API key's.
+        prices: To compute what is not reported.
+        masking: Whether secrets that the sender did not mask are masked here.
 
     Raises:
         BadRequestError: Not JSON.
@@ -68,7 +77,7 @@ def read_native(data: bytes, *, project_id: str, key_id: str, prices: Prices) ->
     if sum(len(batch.events) for batch in request.batches) > REQUEST_EVENTS_MAX:
         raise TooLargeError(f"at most {REQUEST_EVENTS_MAX} events a request", code="too_many_events")
     result = NativeRecords([], [], 0, [])
-    accepted = sum(_read_batch(batch, result, project_id, key_id, prices) for batch in request.batches)
+    accepted = sum(_read_batch(batch, result, project_id, key_id, prices, masking=masking) for batch in request.batches)
     return replace(result, accepted=accepted)
 
 
@@ -87,8 +96,8 @@ def _decode_request(data: bytes) -> RawNativeRequest:
         raise InvalidError(error.detail) from error
 
 
-def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, key_id: str, prices: Prices) -> int:
-    taken = take_events(batch, prices)
+def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, key_id: str, prices: Prices, *, masking: bool) -> int:
+    taken = take_events(batch, prices, masking=masking)
     result.rejected.extend(event for event, _ in taken.rejected)
     for name, data in taken.agents:
         result.steps.append(pack_agent(project_id, name, batch.producer, data, key_id=key_id))
@@ -98,20 +107,28 @@ def _read_batch(batch: RawNativeBatch, result: NativeRecords, project_id: str, k
     return len(taken.agents) + len(taken.payloads) + len(taken.steps)
 
 
-def take_events(batch: RawNativeBatch, prices: Prices, *, change: Callable[[Event], Event] | None = None) -> TakenEvents:
+def take_events(
+    batch: RawNativeBatch, prices: Prices, *, change: Callable[[Event], Event] | None = None, masking: bool = False
+) -> TakenEvents:
     """Decode and check the events of a batch.
 
     Args:
         batch: With its events not yet decoded.
         prices: To compute what is not reported.
         change: Makes another event of one that is accepted.
+        masking: Whether secrets are masked.
     """
     taken = TakenEvents([], [], [], [])
     for raw in batch.events:
         sent = bytes(raw)
         data = replace_invalid_escapes(sent)
+        characters_replaced = data is not sent
         try:
             event = decode_event(data)
+            if masking and (masked := mask_event(event, data)) is not event:
+                MASKED.labels("native").inc()
+                event = masked
+                data = encode(event)
             refusal = _refusal(event, batch, len(data))
         except MalformedError as error:
             taken.rejected.append((RejectedEvent(event_id=_event_id(data), code=error.code), error.detail))
@@ -119,7 +136,7 @@ def take_events(batch: RawNativeBatch, prices: Prices, *, change: Callable[[Even
         if refusal:
             taken.rejected.append((RejectedEvent(event_id=event.event_id, code=refusal), ""))
             continue
-        if data is not sent:
+        if characters_replaced:
             event = _flagged(event)
             data = encode(event)
         if change is not None:

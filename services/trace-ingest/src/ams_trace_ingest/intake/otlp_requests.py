@@ -11,9 +11,10 @@ from ams_contracts.claims import KeyGrant
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
 from ams_kit.errors import BadRequestError, TooLargeError
-from ams_kit.telemetry.metrics import EVENTS_IGNORED
+from ams_kit.telemetry.metrics import EVENTS_IGNORED, MASKED
 from ams_trace_ingest.intake.budget import Lease
 from ams_trace_ingest.intake.log_joiner import LogOutcome
+from ams_trace_ingest.intake.masking import mask_log_records, mask_spans
 from ams_trace_ingest.intake.otlp import Encoding, MalformedOtlpError, TooManySpansError, decode_logs, decode_traces
 from ams_trace_ingest.intake.publish import IntakeContext, publish, refused
 from ams_trace_ingest.intake.span_records import PackedSpans, pack_additions, pack_spans
@@ -80,6 +81,8 @@ def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake
         raise BadRequestError(str(error), code="malformed_otlp") from error
     except TooManySpansError as error:
         raise TooLargeError(str(error), code=error.code) from error
+    if grant.masking:
+        MASKED.labels("otlp").inc(mask_spans(decoded.groups))
     received_at_us = time.time_ns() // 1_000
     packed = pack_spans(
         decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices, logs=intake.logs
@@ -94,6 +97,8 @@ def _read_logs(body: bytes, encoding: Encoding, grant: KeyGrant, intake: IntakeC
         raise BadRequestError(str(error), code="malformed_otlp") from error
     except TooManySpansError as error:
         raise TooLargeError(str(error), code=error.code) from error
+    if grant.masking:
+        MASKED.labels("otlp").inc(mask_log_records(records))
     outcome = intake.logs.add_logs(grant.project_id, records, received_at_us=time.time_ns() // 1_000)
     payloads = pack_additions(PAYLOADS, outcome.additions.payloads, project_id=grant.project_id, key_id=grant.key_id)
     return outcome, payloads, pack_additions(STEPS, outcome.additions.steps, project_id=grant.project_id, key_id=grant.key_id)
