@@ -16,7 +16,7 @@ Nothing here raises into the agent or waits for the network, except ``flush`` an
 """
 
 from ams.api import current_step, flush, init, instrument, shutdown
-from ams.sending.client import FlushResult
+from ams.sending.flush_result import FlushResult
 from ams.tracing.handles import Step, Task
 from ams.tracing.kinds import (
     agent,

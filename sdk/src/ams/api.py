@@ -1,16 +1,25 @@
-"""``ams.init``, ``ams.flush``, ``ams.shutdown``: the calls that concern the process."""
+"""``ams.init``, ``ams.flush``, ``ams.shutdown``: the calls that concern the process.
 
+``init`` imports what sends (httpx and more): a program that does not trace should not wait for it.
+"""
+
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ams.masking import Mask, Masker
 from ams.options import Options
-from ams.sending.client import Client, FlushResult, current_client, install
-from ams.setting_sources import read_settings
+from ams.sending.flush_result import FlushResult
 from ams.tracing.followers import follow_processes, follow_threads, join_parent_of_environment
 from ams.tracing.handles import current_step
 from ams.tracing.runtime import logger, runtime
+
+if TYPE_CHECKING:
+    from ams.sending.client import Client
+    from ams.settings import SdkSettings
+
+_CLIENT = "ams.sending.client"
 
 __all__ = ["current_step", "flush", "init", "instrument", "shutdown"]
 
@@ -47,15 +56,17 @@ def init(
         join_opentelemetry: Use an active recording span as the parent of a step.
         mask: Functions that get a text of the agent and return what may leave the process; after the replacement of obvious secrets. They run in
             the sender's thread. What a function raises replaces the text completely.
-        **options: sample_rate, follow_threads, transport, capture (all, metadata, none), masking (replace obvious secrets), announce (print the first task's address to stderr), and the limits of ``ams.settings.SdkSettings``.
+        **options: sample_rate, tail_sample_rate, follow_threads, transport, capture (all, metadata, none), masking (replace obvious secrets), announce (print the first task's address to stderr), and the limits of ``ams.settings.SdkSettings``.
 
     Returns:
         Whether tracing is on.
     """
-    before = current_client()
+    before = _client()
     shutdown(timeout_seconds=2)
-    install(None, handle_sigterm=False)
-    settings = read_settings(
+    sending: Any = import_module(_CLIENT)
+    sending.install(None, handle_sigterm=False)
+    sources: Any = import_module("ams.setting_sources")
+    settings: SdkSettings | None = sources.read_settings(
         api_key=api_key,
         endpoint=endpoint,
         agent=agent,
@@ -86,8 +97,8 @@ def init(
         follow_threads()
     follow_processes()
     join_parent_of_environment()
-    client = Client(settings)
-    install(client, handle_sigterm=settings.handle_sigterm)
+    client: Client = sending.Client(settings)
+    sending.install(client, handle_sigterm=settings.handle_sigterm)
     if before is not None:
         client.take_over(before)
     return True
@@ -112,11 +123,17 @@ def instrument() -> list[str]:
 
 def flush(timeout_seconds: float = 5.0) -> FlushResult:
     """Wait until all events so far are in AMS, at most ``timeout_seconds``, and return the counts."""
-    client = current_client()
+    client = _client()
     return client.flush(timeout_seconds) if client is not None else FlushResult(0, 0, 0, 0)
 
 
 def shutdown(timeout_seconds: float = 5.0) -> FlushResult:
     """Flush and stop tracing. The SDK does this by itself when the process ends."""
-    client = current_client()
+    client = _client()
     return client.shutdown(timeout_seconds) if client is not None else FlushResult(0, 0, 0, 0)
+
+
+def _client() -> "Client | None":
+    """The client of this process; there is none before its module was imported."""
+    module: Any = sys.modules.get(_CLIENT)
+    return None if module is None else module.current_client()

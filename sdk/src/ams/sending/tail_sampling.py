@@ -66,6 +66,9 @@ class TailSampler:
                 self._decide(task_id, sent=True)  # what follows the error is sent, what was before it has left
             return
         waiting = self._undecided.get(task_id)
+        if waiting is None and item.phase == 1:  # its start was sent, by the client before another ams.init
+            self._decide(task_id, sent=True)
+            return
         if waiting is None:
             waiting = self._undecided[task_id] = _Undecided(item.task, self._now())
         if over:

@@ -1,6 +1,6 @@
 """What the code under test sent, as the contract's events: the fixture ``ams_events``."""
 
-from ams.sending.client import FlushResult
+from ams.sending.flush_result import FlushResult
 from ams.testing.recording import Recording
 from ams_contracts.documents import StepDocument, TaskDocument
 from ams_contracts.events import Event, PayloadStored, StepEnded, StepRecorded, StepStarted, TaskEnded, TaskStarted, TaskUpdated

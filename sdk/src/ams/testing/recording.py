@@ -1,11 +1,11 @@
 """Tracing into memory for the length of a test, whatever the code under test does with ``ams.init``."""
 
-from dataclasses import fields
 from typing import Any, Final
 
 from opentelemetry.context import Context, attach, get_current
 
-from ams.sending.client import Client, FlushResult, current_client, install
+from ams.sending.client import Client, current_client, install
+from ams.sending.flush_result import FlushResult
 from ams.sending.local import MemoryTransport
 from ams.sending.transports import use_transport
 from ams.setting_sources import override_settings
@@ -26,7 +26,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "spool": "off",
 }
 """Those that no ``ams.init`` changes during a test."""
-_RESTORED = [field.name for field in fields(Runtime) if field.name != "bug_reported"]
+_RESTORED = [name for name in Runtime.__slots__ if name != "bug_reported"]
 
 
 class Recording:

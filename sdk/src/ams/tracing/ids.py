@@ -1,15 +1,15 @@
 """Ids: fast, unguessable enough, and different in a forked child."""
 
 import os
-import random
+from _random import Random  # the class in C: the module random imports hashlib and more
 
-_generator = random.Random(os.urandom(32))  # noqa: S311 - ids, not secrets; os.urandom itself costs a system call per id
+_generator = Random(int.from_bytes(os.urandom(32)))  # ids, not secrets; os.urandom itself costs a system call per id
 bits = _generator.getrandbits
 """``bits(n)``: an int of n random bits."""
 
 
 def _reseed() -> None:
-    _generator.seed(os.urandom(32))
+    _generator.seed(int.from_bytes(os.urandom(32)))
 
 
 os.register_at_fork(after_in_child=_reseed)

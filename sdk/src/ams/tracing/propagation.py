@@ -1,19 +1,28 @@
 """``ams.inject`` and ``ams.extract``: the current step across processes and machines, as W3C ``traceparent``, ``tracestate`` and ``baggage`` headers."""
 
 from collections.abc import Iterable, Mapping, MutableMapping
+from functools import cache
+from importlib import import_module
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, attach, get_current
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ams.tracing.runtime import runtime
 
-_PROPAGATORS = (TraceContextTextMapPropagator(), W3CBaggagePropagator())
+_PROPAGATORS = (
+    ("opentelemetry.trace.propagation.tracecontext", "TraceContextTextMapPropagator"),
+    ("opentelemetry.baggage.propagation", "W3CBaggagePropagator"),
+)
 
 Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 """A mapping (``request.headers``), or pairs as in an ASGI scope; upper and lower case are the same."""
+
+
+@cache
+def _propagators() -> list[Any]:
+    """One of each, imported when a step first crosses a process."""
+    return [getattr(import_module(module), name)() for module, name in _PROPAGATORS]
 
 
 def inject(headers: MutableMapping[str, str] | None = None) -> MutableMapping[str, str]:
@@ -27,7 +36,7 @@ def inject(headers: MutableMapping[str, str] | None = None) -> MutableMapping[st
     """
     carrier: MutableMapping[str, str] = headers if headers is not None else {}
     try:
-        for propagator in _PROPAGATORS:
+        for propagator in _propagators():
             propagator.inject(carrier)
     except Exception:  # noqa: BLE001 - the SDK does not raise into the agent
         runtime.report_bug("outgoing headers")
@@ -49,7 +58,7 @@ class extract:  # noqa: N801 - used as a function: ``with ams.extract(request.he
             items = getattr(headers, "items", None)  # also of headers that are no Mapping, such as Werkzeug's
             pairs: Iterable[tuple[str | bytes, str | bytes]] = items() if callable(items) else headers  # type: ignore[assignment]
             carrier = {_text(name).lower(): _text(value) for name, value in pairs}
-            for propagator in _PROPAGATORS:
+            for propagator in _propagators():
                 context = propagator.extract(carrier, context)
         except Exception:  # noqa: BLE001 - headers come from anywhere
             context = Context()

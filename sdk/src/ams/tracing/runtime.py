@@ -1,7 +1,6 @@
 """The settings of ``ams.init`` as the hot path reads them. ``queue`` is None while tracing is off."""
 
 import logging
-from dataclasses import dataclass, field
 
 from ams.masking import Masker
 from ams.tracing.event_queue import EventQueue
@@ -13,25 +12,30 @@ PAYLOAD_BYTES_MAX = (
 )
 
 
-@dataclass(slots=True)
 class Runtime:
     """One per process. A forked child gets a new queue; steps of the parent keep the old one and are ignored."""
 
-    queue: EventQueue | None = None
-    endpoint: str = ""
-    agent: str | None = None
-    environment: str | None = None
-    user_id: str | None = None
-    tags: dict[str, str] = field(default_factory=dict[str, str])
-    capture_input: bool = True
-    capture_output: bool = True
-    metadata_only: bool = False
-    masker: Masker = field(default_factory=Masker)
-    join_opentelemetry: bool = True
-    follow_threads: bool = False
-    sample_rate: float = 1.0
-    agents: set[str] = field(default_factory=set[str])
-    bug_reported: bool = False
+    __slots__ = (
+        "agent", "agents", "bug_reported", "capture_input", "capture_output", "endpoint", "environment", "follow_threads", "join_opentelemetry",
+        "masker", "metadata_only", "queue", "sample_rate", "tags", "user_id",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.queue: EventQueue | None = None
+        self.endpoint = ""
+        self.agent: str | None = None
+        self.environment: str | None = None
+        self.user_id: str | None = None
+        self.tags: dict[str, str] = {}
+        self.capture_input = True
+        self.capture_output = True
+        self.metadata_only = False
+        self.masker = Masker()
+        self.join_opentelemetry = True
+        self.follow_threads = False
+        self.sample_rate = 1.0
+        self.agents: set[str] = set()
+        self.bug_reported = False
 
     def report_bug(self, where: str) -> None:
         """The SDK itself failed. The agent sees at most one warning."""
