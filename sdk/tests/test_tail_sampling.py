@@ -115,13 +115,20 @@ def test_a_step_that_ends_after_its_dropped_task_is_dropped_and_counted() -> Non
     assert sampler.left_out == 2
 
 
+def test_a_step_whose_start_was_sent_before_gets_its_end() -> None:
+    step = a_step(a_task(), root=True)
+    step.phase = 1
+
+    assert len(run(a_sampler(), step)) == 1
+
+
 def test_events_of_no_task_pass_and_the_end_of_the_process_releases_all() -> None:
     task = a_task()
     sampler = a_sampler()
     run(sampler, a_step(task))
 
     assert len(sampler.sift([Encoded(None, "e", b"{}")])) == 1
-    assert len(sampler.release()) == 1
+    assert len(sampler.sift([], release=True)) == 1
 
 
 def test_a_program_sends_what_it_decided_and_counts_what_it_left_out(intake: Any) -> None:

@@ -250,9 +250,7 @@ class Sender:
 
     def _enqueue(self, events: list[Encoded]) -> None:
         if self.tail is not None:
-            events = self.tail.sift(events)
-            if self.releasing or self.terminating:
-                events += self.tail.release()
+            events = self.tail.sift(events, release=self.releasing or self.terminating)
         self._pending.extend(events)
         self._pending_bytes += sum(len(event.data) for event in events)
 
@@ -289,8 +287,8 @@ class Sender:
         if backlog is None:
             return
         if backlog.journal is not None:
-            undecided = self.tail is not None and self.tail.waiting_bytes > 0
-            previous = backlog.rotate_journal(settled=not self._pending and not self._queue.items and not undecided)
+            undecided = self.tail is not None and self.tail.waiting_bytes
+            previous = backlog.rotate_journal(settled=not (self._pending or self._queue.items or undecided))
             if previous is not None:
                 self.marks_waiting += 1
                 self._queue.put_anyway(SegmentEnd(previous))

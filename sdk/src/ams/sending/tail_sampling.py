@@ -78,8 +78,13 @@ class TailSampler:
             if self._is_kept(item, waiting):
                 self._decide(task_id, sent=True)
 
-    def sift(self, events: Iterable[Encoded]) -> list[Encoded]:
-        """The events that may be sent now, in order; the others wait, or are dropped with their task."""
+    def sift(self, events: Iterable[Encoded], *, release: bool = False) -> list[Encoded]:
+        """The events that may be sent now, in order; the others wait, or are dropped with their task.
+
+        Args:
+            events: New ones.
+            release: Also all that wait: the process ends, so its open tasks do not end as usual.
+        """
         for event in events:
             sent = True if event.task_id is None else self._decided.get(event.task_id)
             if sent is None and event.task_id is not None and (waiting := self._undecided.get(event.task_id)) is not None:
@@ -91,12 +96,7 @@ class TailSampler:
         for task_id in [task_id for task_id, waiting in self._undecided.items() if waiting.ended]:
             self._decide_by_share(task_id)
         self._end_waits()
-        released, self._released = self._released, []
-        return released
-
-    def release(self) -> list[Encoded]:
-        """All events that wait: the process ends, so its open tasks do not end as usual."""
-        for task_id in list(self._undecided):
+        for task_id in list(self._undecided) if release else ():
             self._decide(task_id, sent=True)
         released, self._released = self._released, []
         return released
