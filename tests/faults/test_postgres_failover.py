@@ -63,7 +63,7 @@ class Pair:
         until(answers, START_SECONDS, f"the {name} answers")
 
     def kill_primary(self) -> None:
-        """As a machine that is gone: with all its processes."""
+        """As when its machine fails: with all its processes."""
         os.killpg(self.running["primary"].pid, 9)
         self.running.pop("primary").wait()
 

@@ -15,7 +15,7 @@ def versions(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_database_that_lacks_versions_is_told_them_and_whether_a_replay_is_needed(versions: Path) -> None:
+def test_the_versions_that_a_database_lacks_are_listed_and_whether_a_replay_is_needed(versions: Path) -> None:
     assert plan_text("traces database", read_versions(versions), "0001") == (
         "traces database: at 0001; 2 versions would run, in one transaction\n"
         "  0002  A column.\n"

@@ -195,7 +195,7 @@ export class SessionStore {
   }
 }
 
-/** The access token of whoever is signed in or visits; null for nobody. */
+/** The access token of the person or visitor; null without one. */
 export function tokenOf(identity: Identity): string | null {
   return 'token' in identity ? identity.token : null;
 }

@@ -22,7 +22,7 @@ class Panel(NamedTuple):
         title: What it shows.
         unit: Grafana's name of the unit: ``short``, ``s``, ``bytes``, ``reqps``, ``ops``, ``percentunit``.
         description: What is good, and where to look otherwise.
-        queries: PromQL and the legend of its series; ``$here`` stands for the selectors of the namespace.
+        queries: PromQL and the legend of its series; ``$here`` is replaced by the selectors of the namespace.
     """
 
     title: str
@@ -67,7 +67,7 @@ PIPELINE = (
     Panel(
         "Refused events",
         "ops",
-        "What intake refused, by reason. The client has been told, and does not send it again.",
+        "What intake refused, by reason. The client knows it, and does not send it again.",
         ((rate("ams_events_refused_total", "source, reason"), "{{source}} {{reason}}"),),
     ),
     Panel(
@@ -160,7 +160,7 @@ API = (
     Panel(
         "Answers that say: our fault",
         "percentunit",
-        "Share of answers from 500 on. 503 with Retry-After is among them: a server is away.",
+        "Share of answers from 500 on. 503 with Retry-After is among them: a server is unavailable.",
         (
             (
                 'sum by (container) (rate(ams_http_requests_total{$here, status=~"5.."}[5m])) / sum by (container) (rate(ams_http_requests_total{$here}[5m]))',
@@ -195,7 +195,7 @@ API = (
     Panel(
         "Queries without an answer",
         "ops",
-        "busy: too many searches at once; timeout: Postgres is slow; unavailable: Postgres is away.",
+        "busy: too many searches at once; timeout: Postgres is slow; unavailable: Postgres does not answer.",
         ((rate("ams_queries_failed_total", "reason"), "{{reason}}"),),
     ),
     Panel("Live sockets", "short", "Open pages that follow something.", (("sum by (pod) (ams_live_sockets{$here})", "{{pod}}"),)),
@@ -249,7 +249,7 @@ IDENTITY = (
     Panel(
         "Answers from 500 on",
         "reqps",
-        "503 while Postgres, Valkey or Kafka is away.",
+        "503 while Postgres, Valkey or Kafka is unavailable.",
         ((rate("ams_http_requests_total", "status", OF_IDENTITY + ', status=~"5.."'), "{{status}}"),),
     ),
     Panel(

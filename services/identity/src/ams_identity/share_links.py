@@ -1,4 +1,4 @@
-"""Public links: a member creates a link to one task, and whoever has it reads that task without an account, until it expires or is revoked.
+"""Public links: a member creates a link to one task, and everyone who has it reads that task without an account, until it expires or is revoked.
 
 The secret is in the fragment of the link, which browsers send to no server; the page exchanges it for a token of ten minutes (ADR 0058).
 """
@@ -94,7 +94,7 @@ def _hash(secret: str) -> bytes:
 
 @post("/api/projects/{project:str}/share-links", operation_class=with_json_body(ShareLinkBody))
 async def create_share_link(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Response[CreatedShareLink]:
-    """Create a public link to a task: whoever has it reads that task without an account. Requires the role member.
+    """Create a public link to a task: everyone who has it reads that task without an account. Requires the role member.
 
     Without ``payloads``, visitors see names, times, models, tokens, cost and status of the steps, and nothing of what they contain.
     """

@@ -1,4 +1,4 @@
-"""Requests are counted and timed by route, whoever answers them."""
+"""Requests are counted and timed by route, also those that no route answers."""
 
 import pytest
 from litestar import Litestar, get

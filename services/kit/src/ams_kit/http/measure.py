@@ -1,4 +1,4 @@
-"""Counts and times the requests of a service, whoever answers them: a route, a middleware or the limits before both.
+"""Counts and times the requests of a service, by whatever answers them: a route, a middleware or the limits before both.
 
 Litestar's own Prometheus middleware sees what routes answer; a request that the authentication refuses counts as answered with 200 there.
 """
