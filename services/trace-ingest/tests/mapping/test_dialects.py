@@ -320,3 +320,24 @@ def test_conversation_and_user_in_the_metadata_of_a_dialect(prefix: str, session
 )
 def test_an_agent_that_only_a_name_states(attributes: dict[str, Any], name: str, scope: str, expected: str | None) -> None:
     assert step_of(attributes, name=name, scope=scope).agent == expected
+
+
+@pytest.mark.parametrize(("asked", "answered"), [("gen_ai.tool.args", "gen_ai.tool.output"), ("gen_ai.tool.input", "gen_ai.tool.result")])
+def test_what_a_tool_was_given_and_returned_by_other_names(asked: str, answered: str) -> None:
+    step = step_of({"gen_ai.operation.name": "execute_tool", asked: '{"city": "Paris"}', answered: "rain"})
+
+    assert (step.preview_input, step.preview_output) == ("Paris", "rain")
+
+
+@pytest.mark.parametrize("metadata", [{"gateway": {"cost": "0.0123"}}, {"openrouter": {"usage": {"cost": 0.0123}}}])
+def test_what_a_gateway_charged_is_the_cost(metadata: dict[str, Any]) -> None:
+    usage = {"ai.usage.inputTokens": 100, "ai.usage.outputTokens": 10}
+    step = step_of({"ai.operationId": "ai.generateText.doGenerate", "ai.response.providerMetadata": json.dumps(metadata), **usage})
+
+    assert (step.cost_nusd, step.cost_source) == (12_300_000, "reported")
+
+
+def test_a_failed_result_in_a_conversation_is_marked() -> None:
+    (part,) = parts_of([{"type": "tool-result", "toolCallId": "c", "output": {"type": "error-text", "value": "bad"}}], "tool")
+
+    assert part == {"type": "tool_result", "id": "c", "is_error": True, "result": "bad"}

@@ -56,6 +56,9 @@ _INPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
         "lk.chat_ctx",
         "lk.function_tool.arguments",
         "lk.user_input",
+        "gen_ai.tool.args",
+        "gen_ai.tool.input",
+        "gen_ai.workflow.input",
     ),
 )
 _OUTPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
@@ -85,6 +88,9 @@ _OUTPUT_STEPS: tuple[tuple[str, Convert] | None, ...] = (
         "genkit:output",
         "lk.response.text",
         "lk.function_tool.output",
+        "gen_ai.tool.result",
+        "gen_ai.tool.output",
+        "gen_ai.workflow.output",
     ),
 )
 EVENTS_IN, FLAT_IN, PROMPTS_IN, VALUE_IN = (rank for rank, step in enumerate(_INPUT_STEPS) if step is None)

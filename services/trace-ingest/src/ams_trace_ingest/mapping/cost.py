@@ -11,6 +11,19 @@ from ams_trace_ingest.mapping.convert import decimal, json_map
 NANO = 1_000_000_000
 USD_END = Decimal(1_000_000_000)  # a larger cost is an error of the sender
 
+
+def _of_gateway(value: Any) -> dict[str, Any] | None:
+    """What a gateway behind the Vercel AI SDK charged: ``{"gateway": {"cost"}}``, ``{"openrouter": {"usage": {"cost"}}}``."""
+    metadata = json_map(value)
+    for path in (("gateway", "cost"), ("openrouter", "usage", "cost")):
+        found: Any = metadata
+        for part in path:
+            found = found.get(part) if isinstance(found, dict) else None
+        if found is not None:
+            return {"total": found}
+    return None
+
+
 LADDERS = (
     Ladder(Field.COST_MAP, (("langfuse.observation.cost_details", json_map),)),
     Ladder(
@@ -30,7 +43,7 @@ LADDERS = (
             (key, decimal) for key in ("llm.cost.completion", "gen_ai.cost.output_cost", "gen_ai.usage.output_cost", "gen_ai.cost.output")
         ),
     ),
-    Ladder(Field.COST_LATER_MAP, (("mlflow.llm.cost", json_map),)),
+    Ladder(Field.COST_LATER_MAP, (("mlflow.llm.cost", json_map), ("ai.response.providerMetadata", _of_gateway))),
     Ladder(
         Field.COST_PLAIN,
         tuple(

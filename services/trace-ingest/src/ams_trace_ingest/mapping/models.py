@@ -92,10 +92,20 @@ LADDERS = (
             "decision.system",
             "reranker.provider",
             "embedding.provider",
+            "langsmith.metadata.ls_provider",
             convert=provider,
         ),
     ),
-    Ladder(Field.MODEL_REQUESTED, _steps("gen_ai.request.model", "llm.request.model_name", "ai.model.id", "decision.request.model_name")),
+    Ladder(
+        Field.MODEL_REQUESTED,
+        _steps(
+            "gen_ai.request.model",
+            "llm.request.model_name",
+            "ai.model.id",
+            "decision.request.model_name",
+            "langsmith.metadata.ls_model_name",
+        ),
+    ),
     Ladder(
         Field.MODEL,
         (

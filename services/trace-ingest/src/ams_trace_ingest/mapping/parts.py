@@ -139,7 +139,10 @@ def result_part(value: dict[str, Any]) -> Part:
     kind = value.get("type")
     if key is None and isinstance(kind, str) and isinstance(value.get(kind), dict):
         key = kind
-    part["result"] = None if key is None else unwrapped(value[key])
+    answer = None if key is None else value[key]
+    if isinstance(answer, dict) and answer.get("type") in {"error-text", "error-json"}:  # Vercel
+        part["is_error"] = True
+    part["result"] = unwrapped(answer)
     return _carry(part, value, _KNOWN_OF_RESULTS, key)
 
 
