@@ -2,11 +2,11 @@
 
 import asyncpg
 
-TABLES = ("app.saved_views", "app.alert_rules", "app.share_links")
+TABLES = ("app.saved_views", "app.alert_rules", "app.share_links", "app.own_prices")
 
 
 async def configure(connection: asyncpg.Connection, project: str) -> None:
-    """Insert a shared and a private view, an alert rule and a share link, all made by ``ann``."""
+    """Insert a shared and a private view, an alert rule, a share link and an own price, all made by ``ann``."""
     for visibility in ("shared", "private"):
         await connection.execute(
             "INSERT INTO app.saved_views VALUES ($1, $2, $2, 'ann', 'slow', 'tasks', '', NULL, NULL, '1h', NULL, NULL, 5, 5, 'ann')",
@@ -19,3 +19,4 @@ async def configure(connection: asyncpg.Connection, project: str) -> None:
     await connection.execute(
         "INSERT INTO app.share_links VALUES ($1, 'l', 't', 'ann', decode(repeat('ab', 32), 'hex'), false, 1, 2, NULL)", project
     )
+    await connection.execute("INSERT INTO app.own_prices VALUES ($1, 'e', 1, 'm', NULL, 1, NULL, NULL, 'ann')", project)

@@ -17,6 +17,8 @@ BATCH_BYTES_MAX = 1_048_576
 DELTA_CHARS_MAX = 4_096
 PAYLOAD_CHARS_MAX = 1_048_576
 SCORE_MAX = 1e15
+PRICE_PICO_USD_MAX = 10**12  # a token: one US dollar
+REQUEST_PICO_USD_MAX = 10**15  # a request: 1,000 US dollars
 MEDIA_BYTES_MAX = 786_432  # 768 KiB are 1 MiB in base64, and a record of the log takes 2 MiB
 
 MediaData = Annotated[bytes, Meta(max_length=MEDIA_BYTES_MAX)]
@@ -177,6 +179,30 @@ class ProducerReported(EventBase, frozen=True, gc=False, kw_only=True, omit_defa
     truncated: Count = 0
 
 
+PricePart = Literal[
+    "input", "output", "cache_read", "cache_write", "cache_write_1h", "input_audio", "input_image", "input_video", "cache_audio_read",
+    "output_audio", "output_image", "output_reasoning",
+]  # fmt: skip
+"""What has a price of its own."""
+
+
+class PriceSet(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="price.set"):
+    """An owner set the project's own price of a model, for calls that begin at ``from_us`` or later. Its batch names no task.
+
+    ``model`` is a name, or its beginning followed by ``*``. ``pico_usd`` is the price of one token by part (0.15 USD a million tokens =
+    150,000); null: the list price counts again. Of events with the same model, provider and ``from_us`` the one with the highest stamp
+    (at_us, seq, event_id) counts; all of them are kept.
+    """
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    provider: Word | None = None
+    from_us: Microseconds
+    pico_usd: dict[PricePart, Annotated[int, Meta(ge=0, le=PRICE_PICO_USD_MAX)]] | None = None
+    request_pico_usd: Annotated[int, Meta(ge=0, le=REQUEST_PICO_USD_MAX)] = 0
+    note: Annotated[str, Meta(max_length=500)] | None = None
+    by: Word
+
+
 class PayloadStored(EventBase, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="payload.stored"):
     """A payload of a step: an input, an output, a stack, or the rest of a span.
 
@@ -226,6 +252,7 @@ StepsTopicEvent = (
     | StepScored
     | ScoreRecorded
     | ProducerReported
+    | PriceSet
 )
 PayloadsTopicEvent = PayloadStored | MediaStored
 Event = StepsTopicEvent | PayloadsTopicEvent
@@ -241,7 +268,7 @@ class Producer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
 
 
 class Batch(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One record of the log: events of one task that were ready at the same time. ``task_id`` is null for ``agent.registered`` and ``project.deleted``."""
+    """One record of the log: events of one task that were ready at the same time. ``task_id`` is null for ``agent.registered``, ``price.set`` and ``project.deleted``."""
 
     v: Literal[1]
     project_id: ProjectId

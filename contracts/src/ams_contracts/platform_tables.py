@@ -51,6 +51,21 @@ deleted_projects = Table(  # permanent; events of these projects are ignored. Wr
     schema="app",
 )
 
+own_prices = Table(  # a project's own prices of models: every price.set, whose versions are told apart by their dates
+    "own_prices",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),  # when it was set
+    Column("model", Text, nullable=False),  # a name, or its beginning and *
+    Column("provider", Text),  # null: any
+    Column("from_us", BigInteger, nullable=False),  # for calls that begin then or later
+    Column("prices", JSONB),  # pico-USD a token by part, and a request; null: the list price
+    Column("note", Text),
+    Column("set_by", Text, nullable=False),
+    schema="app",
+)
+
 saved_views = Table(  # a filter of a page with its sort, columns and time range
     "saved_views",
     metadata,

@@ -42,3 +42,8 @@ def task_key(project_id: str, task_id: str) -> bytes:
 def agent_key(project_id: str, name: str) -> bytes:
     """The record key of ``agent.registered``."""
     return f"{project_id}:@agent:{name}".encode()
+
+
+def prices_key(project_id: str) -> bytes:
+    """The record key of ``price.set``: all prices of a project are in one partition."""
+    return f"{project_id}:@prices".encode()

@@ -291,6 +291,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ingest/{project}/own-prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List a project's own prices */
+        get: operations["ApiIngestProjectOwnPricesListOwnPrices"];
+        put?: never;
+        /** Set an own price */
+        post: operations["ApiIngestProjectOwnPricesSetOwnPrice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ingest/{project}/own-prices/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Preview what prices would change */
+        post: operations["ApiIngestProjectOwnPricesPreviewPreviewPrices"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/ingest/{project}/prices": {
         parameters: {
             query?: never;
@@ -1662,7 +1697,7 @@ export interface components {
         };
         /** @description Events of one task. */
         ArchiveEvents: {
-            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PriceSet"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             /** @enum {unknown} */
             kind: "events";
             /** @description W3C trace id: 32 lower-case hex digits, not all zero. */
@@ -1709,9 +1744,9 @@ export interface components {
             items: components["schemas"]["AuditEntry"][];
             next_cursor: string | null;
         };
-        /** @description One record of the log: events of one task that were ready at the same time. ``task_id`` is null for ``agent.registered`` and ``project.deleted``. */
+        /** @description One record of the log: events of one task that were ready at the same time. ``task_id`` is null for ``agent.registered``, ``price.set`` and ``project.deleted``. */
         Batch: {
-            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PriceSet"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             producer: components["schemas"]["Producer"];
             /** @description UUIDv7, lower-case text, not nil. */
             project_id: string;
@@ -1789,6 +1824,15 @@ export interface components {
             link_id: string;
             payloads: boolean;
             task_id: string;
+        };
+        CurrentOwnPrice: {
+            from_us: number;
+            model: string;
+            provider: string | null;
+            usd_per_million: {
+                [key: string]: string;
+            };
+            usd_per_request: string | null;
         };
         DeadLetterDetail: {
             base64: string | null;
@@ -2037,6 +2081,7 @@ export interface components {
             has_tiers: boolean;
             known: boolean;
             model: string;
+            own?: components["schemas"]["CurrentOwnPrice"] | null;
             usd_per_million: {
                 [key: string]: string;
             };
@@ -2099,7 +2144,7 @@ export interface components {
         };
         /** @description Events of one task (or ``agent.registered`` without one), steps and payloads together, in order of ``seq``. */
         NativeBatch: {
-            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
+            events: (components["schemas"]["AgentRegistered"] | components["schemas"]["TaskStarted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskEnded"] | components["schemas"]["TaskDeleted"] | components["schemas"]["ProjectTombstone"] | components["schemas"]["StepStarted"] | components["schemas"]["StepEnded"] | components["schemas"]["StepRecorded"] | components["schemas"]["StepProgressed"] | components["schemas"]["StepLost"] | components["schemas"]["StepScored"] | components["schemas"]["ScoreRecorded"] | components["schemas"]["ProducerReported"] | components["schemas"]["PriceSet"] | components["schemas"]["PayloadStored"] | components["schemas"]["MediaStored"])[];
             producer: components["schemas"]["Producer"];
             /** @default null */
             task_id?: string | null;
@@ -2131,6 +2176,24 @@ export interface components {
             /** @description W3C span id: 16 lower-case hex digits, not all zero. */
             step_id: string;
             text: string;
+        };
+        OwnPrice: {
+            from_us: number;
+            model: string;
+            note: string | null;
+            price_id: string;
+            provider: string | null;
+            set_at_us: number;
+            set_by: string;
+            /** @enum {string} */
+            state: "current" | "planned" | "past" | "replaced";
+            usd_per_million: {
+                [key: string]: string;
+            } | null;
+            usd_per_request: string | null;
+        };
+        OwnPrices: {
+            items: components["schemas"]["OwnPrice"][];
         };
         PasskeyRequest: {
             /** @default 300 */
@@ -2192,6 +2255,58 @@ export interface components {
             p90: number | null;
             p95: number | null;
             p99: number | null;
+        };
+        PriceChange: {
+            after_usd: string;
+            before_usd: string;
+            calls: number;
+            day_us: number;
+            model: string;
+            provider: string;
+            reported: number;
+            unknown_after: number;
+            unknown_before: number;
+        };
+        PricePreview: {
+            after_usd: string;
+            before_usd: string;
+            calls: number;
+            complete: boolean;
+            from_us: number | null;
+            items: components["schemas"]["PriceChange"][];
+            unknown_after: number;
+            unknown_before: number;
+        };
+        /**
+         * @description An owner set the project's own price of a model, for calls that begin at ``from_us`` or later. Its batch names no task.
+         *
+         *         ``model`` is a name, or its beginning followed by ``*``. ``pico_usd`` is the price of one token by part (0.15 USD a million tokens =
+         *         150,000); null: the list price counts again. Of events with the same model, provider and ``from_us`` the one with the highest stamp
+         *         (at_us, seq, event_id) counts; all of them are kept.
+         */
+        PriceSet: {
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            by: string;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @description Microseconds since the Unix epoch, UTC. */
+            from_us: number;
+            /** @enum {unknown} */
+            kind: "price.set";
+            model: string;
+            /** @default null */
+            note?: string | null;
+            /** @default null */
+            pico_usd?: {
+                [key: string]: number;
+            } | null;
+            /** @default null */
+            provider?: string | null;
+            /** @default 0 */
+            request_pico_usd?: number;
+            /** @description Counts the events of one producer in one task from 1; 0 for OpenTelemetry. */
+            seq: number;
         };
         Problem: {
             code: string;
@@ -2543,6 +2658,10 @@ export interface components {
              * @enum {unknown}
              */
             v?: 1;
+        };
+        SetPrice: {
+            price: components["schemas"]["OwnPrice"];
+            visible: boolean;
         };
         ShareGrant: {
             access_token: string;
@@ -3376,6 +3495,7 @@ export type CostSource = components['schemas']['CostSource'];
 export type CreatedInvitation = components['schemas']['CreatedInvitation'];
 export type CreatedKey = components['schemas']['CreatedKey'];
 export type CreatedShareLink = components['schemas']['CreatedShareLink'];
+export type CurrentOwnPrice = components['schemas']['CurrentOwnPrice'];
 export type DeadLetterDetail = components['schemas']['DeadLetterDetail'];
 export type DeadLetterItem = components['schemas']['DeadLetterItem'];
 export type DeadLetterPage = components['schemas']['DeadLetterPage'];
@@ -3418,11 +3538,16 @@ export type NativeBatch = components['schemas']['NativeBatch'];
 export type NativeRequest = components['schemas']['NativeRequest'];
 export type OpenStep = components['schemas']['OpenStep'];
 export type OutputDelta = components['schemas']['OutputDelta'];
+export type OwnPrice = components['schemas']['OwnPrice'];
+export type OwnPrices = components['schemas']['OwnPrices'];
 export type PasskeyRequest = components['schemas']['PasskeyRequest'];
 export type PasskeyView = components['schemas']['PasskeyView'];
 export type Payload = components['schemas']['Payload'];
 export type PayloadStored = components['schemas']['PayloadStored'];
 export type Percentiles = components['schemas']['Percentiles'];
+export type PriceChange = components['schemas']['PriceChange'];
+export type PricePreview = components['schemas']['PricePreview'];
+export type PriceSet = components['schemas']['PriceSet'];
 export type Problem = components['schemas']['Problem'];
 export type Producer = components['schemas']['Producer'];
 export type ProducerReported = components['schemas']['ProducerReported'];
@@ -3457,6 +3582,7 @@ export type SecondFactorNeeded = components['schemas']['SecondFactorNeeded'];
 export type ServerMessage = components['schemas']['ServerMessage'];
 export type SessionPage = components['schemas']['SessionPage'];
 export type SessionRevoked = components['schemas']['SessionRevoked'];
+export type SetPrice = components['schemas']['SetPrice'];
 export type ShareGrant = components['schemas']['ShareGrant'];
 export type ShareLinkList = components['schemas']['ShareLinkList'];
 export type ShareLinkView = components['schemas']['ShareLinkView'];
@@ -5062,6 +5188,147 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ImportAnswer"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiIngestProjectOwnPricesListOwnPrices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnPrices"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiIngestProjectOwnPricesSetOwnPrice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    from_us?: number | null;
+                    model: string;
+                    note?: string | null;
+                    provider?: string | null;
+                    usd_per_million: {
+                        [key: string]: string;
+                    } | null;
+                    usd_per_request?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SetPrice"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiIngestProjectOwnPricesPreviewPreviewPrices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @default 30 */
+                    days?: number;
+                    price?: {
+                        from_us?: number | null;
+                        model: string;
+                        note?: string | null;
+                        provider?: string | null;
+                        usd_per_million: {
+                            [key: string]: string;
+                        } | null;
+                        usd_per_request?: string | null;
+                    } | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricePreview"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

@@ -25,7 +25,10 @@ from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.otlp_grpc import GrpcListener
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
+from ams_trace_ingest.intake.own_prices import list_own_prices, set_own_price
+from ams_trace_ingest.intake.price_preview import preview_prices
 from ams_trace_ingest.intake.prices import look_up_prices
+from ams_trace_ingest.intake.project_prices import ProjectPrices
 from ams_trace_ingest.intake.publish import IntakeContext
 from ams_trace_ingest.intake.scores import record_score, remove_score
 from ams_trace_ingest.pricing.catalog import GenaiPrices
@@ -43,6 +46,9 @@ MANAGEMENT_ROUTES = [
     show_dead_letter,
     replay_dead_letter,
     look_up_prices,
+    list_own_prices,
+    set_own_price,
+    preview_prices,
     record_score,
     remove_score,
 ]
@@ -79,6 +85,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         log = await Log.open(settings.kafka, "intake")
         pool = await open_writer(settings.database_url, application="intake", size_max=DATABASE_CONNECTIONS_MAX)
         prices = Prices(GenaiPrices())
+        own_prices = ProjectPrices(pool, prices)
         app.state.auth = known
         app.state.intake = IntakeContext(
             logs=LogJoiner(),
@@ -87,11 +94,13 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
             pool=pool,
             budget=ByteBudget(settings.intake_bytes_max),
             prices=prices,
+            own_prices=own_prices,
+            previewing=asyncio.Semaphore(1),
             decoding=asyncio.Semaphore(1),
         )
         inbound = None
         if settings.kafka_inbound:
-            projection = InboundProjection(pool, log, known.inbound, prices)
+            projection = InboundProjection(pool, log, known.inbound, own_prices)
             inbound = Consumer(settings.kafka, InboundProjection.projection, INBOUND, projection, records_max=RECORDS_MAX)
             await inbound.start(background)
         listener = None

@@ -76,6 +76,7 @@ def test_a_bad_event_is_refused_by_its_id_and_its_neighbours_are_taken() -> None
     [
         ({"kind": "task.deleted", "event_id": "b" * 32, "seq": 1, "at_us": 5, "by": "me"}, "not_allowed"),
         ({"kind": "step.lost", "event_id": "b" * 32, "seq": 1, "at_us": 5, "step_id": "c" * 16, "last_beat_us": 4}, "not_allowed"),
+        ({"kind": "price.set", "event_id": "b" * 32, "seq": 1, "at_us": 5, "model": "m", "from_us": 1, "by": "me"}, "not_allowed"),
     ],
 )
 def test_an_agent_cannot_say_what_only_people_and_the_platform_say(event: dict[str, object], code: str) -> None:

@@ -1,6 +1,7 @@
 """List prices as the page of models shows them."""
 
-from ams_trace_ingest.intake.prices import _decimal, _list_price
+from ams_trace_ingest.intake.prices import _list_price
+from ams_trace_ingest.intake.usd import decimal_text
 from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices, Tier, UnitPrice, UnitPrices
 
@@ -37,4 +38,4 @@ def test_prices_keep_all_their_digits() -> None:
     assert shown.usd_per_million == {"input": "0.075", "output": "3"}
     assert shown.usd_per_request == "0.005"
     assert shown.has_tiers
-    assert _decimal(1, 1_000_000) == "0.000001"
+    assert decimal_text(1, 1_000_000) == "0.000001"

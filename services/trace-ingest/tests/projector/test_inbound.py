@@ -20,6 +20,7 @@ from ams_kit.bus import Log, LogRecord, LogUnavailableError, PositionMovedError,
 from ams_kit.errors import UnavailableError
 from ams_trace_ingest.dead_letter_cli import NoSuchLetterError, record_of
 from ams_trace_ingest.intake.inbound import LETTER_BYTES_MAX, InboundProjection
+from ams_trace_ingest.intake.project_prices import ProjectPrices
 from ams_trace_ingest.pricing.catalog import GenaiPrices
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.store.dead_letters import DeadLetter
@@ -108,7 +109,11 @@ def identity() -> Identity:
 @pytest.fixture
 def inbound(pool, published: Published, identity: Identity) -> InboundProjection:
     return InboundProjection(
-        pool, cast("Log", published), InboundVerifier(identity, identity, issuer=ISSUER), Prices(GenaiPrices()), now_us=lambda: 1
+        pool,
+        cast("Log", published),
+        InboundVerifier(identity, identity, issuer=ISSUER),
+        ProjectPrices(pool, Prices(GenaiPrices())),
+        now_us=lambda: 1,
     )
 
 

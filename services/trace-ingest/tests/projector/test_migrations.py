@@ -60,6 +60,7 @@ async def test_the_database_has_the_columns_of_the_contracts(store, name: str) -
         platform_tables.saved_views,
         platform_tables.alert_rules,
         platform_tables.share_links,
+        platform_tables.own_prices,
     ],
     ids=str,
 )

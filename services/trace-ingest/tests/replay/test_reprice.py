@@ -4,20 +4,24 @@ import json
 
 import asyncpg
 import pytest
-from tests.builders import BASE_US, batch, document, llm, recorded
+from tests.builders import BASE_US, PROJECT, batch, document, llm, recorded
 from tests.conditions import until
 from tests.replay_runner import options, run
 
 from ams_contracts.documents import CostSource, StepType, Usage
+from ams_contracts.events import PriceSet
 from ams_trace_ingest.mapping.version import MAPPING_VERSION
+from ams_trace_ingest.pricing.changes import Change
+from ams_trace_ingest.pricing.own_prices import digest
 from ams_trace_ingest.pricing.version import price_version
 from ams_trace_ingest.replay import generations
 from ams_trace_ingest.replay.generations import ReplayError
 from ams_trace_ingest.replay.replay import Replay
-from ams_trace_ingest.replay.reprice import OTHER_MODELS, UNITS, Change, preview, read_prices, repriced
+from ams_trace_ingest.replay.reprice import OTHER_MODELS, UNITS, preview, read_prices, repriced
 
 PRICES = '{"gpt-4o": {"input": 10, "output": 20}}'
 NUSD_A_MTOK = 1_000
+OTHER = "01900000-0000-7000-8000-000000000002"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,28 @@ async def test_other_prices_are_shown_first_and_then_in_the_tables(platform) -> 
     assert await platform.current() == "g2"
     assert await costs(platform.owner, "g2") == [5, costs_after, None]
     assert await platform.owner.fetchval("SELECT cost_nusd FROM g2.tasks") == 5 + costs_after
+
+
+@pytest.mark.timeout(180)
+async def test_own_prices_count_in_a_reprice_and_come_from_the_log_again(platform) -> None:
+    own = PriceSet(event_id="a" * 32, seq=0, at_us=BASE_US, model="gpt-4*", from_us=0, pico_usd={"input": 3_000_000}, by="user:ann")
+    call = llm(100, model="gpt-4o", provider="openai", cost_nusd=7, cost_source=CostSource.COMPUTED)
+    await platform.publish(batch(None, own), batch(1, recorded(2, call)), batch(1, recorded(2, call), project=OTHER))
+    await until(lambda: platform.owner.fetchval("SELECT count(*) = 2 FROM g1.steps"))
+    await until(lambda: platform.owner.fetchval("SELECT count(*) = 1 FROM app.own_prices"))
+    await platform.owner.execute("DELETE FROM app.own_prices")
+
+    assert await run(platform.target, options(None))
+    assert await costs(platform.owner, "g2") == [7, 7]
+    assert await platform.owner.fetchval("SELECT count(*) FROM app.own_prices") == 1
+
+    assert await run(platform.target, options(PRICES))
+
+    rows = await platform.owner.fetch("SELECT project_id, cost_nusd FROM g3.steps")
+    of_file = (100 * 10 + 50 * 20) * NUSD_A_MTOK
+    assert {row["project_id"]: row["cost_nusd"] for row in rows} == {PROJECT: 100 * 3 * NUSD_A_MTOK, OTHER: of_file}
+    version = await platform.owner.fetchval("SELECT price_version FROM public.generations WHERE name = 'g3'")
+    assert version == price_version(PRICES, digest({PROJECT: [own]}))
 
 
 @pytest.mark.timeout(180)

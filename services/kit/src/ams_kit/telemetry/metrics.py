@@ -5,6 +5,9 @@ from prometheus_client import Counter, Gauge, Histogram
 EVENTS_ACCEPTED = Counter("ams_events_accepted_total", "Events that the log has acknowledged.", ["source"])
 EVENTS_REFUSED = Counter("ams_events_refused_total", "Events or spans that intake refused, by reason.", ["source", "reason"])
 MASKED = Counter("ams_masked_total", "Events, spans and log records in which intake masked a secret that the sender had not.", ["source"])
+OWN_PRICES_UNAVAILABLE = Counter(
+    "ams_own_prices_unavailable_total", "Times that intake could not read projects' own prices and computed with the last known ones."
+)
 EVENTS_IGNORED = Counter("ams_events_ignored_total", "Events that were accepted and need no row, by reason.", ["projection", "reason"])
 EVENTS_PROJECTED = Counter("ams_events_projected_total", "Events that were written to their tables.", ["projection"])
 EVENTS_DUPLICATE = Counter("ams_events_duplicate_total", "Events that had been applied before.", ["projection"])

@@ -24,7 +24,8 @@ async def take_batches(request: Request[Any, Any, Any], state: State) -> NativeA
     check_charset(request.headers.get("content-type", ""))
     with intake.budget.lease(grant.project_id, grant.key_id) as lease:
         data = await read_body(request, lease, sent_bytes_max=REQUEST_BYTES_MAX, inflated_bytes_max=REQUEST_BYTES_MAX)
-        taken = read_native(data, project_id=grant.project_id, key_id=grant.key_id, prices=intake.prices, masking=grant.masking)
+        prices = await intake.own_prices.of(grant.project_id)
+        taken = read_native(data, project_id=grant.project_id, key_id=grant.key_id, prices=prices, masking=grant.masking)
         for item in taken.rejected:
             refused("native", item.code)
         await publish(intake, lease, taken.payloads, taken.steps, source="native", events=taken.accepted)

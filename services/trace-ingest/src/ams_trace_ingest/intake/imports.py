@@ -87,7 +87,7 @@ async def _take(request: AnyRequest, intake: IntakeContext, project_id: str, sen
         importer = LineImporter(
             project_id=project_id,
             key_id=sender,
-            prices=intake.prices,
+            prices=await intake.own_prices.of(project_id),
             logs=intake.logs,
             received_at_us=time.time_ns() // 1_000,
             copy_as=copy_as,

@@ -19,7 +19,7 @@ from ams_kit.bus import Log, LogRecord, PartitionBatch, Record, StoredPosition
 from ams_kit.errors import AmsError, InvalidTokenError, UnavailableError
 from ams_kit.telemetry.metrics import EVENTS_ACCEPTED, EVENTS_REFUSED
 from ams_trace_ingest.intake.native import NativeRecords, read_native
-from ams_trace_ingest.pricing.price import Prices
+from ams_trace_ingest.intake.project_prices import ProjectPrices
 from ams_trace_ingest.store import dead_letters, positions
 from ams_trace_ingest.store.connections import set_generation
 from ams_trace_ingest.store.dead_letters import WHOLE_RECORD, DeadLetter
@@ -57,7 +57,7 @@ class InboundProjection:
         pool: asyncpg.Pool,
         log: Log,
         verifier: InboundVerifier,
-        prices: Prices,
+        prices: ProjectPrices,
         *,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
@@ -142,8 +142,9 @@ class InboundProjection:
             return _Refused(error.code, error.detail)
         if record.key is None or not record.key.startswith(f"{key.project_id}:".encode()):
             return _Refused("foreign_project", "the record's key is not one of the token's project", key.project_id)
+        prices = await self._prices.of(key.project_id)
         try:
-            read = read_native(record.value or b"", project_id=key.project_id, key_id=key.key_id, prices=self._prices, masking=key.masking)
+            read = read_native(record.value or b"", project_id=key.project_id, key_id=key.key_id, prices=prices, masking=key.masking)
         except UnavailableError:
             raise
         except AmsError as error:

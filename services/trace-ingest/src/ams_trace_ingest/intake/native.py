@@ -14,6 +14,7 @@ from ams_contracts.events import (
     Event,
     MediaStored,
     PayloadStored,
+    PriceSet,
     ProjectTombstone,
     ScoreRecorded,
     StepEnded,
@@ -154,7 +155,7 @@ def take_events(
 
 def _refusal(event: Event, batch: RawNativeBatch, size: int) -> str | None:
     """Why an event that decodes is refused; ``None`` when it is accepted."""
-    if isinstance(event, TaskDeleted | ProjectTombstone | StepLost):
+    if isinstance(event, TaskDeleted | ProjectTombstone | PriceSet | StepLost):
         return "not_allowed"  # only people and the platform may send these
     if isinstance(event, ScoreRecorded) and names_a_person(event):
         return "not_allowed"  # the author of a person's score comes from their credential

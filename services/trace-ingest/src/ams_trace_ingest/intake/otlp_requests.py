@@ -18,6 +18,7 @@ from ams_trace_ingest.intake.masking import mask_log_records, mask_spans
 from ams_trace_ingest.intake.otlp import Encoding, MalformedOtlpError, TooManySpansError, decode_logs, decode_traces
 from ams_trace_ingest.intake.publish import IntakeContext, publish, refused
 from ams_trace_ingest.intake.span_records import PackedSpans, pack_additions, pack_spans
+from ams_trace_ingest.pricing.price import Prices
 
 SENT_BYTES_MAX = 16 * 1024 * 1024
 INFLATED_BYTES_MAX = 64 * 1024 * 1024
@@ -53,7 +54,9 @@ async def take_spans(intake: IntakeContext, grant: KeyGrant, lease: Lease, body:
         TooLargeError: It has too many spans.
         UnavailableError: The log or the byte budget; the sender may repeat the request.
     """
-    rejected, message, packed = await _decode_off_loop(intake, body, _read_spans, encoding, grant, intake)
+    rejected, message, packed = await _decode_off_loop(
+        intake, body, _read_spans, encoding, grant, intake, await intake.own_prices.of(grant.project_id)
+    )
     if rejected:
         refused("otlp", "bad_span", rejected)
     del body
@@ -74,7 +77,7 @@ async def take_log_records(intake: IntakeContext, grant: KeyGrant, lease: Lease,
     return OtlpOutcome(outcome.refused, "GenAI events need trace and span ids, or gen_ai.response.id")
 
 
-def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: IntakeContext) -> tuple[int, str, PackedSpans]:
+def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: IntakeContext, prices: Prices) -> tuple[int, str, PackedSpans]:
     try:
         decoded = decode_traces(body, encoding)
     except MalformedOtlpError as error:
@@ -85,7 +88,7 @@ def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: Intake
         MASKED.labels("otlp").inc(mask_spans(decoded.groups))
     received_at_us = time.time_ns() // 1_000
     packed = pack_spans(
-        decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=intake.prices, logs=intake.logs
+        decoded, project_id=grant.project_id, key_id=grant.key_id, received_at_us=received_at_us, prices=prices, logs=intake.logs
     )
     return decoded.rejected, decoded.message, packed
 

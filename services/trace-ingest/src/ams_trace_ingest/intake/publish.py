@@ -11,6 +11,7 @@ from ams_kit.bus import Log, Record
 from ams_kit.telemetry.metrics import EVENTS_ACCEPTED, EVENTS_REFUSED
 from ams_trace_ingest.intake.budget import ByteBudget, Lease
 from ams_trace_ingest.intake.log_joiner import LogJoiner
+from ams_trace_ingest.intake.project_prices import ProjectPrices
 from ams_trace_ingest.pricing.price import Prices
 
 PUBLISH_TIMEOUT_SECONDS = 4  # an OTLP client waits 10 s in all
@@ -22,9 +23,11 @@ class IntakeContext(Struct, frozen=True):
     auth: AuthKit
     log: Log
     budget: ByteBudget
-    prices: Prices
+    prices: Prices  # the list prices
+    own_prices: ProjectPrices
     pool: asyncpg.Pool  # role ams_writer, for the management routes; telemetry needs no database
     logs: LogJoiner
+    previewing: asyncio.Semaphore  # one preview of prices at a time
     decoding: asyncio.Semaphore  # one large request is decoded at a time, in a thread
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from ams_contracts.codec import encode
 from ams_contracts.events import EVENTS_PER_BATCH_MAX, Producer
-from ams_contracts.topics import PAYLOADS, STEPS, Topic, agent_key, task_key
+from ams_contracts.topics import PAYLOADS, STEPS, Topic, agent_key, prices_key, task_key
 from ams_kit.bus import Record
 
 STEPS_RECORD_BYTES_MAX = 240 * 1024  # the live gateway forwards records up to 256 KiB
@@ -35,8 +35,17 @@ def pack(topic: Topic, project_id: str, task_id: str, producer: Producer, events
 
 def pack_agent(project_id: str, agent: str, producer: Producer, event: bytes, *, key_id: str) -> Record:
     """The record of an ``agent.registered`` event, which belongs to no task."""
+    return _of_project(project_id, agent_key(project_id, agent), producer, event, key_id)
+
+
+def pack_price(project_id: str, producer: Producer, event: bytes) -> Record:
+    """The record of a ``price.set`` event, which belongs to no task."""
+    return _of_project(project_id, prices_key(project_id), producer, event, "")
+
+
+def _of_project(project_id: str, key: bytes, producer: Producer, event: bytes, key_id: str) -> Record:
     value = b'{"v":1,"project_id":"%b","producer":%b,"events":[%b]}' % (project_id.encode(), encode(producer), event)
-    return Record(topic=STEPS, key=agent_key(project_id, agent), value=value, headers=_headers(STEPS, key_id))
+    return Record(topic=STEPS, key=key, value=value, headers=_headers(STEPS, key_id))
 
 
 def _headers(topic: Topic, key_id: str) -> list[tuple[str, bytes]]:

@@ -1,11 +1,11 @@
 """The cost of a call: unit prices times tokens, in integer nano-USD. Pure; the catalog is a port (``pricing.catalog`` implements it).
 
-Looks up the response model, then the same without a trailing date, then the requested model, then both without ``ft:`` and ``vendor/``.
-The cost of an unknown model is ``None``, never 0.
+Overrides come first, by any name of the call. The catalog is asked for the response model, then the same without a trailing date, then the
+requested model, then both without ``ft:`` and ``vendor/``. The cost of an unknown model is ``None``, never 0.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -59,21 +59,27 @@ class UnitPrices(Struct, frozen=True, kw_only=True):
 
 
 class Override(Struct, frozen=True):
-    """A price that a project sets itself; it beats the catalog.
+    """A price of a model that replaces the catalog's.
 
     Attributes:
         model: The model's name, or its beginning followed by ``*``; any case.
-        prices: In pico-USD a token.
+        prices: In pico-USD a token; ``None``: the list price.
         provider: Only for this provider; ``None`` for any.
+        from_us: For calls that began then or later.
     """
 
     model: str
-    prices: UnitPrices
+    prices: UnitPrices | None
     provider: str | None = None
+    from_us: int = 0
 
     def matches(self, provider: str | None, model: str) -> bool:
         if self.provider is not None and self.provider != provider:
             return False
+        return self.names(model)
+
+    def names(self, model: str) -> bool:
+        """Whether this is a price of the model, of whichever provider."""
         wanted = self.model.lower()
         return model.lower().startswith(wanted[:-1]) if wanted.endswith("*") else model.lower() == wanted
 
@@ -100,13 +106,34 @@ class Catalog(Protocol):
         ...
 
 
-class Prices:
-    """Prices of calls: overrides first, then the catalog."""
+Call = tuple[str | None, str | None, str | None]
+"""Provider, response model and requested model."""
 
-    def __init__(self, catalog: Catalog, overrides: Iterable[Override] = ()) -> None:
+
+class Prices:
+    """Prices of calls: overrides first, then the catalog. A project may have prices of its own."""
+
+    def __init__(self, catalog: Catalog, overrides: Iterable[Override] = (), projects: "Mapping[str, Prices] | None" = None) -> None:
+        """Of several overrides of a call the first one counts."""
         self._catalog = catalog
         self._overrides = tuple(overrides)
-        self._routes: dict[tuple[str | None, str | None, str | None], tuple[tuple[str | None, str], ...]] = {}
+        self._projects = projects or {}
+        self._routes: dict[Call, tuple[tuple[str | None, str], ...]] = {}
+        self._matching: dict[Call, tuple[Override, ...]] = {}
+
+    def with_own(self, overrides: Iterable[Override]) -> "Prices":
+        """The same with other overrides before these ones."""
+        own = Prices(self._catalog, (*overrides, *self._overrides))
+        own._routes = self._routes  # they depend on the catalog alone
+        return own
+
+    def with_projects(self, overrides: Mapping[str, Iterable[Override]]) -> "Prices":
+        """The same for projects of which some have overrides before these ones."""
+        return Prices(self._catalog, self._overrides, {project_id: self.with_own(own) for project_id, own in overrides.items()})
+
+    def of(self, project_id: str) -> "Prices":
+        """The prices of a project."""
+        return self._projects.get(project_id, self)
 
     def price(self, *, provider: str | None, model: str | None, requested: str | None, at_us: int, usage: Usage) -> int | None:
         """Nano-USD, or ``None`` when no price is known or nothing was used.
@@ -120,36 +147,54 @@ class Prices:
         """
         if not (usage.input or usage.output) or (model is None and requested is None):
             return None
-        key = (provider, model, requested)
-        routes = self._routes.get(key)
-        if routes is None:
-            if len(self._routes) >= ANSWERS_MAX:
-                self._routes.clear()
-            routes = self._routes[key] = tuple(self._candidates(*key))
-        for candidate_provider, candidate in routes:
-            prices = self._override(candidate_provider, candidate) or self._catalog.find(
-                candidate_provider, candidate, at_us, usage.service_tier
-            )
+        call = (provider, model, requested)
+        if self._overrides:
+            override = self.override_of(call, at_us)
+            if override is not None and override.prices is not None:
+                return cost_nusd(override.prices, usage)
+        for candidate_provider, candidate in self._routes_of(call):
+            prices = self._catalog.find(candidate_provider, candidate, at_us, usage.service_tier)
             if prices is not None:
                 return cost_nusd(prices, usage)
         return None
 
     def unit_prices(self, model: str, at_us: int) -> UnitPrices | None:
-        """What a call of a model is billed by at a moment, of any provider that has it; ``None`` when no price is known.
+        """What the catalog bills a call of a model by at a moment, of any provider that has it; ``None`` when no price is known.
 
         The catalog recognises some names (embeddings, above all) only together with their provider, so the vendors of models are tried, too.
         """
         for vendor in (None, *_VENDORS):
             for provider, candidate in self._candidates(vendor, model, None):
-                prices = self._override(provider, candidate) or self._catalog.find(provider, candidate, at_us)
+                prices = self._catalog.find(provider, candidate, at_us)
                 if prices is not None:
                     return prices
         return None
 
-    def _override(self, provider: str | None, model: str) -> UnitPrices | None:
-        if not self._overrides:
-            return None
-        return next((override.prices for override in self._overrides if override.matches(provider, model)), None)
+    def override_of(self, call: Call, at_us: int) -> Override | None:
+        """The override that counts for a call that begins at a moment."""
+        matching = self._matching.get(call)
+        if matching is None:
+            if len(self._matching) >= ANSWERS_MAX:
+                self._matching.clear()
+            matching = self._matching[call] = tuple(override for override in self._overrides if self._matches(override, call))
+        return next((override for override in matching if override.from_us <= at_us), None)
+
+    def override_of_model(self, model: str, at_us: int) -> Override | None:
+        """The first override of a model at a moment, whichever provider it is for."""
+        names = [candidate for _, candidate in self._routes_of((None, model, None))]
+        return next((one for one in self._overrides if one.from_us <= at_us and any(map(one.names, names))), None)
+
+    def _matches(self, override: Override, call: Call) -> bool:
+        # a gateway that the catalog does not know may have prices of its own
+        return any(override.matches(call[0], name) or override.matches(provider, name) for provider, name in self._routes_of(call))
+
+    def _routes_of(self, call: Call) -> tuple[tuple[str | None, str], ...]:
+        routes = self._routes.get(call)
+        if routes is None:
+            if len(self._routes) >= ANSWERS_MAX:
+                self._routes.clear()
+            routes = self._routes[call] = tuple(self._candidates(*call))
+        return routes
 
     def _candidates(self, provider: str | None, model: str | None, requested: str | None) -> Iterator[tuple[str | None, str]]:
         # a framework's name in place of a provider (`langchain`, `strands-agents`) is ignored; a local server has no known price

@@ -25,7 +25,21 @@ from ams_trace_ingest.projector.task_columns import (
 from ams_trace_ingest.projector.totals import add_totals
 from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
 from ams_trace_ingest.repeated_calls import CALL_PREFIX, RESPONSE_STEPS_MAX, Claim
-from ams_trace_ingest.store import agents, claims, media, payloads, producers, remapped, scores, step_logs, steps, task_days, tasks, text
+from ams_trace_ingest.store import (
+    agents,
+    claims,
+    media,
+    own_prices,
+    payloads,
+    producers,
+    remapped,
+    scores,
+    step_logs,
+    steps,
+    task_days,
+    tasks,
+    text,
+)
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey, StoredClaims
 from ams_trace_ingest.store.connections import Connection
@@ -112,7 +126,7 @@ class StepsProjection(TransactionalProjection):
             failpoint("after_derived")
             unproven = await producers.merge(connection, delivered)
             failpoint("after_producers")
-        agents_seen = await self._write_agents(connection, changes, generation)
+        agents_seen = await self._write_agents_and_prices(connection, changes, generation)
         failpoint("after_agents")
 
         def committed() -> None:
@@ -161,8 +175,12 @@ class StepsProjection(TransactionalProjection):
             task.day = cached_tasks[key].day if key in cached_tasks else found.day[key]
         return new_claims, stored_claims
 
-    async def _write_agents(self, connection: Connection, changes: BatchChanges, generation: str) -> dict[tuple[str, AgentKey], int]:
+    async def _write_agents_and_prices(
+        self, connection: Connection, changes: BatchChanges, generation: str
+    ) -> dict[tuple[str, AgentKey], int]:
         """Write agents last, because many partitions share these rows, and only once a minute for each."""
+        if changes.prices:
+            await own_prices.record(connection, changes.prices)
         if changes.registrations:
             await agents.register(connection, changes.registrations, changes.agents_seen)
         seen = {key: at_us for key, at_us in changes.agents_seen.items() if self._agents_seen.get((generation, key), -1) < at_us}

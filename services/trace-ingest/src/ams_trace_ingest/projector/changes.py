@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ams_contracts.derive import DerivedTask, Tree
 from ams_contracts.documents import MESSAGING, Status, StepDocument
-from ams_contracts.events import AgentRegistered, ProjectTombstone, ScoreRecorded
+from ams_contracts.events import AgentRegistered, PriceSet, ProjectTombstone, ScoreRecorded
 from ams_contracts.fold import EMPTY_STEP, EMPTY_TASK, Stamp, StepState, TaskState, join
 from ams_trace_ingest.repeated_calls import Claim, claims_of
 from ams_trace_ingest.rollup import NOTHING, Counted, Node
@@ -272,6 +272,7 @@ class BatchChanges:
         self.tasks: dict[TaskKey, TaskChanges] = {}
         self.registrations: dict[AgentKey, AgentRegistered] = {}
         self.agents_seen: dict[AgentKey, int] = {}
+        self.prices: list[tuple[str, PriceSet]] = []
         self.deleted_projects: dict[str, ProjectTombstone] = {}
         self.letters: list[DeadLetter] = []
         self.tallies: dict[int, Tally] = {}
@@ -307,6 +308,7 @@ class BatchChanges:
         self.ignore({key for key in self.tasks if key[0] in self.deleted_projects}, "project_deleted")
         self.registrations = {key: event for key, event in self.registrations.items() if key[0] not in self.deleted_projects}
         self.agents_seen = {key: at_us for key, at_us in self.agents_seen.items() if key[0] not in self.deleted_projects}
+        self.prices = [(project_id, event) for project_id, event in self.prices if project_id not in self.deleted_projects]
 
     @property
     def deletes(self) -> bool:

@@ -11,6 +11,7 @@ from ams_contracts.documents import StepDocument
 from ams_contracts.events import (
     AgentRegistered,
     Batch,
+    PriceSet,
     ProducerReported,
     ProjectTombstone,
     ScoreRecorded,
@@ -209,6 +210,9 @@ class StepsDecoder(BatchDecoder):
         kind = type(event)
         if kind is AgentRegistered:
             return self._agent(batch, event)
+        if kind is PriceSet:
+            self.changes.prices.append((batch.project_id, event))
+            return None
         if batch.task_id is None:
             return "no_task"
         handler = _HANDLERS.get(kind)

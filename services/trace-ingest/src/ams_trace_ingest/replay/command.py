@@ -15,6 +15,7 @@ from ams_kit.retriable import UNAVAILABLE
 from ams_kit.settings import load
 from ams_kit.telemetry.logs import configure_logging
 from ams_trace_ingest.pricing.catalog import GenaiPrices
+from ams_trace_ingest.pricing.own_prices import overrides_of
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.replay import console, generations
 from ams_trace_ingest.replay.generations import ReplayError
@@ -35,7 +36,11 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
         description="Build the tables again from the log while the old ones serve, compare, and change over. After an interruption, run it again: it continues.",
         allow_abbrev=False,
     )
-    parser.add_argument("--reprice", action="store_true", help="show what other prices would change: those of today, or of --prices")
+    parser.add_argument(
+        "--reprice",
+        action="store_true",
+        help="show what other prices would change: those of today, or of --prices; projects' own prices come first",
+    )
     parser.add_argument("--prices", type=Path, metavar="FILE", help="JSON: model (or its beginning and *) to USD a million tokens")
     parser.add_argument(
         "--remap", action="store_true", help="map every stored span again with today's rules and prices, and show what would change"
@@ -131,7 +136,8 @@ async def _abort(replay: Replay) -> int:
 
 async def _preview(replay: Replay, prices: Prices) -> int:
     known = await generations.look(replay.owner)
-    changes = await preview(replay.writer, known.current, prices, on_rows=lambda _: None)
+    own = {project_id: overrides_of(events) for project_id, events in (await replay.own_prices()).items()}
+    changes = await preview(replay.writer, known.current, prices.with_projects(own), on_rows=lambda _: None)
     for line in console.changes_table(changes):
         console.print_line(line)
     console.print_line("nothing was changed; do it with: ams replay --reprice --apply, and the same --prices")

@@ -6,8 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from ams_trace_ingest.pricing.changes import Change
 from ams_trace_ingest.replay.compare import Totals
-from ams_trace_ingest.replay.reprice import Change
 
 NANO = 1_000_000_000
 REPORT_SECONDS = 2.0

@@ -138,12 +138,15 @@ async def look(connection: asyncpg.Connection) -> Generations:
     return Generations([one for one in known if one.number < current.number], current, later[-1] if later else None)
 
 
-async def make_next(connection: asyncpg.Connection, current: Generation, prices: str | None, *, remap: bool = False) -> Generation:
+async def make_next(
+    connection: asyncpg.Connection, current: Generation, prices: str | None, *, remap: bool = False, own: str = ""
+) -> Generation:
     """Make empty tables beside the current ones, with partitions for the same days.
 
-    Without ``remap`` they take over the documents that an earlier remap made, and its versions.
+    Without ``remap`` they take over the documents that an earlier remap made, and its versions. ``own`` names the projects' own prices that
+    costs are computed with.
     """
-    name, version, mapping = f"g{current.number + 1}", price_version(prices), MAPPING_VERSION
+    name, version, mapping = f"g{current.number + 1}", price_version(prices, own), MAPPING_VERSION
     how = "again" if remap else "kept" if current.remap else ""
     if how == "kept":
         mapping, version = current.mapping_version, version if prices is not None else current.price_version

@@ -76,7 +76,9 @@ class OriginalsDecoder(BatchDecoder):
                 self.tally.ignored[INCOMPLETE] += 1
                 continue
             received_at_us = self.seen_at_us(record) if span.start_ns or span.end_ns else original.at_us
-            mapped = map_span(batch.project_id, resource, scope, span, received_at_us=received_at_us, prices=self._prices)
+            mapped = map_span(
+                batch.project_id, resource, scope, span, received_at_us=received_at_us, prices=self._prices.of(batch.project_id)
+            )
             found.append((event_id, mapped))
             services.append(main_agent_of(resource))
         name_agents([mapped for _, mapped in found], services)
@@ -155,7 +157,7 @@ class RemappedDecoder(StepsDecoder):
             if document == event.step:
                 self.same.append(key)
         if self._prices is not None:
-            document = repriced(document, self._prices, event.at_us, ended=not isinstance(event, StepStarted))
+            document = repriced(document, self._prices.of(batch.project_id), event.at_us, ended=not isinstance(event, StepStarted))
         return replace(event, step=document)
 
 

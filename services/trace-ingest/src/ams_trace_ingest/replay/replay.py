@@ -11,12 +11,15 @@ from functools import partial
 import asyncpg
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
+from ams_contracts.events import PriceSet
 from ams_contracts.topics import PAYLOADS, STEPS, Topic
 from ams_kit.bus import Kafka, Log
 from ams_trace_ingest.mapping.version import MAPPING_VERSION
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.pricing.catalog import GenaiPrices
+from ams_trace_ingest.pricing.own_prices import digest, overrides_of
 from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.pricing.version import price_version
 from ams_trace_ingest.projector.apply import StepsProjection
@@ -29,6 +32,7 @@ from ams_trace_ingest.replay.generations import Generation, Generations, Place, 
 from ams_trace_ingest.replay.remap import OriginalsProjection, RemappingProjection
 from ams_trace_ingest.replay.remap_changes import changes_by_kind
 from ams_trace_ingest.replay.reprice import RepricingProjection
+from ams_trace_ingest.store import own_prices
 from ams_trace_ingest.store.connections import open_writer
 
 NEAR_RECORDS = 2_000  # records that may be left when the live projector has to wait for the rest
@@ -37,6 +41,7 @@ HOLD_SECONDS_MAX = 4.0  # that the live projector waits at most; its transaction
 LOCK_TIMEOUT = "3s"
 HOLDS_MAX = 30
 CONNECTIONS_MAX = 4
+OWN_PRICES_PROJECTS_MAX = 500  # of one query
 FAILPOINTS = ("replay_before_indexes", "replay_in_comparison", "replay_in_change_over", "replay_after_change_over")
 
 _SEED_DAYS = "INSERT INTO {new}.task_days SELECT * FROM {old}.task_days ON CONFLICT DO NOTHING"
@@ -121,7 +126,11 @@ class Replay:
         """
         await generations.hold_retention(self.owner, lambda: console.print_line("waiting for a run of retention to end"))
         known = await generations.look(self.owner)
-        new = await self._next(known, options)
+        own = await self.own_prices() if options.prices is not None or options.remap else {}
+        overrides = {project_id: overrides_of(events) for project_id, events in own.items()}
+        if options.prices is not None:
+            options = replace(options, prices=options.prices.with_projects(overrides))
+        new = await self._next(known, options, digest(own))
         await self.writer.execute(_SEED_DAYS.format(new=new.name, old=known.current.name))
         await self.writer.execute(_SEED_VALUES.format(new=new.name, old=known.current.name))
         pool = await open_writer(
@@ -132,17 +141,17 @@ class Replay:
         try:
             await builder.open()
             if options.remap:
-                originals = OriginalsProjection(pool, prices=Prices(GenaiPrices()))
+                originals = OriginalsProjection(pool, prices=Prices(GenaiPrices()).with_projects(overrides))
                 await builder.remap(originals, self._target.topics[1], console.report_remap())
             return await self._run(builder, known.current, new, options)
         finally:
             await builder.close()
             pool.terminate()
 
-    async def _next(self, known: Generations, options: ReplayOptions) -> Generation:
+    async def _next(self, known: Generations, options: ReplayOptions, own: str) -> Generation:
         new = known.next
         if new is None:
-            new = await generations.make_next(self.owner, known.current, options.prices_file, remap=options.remap)
+            new = await generations.make_next(self.owner, known.current, options.prices_file, remap=options.remap, own=own)
             console.print_line(f"building {new.name} beside {known.current.name}, which continues to serve")
         elif (new.remap == "again") is not options.remap:
             raise ReplayError(f"{new.name} was started {'without' if options.remap else 'with'} --remap; drop it first: ams replay --abort")
@@ -150,12 +159,22 @@ class Replay:
             raise ReplayError(f"{new.name} was started by another version of the mapping; drop it first: ams replay --abort")
         elif not await self._same_prices(new.prices, options.prices_file):
             raise ReplayError(f"{new.name} was started with other prices; drop it first: ams replay --abort")
-        elif new.prices is not None and new.price_version != price_version(options.prices_file):
+        elif new.prices is not None and new.price_version != price_version(options.prices_file, own):
             raise ReplayError(f"{new.name} was started with the prices of {new.price_version}; drop it first: ams replay --abort")
         else:
             console.print_line(f"resuming the build of {new.name}")
         console.print_line(f"{new.name}: mapping version {new.mapping_version}, prices {new.price_version}")
         return new
+
+    async def own_prices(self) -> dict[str, list[PriceSet]]:
+        """The projects' own prices that are stored now."""
+        found: dict[str, list[PriceSet]] = {}
+        last = ""
+        while projects := await own_prices.projects_after(self.writer, last, OWN_PRICES_PROJECTS_MAX):
+            for project_id in projects:
+                found[project_id] = await own_prices.of_project(self.writer, project_id)
+            last = projects[-1]
+        return found
 
     async def _same_prices(self, one: str | None, other: str | None) -> bool:
         return bool(await self.owner.fetchval("SELECT $1::jsonb IS NOT DISTINCT FROM $2::jsonb", one, other))

@@ -1,8 +1,7 @@
-"""Computes costs again, with today's catalog or with prices from a file. Reported costs are kept."""
+"""Computes costs again, with today's catalog or with prices from a file, and with projects' own prices. Reported costs are kept."""
 
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,27 +10,21 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ams_contracts.documents import BILLABLE_TYPES, CostSource, StepDocument, Usage
+from ams_contracts.documents import BILLABLE_TYPES, CostSource, StepDocument
 from ams_contracts.events import Batch, StepEnded, StepRecorded, StepStarted
 from ams_kit.bus import LogRecord
+from ams_trace_ingest.pricing.changes import Change, add_call
 from ams_trace_ingest.pricing.price import Override, Prices, UnitPrice, UnitPrices
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.decode import Rejected, StepsDecoder
 from ams_trace_ingest.replay.generations import Generation, ReplayError
+from ams_trace_ingest.store import priced_calls
 
 PICO_PER_USD_MTOK = 1_000_000  # 1 USD a million tokens = 1,000,000 pico-USD a token
 ROWS_MAX = 5_000
 MODELS_MAX = 1_000  # that a preview lists; the name of a model is any text that a program sends
 OTHER_MODELS = ("-", "(other models)")
 UNITS = tuple(field.name for field in msgspec.structs.fields(UnitPrices) if field.name != "request_pico")
-
-_PAGE = """
-SELECT s.project_id, s.task_id, s.step_id, s.day, s.provider, s.model, s.model_requested, s.started_at_us, s.stamp_at_us, s.cost_nusd,
-       s.cost_source, s.usage_shadowed, s.rest
-FROM {schema}.steps s
-WHERE (s.project_id, s.task_id, s.step_id, s.day) > ($1, $2, $3, $4) AND s.type = ANY($5::text[]) AND s.rest ? 'usage'
-ORDER BY s.project_id, s.task_id, s.step_id, s.day LIMIT $6
-"""
 
 
 class ModelPrice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,13 +46,6 @@ class ModelPrice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 _prices = msgspec.json.Decoder(dict[str, ModelPrice])
-
-
-class _Rest(Struct, frozen=True):
-    usage: Usage | None = None
-
-
-_rest = msgspec.json.Decoder(_Rest)
 
 
 def read_prices(data: bytes) -> list[Override]:
@@ -122,15 +108,16 @@ class RepricingDecoder(StepsDecoder):
         self._prices = prices
 
     def add_record(self, record: LogRecord, batch: Batch) -> bool:
-        return super().add_record(record, replace(batch, events=[self._repriced(event) for event in batch.events]))
+        return super().add_record(record, replace(batch, events=[self._repriced(batch, event) for event in batch.events]))
 
     def add_event(self, record: LogRecord, batch: Batch, event: Any, *, replaced: bool) -> str | None:
-        return super().add_event(record, batch, self._repriced(event), replaced=replaced)
+        return super().add_event(record, batch, self._repriced(batch, event), replaced=replaced)
 
-    def _repriced(self, event: Any) -> Any:
+    def _repriced(self, batch: Batch, event: Any) -> Any:
         if not isinstance(event, StepStarted | StepEnded | StepRecorded):
             return event
-        document = repriced(event.step, self._prices, event.at_us, ended=not isinstance(event, StepStarted))
+        prices = self._prices.of(batch.project_id)
+        document = repriced(event.step, prices, event.at_us, ended=not isinstance(event, StepStarted))
         return event if document is event.step else replace(event, step=document)
 
 
@@ -143,24 +130,6 @@ class RepricingProjection(StepsProjection):
 
     def decoder(self, *, rejected: Rejected, events_max: int | None) -> StepsDecoder:
         return RepricingDecoder(self.projection, self._now_us(), rejected=rejected, events_max=events_max, prices=self._prices)
-
-
-class Change(Struct):
-    """What other prices mean for one model. Costs in nano-USD of the steps that count in their tasks' totals.
-
-    Attributes:
-        steps: Calls that count.
-        reported: Of them, those whose cost was reported and stays.
-        unknown_before: Calls without a known price now.
-        unknown_after: Calls without a known price then.
-    """
-
-    steps: int = 0
-    reported: int = 0
-    unknown_before: int = 0
-    unknown_after: int = 0
-    before_nusd: int = 0
-    after_nusd: int = 0
 
 
 async def preview(
@@ -176,30 +145,14 @@ async def preview(
         models_max: Further ones are added up as ``OTHER_MODELS``.
     """
     changes: defaultdict[tuple[str, str], Change] = defaultdict(Change)
-    after: tuple[Any, ...] = ("", "", "", date(1, 1, 1))
+    after: priced_calls.Place = priced_calls.FIRST
     seen = 0
-    while rows := await connection.fetch(_PAGE.format(schema=generation.name), *after, [*BILLABLE_TYPES], ROWS_MAX):
+    while rows := await priced_calls.of_all(connection, generation.name, after, ROWS_MAX):
         for row in rows:
             model = row["provider"] or "-", row["model"] or row["model_requested"] or "-"
-            _look(changes[model if model in changes or len(changes) < models_max else OTHER_MODELS], row, prices)
+            group = model if model in changes or len(changes) < models_max else OTHER_MODELS
+            add_call(changes[group], row, prices.of(row["project_id"]))
         seen += len(rows)
         on_rows(seen)
         after = tuple(rows[-1])[:4]
     return dict(changes)
-
-
-def _look(change: Change, row: Any, prices: Prices) -> None:
-    usage = _rest.decode(row["rest"]).usage
-    if row["usage_shadowed"] or usage is None:
-        return
-    before = after = row["cost_nusd"]
-    reported = row["cost_source"] == CostSource.REPORTED or (row["cost_source"] == CostSource.UNKNOWN and before is not None)
-    if not reported:
-        at_us = row["started_at_us"] or row["stamp_at_us"] or 0
-        after = prices.price(provider=row["provider"], model=row["model"], requested=row["model_requested"], at_us=at_us, usage=usage)
-    change.steps += 1
-    change.reported += reported
-    change.unknown_before += before is None
-    change.unknown_after += after is None
-    change.before_nusd += before or 0
-    change.after_nusd += after or 0

@@ -19,6 +19,7 @@ PROJECT_TABLES = (
     "app.saved_views",
     "app.alert_rules",
     "app.share_links",
+    "app.own_prices",
 )
 """Tables whose rows of a project are left when its tasks are pruned, in the order of their deletion."""
 
