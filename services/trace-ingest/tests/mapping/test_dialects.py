@@ -278,10 +278,15 @@ def test_files_beside_the_answer_are_part_of_it() -> None:
     [
         ("{'messages': [HumanMessage(content='q'), AIMessage(content='', tool_calls=[]), AIMessage(content='the answer')]}", "the answer"),
         ("assistant: the answer", "the answer"),
+        ("RunResult(output='the answer', state='success')", "the answer"),
+        ('{"result": "the answer", "usage": {"tokens": 5}}', "the answer"),
+        ('{"result": "ok", "id": 5}', "result=ok id=5"),
+        ('{"llm": {"replies": ["the answer"]}}', "the answer"),
+        ('{"messages": [["user", "q"], ["ai", "the answer"]]}', "the answer"),
         ('RunResult:\n- Last agent: Agent(name="A")\n- Final output (str):\n    the answer\n', "the answer"),
     ],
 )
-def test_the_words_of_a_repr(text: str, expected: str) -> None:
+def test_the_words_of_an_answer(text: str, expected: str) -> None:
     assert step_of({"output.value": text}).preview_output == expected
 
 

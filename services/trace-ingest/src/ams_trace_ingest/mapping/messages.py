@@ -243,13 +243,21 @@ def _from_list(value: list[Any]) -> list[Message] | None:
         return None
     if len(value) == 1 and isinstance(value[0], list):  # LangChain: a batch of one conversation
         return _from_list(value[0])
-    messages = [message_of(item) if isinstance(item, dict) and _is_message(item) else None for item in value]
+    messages = [message_of(item) if isinstance(item, dict) and _is_message(item) else _pair(item) for item in value]
     others = messages.count(None)
     if others == 0:
         return cast("list[Message]", messages)
     if 2 * others > len(messages):
         return None
     return [_odd(item) if message is None else message for item, message in zip(value, messages, strict=True) if item is not None]
+
+
+def _pair(item: Any) -> Message | None:
+    """LangChain's ``("user", "hello")``, which JSON makes a list of."""
+    if not isinstance(item, list) or len(item) != 2 or not all(isinstance(part, str) for part in item):  # noqa: PLR2004  role and words
+        return None
+    role = _ROLES.get(item[0].lower())
+    return None if role is None else {"role": role, "content": parts_of(item[1])}
 
 
 def _odd(item: Any) -> Message:

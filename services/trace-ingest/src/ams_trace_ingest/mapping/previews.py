@@ -28,6 +28,7 @@ _TEXT_KEYS = (
     "raw",
 )
 _IS_TEXT_KEY = frozenset(_TEXT_KEYS)
+_SENTENCE_KEYS = ("result", "response", "output")  # words only where they hold more than one: a tool returns `{"result": "ok", "id": 5}`
 _ENVELOPES = (
     "inputs",
     "outputs",
@@ -37,6 +38,7 @@ _ENVELOPES = (
     "documents",
     "update",
     "message",
+    "replies",
 )  # beside them: tags, metadata, a model's name
 _LLAMA_INDEX_STATE = "init_state"  # the declaration of a workflow, beside the event that starts it
 _CALLED_WITH = ("args", "kwargs")  # both are what a function was called with
@@ -128,9 +130,11 @@ def _of_repr(text: str) -> str | None:
     head = text[:_BEGINNING_CHARS]
     if "(" not in head and "=" not in head and head[:1] not in _BEGINNINGS:
         return None  # most texts
-    if head.startswith((_ROLE, "RunResult")):
-        final = _FINAL.match(text[:_LITERAL_CHARS_MAX])
-        return final[1] if final is not None else text.removeprefix(_ROLE)
+    if head.startswith(_ROLE):
+        return text.removeprefix(_ROLE)
+    final = _FINAL.match(text[:_LITERAL_CHARS_MAX]) if head.startswith("RunResult") else None
+    if final is not None:
+        return final[1]
     if "=" not in text or _REPR.match(text) is None:
         return "" if text[-1:] in {">", ")"} and _WORDLESS_REPR.match(text) is not None else None
     fields = {found[1]: found[3] for found in _REPR_FIELD.finditer(text[:_LITERAL_CHARS_MAX])}
@@ -260,6 +264,10 @@ def _text_of(value: dict[str, Any], depth: int, words: Words) -> str:
             item = value.get(key)
             if isinstance(item, str) and item:
                 return _preview(item, depth + 1, words)
+    for key in _SENTENCE_KEYS:
+        item = value.get(key)
+        if isinstance(item, str) and " " in item:
+            return _preview(item, depth + 1, words)
     blocks = value.get("content") or value.get("blocks")
     if not isinstance(blocks, list):
         return ""
