@@ -23,7 +23,7 @@ OWN_COMMANDS = {
     "spool": ("ams.cli.spool:spool", "List the events that wait on disk."),
     "cassette": ("ams.cli.cassette:cassette", "Write the model and tool calls of a task to a file for tests."),
     "diff": ("ams.cli.diff:diff", "Compare two tasks step by step."),
-    "doctor": ("ams.cli.doctor:doctor", "Check address, key, clock, versions and instrumentations, and say what to do."),
+    "doctor": ("ams.cli.doctor:doctor", "Check address, key, clock, versions, instrumentations and spool, and say what to do."),
     "export": ("ams.cli.transfer:export_task", "Write a task to a file."),
     "import": ("ams.cli.transfer:import_file", "Import an archive or a file of OTLP/JSON lines."),
     "login": ("ams.cli.login:login", "Sign in once, and keep a key that may read one project."),

@@ -18,11 +18,15 @@ from msgspec import Struct
 
 from ams.cli.platform import FAILED, Platform, PlatformError, checked, endpoint_of, make_client
 from ams.cli.reading import as_json
+from ams.cli.spool import list_spool
+from ams.setting_sources import read_settings
+from ams.settings import SdkSettings
 from ams.version import __version__
 
 SKEW_SECONDS_MAX = 5.0
 LATEST_PYTHON = (3, 14)
 GRPC_PORT = 4317
+FULL_SHARE = 0.8
 Level = Literal["ok", "note", "fail"]
 
 
@@ -50,7 +54,7 @@ class _Health(Struct):
 @click.option("--endpoint", help="The address of AMS; by default AMS_ENDPOINT.")
 @click.option("--api-key", help="The agent's key; by default AMS_API_KEY.")
 def doctor(*, json_lines: bool, endpoint: str | None, api_key: str | None) -> None:
-    """Check address, key, protocol, clock, versions and instrumentations, and say what to do. The exit code is 1 when something is broken."""
+    """Check address, key, protocol, clock, versions, instrumentations and the spool, and say what to do. The exit code is 1 when something is broken."""
     failed = False
     for finding in examine(endpoint, api_key, os.environ):
         failed = failed or finding.level == "fail"
@@ -68,6 +72,7 @@ def examine(endpoint: str | None, api_key: str | None, environment: Mapping[str,
     """All checks, in the order in which a person would make them."""
     yield Finding(level="ok", about="versions", found=f"ams-tracing {__version__}, Python {machine.python_version()}")
     yield from _opentelemetry(environment)
+    yield from examine_spool(read_settings(transport="console") or SdkSettings())
     try:
         address = endpoint_of(endpoint)
     except PlatformError as error:
@@ -76,6 +81,32 @@ def examine(endpoint: str | None, api_key: str | None, environment: Mapping[str,
     reached = yield from _platform(address)
     if reached:
         yield from _key(address, (api_key or environment.get("AMS_API_KEY", "")).strip())
+
+
+def examine_spool(settings: SdkSettings) -> Iterator[Finding]:
+    """What programs left on disk, whether there is room, and whether it can be written."""
+    root, rows = list_spool(settings)
+    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not os.access(nearest, os.W_OK):
+        advice = "Set AMS_SPOOL_DIR to a directory that the agent may write to, or AMS_SPOOL=off."
+        yield Finding(level="fail", about="spool", found=f"{nearest} cannot be written", advice=advice)
+        return
+    waiting = [row for row in rows if not row["in_use"] and row["items"]]
+    for own, command in ((True, "ams flush"), (False, "ams flush --other-keys")):
+        left = [row for row in waiting if row["this_key"] is own]
+        if left:
+            whose = "" if own else " of other keys or endpoints"
+            found = f"{sum(row['items'] for row in left):,} events{whose} wait in {root}, the oldest for {max(row['age_seconds'] for row in left):,} s"
+            yield Finding(level="note", about="spool", found=found, advice=f"The next program with that key sends them, or: {command}")
+    if damaged := sum(row["damaged"] for row in rows):
+        advice = "They are skipped, the rest is sent. A full disk or a power cut leaves them."
+        yield Finding(level="note", about="spool", found=f"{damaged} places in {root} are damaged", advice=advice)
+    size = sum(row["bytes"] for row in rows)
+    if size > settings.spool_bytes_max * FULL_SHARE:
+        advice = "The oldest events will be dropped. Bring the platform back, or raise AMS_SPOOL_BYTES_MAX."
+        yield Finding(level="note", about="spool", found=f"{size:,} of {settings.spool_bytes_max:,} bytes are used", advice=advice)
+    if not waiting:
+        yield Finding(level="ok", about="spool", found=f"nothing waits in {root}")
 
 
 def _platform(address: str) -> Iterator[Finding]:

@@ -23,9 +23,7 @@ _SECONDS = 30.0
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def spool(as_json: bool) -> None:
     """List the events that wait on disk."""
-    settings = read_settings(transport="console") or SdkSettings()  # reading needs no key
-    root = spool_root(settings)
-    rows = [_row(path, settings) for folder in folders_below(root) for path in sorted(folder.glob("*.ams"))]
+    root, rows = list_spool(read_settings(transport="console") or SdkSettings())  # reading needs no key
     if as_json:
         click.echo(json.dumps({"directory": str(root), "segments": rows}))
         return
@@ -70,6 +68,12 @@ def flush(timeout: float, other_keys: bool, as_json: bool) -> None:
         for reason, count in result.reasons.items():
             click.echo(f"  {count} were not accepted: {reason}")
     sys.exit(1 if missing > 0 or result.rejected or result.dropped or result.reason else 0)
+
+
+def list_spool(settings: SdkSettings) -> tuple[Path, list[dict[str, Any]]]:
+    """The directory of the spool, and its segments: path, endpoint, this_key, in_use, items, damaged, bytes, age_seconds."""
+    root = spool_root(settings)
+    return root, [_row(path, settings) for folder in folders_below(root) for path in sorted(folder.glob("*.ams"))]
 
 
 def _row(path: Path, settings: SdkSettings) -> dict[str, Any]:
