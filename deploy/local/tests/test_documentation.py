@@ -52,8 +52,10 @@ def test_a_reader_sees_a_notice_until_there_is_a_build_and_then_keeps_the_build(
         (work / "site" / "index.html").write_text("built", encoding="utf-8")
 
     monkeypatch.setattr(documentation, "_generate", generate)
+    assert not documentation.is_current()
     built = documentation.build()
     documentation.announce()
+    assert documentation.is_current()
 
     assert "is being built" in before
     assert (cache / "site" / "index.html").read_text(encoding="utf-8") == "built"

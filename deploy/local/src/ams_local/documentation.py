@@ -73,6 +73,11 @@ def announce() -> None:
     _lead_to(folder)
 
 
+def is_current() -> bool:
+    """Whether the site is of these sources; some milliseconds."""
+    return SITE.exists() and SITE.resolve().name == f"build-{digest()}"
+
+
 def build() -> Path:
     """Build the site unless the newest build is of the same sources.
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 from ams_local import plan
 from ams_local.data import DataDir, Status
 from ams_local.demo_link import DemoAnswer, demo_environment
+from ams_local.documentation import is_current
 from ams_local.fork_server import Fork
 from ams_local.fork_server_client import ForkServerClient
 from ams_local.logs import bound_logs, last_line
@@ -301,6 +302,8 @@ class Supervisor:
 
     def _build_documentation(self) -> None:
         """Start building the site in the background. It may have to be installed first; a failure is in its log and stops nothing."""
+        if is_current():
+            return
         with contextlib.suppress(OSError), self._log("docs").open("wb") as output:
             child = spawn(["nice", "-n", "10", sys.executable, str(BOOTSTRAP), "docs"], env=dict(os.environ), output=output)
             child.returncode = 0  # the reaper collects it, not subprocess
