@@ -74,3 +74,37 @@ def test_statistics_and_agents_have_no_accessibility_violation(page: Page, schem
     page.get_by_role("link", name="Agents").click()
     expect(page.get_by_role("link", name="guide")).to_be_visible(timeout=PATIENCE_MS)
     assert page.evaluate(AXE_RUN) == []
+
+
+OF_TWO_USERS = """
+import ams
+
+ams.init()
+for user, env in (("ann", "prod"), ("ann", "test"), ("bob", "prod")):
+    with ams.task("Ask", user_id=user, tags={"env": env}) as task:
+        print(task.task_id, flush=True)
+assert ams.flush(30).complete
+"""
+
+
+def test_tasks_are_grouped_by_user_and_tag_and_lead_to_the_tasks(page: Page, platform: Platform, tmp_path: Path) -> None:
+    with agent(platform, make_key(page), tmp_path, OF_TWO_USERS) as process:
+        task_id_of(process)
+        assert process.wait(60) == 0
+    expect(page.get_by_role("link", name="Ask").nth(2)).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("link", name="Statistics").click()
+    page.get_by_role("button", name="User", exact=True).click()
+    expect(page.get_by_role("img", name="Tasks, 0 % failed over time: 3")).to_be_visible(timeout=PATIENCE_MS)
+
+    page.get_by_role("button", name="ann", exact=True).click()
+    expect(page.get_by_role("img", name="Tasks, 0 % failed over time: 2")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Tag", exact=True).click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("button", name="env: prod"))
+    expect(row.get_by_role("cell").nth(1)).to_have_text("2", timeout=PATIENCE_MS)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    assert "env,prod,2,0," in download.value.path().read_text(encoding="utf-8")
+    row.get_by_role("link", name="Tasks").click()
+
+    expect(page.get_by_label("Search tasks")).to_have_value("tag.env:prod")
+    expect(page.get_by_role("link", name="Ask")).to_have_count(2, timeout=PATIENCE_MS)

@@ -1048,6 +1048,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/tasks/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetTaskGroups */
+        get: operations["getTaskGroups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/tasks/histogram": {
         parameters: {
             query?: never;
@@ -3293,6 +3310,25 @@ export interface components {
             sub?: "list";
             task_id: string;
         };
+        TaskGroup: {
+            cost_usd: string | null;
+            failed: number;
+            input_tokens: number;
+            key: string;
+            other: boolean;
+            output_tokens: number;
+            p50_duration_us: number | null;
+            p95_duration_us: number | null;
+            steps: number;
+            tag: string | null;
+            tasks: number;
+            unpriced_tasks: number;
+        };
+        TaskGroups: {
+            counted_back_to_us: number | null;
+            items: components["schemas"]["TaskGroup"][];
+            truncated: boolean;
+        };
         TaskHistogram: {
             bucket_us: number;
             counted_back_to_us: number | null;
@@ -3622,6 +3658,8 @@ export type TaskDocument = components['schemas']['TaskDocument'];
 export type TaskEnded = components['schemas']['TaskEnded'];
 export type TaskFacets = components['schemas']['TaskFacets'];
 export type TaskFrame = components['schemas']['TaskFrame'];
+export type TaskGroup = components['schemas']['TaskGroup'];
+export type TaskGroups = components['schemas']['TaskGroups'];
 export type TaskHistogram = components['schemas']['TaskHistogram'];
 export type TaskPage = components['schemas']['TaskPage'];
 export type TaskSession = components['schemas']['TaskSession'];
@@ -9523,6 +9561,97 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TaskFacets"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getTaskGroups: {
+        parameters: {
+            query?: {
+                /** @description Only items of this agent. */
+                agent?: string;
+                /** @description Only items that started at or after this time (RFC 3339 with a zone). The range has at most 90 days. */
+                from?: string;
+                /** @description What the tasks are grouped by. A task counts once for each of its tags. */
+                group_by?: "user" | "tag" | "agent";
+                /** @description The largest number of items in the response. */
+                limit?: number;
+                /** @description A query, such as status:error latency:>2s cost:>0.01 tag.env:prod "exact words" (agent:planner OR agent:critic) -name:retry. */
+                q?: string;
+                /** @description Only items with one of these statuses, comma-separated: running, waiting, ok, error, cancelled, lost. */
+                status?: string;
+                /** @description Only items that started before this time (RFC 3339 with a zone). */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskGroups"];
                 };
             };
             /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */

@@ -42,6 +42,7 @@ from ams_trace_query.statistics import get_statistics
 from ams_trace_query.step_logs import list_step_logs
 from ams_trace_query.steps import get_step, list_task_steps, search_steps
 from ams_trace_query.task_facets import get_task_facets
+from ams_trace_query.task_groups import get_task_groups
 from ams_trace_query.task_histogram import get_task_histogram
 from ams_trace_query.task_log import read_task_log
 from ams_trace_query.tasks import get_task, list_tasks
@@ -117,6 +118,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         route_handlers=[
             list_tasks,
             get_task_histogram,
+            get_task_groups,
             get_task_facets,
             get_task,
             get_skeleton,

@@ -1,21 +1,27 @@
 import { useState } from 'react';
 import { dayAndTime } from '../../ui/format';
-import type { Point } from './statistics';
 
-interface TimeBarsProps {
+interface TimeBarsProps<P extends { startUs: number }> {
   title: string;
   /** the figure of the complete range, beside the title */
   total: string;
-  points: Point[];
+  points: P[];
   /** null: nothing is known of the point */
-  value: (point: Point) => number | null;
+  value: (point: P) => number | null;
   /** the part of the value to mark, in the error colour */
-  failed?: (point: Point) => number;
+  failed?: (point: P) => number;
   text: (value: number) => string;
 }
 
 /** One figure over time, as bars; the pointer shows each. */
-export function TimeBars({ title, total, points, value, failed, text }: TimeBarsProps) {
+export function TimeBars<P extends { startUs: number }>({
+  title,
+  total,
+  points,
+  value,
+  failed,
+  text,
+}: TimeBarsProps<P>) {
   const [pointed, setPointed] = useState<number | null>(null);
   const values = points.map(value);
   const most = Math.max(0, ...values.map((one) => one ?? 0));

@@ -91,14 +91,21 @@ const CSV_COLUMNS: [string, (group: StatisticsGroup) => string | number | null][
   ['cost_usd', (group) => group.cost_usd],
 ];
 
-/** Comma-separated values with a head. A text that a spreadsheet would take for a formula gets an apostrophe in front. */
+/** Comma-separated values with a head. */
 export function csvOf(dimension: string, groups: readonly StatisticsGroup[]): string {
+  return csvText([
+    [dimension, ...CSV_COLUMNS.map(([name]) => name)],
+    ...groups.map((group) => [group.key, ...CSV_COLUMNS.map(([, read]) => read(group))]),
+  ]);
+}
+
+/** Rows as comma-separated values. A text that a spreadsheet would take for a formula gets an apostrophe in front. */
+export function csvText(rows: readonly (readonly (string | number | null)[])[]): string {
   const cell = (value: string | number | null) => {
     if (value === null) return '';
     if (typeof value === 'number') return String(value);
     const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
     return /[",\r\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
   };
-  const rows = groups.map((group) => [cell(group.key), ...CSV_COLUMNS.map(([, read]) => cell(read(group)))].join(','));
-  return `${[[dimension, ...CSV_COLUMNS.map(([name]) => name)].join(','), ...rows].join('\r\n')}\r\n`;
+  return rows.map((row) => `${row.map(cell).join(',')}\r\n`).join('');
 }
