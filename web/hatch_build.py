@@ -6,6 +6,7 @@ Hatchling calls this for every install, editable ones too; ``python web/hatch_bu
 """
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -64,12 +65,21 @@ def install(root: Path = ROOT, *, development: bool = False) -> None:
     lock = hashlib.sha256((root / "package-lock.json").read_bytes()).hexdigest()
     marker = root / "node_modules" / ".lock.sha256"
     everything = f"{lock} development"
-    known = marker.read_text() if marker.is_file() else ""
+    known = marker.read_text() if marker.is_file() else " development" if _has_development_packages(root) else ""
     if known == everything or (known == lock and not development):
         return
     omitted = [] if development or known.endswith(" development") else ["--omit=dev"]
     _run(root, "npm could not install the explorer's packages", "ci", *omitted, "--no-audit", "--no-fund")
     marker.write_text(lock if omitted else everything)
+
+
+def _has_development_packages(root: Path) -> bool:
+    """Whether npm itself was used here, with the packages that only tests and linters need: npm keeps a list of what it installed."""
+    try:
+        packages = json.loads((root / "node_modules" / ".package-lock.json").read_bytes())["packages"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return any(package.get("dev") for package in packages.values())
 
 
 def _run(root: Path, failure: str, *arguments: str) -> None:

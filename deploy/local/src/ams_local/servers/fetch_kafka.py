@@ -7,12 +7,15 @@ jgo resolves and caches by itself (settings of its own: ``~/.jgorc``, ``JGO_*``)
 """
 
 import asyncio
+import contextlib
+import fcntl
 import hashlib
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import jgo
@@ -36,6 +39,42 @@ TRAINING_TIMEOUT_SECONDS = 60
 ATTEMPTS_MAX = 3  # 46 files are fetched one by one; a busy registry sometimes truncates one
 SCRATCH_PREFIX = "kafka-fetch-"
 SCRATCH_AGE_SECONDS = 3_600
+LOCK = "kafka-fetch.lock"
+LOCK_SECONDS_MAX = 600.0
+LOCK_POLL_SECONDS = 0.2
+
+
+@contextlib.contextmanager
+def one_at_a_time(seconds_max: float = LOCK_SECONDS_MAX) -> Generator[None]:
+    """Hold the lock of this machine and user: of several checkouts one fetches, and the others find what it brought.
+
+    Args:
+        seconds_max: How long to wait for it.
+
+    Raises:
+        ServerError: Another process holds it for longer.
+    """
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    deadline: float | None = None
+    with (cache / LOCK).open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                now = time.monotonic()
+                if deadline is None:
+                    deadline = now + seconds_max
+                    sys.stderr.write("Another process fetches Kafka's jars. Waiting for it.\n")
+                    sys.stderr.flush()
+                if now >= deadline:
+                    raise ServerError(
+                        f"Another process has been fetching Kafka's jars for {seconds_max:.0f} s (lock {cache / LOCK}). "
+                        "End it or wait, then run the command again."
+                    ) from error
+                time.sleep(LOCK_POLL_SECONDS)
+        yield  # the lock ends with the file
 
 
 def _check(found: dict[str, Path], target: Path) -> None:
@@ -70,7 +109,6 @@ def fetch_jars() -> None:
     if jars_are_here():
         return
     cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
     for cut_off in cache.glob(f"{SCRATCH_PREFIX}*"):
         if time.time() - cut_off.stat().st_mtime > SCRATCH_AGE_SECONDS:
             shutil.rmtree(cut_off, ignore_errors=True)
@@ -114,8 +152,9 @@ def train() -> None:
 
 if __name__ == "__main__":
     try:
-        fetch_jars()
-        if not kafka_is_here():
-            train()
+        with one_at_a_time():
+            fetch_jars()
+            if not kafka_is_here():
+                train()
     except ServerError as problem:
         sys.exit(str(problem))
