@@ -2,7 +2,7 @@
 
 import httpx
 
-from ams_kit.testing.supervision import Running
+from ams_kit.testing.supervision import Running, until
 
 
 async def test_each_task_restarts_after_an_unexpected_error_and_no_record_is_missed(live, project_id: str, task_id: str) -> None:
@@ -33,8 +33,9 @@ async def test_a_tail_that_keeps_failing_makes_the_process_not_ready(live) -> No
 async def test_a_catch_up_reader_that_fails_restarts(live, project_id: str, task_id: str, monkeypatch) -> None:
     """The subscription waits for the restart and misses no record."""
     positions = await live.publish(project_id, task_id, *range(300), pad=2_000)
-    start = f"1.{positions[0].split('.')[1]}.0"
-    backlog = live.app.state.hub._backlog
+    partition = int(positions[0].split(".")[1])
+    start = f"1.{partition}.0"
+    ring, backlog = live.app.state.hub._ring, live.app.state.hub._backlog
     read_pass, failures = backlog._read_pass, [ZeroDivisionError(), OSError()]
 
     async def fail_first(*arguments):
@@ -43,9 +44,15 @@ async def test_a_catch_up_reader_that_fails_restarts(live, project_id: str, task
         await read_pass(*arguments)
 
     monkeypatch.setattr(backlog, "_read_pass", fail_first)
-    live.app.state.hub._ring._bytes_max = 1  # an empty ring, so that all records come from the log
+    ring._bytes_max = 1  # an empty ring, so that all records come from the log
     async with live.client(project_id) as client:
-        await live.publish(project_id, task_id, 300)
+        (last,) = await live.publish(project_id, task_id, 300)
+        newest = int(last.rpartition(".")[2]) - 1
+
+        async def only_the_newest_is_in_the_ring() -> bool:  # the log has it before the gateway's tail
+            return ring.start(partition) == newest
+
+        await until(only_the_newest_is_in_the_ring)
         await client.subscribe(task_id, after=start)
         frames = await client.steps(301)
 
