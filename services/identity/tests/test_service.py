@@ -33,6 +33,7 @@ from ams_identity.store import Executor, outbox
 from ams_identity.tokens import derive_key
 from ams_kit.auth import open_redis
 from ams_kit.bus import Log, LogUnavailableError, create_topics
+from ams_kit.telemetry.metrics import OUTBOX_EVENTS
 from ams_kit.testing.serving import serving
 from ams_kit.testing.valkey import ValkeyServer
 
@@ -264,12 +265,32 @@ async def test_events_stay_in_the_outbox_until_the_log_has_them(server: Server, 
 
     log = await Log.open(identity_topic, "test")
     published = Outbox(pool, _never)
+    await published.measure()
+    assert OUTBOX_EVENTS._value.get() == len(waiting)
     while await published.publish(log):
         pass
 
     assert await _kinds(pool) == []
     await log.close()
     await pool.close()
+
+
+def test_a_full_outbox_refuses_changes_and_revocations_last(server: Server, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = f"/api/projects/{person.project_id}/keys"
+    key_id = person.post(keys, {"name": "k"}).json()["key_id"]
+    monkeypatch.setattr("ams_identity.outbox.EVENTS_MAX", 1)
+
+    refused = person.post("/api/projects", {"name": "one more"})
+    projects = [project["name"] for project in person.get("/api/projects").json()["items"]]
+    revoked = person.delete(f"{keys}/{key_id}")
+    monkeypatch.setattr("ams_identity.outbox.ENDS_MAX", 1)
+    logout = person.post("/api/auth/logout")
+
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "outbox_full", "30")
+    assert "one more" not in projects
+    assert revoked.status_code == 204
+    assert (logout.status_code, logout.json()["code"]) == (503, "outbox_full")
+    assert person.get("/api/me").status_code == 200
 
 
 async def _never() -> Log:

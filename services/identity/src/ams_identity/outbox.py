@@ -13,17 +13,30 @@ import asyncpg
 import structlog
 
 from ams_contracts import codec
-from ams_contracts.identity_events import IdentityEvent
+from ams_contracts.identity_events import AccessChanged, IdentityEvent, KeyRevoked, ProjectDeleted, SessionRevoked, UserDisabled
 from ams_contracts.topics import IDENTITY
 from ams_identity.store import Executor, outbox
 from ams_kit.bus import Log, Record
+from ams_kit.errors import UnavailableError
+from ams_kit.telemetry.metrics import OUTBOX_EVENTS
 
+EVENTS_MAX = 50_000
+"""Events that may wait for the log, some 20 MB: then changes that have an event are refused."""
+ENDS_MAX = 60_000
+"""The same for events that end somebody's access. They have room when nothing else has."""
 BATCH_MAX = 100
 IDLE_SECONDS = 2.0
 PAUSE_SECONDS = 2.0
+RETRY_SECONDS = 30
 PUBLISH_SECONDS = 4.0  # shorter than the 8 s that the surrounding transaction may last
 
 logger = structlog.get_logger(__name__)
+
+
+class OutboxFullError(UnavailableError):
+    """Retry later: the log has been unavailable for so long that no further change can be recorded for it."""
+
+    code = "outbox_full"
 
 
 def new_event_id() -> str:
@@ -44,8 +57,23 @@ async def put(database: Executor, key: str, event: IdentityEvent, at: datetime) 
         key: Id of the event's subject; events with the same key stay in order.
         event: The event.
         at: The current time.
+
+    Raises:
+        OutboxFullError: ``EVENTS_MAX`` events wait already (``ENDS_MAX`` for one that ends access); roll the change back.
     """
-    await outbox.insert(database, key.encode(), codec.encode(event), at)
+    events_max = ENDS_MAX if _ends_access(event) else EVENTS_MAX
+    if not await outbox.insert(database, key.encode(), codec.encode(event), at, events_max=events_max):
+        raise OutboxFullError(
+            "The log has been unavailable for too long to record more changes. Nothing was changed. Try again when it is back.",
+            retry_after_seconds=RETRY_SECONDS,
+        )
+
+
+def _ends_access(event: IdentityEvent) -> bool:
+    return isinstance(event, _ENDS) or (isinstance(event, AccessChanged) and event.role is None)
+
+
+_ENDS = (UserDisabled, SessionRevoked, ProjectDeleted, KeyRevoked)
 
 
 class Outbox:
@@ -65,6 +93,10 @@ class Outbox:
         """Disconnect from the log. ``run`` must have ended."""
         if self._log is not None:
             await self._log.close()
+
+    async def measure(self) -> None:
+        """Export how many events wait."""
+        OUTBOX_EVENTS.set(await outbox.count(self._pool))
 
     async def publish(self, log: Log) -> int:
         """Publish the oldest events and delete them from the table. Returns their number.
@@ -89,6 +121,7 @@ class Outbox:
             self._log = await self._open_log()
         while True:
             self._wake.clear()
+            await self.measure()
             while await self.publish(self._log):
                 pass
             with contextlib.suppress(TimeoutError):

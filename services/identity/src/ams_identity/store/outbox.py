@@ -17,9 +17,20 @@ class PendingEvent(Struct, frozen=True, kw_only=True):
     value: bytes
 
 
-async def insert(database: Executor, key: bytes, value: bytes, at: datetime) -> None:
-    """Add an event."""
-    await database.execute("insert into outbox (key, value, created_at) values ($1, $2, $3)", key, value, at)
+_INSERT = """
+insert into outbox (key, value, created_at) select $1::bytea, $2::bytea, $3::timestamptz
+where (select count(*) from (select from outbox limit $4) waiting) < $4
+"""
+
+
+async def insert(database: Executor, key: bytes, value: bytes, at: datetime, *, events_max: int) -> bool:
+    """Add an event. False when ``events_max`` wait already; transactions that commit at the same time may exceed it by one each."""
+    return await database.execute(_INSERT, key, value, at, events_max) != "INSERT 0 0"
+
+
+async def count(database: Executor) -> int:
+    """How many events wait."""
+    return int(await database.fetchval("select count(*) from outbox") or 0)
 
 
 async def lock(database: Executor) -> bool:

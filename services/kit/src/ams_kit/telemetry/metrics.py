@@ -54,6 +54,7 @@ RETENTION_DELETED = Counter(
 RETENTION_FINISHED = Gauge("ams_retention_finished_seconds", "Unix time at which this process last finished a run of retention.")
 QUERY_SECONDS = Histogram("ams_query_seconds", "Time of one snapshot of the traces database, including its queries.")
 QUERIES_FAILED = Counter("ams_queries_failed_total", "Queries that failed, by reason: busy, timeout, unavailable.", ["reason"])
+OUTBOX_EVENTS = Gauge("ams_outbox_events", "Events of identity that wait for the log. At 50,000 most changes are refused.")
 LIVE_SOCKETS = Gauge("ams_live_sockets", "Open live sockets.")
 LIVE_FRAMES = Counter("ams_live_frames_total", "Frames sent to sockets.", ["kind"])
 LIVE_CLOSED = Counter("ams_live_closed_total", "Sockets that the gateway closed, by close code.", ["code"])
