@@ -17,6 +17,21 @@ from msgspec import Meta, Struct
 SqlType = Literal["text", "bigint", "integer", "smallint", "boolean", "date", "jsonb", "text[]"]
 FilterKind = Literal["text", "enum", "id", "contains", "tag", "word_of", "count", "sum", "duration", "money", "present"]
 
+FILTER_VALUES: dict[FilterKind, str] = {
+    "text": "text",
+    "enum": "one of",
+    "id": "hex digits",
+    "contains": "part of the text, in any case",
+    "tag": "text",
+    "word_of": "one of the words",
+    "count": "count",
+    "sum": "count",
+    "duration": "duration",
+    "money": "cost",
+    "present": "`true` or `false`",
+}
+"""How a value of each kind is written, for people: an ``enum`` is followed by its members, an ``id`` follows its number of digits."""
+
 
 class Filter(Struct, frozen=True, kw_only=True):
     """A field of the query language. Fields of one table may share a filter: it then looks in all their columns, or adds them up (``sum``).
