@@ -53,10 +53,10 @@ async def list_agents(request: Request[Any, Any, Any], access: NamedDependency[A
     after = context.cursors.open(query.values.get("cursor"), bound)
     async with context.database.read(access.project_id) as reader:
         rows = await reader.rows(_page(access.project_id, after, limit + 1))
-    shown = rows[:limit]
+    shown, next_cursor = context.cursors.page(bound, rows, limit, ("last_seen_at_us", "name"))
     return AgentPage(
         items=[_view(row) for row in shown],
-        next_cursor=context.cursors.seal(bound, (shown[-1]["last_seen_at_us"], shown[-1]["name"])) if len(rows) > limit else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -52,10 +52,10 @@ async def list_alert_rules(request: Request[Any, Any, Any], access: NamedDepende
     after = context.cursors.open(query.values.get("cursor"), bound)
     async with context.database.read(access.project_id) as reader:
         rows = await reader.rows(_page(access.project_id, after, limit + 1))
-    shown = rows[:limit]
+    shown, next_cursor = context.cursors.page(bound, rows, limit, ("name", "rule_id"))
     return AlertRulePage(
         items=[AlertRule(**dict(row)) for row in shown],
-        next_cursor=context.cursors.seal(bound, (shown[-1]["name"], shown[-1]["rule_id"])) if len(rows) > limit else None,
+        next_cursor=next_cursor,
     )
 
 

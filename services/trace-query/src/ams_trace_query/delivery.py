@@ -93,10 +93,10 @@ async def list_task_deliveries(request: Request[Any, Any, Any], access: NamedDep
         found = await find_task(reader, access.project_id, task_id, _PLACE)
         text_lag = await read_text_index_lag(reader)
         rows = await reader.rows(_page(access.project_id, task_id, after, limit + 1))
-    shown = rows[:limit]
+    shown, next_cursor = context.cursors.page(bound, rows, limit, ("instance_id",))
     return DeliveryPage(
         items=[_view(row) for row in shown],
-        next_cursor=context.cursors.seal(bound, (shown[-1]["instance_id"],)) if len(rows) > limit else None,
+        next_cursor=next_cursor,
         first_position=_position_after(found, "first_offset"),
         last_position=_position_after(found, "last_offset"),
         received_at_us=found["seen_at_us"],

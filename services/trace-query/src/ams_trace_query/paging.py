@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from ams_kit.errors import BadRequestError
 VERSION = 2
 CURSOR_CHARS_MAX = 1_024
 _MAC_BYTES = 16
+
+Row = TypeVar("Row")
 
 
 class Cursors:
@@ -36,6 +38,20 @@ class Cursors:
         """
         body = msgspec.json.encode(values)
         return base64.urlsafe_b64encode(bytes([VERSION]) + self._mac(bound, body) + body).decode().rstrip("=")
+
+    def page(self, bound: Sequence[Any], rows: Sequence[Row], limit: int, keys: Sequence[str]) -> tuple[Sequence[Row], str | None]:
+        """The rows of a page, and the cursor of the next one.
+
+        Args:
+            bound: As for ``seal``.
+            rows: One more than ``limit`` when there are more.
+            limit: Rows of a page, at least 1.
+            keys: The columns of the sort.
+        """
+        if len(rows) <= limit:
+            return rows, None
+        last: Any = rows[limit - 1]
+        return rows[:limit], self.seal(bound, [last[key] for key in keys])
 
     def open(self, cursor: str | None, bound: Sequence[Any]) -> list[Any] | None:
         """The sort keys of a cursor; null without a cursor.

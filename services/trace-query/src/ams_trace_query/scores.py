@@ -83,11 +83,11 @@ async def list_task_scores(request: Request[Any, Any, Any], access: NamedDepende
         await find_task(reader, access.project_id, task_id, [])
         rows = await reader.rows(_page(_chosen(access.project_id, task_id, target), after, limit + 1))
         names = await reader.rows(_summaries(_chosen(access.project_id, task_id, target)))
-    shown = rows[:limit]
+    shown, next_cursor = context.cursors.page(bound, rows, limit, ("at_us", "score_id"))
     return ScorePage(
         items=[Score(**dict(row)) for row in shown],
         names=[ScoreSummary(**dict(row)) for row in names],
-        next_cursor=context.cursors.seal(bound, (shown[-1]["at_us"], shown[-1]["score_id"])) if len(rows) > limit else None,
+        next_cursor=next_cursor,
     )
 
 

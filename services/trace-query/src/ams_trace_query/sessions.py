@@ -75,10 +75,10 @@ async def list_sessions(request: Request[Any, Any, Any], access: NamedDependency
     after = context.cursors.open(query.values.get("cursor"), bound)
     async with slot_if(context.heavy_queries, True), context.database.read(access.project_id) as reader:  # noqa: FBT003  it sums many tasks
         rows = await reader.rows(sessions_page(access.project_id, conversation, after, limit + 1))
-    shown = rows[:limit]
+    shown, next_cursor = context.cursors.page(bound, rows, limit, ("last_at_us", "last_task_id"))
     return SessionPage(
         items=[_view(row) for row in shown],
-        next_cursor=context.cursors.seal(bound, (shown[-1]["last_at_us"], shown[-1]["last_task_id"])) if len(rows) > limit else None,
+        next_cursor=next_cursor,
     )
 
 

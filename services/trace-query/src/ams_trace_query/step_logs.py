@@ -68,10 +68,10 @@ async def list_step_logs(
             raise not_found("step")
         counts = await reader.row(_counts(access.project_id, task_id, step_id))
         rows = [] if counts is None else await reader.rows(_page(access.project_id, task_id, step_id, after, limit + 1))
-    shown = rows[:limit]
+    shown, next_cursor = context.cursors.page(bound, rows, limit, _SORT.split(", "))
     return StepLogPage(
         items=[StepLogLine(at_us=row["at_us"], level=row["level"], text=row["text"]) for row in shown],
-        next_cursor=context.cursors.seal(bound, tuple(shown[-1][name] for name in _SORT.split(", "))) if len(rows) > limit else None,
+        next_cursor=next_cursor,
         received=0 if counts is None else counts["received"],
         kept=0 if counts is None else counts["kept"],
     )

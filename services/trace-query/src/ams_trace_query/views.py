@@ -121,10 +121,10 @@ async def list_views(request: Request[Any, Any, Any], access: NamedDependency[Ac
     after = context.cursors.open(query.values.get("cursor"), bound)
     async with context.database.read(access.project_id) as reader:
         rows = await reader.rows(_page(access, after, limit + 1))
-    shown = rows[:limit]
+    shown, next_cursor = context.cursors.page(bound, rows, limit, ("name", "view_id"))
     return ViewPage(
         items=[_view(row) for row in shown],
-        next_cursor=context.cursors.seal(bound, (shown[-1]["name"], shown[-1]["view_id"])) if len(rows) > limit else None,
+        next_cursor=next_cursor,
     )
 
 
