@@ -1,5 +1,9 @@
 """Each background task of the projector restarts after any failure."""
 
+import asyncio
+import os
+import sys
+
 import asyncpg
 import pytest
 
@@ -73,3 +77,27 @@ async def test_a_sweep_that_cannot_come_back_makes_the_process_not_ready(
 
     assert "The background task sweep-" in checks["background"]
     assert "times in a row (ZeroDivisionError)" in checks["background"]
+
+
+@pytest.mark.timeout(120)
+async def test_a_process_whose_tables_would_keep_more_than_the_log_ends_with_a_sentence(settings: ProjectorSettings) -> None:
+    environment = {
+        **os.environ,
+        "AMS_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        "AMS_DATABASE_URL": settings.database_url,
+        "AMS_RETENTION_DAYS": "31",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ams_trace_ingest", "projector"),
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        _, said = await asyncio.wait_for(process.communicate(), 90)
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+    assert process.returncode == 2
+    assert "projector: AMS_RETENTION_DAYS is 31, but the log keeps records for 30 days" in said.decode()

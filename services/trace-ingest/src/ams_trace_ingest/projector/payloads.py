@@ -1,6 +1,7 @@
 """The payloads projection: inputs, outputs, stacks and the rest of a span -> rows. Independent of the steps projection, with its own positions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any, cast
 
 import msgspec
@@ -15,8 +16,8 @@ from ams_trace_ingest.projector.applier import NotTogetherError
 from ams_trace_ingest.projector.changes import TaskChanges
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
-from ams_trace_ingest.store import media, payloads, producers, task_days
+from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection, assign_days
+from ams_trace_ingest.store import media, payloads, producers
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 
@@ -99,12 +100,8 @@ class PayloadsProjection(TransactionalProjection):
         unproven = 0
         changes = decoder.changes
         if changes.tasks and isinstance(decoder, PayloadsDecoder):
-            await task_days.block_deletions(connection)
-            found = await task_days.assign(connection, changes.first_days())
-            failpoint("after_days")
-            for reason, keys in found.ignored():
-                changes.ignore(keys, reason)
-            rows = [_row(task, step_id, event, found) for (task, step_id, _), event in decoder.newest.items() if task in changes.tasks]
+            days = await assign_days(connection, changes)
+            rows = [_row(task, step_id, event, days[task]) for (task, step_id, _), event in decoder.newest.items() if task in changes.tasks]
             failpoint("before_copy")
             if rows:
                 # mostly nobody sends a payload twice; when somebody does, Postgres refuses and the batch is written carefully
@@ -118,7 +115,7 @@ class PayloadsProjection(TransactionalProjection):
                 else:
                     decoder.tally.duplicates += await payloads.write(connection, rows)
             failpoint("after_copy")
-            for (task_key, _), is_new in (await media.write(connection, _media_rows(decoder, found))).items():
+            for (task_key, _), is_new in (await media.write(connection, _media_rows(decoder, days))).items():
                 changes.tasks[task_key].duplicates += not is_new
             for task in changes.tasks.values():
                 changes.tally_of(task).duplicates += task.duplicates
@@ -128,13 +125,13 @@ class PayloadsProjection(TransactionalProjection):
         return lambda: SEQUENCE_NUMBERS_UNPROVEN.inc(unproven)
 
 
-def _row(task: TaskKey, step_id: str, event: PayloadStored, found: task_days.TaskDays) -> tuple[Any, ...]:
+def _row(task: TaskKey, step_id: str, event: PayloadStored, day: date) -> tuple[Any, ...]:
     text = leftover(event.text) if event.slot is _ORIGINAL and event.consumed is None else event.text
     return (
         *task,
         step_id,
         event.slot,
-        found.day[task],
+        day,
         event.at_us,
         event.seq,
         event.event_id,
@@ -145,9 +142,9 @@ def _row(task: TaskKey, step_id: str, event: PayloadStored, found: task_days.Tas
     )
 
 
-def _media_rows(decoder: PayloadsDecoder, found: task_days.TaskDays) -> list[media.MediaRow]:
+def _media_rows(decoder: PayloadsDecoder, days: Mapping[TaskKey, date]) -> list[media.MediaRow]:
     return [
-        media.MediaRow(task, event.sha256, found.day[task], event.mime, event.data)
+        media.MediaRow(task, event.sha256, days[task], event.mime, event.data)
         for (task, _), event in decoder.media.items()
         if task in decoder.changes.tasks
     ]

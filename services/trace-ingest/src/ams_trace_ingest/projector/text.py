@@ -16,8 +16,8 @@ from ams_contracts.search_words import search_words, strip_json_escapes
 from ams_kit.bus import LogRecord, PartitionBatch
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection
-from ams_trace_ingest.store import task_days, text
+from ams_trace_ingest.projector.transaction import Moves, TransactionalProjection, assign_days
+from ams_trace_ingest.store import text
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 from ams_trace_ingest.store.text import TextRow
@@ -149,12 +149,9 @@ class TextProjection(TransactionalProjection):
     ) -> Callable[[], None]:
         changes = decoder.changes
         if changes.tasks and isinstance(decoder, TextDecoder):
-            await task_days.block_deletions(connection)
-            found = await task_days.assign(connection, changes.first_days())
-            for reason, keys in found.ignored():
-                changes.ignore(keys, reason)
+            days = await assign_days(connection, changes)
             rows = [
-                TextRow(task, step_id, slot, found.day[task], *said)
+                TextRow(task, step_id, slot, days[task], *said)
                 for (task, step_id, slot), said in decoder.newest.items()
                 if task in changes.tasks
             ]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import date
 
 import asyncpg
 
@@ -20,9 +21,10 @@ from ams_trace_ingest.projector.applier import BatchApplier
 from ams_trace_ingest.projector.changes import BatchChanges
 from ams_trace_ingest.projector.decode import BatchDecoder
 from ams_trace_ingest.projector.failpoints import failpoint
-from ams_trace_ingest.store import dead_letters, deleted_projects, positions
+from ams_trace_ingest.store import dead_letters, deleted_projects, positions, task_days
 from ams_trace_ingest.store.connections import Connection, set_generation
 from ams_trace_ingest.store.day_partitions import DayPartitions
+from ams_trace_ingest.store.tasks import TaskKey
 
 ACQUIRE_TIMEOUT_SECONDS = 5
 
@@ -123,6 +125,22 @@ class TransactionalProjection(BatchApplier):
             if tally.duplicates:
                 EVENTS_DUPLICATE.labels(self.projection).inc(tally.duplicates)
             EVENTS_PROJECTED.labels(self.projection).inc(max(0, tally.account().projected))
+
+
+async def assign_days(connection: Connection, changes: BatchChanges) -> Mapping[TaskKey, date]:
+    """Block deletions until the transaction ends, and drop the changes of tasks that were deleted or are older than is kept.
+
+    For the projections of what belongs to steps; that of the steps itself has more to lock.
+
+    Returns:
+        The days of the tasks that are left.
+    """
+    await task_days.block_deletions(connection)
+    found = await task_days.assign(connection, changes.first_days())
+    failpoint("after_days")
+    for reason, keys in found.ignored():
+        changes.ignore(keys, reason)
+    return found.day
 
 
 def export_account(projection: str, topic: str, partition: int, account: positions.Account) -> None:

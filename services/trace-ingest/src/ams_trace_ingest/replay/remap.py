@@ -26,9 +26,9 @@ from ams_trace_ingest.pricing.price import Prices
 from ams_trace_ingest.projector.applier import DECODE_BYTES
 from ams_trace_ingest.projector.apply import StepsProjection
 from ams_trace_ingest.projector.decode import BatchDecoder, Rejected, StepsDecoder
-from ams_trace_ingest.projector.transaction import ACQUIRE_TIMEOUT_SECONDS, Moves, TransactionalProjection
+from ams_trace_ingest.projector.transaction import ACQUIRE_TIMEOUT_SECONDS, Moves, TransactionalProjection, assign_days
 from ams_trace_ingest.replay.reprice import repriced
-from ams_trace_ingest.store import remapped, task_days
+from ams_trace_ingest.store import remapped
 from ams_trace_ingest.store.connections import Connection, set_generation
 from ams_trace_ingest.store.remapped import RemappedKey
 
@@ -120,9 +120,7 @@ class OriginalsProjection(TransactionalProjection):
     ) -> Callable[[], None]:
         changes = decoder.changes
         if changes.tasks and isinstance(decoder, OriginalsDecoder):
-            await task_days.block_deletions(connection)
-            for reason, keys in (await task_days.assign(connection, changes.first_days())).ignored():
-                changes.ignore(keys, reason)
+            await assign_days(connection, changes)
             await remapped.insert(
                 connection, ((key, encode(document).decode()) for key, document in decoder.documents.items() if key[:2] in changes.tasks)
             )
