@@ -1,4 +1,4 @@
-"""Writes steps with the field ``region``, which this repository does not have, and prints what becomes of it as JSON.
+"""Writes steps and tasks with the field ``region``, which this repository does not have, and prints what becomes of it as JSON.
 
 Run by ``test_add_a_column.py`` with a copy of the contracts and the migrations that has the field: ``python made_up_column.py DATABASE_URL``.
 """
@@ -10,9 +10,10 @@ import time
 from typing import Any
 
 from litestar.testing import AsyncTestClient
-from tests.builders import PROJECT, batch, document, ended, record, recorded, started, step_id, task_id
+from tests.builders import PROJECT, batch, document, ended, record, recorded, started, step_id, task_id, task_started
 
 from ams_contracts.claims import Access, Role
+from ams_contracts.documents import Status, TaskDocument
 from ams_contracts.events import Batch
 from ams_contracts.topics import STEPS
 from ams_kit.auth import Principal
@@ -24,6 +25,7 @@ from ams_trace_query.search.reference import reference_table
 from ams_trace_query.settings import Settings
 
 TASK, RECORDED, CHANGED, WITHOUT = 1, 2, 3, 4
+DOCUMENTED, NAMELESS = 5, 6  # tasks with a document: it counts, and not that of the root
 
 
 class Ada:
@@ -59,6 +61,10 @@ async def project(url: str) -> dict[str, str | None]:
 
     await apply(batch(TASK, recorded(RECORDED, a_region("eu")), started(CHANGED, a_region("us"), seq=1), recorded(WITHOUT, document())))
     await apply(batch(TASK, ended(CHANGED, a_region("asia"), seq=2)))
+    named: dict[str, Any]
+    for number, named in ((DOCUMENTED, {"region": "mars"}), (NAMELESS, {})):
+        about: Any = TaskDocument(name="task", status=Status.RUNNING, **named)
+        await apply(batch(number, task_started(about), recorded(RECORDED, a_region("venus"))))
     async with pool.acquire() as connection, connection.transaction():
         await set_generation(connection)
         day = await connection.fetchval("SELECT day FROM tasks LIMIT 1")
@@ -81,6 +87,7 @@ async def ask(url: str) -> dict[str, Any]:
 
         rows = (await get(f"tasks/{task_id(TASK)}/steps"))["items"]
         skeleton = await get(f"tasks/{task_id(TASK)}/skeleton")
+        tasks, filtered_tasks, searched_tasks = [(await get(f"tasks?{query}"))["items"] for query in ("", "q=region:mars", "q=eu")]
         filtered = (await get("steps?q=region:asia"))["items"]
         searched = (await get("steps?q=asi"))["items"]
     schemas = app.openapi_schema.to_schema()["components"]["schemas"]
@@ -90,8 +97,13 @@ async def ask(url: str) -> dict[str, Any]:
         "skeleton": {key: skeleton["regions"][index] if index >= 0 else None for key, index in names.items()},
         "filtered": [row["step_id"] for row in filtered],
         "searched": [row["step_id"] for row in searched],
-        "openapi": {name: "region" in schema.get("properties", {}) for name, schema in schemas.items() if name in {"Step", "Columns"}},
-        "reference": "| `region` | steps | text |" in reference_table(),
+        "tasks": {row["task_id"]: row["region"] for row in tasks},
+        "filtered_tasks": [row["task_id"] for row in filtered_tasks],
+        "searched_tasks": [row["task_id"] for row in searched_tasks],
+        "openapi": {
+            name: "region" in schema.get("properties", {}) for name, schema in schemas.items() if name in {"Step", "Task", "Columns"}
+        },
+        "reference": "| `region` | tasks and steps | text |" in reference_table(),
     }
 
 

@@ -1,4 +1,4 @@
-"""A new step column takes two edits on the server, in the contracts and a migration: the rest follows.
+"""A new column of steps or tasks takes two edits on the server, in the contracts and a migration: the rest follows.
 
 The test makes them in a copy of the two packages, on a field that does not exist, and uses it from the log to REST.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.builders import step_id
+from tests.builders import step_id, task_id
 from tests.databases import temporary_database
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +28,19 @@ CONTRACT = (
     ),
 """,
     ),
+    ("    parent_task_id: TaskId | None = None\n", "    region: Word | None = None\n"),
+    (
+        "    # totals, kept by difference\n",
+        """    Field(
+        *("region", str | None, "document.region", "Where it ran."), root="document.region",
+        public=True, searched=True, filters=(Filter(name="region"),),
+    ),
+""",
+    ),
 )
 """Lines of ``documents.py``, and what is written above each of them."""
 
-MIGRATION = '''"""The region of a step."""
+MIGRATION = '''"""The region of a step, and of a task."""
 
 from ams_trace_ingest.migrations.generation_sql import migrate_generations
 
@@ -42,6 +51,7 @@ depends_on = None
 
 GENERATION_SQL = """
 ALTER TABLE {{schema}}.steps ADD COLUMN region text;
+ALTER TABLE {{schema}}.tasks ADD COLUMN region text;
 """
 
 
@@ -88,7 +98,7 @@ def run(edited: Path, *arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-def test_a_new_step_column_takes_a_contract_and_a_migration_and_everything_else_follows(edited: Path, database: str) -> None:
+def test_a_new_column_takes_a_contract_and_a_migration_and_everything_else_follows(edited: Path, database: str) -> None:
     run(edited, "-m", "ams_trace_ingest", "migrate", AMS_DATABASE_URL=database)
 
     shown: dict[str, Any] = json.loads(run(edited, str(SCRIPT), database))
@@ -100,6 +110,9 @@ def test_a_new_step_column_takes_a_contract_and_a_migration_and_everything_else_
         "skeleton": regions,
         "filtered": [step_id(3)],
         "searched": [step_id(3)],
-        "openapi": {"Step": True, "Columns": True},
+        "tasks": {task_id(1): "eu", task_id(5): "mars", task_id(6): None},
+        "filtered_tasks": [task_id(5)],
+        "searched_tasks": [task_id(1)],
+        "openapi": {"Step": True, "Task": True, "Columns": True},
         "reference": True,
     }

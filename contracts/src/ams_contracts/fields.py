@@ -78,6 +78,7 @@ class Field(Struct, frozen=True):
         name: Of the column, and in public rows.
         type: In Python; ``| None`` when it may be unknown.
         path: Where its value comes from (``state.document.tool_name``); null when the projector computes it. On the way anything may be null.
+        root: Of a task without a document of its own: where the value comes from in the state of its root step.
         about: What it means, for people: the description in published schemas.
         sql: Type of the column; null: by ``type``.
         key: Part of the primary key; other columns take the new value when a row is written again.
@@ -109,6 +110,7 @@ class Field(Struct, frozen=True):
     searched: bool = False
     sortable: bool = False
     skeleton: Skeleton | None = None
+    root: str | None = None
 
     @property
     def value_type(self) -> Any:

@@ -15,6 +15,7 @@ from ams_trace_ingest.projector.rollup_updater import RollupUpdater
 from ams_trace_ingest.projector.task_columns import (
     FLAG_REPEATED_RESPONSE,
     clear_root,
+    new_row,
     root_rank,
     set_derived,
     set_document,
@@ -330,7 +331,11 @@ async def _mark_duplicates(connection: Connection, rows: list[TaskRow]) -> None:
 def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
     """The task's row after the batch. A task whose root has to be looked up is added to ``rootless``."""
     if task.row is None:
-        task.row = _new_row(task)
+        project_id, task_id = task.key
+        task.row = new_row(
+            project_id=project_id, task_id=task_id, day=task.day or task_days.EPOCH, partition=task.partition,
+            first_offset=task.first_offset, last_offset=task.last_offset, seen_at_us=task.seen_at_us, sort_at_us=task.first_seen_us,
+        )  # fmt: skip
     row = task.row
     repeated = FLAG_REPEATED_RESPONSE in row.flags if task.repeated_response is None else task.repeated_response
     add_totals(row, task)
@@ -340,9 +345,8 @@ def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
         row.heartbeats = row.heartbeats or task.heartbeats
         row.last_event_at_us = max(row.last_event_at_us, task.last_event_at_us)
         stamp = task.state.stamp
-        known = row.state
-        if stamp is not None and (known.stamp is None or stamp > known.stamp):
-            known = task.state
+        known = task.latest_state
+        if stamp is not None and known is task.state:
             set_document(row, known)
         root = task.steps.get(row.root_step_id) if row.root_step_id is not None else None
         if root is not None and _root_moved_back(root):  # a step that is not loaded may be the earliest now
@@ -371,7 +375,7 @@ def _set_earliest_root(row: TaskRow, parentless: list[StepChanges]) -> None:
     if best is None or best.state.document is None:
         clear_root(row)
     else:
-        set_root(row, best.step_id, best.state.document, best.state.status)
+        set_root(row, best.step_id, best.state)
 
 
 async def _reload_root(connection: Connection, task: TaskChanges) -> None:
@@ -399,15 +403,3 @@ def _root_moved_back(root: StepChanges) -> bool:
         and now is not None
         and (now.parent_step_id is not None or root_rank(root.step_id, before) < root_rank(root.step_id, now))
     )
-
-
-def _new_row(task: TaskChanges) -> TaskRow:
-    project_id, task_id = task.key
-    return TaskRow(
-        project_id=project_id, task_id=task_id, day=task.day or task_days.EPOCH, partition=task.partition, first_offset=task.first_offset, last_offset=task.last_offset,
-        seen_at_us=task.seen_at_us, heartbeats=False, document=None, stamp_phase=None, stamp_at_us=None, stamp_seq=None, stamp_event_id=None,
-        root_step_id=None, name="", kind="task", agent=None, status="running", started_at_us=None, ended_at_us=None, duration_us=None,
-        conversation_id=None, user_id=None, environment=None, tags="{}", parent_task_id=None, preview=None, preview_output=None, error_type=None, error_message=None, flags=[],
-        steps=0, errors=0, running_steps=0, waiting_steps=0, lost_steps=0, input_tokens=0, output_tokens=0, cost_nusd=0, priced_steps=0, unpriced_steps=0,
-        last_event_at_us=0, sort_at_us=task.first_seen_us, repeated_steps=0, derive_due=False, unmetered_calls=0, messaging_steps=0,
-    )  # fmt: skip

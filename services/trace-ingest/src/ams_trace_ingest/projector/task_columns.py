@@ -1,9 +1,18 @@
-"""The columns that show a task, from its own events or from its steps. Pure."""
+"""The columns that show a task, from its own events or from its steps. Pure.
+
+Columns that only repeat a field of the task's document or of its root follow from ``TASK_FIELDS``.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from operator import attrgetter
+from typing import Any, get_origin
 
 from ams_contracts.codec import encode
 from ams_contracts.derive import OPEN_STATUSES
-from ams_contracts.documents import Status, StepDocument
-from ams_contracts.fold import PHASE_ENDED, TaskState
+from ams_contracts.documents import TASK_FIELDS, Status, StepDocument
+from ams_contracts.fields import Field, columns
+from ams_contracts.fold import PHASE_ENDED, StepState, TaskState
 from ams_trace_ingest.projector.changes import ShownByTree
 from ams_trace_ingest.store.tasks import TaskRow
 
@@ -11,50 +20,74 @@ FLAG_NO_ROOT = "no_root"
 FLAG_REPEATED_RESPONSE = "repeated_response_id"  # steps of it claim a response id that too many steps claim: all of them count
 
 
+def _stored(field: Field, value: Any) -> Any:
+    """A value as the row holds it."""
+    if field.sql_type == "jsonb":
+        return encode(value).decode()
+    return list(value) if field.sql_type == "text[]" else value
+
+
+def _reader(field: Field, path: str) -> Callable[[Any], Any]:
+    """The value of a column, read from a state that has a document."""
+    get = attrgetter(path)
+    return lambda state: _stored(field, get(state))
+
+
+def _absent(field: Field) -> Callable[[], Any]:
+    """What a column holds while nothing is known: null, what the field declares, or nothing of its type."""
+    if field.is_nullable:
+        return lambda: None
+    value = (get_origin(field.value_type) or field.value_type)() if field.absent is None else field.absent
+    return lambda: _stored(field, value)
+
+
+_OF_DOCUMENT = {field.name: _reader(field, field.path) for field in TASK_FIELDS if field.path is not None}
+_OF_ROOT = {field.name: _reader(field, field.root) for field in TASK_FIELDS if field.root is not None}
+_ABSENT = {field.name: _absent(field) for field in columns(TASK_FIELDS) if field.value_type is not date and not field.key}
+
+
 def root_rank(step_id: str, document: StepDocument) -> tuple[bool, int, int, str]:
     """The order of parentless steps: the lowest one is the root; one without a start is last."""
     return (document.started_at_us is None, document.started_at_us or 0, document.seq, step_id)
 
 
+def new_row(**known: Any) -> TaskRow:
+    """The row of a task of which nothing else is known yet.
+
+    Args:
+        known: Columns with a value; the others have the value that ``TASK_FIELDS`` declares as absent.
+    """
+    return TaskRow(**{name: value() for name, value in _ABSENT.items()} | known)
+
+
 def set_document(row: TaskRow, state: TaskState) -> None:
     """Show a task by its own document. ``set_status`` sets the status afterwards, from the totals."""
     row.hold(state)
-    document = state.document
-    if document is None:
-        return
-    row.name, row.kind, row.started_at_us = document.name, document.kind, document.started_at_us
-    row.run_id = document.run_id
-    row.conversation_id, row.user_id, row.environment = document.conversation_id, document.user_id, document.environment
-    row.tags = encode(document.tags).decode()
-    row.parent_task_id = document.parent_task_id
-    row.flags = list(document.flags)
-    row.status = document.status
-    if document.started_at_us is not None:
-        row.sort_at_us = document.started_at_us
+    if state.document is not None:
+        _show(row, state, _OF_DOCUMENT)
 
 
-def set_root(row: TaskRow, step_id: str, document: StepDocument, status: Status) -> None:
+def set_root(row: TaskRow, step_id: str, root: StepState) -> None:
     """Show a task without a document by its earliest parentless step."""
     row.root_step_id = step_id
-    if row.document is not None:
-        return
-    row.name, row.status, row.started_at_us = document.name, status, document.started_at_us
-    row.run_id = document.run_id
-    row.conversation_id, row.user_id, row.environment = document.conversation_id, document.user_id, document.environment
-    row.tags = encode(document.tags).decode()
-    row.flags = [flag for flag in row.flags if flag != FLAG_NO_ROOT]
-    if document.started_at_us is not None:
-        row.sort_at_us = document.started_at_us
+    if row.document is None:
+        row.flags = [flag for flag in row.flags if flag != FLAG_NO_ROOT]
+        _show(row, root, _OF_ROOT)
 
 
 def clear_root(row: TaskRow) -> None:
     """No step is without a parent any more: reset what the root has shown."""
     row.root_step_id = None
-    if row.document is not None:
-        return
-    row.name, row.status, row.started_at_us = "", Status.RUNNING, None
-    row.run_id = row.conversation_id = row.user_id = row.environment = None
-    row.tags = "{}"
+    if row.document is None:
+        for name in _OF_ROOT:
+            setattr(row, name, _ABSENT[name]())
+
+
+def _show(row: TaskRow, state: TaskState | StepState, columns: Mapping[str, Callable[[Any], Any]]) -> None:
+    for name, value in columns.items():
+        setattr(row, name, value(state))
+    if row.started_at_us is not None:
+        row.sort_at_us = row.started_at_us
 
 
 def set_flag(row: TaskRow, flag: str, wanted: bool) -> None:

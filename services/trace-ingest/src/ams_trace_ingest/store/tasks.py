@@ -10,14 +10,14 @@ from msgspec import Struct
 
 from ams_contracts.codec import encode
 from ams_contracts.documents import TASK_FIELDS, TaskDocument
-from ams_contracts.fields import row_columns
+from ams_contracts.fields import columns, row_columns
 from ams_contracts.fold import Stamp, TaskState
 from ams_contracts.tables import tasks
 from ams_trace_ingest.store.columns import array_literal, array_literals, names, quoted, upsert
 from ams_trace_ingest.store.connections import Connection, copy_rows
 
 COLUMNS = names(tasks)
-_FLAGS = COLUMNS.index("flags")
+_ARRAYS = [place for place, field in enumerate(columns(TASK_FIELDS)) if field.sql_type == "text[]"]
 _columns_of = attrgetter(*COLUMNS)
 _UPSERT = upsert(tasks)
 _SELECT = f"SELECT {', '.join(f't.{quoted(name)}' for name in COLUMNS)}"
@@ -147,7 +147,8 @@ async def deleted_among(connection: Connection, project_id: str, task_ids: Seque
 
 def _values(row: TaskRow) -> tuple[Any, ...]:
     values = list(_columns_of(row))
-    values[_FLAGS] = array_literal(row.flags)
+    for place in _ARRAYS:
+        values[place] = array_literal(values[place])
     return tuple(values)
 
 
