@@ -387,11 +387,9 @@ TASK_FIELDS = (
     Field("repeated_steps", int, about="Calls that a step of another task reports too, which counts.", sql="integer", public=True),
     Field("messaging_steps", int, about="Steps that only pass messages of a framework's runtime.", sql="integer", public=True),
     Field(
-        "folded_into",
-        str | None,
+        "folded_into", str | None,
         about="The run of a task that does nothing but pass messages. Lists leave it out unless they are asked for it.",
-        public=True,
-        filters=(Filter(name="folded_into"), Filter(name="folded", kind="present")),
+        public=True, filters=(Filter(name="folded_into"), Filter(name="folded", kind="present")),
     ),
     Field("derive_due", bool, about="Its steps were too many to derive what follows from them within the batch."),
     Field(

@@ -36,13 +36,13 @@ def deleted(seq: int) -> TaskDeleted:
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How many claims were compared, written into rows of response ids, and written one by one."""
     counts = {"compared": 0, "encoded": 0, "overflow": 0}
-    overlapping, encoded, add = claim_updater.overlapping_claims, claims._encoded, claims.add_overflow
+    overlapping, encoded, add = claim_updater.overlapping_claims, claims._entries_of, claims.add_overflow
 
     def counting_overlapping(given: Sequence[Claim], steps_max: int) -> set[tuple[str, str]]:
         counts["compared"] += len(given)
         return overlapping(given, steps_max)
 
-    def counting_encoded(given: Sequence[Claim]) -> str:
+    def counting_encoded(given: Sequence[Claim]) -> object:
         counts["encoded"] += len(given)
         return encoded(given)
 
@@ -51,7 +51,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         return await add(connection, given)
 
     monkeypatch.setattr(claim_updater, "overlapping_claims", counting_overlapping)
-    monkeypatch.setattr(claims, "_encoded", counting_encoded)
+    monkeypatch.setattr(claims, "_entries_of", counting_encoded)
     monkeypatch.setattr(claims, "add_overflow", counting_add)
     return counts
 

@@ -4,6 +4,8 @@ from collections import Counter
 from datetime import date
 from typing import Protocol
 
+from msgspec import Struct
+
 from ams_contracts.derive import DerivedTask, Tree
 from ams_contracts.documents import MESSAGING, Status, StepDocument
 from ams_contracts.events import AgentRegistered, PriceSet, ProjectTombstone, ScoreRecorded
@@ -68,32 +70,34 @@ class KnownStep(Protocol):
         ...
 
 
-class StepChanges:
-    """A step of the batch, joined with what is stored of it."""
+class StepChanges(Struct, eq=False, gc=False):
+    """A step of the batch, joined with what is stored of it. A struct, which is made in a quarter of the time of a class.
 
-    __slots__ = (
-        "_claims", "_claims_of", "_node", "_node_of", "agent", "before", "changed", "counted", "end_offset", "first_offset", "repeats_call", "repeats_response", "seen_at_us", "state", "step_id",
-        "stored", "wrapper",
-    )  # fmt: skip
+    Attributes:
+        step_id: 16 hex digits.
+        first_offset: Of its first record in the batch, until it is joined.
+        repeats_response: The task of the step that counts instead (R3), by the response id.
+        repeats_call: The same by the call key.
+        agent: To show: see ``projector.derivation``.
+    """
 
-    def __init__(self, step_id: str, offset: int) -> None:
-        self.step_id = step_id
-        self.state: StepState = EMPTY_STEP
-        self.first_offset = offset
-        self.end_offset: int | None = None
-        self.seen_at_us = 0
-        self.stored: KnownStep | None = None
-        self.changed = True
-        self.counted: Counted = NOTHING
-        self.wrapper = False
-        self.repeats_response: str | None = None  # the task of the step that counts instead (R3), by the response id
-        self.repeats_call: str | None = None  # the same by the call key
-        self.agent: str | None = None  # to show: see ``projector.derivation``
-        self.before: Contribution = NO_CONTRIBUTION
-        self._node: Node | None = None
-        self._node_of: StepDocument | None = None
-        self._claims: dict[str, Claim] = {}
-        self._claims_of: StepDocument | None = None
+    step_id: str
+    first_offset: int
+    state: StepState = EMPTY_STEP
+    end_offset: int | None = None
+    seen_at_us: int = 0
+    stored: KnownStep | None = None
+    changed: bool = True
+    counted: Counted = NOTHING
+    wrapper: bool = False
+    repeats_response: str | None = None
+    repeats_call: str | None = None
+    agent: str | None = None
+    before: Contribution = NO_CONTRIBUTION
+    _node: Node | None = None
+    _node_of: StepDocument | None = None
+    _claims: dict[str, Claim] | None = None
+    _claims_of: StepDocument | None = None
 
     @classmethod
     def of(cls, stored: KnownStep) -> "StepChanges":
@@ -154,7 +158,7 @@ class StepChanges:
         document = self.state.document
         if document is None:
             return {}
-        if self._claims_of is not document:
+        if self._claims is None or self._claims_of is not document:
             self._claims_of = document
             self._claims = claims_of(task_id, self.step_id, document)
         return self._claims
@@ -212,7 +216,7 @@ class TaskChanges:
     """A task of the batch."""
 
     __slots__ = (
-        "conflicts", "day", "deleted_at_us", "deleted_by", "derive_due", "duplicates", "events", "first_offset", "first_seen_us", "heartbeats", "key", "last_event_at_us",
+        "_latest_state", "conflicts", "day", "deleted_at_us", "deleted_by", "derive_due", "duplicates", "events", "first_offset", "first_seen_us", "heartbeats", "key", "last_event_at_us",
         "last_offset", "logged", "parentless", "partition", "producers", "repeated_response", "row", "scores", "seen_at_us", "shown", "state", "steps", "tree",
     )  # fmt: skip
 
@@ -240,12 +244,16 @@ class TaskChanges:
         self.shown: ShownByTree | None = None  # null: what is derived is as it was
         self.tree: Tree | None = None  # of all its steps; null: not derived
         self.derive_due = False
+        self._latest_state: TaskState | None = None
 
     @property
     def latest_state(self) -> TaskState:
         """The register of the task's own events, after the batch."""
-        stored = EMPTY_TASK if self.row is None else self.row.state
-        return self.state if self.state.stamp is not None and (stored.stamp is None or self.state.stamp > stored.stamp) else stored
+        if self._latest_state is None:
+            stored = EMPTY_TASK if self.row is None else self.row.state
+            newer = self.state.stamp is not None and (stored.stamp is None or self.state.stamp > stored.stamp)
+            self._latest_state = self.state if newer else stored
+        return self._latest_state
 
 
 class Tally:

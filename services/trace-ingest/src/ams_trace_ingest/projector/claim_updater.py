@@ -112,7 +112,7 @@ class ClaimUpdater:
 
     def _claim_changes(self) -> ClaimChanges:
         changes: ClaimChanges = {}
-        settled: set[tuple[ClaimKey, str, str]] = set()
+        settled: dict[ClaimKey, StepChanges] = {}
         for claim_key, new_claims in self._new_claims.items():
             fresh = claim_key not in self._stored_claims
             for claim in new_claims:
@@ -123,18 +123,19 @@ class ClaimUpdater:
                         step.repeats_call = None
                     else:
                         step.repeats_response = None
-                    settled.add((claim_key, claim.task_id, claim.step_id))
+                    settled[claim_key] = step
                     continue
                 now = claims_of_step(claim.task_id, step, step.node).get(claim_key[1])
                 changes.setdefault(claim_key, {})[claim.task_id, claim.step_id] = now
         for (key, step_id), step in self._recount.items():
             project_id, task_id = key
-            before = step.stored.node if step.stored is not None else None
             now = claims_of_step(task_id, step, step.node)
-            for released in _keys_of(before) - now.keys():
-                changes.setdefault((project_id, released), {})[task_id, step_id] = None
+            if step.stored is not None:
+                for released in _keys_of(step.stored.node) - now.keys():
+                    changes.setdefault((project_id, released), {})[task_id, step_id] = None
             for claimed, claim in now.items():
-                if ((claim_key := (project_id, claimed)), task_id, step_id) not in settled:
+                claim_key = (project_id, claimed)
+                if settled.get(claim_key) is not step:
                     changes.setdefault(claim_key, {})[task_id, step_id] = claim
         return changes
 

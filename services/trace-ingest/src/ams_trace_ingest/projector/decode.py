@@ -257,8 +257,7 @@ class StepsDecoder(BatchDecoder):
             event = msgspec.structs.replace(event, step=document)
         step = changes.steps.get(step_id)
         if step is None:
-            step = changes.steps[step_id] = StepChanges(step_id, record.offset)
-            step.state = fold(EMPTY_STEP, event, step_id)
+            changes.steps[step_id] = step = StepChanges(step_id, record.offset, fold(EMPTY_STEP, event, step_id))
             step.seen_at_us = changes.seen_at_us
         else:
             self._fold(changes, step, event)

@@ -7,13 +7,13 @@ claim is a row of ``response_claims_overflow``: a batch then reads and writes on
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from ams_contracts.codec import encode
 from ams_trace_ingest.repeated_calls import CALL_PREFIX, Claim
-from ams_trace_ingest.store.columns import array_literals
+from ams_trace_ingest.store.columns import array_literal, array_literals
 from ams_trace_ingest.store.connections import Connection
 from ams_trace_ingest.store.tasks import TaskKey
 
@@ -87,6 +87,7 @@ class _Entry(Struct, frozen=True, gc=False, array_like=True):
 
 
 _entries = msgspec.json.Decoder(list[_Entry])
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class StoredClaims(Struct):
@@ -101,14 +102,21 @@ class StoredClaims(Struct):
     overflow: int = 0
 
 
-def _encoded(claims: Iterable[Claim]) -> str:
+def _encoded(claims: Iterable[Sequence[Claim]]) -> list[str]:
+    """What rows hold, each of its claims in order of their places. All rows are encoded by one call: most hold one claim."""
+    return _encode_lines([_entries_of(row) for row in claims]).decode().split("\n")[:-1]
+
+
+def _entries_of(claims: Sequence[Claim]) -> list[tuple[Any, ...]]:
     entries = [
         (c.task_id, c.step_id, c.model, c.started_at_us, c.ended_at_us)
         if c.scope is None
         else (c.task_id, c.step_id, c.model, c.started_at_us, c.ended_at_us, c.scope, c.own_id, c.words)
         for c in claims
     ]
-    return encode(sorted(entries, key=itemgetter(0, 1))).decode()
+    if len(entries) > 1:
+        entries.sort(key=itemgetter(0, 1))
+    return entries
 
 
 def _claims_of(response_id: str, entries: Iterable[_Entry]) -> list[Claim]:
@@ -143,7 +151,9 @@ async def lock(connection: Connection, wanted: Mapping[ClaimKey, Sequence[Claim]
         return {}
     keys = sorted(wanted)
     large = {key for key in keys if len(wanted[key]) > steps_max}
-    rows = await connection.fetch(_LOCK, *array_literals((*key, _encoded(() if key in large else wanted[key])) for key in keys))
+    projects, response_ids = zip(*keys, strict=True)
+    new = _encoded(() if key in large else wanted[key] for key in keys)
+    rows = await connection.fetch(_LOCK, *map(array_literal, (projects, response_ids, new)))
     stored = {key: StoredClaims([]) for key in large}
     for project_id, response_id, text, overflow in rows:
         stored[project_id, response_id] = StoredClaims(_claims_of(response_id, _entries.decode(text)), overflow)
@@ -155,7 +165,8 @@ async def update(connection: Connection, changed: Mapping[ClaimKey, StoredClaims
     kept = [(key, row) for key, row in sorted(changed.items(), key=itemgetter(0)) if row.claims or row.overflow]
     empty = sorted(key for key, row in changed.items() if not row.claims and not row.overflow)
     if kept:
-        await connection.executemany(_UPDATE, [(*key, _encoded(row.claims), row.overflow) for key, row in kept])
+        encoded = _encoded(row.claims for _, row in kept)
+        await connection.executemany(_UPDATE, [(*key, text, row.overflow) for (key, row), text in zip(kept, encoded, strict=True)])
     if empty:
         await connection.execute(_DELETE, *array_literals(empty))
 

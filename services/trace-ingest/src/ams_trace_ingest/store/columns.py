@@ -39,7 +39,11 @@ def array_literal(words: Sequence[str]) -> str:
         return "{}"
     joined = '","'.join(words)
     if "\\" in joined or joined.count('"') != 2 * (len(words) - 1):
-        joined = '","'.join(word.replace("\\", "\\\\").replace('"', '\\"') for word in words)
+        lines = "\n".join(words)
+        if lines.count("\n") == len(words) - 1:  # JSON: three passes over all words, not two over each
+            joined = lines.replace("\\", "\\\\").replace('"', '\\"').replace("\n", '","')
+        else:
+            joined = '","'.join(word.replace("\\", "\\\\").replace('"', '\\"') for word in words)
     return f'{{"{joined}"}}'
 
 

@@ -53,11 +53,13 @@ _rest_usage = msgspec.json.Decoder(_RestUsage)
 class StoredStep:
     """A row as it was read; what is costly to make of it is made when it is asked for."""
 
-    __slots__ = ("_row",)
+    __slots__ = ("_document", "_node", "_row")
 
     def __init__(self, row: Any) -> None:
         """``row`` is an asyncpg record of all columns."""
         self._row = row
+        self._node: Node | None = None
+        self._document: StepDocument | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -124,11 +126,15 @@ class StoredStep:
 
     @property
     def node(self) -> Node | None:
-        return None if self._row["stamp_phase"] is None else node_of_row(self._row)
+        if self._node is None and self._row["stamp_phase"] is not None:
+            self._node = node_of_row(self._row)
+        return self._node
 
     @property
     def document(self) -> StepDocument | None:
-        return None if self._row["stamp_phase"] is None else decode_document(self._row)
+        if self._document is None and self._row["stamp_phase"] is not None:
+            self._document = decode_document(self._row)
+        return self._document
 
     def state(self, *, with_document: bool = True) -> StepState:
         """The registers. Without its document where another one has outranked it already."""
