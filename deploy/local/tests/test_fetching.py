@@ -1,4 +1,4 @@
-"""What the first start fetches: Kafka's jars once for all checkouts of a machine, npm's packages without taking any away."""
+"""What the first start fetches: Kafka's jars once for all checkouts of a machine, npm's packages with those of development."""
 
 import importlib.util
 import json

@@ -16,6 +16,7 @@ from ams_trace_ingest.projector.task_columns import (
     FLAG_REPEATED_RESPONSE,
     clear_root,
     new_row,
+    root_moved_back,
     root_rank,
     set_derived,
     set_document,
@@ -349,7 +350,7 @@ def _task_row(task: TaskChanges, rootless: list[TaskChanges]) -> TaskRow:
         if stamp is not None and known is task.state:
             set_document(row, known)
         root = task.steps.get(row.root_step_id) if row.root_step_id is not None else None
-        if root is not None and _root_moved_back(root):  # a step that is not loaded may be the earliest now
+        if root is not None and root_moved_back(root):  # a step that is not loaded may be the earliest now
             rootless.append(task)
         else:
             _choose_root(task, row, root)
@@ -392,14 +393,3 @@ async def _reload_root(connection: Connection, task: TaskChanges) -> None:
 def _rank(step: StepChanges) -> tuple[bool, int, int, str]:
     document = step.state.document
     return (True, 0, 0, step.step_id) if document is None else root_rank(step.step_id, document)
-
-
-def _root_moved_back(root: StepChanges) -> bool:
-    """Whether the current root has a parent now, or starts later than before."""
-    before = root.stored.document if root.stored is not None else None
-    now = root.state.document
-    return (
-        before is not None
-        and now is not None
-        and (now.parent_step_id is not None or root_rank(root.step_id, before) < root_rank(root.step_id, now))
-    )

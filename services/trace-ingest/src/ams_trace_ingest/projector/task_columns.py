@@ -13,7 +13,7 @@ from ams_contracts.derive import OPEN_STATUSES
 from ams_contracts.documents import TASK_FIELDS, Status, StepDocument
 from ams_contracts.fields import Field, columns
 from ams_contracts.fold import PHASE_ENDED, StepState, TaskState
-from ams_trace_ingest.projector.changes import ShownByTree
+from ams_trace_ingest.projector.changes import ShownByTree, StepChanges
 from ams_trace_ingest.store.tasks import TaskRow
 
 FLAG_NO_ROOT = "no_root"
@@ -49,6 +49,17 @@ _ABSENT = {field.name: _absent(field) for field in columns(TASK_FIELDS) if field
 def root_rank(step_id: str, document: StepDocument) -> tuple[bool, int, int, str]:
     """The order of parentless steps: the lowest one is the root; one without a start is last."""
     return (document.started_at_us is None, document.started_at_us or 0, document.seq, step_id)
+
+
+def root_moved_back(root: StepChanges) -> bool:
+    """Whether the current root has a parent now, or starts later than before."""
+    before = root.stored.document if root.stored is not None else None
+    now = root.state.document
+    return (
+        before is not None
+        and now is not None
+        and (now.parent_step_id is not None or root_rank(root.step_id, before) < root_rank(root.step_id, now))
+    )
 
 
 def new_row(**known: Any) -> TaskRow:
