@@ -19,6 +19,7 @@ ROUTES = [
     LOG,
     "statistics",
     "sessions",
+    "score-names",
     "tasks/{task}/steps/{step}",
     "tasks/{task}/payloads",
     "tasks/{task}/steps/{step}/logs",

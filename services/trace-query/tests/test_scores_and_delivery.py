@@ -67,6 +67,20 @@ async def test_scores_are_summarized_by_name_whatever_the_page(ada, store) -> No
     ]
 
 
+async def test_the_names_of_scores_of_a_project_are_those_of_its_newest_tasks(ada, store, foreign) -> None:
+    for _ in range(2):
+        task = await store.task()
+        await score(store, task, "a", T0, name="helpful")
+        await score(store, task, "b", T0, name="helpful", step_id="a" * 16)
+    await score(store, task, "c", T0, name="tone", number=None, label="calm")
+    await score(store, task, "d", T0, name="taken back", removed=True)
+    await score(foreign, await foreign.task(), "e", T0, name="theirs")
+
+    names = await ada.get("score-names")
+
+    assert names["items"] == [{"name": "helpful", "tasks": 2}, {"name": "tone", "tasks": 1}]
+
+
 @pytest.fixture
 async def scored(ada, store):
     """The names of the tasks and of the steps that a query finds."""

@@ -15,6 +15,7 @@ import type {
   NewApiKey,
   Project,
   ProjectList,
+  ScoreNames,
   ScorePage,
   SessionPage,
   StepAnswer,
@@ -164,6 +165,15 @@ export function scoreSummaryQuery(project: string, task: string) {
     queryFn: ({ signal }) =>
       request<ScorePage>(`/api/traces/${project}/tasks/${task}/scores`, { signal, query: { limit: 1 } }),
     retry: (failures, error) => failures < 3 && asApiError(error).transient,
+  });
+}
+
+/** The names of scores that the newest tasks of a project have. */
+export function scoreNamesQuery(project: string) {
+  return queryOptions({
+    queryKey: ['score-names', project],
+    queryFn: ({ signal }) => request<ScoreNames>(`/api/traces/${project}/score-names`, { signal }),
+    staleTime: 60_000,
   });
 }
 

@@ -776,6 +776,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/traces/{project}/score-names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListScoreNames */
+        get: operations["listScoreNames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/traces/{project}/sessions": {
         parameters: {
             query?: never;
@@ -2601,6 +2618,13 @@ export interface components {
             source: string;
             step_id: string | null;
         };
+        ScoreName: {
+            name: string;
+            tasks: number;
+        };
+        ScoreNames: {
+            items: components["schemas"]["ScoreName"][];
+        };
         ScorePage: {
             items: components["schemas"]["Score"][];
             names: components["schemas"]["ScoreSummary"][];
@@ -3611,6 +3635,8 @@ export type RetentionRun = components['schemas']['RetentionRun'];
 export type Role = components['schemas']['Role'];
 export type Scope = components['schemas']['Scope'];
 export type Score = components['schemas']['Score'];
+export type ScoreName = components['schemas']['ScoreName'];
+export type ScoreNames = components['schemas']['ScoreNames'];
 export type ScorePage = components['schemas']['ScorePage'];
 export type ScoreRecorded = components['schemas']['ScoreRecorded'];
 export type ScoreSummary = components['schemas']['ScoreSummary'];
@@ -8282,6 +8308,82 @@ export interface operations {
             };
         };
     };
+    listScoreNames: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScoreNames"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listSessions: {
         parameters: {
             query?: {
@@ -9044,6 +9146,8 @@ export interface operations {
     listStepPayloads: {
         parameters: {
             query?: {
+                /** @description Which payloads, comma-separated: input, output, original. Without it, input and output. */
+                slots?: string;
                 /** @description Only these steps: at most 200 comma-separated step ids. Cannot be combined with cursor. */
                 step_id?: string;
             };

@@ -33,6 +33,7 @@ from ams_trace_query.openapi import StampAsArray
 from ams_trace_query.paging import Cursors
 from ams_trace_query.payloads import list_step_payloads
 from ams_trace_query.retention import get_retention
+from ams_trace_query.score_names import list_score_names
 from ams_trace_query.scores import list_task_scores
 from ams_trace_query.search.tree import QueryError
 from ams_trace_query.sessions import list_sessions
@@ -133,6 +134,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             get_media,
             list_task_matches,
             list_task_scores,
+            list_score_names,
             list_step_logs,
             list_task_deliveries,
             read_task_log,

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
 import { asApiError } from '../../api/problems';
-import { projectsQuery } from '../../api/queries';
+import { projectsQuery, scoreNamesQuery } from '../../api/queries';
 import type { Score } from '../../api/types';
 import { ErrorStrip, toast, When } from '../../ui/controls';
 import { exact, plural } from '../../ui/format';
@@ -31,6 +31,8 @@ export function ScoresSection({ project, task, step, live, children }: ScoresSec
   const names = useMemberNames(project);
   const user = useUserId();
   const role = useQuery(projectsQuery).data?.items.find((item) => item.project_id === project)?.role;
+  const used = useQuery(scoreNamesQuery(project)).data?.items ?? [];
+  const useful = [...new Set([...(data?.names ?? []), ...used].map(({ name }) => name))];
   const [shown, setShown] = useState(SHOWN);
   const items = data?.items ?? [];
   const hidden = items.length - shown;
@@ -76,7 +78,7 @@ export function ScoresSection({ project, task, step, live, children }: ScoresSec
       ) : null}
       {data?.next_cursor ? <p className="faint">Only the first {exact(items.length)} scores are listed here.</p> : null}
       {user === null || role === undefined || role === 'viewer' || live.isPast ? null : (
-        <ScoreForm project={project} task={task} step={step} known={data?.names.map(({ name }) => name) ?? []} />
+        <ScoreForm project={project} task={task} step={step} known={useful} />
       )}
       {role === 'viewer' && items.length === 0 ? <p className="faint">No scores yet. Viewers cannot add any.</p> : null}
     </Section>

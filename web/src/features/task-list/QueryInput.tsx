@@ -1,10 +1,20 @@
 import { useQuery } from '@tanstack/react-query';
 import { type RefObject, useEffect, useId, useMemo, useState } from 'react';
 import { request } from '../../api/http';
+import { scoreNamesQuery } from '../../api/queries';
 import type { TaskFacets } from '../../api/types';
 import { usePreference } from '../../app/preferences';
 import { Icon } from '../../ui/Icon';
-import { accept, type Completion, complete, type Observed, type Option, readRecent, withRecent } from './completion';
+import {
+  accept,
+  type Completion,
+  complete,
+  type Observed,
+  type ObservedValue,
+  type Option,
+  readRecent,
+  withRecent,
+} from './completion';
 
 const NONE = -1;
 const NOTHING: Observed = new Map();
@@ -174,5 +184,12 @@ function useObserved(project: string, enabled: boolean): Observed {
     enabled,
     staleTime: 60_000,
   });
-  return useMemo(() => (data ? new Map(data.items.map(({ field, values }) => [field, values])) : NOTHING), [data]);
+  const scored = useQuery({ ...scoreNamesQuery(project), enabled }).data;
+  return useMemo(() => {
+    if (!data && !scored) return NOTHING;
+    const observed = new Map<string, readonly ObservedValue[]>(data?.items.map(({ field, values }) => [field, values]));
+    // the values of scores are compared, not listed: only the names complete
+    for (const { name } of scored?.items ?? []) observed.set(`score.${name}`, []);
+    return observed;
+  }, [data, scored]);
 }

@@ -12,6 +12,8 @@ const observed: Observed = new Map([
   ],
   ['status', [{ value: 'error', tasks: 3 }]],
   ['tag.tier', [{ value: 'gold', tasks: 2 }]],
+  ['score.helpful', []],
+  ['score.well written', []],
 ]);
 const labels = (text: string, caret = text.length) => complete(text, caret, observed).options.map(({ label }) => label);
 
@@ -39,6 +41,10 @@ describe('completion', () => {
     expect(labels('ok -lat')).toEqual(['latency:']);
     expect(labels('tag')).toEqual(['tag.tier:']);
     expect(labels('zzz')).toEqual([]);
+    expect(labels('sco')).toEqual(['score.…']);
+    expect(labels('score')).toEqual(['score.helpful:', 'score.well written:']);
+    expect(first('score.w|')).toBe('score."well written":|');
+    expect(first('-score.h|')).toBe('-score.helpful:|');
   });
 
   test('of values, with how many tasks have them', () => {

@@ -116,17 +116,24 @@ function clauseStart(text: string, caret: number): number {
 }
 
 function fieldsLike(written: string, sign: string, observed: Observed): Option[] {
-  const wanted = written.toLowerCase();
-  const tags = [...observed.keys()].filter((field) => field.startsWith('tag.'));
-  const fields = Object.keys(TASK_QUERY_FIELDS);
-  const names = wanted.startsWith('tag') && tags.length > 0 ? tags : fields;
+  const wanted = written.toLowerCase().replace('"', '');
+  const family = ['tag.', 'score.'].find((one) => wanted.startsWith(one.slice(0, -1)));
+  const seen = family === undefined ? [] : [...observed.keys()].filter((field) => field.startsWith(family));
+  const names = seen.length > 0 ? seen : Object.keys(TASK_QUERY_FIELDS);
   return names
-    .filter((name) => name.startsWith(wanted))
+    .filter((name) => name.toLowerCase().startsWith(wanted))
     .map((name) => ({
-      insert: `${sign}${name}${name.endsWith('.') ? '' : ':'}`,
+      insert: `${sign}${fieldText(name)}${name.endsWith('.') ? '' : ':'}`,
       label: `${name}${name.endsWith('.') ? '…' : ':'}`,
-      hint: HINTS[TASK_QUERY_FIELDS[name] ?? 'tag'],
+      hint: HINTS[TASK_QUERY_FIELDS[name] ?? (name.startsWith('score.') ? 'score' : 'tag')],
     }));
+}
+
+/** The name of a tag or a score that has blanks is in quotation marks: `score."well written"`. */
+function fieldText(field: string): string {
+  const dot = field.indexOf('.');
+  const name = field.slice(dot + 1);
+  return dot < 0 || name === '' ? field : `${field.slice(0, dot + 1)}${quoted(name)}`;
 }
 
 function valuesLike(field: string, written: string, sign: string, observed: Observed): Option[] {
