@@ -38,6 +38,7 @@ with ams.task("Weather report") as task:
     with ams.step("guide", type="agent"):
         print(task.task_id, flush=True)
         with ams.llm("first", input=[system("Use the short form."), ASKED]) as step:
+            step.set(parameters={"tools": [{"type": "function", "function": {"name": "get_weather", "description": "The weather now"}}]})
             step.output = [CALL]
         get_weather("Paris")
         with ams.llm("second", input=[
@@ -45,6 +46,7 @@ with ams.task("Weather report") as task:
             {"role": "tool", "tool_call_id": "c1", "content": "sunny in Paris"},
             {"role": "user", "content": "And in Rome?"},
         ]) as step:
+            step.set(parameters={"tools": [{"type": "function", "function": {"name": "get_weather", "description": "The weather now"}}]})
             input()
             step.delta("It is **21** ")
             input()
@@ -81,6 +83,11 @@ def test_a_turn_shows_only_what_is_new_in_its_prompt_and_grows_live(page: Page, 
     tool = page.get_by_role("article", name="tool get_weather")
     expect(tool).to_contain_text('city: "Paris"')
     expect(tool).to_contain_text("sunny in Paris")
+    # the tools are those of the first turn, and not repeated
+    expect(page.get_by_role("button", name="1 tool offered")).to_have_count(1)
+    page.get_by_role("button", name="1 tool offered").click()
+    page.get_by_role("article", name="Turn 1 of 2, guide").locator(".tool-offered summary").click()
+    expect(page.get_by_text("The weather now")).to_be_visible()
     second.get_by_role("button", name="earlier messages, same as").click()
     expect(second.get_by_text("How warm is it in Paris?")).to_be_visible()
 

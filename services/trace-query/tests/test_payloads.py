@@ -21,6 +21,13 @@ async def test_several_steps_come_with_their_payloads_in_the_order_asked(ada, st
         ("output", "answered", None),
     ]
     assert page["omitted"] == []
+    with_original = await ada.get(f"tasks/{task_id}/payloads", step_id=first, slots="output,original")
+    assert [(payload["slot"], payload["text"]) for payload in with_original["items"][0]["payloads"]] == [
+        ("output", "answered"),
+        ("original", "left out"),
+    ]
+    refused = await ada.problem(f"tasks/{task_id}/payloads", step_id=first, slots="logs")
+    assert (refused["status"], refused["code"]) == (400, "bad_slots")
 
 
 async def test_steps_that_do_not_fit_are_listed(ada, store) -> None:

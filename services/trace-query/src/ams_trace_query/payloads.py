@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar import Request, get
 from litestar.di import NamedDependency
+from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import FromPath
 from msgspec import Struct
 from sqlalchemy import func as sql
@@ -18,24 +19,31 @@ from ams_contracts.fold import PHASE_ENDED
 from ams_contracts.tables import step_payloads, steps
 from ams_contracts.views import step_view
 from ams_kit.auth import SHARED, Shared
+from ams_kit.errors import BadRequestError
 from ams_trace_query.context import context_of
 from ams_trace_query.database import Statement
 from ams_trace_query.openapi import PROBLEMS
-from ams_trace_query.parameters import STEP_IDS, hex_id, read_parameters, with_parameters
+from ams_trace_query.parameters import STEP_IDS, Parameter, QueryParameters, hex_id, read_parameters, with_parameters
 from ams_trace_query.rows import STEP_COLUMNS
 from ams_trace_query.search.filters import Condition
 from ams_trace_query.sharing import steps_for
 from ams_trace_query.steps import StepAnswer, payloads_of
 from ams_trace_query.tasks import find_task
 
-_PARAMETERS = (STEP_IDS,)
 _SLOTS = (Slot.INPUT, Slot.OUTPUT)
+_ALLOWED = (*_SLOTS, Slot.ORIGINAL)
+SLOTS = Parameter(
+    name="slots",
+    description="Which payloads, comma-separated: input, output, original. Without it, input and output.",
+    schema={"type": OpenAPIType.STRING, "max_length": 64},
+)
+_PARAMETERS = (STEP_IDS, SLOTS)
 TEXT_BYTES_MAX = 4_194_304
 """The texts of one response, in bytes: a step that begins below this limit is complete, so a response may be one step longer."""
 
 
 class StepPayloads(Struct, frozen=True, kw_only=True):
-    """Steps with their input and output, in the order in which they were asked for. A step that does not exist is left out.
+    """Steps with their input and output, or the payloads asked for, in the order in which they were asked for. A step that does not exist is left out.
 
     ``omitted`` lists the steps that did not fit: ask for them again. It never has the first one.
     """
@@ -55,6 +63,7 @@ async def list_step_payloads(request: Request[Any, Any, Any], access: NamedDepen
     """Read the inputs and outputs of several steps of one task, up to 4 MiB of text."""
     query = read_parameters(request, _PARAMETERS)
     task_id = hex_id(task, 32, "task")
+    slots = _slots(query)
     ids = list(dict.fromkeys(hex_id(item, 16, "step") for item in query.list_of("step_id")))
     async with context_of(request).database.read(access.project_id) as reader:
         found = await find_task(reader, access.project_id, task_id, [])
@@ -62,7 +71,7 @@ async def list_step_payloads(request: Request[Any, Any, Any], access: NamedDepen
             step_payloads.c.project_id == access.project_id,
             step_payloads.c.task_id == task_id,
             step_payloads.c.day == found["day"],
-            step_payloads.c.slot == sql.any(literal([slot.value for slot in _SLOTS], ARRAY(Text))),
+            step_payloads.c.slot == sql.any(literal([slot.value for slot in slots], ARRAY(Text))),
         )
         sizes = {row["step_id"]: row["size"] for row in await reader.rows(_sizes(mine, ids))}
         chosen = _that_fit(ids, sizes)
@@ -87,8 +96,15 @@ async def list_step_payloads(request: Request[Any, Any, Any], access: NamedDepen
         if (row := by_id.get(step_id)) is not None:
             view = step_view(row)
             shown = payloads_of(view, row["stamp_phase"] == PHASE_ENDED, texts.get(step_id, {}))
-            items.append(StepAnswer(step=steps_for(request, [view])[0], payloads=[payload for payload in shown if payload.slot in _SLOTS]))
+            items.append(StepAnswer(step=steps_for(request, [view])[0], payloads=[payload for payload in shown if payload.slot in slots]))
     return StepPayloads(items=items, omitted=ids[len(chosen) :])
+
+
+def _slots(query: QueryParameters) -> list[Slot]:
+    words = query.list_of("slots")
+    if not set(words) <= set(_ALLOWED):
+        raise BadRequestError(f"slots takes {', '.join(_ALLOWED)}.", code="bad_slots")
+    return [slot for slot in _ALLOWED if slot in (words or _SLOTS)]
 
 
 def _that_fit(ids: Sequence[str], sizes: dict[str, int]) -> list[str]:
@@ -123,5 +139,5 @@ def _texts(mine: Sequence[Condition], ids: Sequence[str]) -> Statement:
     return (
         select(table.step_id, table.slot, table.mime, table.text, table.bytes, table.truncated)
         .where(*mine, _among(table.step_id, ids))
-        .limit(len(ids) * len(_SLOTS) + 1)
+        .limit(len(ids) * len(_ALLOWED) + 1)
     )

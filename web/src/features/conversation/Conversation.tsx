@@ -15,6 +15,7 @@ import { rowShowing, turnsOf } from './turns';
 import { useTurnRows } from './useTurnRows';
 import '../step-detail/messages.css';
 import '../step-detail/content.css';
+import '../step-detail/documents.css';
 import '../step-detail/step-detail.css';
 import './conversation.css';
 

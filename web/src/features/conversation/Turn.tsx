@@ -1,6 +1,6 @@
 import { memo, type ReactNode, useSyncExternalStore } from 'react';
 import { STATUSES, STEP_TYPES, type Status, type Step } from '../../api/types';
-import { cost, count, duration, exactCost } from '../../ui/format';
+import { cost, count, duration, exactCost, plural } from '../../ui/format';
 import { Icon, StatusMark, TypeTile } from '../../ui/Icon';
 import type { LiveTask } from '../execution-log/live-task';
 import { NONE, type StepTable } from '../execution-log/table';
@@ -12,8 +12,11 @@ import type { Json, Message } from '../step-detail/messages';
 import { argumentsLine } from '../step-detail/messages';
 import { absenceSentence } from '../step-detail/PayloadView';
 import { LongText } from '../step-detail/Text';
+import { ToolList } from '../step-detail/ToolsOffered';
+import type { OfferedTool } from '../step-detail/tools-offered';
 import { WaitCard } from '../step-detail/WaitCard';
 import { type Content, messagesOf, type Side } from './contents';
+import { Fold } from './Fold';
 import { withResults } from './history';
 import { Prompt } from './Prompt';
 
@@ -131,6 +134,14 @@ function ModelCall(props: TurnProps & { status: Status }) {
   const answer = messagesOf(content.output);
   return (
     <div className="message-list">
+      {isNewList(content.tools, before?.tools) ? (
+        <Fold
+          name={`${stepId}.tools`}
+          label={`${plural(content.tools.length, 'tool')} offered${before ? ', changed since the turn before' : ''}`}
+        >
+          <ToolList tools={content.tools} />
+        </Fold>
+      ) : null}
       {prompt ? (
         <Prompt
           stepId={stepId}
@@ -162,6 +173,12 @@ function ModelCall(props: TurnProps & { status: Status }) {
       <Cut sides={[content.input, content.output]} />
     </div>
   );
+}
+
+/** Whether a turn was offered other tools than the one that it continues: the same ones are not repeated. */
+function isNewList(tools: readonly OfferedTool[], before: readonly OfferedTool[] = []): boolean {
+  const names = (list: readonly OfferedTool[]) => list.map(({ name }) => name).join('\n');
+  return tools.length > 0 && names(tools) !== names(before);
 }
 
 /** An answer; calls whose tools have a card of their own are named only. */

@@ -3,10 +3,14 @@ import { request } from '../../api/http';
 import type { Step, StepAnswer, StepPayloads } from '../../api/types';
 import { compareStamps } from '../../fold/fold';
 import type { LiveTask } from '../execution-log/live-task';
+import { attributesOf } from '../step-detail/Attributes';
 import type { Message } from '../step-detail/messages';
 import { type Content as Parsed, readContent } from '../step-detail/PayloadView';
+import { type OfferedTool, offeredTools } from '../step-detail/tools-offered';
 
 const BATCH = 10;
+/** The original has the definitions of tools; what inputs and outputs hold is not in it. */
+const SLOTS = 'input,output,original';
 const KEPT_CHARS_MAX = 24_000_000;
 /** Payloads are sent apart from steps: what was announced is fetched again for so long. */
 const RETRY_MS = 1_000;
@@ -25,6 +29,8 @@ export interface Content {
   step: Step;
   input: Side;
   output: Side;
+  /** that the model was offered */
+  tools: readonly OfferedTool[];
 }
 
 interface Entry extends Content {
@@ -72,7 +78,7 @@ export class Contents {
       for (;;) {
         const missing = this.wanted.filter((id) => this.isMissing(id)).slice(0, BATCH);
         if (missing.length === 0) break;
-        const page = await request<StepPayloads>(this.address, { query: { step_id: missing.join(',') } });
+        const page = await request<StepPayloads>(this.address, { query: { step_id: missing.join(','), slots: SLOTS } });
         for (const answer of page.items) this.keep(answer);
         // a frame may be faster than the tables behind REST: asked again when the rows change
         const known = new Set([...page.items.map((answer) => answer.step.step_id), ...page.omitted]);
@@ -114,6 +120,7 @@ export class Contents {
       };
     };
     const [input, output] = [side('input'), side('output')];
+    const original = step.type === 'llm' ? (payloads.find((one) => one.slot === 'original')?.text ?? null) : null;
     const before = this.entries.get(step.step_id);
     this.chars += input.chars + output.chars - (before?.chars ?? 0);
     this.entries.delete(step.step_id);
@@ -121,6 +128,7 @@ export class Contents {
       step,
       input,
       output,
+      tools: offeredTools(attributesOf(original), step.parameters),
       chars: input.chars + output.chars,
       tries: (before?.tries ?? 0) + 1,
       fetchedAtMs: performance.now(),

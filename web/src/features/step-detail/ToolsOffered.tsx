@@ -18,23 +18,30 @@ export function ToolsOffered({ tools, memory }: { tools: readonly OfferedTool[];
       startsCollapsed
       summary={`${exact(tools.length)} · ${names}`}
     >
-      <ul className="tool-list">
-        {tools.map((tool) => (
-          <li key={tool.name}>
-            <details className="tool-offered">
-              <summary>
-                <b>{tool.name}</b> <span className="faint">({signatureOf(tool.schema)})</span>
-              </summary>
-              {tool.description === null ? null : <PlainText text={tool.description} />}
-              {tool.schema === null ? (
-                <p className="faint">No schema recorded.</p>
-              ) : (
-                <JsonView value={tool.schema} depth={3} />
-              )}
-            </details>
-          </li>
-        ))}
-      </ul>
+      <ToolList tools={tools} />
     </Section>
+  );
+}
+
+/** One line for each tool, which opens its description and schema. */
+export function ToolList({ tools }: { tools: readonly OfferedTool[] }) {
+  return (
+    <ul className="tool-list">
+      {tools.map((tool) => (
+        <li key={tool.name}>
+          <details className="tool-offered">
+            <summary>
+              <b>{tool.name}</b> <span className="faint">({signatureOf(tool.schema)})</span>
+            </summary>
+            {tool.description === null ? null : <PlainText text={tool.description} />}
+            {tool.schema === null ? (
+              <p className="faint">No schema recorded.</p>
+            ) : (
+              <JsonView value={tool.schema} depth={3} />
+            )}
+          </details>
+        </li>
+      ))}
+    </ul>
   );
 }
