@@ -171,7 +171,17 @@ export function TasksPage({ project }: { project: string }) {
           )}
         </div>
       </div>
-      {marked.size > 0 ? <SelectionBar project={project} marked={marked} onClear={() => setMarked(new Set())} /> : null}
+      {marked.size > 0 ? (
+        <SelectionBar
+          project={project}
+          marked={marked}
+          onClear={() => setMarked(new Set())}
+          onDeleted={(tasks) => {
+            feed.drop(tasks);
+            setMarked(new Set());
+          }}
+        />
+      ) : null}
     </div>
   );
 }

@@ -12,10 +12,11 @@ interface SelectionBarProps {
   project: string;
   marked: ReadonlySet<string>;
   onClear: () => void;
+  onDeleted: (tasks: ReadonlySet<string>) => void;
 }
 
 /** What can be done with the tasks that are selected. */
-export function SelectionBar({ project, marked, onClear }: SelectionBarProps) {
+export function SelectionBar({ project, marked, onClear, onDeleted }: SelectionBarProps) {
   const [a, b] = marked;
   const [exporting, setExporting] = useState(false);
   const [deleting, setDeleting] = useState(false);
@@ -23,7 +24,7 @@ export function SelectionBar({ project, marked, onClear }: SelectionBarProps) {
   const deleted = () => {
     setDeleting(false);
     toast(`${plural(marked.size, 'task')} deleted`);
-    onClear();
+    onDeleted(marked);
   };
   return (
     <section className="selection-bar" aria-label="Selected tasks">

@@ -119,6 +119,14 @@ describe('the feed of tasks', () => {
     expect(ids(feed)).toBe('c');
   });
 
+  test('what the reader deletes leaves at once, also while rows are held', async () => {
+    const feed = await feedOf([page([task('b', 2), task('a', 1)])]);
+    feed.hold(true);
+    feed.applyNotices([notice(task('c', 3))]);
+    feed.drop(new Set(['b', 'c']));
+    expect([ids(feed), feed.waiting.length]).toEqual(['a', 0]);
+  });
+
   test('an answer of the server does not move held rows either', async () => {
     const feed = await feedOf([page([task('b', 2), task('a', 1)]), page([task('c', 3), task('a', 1, { steps: 9 })])]);
     feed.hold(true);

@@ -179,6 +179,13 @@ export class TaskFeed {
     this.notify();
   };
 
+  /** The reader deleted these: they leave at once, also while rows are held. */
+  drop(ids: ReadonlySet<string>): void {
+    this.tasks = this.tasks.filter((task) => !ids.has(task.task_id));
+    this.waiting = this.waiting.filter((task) => !ids.has(task.task_id));
+    this.notify();
+  }
+
   /** Show these tasks; while rows are held each known one is updated at its place. */
   private settle(tasks: Task[]): void {
     if (!this.held || this.tasks.length === 0) {
