@@ -40,7 +40,7 @@ def visitor(browser: Browser, platform: Platform) -> Iterator[Page]:
     assert refused == []
 
 
-def make_link(page: Page, *, payloads: bool) -> str:
+def make_link(page: Page, pictures: Path, *, payloads: bool) -> str:
     """Make a public link in the menu of the task, after what visitors see was read."""
     page.get_by_role("button", name="Task actions").click()
     page.get_by_role("button", name="Share by a public link…").click()
@@ -54,6 +54,7 @@ def make_link(page: Page, *, payloads: bool) -> str:
         expect(hidden).not_to_contain_text("Inputs, outputs")
     else:
         expect(hidden).to_contain_text("Inputs, outputs")
+    page.screenshot(path=pictures / f"dialog-{payloads}.png")
     dialog.get_by_role("button", name="Create link").click()
     link = dialog.get_by_role("status").locator("code").inner_text()
     dialog.get_by_role("button", name="Done").click()
@@ -69,7 +70,7 @@ def test_a_visitor_reads_one_task_until_its_link_is_revoked(page: Page, visitor:
     asked: list[str] = []
     visitor.on("request", lambda request: asked.append(_line(request)))
 
-    structure = make_link(page, payloads=False)
+    structure = make_link(page, tmp_path, payloads=False)
     visitor.goto(structure)
     row(visitor, "draft").click()
     expect(visitor.get_by_text("This link does not show the output.")).to_be_visible()
@@ -77,7 +78,7 @@ def test_a_visitor_reads_one_task_until_its_link_is_revoked(page: Page, visitor:
     expect(visitor.locator("body")).not_to_contain_text("the contents")
     visitor.screenshot(path=tmp_path / "structure.png")
 
-    contents = make_link(page, payloads=True)
+    contents = make_link(page, tmp_path, payloads=True)
     visitor.goto("about:blank")
     visitor.goto(contents)
     row(visitor, "draft").click()
@@ -93,6 +94,9 @@ def test_a_visitor_reads_one_task_until_its_link_is_revoked(page: Page, visitor:
     if AXE.exists():
         visitor.evaluate(AXE.read_text())
         assert visitor.evaluate(AXE_RUN) == []
+    visitor.set_viewport_size({"width": 390, "height": 844})
+    assert visitor.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    visitor.screenshot(path=tmp_path / "phone.png")
     secret = contents.partition("#")[2]
     assert not [line for line in asked if secret in line], "the secret is in no address that a server sees"
 
