@@ -4,7 +4,6 @@ A record is put into the queue when it starts and again when it ends. The sender
 the state of the step: when it has already ended, one event carries all of it.
 """
 
-import sys
 import traceback
 from collections import OrderedDict
 from itertools import count
@@ -13,6 +12,7 @@ from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, Span, SpanContext
 
+from ams.tracing.cancellation import is_cancellation
 from ams.tracing.capture import Captured, capture, clean
 from ams.tracing.context import SPAN_KEY, STATE_KEY, STEP_KEY, Context, StepSpan, attach, get_current, within
 from ams.tracing.event_queue import NO_QUEUE, EventQueue, NoQueue
@@ -24,7 +24,6 @@ _SAMPLED_BITS = 2**56 - 1  # the random part of a trace id, as W3C Trace Context
 STACK_CHARS_MAX = 65_536
 JOINED_TRACES_MAX = 4_096
 AGENT_ATTRIBUTES = ("gen_ai.agent.name", "agent.name", "agent_name")
-CANCELLED = (KeyboardInterrupt, GeneratorExit)
 
 _next_number = count(1).__next__  # one call of C code: no number twice, without a lock
 
@@ -256,7 +255,7 @@ class StepRecord:
 
     def fail(self, error: BaseException) -> None:
         """End now with an exception."""
-        if isinstance(error, CANCELLED) or _is_asyncio_cancellation(error):
+        if is_cancellation(error):
             self.error_type = type(error).__name__
             self.finish("cancelled")
             return
@@ -393,9 +392,3 @@ class AgentRecord:
         self.owner = owner
         self.tools = tools
         self.metadata = metadata
-
-
-def _is_asyncio_cancellation(error: BaseException) -> bool:
-    """Whether asyncio cancelled the code. Code that raises such an error has imported asyncio; importing it here would cost every program 20 ms."""
-    module = sys.modules.get("asyncio.exceptions")
-    return module is not None and isinstance(error, module.CancelledError)
