@@ -78,6 +78,7 @@ async def test_what_an_older_mapping_published_is_shown_and_then_corrected_and_s
     shown = capsys.readouterr().out
     assert await platform.current() == "g1"
     assert "nothing was changed" in shown
+    assert "stay as they were stored" in shown
     calls = await platform.owner.fetchval("SELECT count(*) FROM g2.steps WHERE input_tokens IS NOT NULL OR output_tokens IS NOT NULL")
     assert f"  tokens           {calls:>12,}" in shown
     assert calls > 3

@@ -164,6 +164,10 @@ class Replay:
         else:
             console.print_line(f"resuming the build of {new.name}")
         console.print_line(f"{new.name}: mapping version {new.mapping_version}, prices {new.price_version}")
+        if options.remap:
+            console.print_line(
+                "inputs, outputs, words of the text search, steps of the SDK and what log records added stay as they were stored"
+            )
         return new
 
     async def own_prices(self) -> dict[str, list[PriceSet]]:
