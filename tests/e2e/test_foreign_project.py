@@ -24,12 +24,12 @@ PICTURE = b"\x89PNG\r\n\x1a\n of the owner"
 PUBLIC = {
     "GET /.well-known/jwks.json", "GET /api/health", "POST /api/auth/register", "POST /api/register", "POST /api/auth/login", "POST /api/login",
     "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token", "GET /api/auth/rules",
-    "POST /api/auth/password-reset", "POST /api/auth/share", "POST /api/auth/second-factor", "POST /api/auth/passkey", "POST /api/auth/passkey/options",
+    "POST /api/auth/password-reset", "POST /api/auth/share", "POST /api/auth/second-factor", "POST /api/auth/password-reset/request", "POST /api/auth/verify-email", "POST /api/auth/passkey", "POST /api/auth/passkey/options",
 }  # fmt: skip
 OF_THE_PERSON = {
     "GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects", "GET /api/users/me/sessions",
     "DELETE /api/users/me/sessions", "DELETE /api/users/me/sessions/{session}", "POST /api/users/me/email", "POST /api/users/me/delete",
-    "POST /api/users/me/invitations", "POST /api/users/me/invitations/preview", "POST /api/users/me/proof", "POST /api/users/me/proof/options",
+    "POST /api/users/me/invitations", "POST /api/users/me/invitations/preview", "POST /api/users/me/email/verification", "POST /api/users/me/proof", "POST /api/users/me/proof/options",
     "GET /api/users/me/factors", "POST /api/users/me/factors/app", "POST /api/users/me/factors/app/confirm", "DELETE /api/users/me/factors/app",
     "POST /api/users/me/factors/recovery-codes", "POST /api/users/me/passkeys", "POST /api/users/me/passkeys/options",
     "PATCH /api/users/me/passkeys/{passkey}", "DELETE /api/users/me/passkeys/{passkey}",

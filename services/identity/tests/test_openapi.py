@@ -47,6 +47,7 @@ def hostile(person: Person, key: str) -> Iterator[dict[str, Any]]:
         {"username": person.username, "email": "somebody@example.org", "password": "a sentence nobody else has"},
         {"password": "wrong"},
         {"token": "x", "code": "000000"},
+        {"login": "nobody-here"},
         {"token": "x", "credential": {}},
         {"token": "x", "name": "x", "credential": {}},
         {"second_factor_required": True},

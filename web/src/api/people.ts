@@ -17,6 +17,7 @@ import type {
   Project,
   ProofOptions,
   RecoveryCodes,
+  Requested,
   Role,
   User,
 } from './types';
@@ -38,6 +39,8 @@ export const changePassword = (password: string, next: string) =>
 
 export const changeEmail = (password: string, email: string) =>
   request<User>('/api/users/me/email', { method: 'POST', body: { password, email } });
+
+export const sendVerification = () => request<Requested>('/api/users/me/email/verification', { method: 'POST' });
 
 export const deleteAccount = (password: string) =>
   request<void>('/api/users/me/delete', { method: 'POST', body: { password } });

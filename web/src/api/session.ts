@@ -4,7 +4,7 @@
  */
 import { answerWithPasskey, type Credential } from './passkeys';
 import { asApiError, networkError, problemOf } from './problems';
-import type { PasskeyRequest, SecondFactorNeeded, Session, ShareGrant, User } from './types';
+import type { PasskeyRequest, Requested, SecondFactorNeeded, Session, ShareGrant, User } from './types';
 
 /** A new token this long before the old one ends: more than a slow network, less than half of its 10 minutes. */
 const RENEW_BEFORE_MS = 90_000;
@@ -119,6 +119,16 @@ export class SessionStore {
   async resetPassword(token: string, password: string): Promise<void> {
     await this.post('/api/auth/password-reset', { token, new_password: password });
     this.set({ state: 'out' });
+  }
+
+  /** Ask for a link by email. The answer does not say whether there is such an account. */
+  async requestReset(login: string): Promise<Requested> {
+    return (await (await this.post('/api/auth/password-reset/request', { login })).json()) as Requested;
+  }
+
+  async verifyEmail(token: string): Promise<void> {
+    await this.post('/api/auth/verify-email', { token });
+    if (this.identity.state === 'in') await this.refresh();
   }
 
   async logout(): Promise<void> {

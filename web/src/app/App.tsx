@@ -16,9 +16,16 @@ import { matchPath, navigate, SHARED_PATH, usePath } from './router';
 const OwnAccount = lazy(() => import('../routes/own-account').then((module) => ({ default: module.OwnAccount })));
 const ResetPage = lazy(() => import('../routes/reset').then((module) => ({ default: module.ResetPage })));
 const SharedPage = lazy(() => import('../routes/shared').then((module) => ({ default: module.SharedPage })));
+const ForgotPage = lazy(() => import('../routes/forgot').then((module) => ({ default: module.ForgotPage })));
+const VerifyEmailPage = lazy(() =>
+  import('../routes/verify-email').then((module) => ({ default: module.VerifyEmailPage })),
+);
 const InvitationPage = lazy(() =>
   import('../routes/invitation').then((module) => ({ default: module.InvitationPage })),
 );
+
+/** Pages for people who are not signed in. */
+const OPEN_PAGES = ['/signin', '/register', '/reset', '/forgot', '/verify-email', SHARED_PATH];
 
 export function App() {
   return (
@@ -36,7 +43,7 @@ export function App() {
 function Pages() {
   const path = usePath();
   const identity = useSyncExternalStore(session.subscribe, session.get);
-  const open = path === '/signin' || path === '/register' || path === '/reset' || path === SHARED_PATH;
+  const open = OPEN_PAGES.includes(path);
   useEffect(() => {
     keepInvitation();
     // the token of a link opens nothing else: another page starts with the session of its own
@@ -62,6 +69,20 @@ function Pages() {
     return (
       <Suspense fallback={<Waiting />}>
         <SharedPage />
+      </Suspense>
+    );
+  }
+  if (path === '/forgot') {
+    return (
+      <Suspense fallback={<Waiting />}>
+        <ForgotPage />
+      </Suspense>
+    );
+  }
+  if (path === '/verify-email') {
+    return (
+      <Suspense fallback={<Waiting />}>
+        <VerifyEmailPage />
       </Suspense>
     );
   }

@@ -120,6 +120,11 @@ export function SignIn() {
           />
         </div>
       ) : null}
+      {rules?.email ? (
+        <p className="quiet">
+          <Link to="/forgot">Forgot your password?</Link>
+        </p>
+      ) : null}
       <p className="quiet">
         No account? <Link to={`/register${location.search}`}>Create an account</Link>
       </p>

@@ -6,6 +6,7 @@ import {
   deleteAccount,
   endOtherSessions,
   endSession,
+  sendVerification,
   sessionsOfAccountQuery,
 } from '../api/people';
 import { asApiError } from '../api/problems';
@@ -67,6 +68,8 @@ function Section({ title, children }: { title: string; children: ReactNode }) {
 }
 
 function Email({ user }: { user: User }) {
+  const { data: rules } = useQuery(formRulesQuery);
+  const verify = useMutation({ mutationFn: sendVerification, onSuccess: (sent) => toast(sent.detail) });
   const change = useMutation({
     mutationFn: (fields: Record<string, string>) => changeEmail(fields.password ?? '', fields.email ?? ''),
     onSuccess: async () => {
@@ -77,7 +80,16 @@ function Email({ user }: { user: User }) {
   const error = change.error ? asApiError(change.error) : null;
   return (
     <Section title="Email">
-      <p className="quiet">{user.email}</p>
+      <p className="quiet">
+        {user.email}{' '}
+        {rules?.email ? <span className="faint">({user.email_verified ? 'verified' : 'not verified'})</span> : null}
+      </p>
+      {rules?.email && !user.email_verified ? (
+        <button type="button" className="button wide" disabled={verify.isPending} onClick={() => verify.mutate()}>
+          Send a link that verifies it
+        </button>
+      ) : null}
+      {verify.error ? <ErrorStrip error={asApiError(verify.error)} doing="Cannot send a link" /> : null}
       <FieldForm
         key={user.email}
         action="Change email"

@@ -37,6 +37,12 @@ ACCOUNT_SETTINGS = (
     "AMS_PASSWORD_CHARS_MIN",
     "AMS_SESSIONS_PER_ACCOUNT_MAX",
     "AMS_AUDIT_RETENTION_DAYS",
+    "AMS_SMTP_HOST",
+    "AMS_SMTP_PORT",
+    "AMS_SMTP_SECURITY",
+    "AMS_SMTP_USERNAME",
+    "AMS_SMTP_PASSWORD",
+    "AMS_SMTP_FROM",
 )
 """Settings that identity takes from the environment of ``ams up``."""
 KAFKA_SETTINGS = (

@@ -29,6 +29,7 @@ class UserView(Struct, frozen=True, kw_only=True):
         default_project_id: The oldest project that the user created and owns; the explorer opens it first.
         administrator: Whether the user administers the installation.
         second_factor: Whether the account has a second factor.
+        email_verified: Whether a link that was sent to the address was opened.
     """
 
     user_id: str
@@ -39,12 +40,18 @@ class UserView(Struct, frozen=True, kw_only=True):
     default_project_id: str | None
     administrator: bool
     second_factor: bool
+    email_verified: bool
 
 
 def is_administrator(context: IdentityContext, user: User) -> bool:
-    """Whether a user administers the installation: the first person who registered or, with ``AMS_ADMIN_EMAIL``, the account with that address only."""
+    """Whether a user administers the installation: the first person who registered or, with ``AMS_ADMIN_EMAIL``, the account with that address only.
+
+    Where email is sent, the address counts once it is verified.
+    """
     key = context.policy.admin_email_key
-    return user.administrator if key is None else user.email_key == key
+    if key is None:
+        return user.administrator
+    return user.email_key == key and (user.email_verified_at is not None or not context.mailer.enabled)
 
 
 async def view_of(context: IdentityContext, user: User) -> UserView:
@@ -58,6 +65,7 @@ async def view_of(context: IdentityContext, user: User) -> UserView:
         default_project_id=await projects.own_of_user(context.pool, user.user_id),
         administrator=is_administrator(context, user),
         second_factor=await factors.has_any(context.pool, user.user_id),
+        email_verified=user.email_verified_at is not None,
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import parseaddr
 from ipaddress import ip_address
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from ams_identity import (
     administration,
     audit_log,
     codes,
+    email_links,
     form_rules,
     invitations,
     keys,
@@ -39,6 +41,7 @@ from ams_identity.context import IdentityContext, Policy, context_of
 from ams_identity.failures import Failures
 from ams_identity.internal import internal_routes
 from ams_identity.local_auth import LocalAuth
+from ams_identity.mail import Mailer, Server
 from ams_identity.openapi import with_problems
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
@@ -120,6 +123,9 @@ def make_app(
     admin_email_key = email_key(settings.admin_email) if settings.admin_email else None
     if settings.admin_email and admin_email_key is None:
         refuse(SERVICE, "AMS_ADMIN_EMAIL is not an email address")
+    mail_server = _mail_server(settings)
+    if mail_server is not None and email_key(parseaddr(mail_server.sender)[1]) is None:
+        refuse(SERVICE, "AMS_SMTP_FROM is not an email address; it is required with AMS_SMTP_HOST")
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -135,6 +141,7 @@ def make_app(
             stack.push_async_callback(outbox.close)
             passwords = Passwords()
             stack.callback(passwords.close)
+            mailer = Mailer(mail_server)
             auth = LocalAuth(
                 signing,
                 PostgresRevocations(pool),
@@ -151,6 +158,7 @@ def make_app(
                 outbox=outbox,
                 throttle=Throttle(redis),
                 failures=Failures(redis),
+                mailer=mailer,
                 policy=Policy(
                     issuer=public_url,
                     registration=settings.registration,
@@ -176,6 +184,7 @@ def make_app(
                 "delete-expired", lambda: _delete_expired(context, settings.audit_retention_days), every_seconds=CLEANUP_SECONDS
             )
             background.spawn_periodic("audit-chain", context.audit_chain.extend, every_seconds=EVERY_SECONDS)
+            background.spawn("mailer", mailer.run)
             background.spawn("revocation-keeper", revoker.run)
             background.spawn("outbox", outbox.run)
             yield
@@ -205,6 +214,7 @@ def make_app(
                             *accounts.ROUTES,
                             *administration.ROUTES,
                             *password_reset.ROUTES,
+                            *email_links.ROUTES,
                             *sign_in.ROUTES,
                             *sessions.ROUTES,
                             *own_sessions.ROUTES,
@@ -241,6 +251,20 @@ def make_app(
         lifespan=[lifespan],
     )
     return app
+
+
+def _mail_server(settings: Settings) -> Server | None:
+    """The mail server of the settings; ``None`` without one."""
+    if not settings.smtp_host:
+        return None
+    return Server(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        username=settings.smtp_username,
+        password=settings.smtp_password,
+        sender=settings.smtp_from,
+    )
 
 
 async def _load_keys(signing: SigningKeys, refuse: Callable[[str, str], NoReturn]) -> None:

@@ -40,6 +40,7 @@ class Action(StrEnum):
     INVITED = "invitation.created"
     INVITATION_ENDED = "invitation.withdrawn"
     EMAIL_CHANGED = "user.email_changed"
+    EMAIL_VERIFIED = "user.email_verified"
     DELETED = "user.deleted"
     SHARED = "share_link.created"
     SHARE_REVOKED = "share_link.revoked"

@@ -13,6 +13,7 @@ from msgspec import Struct
 from ams_contracts.claims import KafkaAddress
 from ams_identity.audit_chain import AUDIT_PURPOSE, AuditChain
 from ams_identity.failures import Failures
+from ams_identity.mail import Mailer
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.registration_mode import Registration
@@ -65,6 +66,7 @@ class IdentityContext(Struct, frozen=True, kw_only=True):
     outbox: Outbox
     throttle: Throttle
     failures: Failures
+    mailer: Mailer
     policy: Policy
     root: RootSecret
     audit_chain: AuditChain

@@ -18,6 +18,7 @@ class FormRules(Struct, frozen=True, kw_only=True):
     Attributes:
         username_rule: A sentence for people.
         passkeys: Whether passkeys are possible: the installation has an https address with a host name, or localhost.
+        email: Whether the installation sends email: links that verify an address, and that replace a forgotten password.
         registration: Who may make an account: everybody, people with an invitation, or nobody.
         administrator_missing: Whether the administrator's account was not made yet. It can be made in every mode.
     """
@@ -26,6 +27,7 @@ class FormRules(Struct, frozen=True, kw_only=True):
     password_chars_min: int
     password_chars_max: int
     passkeys: bool
+    email: bool
     registration: Registration
     administrator_missing: bool
 
@@ -39,6 +41,7 @@ async def form_rules(request: Request[Any, Any, Any]) -> FormRules:
         password_chars_min=context.policy.password_chars_min,
         password_chars_max=PASSWORD_CHARS_MAX,
         passkeys=context.policy.relying_party is not None,
+        email=context.mailer.enabled,
         registration=context.policy.registration,
         administrator_missing=await administrator_is_missing(context, context.pool),
     )

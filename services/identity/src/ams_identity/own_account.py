@@ -11,6 +11,7 @@ from ams_identity import validation
 from ams_identity.accounts import UserView, disable, end_other_sessions, user_of, view_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
+from ams_identity.email_links import announce_address
 from ams_identity.faults import Fault, refuse_faults
 from ams_identity.members import announce_change, record_change
 from ams_identity.password_rules import normalized, password_faults
@@ -85,7 +86,7 @@ async def _refuse_weak(context: IdentityContext, user: User, body: PasswordBody)
 
 @post("/api/users/me/email", status_code=200, operation_class=with_json_body(EmailBody))
 async def change_email(request: Request[Any, Any, Any]) -> UserView:
-    """Change the email address of the caller's account. Requires the password."""
+    """Change the email address of the caller's account. Requires the password. Where email is sent, the new address receives a link, and the old one a notice."""
     context = context_of(request)
     body = await read_json(request, _email, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
@@ -97,7 +98,10 @@ async def change_email(request: Request[Any, Any, Any]) -> UserView:
         if becomes_administrator or not await users.set_email(connection, user.user_id, body.email, key):
             raise ConflictError("An account with this email exists already. Choose another email.", code="email_taken")
         await record(connection, request, Action.EMAIL_CHANGED, context.now(), user_id=user.user_id)
-    return await view_of(context, await user_of(request))
+        await password_resets.void(connection, user.user_id)
+    changed = await user_of(request)
+    await announce_address(context, changed, previous=user)
+    return await view_of(context, changed)
 
 
 @post("/api/users/me/delete", status_code=204, operation_class=with_json_body(DeleteBody))

@@ -1,4 +1,4 @@
-"""Choosing a new password by the link that an administrator made."""
+"""Choosing a new password by a link, from the administrator or by email."""
 
 import re
 from typing import Any
@@ -73,16 +73,14 @@ async def _user_of_link(request: Request[Any, Any, Any], token: str) -> User:
     if found is None:
         raise _not_found()
     user, author = await users.by_id(context.pool, found[0]), await users.by_id(context.pool, found[1])
-    if user is None or author is None or not is_administrator(context, author):
+    if user is None or author is None or not (author.user_id == user.user_id or is_administrator(context, author)):
         raise _not_found()
     await context.failures.release(attempt)
     return user
 
 
 def _not_found() -> NotFoundError:
-    return NotFoundError(
-        "This link was used already, was replaced, or has expired. Ask the administrator for another one.", code="reset_not_found"
-    )
+    return NotFoundError("This link was used already, was replaced, or has expired. Ask for another one.", code="reset_not_found")
 
 
 ROUTES = [reset_password]

@@ -14,6 +14,7 @@ from ams_identity import validation
 from ams_identity.accounts import UserView, add_account, new_user, view_of
 from ams_identity.addresses import address_bucket, client_address
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
+from ams_identity.email_links import announce_address
 from ams_identity.faults import refuse_faults
 from ams_identity.invitations import join, open_invitation
 from ams_identity.members import announce_change
@@ -76,6 +77,7 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
     context.outbox.wake()
     if invitation is not None:
         await announce_change(context, invitation.project_id, user.user_id)
+    await announce_address(context, user)
     return Registered(await view_of(context, user))
 
 

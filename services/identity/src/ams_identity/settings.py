@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ams_contracts.ids import RetentionDays
+from ams_identity.mail_security import Security
 from ams_identity.registration_mode import Registration
 from ams_kit.kafka_settings import KafkaEnvironment
 
@@ -29,6 +30,12 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         retention_days: Number of UTC days that the platform keeps tasks; a project may keep them for fewer days.
         audit_retention_days: How long audit entries are kept.
         sessions_per_account_max: Active sessions of one account; a further sign-in ends the one that was not used for the longest time.
+        smtp_host: The mail server; empty: the installation sends no email, and links come from the administrator.
+        smtp_port: Its port.
+        smtp_security: ``starttls``, ``tls`` from the first byte, or ``none`` (for a server on the same machine).
+        smtp_username: Empty: the server requires no authentication.
+        smtp_password: For the user name.
+        smtp_from: The sender, such as ``AMS <ams@example.com>``; required with ``smtp_host``.
         trusted_proxies: Networks of the proxies whose ``X-Forwarded-For`` is believed, with commas between.
         host: The address to listen on.
         port: 0 selects a free port.
@@ -50,6 +57,12 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     retention_days: RetentionDays = 30
     audit_retention_days: Annotated[int, Meta(ge=31, le=3_650)] = 365
     sessions_per_account_max: Annotated[int, Meta(ge=1, le=1_000)] = 50
+    smtp_host: str = ""
+    smtp_port: Annotated[int, Meta(ge=1, le=65_535)] = 587
+    smtp_security: Security = "starttls"
+    smtp_username: str = ""
+    smtp_password: str = ""
+    smtp_from: str = ""
     trusted_proxies: str = ""
     host: str = "127.0.0.1"
     port: int = 0

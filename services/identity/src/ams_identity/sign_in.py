@@ -81,7 +81,7 @@ async def login(request: Request[Any, Any, Any]) -> Response[SignedIn | SecondFa
     name = name.strip()  # the keyboards of phones add a space after a completed word
     address = f"address:{address_bucket(client_address(request))}"
     await context.throttle.count([(f"signin:{address}", ADDRESS_ATTEMPTS_PER_MINUTE)])
-    user = await _find_user(context, name)
+    user = await find_user(context, name)
     account = f"user:{user.user_id}" if user is not None else name_of_unknown(login_key(name) or name)
     await context.throttle.count([(f"signin:{account}", ACCOUNT_ATTEMPTS_PER_MINUTE)])
     attempt = await context.failures.reserve(_failure_limits(context, request, user, account), context.now_s())
@@ -103,7 +103,8 @@ def _failure_limits(context: IdentityContext, request: Request[Any, Any, Any], u
     return [address_limit(context, request), FailureLimit(f"device:{device.device_id}" if device is not None else account)]
 
 
-async def _find_user(context: IdentityContext, name: str) -> User | None:
+async def find_user(context: IdentityContext, name: str) -> User | None:
+    """The account with a username or an email address, as typed."""
     key = login_key(name)
     if key is None:
         return None

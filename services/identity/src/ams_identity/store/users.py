@@ -25,6 +25,7 @@ class User(Struct, frozen=True, kw_only=True):
         disabled_at: ``None`` while the account is active.
         administrator: Whether it is the first person who registered. ``accounts.is_administrator`` decides.
         deleted_at: When it was deleted; the row stays without personal data.
+        email_verified_at: When a link that was sent to the address was opened; ``None`` for an address that was not verified.
         kind: ``person``, or ``machine`` for an account that an operator's command created. It cannot be registered, and has no password.
     """
 
@@ -40,11 +41,10 @@ class User(Struct, frozen=True, kw_only=True):
     kind: Kind = "person"
     administrator: bool = False
     deleted_at: datetime | None = None
+    email_verified_at: datetime | None = None
 
 
-_COLUMNS = (
-    "id, username, username_key, email, email_key, password_hash, created_at, updated_at, disabled_at, kind, administrator, deleted_at"
-)
+_COLUMNS = "id, username, username_key, email, email_key, password_hash, created_at, updated_at, disabled_at, kind, administrator, deleted_at, email_verified_at"
 
 
 def _user(row: Any) -> User | None:
@@ -158,9 +158,9 @@ async def reset_password(database: Executor, user_id: str, password_hash: str) -
 
 
 async def set_email(database: Executor, user_id: str, email: str, email_key: str) -> bool:
-    """Change an email address. False when another account has it."""
+    """Change an email address, which is not verified then. False when another account has it."""
     sql = """
-        update users set email = $2, email_key = $3
+        update users set email = $2, email_key = $3, email_verified_at = null
         where id = $1 and not exists (select from users where (email_key = $3 or email = $2) and id <> $1) returning 1
     """
     try:
@@ -169,11 +169,17 @@ async def set_email(database: Executor, user_id: str, email: str, email_key: str
         return False
 
 
+async def verify_email(database: Executor, user_id: str, email_key: str, at: datetime) -> bool:
+    """Record that an account reads its address. False when it was verified already, or the address is another one now."""
+    sql = "update users set email_verified_at = $3 where id = $1 and email_key = $2 and email_verified_at is null returning 1"
+    return await database.fetchval(sql, user_id, email_key, at) is not None
+
+
 async def erase(database: Executor, user_id: str, at: datetime) -> None:
     """Remove what is personal from an account and its sessions. The row stays, because entries of the audit log name its id."""
     name = f"deleted-{user_id}"
     await database.execute(
-        "update users set username = $2, username_key = $2, email = $3, email_key = $3, password_hash = null, deleted_at = $4 where id = $1",
+        "update users set username = $2, username_key = $2, email = $3, email_key = $3, email_verified_at = null, password_hash = null, deleted_at = $4 where id = $1",
         user_id,
         name,
         f"{name}@deleted.invalid",

@@ -1,0 +1,210 @@
+"""Email by a real mail server: verification of an address, a link for a forgotten password, notices; and what happens without one."""
+
+import asyncio
+import email
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from email.message import Message
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from aiosmtpd.controller import Controller
+from services.identity.tests.clients import PASSWORD, Person, Server
+from services.identity.tests.conftest import wait_until_ready
+
+from ams_identity.app import make_app
+from ams_identity.mail import QUEUE_MAX, Mail, Mailer
+from ams_identity.mail import Server as MailServer
+from ams_identity.settings import Settings
+from ams_kit.errors import UnavailableError
+from ams_kit.testing.serving import serving
+
+NEW_PASSWORD = "a new and longer sentence"
+Sql = Callable[..., list[Any]]
+
+
+class Inbox:
+    """A mail server on loopback, which keeps what it receives."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.refusals = 0  # the next messages that it refuses for now
+        self._arrived = threading.Condition()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+
+    def start(self) -> None:
+        self._controller.start()
+
+    def stop(self) -> None:
+        self._controller.stop()
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  the library's name
+        with self._arrived:
+            if self.refusals > 0:
+                self.refusals -= 1
+                return "451 Try again later"
+            self.messages.append(email.message_from_bytes(envelope.content))
+            self._arrived.notify_all()
+        return "250 OK"
+
+    def next_to(self, address: str, subject: str, seconds: float = 10) -> str:
+        """The text of the newest message with this subject to an address, once it arrives. Removes it."""
+
+        def found() -> Message | None:
+            return next((item for item in reversed(self.messages) if item["To"] == address and item["Subject"] == subject), None)
+
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: found() is not None, seconds), f"no message {subject!r}"
+            message = found()
+            assert message is not None
+            self.messages.remove(message)
+        return message.get_payload(decode=True).decode()  # pyright: ignore[reportAttributeAccessIssue]
+
+    def count(self) -> int:
+        with self._arrived:
+            return len(self.messages)
+
+
+@pytest.fixture(scope="module")
+def inbox() -> Iterator[Inbox]:
+    inbox = Inbox()
+    inbox.start()
+    yield inbox
+    inbox.stop()
+
+
+@pytest.fixture(scope="module")
+def post_office(server: Server, inbox: Inbox) -> Iterator[str]:
+    """An identity that sends email. It shares database and Valkey with the other one, and has its address."""
+    settings: Settings = msgspec.structs.replace(
+        server.settings, smtp_host="127.0.0.1", smtp_port=inbox.port, smtp_security="none", smtp_from="AMS <ams@example.com>"
+    )
+    with serving(make_app(settings, now_s=server.clock)) as url:
+        wait_until_ready(url)
+        yield url
+
+
+@pytest.fixture
+def mailed(post_office: str) -> Iterator[Person]:
+    """A person who registered where email is sent."""
+    client = httpx.Client(
+        base_url=post_office, timeout=30, headers={"X-Forwarded-For": f"10.200.{secrets.randbelow(256)}.{secrets.randbelow(256)}"}
+    )
+    name = f"m{secrets.token_hex(6)}"
+    account = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+    user = client.post("/api/auth/register", json=account).raise_for_status().json()["user"]
+    token = client.post("/api/auth/login", json={"login": name, "password": PASSWORD}).raise_for_status().json()["access_token"]
+    yield Person(client, name, account["email"], user["user_id"], token, "")
+    client.close()
+
+
+def link_in(text: str, page: str) -> str:
+    """The token of the link in a message."""
+    return text.partition(f"http://localhost:8080/{page}#")[2].split()[0]
+
+
+def verify(inbox: Inbox, person: Person, address: str | None = None) -> None:
+    token = link_in(inbox.next_to(address or person.email, "Confirm your email address"), "verify-email")
+    assert person.client.post("/api/auth/verify-email", json={"token": token}).status_code == 204
+
+
+def test_a_new_account_verifies_its_address_by_a_link(inbox: Inbox, mailed: Person) -> None:
+    assert mailed.client.get("/api/auth/rules").json()["email"] is True
+    assert mailed.get("/api/users/me").json()["email_verified"] is False
+    token = link_in(inbox.next_to(mailed.email, "Confirm your email address"), "verify-email")
+
+    for wrong in ("", "x", token[:-1], token.replace(mailed.user_id, "0198f3aa-0000-7000-8000-000000000001")):
+        assert mailed.client.post("/api/auth/verify-email", json={"token": wrong}).json()["code"] == "link_not_found"
+    assert mailed.client.post("/api/auth/verify-email", json={"token": token}).status_code == 204
+    assert mailed.client.post("/api/auth/verify-email", json={"token": token}).status_code == 204
+
+    assert mailed.get("/api/users/me").json()["email_verified"] is True
+    assert mailed.post("/api/users/me/email/verification").json()["code"] == "already_verified"
+
+
+def test_a_new_address_is_verified_again_and_the_old_one_receives_a_notice(inbox: Inbox, mailed: Person) -> None:
+    stale = link_in(inbox.next_to(mailed.email, "Confirm your email address"), "verify-email")
+    new = f"new-{mailed.email}"
+
+    changed = mailed.post("/api/users/me/email", {"password": PASSWORD, "email": new})
+
+    assert (changed.status_code, changed.json()["email_verified"]) == (200, False)
+    assert new not in inbox.next_to(mailed.email, "Your account was changed")
+    assert mailed.client.post("/api/auth/verify-email", json={"token": stale}).status_code == 404
+    verify(inbox, mailed, new)
+    assert mailed.get("/api/users/me").json()["email_verified"] is True
+
+
+def test_a_forgotten_password_is_replaced_by_a_link_to_the_verified_address(inbox: Inbox, mailed: Person) -> None:
+    verify(inbox, mailed)
+
+    asked = mailed.client.post("/api/auth/password-reset/request", json={"login": mailed.username})
+    nobody = mailed.client.post("/api/auth/password-reset/request", json={"login": "nobody-has-this-name"})
+
+    assert (asked.status_code, asked.content) == (202, nobody.content)
+    token = link_in(inbox.next_to(mailed.email, "Choose a new password"), "reset")
+    body = {"token": token, "new_password": NEW_PASSWORD}
+    assert mailed.client.post("/api/auth/password-reset", json=body).status_code == 204
+    assert mailed.client.post("/api/auth/password-reset", json=body).status_code == 404
+    assert mailed.get("/api/users/me").status_code == 401
+    assert mailed.client.post("/api/auth/login", json={"login": mailed.username, "password": NEW_PASSWORD}).status_code == 200
+
+
+def test_an_address_that_was_not_verified_receives_no_link_and_an_account_three_an_hour(inbox: Inbox, mailed: Person, sql: Sql) -> None:
+    inbox.next_to(mailed.email, "Confirm your email address")
+    ask = {"login": mailed.email}
+    mailed.client.post("/api/auth/password-reset/request", json=ask)
+    assert [mailed.post("/api/users/me/email/verification").status_code for _ in range(3)] == [202, 202, 429]
+    verify(inbox, mailed)
+    assert sql("select 1 from password_resets where user_id = $1", mailed.user_id) == []
+
+    for _ in range(5):
+        assert mailed.client.post("/api/auth/password-reset/request", json=ask).status_code == 202
+    for _ in range(3):
+        inbox.next_to(mailed.email, "Choose a new password")
+    # the queue is in order: when a later message has arrived, the fourth link was not sent
+    mailed.post("/api/users/me/email", {"password": PASSWORD, "email": f"last-{mailed.email}"})
+    inbox.next_to(mailed.email, "Your account was changed")
+    assert [item for item in inbox.messages if item["To"] == mailed.email and item["Subject"] == "Choose a new password"] == []
+
+
+def test_without_a_mail_server_links_come_from_the_administrator(person: Person) -> None:
+    assert person.client.get("/api/auth/rules").json()["email"] is False
+    for answer in (
+        person.client.post("/api/auth/password-reset/request", json={"login": person.username}),
+        person.post("/api/users/me/email/verification"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (409, "no_email")
+
+
+async def test_a_message_is_sent_again_after_a_refusal_and_given_up_when_it_cannot_be(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ams_identity.mail.PAUSE_SECONDS", (0.01, 0.01))
+    mailer = Mailer(MailServer(host="127.0.0.1", port=inbox.port, security="none", username="", password="", sender="ams@example.com"))
+    running = asyncio.create_task(mailer.run())
+    inbox.refusals = 2
+
+    mailer.send(Mail(to="first@example.com", subject="a subject\nBcc: other@example.com", text="never sent"))
+    mailer.send(Mail(to="second@example.com", subject="second", text="sent at the third attempt"))
+
+    assert "third attempt" in await asyncio.to_thread(inbox.next_to, "second@example.com", "second")
+    assert [item for item in inbox.messages if item["To"] == "first@example.com"] == []
+    assert "second@example.com" not in caplog.text
+    running.cancel()
+
+
+async def test_the_queue_is_bounded() -> None:
+    mailer, mail = Mailer(None), Mail(to="a@example.com", subject="x", text="x")
+    for _ in range(QUEUE_MAX):
+        mailer.send(mail)
+
+    with pytest.raises(UnavailableError):
+        mailer.send(mail)
