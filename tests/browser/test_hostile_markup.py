@@ -2,6 +2,7 @@
 
 import json
 import time
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -94,6 +95,10 @@ def a_span(number: int, text: str, at_ns: int) -> dict[str, object]:
         "gen_ai.tool.call.result": text,
         "gen_ai.conversation.id": text,
         "user.id": text,
+        "gen_ai.tool.definitions": json.dumps([{"type": "function", "function": {"name": text, "description": text, "parameters": {"properties": {text: {"type": text}}}}}]),
+        "retrieval.documents.0.document.id": text,
+        "retrieval.documents.0.document.content": text,
+        "retrieval.documents.0.document.metadata": json.dumps({text: text}),
         text[:100]: text,
     }  # fmt: skip
     return {
@@ -105,6 +110,7 @@ def a_span(number: int, text: str, at_ns: int) -> dict[str, object]:
         "endTimeUnixNano": str(at_ns + 500_000_000),
         "status": {"code": 2, "message": text},
         "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()],
+        "links": [{"traceId": "ab" * 16, "spanId": "ab" * 8, "attributes": [{"key": text, "value": {"stringValue": text}}]}],
         "events": [
             {
                 "name": "exception",
@@ -119,7 +125,7 @@ def test_sixty_hostile_strings_in_every_field_do_nothing(page: Page, platform: P
     assert len(set(STRINGS)) == 60
     foreign: list[str] = []
     dialogs: list[str] = []
-    page.on("request", lambda request: foreign.append(request.url) if "attack.invalid" in request.url else None)
+    page.on("request", lambda request: foreign.append(request.url) if urlsplit(request.url).hostname == "attack.invalid" else None)
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     key = make_key(page)
     now = time.time_ns() - 10**9
@@ -128,6 +134,20 @@ def test_sixty_hostile_strings_in_every_field_do_nothing(page: Page, platform: P
     body = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": TAGS[2]}, "spans": spans}]}]}
     httpx.post(f"{platform.url}/v1/traces", json=body, headers={"Authorization": f"Bearer {key}"}, timeout=60).raise_for_status()
     expect(page.locator(".task-row")).to_have_count(1, timeout=PATIENCE_MS)
+
+    project = page.url.split("/projects/")[1].split("/")[0]
+    for number, text in enumerate(STRINGS):
+        score = {
+            "task_id": TASK,
+            "step_id": f"{number + 1:016x}" if number % 2 else None,
+            "name": text[:256],
+            "label": text[:256],
+            "comment": text,
+        }
+        answer = httpx.post(
+            f"{platform.url}/api/ingest/{project}/scores", json=score, headers={"Authorization": f"Bearer {key}"}, timeout=60
+        )
+        assert answer.status_code in {200, 201, 422}, answer.text
 
     page.goto(f"/t/{TASK}")
     expect(page.locator(".step-row").first).to_be_visible(timeout=PATIENCE_MS)
@@ -142,6 +162,12 @@ def test_sixty_hostile_strings_in_every_field_do_nothing(page: Page, platform: P
     page.keyboard.press("v")
     for tab in page.get_by_role("navigation").get_by_role("link").all() + page.get_by_role("tab").all():
         assert (tab.get_attribute("href") or "/").startswith(("/", platform.url))
+    for tab in ("Conversation", "Graph", "Activity", "Delivery"):
+        page.get_by_role("link", name=tab, exact=True).click()
+        expect(page.get_by_role("link", name=tab, exact=True)).to_have_attribute("aria-current", "page")
+    for name in ("models", "annotate", "sessions", "statistics", "links"):
+        page.goto(f"/projects/{project}/{name}")
+        expect(page.locator("h1, .task-row, strong").first).to_be_attached(timeout=PATIENCE_MS)
     page.get_by_role("link", name="Agents").click()
     expect(page.get_by_role("heading", name="Agents")).to_be_attached(timeout=PATIENCE_MS)
 
