@@ -1,9 +1,9 @@
 """Identity between the services: token claims, roles, and the responses of identity's internal routes."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ams_contracts.ids import Microseconds, ProjectId, RetentionDays, TaskId
 
@@ -88,11 +88,21 @@ class ShareGrant(Struct, frozen=True, kw_only=True):
     link_expires_at_us: Microseconds
 
 
+class Quota(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much telemetry a project may send; ``None``: without a limit."""
+
+    events_per_minute: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
+    bytes_per_day: Annotated[int, Meta(ge=1, le=10**15)] | None = None
+
+
 class KeyGrant(Struct, frozen=True, kw_only=True):
     """What an API key gives access to: the response of ``POST /api/auth/token``.
 
-    ``expires_at_us``: when the grant ends by identity's clock; ``None`` from an identity that does not send it yet.
-    ``masking``: whether intake masks secrets of this project that the sender did not mask.
+    Attributes:
+        expires_at_us: When the grant ends by identity's clock; ``None`` from an identity that does not send it yet.
+        addresses: Networks from which the key may be used; ``None``: from everywhere.
+        quota: Of the project.
+        masking: Whether intake masks secrets of this project that the sender did not mask.
     """
 
     access_token: str
@@ -103,6 +113,8 @@ class KeyGrant(Struct, frozen=True, kw_only=True):
     scopes: list[Scope]
     expires_at_us: int | None = None
     masking: bool = True
+    addresses: list[str] | None = None
+    quota: Quota | None = None
 
 
 INBOUND_AUDIENCE = "ams-inbound"

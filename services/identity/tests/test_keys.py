@@ -29,8 +29,12 @@ def test_a_key_is_returned_once_and_works_immediately(person: Person, sql: Calla
     assert (grant["project_id"], grant["key_id"], grant["scopes"]) == (person.project_id, created["key_id"], ["ingest"])
     assert jwt.decode(grant["access_token"], options={"verify_signature": False})["aud"] == INGEST_AUDIENCE
     (listed,) = person.get(f"/api/projects/{person.project_id}/keys").json()["items"]
-    assert set(listed) == {"key_id", "name", "prefix", "created_at", "expires_at", "last_used_at", "scopes"}
+    assert set(listed) == {
+        "key_id", "name", "prefix", "created_at", "expires_at", "last_used_at", "last_used_address", "last_used_program", "addresses", "owner",
+        "replaced_by", "scopes",
+    }  # fmt: skip
     assert listed["last_used_at"] is not None
+    assert listed["owner"] == person.user_id
     assert created["key"].startswith(listed["prefix"])
     secret = created["key"].rpartition("_")[2][:32]
     assert all(secret not in str(dict(row)) for row in sql("select * from api_keys where key_id = $1", created["key_id"]))

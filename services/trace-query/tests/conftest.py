@@ -21,7 +21,7 @@ from tests.databases import temporary_database
 
 from ams_contracts.claims import SHARE_AUDIENCE, Access, KeyGrant, Role, Scope, ShareClaims
 from ams_contracts.tables import agents, positions, step_payloads, steps, tasks
-from ams_kit.auth import Principal, SharePrincipal
+from ams_kit.auth import KeyUse, Principal, SharePrincipal
 from ams_kit.auth.encoding import decode_base64url, encode_base64url
 from ams_kit.auth.principal import share_principal_from
 from ams_kit.errors import UnauthenticatedError
@@ -181,11 +181,12 @@ class KnownPeople:
     def __init__(self, members: dict[str, set[str]], keys_project: str, roles: dict[str, Role]) -> None:
         self.verifier = self
         self.keys = self
+        self.trusted_proxies = ()
         self._members = members
         self._roles = roles
         self._keys_project = keys_project
 
-    async def grant(self, api_key: str) -> KeyGrant:
+    async def grant(self, api_key: str, use: KeyUse) -> KeyGrant:
         scopes = {"ams_ingest": [Scope.INGEST], "ams_read": [Scope.READ], "ams_both": [Scope.INGEST, Scope.READ]}.get(api_key)
         if scopes is None:
             raise UnauthenticatedError

@@ -14,6 +14,9 @@ import { ProofDialog } from './ProofDialog';
 import { matchPath, navigate, SHARED_PATH, usePath } from './router';
 
 const OwnAccount = lazy(() => import('../routes/own-account').then((module) => ({ default: module.OwnAccount })));
+const Administration = lazy(() =>
+  import('../routes/administration').then((module) => ({ default: module.Administration })),
+);
 const ResetPage = lazy(() => import('../routes/reset').then((module) => ({ default: module.ResetPage })));
 const SharedPage = lazy(() => import('../routes/shared').then((module) => ({ default: module.SharedPage })));
 const ForgotPage = lazy(() => import('../routes/forgot').then((module) => ({ default: module.ForgotPage })));
@@ -93,6 +96,13 @@ function Pages() {
     return (
       <Suspense fallback={<Waiting />}>
         <OwnAccount user={identity.user} />
+      </Suspense>
+    );
+  }
+  if (path === '/administration') {
+    return (
+      <Suspense fallback={<Waiting />}>
+        <Administration user={identity.user} />
       </Suspense>
     );
   }

@@ -181,6 +181,7 @@ function useCommands(project: string, onHelp: () => void): Command[] {
     page('keys', 'API keys', 'key'),
     page('people', 'People', 'user', 'members invitations'),
     page('links', 'Public links', 'link', 'share'),
+    page('settings', 'Settings of the project', 'columns', 'quota usage retention delete rename'),
     page('audit', 'Audit log', 'list'),
     ...(open.value > 0 ? [page('not-stored', 'Not stored', 'replay', 'dead letters')] : []),
     ...(agents.data?.items ?? []).map(({ name }) => ({

@@ -23,6 +23,7 @@ const PAGES = [
   ['models', 'Models'],
   ['keys', 'API keys'],
   ['people', 'People'],
+  ['settings', 'Settings'],
 ] as const;
 
 interface ShellProps {
@@ -225,6 +226,11 @@ function AccountMenu({ project }: { project: string }) {
           <Link to={`/projects/${project}/preferences`} className="menu-item" onClick={close}>
             Preferences
           </Link>
+          {identity.user.administrator ? (
+            <Link to="/administration" className="menu-item" onClick={close}>
+              Administration
+            </Link>
+          ) : null}
           <a href="/docs/" target="_blank" rel="noopener" className="menu-item" onClick={close}>
             Documentation
           </a>

@@ -1,62 +1,51 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
-import { type FormEvent, useEffect, useState } from 'react';
+import { useEffect, useState } from 'react';
+import { rotateKey } from '../api/administration';
+import { membersQuery } from '../api/people';
 import { asApiError } from '../api/problems';
-import { createKey, deleteKey, keysQuery, queryClient } from '../api/queries';
-import type { ApiKey } from '../api/types';
+import { deleteKey, keysQuery, projectsQuery, queryClient } from '../api/queries';
+import type { ApiKey, NewApiKey } from '../api/types';
 import { CopyButton, ErrorStrip, When } from '../ui/controls';
 import { microsecondsOf } from '../ui/format';
 import { Icon } from '../ui/Icon';
+import { NewKeyForm } from './NewKeyForm';
+import { ServiceAccounts } from './ServiceAccounts';
+import './keys.css';
 
-/** `/projects/{project}/keys`: the keys that agents send with. */
+/** `/projects/{project}/keys`: the keys that agents and programs use, and the service accounts that keys may belong to. */
 export function KeysPage({ project }: { project: string }) {
   const keys = useQuery(keysQuery(project));
-  const [name, setName] = useState('');
+  const members = useQuery(membersQuery(project));
+  const projects = useQuery(projectsQuery);
+  const [made, setMade] = useState<NewApiKey | null>(null);
+  const owner = projects.data?.items.find((item) => item.project_id === project)?.role === 'owner';
+  const names = new Map(members.data?.items.map((item) => [item.user_id, item]));
+  const services = members.data?.items.filter((item) => item.kind === 'service') ?? [];
   const refresh = () => queryClient.invalidateQueries(keysQuery(project));
-  const create = useMutation({
-    mutationFn: () => createKey(project, name.trim() || 'key'),
-    onSuccess: () => {
-      setName('');
-      void refresh();
-    },
-  });
+  const created = (key: NewApiKey) => {
+    setMade(key);
+    void refresh();
+  };
   useEffect(() => {
     document.title = 'API keys · AMS';
   }, []);
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    create.mutate();
-  };
   return (
     <div className="page">
       <div className="page-inner">
         <div className="page-head">
           <div>
             <h1>API keys</h1>
-            <p className="quiet">Agents use an API key to send tasks to this project.</p>
+            <p className="quiet">Agents send tasks with an API key. Programs read tasks with one.</p>
           </div>
-          <form onSubmit={submit} style={{ display: 'flex', flexWrap: 'wrap', gap: 8 }}>
-            <input
-              className="input"
-              style={{ height: 28, width: 180 }}
-              value={name}
-              maxLength={100}
-              onChange={(event) => setName(event.target.value)}
-              placeholder="Name of the new key"
-              aria-label="Name of the new key"
-            />
-            <button type="submit" className="button primary" disabled={create.isPending}>
-              Create key
-            </button>
-          </form>
         </div>
-        {create.data ? (
+        <NewKeyForm project={project} services={services} onCreated={created} />
+        {made ? (
           <div className="key-made" role="status">
-            <p>Copy this key now. It is not shown again.</p>
-            <code>{create.data.key}</code>
-            <CopyButton text={create.data.key} what="the key" label="Copy" />
+            <p>Copy the key {made.name} now. It is not shown again.</p>
+            <code>{made.key}</code>
+            <CopyButton text={made.key} what="the key" label="Copy" />
           </div>
         ) : null}
-        {create.error ? <ErrorStrip error={asApiError(create.error)} doing="Cannot create the key" /> : null}
         {keys.error ? (
           <ErrorStrip error={asApiError(keys.error)} doing="Cannot load the keys" onRetry={() => keys.refetch()} />
         ) : null}
@@ -70,67 +59,124 @@ export function KeysPage({ project }: { project: string }) {
                 <tr>
                   <th scope="col">Name</th>
                   <th scope="col">Key</th>
-                  <th scope="col">Created</th>
+                  <th scope="col">Scopes</th>
+                  <th scope="col">Owner</th>
                   <th scope="col">Last used</th>
                   <th scope="col">Expires</th>
                   <th scope="col">
-                    <span className="visually-hidden">Delete</span>
+                    <span className="visually-hidden">Actions</span>
                   </th>
                 </tr>
               </thead>
               <tbody>
                 {keys.data.items.map((key) => (
-                  <KeyRow key={key.key_id} project={project} item={key} onGone={refresh} />
+                  <KeyRow
+                    key={key.key_id}
+                    project={project}
+                    item={key}
+                    owner={key.owner ? (names.get(key.owner)?.username ?? 'a former member') : 'the operator'}
+                    onGone={refresh}
+                    onRotated={created}
+                  />
                 ))}
               </tbody>
             </table>
           </section>
         ) : null}
+        {owner ? <ServiceAccounts project={project} services={services} /> : null}
       </div>
     </div>
   );
 }
 
-function KeyRow({ project, item, onGone }: { project: string; item: ApiKey; onGone: () => void }) {
-  const [asking, setAsking] = useState(false);
-  const remove = useMutation({ mutationFn: () => deleteKey(project, item.key_id), onSuccess: onGone });
+interface KeyRowProps {
+  project: string;
+  item: ApiKey;
+  owner: string;
+  onGone: () => void;
+  onRotated: (key: NewApiKey) => void;
+}
+
+function KeyRow({ project, item, owner, onGone, onRotated }: KeyRowProps) {
   return (
     <tr>
-      <td style={{ fontWeight: 500 }}>{item.name}</td>
-      <td className="mono quiet">{item.prefix}…</td>
-      <td className="quiet">
-        <When us={microsecondsOf(item.created_at)} />
+      <td>
+        <span className="key-name">{item.name}</span>
+        {item.addresses ? <small className="quiet key-note">only from {item.addresses.join(', ')}</small> : null}
+        {item.replaced_by ? <small className="quiet key-note">replaced; ends soon</small> : null}
       </td>
-      <td className="quiet">{item.last_used_at ? <When us={microsecondsOf(item.last_used_at)} /> : 'never'}</td>
+      <td className="mono quiet">{item.prefix}…</td>
+      <td className="quiet">{item.scopes.join(', ')}</td>
+      <td className="quiet">{owner}</td>
+      <td className="quiet">
+        {item.last_used_at ? <When us={microsecondsOf(item.last_used_at)} /> : 'never'}
+        {item.last_used_address || item.last_used_program ? (
+          <small className="key-note">
+            {[item.last_used_address, item.last_used_program].filter(Boolean).join(', ')}
+          </small>
+        ) : null}
+      </td>
       <td className="quiet">{item.expires_at ? <When us={microsecondsOf(item.expires_at)} /> : 'never'}</td>
       <td className="num">
-        {remove.error ? <span className="field-error">{asApiError(remove.error).message} </span> : null}
-        {asking ? (
-          <>
+        <KeyActions project={project} item={item} onGone={onGone} onRotated={onRotated} />
+      </td>
+    </tr>
+  );
+}
+
+function KeyActions({ project, item, onGone, onRotated }: Omit<KeyRowProps, 'owner'>) {
+  const [asking, setAsking] = useState<'delete' | 'rotate' | null>(null);
+  const remove = useMutation({ mutationFn: () => deleteKey(project, item.key_id), onSuccess: onGone });
+  const rotate = useMutation({
+    mutationFn: () => rotateKey(project, item.key_id),
+    onSuccess: (key) => {
+      setAsking(null);
+      onRotated(key);
+    },
+  });
+  const error = remove.error ?? rotate.error;
+  const busy = remove.isPending || rotate.isPending;
+  return (
+    <span className="key-actions">
+      {error ? <span className="field-error">{asApiError(error).message}</span> : null}
+      {asking ? (
+        <>
+          {asking === 'rotate' ? <span className="quiet">The old key stays valid for 24 hours.</span> : null}
+          <button
+            type="button"
+            className={`button small ${asking === 'delete' ? 'danger' : 'primary'}`}
+            disabled={busy}
+            onClick={() => (asking === 'delete' ? remove.mutate() : rotate.mutate())}
+          >
+            {asking === 'delete' ? 'Delete key' : 'Create new key'}
+          </button>
+          <button type="button" className="button small plain" onClick={() => setAsking(null)}>
+            Cancel
+          </button>
+        </>
+      ) : (
+        <>
+          {item.replaced_by ? null : (
             <button
               type="button"
-              className="button small danger"
-              disabled={remove.isPending}
-              onClick={() => remove.mutate()}
+              className="button small plain"
+              aria-label={`Rotate the key ${item.name}`}
+              onClick={() => setAsking('rotate')}
             >
-              Delete key
-            </button>{' '}
-            <button type="button" className="button small plain" onClick={() => setAsking(false)}>
-              Cancel
+              Rotate
             </button>
-          </>
-        ) : (
+          )}
           <button
             type="button"
             className="button small plain square"
             aria-label={`Delete the key ${item.name}`}
             title="Delete"
-            onClick={() => setAsking(true)}
+            onClick={() => setAsking('delete')}
           >
             <Icon name="trash" />
           </button>
-        )}
-      </td>
-    </tr>
+        </>
+      )}
+    </span>
   );
 }

@@ -123,6 +123,7 @@ function MemberRow({ project, item, mine, owner, onChanged }: MemberRowProps) {
     <tr>
       <td style={{ fontWeight: 500 }}>
         {item.username} {mine ? <span className="quiet">(you)</span> : null}
+        {item.kind === 'service' ? <span className="quiet">(service account)</span> : null}
       </td>
       <td>
         {owner ? (
@@ -133,7 +134,7 @@ function MemberRow({ project, item, mine, owner, onChanged }: MemberRowProps) {
             disabled={change.isPending}
             onChange={(event) => change.mutate(event.target.value as Role)}
           >
-            {ROLES.map((role) => (
+            {ROLES.filter((role) => item.kind !== 'service' || role !== 'owner').map((role) => (
               <option key={role} value={role}>
                 {role}: {MAY[role]}
               </option>

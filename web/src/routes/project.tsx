@@ -22,6 +22,7 @@ const PreferencesPage = lazy(() => import('./preferences').then((module) => ({ d
 const AnnotatePage = lazy(() => import('./annotate').then((module) => ({ default: module.AnnotatePage })));
 const PeoplePage = lazy(() => import('./people').then((module) => ({ default: module.PeoplePage })));
 const LinksPage = lazy(() => import('./links').then((module) => ({ default: module.LinksPage })));
+const SettingsPage = lazy(() => import('./settings').then((module) => ({ default: module.SettingsPage })));
 const AuditPage = lazy(() => import('./audit').then((module) => ({ default: module.AuditPage })));
 const DeadLettersPage = lazy(() => import('./dead-letters').then((module) => ({ default: module.DeadLettersPage })));
 
@@ -79,6 +80,8 @@ export function ProjectPages({ path }: { path: string }) {
             <PeoplePage project={project} />
           ) : page === 'links' ? (
             <LinksPage project={project} />
+          ) : page === 'settings' ? (
+            <SettingsPage project={project} />
           ) : page === 'audit' ? (
             <AuditPage project={project} />
           ) : page === 'compare' ? (

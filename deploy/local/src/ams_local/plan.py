@@ -43,6 +43,8 @@ ACCOUNT_SETTINGS = (
     "AMS_SMTP_USERNAME",
     "AMS_SMTP_PASSWORD",
     "AMS_SMTP_FROM",
+    "AMS_EVENTS_PER_MINUTE",
+    "AMS_BYTES_PER_DAY",
 )
 """Settings that identity takes from the environment of ``ams up``."""
 KAFKA_SETTINGS = (
@@ -119,6 +121,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         kafka_settings: How to reach it beyond that (``KAFKA_SETTINGS``).
         topic_settings: Of new topics (``TOPIC_SETTINGS``).
         redis_url: With password and database.
+        redis_urls: By service, where each has a user of its own.
         admin_url: Of a Postgres role that may create roles and databases.
         database: Where the same server is for everyone else.
         ports: By the names of ``PORT_NAMES``.
@@ -134,6 +137,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     kafka_settings: Mapping[str, str] = {}
     topic_settings: Mapping[str, str] = {}
     redis_url: str
+    redis_urls: Mapping[str, str] = {}
     admin_url: str
     database: Database
     ports: Mapping[str, int]
@@ -205,9 +209,10 @@ def services(where: Surroundings) -> list[Service]:
             "AMS_LOG_LEVEL": where.log_level,
             "AMS_SERVICE_SECRET": where.secrets.service_secret,
             "AMS_IDENTITY_URL": where.internal_url("identity"),
-            "AMS_REDIS_URL": where.redis_url,
+            "AMS_REDIS_URL": where.redis_urls.get(name, where.redis_url),
             "AMS_KAFKA_BOOTSTRAP": where.kafka,
             **where.kafka_settings,
+            "AMS_TRUSTED_PROXIES": LOOPBACK,
         }
         return Service(
             name=name,
@@ -236,7 +241,6 @@ def services(where: Surroundings) -> list[Service]:
                 **where.accounts,
                 "AMS_SECRET_KEY": where.secrets.secret_key,
                 **({"AMS_SECRET_KEY_PREVIOUS": where.secrets.secret_key_previous} if where.secrets.secret_key_previous else {}),
-                "AMS_TRUSTED_PROXIES": LOOPBACK,
             },
         ),
         service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), intake),

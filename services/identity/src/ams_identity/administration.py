@@ -52,7 +52,7 @@ class ResetLink(Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-async def _administrator(request: Request[Any, Any, Any]) -> User:
+async def require_administrator(request: Request[Any, Any, Any]) -> User:
     """The caller, who administers the installation.
 
     Raises:
@@ -64,7 +64,12 @@ async def _administrator(request: Request[Any, Any, Any]) -> User:
     return user
 
 
-async def _account(request: Request[Any, Any, Any], user_id: str) -> User:
+async def account_of(request: Request[Any, Any, Any], user_id: str) -> User:
+    """An account that was not deleted.
+
+    Raises:
+        NotFoundError: user_not_found.
+    """
     found = await users.by_id(context_of(request).pool, user_id) if is_uuid(user_id) else None
     if found is None or found.deleted_at is not None:
         raise NotFoundError("There is no such account.", code="user_not_found")
@@ -74,7 +79,7 @@ async def _account(request: Request[Any, Any, Any], user_id: str) -> User:
 @get("/api/users", operation_class=PagedOperation)
 async def list_accounts(request: Request[Any, Any, Any]) -> Response[AccountList]:
     """List the accounts of the installation (``limit``, ``cursor``). Requires its administrator."""
-    await _administrator(request)
+    await require_administrator(request)
     context = context_of(request)
     page = page_of(request, UUID_PATTERN)
     found = await users.page(context.pool, after=page.after, limit=page.limit + 1)
@@ -96,8 +101,8 @@ async def list_accounts(request: Request[Any, Any, Any]) -> Response[AccountList
 @post("/api/users/{user:str}/disable", status_code=204)
 async def disable_account(request: Request[Any, Any, Any], user: FromPath[str]) -> None:
     """Disable an account: its sessions, tokens and API keys end. Idempotent. Requires the administrator of the installation."""
-    administrator = await _administrator(request)
-    account = await _account(request, user)
+    administrator = await require_administrator(request)
+    account = await account_of(request, user)
     if account.user_id == administrator.user_id:
         raise ConflictError("You cannot disable your own account.", code="own_account")
     await disable(context_of(request), request, account.user_id, by=administrator.user_id)
@@ -106,8 +111,8 @@ async def disable_account(request: Request[Any, Any, Any], user: FromPath[str]) 
 @post("/api/users/{user:str}/enable", status_code=204)
 async def enable_account(request: Request[Any, Any, Any], user: FromPath[str]) -> None:
     """Enable a disabled account. It signs in again; keys that ended stay revoked. Idempotent. Requires the administrator of the installation."""
-    administrator = await _administrator(request)
-    account = await _account(request, user)
+    administrator = await require_administrator(request)
+    account = await account_of(request, user)
     context = context_of(request)
     async with context.pool.acquire() as connection, connection.transaction():
         if await users.enable(connection, account.user_id):
@@ -117,10 +122,10 @@ async def enable_account(request: Request[Any, Any, Any], user: FromPath[str]) -
 @post("/api/users/{user:str}/password-reset")
 async def create_reset(request: Request[Any, Any, Any], user: FromPath[str]) -> Response[ResetLink]:
     """Make a link with which a person chooses a new password. It replaces an earlier one. Requires the administrator of the installation and a recent proof."""
-    administrator = await _administrator(request)
-    account = await _account(request, user)
-    if account.kind == "machine":
-        raise ConflictError("This is a machine account, which has no password.", code="machine_account")
+    administrator = await require_administrator(request)
+    account = await account_of(request, user)
+    if account.kind != "person":
+        raise ConflictError("This is the account of a program, which has no password.", code="machine_account")
     if account.disabled_at is not None:
         raise ConflictError("The account is disabled. Enable it first.", code="account_disabled")
     await require_proof(request)
@@ -141,8 +146,8 @@ async def remove_factors(request: Request[Any, Any, Any], user: FromPath[str]) -
 
     Requires the administrator of the installation and a recent proof.
     """
-    administrator = await _administrator(request)
-    account = await _account(request, user)
+    administrator = await require_administrator(request)
+    account = await account_of(request, user)
     await require_proof(request)
     context = context_of(request)
     at = context.now()

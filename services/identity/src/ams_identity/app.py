@@ -10,9 +10,11 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import structlog
+from ams_kit.http.openapi import with_problems
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 
+from ams_contracts.claims import Quota
 from ams_identity import (
     accounts,
     administration,
@@ -20,6 +22,7 @@ from ams_identity import (
     codes,
     email_links,
     form_rules,
+    installation,
     invitations,
     keys,
     members,
@@ -30,19 +33,20 @@ from ams_identity import (
     password_reset,
     projects,
     proof,
+    quotas,
     registration,
+    service_accounts,
     sessions,
     share_links,
     sign_in,
+    token_exchange,
 )
-from ams_identity.addresses import parse_networks
 from ams_identity.audit_chain import EVERY_SECONDS, AuditChain
 from ams_identity.context import IdentityContext, Policy, context_of
 from ams_identity.failures import Failures
 from ams_identity.internal import internal_routes
 from ams_identity.local_auth import LocalAuth
 from ams_identity.mail import Mailer, Server
-from ams_identity.openapi import with_problems
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.relying_party import relying_party_of
@@ -54,10 +58,13 @@ from ams_identity.signing import RELOAD_SECONDS, SigningKeys, retire_keys
 from ams_identity.store import audit as audit_rows
 from ams_identity.store import factors, password_resets, signin_codes
 from ams_identity.store import invitations as invitation_rows
+from ams_identity.store import quotas as quota_rows
 from ams_identity.store import sessions as session_rows
 from ams_identity.store import share_links as share_link_rows
 from ams_identity.throttle import Throttle
 from ams_identity.token_exchange import kafka_address
+from ams_identity.usage import EVERY_SECONDS as USAGE_SECONDS
+from ams_identity.usage import KEPT_DAYS, record_days
 from ams_identity.validation import email_key
 from ams_kit.auth import AuthMiddleware, open_redis, provide_access
 from ams_kit.auth.jwks import JWKS_PATH, Jwks
@@ -66,6 +73,7 @@ from ams_kit.bus import Log
 from ams_kit.db import check_pool, open_pool
 from ams_kit.errors import UnavailableError
 from ams_kit.http.app import make_application
+from ams_kit.http.client_address import parse_networks
 from ams_kit.http.problems import answer_unavailable
 from ams_kit.retriable import SERVER_UNAVAILABLE
 from ams_kit.service import refuse_to_serve
@@ -169,6 +177,7 @@ def make_app(
                     login_failures_per_minute=settings.login_failures_per_minute,
                     registers_per_minute=settings.registers_per_minute,
                     retention_days=settings.retention_days,
+                    quota=Quota(events_per_minute=settings.events_per_minute or None, bytes_per_day=settings.bytes_per_day or None),
                     sessions_per_account_max=settings.sessions_per_account_max,
                     trusted_proxies=trusted_proxies,
                     kafka=kafka_address(settings.kafka, settings.kafka_public_bootstrap),
@@ -186,6 +195,7 @@ def make_app(
             background.spawn_periodic("audit-chain", context.audit_chain.extend, every_seconds=EVERY_SECONDS)
             background.spawn("mailer", mailer.run)
             background.spawn("revocation-keeper", revoker.run)
+            background.spawn_periodic("usage", lambda: record_days(pool, redis, now_s()), every_seconds=USAGE_SECONDS)
             background.spawn("outbox", outbox.run)
             yield
 
@@ -213,6 +223,8 @@ def make_app(
                             *registration.ROUTES,
                             *accounts.ROUTES,
                             *administration.ROUTES,
+                            *installation.ROUTES,
+                            *token_exchange.ROUTES,
                             *password_reset.ROUTES,
                             *email_links.ROUTES,
                             *sign_in.ROUTES,
@@ -233,7 +245,9 @@ def make_app(
                             [
                                 *projects.ROUTES,
                                 *members.ROUTES,
+                                *service_accounts.ROUTES,
                                 *keys.ROUTES,
+                                *quotas.ROUTES,
                                 *invitations.ROUTES,
                                 *share_links.ROUTES,
                                 *audit_log.ROUTES,
@@ -282,6 +296,7 @@ async def _delete_expired(context: IdentityContext, audit_days: int) -> None:
     await invitation_rows.delete_expired(context.pool, before)
     await share_link_rows.delete_expired(context.pool, before)
     await password_resets.delete_expired(context.pool, before)
+    await quota_rows.delete_usage(context.pool, context.now().date() - timedelta(days=KEPT_DAYS))
     await retire_keys(context.pool, context.now())
     await factors.delete_expired(context.pool, before)
     await audit_rows.expire(context.pool, context.now() - timedelta(days=audit_days))

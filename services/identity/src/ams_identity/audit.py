@@ -54,6 +54,11 @@ class Action(StrEnum):
     RECOVERY_CODES_REPLACED = "factor.recovery_codes_replaced"
     RECOVERY_CODE_USED = "factor.recovery_code_used"
     FACTORS_REMOVED = "factor.all_removed"
+    KEY_CHANGED = "key.changed"
+    KEY_ROTATED = "key.rotated"
+    SERVICE_ACCOUNT_CREATED = "service_account.created"
+    QUOTA_CHANGED = "project.quota_changed"
+    ADMINISTRATOR_CHANGED = "user.administrator_changed"
     CODE_CREATED = "signin_code.created"
     SIGNING_KEY_ROTATED = "signing_key.rotated"
 

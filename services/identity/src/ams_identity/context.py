@@ -10,7 +10,7 @@ import asyncpg
 from litestar import Request
 from msgspec import Struct
 
-from ams_contracts.claims import KafkaAddress
+from ams_contracts.claims import KafkaAddress, Quota
 from ams_identity.audit_chain import AUDIT_PURPOSE, AuditChain
 from ams_identity.failures import Failures
 from ams_identity.mail import Mailer
@@ -46,6 +46,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     login_failures_per_minute: int
     registers_per_minute: int
     retention_days: int
+    quota: Quota
     sessions_per_account_max: int
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     kafka: KafkaAddress

@@ -1,17 +1,17 @@
-"""API keys: create, list, revoke, and exchange a key for an access token."""
+"""API keys: create, list, change, rotate, revoke. ``token_exchange`` has what a key is exchanged for."""
 
-import hashlib
-import hmac
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, delete, get, post
+from litestar import Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
-from ams_contracts.claims import INBOUND_AUDIENCE, Access, IdentityChanged, InboundGrant, KeyGrant, Role, Scope
+from ams_contracts.claims import Access, IdentityChanged, Role, Scope
 from ams_contracts.identity_events import KeyCreated, KeyRevoked
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
@@ -20,37 +20,44 @@ from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.projects import lock_project
 from ams_identity.sessions import NO_STORE
-from ams_identity.store import api_keys
-from ams_identity.store.api_keys import KEY_ID_PATTERN, ApiKey, is_usable
-from ams_identity.token_exchange import inbound_grant, seconds_left
-from ams_identity.tokens import ACCESS_SECONDS, INGEST_AUDIENCE
+from ams_identity.store import Executor, api_keys, members, users
+from ams_identity.store.api_keys import KEY_ID_PATTERN, ApiKey, secret_hash
 from ams_kit.auth import require_role
-from ams_kit.auth.api_keys import ID_CHARS, SECRET_CHARS, format_key, parse_key
-from ams_kit.errors import ConflictError, InvalidError, NotFoundError, UnauthenticatedError
+from ams_kit.auth.api_keys import ID_CHARS, SECRET_CHARS, format_key
+from ams_kit.errors import ConflictError, InvalidError, NotFoundError
 from ams_kit.http.json_body import read_json, with_json_body
 from ams_kit.names import check_name
 
 KEYS_MAX = 200  # of one project
-JTI_CHARS = 22
+Addresses = Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(min_length=1, max_length=50)]
 
 
 class KeyBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """A new key. Without ``expires_at`` it is valid until it is revoked."""
+    """A new key.
+
+    Attributes:
+        expires_at: ``None``: it is valid until it is revoked.
+        addresses: Addresses and networks (``192.0.2.7``, ``10.0.0.0/8``) from which it may be used; ``None``: from everywhere.
+        service_account: The id of the service account that it belongs to; ``None``: to the caller.
+    """
 
     name: str
     scopes: Annotated[list[Scope], Meta(min_length=1, max_length=8)] = msgspec.field(default_factory=lambda: [Scope.INGEST])
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
-
-
-class TokenBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """The key to exchange. With the audience ``ams-inbound`` the token signs records of Kafka, and the response names the broker."""
-
-    api_key: str
-    audience: Literal["ams-ingest", "ams-inbound"] = "ams-ingest"
+    addresses: Addresses | None = None
+    service_account: str | None = None
 
 
 class KeyView(Struct, frozen=True, kw_only=True):
-    """A key without its secret. ``prefix`` is the beginning of the key, for recognition in a list."""
+    """A key without its secret.
+
+    Attributes:
+        prefix: The beginning of the key, for recognition in a list.
+        last_used_at: To the minute.
+        last_used_program: The ``User-Agent`` of the last use, such as ``ams-tracing/1.2.0``.
+        owner: The id of the account that it belongs to; ``None``: an operator created it.
+        replaced_by: The id of the key that replaces it.
+    """
 
     key_id: str
     name: str
@@ -58,6 +65,11 @@ class KeyView(Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    last_used_address: str | None
+    last_used_program: str | None
+    addresses: list[str] | None
+    owner: str | None
+    replaced_by: str | None
     scopes: list[Scope]
 
 
@@ -74,11 +86,26 @@ class KeyList(Struct, frozen=True):
     next_cursor: str | None
 
 
+class KeyChanges(Struct, frozen=True, forbid_unknown_fields=True):
+    """Changes of a key; absent fields keep their value. ``addresses``: ``null``: it may be used from everywhere."""
+
+    name: str | UnsetType = UNSET
+    addresses: Addresses | UnsetType | None = UNSET
+
+
+class RotationBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """For how many hours the replaced key stays valid, 0 to 168."""
+
+    overlap_hours: Annotated[int, Meta(ge=0, le=168)] = 24
+
+
 _key = msgspec.json.Decoder(KeyBody)
-_token = msgspec.json.Decoder(TokenBody)
+_changes = msgspec.json.Decoder(KeyChanges)
+_rotation = msgspec.json.Decoder(RotationBody)
 
 
-def _fields(key: ApiKey) -> dict[str, Any]:
+def key_fields(key: ApiKey) -> dict[str, Any]:
+    """The fields of ``KeyView``."""
     return {
         "key_id": key.key_id,
         "name": key.name,
@@ -86,6 +113,11 @@ def _fields(key: ApiKey) -> dict[str, Any]:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "last_used_at": key.last_used_at,
+        "last_used_address": key.last_used_address,
+        "last_used_program": key.last_used_program,
+        "addresses": key.addresses,
+        "owner": key.created_by,
+        "replaced_by": key.replaced_by,
         "scopes": key.scopes,
     }
 
@@ -105,7 +137,7 @@ async def add_key(
     """Create an API key.
 
     Raises:
-        InvalidError: The name is not valid, or the expiry is in the past.
+        InvalidError: The name, an address or the service account is not valid, or the expiry is in the past.
         NotFoundError: The project was deleted.
         ConflictError: The project has ``KEYS_MAX`` keys.
     """
@@ -117,28 +149,58 @@ async def add_key(
         project_id=project_id,
         key_id=key_id,
         name=name,
-        secret_hash=_hash(secret),
+        secret_hash=secret_hash(secret),
         scopes=list(dict.fromkeys(body.scopes)),
-        created_by=user_id,
+        created_by=body.service_account or user_id,
         created_at=at,
         expires_at=body.expires_at,
+        addresses=checked_addresses(body.addresses),
     )
     async with context.pool.acquire() as connection, connection.transaction():
         await lock_project(connection, project_id)
-        if await api_keys.count(connection, project_id) >= KEYS_MAX:
-            raise ConflictError(f"A project has at most {KEYS_MAX} keys. Revoke one first.", code="too_many_keys")
-        await api_keys.insert(connection, key)
-        event = KeyCreated(
-            event_id=new_event_id(), at_us=microseconds(at), project_id=project_id, key_id=key_id, scopes=key.scopes, user_id=user_id
-        )
-        await put(connection, key_id, event, at)
-        await record(connection, request, Action.KEY_CREATED, at, user_id=user_id, project_id=project_id, subject=key_id)
+        if body.service_account is not None and body.service_account not in await members.service_accounts(connection, project_id):
+            raise InvalidError("This project has no such service account.", code="unknown_service_account")
+        await insert_key(connection, request, key, user_id)
     context.outbox.wake()
-    return CreatedKey(**_fields(key), key=format_key(key_id, secret))
+    return CreatedKey(**key_fields(key), key=format_key(key_id, secret))
 
 
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+async def insert_key(connection: Executor, request: Request[Any, Any, Any], key: ApiKey, user_id: str | None) -> None:
+    """Add a key with its event and audit entry, inside a transaction that has locked the project.
+
+    Raises:
+        ConflictError: The project has ``KEYS_MAX`` keys.
+    """
+    if await api_keys.count(connection, key.project_id) >= KEYS_MAX:
+        raise ConflictError(f"A project has at most {KEYS_MAX} keys. Revoke one first.", code="too_many_keys")
+    await api_keys.insert(connection, key)
+    event = KeyCreated(
+        event_id=new_event_id(),
+        at_us=microseconds(key.created_at),
+        project_id=key.project_id,
+        key_id=key.key_id,
+        scopes=key.scopes,
+        user_id=user_id,
+    )
+    await put(connection, key.key_id, event, key.created_at)
+    await record(connection, request, Action.KEY_CREATED, key.created_at, user_id=user_id, project_id=key.project_id, subject=key.key_id)
+
+
+def checked_addresses(addresses: list[str] | None) -> list[str] | None:
+    """Addresses and networks in their canonical form.
+
+    Raises:
+        InvalidError: invalid_address.
+    """
+    if addresses is None:
+        return None
+    try:
+        return list(dict.fromkeys(str(ip_network(address.strip())) for address in addresses))
+    except ValueError as error:
+        raise InvalidError(
+            "An entry is no address or network. Write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32; the bits after the prefix must be 0.",
+            code="invalid_address",
+        ) from error
 
 
 @get("/api/projects/{project:str}/keys", operation_class=PagedOperation)
@@ -147,7 +209,7 @@ async def list_keys(request: Request[Any, Any, Any], access: NamedDependency[Acc
     require_role(access, Role.MEMBER)
     page = page_of(request, KEY_ID_PATTERN)
     found = await api_keys.of_project(context_of(request).pool, access.project_id, after=page.after, limit=page.limit + 1)
-    return KeyList([KeyView(**_fields(key)) for key in found[: page.limit]], cursor_after([key.key_id for key in found], page.limit))
+    return KeyList([KeyView(**key_fields(key)) for key in found[: page.limit]], cursor_after([key.key_id for key in found], page.limit))
 
 
 @delete("/api/projects/{project:str}/keys/{key:str}")
@@ -168,49 +230,71 @@ async def revoke_key(request: Request[Any, Any, Any], key: FromPath[str], access
     await context.revoker.announce(IdentityChanged(kind="key.revoked", key_id=key, project_id=access.project_id))
 
 
-@post("/api/auth/token", status_code=200, opt={"public": True}, security=[{}], operation_class=with_json_body(TokenBody))
-async def exchange_key(request: Request[Any, Any, Any]) -> Response[KeyGrant | InboundGrant]:
-    """Exchange an API key for an access token that is valid for ten minutes, or one for Kafka that is valid for an hour."""
+@patch("/api/projects/{project:str}/keys/{key:str}", operation_class=with_json_body(KeyChanges))
+async def change_key(request: Request[Any, Any, Any], key: FromPath[str], access: NamedDependency[Access]) -> KeyView:
+    """Rename a key, or change from where it may be used; that takes effect within 30 s. Requires the role member or owner."""
+    require_role(access, Role.MEMBER)
     context = context_of(request)
-    body = await read_json(request, _token, bytes_max=BODY_BYTES_MAX)
-    refused = UnauthenticatedError("This API key is not valid.", code="invalid_api_key")
-    parsed = parse_key(body.api_key)
-    if parsed is None:
-        raise refused
-    key_id, secret = parsed
+    body = await read_json(request, _changes, bytes_max=BODY_BYTES_MAX)
+    async with context.pool.acquire() as connection, connection.transaction():
+        found = await lock_key(connection, access.project_id, key)
+        name = found.name if body.name is UNSET else check_name(body.name, "key")
+        addresses = found.addresses if body.addresses is UNSET else checked_addresses(body.addresses)
+        await api_keys.update(connection, found, name=name, addresses=addresses)
+        await record(
+            connection,
+            request,
+            Action.KEY_CHANGED,
+            context.now(),
+            user_id=access.user_id,
+            project_id=access.project_id,
+            subject=key,
+        )
+    return KeyView(**key_fields(replace(found, name=name, addresses=addresses)))
+
+
+@post("/api/projects/{project:str}/keys/{key:str}/rotate", operation_class=with_json_body(RotationBody))
+async def rotate_key(request: Request[Any, Any, Any], key: FromPath[str], access: NamedDependency[Access]) -> Response[CreatedKey]:
+    """Create a key in place of another one, with the same name, scopes, addresses and owner. Both are valid for some hours. Requires the role member or owner."""
+    require_role(access, Role.MEMBER)
+    context = context_of(request)
+    body = await read_json(request, _rotation, bytes_max=BODY_BYTES_MAX)
     at = context.now()
-    key = await api_keys.by_id(context.pool, key_id)
-    if key is None or not hmac.compare_digest(key.secret_hash, _hash(secret)) or not is_usable(key, at):
-        raise refused
-    await api_keys.touch(context.pool, key.project_id, key_id, at)
-    if body.audience == INBOUND_AUDIENCE:
-        return Response(inbound_grant(context, key, at), headers=NO_STORE)
-    return Response(_grant(context, key, seconds_left(key, at, ACCESS_SECONDS)), headers=NO_STORE)
+    key_id, secret = random_text(ID_CHARS), random_text(SECRET_CHARS)
+    async with context.pool.acquire() as connection, connection.transaction():
+        await lock_project(connection, access.project_id)
+        old = await lock_key(connection, access.project_id, key)
+        if old.replaced_by is not None:
+            raise ConflictError("This key was replaced already. Rotate the key that replaced it.", code="already_rotated")
+        new = replace(
+            old,
+            key_id=key_id,
+            secret_hash=secret_hash(secret),
+            created_at=at,
+            created_by=old.created_by if await users.is_service(connection, old.created_by or access.user_id) else access.user_id,
+            expires_at=None if old.expires_at is None else at + (old.expires_at - old.created_at),
+            last_used_at=None,
+            last_used_address=None,
+            last_used_program=None,
+        )
+        await insert_key(connection, request, new, access.user_id)
+        ends_at = at + timedelta(hours=body.overlap_hours)
+        await api_keys.replace(connection, old, by=key_id, expires_at=ends_at if old.expires_at is None else min(ends_at, old.expires_at))
+        await record(connection, request, Action.KEY_ROTATED, at, user_id=access.user_id, project_id=access.project_id, subject=key)
+    context.outbox.wake()
+    return Response(CreatedKey(**key_fields(new), key=format_key(key_id, secret)), headers=NO_STORE)
 
 
-def _grant(context: IdentityContext, key: ApiKey, seconds: int) -> KeyGrant:
-    now = int(context.now_s())
-    token = context.signing.sign(
-        {
-            "iss": context.policy.issuer,
-            "aud": INGEST_AUDIENCE,
-            "sub": key.key_id,
-            "project_id": key.project_id,
-            "scope": " ".join(key.scopes),
-            "jti": random_text(JTI_CHARS),
-            "iat": now,
-            "exp": now + seconds,
-        }
-    )
-    return KeyGrant(
-        access_token=token,
-        expires_in=seconds,
-        project_id=key.project_id,
-        key_id=key.key_id,
-        scopes=key.scopes,
-        expires_at_us=(now + seconds) * 1_000_000,
-        masking=key.masking,
-    )
+async def lock_key(connection: Executor, project_id: str, key_id: str) -> ApiKey:
+    """Lock a key of a project.
+
+    Raises:
+        NotFoundError: key_not_found.
+    """
+    found = None if "\0" in key_id else await api_keys.lock(connection, project_id, key_id)
+    if found is None:
+        raise NotFoundError("This project has no such key.", code="key_not_found")
+    return found
 
 
-ROUTES = [create_key, list_keys, revoke_key, exchange_key]
+ROUTES = [create_key, list_keys, change_key, rotate_key, revoke_key]

@@ -23,6 +23,7 @@ class LocalAuth:
     ) -> None:
         self.service_secret = service_secret
         self._access = access
+        self.trusted_proxies = ()  # identity accepts no API keys
         self.verifier = Verifier(keys, revocations, issuer=issuer, now_s=now_s)
 
     async def access(self, user_id: str, project_id: str) -> Access | None:

@@ -92,6 +92,8 @@ async def change_member(request: Request[Any, Any, Any], user: FromPath[str], ac
     await _require_proof_for(request, body.role)
     async with context.pool.acquire() as connection, connection.transaction():
         await _require_remaining_owner(connection, access.project_id, user, body.role)
+        if body.role is Role.OWNER and await users.is_service(connection, user):
+            raise ConflictError("A service account cannot own a project. Choose member or viewer.", code="service_account")
         await members.set_role(connection, access.project_id, user, body.role)
         await record_change(connection, request, access, user_id=user, role=body.role, action=Action.MEMBER_CHANGED)
     await announce_change(context, access.project_id, user)
@@ -113,6 +115,9 @@ async def remove_member(request: Request[Any, Any, Any], user: FromPath[str], ac
         at = context.now()
         ended = await api_keys.revoke_of_member(connection, access.project_id, user, at)
         await record_ended_keys(connection, request, ended, at, user_id=access.user_id)
+        if await users.is_service(connection, user):  # it belongs to this project alone
+            await users.disable(connection, user, at)
+            await users.erase(connection, user, at)
     await announce_change(context, access.project_id, user)
     await announce_ended_keys(context, ended)
 

@@ -118,7 +118,7 @@ async def delete_account(request: Request[Any, Any, Any]) -> None:
     memberships = await projects.of_user(context.pool, user.user_id, after=None, limit=PROJECTS_PAGE)
     only_owner = [item for item in memberships if item.role is Role.OWNER and await members.owners(context.pool, item.project_id) == 1]
     for item in only_owner:
-        if await members.count(context.pool, item.project_id) > 1:
+        if await members.people(context.pool, item.project_id) > 1:
             raise ConflictError(
                 f"You are the only owner of {item.name}, which has other members. Make one of them an owner, or delete the project.",
                 code="last_owner",

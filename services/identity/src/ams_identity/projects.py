@@ -3,16 +3,16 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import asyncpg
 import msgspec
 from litestar import Request, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ams_contracts.claims import KEY_SUBJECT_PREFIX, SHARE_SUBJECT_PREFIX, Access, IdentityChanged, Role, Scope
+from ams_contracts.claims import KEY_SUBJECT_PREFIX, SHARE_SUBJECT_PREFIX, Access, IdentityChanged, Quota, Role, Scope
 from ams_contracts.identity_events import ProjectDeleted, ProjectUpdated
 from ams_contracts.ids import RetentionDays
 from ams_identity.accounts import add_project, user_of
@@ -21,7 +21,8 @@ from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.proof import require_proof
-from ams_identity.store import Executor, api_keys, factors, members, projects, share_links, users
+from ams_identity.quota_rules import ProjectQuotas, lower, quota_max
+from ams_identity.store import Executor, api_keys, factors, members, projects, quotas, share_links, users
 from ams_identity.store.api_keys import KEY_ID_PATTERN, is_usable
 from ams_identity.store.projects import LockedProject, Membership
 from ams_kit.auth import is_uuid, principal_of, provide_access, require_role, second_factor_required
@@ -44,7 +45,9 @@ class ProjectChanges(Struct, frozen=True, forbid_unknown_fields=True):
     """Changes of a project; absent fields keep their value.
 
     Attributes:
-        retention_days: ``null`` keeps tasks as long as the platform does.
+        retention_days: ``null`` keeps tasks as long as the project may.
+        events_per_minute: What agents may send; ``null``: as much as the project may.
+        bytes_per_day: The same for the bytes of a UTC day.
         second_factor_required: Whether members without a second factor see nothing of the project. Changing it requires a recent proof.
     """
 
@@ -52,6 +55,8 @@ class ProjectChanges(Struct, frozen=True, forbid_unknown_fields=True):
     retention_days: RetentionDays | UnsetType | None = UNSET
     second_factor_required: bool | UnsetType = UNSET
     masking: bool | UnsetType = UNSET
+    events_per_minute: Annotated[int, Meta(ge=1, le=10_000_000)] | UnsetType | None = UNSET
+    bytes_per_day: Annotated[int, Meta(ge=1, le=10**15)] | UnsetType | None = UNSET
 
 
 class ProjectView(Struct, frozen=True, kw_only=True):
@@ -59,7 +64,7 @@ class ProjectView(Struct, frozen=True, kw_only=True):
 
     Attributes:
         retention_days: Number of UTC days that the project keeps tasks; ``None`` means the platform's number.
-        retention_days_max: The platform's number of days, which is the maximum for a project.
+        retention_days_max: The platform's number of days, or the lower one that the administrator set for the project.
         second_factor_required: Whether members without a second factor see nothing of the project.
         masking: Whether intake masks secrets that the sender did not mask; a change applies within 30 s.
     """
@@ -129,7 +134,7 @@ def _view(context: IdentityContext, membership: Membership) -> ProjectView:
         name=membership.name,
         role=membership.role,
         retention_days=membership.retention_days,
-        retention_days_max=context.policy.retention_days,
+        retention_days_max=lower(context.policy.retention_days, membership.retention_days_max) or context.policy.retention_days,
         second_factor_required=membership.second_factor_required,
         masking=membership.masking,
     )
@@ -202,21 +207,19 @@ async def get_project(request: Request[Any, Any, Any], access: NamedDependency[A
 
 @patch("/api/projects/{project:str}", operation_class=with_json_body(ProjectChanges))
 async def change_project(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> ProjectView:
-    """Rename a project, set how many days it keeps tasks, or whether secrets are masked at intake. Requires the role owner."""
+    """Rename a project, lower its retention and its quota, or set whether secrets are masked at intake. Requires the role owner."""
     require_role(access, Role.OWNER)
     context = context_of(request)
     body = await read_json(request, _changes, bytes_max=BODY_BYTES_MAX)
-    days_max = context.policy.retention_days
-    if body.retention_days is not UNSET and body.retention_days is not None and body.retention_days > days_max:
-        raise InvalidError(
-            f"The platform keeps tasks for {days_max} days, so a project cannot keep them longer. Choose 1 to {days_max} days.",
-            code="retention_too_long",
-        )
     if body.second_factor_required is not UNSET:
         await require_proof(request)
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
         project = await lock_project(connection, access.project_id)
+        found = await quotas.of_project(connection, access.project_id)
+        days_max = lower(context.policy.retention_days, found.retention_days_max) or context.policy.retention_days
+        _refuse_more(body, quota_max(context.policy.quota, found), days_max)
+        await _change_quota(connection, request, access, found, body)
         name = project.name if body.name is UNSET else check_name(body.name, "project")
         days = project.retention_days if body.retention_days is UNSET else body.retention_days
         required = project.second_factor_required if body.second_factor_required is UNSET else body.second_factor_required
@@ -231,7 +234,7 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
                 at_us=microseconds(at),
                 project_id=access.project_id,
                 name=name,
-                retention_days=days,
+                retention_days=lower(days, found.retention_days_max),
                 masking=masking,
                 user_id=access.user_id,
             )
@@ -252,6 +255,39 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
         second_factor_required=required,
         masking=masking,
     )
+
+
+async def _change_quota(
+    connection: Executor, request: Request[Any, Any, Any], access: Access, found: ProjectQuotas, body: ProjectChanges
+) -> None:
+    """Set the quota that owners give their project, inside a transaction."""
+    quota = Quota(
+        events_per_minute=found.events_per_minute if body.events_per_minute is UNSET else body.events_per_minute,
+        bytes_per_day=found.bytes_per_day if body.bytes_per_day is UNSET else body.bytes_per_day,
+    )
+    if quota != Quota(events_per_minute=found.events_per_minute, bytes_per_day=found.bytes_per_day):
+        await quotas.set_by_owner(connection, access.project_id, quota)
+        at = context_of(request).now()
+        await record(connection, request, Action.QUOTA_CHANGED, at, user_id=access.user_id, project_id=access.project_id)
+
+
+def _refuse_more(body: ProjectChanges, highest: Quota, days_max: int) -> None:
+    """Refuse limits above those of the platform and the administrator.
+
+    Raises:
+        InvalidError: retention_too_long | quota_too_high.
+    """
+    if body.retention_days is not UNSET and body.retention_days is not None and body.retention_days > days_max:
+        raise InvalidError(
+            f"The platform keeps tasks for {days_max} days, so a project cannot keep them longer. Choose 1 to {days_max} days.",
+            code="retention_too_long",
+        )
+    for given, limit, what in (
+        (body.events_per_minute, highest.events_per_minute, "events a minute"),
+        (body.bytes_per_day, highest.bytes_per_day, "bytes a day"),
+    ):
+        if given is not UNSET and given is not None and limit is not None and given > limit:
+            raise InvalidError(f"The administrator allows {limit:,} {what}. Choose at most that many.", code="quota_too_high")
 
 
 @delete("/api/projects/{project:str}")

@@ -28,6 +28,8 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         login_failures_per_minute: Limit per client address; an account has ten in 15 minutes over all addresses.
         registers_per_minute: Limit of registration attempts per client address.
         retention_days: Number of UTC days that the platform keeps tasks; a project may keep them for fewer days.
+        events_per_minute: Quota of each project for which the administrator sets none; 0: none.
+        bytes_per_day: The same for the bytes of a UTC day.
         audit_retention_days: How long audit entries are kept.
         sessions_per_account_max: Active sessions of one account; a further sign-in ends the one that was not used for the longest time.
         smtp_host: The mail server; empty: the installation sends no email, and links come from the administrator.
@@ -55,6 +57,8 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     login_failures_per_minute: int = 20
     registers_per_minute: int = 300
     retention_days: RetentionDays = 30
+    events_per_minute: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    bytes_per_day: Annotated[int, Meta(ge=0, le=10**15)] = 0
     audit_retention_days: Annotated[int, Meta(ge=31, le=3_650)] = 365
     sessions_per_account_max: Annotated[int, Meta(ge=1, le=1_000)] = 50
     smtp_host: str = ""

@@ -62,6 +62,7 @@ def open_auth(settings: Settings) -> AuthKit:
         settings.public_url,
         service="live-gateway",
         kafka=settings.kafka,
+        trusted_proxies=settings.trusted_proxies,
     )
 
 

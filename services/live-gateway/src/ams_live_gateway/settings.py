@@ -9,6 +9,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     Attributes:
         public_url: The URL of the platform for people. The handshake accepts only its Origin and Host.
         identity_url: Internal base URL of identity.
+        trusted_proxies: Networks of the proxies whose ``X-Forwarded-For`` is believed, with commas between: for API keys that are restricted to addresses.
         live_ring_seconds: Maximum age of the records in memory, from which clients resume.
         live_ring_bytes: Maximum size of all records in memory.
         live_sockets_per_user: Maximum number of open sockets of one user.
@@ -23,6 +24,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 0
     log_level: str = "INFO"
+    trusted_proxies: str = ""
     live_ring_seconds: float = 300
     live_ring_bytes: int = 64 * 1024 * 1024
     live_sockets_per_user: int = 100

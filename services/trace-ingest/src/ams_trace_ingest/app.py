@@ -1,13 +1,14 @@
 """The composition root: the only place that builds clients and opens connections."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
+from redis.exceptions import RedisError
 
 from ams_contracts.topics import INBOUND
 from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
@@ -16,6 +17,7 @@ from ams_kit.bus import Consumer, Log
 from ams_kit.http.app import make_application
 from ams_kit.http.problems import answer_unavailable
 from ams_kit.retriable import SERVER_UNAVAILABLE
+from ams_kit.usage import FLUSH_SECONDS, UsageMeter
 from ams_trace_ingest.intake.budget import ByteBudget
 from ams_trace_ingest.intake.cors import CorsMiddleware, parse_origins
 from ams_trace_ingest.intake.http import take_batches
@@ -75,17 +77,20 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
             settings.public_url,
             service="trace-ingest",
             kafka=settings.kafka,
+            trusted_proxies=settings.trusted_proxies,
         )
         await kit.start(background)
         return kit
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def parts(app: Litestar) -> AsyncGenerator[None]:
         known = auth or await open_auth()
         log = await Log.open(settings.kafka, "intake")
         pool = await open_writer(settings.database_url, application="intake", size_max=DATABASE_CONNECTIONS_MAX)
         prices = Prices(GenaiPrices())
         own_prices = ProjectPrices(pool, prices)
+        usage = UsageMeter(known.redis)
+        background.spawn_periodic("usage", usage.flush, every_seconds=FLUSH_SECONDS)
         app.state.auth = known
         app.state.intake = IntakeContext(
             logs=LogJoiner(),
@@ -96,11 +101,12 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
             prices=prices,
             own_prices=own_prices,
             previewing=asyncio.Semaphore(1),
+            usage=usage,
             decoding=asyncio.Semaphore(1),
         )
         inbound = None
         if settings.kafka_inbound:
-            projection = InboundProjection(pool, log, known.inbound, own_prices)
+            projection = InboundProjection(pool, log, known.inbound, own_prices, usage=usage)
             inbound = Consumer(settings.kafka, InboundProjection.projection, INBOUND, projection, records_max=RECORDS_MAX)
             await inbound.start(background)
         listener = None
@@ -116,6 +122,8 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
             if inbound is not None:
                 await inbound.stop()
             await background.close()
+            with contextlib.suppress(RedisError, TimeoutError):
+                await usage.flush()
             await log.close()
             pool.terminate()
             await known.close()

@@ -25,6 +25,7 @@ class IntakeSettings(KafkaEnvironment, frozen=True, kw_only=True):
         intake_bytes_max: Bytes of requests that the process holds at once.
         grpc_port: Where the process takes OTLP over gRPC; 0: nowhere.
         kafka_inbound: Whether the process takes the records of ``ams.inbound.v1``, which SDKs publish.
+        trusted_proxies: Networks of the proxies whose ``X-Forwarded-For`` is believed, with commas between: for API keys that are restricted to addresses.
         cors_origins: Origins whose pages may send telemetry to ``/v1/*``, separated by commas.
     """
 
@@ -40,6 +41,7 @@ class IntakeSettings(KafkaEnvironment, frozen=True, kw_only=True):
     grpc_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     kafka_inbound: bool = True
     cors_origins: str = ""
+    trusted_proxies: str = ""
 
 
 class ProjectorSettings(KafkaEnvironment, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from ams_contracts.claims import KeyGrant, Scope
 from ams_contracts.codec import decode_batch
 from ams_contracts.events import StepRecorded
 from ams_contracts.topics import STEPS
-from ams_kit.auth import AuthKit
+from ams_kit.auth import AuthKit, KeyUse, open_redis
 from ams_kit.bus import create_topics
 from ams_kit.errors import UnauthenticatedError
 from ams_kit.testing.serving import serving
@@ -30,7 +30,7 @@ class TwoKeys:
         self.project_id = project_id
         self.masking = True
 
-    async def grant(self, api_key: str) -> KeyGrant:
+    async def grant(self, api_key: str, use: KeyUse) -> KeyGrant:
         if api_key not in {WRITER, READER}:
             raise UnauthenticatedError
         scopes = [Scope.INGEST] if api_key == WRITER else []
@@ -68,7 +68,10 @@ async def app(settings: IntakeSettings, keys: TwoKeys) -> Litestar:
     async def close() -> None:
         return None
 
-    return make_intake(settings, auth=cast("AuthKit", SimpleNamespace(keys=keys, close=close)))
+    return make_intake(
+        settings,
+        auth=cast("AuthKit", SimpleNamespace(keys=keys, close=close, trusted_proxies=(), redis=open_redis(settings.redis_url))),
+    )
 
 
 @pytest.fixture

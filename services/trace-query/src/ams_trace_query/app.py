@@ -81,6 +81,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             settings.public_url,
             service=SERVICE,
             kafka=settings.kafka if settings.kafka_bootstrap else None,
+            trusted_proxies=settings.trusted_proxies,
         )
         await kit.start(background)
         return kit

@@ -21,6 +21,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         statement_timeout_ms: Timeout of a query, after which the response is 504.
         search_ms_max: Time limit of a search, after which it returns its matches so far, and how far back it searched.
         heavy_queries_max: Maximum number of concurrent searches and large skeletons; others wait for up to 2 s, then get 503.
+        trusted_proxies: Networks of the proxies whose ``X-Forwarded-For`` is believed, with commas between: for API keys that are restricted to addresses.
     """
 
     host: str = "127.0.0.1"
@@ -37,3 +38,4 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     statement_timeout_ms: int = 5_000
     search_ms_max: int = 1_000
     heavy_queries_max: int = 4
+    trusted_proxies: str = ""

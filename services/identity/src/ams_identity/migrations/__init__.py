@@ -1,1 +1,3 @@
-HEAD = "0015"
+"""Identity's tables. ``HEAD`` is the newest revision; it lets ``migrate`` detect a current database without loading alembic."""
+
+HEAD = "0016"

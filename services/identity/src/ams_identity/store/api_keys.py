@@ -1,5 +1,6 @@
 """Table ``api_keys``. The secret is stored as its SHA-256: it has 190 random bits, so a slow hash would add nothing."""
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -24,9 +25,13 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     """A key of a project.
 
     Attributes:
-        created_by: The person who created it; ``None``: an operator, on the command line.
+        created_by: The account that it belongs to: the person who created it, or a service account; ``None``: an operator, on the command line.
+        has_holder: The project has an active owner, and the account that the key belongs to is an active member of it.
+        addresses: Networks from which it may be used; ``None``: from everywhere.
+        last_used_address: The address of the last use.
+        last_used_program: The ``User-Agent`` of the last use, such as the version of the SDK.
+        replaced_by: The key that a rotation made in its place; it expires soon.
         masking: Whether intake masks secrets of the project; read with ``by_id``.
-        has_holder: The project has an active owner, and the person who created the key is an active member of it.
     """
 
     project_id: str
@@ -41,6 +46,15 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     has_holder: bool = True
     masking: bool = True
+    addresses: list[str] | None = None
+    last_used_address: str | None = None
+    last_used_program: str | None = None
+    replaced_by: str | None = None
+
+
+def secret_hash(secret: str) -> bytes:
+    """What is stored of a key's secret."""
+    return hashlib.sha256(secret.encode()).digest()
 
 
 def is_usable(key: ApiKey, at: datetime) -> bool:
@@ -57,7 +71,8 @@ _HAS_HOLDER = f"""
 ))
 """
 _MASKING = "(select p.masking from projects p where p.project_id = k.project_id)"
-_COLUMNS = "project_id, key_id, name, secret_hash, scopes, created_by, created_at, expires_at, last_used_at, revoked_at"
+_COLUMNS = """project_id, key_id, name, secret_hash, scopes, created_by, created_at, expires_at, last_used_at, revoked_at,
+    addresses, host(last_used_address) as last_used_address, last_used_program, replaced_by"""
 
 
 def _key(row: Any) -> ApiKey:
@@ -75,8 +90,8 @@ async def insert(database: Executor, key: ApiKey) -> None:
     """Add a key."""
     await database.execute(
         """
-        insert into api_keys (project_id, key_id, name, secret_hash, scopes, created_by, created_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        insert into api_keys (project_id, key_id, name, secret_hash, scopes, created_by, created_at, expires_at, addresses)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
         key.project_id,
         key.key_id,
@@ -86,6 +101,7 @@ async def insert(database: Executor, key: ApiKey) -> None:
         key.created_by,
         key.created_at,
         key.expires_at,
+        key.addresses,
     )
 
 
@@ -108,10 +124,32 @@ async def count(database: Executor, project_id: str) -> int:
     return int(await database.fetchval("select count(*) from api_keys where project_id = $1 and revoked_at is null", project_id) or 0)
 
 
-async def touch(database: Executor, project_id: str, key_id: str, at: datetime) -> None:
-    """Record the last use of a key, to the minute."""
-    sql = f"update api_keys set last_used_at = $3 where project_id = $1 and key_id = $2 and (last_used_at is null or last_used_at < $3::timestamptz - interval '{LAST_USED_STEP}')"
-    await database.execute(sql, project_id, key_id, at)
+async def touch(database: Executor, key: ApiKey, at: datetime, *, address: str | None, program: str | None) -> None:
+    """Record the last use of a key, to the minute, with the address and the program of that use."""
+    sql = f"""
+        update api_keys set last_used_at = $3, last_used_address = $4, last_used_program = $5
+        where project_id = $1 and key_id = $2 and (last_used_at is null or last_used_at < $3::timestamptz - interval '{LAST_USED_STEP}')
+    """
+    await database.execute(sql, key.project_id, key.key_id, at, address, program)
+
+
+async def lock(database: Executor, project_id: str, key_id: str) -> ApiKey | None:
+    """Lock a key of a project that is not revoked; ``None`` when there is none."""
+    sql = f"select {_COLUMNS} from api_keys where project_id = $1 and key_id = $2 and revoked_at is null for update"
+    row = await database.fetchrow(sql, project_id, key_id)
+    return None if row is None else _key(row)
+
+
+async def replace(database: Executor, key: ApiKey, *, by: str, expires_at: datetime) -> None:
+    """Let a key expire at a time because another one was made in its place."""
+    sql = "update api_keys set replaced_by = $3, expires_at = $4 where project_id = $1 and key_id = $2"
+    await database.execute(sql, key.project_id, key.key_id, by, expires_at)
+
+
+async def update(database: Executor, key: ApiKey, *, name: str, addresses: list[str] | None) -> None:
+    """Change what a person may change of a key."""
+    sql = "update api_keys set name = $3, addresses = $4 where project_id = $1 and key_id = $2"
+    await database.execute(sql, key.project_id, key.key_id, name, addresses)
 
 
 async def revoke(database: Executor, project_id: str, key_id: str, at: datetime) -> bool:

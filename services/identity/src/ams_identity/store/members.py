@@ -6,15 +6,17 @@ from msgspec import Struct
 
 from ams_contracts.claims import Role
 from ams_identity.store import Executor
+from ams_identity.store.users import Kind
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """A user in a project."""
+    """A user in a project. ``kind``: ``service`` for the account of a program."""
 
     user_id: str
     username: str
     role: Role
     created_at: datetime
+    kind: Kind = "person"
 
 
 async def insert(database: Executor, project_id: str, user_id: str, role: Role, at: datetime) -> bool:
@@ -56,7 +58,7 @@ async def of_project(database: Executor, project_id: str, *, after: str | None, 
     """A project's members, in the order in which their accounts were created."""
     rows = await database.fetch(
         """
-        select m.user_id, u.username, m.role, m.created_at
+        select m.user_id, u.username, m.role, m.created_at, u.kind
         from members m join users u on u.id = m.user_id
         where m.project_id = $1 and ($2::uuid is null or m.user_id > $2)
         order by m.user_id limit $3
@@ -66,7 +68,10 @@ async def of_project(database: Executor, project_id: str, *, after: str | None, 
         limit,
     )
     return [
-        Member(user_id=str(row["user_id"]), username=row["username"], role=Role(row["role"]), created_at=row["created_at"]) for row in rows
+        Member(
+            user_id=str(row["user_id"]), username=row["username"], role=Role(row["role"]), created_at=row["created_at"], kind=row["kind"]
+        )
+        for row in rows
     ]
 
 
@@ -78,6 +83,18 @@ async def owners(database: Executor, project_id: str) -> int:
 async def count(database: Executor, project_id: str) -> int:
     """How many members a project has."""
     return int(await database.fetchval("select count(*) from members where project_id = $1", project_id) or 0)
+
+
+async def people(database: Executor, project_id: str) -> int:
+    """How many members are no service accounts."""
+    sql = "select count(*) from members m join users u on u.id = m.user_id where m.project_id = $1 and u.kind <> 'service'"
+    return int(await database.fetchval(sql, project_id) or 0)
+
+
+async def service_accounts(database: Executor, project_id: str) -> list[str]:
+    """The ids of a project's service accounts."""
+    sql = "select m.user_id from members m join users u on u.id = m.user_id where m.project_id = $1 and u.kind = 'service'"
+    return [str(row["user_id"]) for row in await database.fetch(sql, project_id)]
 
 
 async def set_role(database: Executor, project_id: str, user_id: str, role: Role) -> None:

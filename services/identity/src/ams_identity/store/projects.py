@@ -13,7 +13,8 @@ class Membership(Struct, frozen=True, kw_only=True):
     """A project as one of its members sees it.
 
     Attributes:
-        retention_days: ``None`` means the platform's number of days.
+        retention_days: ``None`` means the maximum.
+        retention_days_max: Set by the administrator; ``None`` means the platform's number of days.
         second_factor_required: Whether members without a second factor see nothing of it.
     """
 
@@ -21,6 +22,7 @@ class Membership(Struct, frozen=True, kw_only=True):
     name: str
     role: Role
     retention_days: int | None
+    retention_days_max: int | None
     second_factor_required: bool
     masking: bool
     created_at: datetime
@@ -52,7 +54,7 @@ async def of_user(database: Executor, user_id: str, *, after: str | None, limit:
     """A user's projects, oldest first (project ids are ordered by time)."""
     rows = await database.fetch(
         """
-        select p.project_id, p.name, p.retention_days, p.second_factor_required, p.masking, p.created_at, m.role
+        select p.project_id, p.name, p.retention_days, p.retention_days_max, p.second_factor_required, p.masking, p.created_at, m.role
         from members m join projects p using (project_id)
         where m.user_id = $1 and ($2::uuid is null or p.project_id > $2) and p.deleted_at is null
         order by p.project_id limit $3
@@ -68,7 +70,7 @@ async def of_user_by_id(database: Executor, user_id: str, project_id: str) -> Me
     """One project as one of its members sees it; ``None`` when the user is not a member, or the project was deleted."""
     row = await database.fetchrow(
         """
-        select p.project_id, p.name, p.retention_days, p.second_factor_required, p.masking, p.created_at, m.role
+        select p.project_id, p.name, p.retention_days, p.retention_days_max, p.second_factor_required, p.masking, p.created_at, m.role
         from members m join projects p using (project_id)
         where p.project_id = $2 and m.user_id = $1 and p.deleted_at is null
         """,
@@ -139,7 +141,7 @@ async def settings(database: Executor, *, after: str | None, limit: int) -> list
     """The settings of projects that other services need, in the order of their ids, deleted ones included."""
     rows = await database.fetch(
         """
-        select project_id, retention_days, (extract(epoch from deleted_at) * 1000000)::bigint as deleted_at_us
+        select project_id, least(retention_days, retention_days_max) as retention_days, (extract(epoch from deleted_at) * 1000000)::bigint as deleted_at_us
         from projects where $1::uuid is null or project_id > $1
         order by project_id limit $2
         """,

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ams_identity.store import Executor
 
-Kind = Literal["person", "machine"]
+Kind = Literal["person", "machine", "service"]
 FIRST_LOCK = 0x616D735F6669  # "ams_fi"
 MACHINE_PREFIX = "~"
 """Prefix of a machine account's username when a person has its plain name. Registration rejects usernames with this prefix."""
@@ -23,10 +23,10 @@ class User(Struct, frozen=True, kw_only=True):
         password_hash: ``None`` for an account that signs in by code only.
         updated_at: When a column of the row last changed.
         disabled_at: ``None`` while the account is active.
-        administrator: Whether it is the first person who registered. ``accounts.is_administrator`` decides.
+        administrator: Whether it is the first person who registered, or was made an administrator. ``accounts.is_administrator`` decides.
         deleted_at: When it was deleted; the row stays without personal data.
         email_verified_at: When a link that was sent to the address was opened; ``None`` for an address that was not verified.
-        kind: ``person``, or ``machine`` for an account that an operator's command created. It cannot be registered, and has no password.
+        kind: ``person``; ``machine``: an operator's command created it; ``service``: a program's, in one project. The latter two cannot be registered, and have no password.
     """
 
     user_id: str
@@ -143,6 +143,17 @@ async def disable(database: Executor, user_id: str, at: datetime) -> bool:
     """Disable an account. False when no such active account exists."""
     sql = "update users set disabled_at = $2 where id = $1 and disabled_at is null returning 1"
     return await database.fetchval(sql, user_id, at) is not None
+
+
+async def set_administrator(database: Executor, user_id: str, *, administrator: bool) -> bool:
+    """Let an account administer the installation or not. False when nothing changed."""
+    sql = "update users set administrator = $2 where id = $1 and administrator <> $2 returning 1"
+    return await database.fetchval(sql, user_id, administrator) is not None
+
+
+async def is_service(database: Executor, user_id: str) -> bool:
+    """Whether an account is a service account."""
+    return bool(await database.fetchval("select exists (select from users where id = $1 and kind = 'service')", user_id))
 
 
 async def enable(database: Executor, user_id: str) -> bool:

@@ -5,11 +5,11 @@ every route. Routes of a project use the dependency ``access`` from ``provide_ac
 """
 
 from ams_kit.auth.access import AccessClient, AccessSource, access_of, provide_access, require_role, second_factor_required
-from ams_kit.auth.api_keys import KeyClient
+from ams_kit.auth.api_keys import KeyClient, KeyUse
 from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.inbound import InboundVerifier
 from ams_kit.auth.kit import AuthKit, open_redis
-from ams_kit.auth.middleware import KEY_SCOPE, SHARED, AuthMiddleware, Shared
+from ams_kit.auth.middleware import KEY_SCOPE, SHARED, AuthMiddleware, Shared, use_of
 from ams_kit.auth.principal import KeyPrincipal, Principal, SharePrincipal, any_principal_of, bearer_of, principal_of, visitor_of
 from ams_kit.auth.service_tokens import internal_only, service_token, verify_service_token
 from ams_kit.auth.tokens import is_uuid
@@ -26,6 +26,7 @@ __all__ = [
     "InboundVerifier",
     "KeyClient",
     "KeyPrincipal",
+    "KeyUse",
     "Principal",
     "SharePrincipal",
     "Shared",
@@ -41,6 +42,7 @@ __all__ = [
     "require_role",
     "second_factor_required",
     "service_token",
+    "use_of",
     "verify_service_token",
     "visitor_of",
 ]

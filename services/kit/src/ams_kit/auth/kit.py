@@ -18,6 +18,7 @@ from ams_kit.auth.revocation import RevocationList, ServerWatch
 from ams_kit.auth.verifier import Verifier
 from ams_kit.background import Background
 from ams_kit.bus import Kafka
+from ams_kit.http.client_address import parse_networks
 
 IDENTITY_TIMEOUT_SECONDS = 2
 REDIS_TIMEOUT_SECONDS = 1
@@ -57,15 +58,25 @@ class AuthKit:
         changes: Delivers ``IdentityChanged`` messages; call ``subscribe(callback)``.
         redis: The Redis client that all of them share; ``close`` closes it.
         service_secret: Signs the tokens between services.
+        trusted_proxies: Networks whose ``X-Forwarded-For`` is believed.
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, redis_url: str, *, service_secret: str, public_url: str, service: str, kafka: Kafka | None = None
+        self,
+        http: httpx.AsyncClient,
+        redis_url: str,
+        *,
+        service_secret: str,
+        public_url: str,
+        service: str,
+        kafka: Kafka | None = None,
+        trusted_proxies: str = "",
     ) -> None:
+        self.trusted_proxies = parse_networks(trusted_proxies)
         server = ServerWatch()
         self.redis = redis = open_redis(redis_url, server)
         self.service_secret = service_secret
-        self.keys = KeyClient(http)
+        self.keys = KeyClient(http, service_secret=service_secret, service=service)
         self.changes = IdentityEvents(redis)
         self.revocations = RevocationList(redis, server)
         self.verifier = Verifier(JwksKeys(http), self.revocations, issuer=public_url.rstrip("/"))
@@ -100,6 +111,7 @@ class AuthKit:
         *,
         service: str = "service",
         kafka: Kafka | None = None,
+        trusted_proxies: str = "",
     ) -> Self:
         """Build the clients without connecting: neither identity nor Redis needs to be up.
 
@@ -110,11 +122,23 @@ class AuthKit:
             public_url: ``AMS_PUBLIC_URL``, the issuer of tokens.
             service: The name of this service in the tokens that it sends to other services.
             kafka: The log, over which identity's changes also arrive; ``None``: over the Redis channel alone.
+            trusted_proxies: ``AMS_TRUSTED_PROXIES``.
+
+        Raises:
+            ValueError: ``trusted_proxies`` is no list of networks.
         """
         http = httpx.AsyncClient(
             base_url=identity_url, timeout=IDENTITY_TIMEOUT_SECONDS, trust_env=False, limits=httpx.Limits(max_connections=32)
         )
-        return cls(http, redis_url, service_secret=service_secret, public_url=public_url, service=service, kafka=kafka)
+        return cls(
+            http,
+            redis_url,
+            service_secret=service_secret,
+            public_url=public_url,
+            service=service,
+            kafka=kafka,
+            trusted_proxies=trusted_proxies,
+        )
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
         """Return a user's role in a project; ``None`` when they have none.

@@ -1,6 +1,7 @@
 """The middleware that authenticates every route: without a valid credential the response is 401."""
 
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 
 from litestar.enums import ScopeType
@@ -8,6 +9,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from ams_contracts.claims import Scope as KeyScope
+from ams_kit.auth.api_keys import KeyUse
 from ams_kit.auth.principal import (
     PRINCIPAL,
     KeyPrincipal,
@@ -19,6 +21,7 @@ from ams_kit.auth.principal import (
 )
 from ams_kit.auth.tokens import is_share_token
 from ams_kit.errors import ForbiddenError, NotFoundError
+from ams_kit.http.client_address import Network, address_of
 
 PUBLIC = "public"
 KEY_SCOPE = "key_scope"
@@ -37,6 +40,12 @@ class Shared(StrEnum):
     """The task in the path, and only when the link has payloads."""
     CHECKED = "checked"
     """The path names no task: the route itself checks that it gives nothing but the task of the link."""
+
+
+def use_of(scope: Scope, trusted_proxies: Sequence[Network]) -> KeyUse:
+    """Who uses an API key with this request."""
+    program = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")
+    return KeyUse(str(address_of(scope, trusted_proxies) or ""), program)
 
 
 class AuthMiddleware(ASGIMiddleware):
@@ -70,7 +79,7 @@ class AuthMiddleware(ASGIMiddleware):
         key_scope = scope["route_handler"].opt.get(KEY_SCOPE, self._key_scope)
         if key_scope is None:
             raise key_not_for_this()
-        grant = await auth.keys.grant(token)
+        grant = await auth.keys.grant(token, use_of(scope, auth.trusted_proxies))
         if key_scope not in grant.scopes:
             raise ForbiddenError(
                 f"This API key does not have the scope {key_scope.value}. Create a key that has it and use that one.",

@@ -45,6 +45,11 @@ class Lease:
         self._held = 0
         self._arriving = 0
 
+    @property
+    def project_id(self) -> str:
+        """The project that the request writes to."""
+        return self._project_id
+
     def resize(self, wanted_bytes: int, *, arriving: bool = False) -> None:
         """Hold exactly ``wanted_bytes``.
 

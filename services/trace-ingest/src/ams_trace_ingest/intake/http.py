@@ -18,7 +18,7 @@ from ams_trace_ingest.intake.publish import IntakeContext, publish, refused
 async def take_batches(request: Request[Any, Any, Any], state: State) -> NativeAnswer:
     """Native batches: at most 100 batches, 1,000 events, 4 MiB (gzip allowed). Guarded by an API key."""
     intake: IntakeContext = state.intake
-    grant = await grant_of(request, intake.auth)
+    grant = await grant_of(request, intake)
     if request.content_type[0] != "application/json":
         raise UnsupportedError("use Content-Type application/json")
     check_charset(request.headers.get("content-type", ""))

@@ -63,7 +63,7 @@ class ImportAnswer(Struct, frozen=True, kw_only=True):
 async def import_lines(request: AnyRequest, state: State, copy_as: CopyAs = None) -> ImportAnswer:
     """Complete lines of an archive or of OTLP/JSON: at most 16 MiB (gzip allowed). Guarded by an API key. Importing a part twice changes nothing."""
     intake: IntakeContext = state.intake
-    grant = await grant_of(request, intake.auth)
+    grant = await grant_of(request, intake)
     return await _take(request, intake, grant.project_id, grant.key_id, copy_as)
 
 

@@ -18,6 +18,7 @@ from ams_kit.auth import InboundVerifier
 from ams_kit.bus import Log, LogRecord, PartitionBatch, Record, StoredPosition
 from ams_kit.errors import AmsError, InvalidTokenError, UnavailableError
 from ams_kit.telemetry.metrics import EVENTS_ACCEPTED, EVENTS_REFUSED
+from ams_kit.usage import UsageMeter
 from ams_trace_ingest.intake.native import NativeRecords, read_native
 from ams_trace_ingest.intake.project_prices import ProjectPrices
 from ams_trace_ingest.store import dead_letters, positions
@@ -59,6 +60,7 @@ class InboundProjection:
         verifier: InboundVerifier,
         prices: ProjectPrices,
         *,
+        usage: UsageMeter | None = None,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
         """Create the projection.
@@ -68,12 +70,14 @@ class InboundProjection:
             log: Takes the checked events.
             verifier: Verifies the tokens.
             prices: To compute what is not reported.
+            usage: Counts what is accepted; ``None``: nothing is counted.
             now_us: The clock, microseconds since the epoch.
         """
         self._pool = pool
         self._log = log
         self._verifier = verifier
         self._prices = prices
+        self._usage = usage
         self._now_us = now_us
 
     async def stored(self, topic: str, partitions: Sequence[int]) -> dict[int, StoredPosition]:
@@ -102,7 +106,10 @@ class InboundProjection:
                     EVENTS_REFUSED.labels(SOURCE, item.code).inc()
             payloads += read.payloads
             steps += read.steps
-            size += sum(len(one.value or b"") for one in (*read.payloads, *read.steps))
+            record_size = sum(len(one.value or b"") for one in (*read.payloads, *read.steps))
+            size += record_size
+            if self._usage is not None:
+                self._usage.add(claims.project_id, events=read.accepted, size_bytes=record_size)
             if size > PUBLISH_BYTES_MAX:
                 await self._publish(payloads, steps)
                 payloads, steps, size = [], [], 0

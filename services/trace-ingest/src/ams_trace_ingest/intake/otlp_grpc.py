@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Never
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -17,7 +18,9 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ams_contracts.claims import KeyGrant
+from ams_kit.auth import KeyUse
 from ams_kit.errors import AmsError, BadRequestError, TooManyError, UnavailableError, UnsupportedError
+from ams_kit.http.client_address import address_from
 from ams_kit.http.problems import RequestTimeoutError, status_of
 from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.intake.body import ARRIVAL_TIMEOUT_SECONDS, inflate
@@ -161,11 +164,19 @@ async def _refuse_unknown(_: IntakeContext, context: Context) -> bytes:
 
 async def _grant_of(context: Context, intake: IntakeContext) -> KeyGrant:
     metadata = context.invocation_metadata() or ()
-    values: dict[str, list[str]] = {"authorization": [], "x-api-key": []}
+    values: dict[str, list[str]] = {"authorization": [], "x-api-key": [], "user-agent": [], "x-forwarded-for": []}
     for key, value in metadata:
         if key in values:
             values[key].append(value if isinstance(value, str) else value.decode("latin-1"))
-    return await grant_of_headers(values["authorization"], next(iter(values["x-api-key"]), ""), intake.auth)
+    address = address_from(_address_of_peer(context.peer()), values["x-forwarded-for"], intake.auth.trusted_proxies)
+    use = KeyUse(str(address or ""), next(iter(values["user-agent"]), ""))
+    return await grant_of_headers(values["authorization"], next(iter(values["x-api-key"]), ""), intake, use)
+
+
+def _address_of_peer(peer: str) -> str:
+    """The address in grpc's name of a peer, ``ipv4:192.0.2.7:5000`` or ``ipv6:%5B::1%5D:5000``."""
+    host = unquote(peer).partition(":")[2].rpartition(":")[0]
+    return host.strip("[]")
 
 
 async def _receive(context: Context, lease: Lease) -> bytes:

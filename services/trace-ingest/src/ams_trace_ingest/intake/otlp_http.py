@@ -82,7 +82,7 @@ async def _open(request: AnyRequest, intake: IntakeContext) -> tuple[KeyGrant, E
     content_type = request.headers.get("content-type", "")
     if content_type.lower().startswith("application/grpc"):
         raise UnsupportedError(GRPC_ADVICE, code="grpc_unsupported")
-    grant = await grant_of(request, intake.auth)
+    grant = await grant_of(request, intake)
     encoding = encoding_of(content_type)
     if encoding is None:
         raise UnsupportedError("use Content-Type application/x-protobuf or application/json")

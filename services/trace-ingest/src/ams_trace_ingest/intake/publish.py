@@ -9,6 +9,7 @@ from msgspec import Struct
 from ams_kit.auth import AuthKit
 from ams_kit.bus import Log, Record
 from ams_kit.telemetry.metrics import EVENTS_ACCEPTED, EVENTS_REFUSED
+from ams_kit.usage import UsageMeter
 from ams_trace_ingest.intake.budget import ByteBudget, Lease
 from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.project_prices import ProjectPrices
@@ -28,6 +29,7 @@ class IntakeContext(Struct, frozen=True):
     pool: asyncpg.Pool  # role ams_writer, for the management routes; telemetry needs no database
     logs: LogJoiner
     previewing: asyncio.Semaphore  # one preview of prices at a time
+    usage: UsageMeter
     decoding: asyncio.Semaphore  # one large request is decoded at a time, in a thread
 
 
@@ -48,10 +50,12 @@ async def publish(
         LogUnavailableError: Nothing is known to be durable; the client retries with the same event ids.
         UnavailableError: The byte budget is exhausted.
     """
-    lease.resize(sum(len(record.value or b"") for record in payloads) + sum(len(record.value or b"") for record in steps))
+    size = sum(len(record.value or b"") for record in payloads) + sum(len(record.value or b"") for record in steps)
+    lease.resize(size)
     await intake.log.publish(payloads, timeout_seconds=PUBLISH_TIMEOUT_SECONDS)
     await intake.log.publish(steps, timeout_seconds=PUBLISH_TIMEOUT_SECONDS)
     EVENTS_ACCEPTED.labels(source).inc(events)
+    intake.usage.add(lease.project_id, events=events, size_bytes=size)
 
 
 def refused(source: str, reason: str, count: int = 1) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ams_identity.addresses import _address, _behind, parse_networks
+from ams_kit.http.client_address import address_behind, parse_address, parse_networks
 
 TRUSTED = parse_networks("127.0.0.1,10.0.0.0/8,2001:db8::/32")
 
@@ -22,11 +22,11 @@ TRUSTED = parse_networks("127.0.0.1,10.0.0.0/8,2001:db8::/32")
     ],
 )
 def test_only_trusted_proxies_are_believed(peer: str, forwarded: list[str], expected: str) -> None:
-    assert str(_behind(_address(peer), forwarded, TRUSTED)) == expected
+    assert str(address_behind(parse_address(peer), forwarded, TRUSTED)) == expected
 
 
 def test_without_trusted_proxies_the_peer_is_the_client() -> None:
-    assert str(_behind(_address("127.0.0.1"), ["203.0.113.9"], ())) == "127.0.0.1"
+    assert str(address_behind(parse_address("127.0.0.1"), ["203.0.113.9"], ())) == "127.0.0.1"
 
 
 @pytest.mark.parametrize("text", ["gateway", "10.0.0.0/33", "10.0.0.1/8", "1.2.3.4;5.6.7.8"])
