@@ -1,7 +1,16 @@
 /** What the pages of a project's settings and keys, and of the installation's administration, read and change. */
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import { request } from './http';
-import type { AccountList, CreatedKey, ManagedProjects, Member, ProjectUsage, ProjectView, paths, ResetLink } from './types.gen';
+import type {
+  AccountList,
+  CreatedKey,
+  ManagedProjects,
+  Member,
+  ProjectUsage,
+  ProjectView,
+  paths,
+  ResetLink,
+} from './types.gen';
 
 const PAGE = 100;
 

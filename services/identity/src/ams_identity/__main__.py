@@ -7,7 +7,7 @@ import sys
 from ams_identity.app import SERVICE, make_app
 from ams_identity.migrations.run import VERSIONS, migrate, revision_of
 from ams_identity.rotate_keys import rotate_keys
-from ams_identity.settings import MigrateSettings, RotateSettings, Settings
+from ams_identity.settings import MigrateSettings, Settings
 from ams_kit.migration_plan import plan_text, read_versions
 from ams_kit.service import run
 from ams_kit.settings import read_settings
@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> None:
         stored = asyncio.run(revision_of(read_settings(MigrateSettings, os.environ, SERVICE).database_url))
         sys.stdout.write(plan_text("identity database", read_versions(VERSIONS), stored))
     elif arguments == ["rotate-keys"]:
-        rotation = read_settings(RotateSettings, os.environ, SERVICE)
-        raise SystemExit(rotate_keys(rotation.port, rotation.service_secret))
+        settings = read_settings(Settings, os.environ, SERVICE)
+        raise SystemExit(rotate_keys(settings.port, settings.service_secret))
     else:
         sys.stderr.write(USAGE)
         raise SystemExit(EXIT_USAGE)

@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import structlog
-from ams_kit.http.openapi import with_problems
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 
@@ -74,6 +73,7 @@ from ams_kit.db import check_pool, open_pool
 from ams_kit.errors import UnavailableError
 from ams_kit.http.app import make_application
 from ams_kit.http.client_address import parse_networks
+from ams_kit.http.openapi import with_problems
 from ams_kit.http.problems import answer_unavailable
 from ams_kit.retriable import SERVER_UNAVAILABLE
 from ams_kit.service import refuse_to_serve

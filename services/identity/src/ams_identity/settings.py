@@ -78,15 +78,3 @@ class MigrateSettings(Struct, frozen=True, kw_only=True):
 
     database_url: str
     log_level: str = "INFO"
-
-
-class RotateSettings(Struct, frozen=True, kw_only=True):
-    """Settings of ``ams-identity rotate-keys``.
-
-    Attributes:
-        service_secret: As the service has it.
-        port: Where the service listens on this machine.
-    """
-
-    service_secret: str
-    port: int

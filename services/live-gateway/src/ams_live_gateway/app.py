@@ -28,6 +28,7 @@ from ams_kit.bus import BacklogReader, Tail
 from ams_kit.errors import NotFoundError
 from ams_kit.http.app import make_application
 from ams_kit.http.json_body import read_json, with_json_body
+from ams_kit.http.openapi import with_problems
 from ams_live_gateway.access_watcher import AccessWatcher
 from ams_live_gateway.endpoint import Endpoint
 from ams_live_gateway.ring import Ring
@@ -149,7 +150,7 @@ def make_app(settings: Settings, *, make_auth: OpenAuth = open_auth, steps: Topi
     return make_application(
         title="AMS live gateway",
         openapi_path="/api/live/openapi",
-        route_handlers=[issue_ticket, live],
+        route_handlers=[*with_problems([issue_ticket], also=(404, 408, 413, 415, 422)), live],
         checks={"log": log_is_read},
         background=background,
         middleware=[AuthMiddleware(key_scope=KeyScope.READ)],

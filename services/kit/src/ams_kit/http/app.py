@@ -7,6 +7,7 @@ from litestar import Litestar, Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import Message, Scope
 
 from ams_kit.background import Background
 from ams_kit.http.health import Check, health_routes
@@ -17,6 +18,14 @@ from ams_kit.http.unread_body import refuse_after_body
 BODY_BYTES_MAX = 65_536
 BEARER = "bearer"
 """Name of the security scheme in the OpenAPI document. It applies to every route except those with ``security=[{}]``."""
+
+
+async def forbid_caching(message: Message, scope: Scope) -> None:  # noqa: ARG001  the signature of Litestar's hook
+    """Add ``Cache-Control: no-store`` to every response that does not say otherwise: nearly all of them are private."""
+    if message["type"] == "http.response.start":
+        headers = list(message["headers"])
+        if not any(name.lower() == b"cache-control" for name, _ in headers):
+            message["headers"] = [*headers, (b"cache-control", b"no-store")]
 
 
 def make_application(
@@ -49,6 +58,7 @@ def make_application(
         security=[{BEARER: []}],
     )
     app = Litestar(
+        before_send=[forbid_caching],
         route_handlers=[*health_routes(checks, background), *route_handlers],
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=openapi_config,

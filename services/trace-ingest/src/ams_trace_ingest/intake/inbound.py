@@ -109,7 +109,7 @@ class InboundProjection:
             record_size = sum(len(one.value or b"") for one in (*read.payloads, *read.steps))
             size += record_size
             if self._usage is not None:
-                self._usage.add(claims.project_id, events=read.accepted, size_bytes=record_size)
+                self._usage.add(key.project_id, events=read.accepted, size_bytes=record_size)
             if size > PUBLISH_BYTES_MAX:
                 await self._publish(payloads, steps)
                 payloads, steps, size = [], [], 0

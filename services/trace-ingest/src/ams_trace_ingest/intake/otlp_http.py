@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.openapi.datastructures import ResponseSpec
 
 from ams_contracts.claims import KeyGrant
 from ams_kit.errors import AmsError, UnsupportedError
@@ -39,7 +40,23 @@ def _answer_unexpected(request: AnyRequest, error: Exception) -> Response[bytes]
     return Response(encode_error(encoding, 500, "internal error"), status_code=500, media_type=encoding.value)
 
 
+_REFUSALS = {
+    400: "The body is no OTLP request of this signal, or a header is ambiguous.",
+    401: "The API key is missing or not valid.",
+    403: "The API key may not write telemetry, or not from this address.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large, or has too many spans.",
+    415: "The content type or the encoding is not supported.",
+    422: "A value is not acceptable.",
+    429: "The project has used its quota. Retry after Retry-After.",
+    503: "A required server is unavailable, or more telemetry is in flight than this process may hold. Retry after Retry-After.",
+}
+_PROTOBUF: Any = Encoding.PROTOBUF.value  # Litestar types an enumeration here and passes any text through
 _OPTIONS: dict[str, Any] = {
+    "responses": {
+        status: ResponseSpec(bytes, generate_examples=False, description=f"{text} The body is a google.rpc.Status.", media_type=_PROTOBUF)
+        for status, text in _REFUSALS.items()
+    },
     "status_code": 200,
     "opt": {"public": True},  # authenticated by API key, not by access token
     "request_max_body_size": None,  # read_body limits it, before and after inflating

@@ -1,4 +1,4 @@
-"""Declares the problem documents of identity's routes in its OpenAPI document, by what a route is and not one by one."""
+"""Declares the problem documents of routes in the OpenAPI document, by what a route is and not one by one."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -29,11 +29,19 @@ _WITH_BODY = {408, 413, 422}
 Handler = TypeVar("Handler", bound=HTTPRouteHandler)
 
 
-def with_problems(handlers: Iterable[Handler]) -> list[Handler]:
-    """Declare the problem documents that each route can answer with. Returns the handlers."""
-    declared = list(handlers)
+def with_problems(handlers: Iterable[Handler], *, also: Iterable[int] = ()) -> list[Handler]:
+    """Declare the problem documents that each route can answer with.
+
+    Args:
+        handlers: The routes.
+        also: Further statuses of all of them.
+
+    Returns:
+        The handlers.
+    """
+    declared, more = list(handlers), set(also)
     for handler in declared:
-        handler.responses = {**_specs(_statuses(handler)), **(handler.responses or {})}
+        handler.responses = {**_specs(_statuses(handler) | more), **(handler.responses or {})}
     return declared
 
 
