@@ -1,10 +1,23 @@
 import { useQuery as useServer } from '@tanstack/react-query';
-import { useEffect, useMemo } from 'react';
+import { useEffect, useMemo, useState } from 'react';
+import { membersQuery } from '../api/people';
 import { asApiError } from '../api/problems';
-import { pricesQuery } from '../api/queries';
-import type { ListPrice, StatisticsGroup } from '../api/types';
+import { pricesQuery, projectsQuery, queryClient } from '../api/queries';
+import type { ListPrice, OwnPrice, StatisticsGroup } from '../api/types';
 import { Link, navigate, useQuery, withParams } from '../app/router';
-import { modelRows, priceText, priceTitle } from '../features/statistics/models';
+import { OwnPricesTable } from '../features/prices/OwnPricesTable';
+import { PriceDialog } from '../features/prices/PriceDialog';
+import { ownPricesQuery, type PriceForm } from '../features/prices/prices';
+import '../features/prices/prices.css';
+import {
+  isUnknown,
+  modelRows,
+  type PricePart,
+  priceText,
+  priceTitle,
+  unknownSentence,
+  usdText,
+} from '../features/statistics/models';
 import { RANGES, startOf, statisticsQuery } from '../features/statistics/statistics';
 import '../features/statistics/statistics.css';
 import { serverNowUs } from '../ui/clock';
@@ -12,25 +25,72 @@ import { ErrorStrip, Segmented } from '../ui/controls';
 import { cost, count, exact, exactCost, nusd } from '../ui/format';
 import { Icon } from '../ui/Icon';
 
-/** `/projects/{project}/models`: the models that the project used, with what they cost and their list prices. */
+const NO_PRICE: PriceForm['usd'] = { input: '', cache_read: '', cache_write: '', output: '' };
+
+/** `/projects/{project}/models`: the models that the project used, with what they cost, their list prices and the project's own prices. */
 export function ModelsPage({ project }: { project: string }) {
   const query = useQuery();
   const range = RANGES.find(({ value }) => value === query.get('range')) ?? RANGES[1];
   const from = useMemo(() => startOf(range.hours, serverNowUs() / 1_000), [range.hours]);
   const used = useServer(statisticsQuery(project, 'model', from, {}));
-  const names = modelRows(used.data?.items ?? []).map(({ key }) => key);
+  const rows = modelRows(used.data?.items ?? []);
+  const names = rows.map(({ key }) => key);
   const prices = useServer({ ...pricesQuery(project, names), enabled: names.length > 0 });
+  const own = useServer(ownPricesQuery(project));
+  const members = useServer(membersQuery(project));
+  const role = useServer(projectsQuery).data?.items.find((item) => item.project_id === project)?.role;
+  const [edited, setEdited] = useState<{ initial: PriceForm; current: OwnPrice | null } | null>(null);
   const priceOf = new Map(prices.data?.items.map((price) => [price.model, price]));
-  const error = used.error ?? prices.error;
+  const error = used.error ?? prices.error ?? own.error;
   useEffect(() => {
     document.title = 'Models · AMS';
   }, []);
-  const rows = modelRows(used.data?.items ?? []);
+  const edit = (model: string) => {
+    const price = priceOf.get(model) ?? null;
+    const current = own.data?.items.find(
+      (item) =>
+        item.state === 'current' &&
+        item.model === price?.own?.model &&
+        item.provider === (price.own.provider ?? null) &&
+        item.usd_per_million !== null,
+    );
+    const usd = price?.own?.usd_per_million ?? price?.usd_per_million ?? {};
+    setEdited({
+      initial: {
+        model: current?.model ?? model,
+        provider: current?.provider ?? '',
+        usd: { ...NO_PRICE, ...Object.fromEntries(Object.entries(usd).filter(([part]) => part in NO_PRICE)) },
+        from: '',
+        note: '',
+      },
+      current: current ?? null,
+    });
+  };
+  const refresh = () => {
+    void queryClient.invalidateQueries({ queryKey: ['own-prices', project] });
+    void queryClient.invalidateQueries({ queryKey: ['prices', project] });
+  };
+  const unknown = unknownSentence(rows);
+  const mayTry = role === 'owner' || role === 'member';
   return (
     <div className="page statistics-page">
       <div className="page-inner">
         <div className="statistics-head">
           <h1>Models and prices</h1>
+          {mayTry ? (
+            <button
+              type="button"
+              className="button"
+              onClick={() =>
+                setEdited({
+                  initial: { model: '', provider: '', usd: NO_PRICE, from: '', note: '' },
+                  current: null,
+                })
+              }
+            >
+              {role === 'owner' ? 'Set a price' : 'Try a price'}
+            </button>
+          ) : null}
           <Segmented
             small
             label="Time range"
@@ -40,20 +100,24 @@ export function ModelsPage({ project }: { project: string }) {
           />
         </div>
         <p className="quiet">
-          Prices are list prices in US dollars for a million tokens, as a call that starts now is billed. A cost that an
-          agent or gateway reports counts instead.
+          Prices are in US dollars for a million tokens, as a call that starts now is billed: the project's own price,
+          else the list price. A cost that an agent or gateway reports counts instead.
         </p>
         {error ? (
           <ErrorStrip
             error={asApiError(error)}
             doing="Cannot load the models"
             onRetry={() => {
-              void used.refetch();
-              void prices.refetch();
+              for (const one of [used, prices, own]) void one.refetch();
             }}
           />
         ) : null}
         {used.isFetching && !used.data ? <div className="loading-bar" /> : null}
+        {unknown ? (
+          <p className="price-unknown">
+            <Icon name="status-error" /> {unknown}
+          </p>
+        ) : null}
         {used.data && rows.length === 0 ? (
           <p className="quiet">No model calls in this time. Models appear with the first call that names one.</p>
         ) : null}
@@ -63,32 +127,29 @@ export function ModelsPage({ project }: { project: string }) {
               <thead>
                 <tr>
                   <th scope="col">Model</th>
-                  <th scope="col" className="num">
-                    Calls
-                  </th>
-                  <th scope="col" className="num">
-                    Tokens in
-                  </th>
-                  <th scope="col" className="num">
-                    Tokens out
-                  </th>
-                  <th scope="col" className="num">
-                    Cost
-                  </th>
-                  <th scope="col" className="num">
-                    Price in
-                  </th>
-                  <th scope="col" className="num">
-                    Price cached
-                  </th>
-                  <th scope="col" className="num">
-                    Price out
-                  </th>
+                  {['Calls', 'Tokens in', 'Tokens out', 'Cost', 'Price in', 'Price cached', 'Price out'].map(
+                    (title) => (
+                      <th key={title} scope="col" className="num">
+                        {title}
+                      </th>
+                    ),
+                  )}
+                  {mayTry ? (
+                    <th scope="col">
+                      <span className="visually-hidden">Own price</span>
+                    </th>
+                  ) : null}
                 </tr>
               </thead>
               <tbody>
                 {rows.map((row) => (
-                  <ModelLine key={row.key} project={project} group={row} price={priceOf.get(row.key) ?? null} />
+                  <ModelLine
+                    key={row.key}
+                    project={project}
+                    group={row}
+                    price={priceOf.get(row.key) ?? null}
+                    onEdit={mayTry ? () => edit(row.key) : null}
+                  />
                 ))}
               </tbody>
             </table>
@@ -98,7 +159,23 @@ export function ModelsPage({ project }: { project: string }) {
         {used.data?.truncated || rows.length > 100 ? (
           <p className="faint">Prices are shown for the first 100 models.</p>
         ) : null}
+        {own.data && own.data.items.length > 0 ? (
+          <section className="settings-section">
+            <h2>Own prices</h2>
+            <OwnPricesTable prices={own.data.items} members={members.data?.items ?? []} />
+          </section>
+        ) : null}
       </div>
+      {edited ? (
+        <PriceDialog
+          project={project}
+          initial={edited.initial}
+          current={edited.current}
+          owner={role === 'owner'}
+          onSet={refresh}
+          onClose={() => setEdited(null)}
+        />
+      ) : null}
     </div>
   );
 }
@@ -107,9 +184,11 @@ interface ModelLineProps {
   project: string;
   group: StatisticsGroup;
   price: ListPrice | null;
+  /** null when the person may not try prices */
+  onEdit: (() => void) | null;
 }
 
-function ModelLine({ project, group, price }: ModelLineProps) {
+function ModelLine({ project, group, price, onEdit }: ModelLineProps) {
   const nano = nusd(group.cost_usd);
   const unpriced = group.steps - group.priced_steps;
   return (
@@ -118,9 +197,13 @@ function ModelLine({ project, group, price }: ModelLineProps) {
         <Link to={`/projects/${project}/statistics?${new URLSearchParams({ by: 'model', only: group.key })}`}>
           {group.key}
         </Link>
-        {price?.known === false && group.priced_steps === 0 ? (
-          <span className="chip" style={{ marginLeft: 8 }} title="The catalog has no price for this model">
-            <Icon name="status-error" /> no list price
+        {isUnknown(group) && price?.known === false && !price.own ? (
+          <span
+            className="chip"
+            style={{ marginLeft: 8 }}
+            title="The catalog has no price for this model, and the project has set none"
+          >
+            <Icon name="status-error" /> no price
           </span>
         ) : null}
       </td>
@@ -138,10 +221,44 @@ function ModelLine({ project, group, price }: ModelLineProps) {
         {nano === null ? <span className="faint">unknown</span> : `${unpriced > 0 ? '≥ ' : ''}${cost(nano)}`}
       </td>
       {(['input', 'cache_read', 'output'] as const).map((part) => (
-        <td key={part} className="num" title={priceTitle(price, part)}>
-          {priceText(price, part)}
-        </td>
+        <PriceCell key={part} price={price} part={part} />
       ))}
+      {onEdit ? (
+        <td className="num">
+          <button
+            type="button"
+            className="button small plain"
+            aria-label={`Own price of ${group.key}`}
+            disabled={price === null}
+            onClick={onEdit}
+          >
+            {price?.own ? 'Change' : 'Set price'}
+          </button>
+        </td>
+      ) : null}
     </tr>
+  );
+}
+
+/** The own price, with the list price below it; else the list price. */
+function PriceCell({ price, part }: { price: ListPrice | null; part: PricePart }) {
+  const list = priceText(price, part);
+  if (!price?.own) {
+    return (
+      <td className="num" title={priceTitle(price, part)}>
+        {list}
+      </td>
+    );
+  }
+  const usd = price.own.usd_per_million[part];
+  const name = price.own.model + (price.own.provider ? ` of ${price.own.provider}` : '');
+  return (
+    <td
+      className="num"
+      title={usd === undefined ? 'Billed like what it is part of' : `The project's own price of ${name}`}
+    >
+      <span className="price-own">{usdText(usd)}</span>
+      {list ? <span className="faint price-was">list {list}</span> : null}
+    </td>
   );
 }

@@ -1,9 +1,16 @@
 import { expect, test } from 'vitest';
 import type { ListPrice, StatisticsGroup } from '../../api/types';
-import { modelRows, priceText, priceTitle } from './models';
+import { modelRows, priceText, priceTitle, unknownSentence } from './models';
 
 const group = (key: string, cost_usd: string | null, input_tokens = 0) =>
-  ({ key, cost_usd, input_tokens, output_tokens: 0 }) as StatisticsGroup;
+  ({
+    key,
+    cost_usd,
+    input_tokens,
+    output_tokens: 0,
+    steps: 3,
+    priced_steps: cost_usd === null ? 0 : 3,
+  }) as StatisticsGroup;
 const price: ListPrice = {
   model: 'gpt-4o-mini',
   known: true,
@@ -12,7 +19,7 @@ const price: ListPrice = {
   has_tiers: false,
 };
 
-test('models are ordered by cost, then by tokens, and steps without a model are left out', () => {
+test('models of unknown cost come first, then those that cost most, and steps without a model are left out', () => {
   const rows = modelRows([
     group('', '9'),
     group('a', null, 1),
@@ -21,7 +28,9 @@ test('models are ordered by cost, then by tokens, and steps without a model are 
     group('d', '2'),
   ]);
 
-  expect(rows.map(({ key }) => key)).toEqual(['d', 'c', 'b', 'a']);
+  expect(rows.map(({ key }) => key)).toEqual(['b', 'a', 'd', 'c']);
+  expect(unknownSentence(rows)).toBe('2 models have no price: the cost of 6 calls is unknown.');
+  expect(unknownSentence([group('c', '0.5')])).toBe('');
 });
 
 test('a price keeps all of its digits, and at least cents', () => {

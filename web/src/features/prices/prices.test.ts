@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import type { PricePreview } from '../../api/types';
+import { faultsOf, type PriceForm, previewSentence, priceOf } from './prices';
+
+const form: PriceForm = {
+  model: ' gpt-4o* ',
+  provider: '',
+  usd: { input: '2.5', cache_read: '', cache_write: '', output: ' 10 ' },
+  from: '2026-06-01',
+  note: ' contract ',
+};
+const preview: PricePreview = {
+  items: [],
+  calls: 24,
+  before_usd: '1.2',
+  after_usd: '0.8',
+  unknown_before: 0,
+  unknown_after: 0,
+  complete: true,
+  from_us: null,
+};
+
+test('a form becomes a price from the start of a UTC day', () => {
+  expect(faultsOf(form)).toEqual({});
+  expect(priceOf(form)).toEqual({
+    model: 'gpt-4o*',
+    provider: null,
+    usd_per_million: { input: '2.5', output: '10' },
+    from_us: 1_780_272_000_000_000,
+    note: 'contract',
+  });
+  expect(priceOf({ ...form, from: '' }, true)).toMatchObject({ usd_per_million: null, from_us: null });
+});
+
+test('what is missing or no number is named by its field', () => {
+  const usd = { input: '', cache_read: '-1', cache_write: '0.0000001', output: '' };
+
+  expect(Object.keys(faultsOf({ ...form, model: '*', usd })).sort()).toEqual([
+    'cache_read',
+    'cache_write',
+    'input',
+    'model',
+  ]);
+  expect(faultsOf({ ...form, usd: { ...form.usd, input: '1000001' } })).toHaveProperty('input');
+});
+
+test('a preview is a sentence', () => {
+  expect(previewSentence(preview)).toBe('24 calls cost $1.20 and would cost $0.80 ($0.40 less).');
+  expect(previewSentence({ ...preview, calls: 1, before_usd: '0', after_usd: '2', unknown_before: 1 })).toBe(
+    '1 call cost $0 and would cost $2.00 ($2.00 more). 1 of them has no cost now; 1 would have one.',
+  );
+  expect(previewSentence({ ...preview, after_usd: '1.2' })).toContain('(the same)');
+  expect(previewSentence({ ...preview, calls: 0 })).toContain('No stored calls');
+});

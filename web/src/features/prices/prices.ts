@@ -1,0 +1,92 @@
+/** Own prices of a project: server data, what a form of a price says, and what a preview says in a sentence. */
+import { queryOptions } from '@tanstack/react-query';
+import { request } from '../../api/http';
+import type { OwnPrice, OwnPrices, operations, PricePreview, SetPrice } from '../../api/types';
+import { cost, exact, nusd, plural } from '../../ui/format';
+
+export type NewOwnPrice =
+  operations['ApiIngestProjectOwnPricesSetOwnPrice']['requestBody']['content']['application/json'];
+
+/** The parts that the form has; the API has more. */
+export const PARTS = [
+  { part: 'input', label: 'Input' },
+  { part: 'cache_read', label: 'Cached input' },
+  { part: 'cache_write', label: 'Cache write' },
+  { part: 'output', label: 'Output' },
+] as const;
+
+export type FormPart = (typeof PARTS)[number]['part'];
+
+export interface PriceForm {
+  model: string;
+  provider: string;
+  usd: Readonly<Record<FormPart, string>>;
+  /** a UTC day as `2026-11-30`; empty: now */
+  from: string;
+  note: string;
+}
+
+export const STATE_WORDS: Readonly<Record<OwnPrice['state'], string>> = {
+  current: 'counts now',
+  planned: 'planned',
+  past: 'past',
+  replaced: 'replaced',
+};
+
+const USD = /^\d{1,7}(\.\d{1,6})?$/;
+
+export function ownPricesQuery(project: string) {
+  return queryOptions({
+    queryKey: ['own-prices', project],
+    queryFn: ({ signal }) => request<OwnPrices>(`/api/ingest/${project}/own-prices`, { signal }),
+  });
+}
+
+export const setPrice = (project: string, price: NewOwnPrice) =>
+  request<SetPrice>(`/api/ingest/${project}/own-prices`, { method: 'POST', body: price });
+
+/** Without a price: all calls, with the prices that count now. */
+export const previewPrices = (project: string, days: number, price: NewOwnPrice | null) =>
+  request<PricePreview>(`/api/ingest/${project}/own-prices/preview`, { method: 'POST', body: { days, price } });
+
+/** What is wrong with each field; empty when the form can be sent. */
+export function faultsOf(form: PriceForm): Partial<Record<'model' | FormPart, string>> {
+  const faults: Partial<Record<'model' | FormPart, string>> = {};
+  if (form.model.trim().replaceAll('*', '') === '') faults.model = 'Model is required.';
+  for (const { part } of PARTS) {
+    const usd = form.usd[part].trim();
+    if (usd !== '' && (!USD.test(usd) || Number(usd) > 1_000_000))
+      faults[part] = 'Write US dollars, such as 0.15, with at most six digits after the point.';
+  }
+  if (form.usd.input.trim() === '' && form.usd.output.trim() === '') faults.input ??= 'A price needs input or output.';
+  return faults;
+}
+
+/** The body of a request. Without prices (`listPrice`) it says that the list price counts again. */
+export function priceOf(form: PriceForm, listPrice = false): NewOwnPrice {
+  const usd = Object.fromEntries(
+    PARTS.map(({ part }) => [part, form.usd[part].trim()] as const).filter(([, text]) => text !== ''),
+  );
+  return {
+    model: form.model.trim(),
+    provider: form.provider.trim() || null,
+    usd_per_million: listPrice ? null : usd,
+    from_us: form.from ? Date.parse(`${form.from}T00:00:00Z`) * 1_000 : null,
+    note: form.note.trim() || null,
+  };
+}
+
+/** `24 calls cost $1.20 and would cost $0.80 ($0.40 less). 3 of them have no cost now.` */
+export function previewSentence(preview: PricePreview): string {
+  if (preview.calls === 0) return 'No stored calls of this time would be billed by this price.';
+  const before = nusd(preview.before_usd) ?? 0;
+  const after = nusd(preview.after_usd) ?? 0;
+  const difference = after - before;
+  const change = difference === 0 ? 'the same' : `${cost(Math.abs(difference))} ${difference < 0 ? 'less' : 'more'}`;
+  const unknown = preview.unknown_before - preview.unknown_after;
+  const missing =
+    preview.unknown_before === 0
+      ? ''
+      : ` ${exact(preview.unknown_before)} of them ${preview.unknown_before === 1 ? 'has' : 'have'} no cost now; ${exact(unknown)} would have one.`;
+  return `${plural(preview.calls, 'call')} cost ${cost(before)} and would cost ${cost(after)} (${change}).${missing}`;
+}
