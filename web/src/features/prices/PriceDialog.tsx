@@ -37,7 +37,7 @@ export function PriceDialog({ project, initial, current, owner, onSet, onClose }
   const set = useMutation({
     mutationFn: (listPrice: boolean) => setPrice(project, priceOf(form, listPrice)),
     onSuccess: () => {
-      toast('Price set. It bills calls that arrive within 30 seconds.');
+      toast('Price set. Calls are billed by it in 30 seconds at the latest.');
       onSet();
       dialog.current?.close();
     },
