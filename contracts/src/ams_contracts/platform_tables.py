@@ -51,7 +51,7 @@ deleted_projects = Table(  # permanent; events of these projects are ignored. Wr
     schema="app",
 )
 
-own_prices = Table(  # a project's own prices of models: every price.set, whose versions are told apart by their dates
+own_prices = Table(  # a project's own prices of models: every price.set, whose versions differ in their dates
     "own_prices",
     metadata,
     Column("project_id", Text, primary_key=True),

@@ -77,8 +77,8 @@ async def test_a_quota_of_bytes_ends_at_midnight(redis: Redis) -> None:
 
 async def test_counts_survive_an_outage_and_are_bounded(redis: Redis) -> None:
     clock = Clock()
-    async with Redis.from_url("redis://127.0.0.1:1/0") as gone:
-        meter = UsageMeter(gone, now_s=clock)
+    async with Redis.from_url("redis://127.0.0.1:1/0") as closed:
+        meter = UsageMeter(closed, now_s=clock)
         meter.add(PROJECT, events=2, size_bytes=20)
         with pytest.raises(RedisError):
             await meter.flush()

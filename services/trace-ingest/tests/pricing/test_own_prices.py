@@ -88,7 +88,7 @@ def test_the_list_price_counts_again_from_its_date_on() -> None:
     assert cost(events, "gpt-4o-mini") == 1 * ALL_NUSD
 
 
-def test_versions_are_told_apart_by_date_and_by_when_they_were_set() -> None:
+def test_versions_differ_by_date_and_by_when_they_were_set() -> None:
     events = [
         price("gpt-4o", 1, number=1),
         price("GPT-4o", 2, number=2),
