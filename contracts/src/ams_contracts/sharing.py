@@ -31,7 +31,7 @@ STRUCTURE = frozenset({
     *("started_at_us", "ended_at_us", "duration_us", "ttft_us", "waiting_since_us", "last_event_at_us", "sort_at_us", "seq", "attempts"),
     *("provider", "model_requested", "model", "response_id", "scope", "call_key", "finish_reasons", "tool_name"),
     *("usage", "cost_nusd", "cost_usd", "cost_source", "counted", "priced_steps", "unpriced_steps", "unmetered_calls"),
-    *("steps", "errors", "running_steps", "waiting_steps", "lost_steps", "input_tokens", "output_tokens", "repeated_steps"),
+    *("steps", "errors", "running_steps", "waiting_steps", "lost_steps", "input_tokens", "output_tokens", "repeated_steps", "messaging_steps"),
     *("error", "affected", "flags", "derived_flags", "captured", "too_large", "progress", "stamps"),
 })  # fmt: skip
 """Fields of steps and tasks, in events and in rows, that every link shows; of ``error`` only the type."""
@@ -41,7 +41,7 @@ CONTENTS = frozenset({
 })  # fmt: skip
 """Fields that a link with payloads shows, too."""
 
-HIDDEN = frozenset({"run_id", "conversation_id", "user_id", "parent_task_id", "duplicate_of"})
+HIDDEN = frozenset({"run_id", "conversation_id", "user_id", "parent_task_id", "duplicate_of", "folded_into"})
 """Fields that no link shows: people and other tasks."""
 
 _SENDER = "shared"
