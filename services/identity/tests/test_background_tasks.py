@@ -12,7 +12,7 @@ async def test_each_task_restarts_after_an_unexpected_error(settings: Settings) 
     async with running(make_app(settings)) as identity:
         names = await identity.fail_each_task()
 
-    assert names == {"signing-keys", "delete-expired", "audit-chain", "revocation-keeper", "usage", "outbox"}
+    assert names == {"signing-keys", "delete-expired", "audit-chain", "revocation-keeper", "usage", "outbox", "mailer"}
 
 
 async def test_a_task_that_keeps_failing_makes_the_process_not_ready(settings: Settings) -> None:
