@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ams.testing.cassette import CassetteFile, RecordedToolCall, encode
+
 pytest_plugins = ["pytester"]
 
 GUIDE = Path(__file__).parents[2] / "docs" / "testing.md"
@@ -25,6 +27,8 @@ def ask(topic: str) -> str:
     ams.init()
     return planner(topic)
 """
+SEARCH = RecordedToolCall(name="search", input={"topic": "otters"}, output=["otters live in rivers"])
+CASSETTE = encode(CassetteFile(task_id="0" * 32, name="planner", models=[], tools=[SEARCH]))
 QUIET = ("-p", "no:faker", "-p", "no:valkey", "-p", "no:cacheprovider", "-p", "no:asyncio")
 ALONE = ("-p", "ams.testing.plugin", "-p", "no:cacheprovider")
 
@@ -40,13 +44,15 @@ def blocks(language: str) -> list[str]:
 
 
 def test_every_example_of_the_guide_passes(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(test_guide="\n".join(blocks("python")))
+    python = blocks("python")
+    pytester.makepyfile(agent=python[0], test_guide="\n".join(python))
+    pytester.mkdir("cassettes").joinpath("otters.json").write_bytes(CASSETTE)
 
     first = pytester.runpytest_inprocess("--strict-markers", "--ams-update", *QUIET)
     second = pytester.runpytest_inprocess("--strict-markers", *QUIET)
 
-    first.assert_outcomes(passed=6)
-    second.assert_outcomes(passed=6)
+    first.assert_outcomes(passed=8)
+    second.assert_outcomes(passed=8)
     [snapshot] = (pytester.path / "ams_snapshots").rglob("*.txt")
     assert snapshot.relative_to(pytester.path).as_posix() == "ams_snapshots/test_guide/test_the_planner_works_as_before.txt"
     assert [snapshot.read_text(encoding="utf-8")] == blocks("text")
