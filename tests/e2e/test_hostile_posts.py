@@ -52,6 +52,8 @@ def test_every_hostile_post_has_its_answer_and_the_next_good_span_is_stored(
         answer = project.post(case.path, case.body, **content_type, **case.headers)
         if answer.status_code not in case.status:
             wrong.append(f"{case.name}: {answer.status_code} {answer.text[:100]}")
+        if answer.headers.get("Grpc-Status") != case.grpc_status:
+            wrong.append(f"{case.name}: Grpc-Status {answer.headers.get('Grpc-Status')}")
         if case.rejected is not None and int(json.loads(answer.content)["partialSuccess"]["rejectedSpans"]) != case.rejected:
             wrong.append(f"{case.name}: {answer.text[:200]}")
         if answer.status_code == 200:
