@@ -82,6 +82,7 @@ def test_a_task_goes_into_a_file_and_from_the_file_into_another_project(two_task
     assert page.evaluate(AXE_RUN) == []
     dialog.get_by_role("button", name="Import").click()
     expect(dialog.get_by_text("Imported 1 task")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".task-row")).to_have_count(1, timeout=PATIENCE_MS)  # the dialog stays when the page behind it fills
     dialog.get_by_role("link", name="Open").click()
 
     expect(page.get_by_role("heading", name="alpha")).to_be_visible(timeout=PATIENCE_MS)

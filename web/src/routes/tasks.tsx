@@ -19,6 +19,7 @@ import { SelectionBar } from '../features/task-list/SelectionBar';
 import { withSuggestion } from '../features/task-list/suggestion';
 import { TaskList } from '../features/task-list/TaskList';
 import { ColumnsMenu, PauseButton, QuickViews, RangeMenu } from '../features/task-list/Toolbar';
+import { ImportDialog } from '../features/transfer/ImportDialog';
 import { ImportDrop } from '../features/transfer/ImportDrop';
 import '../features/task-list/task-list.css';
 import '../features/task-list/explore.css';
@@ -84,6 +85,8 @@ export function TasksPage({ project }: { project: string }) {
   // what is typed may be half of a word: it counts as a mistake once the typing is over
   const [typing, setTyping] = useState(false);
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
+  // kept here: the dialog stays open when the first imported task replaces the empty page
+  const [file, setFile] = useState<File | null>(null);
   const [facets, setFacets] = usePreference('task-facets', 'closed');
   const [chart, setChart] = usePreference('task-chart-open', 'open');
   const filtered = Object.entries(filter).some(([name, value]) => name !== 'sort' && value);
@@ -134,7 +137,7 @@ export function TasksPage({ project }: { project: string }) {
               <Icon name="chart" />
             </button>
             <ColumnsMenu />
-            <ImportDrop project={project} />
+            <ImportDrop onFile={setFile} />
           </div>
         </>
       )}
@@ -160,7 +163,7 @@ export function TasksPage({ project }: { project: string }) {
               <>
                 <GettingStarted project={project} />
                 <p className="import-hint quiet">
-                  Or import a file that was exported: <ImportDrop project={project} />
+                  Or import a file that was exported: <ImportDrop onFile={setFile} />
                 </p>
               </>
             )
@@ -182,6 +185,7 @@ export function TasksPage({ project }: { project: string }) {
           }}
         />
       ) : null}
+      {file ? <ImportDialog project={project} file={file} onClose={() => setFile(null)} /> : null}
     </div>
   );
 }

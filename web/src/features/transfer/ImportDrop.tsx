@@ -1,11 +1,9 @@
 import { useEffect, useRef, useState } from 'react';
 import { Icon } from '../../ui/Icon';
-import { ImportDialog } from './ImportDialog';
 import './transfer.css';
 
-/** Takes a file that is dropped anywhere on the page, or chosen by the button. */
-export function ImportDrop({ project }: { project: string }) {
-  const [file, setFile] = useState<File | null>(null);
+/** Takes a file that is dropped anywhere on the page, or chosen by the button. The page keeps the file. */
+export function ImportDrop({ onFile }: { onFile: (file: File | null) => void }) {
   const [over, setOver] = useState(false);
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => {
@@ -23,7 +21,7 @@ export function ImportDrop({ project }: { project: string }) {
       if (!hasFiles(event)) return;
       event.preventDefault();
       setOver(false);
-      setFile(event.dataTransfer?.files[0] ?? null);
+      onFile(event.dataTransfer?.files[0] ?? null);
     };
     window.addEventListener('dragenter', enter);
     window.addEventListener('dragover', enter);
@@ -35,7 +33,7 @@ export function ImportDrop({ project }: { project: string }) {
       window.removeEventListener('dragleave', leave);
       window.removeEventListener('drop', drop);
     };
-  }, []);
+  }, [onFile]);
   return (
     <>
       <button
@@ -54,7 +52,7 @@ export function ImportDrop({ project }: { project: string }) {
         accept=".jsonl,.ndjson,.json"
         aria-label="File to import"
         onChange={(event) => {
-          setFile(event.target.files?.[0] ?? null);
+          onFile(event.target.files?.[0] ?? null);
           event.target.value = '';
         }}
       />
@@ -63,7 +61,6 @@ export function ImportDrop({ project }: { project: string }) {
           <p>Drop the file to import its tasks</p>
         </div>
       ) : null}
-      {file ? <ImportDialog project={project} file={file} onClose={() => setFile(null)} /> : null}
     </>
   );
 }
