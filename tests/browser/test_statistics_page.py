@@ -91,7 +91,7 @@ def test_tasks_are_grouped_by_user_and_tag_and_lead_to_the_tasks(page: Page, pla
     with agent(platform, make_key(page), tmp_path, OF_TWO_USERS) as process:
         task_id_of(process)
         assert process.wait(60) == 0
-    expect(page.get_by_role("link", name="Ask").nth(2)).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("link", name="Ask", exact=True).nth(2)).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("link", name="Statistics").click()
     page.get_by_role("button", name="User", exact=True).click()
     expect(page.get_by_role("img", name="Tasks, 0 % failed over time: 3")).to_be_visible(timeout=PATIENCE_MS)
@@ -107,4 +107,4 @@ def test_tasks_are_grouped_by_user_and_tag_and_lead_to_the_tasks(page: Page, pla
     row.get_by_role("link", name="Tasks").click()
 
     expect(page.get_by_label("Search tasks")).to_have_value("tag.env:prod")
-    expect(page.get_by_role("link", name="Ask")).to_have_count(2, timeout=PATIENCE_MS)
+    expect(page.get_by_role("link", name="Ask", exact=True)).to_have_count(2, timeout=PATIENCE_MS)
