@@ -22,6 +22,9 @@ def test_an_owner_limits_the_project_makes_keys_and_deletes_it(page: Page, platf
     page.get_by_label("Days that tasks are kept").fill("7")
     page.get_by_role("button", name="Save retention").click()
     expect(page.get_by_text("Retention changed")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("checkbox", name="Mask secrets").click()
+    expect(page.get_by_text("Masking changed")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("checkbox", name="Mask secrets")).not_to_be_checked()
 
     page.get_by_role("navigation", name="Project").get_by_role("link", name="API keys").click()
     page.get_by_label("Name of the service account").fill("CI of the shop")

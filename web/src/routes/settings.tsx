@@ -12,7 +12,7 @@ import { UsageSection } from './UsageSection';
 import './own-account.css';
 import './settings.css';
 
-/** `/projects/{project}/settings`: name, usage and quota, retention, the way to the other settings, and the deletion of the project. */
+/** `/projects/{project}/settings`: name, usage and quota, retention, masking, the way to the other settings, and the deletion of the project. */
 export function SettingsPage({ project }: { project: string }) {
   const projects = useQuery(projectsQuery);
   const item = projects.data?.items.find((one) => one.project_id === project);
@@ -46,6 +46,7 @@ export function SettingsPage({ project }: { project: string }) {
         <General item={item} owner={owner} />
         <UsageSection project={project} owner={owner} />
         <Retention key={item.retention_days} item={item} owner={owner} />
+        <Masking item={item} owner={owner} />
         {owner ? <DangerZone item={item} /> : null}
       </div>
     </div>
@@ -130,6 +131,30 @@ function Retention({ item, owner }: { item: Project; owner: boolean }) {
         ) : null}
       </form>
       {change.error ? <ErrorStrip error={asApiError(change.error)} doing="Cannot change the retention" /> : null}
+    </SettingsSection>
+  );
+}
+
+function Masking({ item, owner }: { item: Project; owner: boolean }) {
+  const change = useChange(item.project_id, 'Masking changed');
+  return (
+    <SettingsSection title="Masking">
+      <label className="setting-switch">
+        <input
+          type="checkbox"
+          checked={change.isPending ? change.variables.masking : item.masking}
+          disabled={!owner || change.isPending}
+          onChange={(event) => change.mutate({ masking: event.target.checked })}
+        />
+        <span>
+          Mask secrets that the sender did not mask
+          <small className="quiet">
+            API keys, tokens, private keys and card numbers are replaced before a step is stored, within 30 seconds of a
+            change. Steps that are stored stay as they are.
+          </small>
+        </span>
+      </label>
+      {change.error ? <ErrorStrip error={asApiError(change.error)} doing="Cannot change masking" /> : null}
     </SettingsSection>
   );
 }
