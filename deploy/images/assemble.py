@@ -134,7 +134,7 @@ def assemble(image: str, root: Path) -> None:
     else:
         # byte code beside the sources, valid whatever the files' times are: the root file system is read-only
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        unused = re.compile(r"/(faker|pygments)/")  # come with Litestar and are not imported
+        unused = re.compile(r"/faker/")  # comes with Litestar and is not imported
         compileall.compile_dir(target / "lib", quiet=1, invalidation_mode=mode, stripdir=str(root), prependdir="/", rx=unused, workers=0)
     write_user(root)
     for path in (root, *root.rglob("*")):

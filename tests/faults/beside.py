@@ -47,10 +47,11 @@ class Second:
 
     def __enter__(self) -> Self:
         module = self._service.target.partition(".")[0]
+        ports = {name: str(free_port()) for name in ("AMS_GRPC_PORT",) if name in self._service.environ}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *self._service.argv],
-                env={**environment(), **self._service.environ, "AMS_PORT": str(self.port)},
+                env={**environment(), **self._service.environ, "AMS_PORT": str(self.port), **ports},
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         until(self._is_ready, READY_SECONDS, f"a second {self._service.name} is ready")

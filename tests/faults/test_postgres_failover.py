@@ -17,8 +17,8 @@ from tests.faults.processes import RECOVERY_SECONDS_MAX
 from tests.installation import Platform, until
 from tests.own_broker import free_ports
 
-from ams_local.process import server_identity, spawn
-from ams_local.servers.postgres import Postgres
+from ams_local.process import NOBODY_ID, Identity, server_identity, spawn
+from ams_local.servers.postgres import Postgres, _place
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(400)]
 REPLICATION = ("-c", "wal_level=replica", "-c", "max_wal_senders=4", "-c", "max_replication_slots=4", "-c", "hot_standby=on")
@@ -35,16 +35,23 @@ class Pair:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.primary.prepare()
         self._start("primary", self.primary)
+        identity = server_identity()
         binaries = Path(self.primary.command().argv[0]).parent
+        copied = _place(self.standby.data, identity)
+        copied.mkdir(mode=0o700)
+        if identity is Identity.NOBODY:
+            os.chown(copied, NOBODY_ID, NOBODY_ID)
+        output = (folder / "copying.out").open("wb")
         copying = spawn(
             [
-                str(binaries / "pg_basebackup"), "-h", "127.0.0.1", "-p", str(primary), "-U", "postgres", "-D", str(self.standby.data),
+                str(binaries / "pg_basebackup"), "-h", "127.0.0.1", "-p", str(primary), "-U", "postgres", "-D", str(copied),
                 "-R", "-X", "stream", "-c", "fast",
             ],
             env={"PGPASSWORD": self.primary.password},
-            identity=server_identity(),
+            output=output.fileno(),
+            identity=identity,
         )  # fmt: skip
-        assert copying.wait(START_SECONDS) == 0
+        assert copying.wait(START_SECONDS) == 0, (folder / "copying.out").read_text()
         self._start("standby", self.standby)
 
     @property

@@ -71,6 +71,15 @@ PIPELINE = (
         ((rate("ams_events_refused_total", "source, reason"), "{{source}} {{reason}}"),),
     ),
     Panel(
+        "Masked secrets",
+        "ops",
+        "Texts in which intake found a secret that the sender had not masked; and batches whose own prices could not be read.",
+        (
+            (rate("ams_masked_total", "source"), "masked {{source}}"),
+            ("sum(rate(ams_own_prices_unavailable_total{$here}[5m]))", "own prices unavailable"),
+        ),
+    ),
+    Panel(
         "Outcome of events",
         "ops",
         "accepted = projected + duplicate + ignored + dead + in flight. Accepted above the sum for minutes means a backlog.",
@@ -245,6 +254,12 @@ IDENTITY = (
         "s",
         "By route.",
         ((f"topk(8, {percentile(0.95, 'ams_http_request_seconds', 'route', OF_IDENTITY)})", "{{route}}"),),
+    ),
+    Panel(
+        "Events that wait for the log",
+        "short",
+        "The outbox. It grows while Kafka is unavailable; at 50,000 identity refuses changes.",
+        (("max(ams_outbox_events{$here" + OF_IDENTITY + "})", "waiting"),),
     ),
     Panel(
         "Answers from 500 on",
