@@ -28,13 +28,14 @@ def test_the_table_has_the_specified_columns(sql: Sql) -> None:
 
     assert columns == {
         "id", "username", "username_key", "email", "email_key", "password_hash", "created_at", "updated_at", "disabled_at", "kind",
-        "deleted_at", "administrator", "email_verified_at",
+        "deleted_at", "administrator", "email_verified_at", "service_name",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("column", "name"), [("username_key", "username"), ("email", "email"), ("email_key", "email")])
+@pytest.mark.parametrize(
+    ("column", "name"), [("username", "username"), ("username_key", "username"), ("email", "email"), ("email_key", "email")]
+)
 def test_username_and_email_are_unique(sql: Sql, person: Person, stranger: Person, column: str, name: str) -> None:
-    """Of usernames only the canonical form is: service accounts of two projects may have the same name."""
     with pytest.raises(asyncpg.UniqueViolationError):
         sql(f"update users set {column} = $2 where id = $1", person.user_id, getattr(stranger, name))
 

@@ -86,7 +86,7 @@ async def list_accounts(request: Request[Any, Any, Any]) -> Response[AccountList
     items = [
         Account(
             user_id=user.user_id,
-            username=user.username,
+            username=user.shown_name,
             email=user.email,
             kind=user.kind,
             administrator=is_administrator(context, user),

@@ -41,10 +41,10 @@ async def create_service_account(request: Request[Any, Any, Any], access: NamedD
     context = context_of(request)
     body = await read_json(request, _body, bytes_max=BODY_BYTES_MAX)
     name, role = check_name(body.name, "service account"), Role(body.role)
-    account = new_user(context, name, "", "", "service")
+    account = new_user(context, "", "", "", "service")
     unique = f"service:{account.user_id}"  # no person can have or type this
     address = f"{account.user_id}@{SERVICE_DOMAIN}"
-    account = msgspec.structs.replace(account, username_key=unique, email=address, email_key=address)
+    account = msgspec.structs.replace(account, username=unique, username_key=unique, service_name=name, email=address, email_key=address)
     at = account.created_at
     async with context.pool.acquire() as connection, connection.transaction():
         await lock_project(connection, access.project_id)

@@ -192,7 +192,7 @@ async def of_project(database: Executor, project_id: str, *, before: int | None,
     """The entries of a project, newest first."""
     rows = await database.fetch(
         """
-        select a.audit_id, a.at, a.action, a.outcome, a.user_id::text, u.username, a.subject, host(p.address) as address, c.seq, encode(c.hash, 'hex') as hash
+        select a.audit_id, a.at, a.action, a.outcome, a.user_id::text, coalesce(u.service_name, u.username) as username, a.subject, host(p.address) as address, c.seq, encode(c.hash, 'hex') as hash
         from audit a left join users u on u.id = a.user_id left join audit_addresses p using (audit_id) left join audit_chain c using (audit_id)
         where a.project_id = $1 and ($2::bigint is null or a.audit_id < $2)
         order by a.audit_id desc limit $3

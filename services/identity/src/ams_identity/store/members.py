@@ -58,7 +58,7 @@ async def of_project(database: Executor, project_id: str, *, after: str | None, 
     """A project's members, in the order in which their accounts were created."""
     rows = await database.fetch(
         """
-        select m.user_id, u.username, m.role, m.created_at, u.kind
+        select m.user_id, coalesce(u.service_name, u.username) as username, m.role, m.created_at, u.kind
         from members m join users u on u.id = m.user_id
         where m.project_id = $1 and ($2::uuid is null or m.user_id > $2)
         order by m.user_id limit $3

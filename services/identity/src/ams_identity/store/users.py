@@ -26,6 +26,7 @@ class User(Struct, frozen=True, kw_only=True):
         administrator: Whether it is the first person who registered, or was made an administrator. ``accounts.is_administrator`` decides.
         deleted_at: When it was deleted; the row stays without personal data.
         email_verified_at: When a link that was sent to the address was opened; ``None`` for an address that was not verified.
+        service_name: The name of a service account, which another project's may have too; its username is made of its id. ``None`` for all others.
         kind: ``person``; ``machine``: an operator's command created it; ``service``: a program's, in one project. The latter two cannot be registered, and have no password.
     """
 
@@ -42,9 +43,15 @@ class User(Struct, frozen=True, kw_only=True):
     administrator: bool = False
     deleted_at: datetime | None = None
     email_verified_at: datetime | None = None
+    service_name: str | None = None
+
+    @property
+    def shown_name(self) -> str:
+        """The name that people see."""
+        return self.service_name or self.username
 
 
-_COLUMNS = "id, username, username_key, email, email_key, password_hash, created_at, updated_at, disabled_at, kind, administrator, deleted_at, email_verified_at"
+_COLUMNS = "id, username, username_key, email, email_key, password_hash, created_at, updated_at, disabled_at, kind, administrator, deleted_at, email_verified_at, service_name"
 
 
 def _user(row: Any) -> User | None:
@@ -59,8 +66,8 @@ async def insert(database: Executor, user: User) -> bool:
     return (
         await database.fetchval(
             """
-            insert into users (id, username, username_key, email, email_key, password_hash, created_at, updated_at, kind, administrator)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            insert into users (id, username, username_key, email, email_key, password_hash, created_at, updated_at, kind, administrator, service_name)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
             on conflict do nothing
             returning 1
             """,
@@ -74,6 +81,7 @@ async def insert(database: Executor, user: User) -> bool:
             user.updated_at,
             user.kind,
             user.administrator,
+            user.service_name,
         )
         is not None
     )

@@ -11,8 +11,8 @@ UP = (
     """,
     "alter table users drop constraint users_kind_check",
     "alter table users add constraint users_kind_check check (kind in ('person', 'machine', 'service'))",
-    # the canonical form stays unique; a service account may have the name of another project's
-    "alter table users drop constraint users_username_unique",
+    # usernames are unique; service accounts of two projects may have the same name
+    "alter table users add column service_name text",
     """
     alter table projects
         add column events_per_minute_max bigint, add column bytes_per_day_max bigint, add column retention_days_max int,
@@ -36,8 +36,8 @@ DOWN = (
         drop column events_per_minute_max, drop column bytes_per_day_max, drop column retention_days_max,
         drop column events_per_minute, drop column bytes_per_day
     """,
-    "update users set kind = 'machine', username = username_key where kind = 'service'",
-    "alter table users add constraint users_username_unique unique (username)",
+    "update users set kind = 'machine' where kind = 'service'",
+    "alter table users drop column service_name",
     "alter table users drop constraint users_kind_check",
     "alter table users add constraint users_kind_check check (kind in ('person', 'machine'))",
     "alter table api_keys drop column addresses, drop column last_used_address, drop column last_used_program, drop column replaced_by",
