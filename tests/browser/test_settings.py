@@ -1,13 +1,22 @@
 """The pages of a project's settings and keys, and the page of the installation's administration."""
 
 import pytest
-from playwright.sync_api import Page, expect
-from tests.browser.journeys import PATIENCE_MS
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.journeys import PATIENCE_MS, register
 from tests.installation import Platform
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 
 
+@pytest.fixture
+def administrator(browser: Browser, platform: Platform) -> None:
+    """The first account of a platform is its administrator: the user of the test is another one."""
+    context = browser.new_context(base_url=platform.url)
+    register(context.new_page())
+    context.close()
+
+
+@pytest.mark.usefixtures("administrator")
 def test_an_owner_limits_the_project_makes_keys_and_deletes_it(page: Page, platform: Platform) -> None:
     page.get_by_role("link", name="Settings").click()
     page.get_by_label("Name of the project", exact=True).fill("Shop")
