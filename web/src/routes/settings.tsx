@@ -110,8 +110,7 @@ function Retention({ item, owner }: { item: Project; owner: boolean }) {
   return (
     <SettingsSection title="Retention">
       <p className="quiet">
-        Tasks are deleted after this many days (UTC), at most {item.retention_days_max}. Empty:{' '}
-        {item.retention_days_max}.
+        Tasks are deleted after this many days (UTC), at most {item.retention_days_max}. Leave it empty for the maximum.
       </p>
       <form className="inline" onSubmit={submit}>
         <input
@@ -149,8 +148,8 @@ function Masking({ item, owner }: { item: Project; owner: boolean }) {
         <span>
           Mask secrets that the sender did not mask
           <small className="quiet">
-            API keys, tokens, private keys and card numbers are replaced before a step is stored, within 30 seconds of a
-            change. Steps that are stored stay as they are.
+            API keys, tokens, private keys and card numbers are replaced before a step is stored. A change takes effect
+            within 30 seconds; steps that are stored stay as they are.
           </small>
         </span>
       </label>
