@@ -116,7 +116,6 @@ def test_a_turn_and_its_step_in_the_tree_are_one_selection(page: Page, platform:
     expect(page.get_by_role("article", name="Turn 1099 of 1100")).to_have_attribute("aria-current", "true")
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `npm ci` in web/")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_conversation_has_no_accessibility_violation(page: Page, platform: Platform, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")

@@ -135,7 +135,6 @@ def test_a_failed_sign_in_is_explained(browser: Browser, platform: Platform) -> 
     context.close()
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `npm ci` in web/")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_has_an_accessibility_violation(page: Page, platform: Platform, tmp_path: Path, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")

@@ -91,9 +91,8 @@ def test_a_visitor_reads_one_task_until_its_link_is_revoked(page: Page, visitor:
     for hidden in ("customer-77", "talk-5", "secret opinion", "Scores", "Delivery"):
         expect(visitor.locator("body")).not_to_contain_text(hidden)
     visitor.screenshot(path=tmp_path / "contents.png")
-    if AXE.exists():
-        visitor.evaluate(AXE.read_text())
-        assert visitor.evaluate(AXE_RUN) == []
+    visitor.evaluate(AXE.read_text())
+    assert visitor.evaluate(AXE_RUN) == []
     # the details slide in from beyond the edge when the window becomes narrow: slowly, to see the start
     visitor.locator(".detail-pane").evaluate("(pane) => { pane.style.animationDuration = '60s'; }")
     visitor.set_viewport_size({"width": 390, "height": 844})
@@ -120,7 +119,6 @@ def _line(request: Request) -> str:
     return f"{request.method} {request.url.partition('#')[0]} {request.headers.get('referer', '')}"
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `npm ci` in web/")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_of_a_project_have_no_accessibility_violation(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")

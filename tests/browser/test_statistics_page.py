@@ -62,7 +62,6 @@ def test_agents_show_how_they_did(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("sent")
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `npm ci` in web/")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_statistics_and_agents_have_no_accessibility_violation(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")

@@ -252,7 +252,6 @@ def test_selected_tasks_are_deleted_after_a_confirmation(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("sender")
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: `npm ci` in web/")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_tasks_page_with_everything_open_has_no_accessibility_violation(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
