@@ -36,6 +36,11 @@ export function SettingsPage({ project }: { project: string }) {
             <Link className="button" to={`/projects/${project}/keys`}>
               API keys
             </Link>
+            {item.role === 'viewer' ? null : (
+              <Link className="button" to={`/projects/${project}/links`}>
+                Public links
+              </Link>
+            )}
             {owner ? (
               <Link className="button" to={`/projects/${project}/audit`}>
                 Audit log
