@@ -6,9 +6,8 @@ from pathlib import Path
 import click
 
 from ams_local.commands.options import data_option
-from ams_local.data import DataDir
-from ams_local.internal import IdentityClient, InternalError
-from ams_local.servers.base import LOOPBACK
+from ams_local.commands.running import running_identity
+from ams_local.internal import InternalError
 
 
 @click.group()
@@ -20,11 +19,7 @@ def audit() -> None:
 @data_option
 def verify(data: Path) -> None:
     """Verify the hash chains of the audit log. Exit code 1 when an entry was changed or removed."""
-    folder = DataDir(data)
-    if folder.owner() is None or folder.status() is None:
-        click.echo(f"nothing runs on {folder.root}; start it with: ams up", err=True)
-        sys.exit(2)
-    client = IdentityClient(f"http://{LOOPBACK}:{folder.known_ports()['identity']}", folder.secrets().service_secret)
+    client, _ = running_identity(data)
     try:
         report = client.verify_audit()
     except InternalError as error:

@@ -7,9 +7,8 @@ import click
 
 from ams_contracts.claims import Scope
 from ams_local.commands.options import data_option
-from ams_local.data import DataDir
-from ams_local.internal import IdentityClient, InternalError
-from ams_local.servers.base import LOOPBACK
+from ams_local.commands.running import running_identity
+from ams_local.internal import InternalError
 
 USERNAME = "local"
 
@@ -30,12 +29,7 @@ USERNAME = "local"
 @data_option
 def key(name: str, user: str, scopes: tuple[str, ...], link: bool, data: Path) -> None:
     """Make an API key without a browser. The key is the only thing that goes to stdout."""
-    folder = DataDir(data)
-    known = folder.status()
-    if folder.owner() is None or known is None:
-        click.echo(f"nothing runs on {folder.root}; start it with: ams up", err=True)
-        sys.exit(2)
-    client = IdentityClient(f"http://{LOOPBACK}:{folder.known_ports()['identity']}", folder.secrets().service_secret)
+    client, known = running_identity(data)
     try:
         account = client.account(user)
         if link:

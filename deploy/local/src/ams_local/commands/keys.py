@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from ams_local.commands.options import data_option
-from ams_local.data import DataDir
-from ams_local.internal import IdentityClient, InternalError
-from ams_local.servers.base import LOOPBACK
+from ams_local.commands.running import running_identity
+from ams_local.internal import InternalError
 
 WAIT_SECONDS_MAX = 60.0
 
@@ -24,11 +23,7 @@ def keys() -> None:
 @data_option
 def rotate(data: Path) -> None:
     """Sign access tokens with another key. Nobody is signed out; returns when the new key signs."""
-    folder = DataDir(data)
-    if folder.owner() is None or folder.status() is None:
-        click.echo(f"nothing runs on {folder.root}; start it with: ams up", err=True)
-        sys.exit(2)
-    client = IdentityClient(f"http://{LOOPBACK}:{folder.known_ports()['identity']}", folder.secrets().service_secret)
+    client, _ = running_identity(data)
     try:
         rotation = client.rotate_signing_keys()
     except InternalError as error:
