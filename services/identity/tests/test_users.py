@@ -80,6 +80,17 @@ def test_every_change_moves_updated_at(sql: Sql, person: Person, service_headers
     assert after["created_at"] == before["created_at"]
 
 
+def test_a_clock_set_back_still_moves_updated_at_forward(sql: Sql, person: Person) -> None:
+    sql("alter table users disable trigger users_updated_at")
+    sql("update users set updated_at = now() + interval '1 hour' where id = $1", person.user_id)
+    sql("alter table users enable trigger users_updated_at")
+    before = row_of(sql, person)["updated_at"]
+
+    change_the_address_by_hand(person, sql=sql)
+
+    assert row_of(sql, person)["updated_at"] > before
+
+
 def test_me_includes_updated_at(sql: Sql, person: Person) -> None:
     change_the_address_by_hand(person, sql=sql)
 
