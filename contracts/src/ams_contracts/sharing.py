@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from ams_contracts.documents import Failure, StepDocument, TaskDocument
+from ams_contracts.documents import Failure, Slot, StepDocument, TaskDocument
 from ams_contracts.events import (
     Batch,
     Event,
@@ -43,6 +43,9 @@ CONTENTS = frozenset({
 
 HIDDEN = frozenset({"run_id", "conversation_id", "user_id", "parent_task_id", "duplicate_of", "folded_into"})
 """Fields that no link shows: people and other tasks."""
+
+SLOTS = frozenset({Slot.INPUT, Slot.OUTPUT, Slot.ERROR_STACK, Slot.LOGS})
+"""Payloads that a link with payloads shows. The original span has attributes and resource as they were sent: users, sessions, hosts and command lines."""
 
 _SENDER = "shared"
 

@@ -13,7 +13,7 @@ from ams_trace_query.__main__ import openapi_text
 HOSTILE = "CONTENT <script>"
 STRUCTURE = ("tasks/{task}", "tasks/{task}/skeleton", "tasks/{task}/steps", "tasks/{task}/steps/{step}")
 CONTENTS = (
-    "tasks/{task}/payloads?step_id={step}",
+    "tasks/{task}/payloads?step_id={step}&slots=input,original",
     "tasks/{task}/matches?text=content",
     "tasks/{task}/steps/{step}/logs",
     "media/{media}",
@@ -44,8 +44,9 @@ async def a_task(store: Any) -> dict[str, str]:
         tags={"customer": HOSTILE},
         rest={"parameters": HOSTILE, "waiting_for": HOSTILE, "captured": ["input"]},
     )
-    for slot in ("input", "output", "error_stack", "original"):
+    for slot in ("input", "output", "error_stack"):
         await store.payload(task, step, slot, HOSTILE)
+    await store.payload(task, step, "original", '{"attributes": {"user.id": "SECRET"}, "resource": {"host.name": "SECRET"}}')
     data = b"GIF8 of CONTENT" + task.encode()
     digest = sha256(data).hexdigest()
     await store.insert(media, project_id=store.project_id, sha256=digest, mime="image/gif", bytes=len(data), data=data)
@@ -64,7 +65,7 @@ async def test_a_visitor_reads_the_structure_and_contents_only_when_the_link_sho
     assert [one.status_code for one in shown] == [200] * len(STRUCTURE)
     text = "".join(one.text for one in shown)
     assert "draft" in text
-    assert "SECRET" not in text
+    assert "SECRET" not in text + "".join(one.text for one in contents)
     assert "dead" * 8 not in text
     assert ("CONTENT" in text) is payloads
     assert [one.status_code for one in contents] == ([200] * 4 if payloads else [403, 403, 403, 404])

@@ -26,7 +26,7 @@ from ams_trace_query.openapi import PROBLEMS
 from ams_trace_query.parameters import STEP_IDS, Parameter, QueryParameters, hex_id, read_parameters, with_parameters
 from ams_trace_query.rows import STEP_COLUMNS
 from ams_trace_query.search.filters import Condition
-from ams_trace_query.sharing import steps_for
+from ams_trace_query.sharing import slots_for, steps_for
 from ams_trace_query.steps import StepAnswer, payloads_of
 from ams_trace_query.tasks import find_task
 
@@ -63,7 +63,7 @@ async def list_step_payloads(request: Request[Any, Any, Any], access: NamedDepen
     """Read the inputs and outputs of several steps of one task, up to 4 MiB of text."""
     query = read_parameters(request, _PARAMETERS)
     task_id = hex_id(task, 32, "task")
-    slots = _slots(query)
+    slots = [slot for slot in _slots(query) if slot in slots_for(request)]
     ids = list(dict.fromkeys(hex_id(item, 16, "step") for item in query.list_of("step_id")))
     async with context_of(request).database.read(access.project_id) as reader:
         found = await find_task(reader, access.project_id, task_id, [])

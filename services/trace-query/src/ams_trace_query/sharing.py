@@ -4,7 +4,8 @@ from typing import Any
 
 from litestar import Request
 
-from ams_contracts.sharing import shared_step, shared_task
+from ams_contracts.documents import Slot
+from ams_contracts.sharing import SLOTS, shared_step, shared_task
 from ams_contracts.views import Step, Task
 from ams_kit.auth import visitor_of
 
@@ -21,7 +22,9 @@ def steps_for(request: Request[Any, Any, Any], steps: list[Step]) -> list[Step]:
     return steps if visitor is None else [shared_step(step, payloads=visitor.payloads) for step in steps]
 
 
-def shows_contents(request: Request[Any, Any, Any]) -> bool:
-    """Whether the caller may see what steps contain."""
+def slots_for(request: Request[Any, Any, Any]) -> frozenset[Slot]:
+    """The payloads of steps that the caller may see."""
     visitor = visitor_of(request)
-    return visitor is None or visitor.payloads
+    if visitor is None:
+        return frozenset(Slot)
+    return SLOTS if visitor.payloads else frozenset()

@@ -33,7 +33,7 @@ from ams_trace_query.search.filters import Condition
 from ams_trace_query.search.parse import parse
 from ams_trace_query.search.text import candidate_steps, common_words, is_among, look_up_words, read_text_index_lag
 from ams_trace_query.search.windowed_scan import Budget, ScanResult, indexed_clauses, is_indexed_for_steps, windowed_scan
-from ams_trace_query.sharing import shows_contents, steps_for
+from ams_trace_query.sharing import slots_for, steps_for
 from ams_trace_query.tasks import find_task
 
 _WINDOW = (STEP_IDS, LIMIT, CURSOR)
@@ -41,6 +41,7 @@ _SEARCH = (Q, FROM, TO, LIMIT, CURSOR)
 _WINDOW_SORT = "started_at_us, seq, step_id"
 _SEARCH_SORT = "started_at_us desc, step_id, task_id"
 _ALWAYS_SHOWN = (Slot.INPUT, Slot.OUTPUT)
+_EVERY_SLOT = frozenset(Slot)
 
 RECENT_STEPS = 10_000  # about 20 ms
 WINDOW_STEPS = 2_000  # of which a search looks at first
@@ -154,13 +155,10 @@ async def get_step(
         row = await reader.row(select(*STEP_COLUMNS).where(*mine, steps.c.step_id == step_id).limit(1))
         if row is None:
             raise not_found("step")
-        shows = shows_contents(request)
-        stored = await reader.rows(_payloads(access.project_id, task_id, step_id, found["day"])) if shows else []
+        shown = slots_for(request)
+        stored = await reader.rows(_payloads(access.project_id, task_id, step_id, found["day"])) if shown else []
     view = step_view(row)
-    ended = row["stamp_phase"] == PHASE_ENDED
-    payloads = payloads_of(view, ended, {item["slot"]: item for item in stored})
-    if not shows:
-        payloads = [_absent(slot, NOT_SHARED) for slot in _ALWAYS_SHOWN]
+    payloads = payloads_of(view, row["stamp_phase"] == PHASE_ENDED, {item["slot"]: item for item in stored}, shown)
     return StepAnswer(step=steps_for(request, [view])[0], payloads=payloads)
 
 
@@ -212,16 +210,21 @@ async def search_steps(request: Request[Any, Any, Any], access: NamedDependency[
     )
 
 
-def payloads_of(step: Step, ended: bool, stored: Mapping[Any, Any]) -> list[Payload]:
+def payloads_of(step: Step, ended: bool, stored: Mapping[Any, Any], shown: frozenset[Slot] = _EVERY_SLOT) -> list[Payload]:
     """The payloads of a step in the response.
 
     Args:
         step: The row of the step, which has what was captured and what was too large.
         ended: Whether the step has ended. The output of an open step may still arrive.
         stored: Rows of ``step_payloads`` by slot.
+        shown: What the caller may see. Of the others, input and output say so, and the rest is left out.
     """
-    slots = [slot for slot in Slot if slot in _ALWAYS_SHOWN or slot in stored or slot in step.captured or slot in step.too_large]
-    return [_payload(slot, step, ended, stored.get(slot)) for slot in slots]
+    found = {slot for slot in Slot if slot in stored or slot in step.captured or slot in step.too_large} & shown
+    return [
+        _payload(slot, step, ended, stored.get(slot)) if slot in shown else _absent(slot, NOT_SHARED)
+        for slot in Slot
+        if slot in found or slot in _ALWAYS_SHOWN
+    ]
 
 
 def _payload(slot: Slot, step: Step, ended: bool, row: Any) -> Payload:
