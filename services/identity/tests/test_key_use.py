@@ -118,6 +118,28 @@ def test_a_service_account_signs_in_nowhere_and_a_member_cannot_create_one(perso
     assert person.post(f"/api/projects/{person.project_id}/keys", body).json()["code"] == "unknown_service_account"
 
 
+def test_a_service_account_is_a_member_of_no_other_project(person: Person, stranger: Person) -> None:
+    account = person.post(f"/api/projects/{person.project_id}/service-accounts", {"name": "agent"}).json()
+    person.post(f"/api/projects/{person.project_id}/members", {"username": stranger.username, "role": "viewer"}).raise_for_status()
+    key = person.post(f"/api/projects/{person.project_id}/keys", {"name": "ci", "service_account": account["user_id"]}).json()
+
+    added = stranger.post(f"/api/projects/{stranger.project_id}/members", {"username": f"service:{account['user_id']}", "role": "viewer"})
+    stranger.delete(f"/api/projects/{stranger.project_id}/members/{account['user_id']}")  # would end the account, and its keys
+
+    assert (added.status_code, added.json()["code"]) == (422, "unknown_user")
+    assert exchange(person, key["key"]).status_code == 200
+
+
+def test_a_deleted_project_leaves_no_service_account(person: Person, sql: Callable[..., Any]) -> None:
+    account = person.post(f"/api/projects/{person.project_id}/service-accounts", {"name": "agent"}).json()
+
+    person.delete(f"/api/projects/{person.project_id}")  # 503: not every service of this test receives the change
+
+    (row,) = sql("select username, disabled_at, deleted_at from users where id = $1", account["user_id"])
+    assert row["username"].startswith("deleted-")
+    assert row["disabled_at"] is not None
+
+
 def test_an_account_whose_projects_have_only_service_accounts_beside_it_can_be_deleted(person: Person) -> None:
     person.post(f"/api/projects/{person.project_id}/service-accounts", {"name": "agent"}).raise_for_status()
 

@@ -68,7 +68,7 @@ async def add_member(request: Request[Any, Any, Any], access: NamedDependency[Ac
     await _require_proof_for(request, body.role)
     key = login_key(body.username)
     user = await users.by_username(context.pool, key) if key is not None else None
-    if user is None or user.disabled_at is not None:
+    if user is None or user.disabled_at is not None or user.kind == "service":  # a service account belongs to one project
         raise InvalidError("No account has this username. Ask the person to register first.", code="unknown_user")
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
@@ -115,9 +115,8 @@ async def remove_member(request: Request[Any, Any, Any], user: FromPath[str], ac
         at = context.now()
         ended = await api_keys.revoke_of_member(connection, access.project_id, user, at)
         await record_ended_keys(connection, request, ended, at, user_id=access.user_id)
-        if await users.is_service(connection, user):  # it belongs to this project alone
-            await users.disable(connection, user, at)
-            await users.erase(connection, user, at)
+        if await users.is_service(connection, user):
+            await users.end_service(connection, user, at)
     await announce_change(context, access.project_id, user)
     await announce_ended_keys(context, ended)
 

@@ -321,6 +321,8 @@ async def _delete(context: IdentityContext, request: Request[Any, Any, Any], acc
         await lock_project(connection, access.project_id)
         await projects.delete(connection, access.project_id, access.user_id, at)
         await api_keys.revoke_all(connection, access.project_id, at)
+        for account in await members.service_accounts(connection, access.project_id):
+            await users.end_service(connection, account, at)
         await members.delete_all(connection, access.project_id)
         event = ProjectDeleted(event_id=new_event_id(), at_us=microseconds(at), project_id=access.project_id, user_id=access.user_id)
         await put(connection, access.project_id, event, at)

@@ -164,6 +164,12 @@ async def is_service(database: Executor, user_id: str) -> bool:
     return bool(await database.fetchval("select exists (select from users where id = $1 and kind = 'service')", user_id))
 
 
+async def end_service(database: Executor, user_id: str, at: datetime) -> None:
+    """End a service account, which belongs to one project alone, with its membership."""
+    await disable(database, user_id, at)
+    await erase(database, user_id, at)
+
+
 async def enable(database: Executor, user_id: str) -> bool:
     """Enable an account that was disabled and not deleted. False when there is none."""
     sql = "update users set disabled_at = null where id = $1 and disabled_at is not null and deleted_at is null returning 1"
