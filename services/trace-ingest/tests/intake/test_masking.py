@@ -9,13 +9,23 @@ from msgspec.structs import replace
 
 from ams_contracts.codec import decode_event, encode
 from ams_contracts.documents import Failure, Status, StepDocument, StepType
-from ams_contracts.events import DELTA_CHARS_MAX, LogLine, PayloadStored, StepProgressed, StepRecorded
+from ams_contracts.events import (
+    DELTA_CHARS_MAX,
+    AgentRegistered,
+    LogLine,
+    PayloadStored,
+    ScoreRecorded,
+    StepProgressed,
+    StepRecorded,
+    StepScored,
+)
 from ams_trace_ingest.intake.masking import mask_event, mask_log_records, mask_spans
 from ams_trace_ingest.intake.otlp import Encoding, decode_logs, decode_traces
 
 KEY = "sk-abcdefghijklmnopqrstuvwx"
 CARD = "4111 1111 1111 1111"
-EVENT: dict[str, Any] = {"event_id": "b" * 32, "seq": 1, "at_us": 2, "step_id": "c" * 16}
+HEAD: dict[str, Any] = {"event_id": "b" * 32, "seq": 1, "at_us": 2}
+EVENT: dict[str, Any] = {**HEAD, "step_id": "c" * 16}
 STEP = StepDocument(type=StepType.TOOL, name="search", status=Status.OK)
 
 
@@ -72,9 +82,10 @@ def test_log_records_are_masked() -> None:
         PayloadStored(**EVENT, slot="input", text=f"key {KEY}", bytes=31),
         StepRecorded(**EVENT, step=replace(STEP, name=f"call {KEY}", tags={"password": "hunter2"}, preview_input=f"say {KEY}")),
         StepRecorded(**EVENT, step=replace(STEP, error=Failure(type="E", message=f"no {KEY}"))),
-        StepProgressed(
-            **{key: value for key, value in EVENT.items() if key != "step_id"}, logs=[LogLine(step_id="c" * 16, text=f"with {KEY}")]
-        ),
+        StepProgressed(**HEAD, logs=[LogLine(step_id="c" * 16, text=f"with {KEY}")]),
+        ScoreRecorded(**HEAD, score_id="s", name="good", label=f"of {KEY}", comment=f"it used {KEY}", source="code"),
+        StepScored(**EVENT, name="good", value=1.0, explanation=f"it used {KEY}", source="model"),
+        AgentRegistered(**HEAD, name="otter", description=f"runs with {KEY}", metadata={"password": "hunter2", "url": f"/?k={KEY}"}),
     ],
 )
 def test_native_events_are_masked_and_stay_readable(event: Any) -> None:

@@ -1,6 +1,6 @@
 """The second net for secrets: what a sender did not mask is masked before it reaches the log. Pure.
 
-The SDK masks before it sends; spans of plain OpenTelemetry, other clients of the batch format and imported files may not. The patterns are those of the SDK
+The SDK masks before it sends; spans of plain OpenTelemetry and other clients of the batch format may not. The patterns are those of the SDK
 (``ams_contracts.masking``). A project can switch it off.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec.structs import asdict, replace
 
 from ams_contracts.documents import StepDocument, TaskDocument
-from ams_contracts.events import PAYLOAD_CHARS_MAX, Event, PayloadStored, StepProgressed
+from ams_contracts.events import PAYLOAD_CHARS_MAX, AgentRegistered, Event, PayloadStored, ScoreRecorded, StepProgressed, StepScored
 from ams_contracts.masking import Masker, is_secret_name, may_hold_secret
 from ams_trace_ingest.intake.otlp_span_collector import make_resource
 from ams_trace_ingest.mapping.span_model import LogRecord, Resource, ScopedSpans
@@ -21,6 +21,7 @@ CARD_DIGITS_MIN: Final = 10**11  # a smaller number is no card number
 NAMES_MAX: Final = 4_096
 SHORT_CHARS_MAX: Final = 64
 _TEXTS: Final = ("name", "span_name", "parameters", "waiting_for", "preview_input", "preview_output", "preview")
+_OTHER_TEXTS: Final = ("comment", "explanation", "label", "description")  # of scores and agents
 
 
 def mask_spans(groups: Iterable[ScopedSpans]) -> int:
@@ -74,6 +75,8 @@ def mask_event(event: Event, data: bytes) -> Event:
         logs = [replace(line, text=_text(line.text)) for line in event.logs]
         deltas = [replace(delta, text=_text(delta.text)) for delta in event.deltas]
         return event if (logs, deltas) == (event.logs, event.deltas) else replace(event, logs=logs, deltas=deltas)
+    if isinstance(event, AgentRegistered | ScoreRecorded | StepScored):
+        return _mask_fields(event)
     for field in ("step", "task"):
         document = getattr(event, field, None)
         if isinstance(document, StepDocument | TaskDocument):
@@ -97,6 +100,15 @@ def _mask_payload(event: PayloadStored) -> PayloadStored:
     if consumed is not None and len(consumed) > PAYLOAD_CHARS_MAX:
         consumed = None
     return replace(event, text=text[:PAYLOAD_CHARS_MAX], truncated=event.truncated or cut, bytes=size, consumed=consumed, sha256=None)
+
+
+def _mask_fields(event: AgentRegistered | ScoreRecorded | StepScored) -> Event:
+    changes: dict[str, Any] = {
+        name: masked for name in _OTHER_TEXTS if (text := getattr(event, name, None)) and (masked := _text(text)) != text
+    }
+    if isinstance(event, AgentRegistered) and (metadata := MASKER.value(event.metadata)) != event.metadata:
+        changes["metadata"] = metadata
+    return replace(event, **changes) if changes else event
 
 
 def _mask_document(document: StepDocument | TaskDocument) -> StepDocument | TaskDocument:
