@@ -108,7 +108,7 @@ def test_a_code_signs_in_once(client: httpx.Client, service_headers: dict[str, s
 
     answer = client.post("/api/auth/redeem", json={"code": code})
     assert answer.status_code == 200
-    assert answer.json()["user"]["username"] == "machine"
+    assert (answer.json()["user"]["username"], answer.json()["user"]["has_password"]) == ("machine", False)
     assert "ams_refresh" in answer.cookies
     again = client.post("/api/auth/redeem", json={"code": code})
     assert (again.status_code, again.json()["code"]) == (401, "invalid_code")

@@ -3712,6 +3712,7 @@ export interface components {
             default_project_id: string | null;
             email: string;
             email_verified: boolean;
+            has_password: boolean;
             second_factor: boolean;
             /** Format: date-time */
             updated_at: string;

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { lazy, type ReactNode, Suspense, useState, useSyncExternalStore } from 'react';
+import { lazy, type ReactNode, Suspense, useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { createProject, projectsQuery, queryClient } from '../api/queries';
 import { session } from '../api/session';
 import { countText, useDeadLetters } from '../features/dead-letters/dead-letters';
@@ -46,6 +46,12 @@ export function Shell({ project, page, children }: ShellProps) {
       toast(next === 'relative' ? 'Relative times' : `Absolute times, ${zoneName()}`);
     },
   });
+  const nav = useRef<HTMLElement>(null);
+  // in a narrow window the pages scroll sideways
+  useEffect(() => {
+    void page;
+    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [page]);
   return (
     <div className="shell">
       <a className="skip" href="#content">
@@ -60,7 +66,7 @@ export function Shell({ project, page, children }: ShellProps) {
           /
         </span>
         <ProjectMenu project={project} />
-        <nav aria-label="Project">
+        <nav ref={nav} aria-label="Project">
           {PAGES.map(([name, label]) => (
             <Link
               key={name}

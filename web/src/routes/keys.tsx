@@ -54,7 +54,7 @@ export function KeysPage({ project }: { project: string }) {
         {keys.data && keys.data.items.length > 0 ? (
           // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it
           <section className="table-scroll" aria-label="API keys" tabIndex={0}>
-            <table className="table">
+            <table className="table stacked">
               <thead>
                 <tr>
                   <th scope="col">Name</th>
@@ -105,10 +105,16 @@ function KeyRow({ project, item, owner, onGone, onRotated }: KeyRowProps) {
         {item.addresses ? <small className="quiet key-note">only from {item.addresses.join(', ')}</small> : null}
         {item.replaced_by ? <small className="quiet key-note">replaced; ends soon</small> : null}
       </td>
-      <td className="mono quiet">{item.prefix}…</td>
-      <td className="quiet">{item.scopes.join(', ')}</td>
-      <td className="quiet">{owner}</td>
-      <td className="quiet">
+      <td className="mono quiet" data-label="Key">
+        {item.prefix}…
+      </td>
+      <td className="quiet" data-label="Scopes">
+        {item.scopes.join(', ')}
+      </td>
+      <td className="quiet" data-label="Owner">
+        {owner}
+      </td>
+      <td className="quiet" data-label="Last used">
         {item.last_used_at ? <When us={microsecondsOf(item.last_used_at)} /> : 'never'}
         {item.last_used_address || item.last_used_program ? (
           <small className="key-note">
@@ -116,7 +122,9 @@ function KeyRow({ project, item, owner, onGone, onRotated }: KeyRowProps) {
           </small>
         ) : null}
       </td>
-      <td className="quiet">{item.expires_at ? <When us={microsecondsOf(item.expires_at)} /> : 'never'}</td>
+      <td className="quiet" data-label="Expires">
+        {item.expires_at ? <When us={microsecondsOf(item.expires_at)} /> : 'never'}
+      </td>
       <td className="num">
         <KeyActions project={project} item={item} onGone={onGone} onRotated={onRotated} />
       </td>

@@ -43,14 +43,21 @@ export function OwnAccount({ user }: { user: User }) {
                 <h1>Account</h1>
                 <p className="quiet">
                   Signed in as <strong>{user.username}</strong>
+                  {user.has_password
+                    ? ''
+                    : '. This account has no password: it signs in by links that the operator of the installation makes.'}
                 </p>
               </div>
             </div>
             <Email user={user} />
-            <Password />
-            <SecondFactors />
+            {user.has_password ? (
+              <>
+                <Password />
+                <SecondFactors />
+              </>
+            ) : null}
             <Sessions />
-            <Deletion />
+            {user.has_password ? <Deletion /> : null}
           </div>
         </div>
       </main>
@@ -90,17 +97,19 @@ function Email({ user }: { user: User }) {
         </button>
       ) : null}
       {verify.error ? <ErrorStrip error={asApiError(verify.error)} doing="Cannot send a link" /> : null}
-      <FieldForm
-        key={user.email}
-        action="Change email"
-        busy={change.isPending}
-        onSubmit={(fields) => change.mutate(fields)}
-        fields={[
-          { name: 'email', label: 'New email', type: 'email', autoComplete: 'email' },
-          { name: 'password', label: 'Current password', type: 'password', autoComplete: 'current-password' },
-        ]}
-        errors={errorsOf(error, { email_taken: 'email', wrong_password: 'password' })}
-      />
+      {user.has_password ? (
+        <FieldForm
+          key={user.email}
+          action="Change email"
+          busy={change.isPending}
+          onSubmit={(fields) => change.mutate(fields)}
+          fields={[
+            { name: 'email', label: 'New email', type: 'email', autoComplete: 'email' },
+            { name: 'password', label: 'Current password', type: 'password', autoComplete: 'current-password' },
+          ]}
+          errors={errorsOf(error, { email_taken: 'email', wrong_password: 'password' })}
+        />
+      ) : null}
     </Section>
   );
 }
@@ -157,7 +166,7 @@ function Sessions() {
       {items.length > 0 ? (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it
         <section className="table-scroll" aria-label="Active sessions" tabIndex={0}>
-          <table className="table">
+          <table className="table stacked">
             <thead>
               <tr>
                 <th scope="col">Program</th>
@@ -192,11 +201,13 @@ function SessionRow({ item, onEnded }: { item: AccountSession; onEnded: () => vo
   return (
     <tr>
       <td title={item.user_agent ?? undefined}>{program}</td>
-      <td className="mono quiet">{item.address ?? 'unknown'}</td>
-      <td className="quiet">
+      <td className="mono quiet" data-label="Address">
+        {item.address ?? 'unknown'}
+      </td>
+      <td className="quiet" data-label="Signed in">
         <When us={microsecondsOf(item.created_at)} />
       </td>
-      <td className="quiet">
+      <td className="quiet" data-label="Last used">
         <When us={microsecondsOf(item.last_used_at)} />
       </td>
       <td className="num">

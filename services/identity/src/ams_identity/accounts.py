@@ -30,6 +30,7 @@ class UserView(Struct, frozen=True, kw_only=True):
         administrator: Whether the user administers the installation.
         second_factor: Whether the account has a second factor.
         email_verified: Whether a link that was sent to the address was opened.
+        has_password: Whether the account has a password: a machine account has none.
     """
 
     user_id: str
@@ -41,6 +42,7 @@ class UserView(Struct, frozen=True, kw_only=True):
     administrator: bool
     second_factor: bool
     email_verified: bool
+    has_password: bool
 
 
 def is_administrator(context: IdentityContext, user: User) -> bool:
@@ -66,6 +68,7 @@ async def view_of(context: IdentityContext, user: User) -> UserView:
         administrator=is_administrator(context, user),
         second_factor=await factors.has_any(context.pool, user.user_id),
         email_verified=user.email_verified_at is not None,
+        has_password=user.password_hash is not None,
     )
 
 

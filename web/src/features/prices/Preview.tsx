@@ -1,14 +1,28 @@
 import type { PricePreview } from '../../api/types';
 import { cost, day, exact, nusd } from '../../ui/format';
-import { previewSentence } from './prices';
+import { previewFacts, unknownCalls } from './prices';
 
 const ROWS_MAX = 200;
 
 /** What a price would change of stored costs, by day and model. */
 export function Preview({ preview, days }: { preview: PricePreview; days: number }) {
+  const facts = previewFacts(preview);
+  const unknown = unknownCalls(preview);
   return (
     <div className="price-preview" role="status">
-      <p>{previewSentence(preview)}</p>
+      {facts.length === 0 ? (
+        <p>No stored calls of this time would be billed by this price.</p>
+      ) : (
+        <dl className="price-totals">
+          {facts.map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd className="tnum">{value}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      {unknown ? <p>{unknown}</p> : null}
       {preview.items.length > 0 ? (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must reach it
         <section className="price-preview-rows" aria-label="Changes by day and model" tabIndex={0}>
@@ -24,7 +38,7 @@ export function Preview({ preview, days }: { preview: PricePreview; days: number
                   Now
                 </th>
                 <th scope="col" className="num">
-                  Then
+                  With this price
                 </th>
               </tr>
             </thead>

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { PricePreview } from '../../api/types';
-import { faultsOf, type PriceForm, previewSentence, priceOf } from './prices';
+import { faultsOf, type PriceForm, previewFacts, priceOf, unknownCalls } from './prices';
 
 const form: PriceForm = {
   model: ' gpt-4o* ',
@@ -45,10 +45,23 @@ test('what is missing or no number is named by its field', () => {
 });
 
 test('a preview is a sentence', () => {
-  expect(previewSentence(preview)).toBe('24 calls cost $1.20 and would cost $0.80 ($0.40 less).');
-  expect(previewSentence({ ...preview, calls: 1, before_usd: '0', after_usd: '2', unknown_before: 1 })).toBe(
-    '1 call cost $0 and would cost $2.00 ($2.00 more). 1 of them has no cost now; 1 would have one.',
+  expect(previewFacts(preview)).toEqual([
+    ['Calls', '24'],
+    ['Cost now', '$1.20'],
+    ['With this price', '$0.80'],
+    ['Difference', '−$0.40'],
+  ]);
+  expect(previewFacts({ ...preview, after_usd: '2' })[3]).toEqual(['Difference', '+$0.80']);
+  expect(previewFacts({ ...preview, after_usd: '1.2' })[3]).toEqual(['Difference', 'none']);
+  expect(previewFacts({ ...preview, calls: 0 })).toEqual([]);
+});
+
+test('calls without a cost are named, and how many of them get one', () => {
+  expect(unknownCalls(preview)).toBe('');
+  expect(unknownCalls({ ...preview, unknown_before: 1 })).toBe(
+    '1 call has no cost now. This price gives a cost to it.',
   );
-  expect(previewSentence({ ...preview, after_usd: '1.2' })).toContain('(the same)');
-  expect(previewSentence({ ...preview, calls: 0 })).toContain('No stored calls');
+  expect(unknownCalls({ ...preview, unknown_before: 3, unknown_after: 1 })).toBe(
+    '3 calls have no cost now. This price gives a cost to 2.',
+  );
 });

@@ -76,17 +76,23 @@ export function priceOf(form: PriceForm, listPrice = false): NewOwnPrice {
   };
 }
 
-/** `24 calls cost $1.20 and would cost $0.80 ($0.40 less). 3 of them have no cost now.` */
-export function previewSentence(preview: PricePreview): string {
-  if (preview.calls === 0) return 'No stored calls of this time would be billed by this price.';
+/** What a price would change, as names and values; empty when no stored call would be billed by it. */
+export function previewFacts(preview: PricePreview): [string, string][] {
+  if (preview.calls === 0) return [];
   const before = nusd(preview.before_usd) ?? 0;
   const after = nusd(preview.after_usd) ?? 0;
-  const difference = after - before;
-  const change = difference === 0 ? 'the same' : `${cost(Math.abs(difference))} ${difference < 0 ? 'less' : 'more'}`;
-  const unknown = preview.unknown_before - preview.unknown_after;
-  const missing =
-    preview.unknown_before === 0
-      ? ''
-      : ` ${exact(preview.unknown_before)} of them ${preview.unknown_before === 1 ? 'has' : 'have'} no cost now; ${exact(unknown)} would have one.`;
-  return `${plural(preview.calls, 'call')} cost ${cost(before)} and would cost ${cost(after)} (${change}).${missing}`;
+  const sign = after < before ? '−' : '+';
+  return [
+    ['Calls', exact(preview.calls)],
+    ['Cost now', cost(before)],
+    ['With this price', cost(after)],
+    ['Difference', after === before ? 'none' : `${sign}${cost(Math.abs(after - before))}`],
+  ];
+}
+
+/** Of calls without a cost; empty when there are none. */
+export function unknownCalls({ unknown_before, unknown_after }: PricePreview): string {
+  if (unknown_before === 0) return '';
+  const known = unknown_before - unknown_after;
+  return `${plural(unknown_before, 'call has', 'calls have')} no cost now. This price gives a cost to ${known === unknown_before ? (known === 1 ? 'it' : 'all of them') : exact(known)}.`;
 }

@@ -6,6 +6,8 @@ import { Link } from '../../app/router';
 import { ErrorStrip } from '../../ui/controls';
 import { cost, count, dayAndTime, duration, exact, nusd } from '../../ui/format';
 import { saveCsv } from './csv-file';
+import { SortedTable } from './SortedTable';
+import type { Column } from './sorted';
 import { percent } from './statistics';
 import { TimeBars } from './TimeBars';
 import {
@@ -134,15 +136,32 @@ function TaskCharts({ points }: { points: TaskPoint[] }) {
   );
 }
 
-const COLUMNS: readonly [string, (group: TaskGroup) => string][] = [
-  ['Tasks', (group) => exact(group.tasks)],
-  ['Failed', (group) => (group.failed ? exact(group.failed) : '')],
-  ['p50', (group) => duration(group.p50_duration_us)],
-  ['p95', (group) => duration(group.p95_duration_us)],
-  ['Steps', (group) => exact(group.steps)],
-  ['Input tokens', (group) => (group.input_tokens ? count(group.input_tokens) : '')],
-  ['Output tokens', (group) => (group.output_tokens ? count(group.output_tokens) : '')],
-  ['Cost', (group) => `${group.unpriced_tasks && group.cost_usd !== null ? '≥ ' : ''}${cost(nusd(group.cost_usd))}`],
+const COLUMNS: readonly Column<TaskGroup>[] = [
+  { name: 'Tasks', value: (group) => group.tasks, text: (group) => exact(group.tasks) },
+  {
+    name: 'Failed',
+    value: (group) => group.failed,
+    text: (group) => (group.failed ? exact(group.failed) : ''),
+    isBad: true,
+  },
+  { name: 'p50', value: (group) => group.p50_duration_us, text: (group) => duration(group.p50_duration_us) },
+  { name: 'p95', value: (group) => group.p95_duration_us, text: (group) => duration(group.p95_duration_us) },
+  { name: 'Steps', value: (group) => group.steps, text: (group) => exact(group.steps) },
+  {
+    name: 'Input tokens',
+    value: (group) => group.input_tokens,
+    text: (group) => (group.input_tokens ? count(group.input_tokens) : ''),
+  },
+  {
+    name: 'Output tokens',
+    value: (group) => group.output_tokens,
+    text: (group) => (group.output_tokens ? count(group.output_tokens) : ''),
+  },
+  {
+    name: 'Cost',
+    value: (group) => nusd(group.cost_usd),
+    text: (group) => `${group.unpriced_tasks && group.cost_usd !== null ? '≥ ' : ''}${cost(nusd(group.cost_usd))}`,
+  },
 ];
 
 interface TasksByTableProps {
@@ -156,60 +175,36 @@ interface TasksByTableProps {
 
 function TasksByTable({ project, dimension, range, groups, chosen, onChoose }: TasksByTableProps) {
   return (
-    <div className="group-table">
-      <table className="table">
-        <thead>
-          <tr>
-            <th scope="col">{dimension === 'user' ? 'User' : 'Tag'}</th>
-            {COLUMNS.map(([name]) => (
-              <th key={name} scope="col" className="num">
-                {name}
-              </th>
-            ))}
-            <th scope="col">
-              <span className="visually-hidden">Tasks</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {groups.map((group) => {
-            const q = queryOf(dimension, group);
-            const name = nameOf(group);
-            return (
-              <tr
-                key={`${group.tag} ${group.key} ${group.other}`}
-                data-chosen={(q !== null && q === chosen) || undefined}
-              >
-                <td>
-                  {q === null ? (
-                    name
-                  ) : (
-                    <button
-                      type="button"
-                      className="group-name"
-                      aria-pressed={q === chosen}
-                      title="Show the charts of this only"
-                      onClick={() => onChoose(q === chosen ? null : q)}
-                    >
-                      {name || <span className="faint">none</span>}
-                    </button>
-                  )}
-                </td>
-                {COLUMNS.map(([title, text]) => (
-                  <td key={title} className={title === 'Failed' ? 'num group-errors' : 'num'}>
-                    {text(group)}
-                  </td>
-                ))}
-                <td>
-                  {q === null ? null : (
-                    <Link to={`/projects/${project}/tasks?${new URLSearchParams({ q, range })}`}>Tasks</Link>
-                  )}
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+    <SortedTable
+      key={dimension}
+      title={dimension === 'user' ? 'User' : 'Tag'}
+      rows={groups}
+      columns={COLUMNS}
+      keyOf={(group) => `${group.tag} ${group.key} ${group.other}`}
+      nameOf={nameOf}
+      isRest={(group) => group.other}
+      isChosen={(group) => chosen !== null && queryOf(dimension, group) === chosen}
+      head={(group) => {
+        const q = queryOf(dimension, group);
+        if (q === null) return nameOf(group);
+        return (
+          <button
+            type="button"
+            className="group-name"
+            aria-pressed={q === chosen}
+            title="Show the charts of this only"
+            onClick={() => onChoose(q === chosen ? null : q)}
+          >
+            {nameOf(group) || <span className="faint">none</span>}
+          </button>
+        );
+      }}
+      tail={(group) => {
+        const q = queryOf(dimension, group);
+        return q === null ? null : (
+          <Link to={`/projects/${project}/tasks?${new URLSearchParams({ q, range })}`}>Tasks</Link>
+        );
+      }}
+    />
   );
 }
