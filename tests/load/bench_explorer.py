@@ -114,15 +114,20 @@ class Reader:
             base_url=url, viewport={"width": 1440, "height": 900}, bypass_csp=True
         )  # waiting for a function is an eval
         self.context.set_default_timeout(PATIENCE_MS)
-        name, password = f"bench{secrets.token_hex(5)}", secrets.token_urlsafe(24)
-        self._post("/api/auth/register", {"username": name, "email": f"{name}@example.com", "password": password})
-        token = self._post("/api/auth/login", {"login": name, "password": password})["access_token"]
-        self.headers = {"Authorization": f"Bearer {token}"}
+        self._name, self._password = f"bench{secrets.token_hex(5)}", secrets.token_urlsafe(24)
+        self.headers: dict[str, str] = {}
+        self._post("/api/auth/register", {"username": self._name, "email": f"{self._name}@example.com", "password": self._password})
+        self.sign_in()
         self.project = self._post("/api/projects", {"name": "bench"})["project_id"]
         self.key = self._post(f"/api/projects/{self.project}/keys", {"name": "bench"})["key"]
 
+    def sign_in(self) -> None:
+        """Again before a token of some minutes expires."""
+        token = self._post("/api/auth/login", {"login": self._name, "password": self._password})["access_token"]
+        self.headers = {"Authorization": f"Bearer {token}"}
+
     def _post(self, path: str, data: dict[str, str]) -> Any:
-        answer = self.context.request.post(path, data=data, headers=getattr(self, "headers", {}))
+        answer = self.context.request.post(path, data=data, headers=self.headers)
         if not answer.ok:
             raise RuntimeError(f"{path}: {answer.status}")
         return answer.json()

@@ -72,8 +72,9 @@ export class LiveTask {
   private loading = false;
   private loadedAtMs = Number.NEGATIVE_INFINITY;
   private tries = 0;
-  /** how long the last notification took */
+  /** how long the last notification took, and when it was over */
   private notifyMs = 0;
+  private notifiedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly projectId: string,
@@ -285,15 +286,20 @@ export class LiveTask {
 
   protected changed(): void {
     if (this.scheduled !== null) return;
-    const wait = Math.min(PAUSE_MAX_MS, Math.max(FRAME_MS, this.notifyMs * PAUSE_PER_NOTIFY));
+    const pause = Math.min(PAUSE_MAX_MS, this.notifyMs * PAUSE_PER_NOTIFY);
+    const wait = Math.max(FRAME_MS, this.notifiedAtMs + pause - performance.now());
     this.scheduled = setTimeout(() => {
       this.scheduled = null;
       this.notify();
     }, wait);
   }
 
+  /** What a notification needs before it, in the time that it may take. */
+  protected prepare(): void {}
+
   protected notify(): void {
     const began = performance.now();
+    this.prepare();
     if (this.table) {
       this.errors = markAffected(this.table) ? errorsOf(this.table) : null;
       this.tree = layOut(this.table);
@@ -302,7 +308,8 @@ export class LiveTask {
     for (const listener of this.listeners) listener();
     // React draws in a microtask that the listeners have queued before this one
     queueMicrotask(() => {
-      this.notifyMs = performance.now() - began;
+      this.notifiedAtMs = performance.now();
+      this.notifyMs = this.notifiedAtMs - began;
     });
   }
 }

@@ -14,13 +14,23 @@ export class Registers {
   /** of the document's stamp, microseconds UTC */
   private at = new Float64Array(0);
   private seq = new Float64Array(0);
-  private readonly eventId: (string | undefined)[] = [];
+  private eventId: (string | undefined)[] = [];
   private readonly open = new Map<number, PartialState<DocumentSummary>>();
 
   reserve(capacity: number): void {
     this.phase = grown(new Uint8Array(capacity), this.phase);
     this.at = grown(new Float64Array(capacity), this.at);
     this.seq = grown(new Float64Array(capacity).fill(SEQ_UNKNOWN), this.seq);
+  }
+
+  copy(): Registers {
+    const copy = new Registers();
+    copy.phase = this.phase.slice();
+    copy.at = this.at.slice();
+    copy.seq = this.seq.slice();
+    copy.eventId = this.eventId.slice();
+    for (const [row, state] of this.open) copy.open.set(row, state);
+    return copy;
   }
 
   /** Rows as a skeleton lists them: the phase and the time of each row's stamp, since `baseUs`. */

@@ -24,6 +24,14 @@ export class Streams {
   private readonly entries = new Map<string, Entry>();
   private readonly listeners = new Map<string, Set<() => void>>();
 
+  /** The same streams, of which neither changes the other. Listeners stay with the first. */
+  copy(): Streams {
+    const copy = new Streams();
+    for (const [id, entry] of this.entries)
+      copy.entries.set(id, { ...entry, lines: entry.lines.slice(), ahead: new Map(entry.ahead) });
+    return copy;
+  }
+
   of(stepId: string): Stream | null {
     return this.entries.get(stepId) ?? null;
   }

@@ -131,6 +131,21 @@ export class StepTable {
     for (const [row, parentId] of Object.entries(skeleton.missing_parents ?? {})) this.addOrphan(parentId, Number(row));
   }
 
+  /** The same rows, of which neither table changes the other's. Dictionaries only grow, and are shared. */
+  copy(): StepTable {
+    const copy: StepTable = Object.assign(Object.create(StepTable.prototype), this);
+    for (const [name, value] of Object.entries(this)) {
+      if (ArrayBuffer.isView(value)) Reflect.set(copy, name, (value as Int32Array).slice());
+      else if (value instanceof Map) Reflect.set(copy, name, new Map(value));
+    }
+    return Object.assign(copy, {
+      ids: this.ids.slice(),
+      registers: this.registers.copy(),
+      rows: new Map(),
+      orphans: new Map([...this.orphans].map(([id, rows]) => [id, rows.slice()])),
+    });
+  }
+
   rowOf(stepId: string): number {
     // the index is built on first use: a finished task may never need it, and 100,000 entries cost as much as the rest
     for (let row = this.rows.size; row < this.size; row++) this.rows.set(this.ids[row] as string, row);

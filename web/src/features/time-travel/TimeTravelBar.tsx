@@ -27,6 +27,8 @@ export function TimeTravelBar({ past, onLeave }: TimeTravelBarProps) {
   const record = records[index - 1];
   const first = records[0];
   const addressTimer = useRef<ReturnType<typeof setTimeout> | null>(null);
+  /** when it was played on last */
+  const movedAtMs = useRef(0);
 
   const seek = useCallback(
     (to: number) => {
@@ -54,14 +56,23 @@ export function TimeTravelBar({ past, onLeave }: TimeTravelBarProps) {
       return;
     }
     const gap = (next.at_ms - (records[index - 1]?.at_ms ?? next.at_ms)) / speed;
-    // what lies within one frame is shown together
-    let to = index + 1;
-    while (to < records.length && ((records[to]?.at_ms ?? 0) - next.at_ms) / speed < FRAME_MS) to++;
-    const timer = setTimeout(() => seek(to), Math.min(PAUSE_MAX_MS, Math.max(FRAME_MS, gap)));
+    const dueMs = movedAtMs.current + Math.min(PAUSE_MAX_MS, Math.max(FRAME_MS, gap));
+    const timer = setTimeout(
+      () => {
+        // what lies within one frame is shown together, and what became due while a large task was drawn
+        const until = next.at_ms + Math.max(FRAME_MS, performance.now() - dueMs) * speed;
+        let to = index + 1;
+        while (to < records.length && (records[to]?.at_ms ?? 0) < until) to++;
+        movedAtMs.current = performance.now();
+        seek(to);
+      },
+      Math.max(0, dueMs - performance.now()),
+    );
     return () => clearTimeout(timer);
   }, [playing, speed, index, records, records.length, past.complete, seek]);
 
   const toggle = () => {
+    movedAtMs.current = performance.now();
     if (!playing && atEnd) seek(1);
     setPlaying(!playing);
   };

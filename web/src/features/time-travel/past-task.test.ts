@@ -6,6 +6,7 @@ import { offsetOf } from './task-log';
 
 const T0 = 1_790_000_000_000_000;
 const TASK = 'a'.repeat(32);
+const PATIENCE = { timeout: 30_000 };
 
 function step(id: string, changes: object = {}) {
   return { type: 'llm', name: id, status: 'ok', started_at_us: T0, ...changes };
@@ -53,7 +54,7 @@ async function travel(position: string, answer = answerWith): Promise<PastTask> 
   present.task = { task_id: TASK, status: 'ok', unmetered_calls: 0 } as never;
   const past = new PastTask('p', TASK, {} as LiveClient, present, position);
   past.start();
-  await vi.waitFor(() => expect(past.complete).toBe(true));
+  await vi.waitFor(() => expect(past.complete).toBe(true), PATIENCE);
   return past;
 }
 
@@ -129,6 +130,29 @@ describe('PastTask', () => {
     expect((await travel('now', answerInPortions)).position).toBe('1.7.19');
     expect((await travel('1.7.15', answerInPortions)).position).toBe('1.7.13');
   });
+
+  it('is at the same place from checkpoints of a large task, and derives when the reader rests', async () => {
+    const many = Array.from({ length: 12_500 }, (_, n) => {
+      const parent = { parent_step_id: n === 0 ? null : 's0', started_at_us: T0 + n };
+      const usage = { usage: { input: 1, output: 1 }, cost_nusd: 10, agent: n === 0 ? 'guide' : null };
+      const events = [event('step.ended', n + 1, { step_id: `s${n}`, step: step(`s${n}`, { ...parent, ...usage }) })];
+      return { position: `1.7.${10 + n}`, at_ms: n, batch: { events } };
+    });
+    const lines = [...many, { end: true, position: '1.7.20000' }];
+    const past = await travel('now', () => answerWith(lines));
+    const at = (index: number) => {
+      past.seek(index);
+      return [past.table?.size, past.table?.ids.at(-1), past.task?.steps, past.task?.input_tokens, past.position];
+    };
+
+    for (const index of [12_499, 12_498, 10_001, 10_000, 9_999, 3])
+      expect(at(index)).toEqual([index, `s${index - 1}`, index, index, `1.7.${9 + index}`]);
+    at(12_400);
+    past.seek(12_500);
+    await vi.waitFor(() => expect(past.task?.steps).toBe(12_500), PATIENCE);
+    const { table } = past;
+    await vi.waitFor(() => expect(table?.agents.at(table.agent[12_499])).toBe('guide'), PATIENCE);
+  }, 60_000);
 
   it('says that a log which ends early is incomplete', async () => {
     answerWith(LINES.slice(0, 2));

@@ -6,7 +6,7 @@ import type { LiveClient } from '../../api/live';
 import { type ApiError, asApiError } from '../../api/problems';
 import type { Skeleton, Status, Task } from '../../api/types';
 import { type DerivedTask, type DeriveStep, derive, WRONG_CLOCK_FLAGS } from '../../fold/derive';
-import { EMPTY_TASK, type StepState, statusOf } from '../../fold/fold';
+import { EMPTY_TASK, type StepState, statusOf, type TaskState } from '../../fold/fold';
 import { holdClock } from '../../ui/clock';
 import { LiveTask } from '../execution-log/live-task';
 import { Streams } from '../execution-log/streams';
@@ -15,7 +15,26 @@ import { offsetOf, readTaskLog, type TaskRecord } from './task-log';
 
 /** While the task runs, records that were added since are read this often. */
 const MORE_MS = 2_000;
+/** A task of more events is drawn as often as a live one, and what is derived from all steps follows when the reader rests. */
+const AT_ONCE_EVENTS = 2_000;
+const REST_MS = 250;
+/** A step back begins at the last checkpoint before it: they are so many events apart, and twice as many when there are too many of them. */
+const CHECKPOINT_EVENTS = 10_000;
+const CHECKPOINTS_MAX = 8;
+/** The next steps back begin so many records before the last one. */
+const NEAR_RECORDS = 100;
 const OPEN: ReadonlySet<Status> = new Set(['running', 'waiting', 'lost']);
+
+/** All that was folded, after so many records. */
+interface Checkpoint {
+  index: number;
+  table: StepTable;
+  states: Map<string, StepState>;
+  streams: Streams;
+  folded: TaskState;
+  events: number;
+  lastEventUs: number;
+}
 
 export class PastTask extends LiveTask {
   override readonly isPast = true;
@@ -32,6 +51,16 @@ export class PastTask extends LiveTask {
   private readTo: string | null = null;
   /** where the person wants to be, while the log is still read */
   private wanted: number | null;
+  private checkpoints: Checkpoint[] = [];
+  private checkpointEvents = CHECKPOINT_EVENTS;
+  private near: Checkpoint | null = null;
+  /** what follows from all steps, and the number of records that it is of */
+  private derived: ReturnType<typeof derive> | null = null;
+  private derivedIndex = 0;
+  private restTimer: ReturnType<typeof setTimeout> | null = null;
+  /** the row of the present by row of the past, which has the same rows at every position */
+  private presentRows: number[] = [];
+  private presentTable: StepTable | null = null;
 
   constructor(
     private readonly project: string,
@@ -54,6 +83,7 @@ export class PastTask extends LiveTask {
     holdClock(null);
     this.abort.abort();
     if (this.moreTimer) clearTimeout(this.moreTimer);
+    if (this.restTimer) clearTimeout(this.restTimer);
   }
 
   /** The position after the record that was folded last; null before the first one. */
@@ -69,16 +99,18 @@ export class PastTask extends LiveTask {
 
   private goTo(index: number): void {
     const to = Math.min(Math.max(1, index), this.records.length);
-    if (this.table === null || to < this.index) this.reset();
+    const isBack = this.table === null || to < this.index;
+    if (isBack) this.restore(to);
     for (; this.index < to; this.index++) {
+      this.keepCheckpoint(isBack && this.index === to - NEAR_RECORDS);
       for (const event of this.records[this.index]?.batch.events ?? []) this.apply(event);
     }
-    this.describe();
     // open steps last until the position, not until today
     const last = this.records[this.index - 1];
     if (last) holdClock(Math.max(last.at_ms * 1_000, this.lastEventUs));
     // at once: the tree of another table must never be drawn with this one
-    this.notify();
+    if (isBack || this.events <= AT_ONCE_EVENTS) this.notify();
+    else this.changed();
   }
 
   private async read(): Promise<void> {
@@ -114,6 +146,51 @@ export class PastTask extends LiveTask {
     this.wanted = null;
   }
 
+  /** Go back to the last checkpoint that is not after a number of records, or to the beginning. */
+  private restore(to: number): void {
+    let last: Checkpoint | null = null;
+    for (const one of [...this.checkpoints, this.near])
+      if (one !== null && one.index <= to && one.index > (last?.index ?? 0)) last = one;
+    if (last === null) {
+      this.reset();
+      return;
+    }
+    this.index = last.index;
+    this.states.clear();
+    for (const [id, state] of last.states) this.states.set(id, state);
+    this.streams = last.streams.copy();
+    this.folded = last.folded;
+    this.events = last.events;
+    this.lastEventUs = last.lastEventUs;
+    this.table = last.table.copy();
+  }
+
+  private keepCheckpoint(isNear: boolean): void {
+    const before = this.checkpoints.at(-1)?.events ?? 0;
+    const isDue = this.events - before >= this.checkpointEvents;
+    if (!isDue && !(isNear && this.events > AT_ONCE_EVENTS)) return;
+    const { index, table, folded, events, lastEventUs } = this;
+    if (table === null) return;
+    const states = new Map(this.states);
+    const checkpoint = {
+      index,
+      table: table.copy(),
+      states,
+      streams: this.streams.copy(),
+      folded,
+      events,
+      lastEventUs,
+    };
+    if (!isDue) {
+      this.near = checkpoint;
+      return;
+    }
+    this.checkpoints.push(checkpoint);
+    if (this.checkpoints.length <= CHECKPOINTS_MAX) return;
+    this.checkpointEvents *= 2;
+    this.checkpoints = this.checkpoints.filter((_, place) => place % 2 === 1);
+  }
+
   private reset(): void {
     this.index = 0;
     this.states.clear();
@@ -125,25 +202,48 @@ export class PastTask extends LiveTask {
     this.table = emptyTable(this.id, this.present.table?.baseUs ?? 0);
   }
 
-  /** What follows from all steps: agents, errors, end, totals. Repeated usage is recognised as it is known now. */
-  private describe(): void {
-    const { table, present } = this;
-    if (table === null || present.task === null) return;
+  protected override prepare(): void {
+    if (this.table === null || this.present.task === null) return;
+    if (this.derived === null || this.events <= AT_ONCE_EVENTS) this.derive();
+    else if (this.derivedIndex !== this.index) this.deriveSoon();
+    this.sumUp(this.table, this.present.task);
+  }
+
+  private deriveSoon(): void {
+    if (this.restTimer) clearTimeout(this.restTimer);
+    this.restTimer = setTimeout(() => {
+      this.derive();
+      this.changed();
+    }, REST_MS);
+  }
+
+  /** What follows from all steps: agents, errors, end. */
+  private derive(): void {
+    const { table } = this;
+    if (table === null) return;
     const steps = [...this.states].filter(([, state]) => state.document !== null);
-    const derived = derive(
+    this.derived = derive(
       steps.map(([id, state]) => derivable(id, state)),
       this.folded,
     );
+    this.derivedIndex = this.index;
+    for (let row = 0; row < table.size; row++) {
+      const agent = this.derived.steps.get(table.ids[row] as string)?.agent ?? null;
+      table.agent[row] = agent === null ? NONE : table.agents.index(agent);
+    }
+  }
+
+  /** The task with its totals. Repeated usage is recognised as it is known now. */
+  private sumUp(table: StepTable, present: Task): void {
+    if (this.derived === null) return;
+    this.findPresentRows(table);
     let input = 0;
     let output = 0;
     let nano = 0;
     let priced = 0;
     for (let row = 0; row < table.size; row++) {
-      const id = table.ids[row] as string;
-      const agent = derived.steps.get(id)?.agent ?? null;
-      table.agent[row] = agent === null ? NONE : table.agents.index(agent);
-      const known = present.table?.rowOf(id) ?? NONE;
-      if (known !== NONE) table.counted[row] = present.table?.counted[known] ?? 0;
+      const known = this.presentRows[row] as number;
+      if (known !== NONE) table.counted[row] = this.presentTable?.counted[known] ?? 0;
       if (table.counted[row] !== 1) continue;
       input += table.input[row] || 0;
       output += table.output[row] || 0;
@@ -153,11 +253,12 @@ export class PastTask extends LiveTask {
         priced++;
       }
     }
+    const { task: derived } = this.derived;
     this.task = {
-      ...present.task,
-      ...this.described(derived.task),
+      ...present,
+      ...this.described(derived),
       steps: table.size,
-      errors: derived.task.errors,
+      errors: derived.errors,
       running_steps: table.countOf('running'),
       waiting_steps: table.countOf('waiting'),
       lost_steps: table.countOf('lost'),
@@ -165,9 +266,20 @@ export class PastTask extends LiveTask {
       output_tokens: output,
       cost_usd: priced === 0 ? null : (nano / 1e9).toFixed(9).replace(/\.?0+$/, ''),
       // an open call may still report its tokens
-      unmetered_calls: this.index === this.records.length ? present.task.unmetered_calls : 0,
+      unmetered_calls: this.index === this.records.length ? present.unmetered_calls : 0,
       last_event_at_us: this.lastEventUs,
     };
+  }
+
+  private findPresentRows(table: StepTable): void {
+    const { table: presentTable } = this.present;
+    if (presentTable !== this.presentTable) this.presentRows = [];
+    this.presentTable = presentTable;
+    for (let row = 0; row < table.size; row++) {
+      // one that the present did not have yet may have come since
+      const known = this.presentRows[row] ?? NONE;
+      if (known === NONE) this.presentRows[row] = presentTable?.rowOf(table.ids[row] as string) ?? NONE;
+    }
   }
 
   private described(derived: DerivedTask): Partial<Task> {
