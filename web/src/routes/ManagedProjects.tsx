@@ -111,7 +111,7 @@ function QuotaForm({ item, platform }: { item: ManagedProject; platform: Quota }
       />
       <input
         className="input"
-        inputMode="numeric"
+        inputMode="decimal"
         aria-label="MB per day"
         aria-invalid={sizeLimit === undefined}
         placeholder={megabytesText(platform.bytes_per_day) || 'no limit'}

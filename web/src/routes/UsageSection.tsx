@@ -108,7 +108,7 @@ function Limits({ project, usage }: { project: string; usage: ProjectUsage }) {
         <span>MB per day</span>
         <input
           className="input limit"
-          inputMode="numeric"
+          inputMode="decimal"
           value={size}
           aria-invalid={sizeLimit === undefined}
           placeholder={megabytesText(usage.quota_max.bytes_per_day) || 'no limit'}

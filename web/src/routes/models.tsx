@@ -7,7 +7,7 @@ import type { ListPrice, OwnPrice, StatisticsGroup } from '../api/types';
 import { Link, navigate, useQuery, withParams } from '../app/router';
 import { OwnPricesTable } from '../features/prices/OwnPricesTable';
 import { PriceDialog } from '../features/prices/PriceDialog';
-import { ownPricesQuery, type PriceForm } from '../features/prices/prices';
+import { formOf, ownPricesQuery, type PriceForm } from '../features/prices/prices';
 import '../features/prices/prices.css';
 import {
   isUnknown,
@@ -24,8 +24,6 @@ import { serverNowUs } from '../ui/clock';
 import { ErrorStrip, Segmented } from '../ui/controls';
 import { cost, count, exact, exactCost, nusd } from '../ui/format';
 import { Icon } from '../ui/Icon';
-
-const NO_PRICE: PriceForm['usd'] = { input: '', cache_read: '', cache_write: '', output: '' };
 
 /** `/projects/{project}/models`: the models that the project used, with what they cost, their list prices and the project's own prices. */
 export function ModelsPage({ project }: { project: string }) {
@@ -54,15 +52,8 @@ export function ModelsPage({ project }: { project: string }) {
         item.provider === (price.own.provider ?? null) &&
         item.usd_per_million !== null,
     );
-    const usd = price?.own?.usd_per_million ?? price?.usd_per_million ?? {};
     setEdited({
-      initial: {
-        model: current?.model ?? model,
-        provider: current?.provider ?? '',
-        usd: { ...NO_PRICE, ...Object.fromEntries(Object.entries(usd).filter(([part]) => part in NO_PRICE)) },
-        from: '',
-        note: '',
-      },
+      initial: formOf(current?.model ?? model, current?.provider ?? null, current ?? price?.own ?? price),
       current: current ?? null,
     });
   };
@@ -81,12 +72,7 @@ export function ModelsPage({ project }: { project: string }) {
             <button
               type="button"
               className="button"
-              onClick={() =>
-                setEdited({
-                  initial: { model: '', provider: '', usd: NO_PRICE, from: '', note: '' },
-                  current: null,
-                })
-              }
+              onClick={() => setEdited({ initial: formOf('', null, null), current: null })}
             >
               {role === 'owner' ? 'Set a price' : 'Try a price'}
             </button>

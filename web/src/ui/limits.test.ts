@@ -10,6 +10,8 @@ test('an empty field is no limit, and what is no whole number is refused', () =>
 test('megabytes are bytes and back', () => {
   expect(parseMegabytes('20')).toBe(20_000_000);
   expect(megabytesText(20_000_000)).toBe('20');
+  expect(parseMegabytes(megabytesText(1_234_567))).toBe(1_234_567);
+  for (const text of ['0', '0.0000001', '-1', 'many']) expect(parseMegabytes(text)).toBeUndefined();
   expect(megabytesText(null)).toBe('');
   expect(limitText(undefined)).toBe('');
 });

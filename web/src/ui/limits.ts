@@ -1,4 +1,4 @@
-/** Limits as people type them: an empty field is no limit, bytes are in MB. */
+/** Limits as people type them: an empty field is no limit, bytes are in MB and exact. */
 const MEGABYTE = 1_000_000;
 
 /** Parse a whole number of at least 1; null: empty; undefined: neither. */
@@ -9,10 +9,12 @@ export function parseLimit(text: string): number | null | undefined {
   return Number(plain);
 }
 
-/** Parse megabytes to bytes. */
+/** Parse megabytes to bytes: at least 1 byte; null: empty; undefined: neither. */
 export function parseMegabytes(text: string): number | null | undefined {
-  const value = parseLimit(text);
-  return value === null || value === undefined ? value : value * MEGABYTE;
+  const plain = text.replaceAll(/[\s,]/g, '');
+  if (plain === '') return null;
+  if (!/^[0-9]{1,9}(\.[0-9]{1,6})?$/.test(plain)) return undefined;
+  return Math.round(Number(plain) * MEGABYTE) || undefined;
 }
 
 export function limitText(value: number | null | undefined): string {
@@ -20,7 +22,7 @@ export function limitText(value: number | null | undefined): string {
 }
 
 export function megabytesText(value: number | null | undefined): string {
-  return value ? String(Math.max(1, Math.round(value / MEGABYTE))) : '';
+  return value ? String(value / MEGABYTE) : '';
 }
 
 /** The used share of a limit, 0 to 1; null without a limit. */

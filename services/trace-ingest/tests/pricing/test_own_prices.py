@@ -17,7 +17,7 @@ from ams_trace_ingest.intake.price_preview import Comparison
 from ams_trace_ingest.intake.project_prices import CACHED_SECONDS, RETRY_SECONDS, ProjectPrices
 from ams_trace_ingest.intake.usd import PICO_PER_USD_MTOK, pico_of
 from ams_trace_ingest.pricing.catalog import GenaiPrices
-from ams_trace_ingest.pricing.own_prices import digest, override_of, overrides_of, states
+from ams_trace_ingest.pricing.own_prices import digest, override_of, overrides_of, states, tried_for_all
 from ams_trace_ingest.pricing.price import Prices
 
 NOW_US = 1_795_300_000_000_000
@@ -127,6 +127,15 @@ def test_a_price_is_exact_or_refused() -> None:
 def test_what_is_no_price_is_refused(given: NewOwnPrice) -> None:
     with pytest.raises(InvalidError):
         event_of(given, "user:ann")
+
+
+def test_a_price_that_is_tried_without_a_date_bills_all_calls_in_place_of_its_other_versions() -> None:
+    stored = [price("ours", 1, from_us=NOW_US - HOUR_US), price("other", 5, number=2)]
+
+    events = tried_for_all(stored, price("Ours", 3, number=3, from_us=NOW_US))
+
+    assert [cost(events, "ours", at_us=at_us) for at_us in (1, NOW_US - 1, NOW_US)] == [3 * ALL_NUSD] * 3
+    assert cost(events, "other") == 5 * ALL_NUSD
 
 
 def test_a_preview_compares_the_calls_that_a_tried_price_bills() -> None:

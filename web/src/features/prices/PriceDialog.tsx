@@ -5,7 +5,7 @@ import type { OwnPrice } from '../../api/types';
 import { ErrorStrip, Segmented, toast } from '../../ui/controls';
 import { Dialog } from '../../ui/Dialog';
 import { Preview } from './Preview';
-import { faultsOf, PARTS, type PriceForm, previewPrices, priceOf, setPrice } from './prices';
+import { faultsOf, furtherSentence, PARTS, type PriceForm, previewPrices, priceOf, setPrice } from './prices';
 import './prices.css';
 
 const DAYS = [
@@ -46,6 +46,10 @@ export function PriceDialog({ project, initial, current, owner, onSet, onClose }
     setForm((known) => ({ ...known, ...next }));
     preview.reset();
   };
+  const compare = (value: typeof days) => {
+    setDays(value);
+    preview.reset();
+  };
   const checkedThen = (send: () => void) => {
     setChecked(true);
     if (Object.keys(faultsOf(form)).length === 0) send();
@@ -55,6 +59,7 @@ export function PriceDialog({ project, initial, current, owner, onSet, onClose }
     checkedThen(() => (owner ? set.mutate(false) : preview.mutate()));
   };
   const error = set.error ?? preview.error;
+  const further = furtherSentence(form);
   return (
     <Dialog dialog={dialog} title={owner ? 'Set an own price' : 'Try a price'} onClose={onClose}>
       <form className="dialog-body" onSubmit={submit} noValidate>
@@ -86,6 +91,7 @@ export function PriceDialog({ project, initial, current, owner, onSet, onClose }
             />
           ))}
         </fieldset>
+        {further ? <p className="faint">{further}</p> : null}
         <div className="price-fields">
           <label className="field">
             <span>From</span>
@@ -106,7 +112,7 @@ export function PriceDialog({ project, initial, current, owner, onSet, onClose }
         </div>
         <div className="price-preview-head">
           <strong>Past costs</strong>
-          <Segmented small label="Compare" value={days} options={DAYS} onChange={setDays} />
+          <Segmented small label="Compare" value={days} options={DAYS} onChange={compare} />
           <button
             type="button"
             className="button small"

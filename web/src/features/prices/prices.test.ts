@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest';
 import type { PricePreview } from '../../api/types';
-import { faultsOf, type PriceForm, previewFacts, priceOf, unknownCalls } from './prices';
+import { faultsOf, formOf, furtherSentence, type PriceForm, previewFacts, priceOf, unknownCalls } from './prices';
 
 const form: PriceForm = {
   model: ' gpt-4o* ',
   provider: '',
   usd: { input: '2.5', cache_read: '', cache_write: '', output: ' 10 ' },
+  further: {},
+  usdPerRequest: null,
   from: '2026-06-01',
   note: ' contract ',
 };
@@ -26,10 +28,27 @@ test('a form becomes a price from the start of a UTC day', () => {
     model: 'gpt-4o*',
     provider: null,
     usd_per_million: { input: '2.5', output: '10' },
+    usd_per_request: null,
     from_us: 1_780_272_000_000_000,
     note: 'contract',
   });
   expect(priceOf({ ...form, from: '' }, true)).toMatchObject({ usd_per_million: null, from_us: null });
+});
+
+test('a new version of a price keeps what the form has no field for', () => {
+  const known = formOf('ours', 'openai', {
+    usd_per_million: { input: '2', input_audio: '40' },
+    usd_per_request: '0.01',
+  });
+
+  expect(furtherSentence(known)).toBe('Stays: input audio $40, each request $0.01.');
+  expect(priceOf({ ...known, usd: { ...known.usd, input: '3' } })).toMatchObject({
+    provider: 'openai',
+    usd_per_million: { input: '3', input_audio: '40' },
+    usd_per_request: '0.01',
+  });
+  expect(priceOf(known, true)).toMatchObject({ usd_per_million: null, usd_per_request: null });
+  expect(furtherSentence(form)).toBeNull();
 });
 
 test('what is missing or no number is named by its field', () => {

@@ -21,9 +21,39 @@ export interface PriceForm {
   model: string;
   provider: string;
   usd: Readonly<Record<FormPart, string>>;
+  /** parts that the form has no field for: a new version of the price keeps them */
+  further: Readonly<Record<string, string>>;
+  usdPerRequest: string | null;
   /** a UTC day as `2026-11-30`; empty: now */
   from: string;
   note: string;
+}
+
+const NO_PRICE: PriceForm['usd'] = { input: '', cache_read: '', cache_write: '', output: '' };
+
+/** The form for a price that counts now, a project's own one or the list price; without one the form is empty. */
+export function formOf(
+  model: string,
+  provider: string | null,
+  price: { usd_per_million: Readonly<Record<string, string>> | null; usd_per_request?: string | null } | null,
+): PriceForm {
+  const parts = Object.entries(price?.usd_per_million ?? {});
+  return {
+    model,
+    provider: provider ?? '',
+    usd: { ...NO_PRICE, ...Object.fromEntries(parts.filter(([part]) => part in NO_PRICE)) },
+    further: Object.fromEntries(parts.filter(([part]) => !(part in NO_PRICE))),
+    usdPerRequest: price?.usd_per_request ?? null,
+    from: '',
+    note: '',
+  };
+}
+
+/** `Stays: input audio $40, each request $0.01`; null when the fields of the form are all. */
+export function furtherSentence(form: PriceForm): string | null {
+  const further = Object.entries(form.further).map(([part, usd]) => `${part.replaceAll('_', ' ')} $${usd}`);
+  if (form.usdPerRequest) further.push(`each request $${form.usdPerRequest}`);
+  return further.length > 0 ? `Stays: ${further.join(', ')}.` : null;
 }
 
 export const STATE_WORDS: Readonly<Record<OwnPrice['state'], string>> = {
@@ -70,7 +100,8 @@ export function priceOf(form: PriceForm, listPrice = false): NewOwnPrice {
   return {
     model: form.model.trim(),
     provider: form.provider.trim() || null,
-    usd_per_million: listPrice ? null : usd,
+    usd_per_million: listPrice ? null : { ...form.further, ...usd },
+    usd_per_request: listPrice ? null : form.usdPerRequest,
     from_us: form.from ? Date.parse(`${form.from}T00:00:00Z`) * 1_000 : null,
     note: form.note.trim() || null,
   };

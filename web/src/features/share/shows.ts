@@ -4,7 +4,8 @@ export const SHOWN = {
     'Names, types, order and times of the steps; agents, models and tools; tokens and cost; status and the type of an error.',
   payloads:
     'Inputs, outputs, tool arguments, messages and stacks of errors, log lines, parameters, tags, images and files.',
-  never: 'Other tasks, lists, scores, agents, members and statistics of the project; the user and session of the task; attributes of spans.',
+  never:
+    'Other tasks, lists, scores, agents, members and statistics of the project; the user and session of the task; attributes of spans.',
 } as const;
 
 /** In one sentence, for a link that exists. */

@@ -22,7 +22,7 @@ from ams_kit.http.json_body import read_json, with_json_body
 from ams_trace_ingest.intake.own_prices import BODY_BYTES_MAX, NewOwnPrice, event_of
 from ams_trace_ingest.intake.publish import IntakeContext
 from ams_trace_ingest.pricing.changes import Change, add_call, began_at_us, call_of
-from ams_trace_ingest.pricing.own_prices import override_of, overrides_of
+from ams_trace_ingest.pricing.own_prices import override_of, overrides_of, tried_for_all
 from ams_trace_ingest.pricing.price import Override, Prices
 from ams_trace_ingest.store import own_prices, priced_calls
 from ams_trace_ingest.store.connections import set_generation
@@ -45,8 +45,8 @@ class PreviewRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         days: Tasks of the last UTC days, today included.
-        price: A price to try, which is not set; only the calls that it would bill are compared. Null: compute all calls again with the
-            prices that count now.
+        price: A price to try, which is not set; only the calls that it would bill are compared, without ``from_us`` whenever they began.
+            Null: compute all calls again with the prices that count now.
     """
 
     days: Annotated[int, Meta(ge=1, le=DAYS_MAX)] = 30
@@ -120,7 +120,10 @@ async def preview_prices(request: AnyRequest, state: State, access: NamedDepende
     tried = None if given.price is None else event_of(given.price, person_author(access.user_id))
     async with intake.pool.acquire(timeout=WAIT_SECONDS) as connection:
         events = await own_prices.of_project(connection, access.project_id)
-    prices = intake.prices.with_own(overrides_of(events if tried is None else [tried, *events]))
+    if tried is not None and given.price is not None:
+        events = [tried, *events] if given.price.from_us is not None else tried_for_all(events, tried)
+        tried = events[0]
+    prices = intake.prices.with_own(overrides_of(events))
     comparison = Comparison(prices, None if tried is None else override_of(tried))
     async with _slot(intake.previewing):
         complete, first_day = await _read(intake, access.project_id, given.days, comparison)

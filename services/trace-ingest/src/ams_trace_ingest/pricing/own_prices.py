@@ -51,6 +51,11 @@ def overrides_of(events: Iterable[PriceSet]) -> list[Override]:
     )
 
 
+def tried_for_all(events: Iterable[PriceSet], tried: PriceSet) -> list[PriceSet]:
+    """The events as if a price had counted from the beginning, in place of its other versions. It comes first."""
+    return [replace(tried, from_us=0), *(event for event in events if _place(event)[:2] != _place(tried)[:2])]
+
+
 def states(events: Iterable[PriceSet], at_us: int) -> dict[str, State]:
     """What became of each event at a moment, by its id.
 
