@@ -138,11 +138,11 @@ def _open_ones(step: StepRecord, pack: Any) -> bytes:
 def _step(s: StepRecord) -> list[Any]:
     """Kind, task, fields, and with a root the task's fields. Written out: ``getattr`` by name costs 2 us."""
     return [
-        *("S", s.task.id.to_bytes(16)),
-        *(s.id, s.parent_id, s.root, s.name, s.type, s.status, s.agent, s.model, s.started_ns, s.duration_us, s.input, s.output, s.usage),
-        *(s.details, s.attributes, s.cost_usd, s.first_output_us, s.wait, s.error_type, s.error_message, s.stack),
+        "S", s.task.id.to_bytes(16),
+        s.id, s.parent_id, s.root, s.name, s.type, s.status, s.agent, s.model, s.started_ns, s.duration_us, s.input, s.output, s.usage,
+        s.details, s.attributes, s.cost_usd, s.first_output_us, s.wait, s.error_type, s.error_message, s.stack,
         _task(s.task) if s.root else s.task.joined,
-    ]
+    ]  # fmt: skip
 
 
 def _task(task: TaskRecord) -> list[Any]:

@@ -85,9 +85,9 @@ def _beginning(function: Callable[..., Any], options: StepOptions) -> Begin:
             record = StepRecord(name, step_type)
             if not options.plain:
                 options.apply(record)
-            if (args or kwargs or has_defaults) and options.wants_input:
+            if (args or kwargs or has_defaults) and (runtime.capture_input if options.capture_input is None else options.capture_input):
                 arguments.take(record, args, kwargs)
-            record.open(queue, options.task(record))
+            record.open(queue, None if options.about is None else options.task(record))
         except Exception:  # noqa: BLE001 - the SDK does not raise into the agent
             runtime.report_bug("the start of a step")
             return None
@@ -98,7 +98,7 @@ def _beginning(function: Callable[..., Any], options: StepOptions) -> Begin:
 
 def _end(record: StepRecord, options: StepOptions, result: object) -> None:
     try:
-        if record.output is None and result is not None and record.pieces is None and options.wants_output:
+        if result is not None and record.output is None and record.pieces is None and options.wants_output:
             record.output = capture(result)
         record.finish("ok" if record.error_type is None and record.error_message is None else "error")
     except Exception:  # noqa: BLE001 - the SDK does not raise into the agent

@@ -15,13 +15,8 @@ def _reseed() -> None:
 os.register_at_fork(after_in_child=_reseed)
 
 
-def new_step_id() -> int:
-    """A W3C span id as a number; never 0, which means *no span*."""
-    return bits(64) or 1
-
-
 def new_task_id() -> int:
-    """A W3C trace id as a number; never 0."""
+    """A W3C trace id as a number; never 0, which means *no trace*."""
     return bits(128) or 1
 
 

