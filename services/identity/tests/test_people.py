@@ -140,6 +140,7 @@ def test_the_email_address_is_changed_with_the_password(person: Person, stranger
 def test_a_deleted_account_leaves_no_personal_data(person: Person, stranger: Person, sql: Sql) -> None:
     accept(person, invite(stranger)[0]).raise_for_status()
     key = person.post(f"/api/projects/{stranger.project_id}/keys", {"name": "k"}).json()["key"]
+    person.client.post("/api/auth/token", json={"api_key": key}).raise_for_status()
     assert person.post("/api/users/me/delete", {"password": "not the password"}).status_code == 422
 
     assert person.post("/api/users/me/delete", {"password": PASSWORD}).status_code == 204
@@ -151,7 +152,10 @@ def test_a_deleted_account_leaves_no_personal_data(person: Person, stranger: Per
     assert person.username not in str(dict(row))
     assert row["password_hash"] is None
     assert sql("select 1 from sessions where user_id = $1 and (address is not null or user_agent is not null)", person.user_id) == []
-    assert sql("select 1 from audit_addresses p join audit a using (audit_id) where a.user_id = $1", person.user_id) == []
+    of_person = "a.user_id = $1 or a.subject = $1::uuid::text"
+    assert sql(f"select 1 from audit_addresses p join audit a using (audit_id) where {of_person}", person.user_id) == []
+    (used,) = sql("select last_used_address, last_used_program from api_keys where created_by = $1", person.user_id)
+    assert tuple(used) == (None, None)
     (project,) = sql("select deleted_at from projects where project_id = $1", person.project_id)
     assert project["deleted_at"] is not None
     listed = stranger.get(f"/api/projects/{stranger.project_id}/audit").json()["items"]

@@ -111,7 +111,7 @@ async def delete_account(request: Request[Any, Any, Any]) -> None:
     Projects without another member are deleted with it. A project with other members needs another owner first. The username, the email address, the password and the
     addresses in the audit log are erased; the entries of the audit log keep the account's id.
     """
-    context, principal = context_of(request), principal_of(request)
+    context = context_of(request)
     body = await read_json(request, _delete, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
     await require_password_or_proof(request, user, body.password)
@@ -133,11 +133,13 @@ async def delete_account(request: Request[Any, Any, Any]) -> None:
             await members.delete(connection, membership.project_id, user.user_id)
             await record_change(connection, request, access, user_id=user.user_id, role=None, action=Action.MEMBER_REMOVED)
         await announce_change(context, membership.project_id, user.user_id)
-    await record(context.pool, request, Action.DELETED, context.now(), user_id=user.user_id)
-    await users.erase(context.pool, user.user_id, context.now())
-    await factors.delete_all(context.pool, user.user_id)
-    await audit.erase_addresses(context.pool, user.user_id)
-    await disable(context, request, principal.user_id)
+    at = context.now()
+    async with context.pool.acquire() as connection, connection.transaction():
+        await record(connection, request, Action.DELETED, at, user_id=user.user_id)
+        await users.erase(connection, user.user_id, at)
+        await factors.delete_all(connection, user.user_id)
+    await disable(context, request, user.user_id, by=user.user_id)
+    await audit.erase_addresses(context.pool, user.user_id)  # last, because every change before records one
 
 
 ROUTES = [change_password, change_email, delete_account]

@@ -201,7 +201,7 @@ async def verify_email(database: Executor, user_id: str, email_key: str, at: dat
 
 
 async def erase(database: Executor, user_id: str, at: datetime) -> None:
-    """Remove what is personal from an account and its sessions. The row stays, because entries of the audit log name its id."""
+    """Remove what is personal from an account, its sessions and its keys. The row stays, because entries of the audit log name its id."""
     name = f"deleted-{user_id}"
     await database.execute(
         "update users set username = $2, username_key = $2, email = $3, email_key = $3, email_verified_at = null, password_hash = null, deleted_at = $4 where id = $1",
@@ -211,3 +211,4 @@ async def erase(database: Executor, user_id: str, at: datetime) -> None:
         at,
     )
     await database.execute("update sessions set address = null, user_agent = null where user_id = $1", user_id)
+    await database.execute("update api_keys set last_used_address = null, last_used_program = null where created_by = $1", user_id)
