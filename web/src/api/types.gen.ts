@@ -4111,9 +4111,7 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": null;
-                };
+                content?: never;
             };
             /** @description The request cannot be read: a header, a parameter, a cursor or the body. */
             400: {
@@ -15466,7 +15464,12 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
+            };
+        };
         responses: {
             /** @description Request fulfilled, document follows */
             200: {
@@ -15474,7 +15477,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
                 };
             };
             /** @description The body is no OTLP request of this signal, or a header is ambiguous. The body is a google.rpc.Status. */
@@ -15483,6 +15487,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15492,6 +15497,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15501,6 +15507,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15510,6 +15517,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15519,6 +15527,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15528,6 +15537,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15537,6 +15547,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15546,6 +15557,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15555,6 +15567,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15567,7 +15580,12 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
+            };
+        };
         responses: {
             /** @description Request fulfilled, document follows */
             200: {
@@ -15575,7 +15593,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
                 };
             };
             /** @description The body is no OTLP request of this signal, or a header is ambiguous. The body is a google.rpc.Status. */
@@ -15584,6 +15603,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15593,6 +15613,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15602,6 +15623,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15611,6 +15633,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15620,6 +15643,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15629,6 +15653,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15638,6 +15663,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15647,6 +15673,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15656,6 +15683,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15668,7 +15696,12 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": string;
+            };
+        };
         responses: {
             /** @description Request fulfilled, document follows */
             200: {
@@ -15676,7 +15709,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
                 };
             };
             /** @description The body is no OTLP request of this signal, or a header is ambiguous. The body is a google.rpc.Status. */
@@ -15685,6 +15719,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15694,6 +15729,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15703,6 +15739,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15712,6 +15749,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15721,6 +15759,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15730,6 +15769,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15739,6 +15779,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15748,6 +15789,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };
@@ -15757,6 +15799,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": Record<string, never>;
                     "application/x-protobuf": string;
                 };
             };

@@ -37,6 +37,7 @@ from ams_identity.tokens import (
 )
 from ams_kit.auth import bearer_of
 from ams_kit.errors import UnauthenticatedError
+from ams_kit.http.openapi import NoContentOperation
 from ams_kit.http.problems import Problem, headers_of, problem_of, problem_response
 
 COOKIE = "ams_refresh"
@@ -216,7 +217,7 @@ async def end_session(
     return revoked
 
 
-@post("/api/auth/logout", status_code=204, opt={"public": True}, security=[{}, {"bearer": []}])
+@post("/api/auth/logout", status_code=204, opt={"public": True}, security=[{}, {"bearer": []}], operation_class=NoContentOperation)
 async def logout(request: Request[Any, Any, Any]) -> Response[None]:
     """End the session of the bearer token, of the cookie, or of both. Idempotent."""
     context = context_of(request)

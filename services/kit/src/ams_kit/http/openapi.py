@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIResponse, Operation
 
 from ams_kit.http.problems import PROBLEM_MEDIA_TYPE, Problem
 
@@ -25,6 +26,16 @@ _EVERY = {400, 503}
 _WITH_CREDENTIAL = {401, 403}
 _CHANGE = {401, 403, 404, 409, 415, 429}
 _WITH_BODY = {408, 413, 422}
+
+
+class NoContentOperation(Operation):
+    """The ``operation_class`` of a route that answers 204 by a ``Response``, for which Litestar declares a body."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        if self.responses is not None and isinstance(answer := self.responses.get("204"), OpenAPIResponse):
+            answer.content = None
+
 
 Handler = TypeVar("Handler", bound=HTTPRouteHandler)
 

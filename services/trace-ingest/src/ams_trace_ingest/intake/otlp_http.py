@@ -9,6 +9,7 @@ from litestar import Request, Response, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, RequestBody, Schema
 
 from ams_contracts.claims import KeyGrant
 from ams_kit.errors import AmsError, UnsupportedError
@@ -51,13 +52,30 @@ _REFUSALS = {
     429: "The project has used its quota. Retry after Retry-After.",
     503: "A required server is unavailable, or more telemetry is in flight than this process may hold. Retry after Retry-After.",
 }
-_PROTOBUF: Any = Encoding.PROTOBUF.value  # Litestar types an enumeration here and passes any text through
+_CONTENT = {
+    Encoding.PROTOBUF.value: OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)),
+    Encoding.JSON.value: OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT)),
+}
+
+
+class OtlpOperation(Operation):
+    """Declares that requests and all answers are protobuf or JSON."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.request_body = RequestBody(required=True, content=_CONTENT)
+        for answer in (self.responses or {}).values():
+            if isinstance(answer, OpenAPIResponse):
+                answer.content = _CONTENT
+
+
 _OPTIONS: dict[str, Any] = {
     "responses": {
-        status: ResponseSpec(bytes, generate_examples=False, description=f"{text} The body is a google.rpc.Status.", media_type=_PROTOBUF)
+        status: ResponseSpec(bytes, generate_examples=False, description=f"{text} The body is a google.rpc.Status.")
         for status, text in _REFUSALS.items()
     },
     "status_code": 200,
+    "operation_class": OtlpOperation,
     "opt": {"public": True},  # authenticated by API key, not by access token
     "request_max_body_size": None,  # read_body limits it, before and after inflating
     "exception_handlers": {AmsError: _answer_error, HTTPException: _answer_error, Exception: _answer_unexpected},
