@@ -31,7 +31,8 @@ NOT_ON_A_DASHBOARD = {
     "ams_retention_deleted",
 }  # what a developer looks for in /metrics after an alert
 SECRET_KEYS = {
-    "service-secret", "secret-key", "redis-password", "kafka-password", "postgres-admin-url", "postgres-password-identity",
+    "service-secret", "secret-key", "redis-password", "redis-password-identity", "redis-password-intake", "redis-password-trace-query",
+    "redis-password-live-gateway", "smtp-password", "kafka-password", "postgres-admin-url", "postgres-password-identity",
     "postgres-password-owner", "postgres-password-writer", "postgres-password-reader",
 }  # fmt: skip
 EVERYTHING = tuple(
@@ -58,6 +59,17 @@ VARIANTS: dict[str, tuple[str, ...]] = {
         "image.registry=registry.example.com/ai",
         "--set",
         "image.pullSecrets={pull}",
+    ),
+    "one user of redis": ("--set", "redis.users=false", "--set", "redis.valkey.enabled=true"),
+    "smtp": (
+        "--set",
+        "smtp.host=mail.example.com",
+        "--set",
+        "smtp.from=AMS <ams@example.com>",
+        "--set",
+        "smtp.username=ams",
+        "--set-json",
+        'networkPolicy.smtpPeers=[{"ipBlock":{"cidr":"10.0.0.0/8"}}]',
     ),
     "open network": ("--set", "networkPolicy.enabled=false"),
     "peers": ("--set-json", 'networkPolicy.kafkaPeers=[{"ipBlock":{"cidr":"10.0.0.0/8"}}]'),
@@ -171,12 +183,25 @@ def test_network_policies_open_exactly_the_connections_of_the_settings(variant: 
         "unknown=1", "publicUrl=ams.example.com", "publicUrl=https://ams.example.com/path", "image.tag=latest", "image.pullPolicy=Sometimes",
         "retentionDays=0", "registration=maybe", "adminEmail=somebody", "retentionDays=4000", "kafka.bootstrap=kafka", "kafka.sasl.mechanism=GSSAPI", "postgres.sslMode=maybe", "postgres.port=0",
         "redis.port=70000", "projector.replicas=13", "projector.keda.maxReplicas=13", "intake.replicas=0", "allowedHosts={http://a}", "corsOrigins={app.example.com}", "secret.name=",
-        "logLevel=LOUD", "intake.autoscaling.enabled=perhaps", "secret.externalSecrets.storeKind=Vault",
+        "logLevel=LOUD", "redis.users=some", "smtp.host=http://mail", "smtp.security=ssl", "smtp.port=0", "intake.autoscaling.enabled=perhaps", "secret.externalSecrets.storeKind=Vault",
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused(values: str) -> None:
     with pytest.raises(ServerError, match="values don't meet the specifications"):
         render("--set", values)
+
+
+def test_a_mail_server_without_a_sender_is_refused() -> None:
+    with pytest.raises(ServerError, match=r"smtp.from is required"):
+        render("--set", "smtp.host=mail.example.com")
+
+
+def test_identity_reaches_the_mail_server_and_nobody_else_does() -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in rendered("smtp") if one["kind"] == "NetworkPolicy"}
+
+    assert policies["ams-to-smtp"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "identity"
+    assert policies["ams-to-smtp"]["egress"] == [{"ports": [{"port": 587}], "to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]
+    assert "ams-to-smtp" not in {one["metadata"]["name"] for one in rendered("default")}
 
 
 def _without(manifest: Object, *path: str | int) -> Object:
@@ -252,10 +277,10 @@ def test_every_custom_resource_has_a_schema_that_can_be_closed() -> None:
 def test_a_missing_reference_is_found() -> None:
     manifests = [one for one in rendered("default") if identity(one) != ("", "ConfigMap", "ams-intake")]
 
-    faults = References(manifests, SECRET_KEYS - {"redis-password"}).faults()
+    faults = References(manifests, SECRET_KEYS - {"redis-password-identity"}).faults()
 
     assert "ams-intake: no ConfigMap ams-intake" in faults
-    assert "ams-identity: no key redis-password in Secret ams" in faults
+    assert "ams-identity: no key redis-password-identity in Secret ams" in faults
 
 
 PROCESS_METRICS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}

@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
+from redis.backoff import ConstantBackoff
 from redis.exceptions import NoPermissionError, RedisError
+from redis.retry import Retry
 
 from ams_contracts.claims import IDENTITY_CHANNEL
 from ams_kit.auth.revocation import REVOCATIONS_KEY
 from ams_kit.usage import UsageMeter, current_day, read_day
 from ams_local.servers.base import free_port
-from ams_local.servers.valkey import USERS, Valkey
+from ams_local.servers.valkey import USERS, Valkey, acl_lines, urls_of_services, valkey_binary
 
 PROJECT = "01900000-0000-7000-8000-000000000001"
 
@@ -93,3 +96,27 @@ async def test_each_service_does_its_work_and_no_more(valkey: Valkey) -> None:
     finally:
         for redis in users.values():
             await redis.aclose()
+
+
+def test_a_server_of_the_person_takes_the_printed_users(tmp_path: Path) -> None:
+    port, secret = free_port(frozenset()), "the secret of the installation"
+    users = tmp_path / "users.acl"
+    users.write_text("\n".join(["user default off", *acl_lines(secret)]) + "\n")
+    urls = urls_of_services(f"redis://{{service}}@127.0.0.1:{port}/0", secret)
+    argv = [str(valkey_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--aclfile", str(users)]
+
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
+        try:
+            for url in urls.values():
+                assert _hash_is_empty(url)
+        finally:
+            process.kill()
+
+    assert set(urls) == set(USERS)
+    assert secret not in users.read_text()
+    assert urls_of_services(f"redis://:password@127.0.0.1:{port}/0", secret) == {}
+
+
+def _hash_is_empty(url: str) -> bool:
+    with SyncRedis.from_url(url, retry=Retry(ConstantBackoff(0.05), 100)) as redis:
+        return redis.hgetall(REVOCATIONS_KEY) == {}

@@ -128,9 +128,10 @@ capabilities: {drop: [ALL]}
 
 {{- define "ams.redisEnv" -}}
 {{- $redis := .root.Values.redis -}}
-{{ include "ams.secretEnv" (dict "name" "REDIS_PASSWORD" "secret" .root.Values.secret.name "key" "redis-password") }}
+{{- $key := ternary (printf "redis-password-%s" .component) "redis-password" $redis.users -}}
+{{ include "ams.secretEnv" (dict "name" "REDIS_PASSWORD" "secret" .root.Values.secret.name "key" $key) }}
 - name: AMS_REDIS_URL
-  value: {{ ternary "rediss" "redis" (and $redis.tls (not $redis.valkey.enabled)) }}://:$(REDIS_PASSWORD)@{{ ternary "ams-valkey" $redis.host $redis.valkey.enabled }}:{{ ternary 6379 ($redis.port | int) $redis.valkey.enabled }}/0
+  value: {{ ternary "rediss" "redis" (and $redis.tls (not $redis.valkey.enabled)) }}://{{ ternary (printf "ams-%s" .component) "" $redis.users }}:$(REDIS_PASSWORD)@{{ ternary "ams-valkey" $redis.host $redis.valkey.enabled }}:{{ ternary 6379 ($redis.port | int) $redis.valkey.enabled }}/0
 {{- end -}}
 
 {{- define "ams.caVolumes" -}}

@@ -70,7 +70,7 @@ def _check_one_of(hosts: list[tuple[str, int]], option: str) -> None:
 
 
 def check_redis(url: str) -> str:
-    """Read and ask an address of Redis or Valkey; see ``check_postgres``."""
+    """Read and ask an address of Redis or Valkey, whose user may be ``{service}``; see ``check_postgres``."""
     host, port = _split(url, ("redis",), "--redis", "redis://:password@host:6379/0", REDIS_PORT)
     check_address(host, port, "--redis")
     return url

@@ -23,11 +23,13 @@ from ams_local.dashboards import DASHBOARDS, dashboard
 from ams_local.servers.base import ServerError
 from ams_local.servers.caddy import cluster_caddyfile
 from ams_local.servers.jars import cache_folder
+from ams_local.servers.valkey import cluster_configuration
 from ams_local.workspace import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "ams"
 KUSTOMIZE = ROOT / "deploy" / "k8s"
 CADDYFILE = CHART / "files" / "Caddyfile"
+VALKEY_CONFIGURATION = CHART / "files" / "valkey.conf"
 DASHBOARD_FILES = CHART / "files" / "dashboards"
 LOCK = ROOT / "requirements" / "kubernetes.txt"
 UV = ROOT / ".cache" / "bootstrap" / "bin" / "uv"
@@ -208,6 +210,7 @@ def _switched_on(values: Any) -> list[str]:
 def rendering() -> Iterator[tuple[Path, str]]:
     """Yield every generated file with its content. Those that the chart includes come first."""
     yield CADDYFILE, cluster_caddyfile()
+    yield VALKEY_CONFIGURATION, cluster_configuration()
     for name in DASHBOARDS:
         yield DASHBOARD_FILES / f"{name}.json", dashboard(name)
     base = render()

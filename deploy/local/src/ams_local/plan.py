@@ -120,7 +120,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         kafka: ``host:port``.
         kafka_settings: How to reach it beyond that (``KAFKA_SETTINGS``).
         topic_settings: Of new topics (``TOPIC_SETTINGS``).
-        redis_url: With password and database.
+        redis_url: With password and database; for services when ``redis_urls`` is empty.
         redis_urls: By service, where each has a user of its own.
         admin_url: Of a Postgres role that may create roles and databases.
         database: Where the same server is for everyone else.
@@ -209,7 +209,7 @@ def services(where: Surroundings) -> list[Service]:
             "AMS_LOG_LEVEL": where.log_level,
             "AMS_SERVICE_SECRET": where.secrets.service_secret,
             "AMS_IDENTITY_URL": where.internal_url("identity"),
-            "AMS_REDIS_URL": where.redis_urls.get(name, where.redis_url),
+            "AMS_REDIS_URL": where.redis_urls.get(name, "" if where.redis_urls else where.redis_url),  # the projector has no user
             "AMS_KAFKA_BOOTSTRAP": where.kafka,
             **where.kafka_settings,
             "AMS_TRUSTED_PROXIES": LOOPBACK,

@@ -18,7 +18,7 @@ from ams_local.servers.caddy import Caddy, parse_hosts
 from ams_local.servers.jars import kafka_is_here
 from ams_local.servers.kafka import Kafka
 from ams_local.servers.postgres import Postgres
-from ams_local.servers.valkey import USERS, Valkey
+from ams_local.servers.valkey import USERS, Valkey, urls_of_services
 from ams_local.supervisor import Servers, Supervisor
 from ams_local.wheels import build_wheel
 from ams_local.workspace import EXPLORER
@@ -115,7 +115,7 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         kafka_settings=_set(plan.KAFKA_SETTINGS) if kafka_address else {},
         topic_settings=_set(plan.TOPIC_SETTINGS) if kafka_address else {},
         redis_url=redis_url or (valkey.url if valkey else ""),
-        redis_urls={} if valkey is None else {name: valkey.url_of(name) for name in USERS},
+        redis_urls={name: valkey.url_of(name) for name in USERS} if valkey else urls_of_services(redis_url or "", secrets.valkey_password),
         admin_url=_with_options(options.postgres, database) if options.postgres and database else (postgres.url() if postgres else ""),
         database=database or plan.Database(hosts=f"{LOOPBACK}:{ports['postgres']}"),
         ports=ports,

@@ -21,7 +21,11 @@ from ams_local.up import up as run
 @data_option
 @click.option("--kafka", metavar="HOST:PORT", help="Use this broker instead of an embedded one.")
 @click.option("--postgres", metavar="URL", help="Use this Postgres (a role that may create roles and databases).")
-@click.option("--redis", metavar="URL", help="Use this Redis or Valkey.")
+@click.option(
+    "--redis",
+    metavar="URL",
+    help="Use this Redis or Valkey. With {service} as its user, each service signs in as a user of its own (ams secrets redis-users).",
+)
 def up(  # noqa: PLR0917  click passes them by name
     demo: bool,
     port: int,
