@@ -280,3 +280,17 @@ def test_what_is_no_part_of_a_file_is_refused(platform: Platform, project: Proje
     assert status(b"{}", **{"Content-Type": "text/html"})[0] == 415
     assert status(b"{}", "?copy_as=NO") == (400, "bad_copy")
     assert status(b" " * (16 * 1024 * 1024 + 1))[0] == 413
+
+
+def test_an_import_over_the_quota_of_its_project_is_refused_and_into_another_project_not(platform: Platform) -> None:
+    owner = Account(platform.url)
+    full, other = owner.project(), owner.project("other")
+    owner.http.patch(f"/api/projects/{full.id}", json={"bytes_per_day": 1}).raise_for_status()
+    file = spans(hostile_posts.trace_id()) + b"\n"
+
+    begun_below = owner.http.post(f"/api/ingest/{full.id}/import", content=file, headers=LINES)
+    over = owner.http.post(f"/api/ingest/{full.id}/import", content=file, headers=LINES)
+    elsewhere = owner.http.post(f"/api/ingest/{other.id}/import", content=file, headers=LINES)
+
+    assert (begun_below.status_code, over.status_code, over.json()["code"], elsewhere.status_code) == (200, 429, "quota_bytes", 200)
+    assert int(over.headers["Retry-After"]) > 0

@@ -46,12 +46,23 @@ KEY_SUBJECT_PREFIX = "key:"
 """An API key as a subject of ``Access``: ``key:<key_id>``, where a person has a user id."""
 
 
+class Quota(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much telemetry a project may send; ``None``: without a limit."""
+
+    events_per_minute: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
+    bytes_per_day: Annotated[int, Meta(ge=1, le=10**15)] | None = None
+
+
 class Access(Struct, frozen=True, kw_only=True):
-    """The role that a user, an API key with the scope ``read`` or the visitors of a public link have in a project."""
+    """The role that a user, an API key with the scope ``read`` or the visitors of a public link have in a project.
+
+    ``quota`` is that of the project, for services that take what the user sends.
+    """
 
     user_id: str
     project_id: str
     role: Role
+    quota: Quota | None = None
 
 
 SHARE_AUDIENCE = "ams-share"
@@ -86,13 +97,6 @@ class ShareGrant(Struct, frozen=True, kw_only=True):
     task_id: TaskId
     payloads: bool
     link_expires_at_us: Microseconds
-
-
-class Quota(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How much telemetry a project may send; ``None``: without a limit."""
-
-    events_per_minute: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
-    bytes_per_day: Annotated[int, Meta(ge=1, le=10**15)] | None = None
 
 
 class KeyGrant(Struct, frozen=True, kw_only=True):
@@ -160,12 +164,13 @@ class InboundGrant(Struct, frozen=True, kw_only=True):
 
 
 class KeyState(Struct, frozen=True, kw_only=True):
-    """An API key that is neither revoked nor expired, as other services see it. ``masking`` is that of its project, as in ``KeyGrant``."""
+    """An API key that is neither revoked nor expired, as other services see it. ``masking`` and ``quota`` are those of its project, as in ``KeyGrant``."""
 
     key_id: str
     project_id: str
     scopes: list[Scope]
     masking: bool = True
+    quota: Quota | None = None
 
 
 class ProjectSettings(Struct, frozen=True, kw_only=True):

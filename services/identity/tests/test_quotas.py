@@ -56,7 +56,9 @@ def test_a_quota_warns_at_80_percent() -> None:
     assert warnings(None, events_this_minute=10**9, bytes_today=10**15) == []
 
 
-def test_the_administrator_sets_a_quota_that_owners_may_lower(administrator: Person, stranger: Person, sql: Callable[..., Any]) -> None:
+def test_the_administrator_sets_a_quota_that_owners_may_lower(
+    administrator: Person, stranger: Person, service_headers: dict[str, str], sql: Callable[..., Any]
+) -> None:
     project = f"/api/projects/{stranger.project_id}"
     quota = {"events_per_minute": 1_000, "bytes_per_day": 5_000_000, "retention_days": 7}
     answer = administrator.client.put(f"/api/auth/projects/{stranger.project_id}/quota", json=quota, headers=administrator.headers)
@@ -69,8 +71,10 @@ def test_the_administrator_sets_a_quota_that_owners_may_lower(administrator: Per
     usage = stranger.get(f"{project}/usage").raise_for_status().json()
     assert usage["quota"] == {"events_per_minute": 200, "bytes_per_day": 5_000_000}
     assert usage["quota_max"] == {"events_per_minute": 1_000, "bytes_per_day": 5_000_000}
-    grant = exchange(stranger, new_key(stranger)["key"]).json()
-    assert grant["quota"] == usage["quota"]
+    key = new_key(stranger)
+    question = f"/internal/access?user_id={stranger.user_id}&project_id={stranger.project_id}"
+    answers = [stranger.client.get(path, headers=service_headers).json() for path in (question, f"/internal/keys/{key['key_id']}")]
+    assert [one["quota"] for one in (exchange(stranger, key["key"]).json(), *answers)] == [usage["quota"]] * 3
     actions = [row["action"] for row in sql("select action from audit where project_id = $1", stranger.project_id)]
     assert actions.count("project.quota_changed") == 2
 

@@ -75,6 +75,23 @@ async def test_a_quota_of_bytes_ends_at_midnight(redis: Redis) -> None:
     meter.admit(PROJECT, quota)
 
 
+async def test_what_waited_elsewhere_counts_for_the_minute_in_which_it_was_sent(redis: Redis) -> None:
+    clock, quota = Clock(), Quota(events_per_minute=10)
+    meter = UsageMeter(redis, now_s=clock)
+    for sent_at in (NOON - 120, NOON - 60):
+        meter.admit(PROJECT, quota, at_s=sent_at)
+        meter.add(PROJECT, events=10, size_bytes=1, at_s=sent_at)
+        await meter.flush()
+        with pytest.raises(TooManyError):
+            meter.admit(PROJECT, quota, at_s=sent_at + 1)
+    meter.admit(PROJECT, quota)
+
+    meter.add(PROJECT, events=10, size_bytes=1, at_s=NOON - 100_000)  # so old that it counts now
+    with pytest.raises(TooManyError):
+        meter.admit(PROJECT, quota, at_s=NOON + 3_600)
+    assert (await read_usage(redis, PROJECT, NOON - 60)).events_this_minute == 10
+
+
 async def test_counts_survive_an_outage_and_are_bounded(redis: Redis) -> None:
     clock = Clock()
     async with Redis.from_url("redis://127.0.0.1:1/0") as closed:
@@ -82,7 +99,7 @@ async def test_counts_survive_an_outage_and_are_bounded(redis: Redis) -> None:
         meter.add(PROJECT, events=2, size_bytes=20)
         with pytest.raises(RedisError):
             await meter.flush()
-        clock.now += 600
+        clock.now += 3_700
         with pytest.raises(RedisError):
             await meter.flush()
         assert (len(meter._pending_minutes), len(meter._pending_days)) == (0, 2)

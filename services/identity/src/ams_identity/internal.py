@@ -18,8 +18,9 @@ from ams_identity.faults import refuse_faults
 from ams_identity.keys import CreatedKey, KeyBody, add_key
 from ams_identity.paging import cursor_after, page_of
 from ams_identity.projects import UUID_PATTERN
+from ams_identity.quota_rules import effective_quota
 from ams_identity.signing import KeyRotation
-from ams_identity.store import projects
+from ams_identity.store import projects, quotas
 from ams_identity.token_exchange import key_state
 from ams_kit.auth import internal_only, is_uuid
 from ams_kit.errors import NotFoundError
@@ -65,7 +66,9 @@ async def access(request: Request[Any, Any, Any]) -> Access:
     found = await request.app.state.auth.access(query.get("user_id", ""), query.get("project_id", ""))
     if found is None:
         raise NotFoundError("The user has no access to this project.", code="no_access")
-    return found
+    context = context_of(request)
+    quota = effective_quota(context.policy.quota, await quotas.of_project(context.pool, found.project_id))
+    return msgspec.structs.replace(found, quota=quota)
 
 
 @post("/accounts", status_code=200)

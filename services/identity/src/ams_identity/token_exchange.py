@@ -92,7 +92,8 @@ async def key_state(request: Request[Any, Any, Any], key: FromPath[str]) -> KeyS
     found = await api_keys.by_id(context.pool, key) if len(key) == ID_CHARS and key.isascii() and key.isalnum() else None
     if found is None or not is_usable(found, context.now()):
         raise NotFoundError("There is no such key.", code="key_not_found")
-    return KeyState(key_id=key, project_id=found.project_id, scopes=found.scopes, masking=found.masking)
+    quota = effective_quota(context.policy.quota, await quotas.of_project(context.pool, found.project_id))
+    return KeyState(key_id=key, project_id=found.project_id, scopes=found.scopes, masking=found.masking, quota=quota)
 
 
 @post("/api/auth/token", status_code=200, opt={"public": True}, security=[{}], operation_class=with_json_body(TokenBody))

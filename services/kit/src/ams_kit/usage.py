@@ -16,7 +16,8 @@ from ams_kit.errors import TooManyError
 
 MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400
-MINUTE_KEPT_SECONDS = 180
+MINUTE_KEPT_SECONDS = 180  # after the last count
+LATE_MINUTES_MAX = 60  # records of Kafka that are older than this are counted in the current minute
 DAY_KEPT_SECONDS = 3 * DAY_SECONDS
 FLUSH_SECONDS = 1.0
 SCAN_COUNT = 1_000
@@ -96,15 +97,20 @@ class UsageMeter:
         self._pending_minutes: Counter[tuple[int, str]] = Counter()
         self._pending_days: Counter[tuple[date, str]] = Counter()
 
-    def admit(self, project_id: str, quota: Quota | None) -> None:
-        """Check that a project may send something now. A request that begins below the quota is accepted in full.
+    def admit(self, project_id: str, quota: Quota | None, *, at_s: float | None = None) -> None:
+        """Check that a project may send something. A request that begins below the quota is accepted in full.
+
+        Args:
+            project_id: The project.
+            quota: Of the project; ``None``: without limits.
+            at_s: When it was sent, for what waited elsewhere; ``None``: now.
 
         Raises:
             TooManyError: ``quota_events`` or ``quota_bytes``, with the time at which the period ends.
         """
         if quota is None:
             return
-        now_s = self._now_s()
+        now_s = self._time_of(at_s)
         day, minute = (current_day(now_s), f"{project_id}:{BYTES}"), (current_minute(now_s), project_id)
         if quota.bytes_per_day is not None and self._days[day] + self._pending_days[day] >= quota.bytes_per_day:
             raise TooManyError(
@@ -119,9 +125,14 @@ class UsageMeter:
                 retry_after_seconds=MINUTE_SECONDS - int(now_s) % MINUTE_SECONDS,
             )
 
-    def add(self, project_id: str, *, events: int, size_bytes: int) -> None:
-        """Count what was accepted."""
+    def _time_of(self, at_s: float | None) -> float:
+        """The time for which something counts: that at which it was sent, if that is neither in the future nor too long ago."""
         now_s = self._now_s()
+        return now_s if at_s is None or not now_s - LATE_MINUTES_MAX * MINUTE_SECONDS < at_s <= now_s else at_s
+
+    def add(self, project_id: str, *, events: int, size_bytes: int, at_s: float | None = None) -> None:
+        """Count what was accepted; ``at_s`` as in ``admit``."""
+        now_s = self._time_of(at_s)
         day = current_day(now_s)
         self._pending_minutes[(current_minute(now_s), project_id)] += events
         self._pending_days[(day, f"{project_id}:{EVENTS}")] += events
@@ -162,8 +173,8 @@ class UsageMeter:
         """Drop totals of earlier periods, and counts of minutes that nobody asks for any more."""
         now_s = self._now_s()
         minute, day = current_minute(now_s), current_day(now_s)
-        self._minutes = Counter({one: total for one, total in self._minutes.items() if one[0] == minute})
-        self._days = Counter({one: total for one, total in self._days.items() if one[0] == day})
-        self._pending_minutes = Counter({one: count for one, count in self._pending_minutes.items() if one[0] >= minute - 1})
-        oldest = day - timedelta(days=2)
+        oldest_minute, oldest = minute - LATE_MINUTES_MAX, day - timedelta(days=2)
+        self._minutes = Counter({one: total for one, total in self._minutes.items() if one[0] >= oldest_minute})
+        self._days = Counter({one: total for one, total in self._days.items() if one[0] >= oldest})
+        self._pending_minutes = Counter({one: count for one, count in self._pending_minutes.items() if one[0] >= oldest_minute})
         self._pending_days = Counter({one: count for one, count in self._pending_days.items() if one[0] >= oldest})

@@ -9,8 +9,9 @@ from typing import Any, cast
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from redis.asyncio import Redis
 
-from ams_contracts.claims import INBOUND_AUDIENCE, KeyState, Scope
+from ams_contracts.claims import INBOUND_AUDIENCE, KeyState, Quota, Scope
 from ams_contracts.codec import decode_batch
 from ams_contracts.positions import Position
 from ams_contracts.topics import INBOUND
@@ -18,6 +19,7 @@ from ams_kit.auth import InboundVerifier
 from ams_kit.auth.jwks import VerificationKey
 from ams_kit.bus import Log, LogRecord, LogUnavailableError, PositionMovedError, Record
 from ams_kit.errors import UnavailableError
+from ams_kit.usage import UsageMeter
 from ams_trace_ingest.dead_letter_cli import NoSuchLetterError, record_of
 from ams_trace_ingest.intake.inbound import LETTER_BYTES_MAX, InboundProjection
 from ams_trace_ingest.intake.project_prices import ProjectPrices
@@ -115,6 +117,27 @@ def inbound(pool, published: Published, identity: Identity) -> InboundProjection
         ProjectPrices(pool, Prices(GenaiPrices())),
         now_us=lambda: 1,
     )
+
+
+async def test_a_record_over_the_quota_of_its_project_becomes_a_dead_letter_and_others_do_not(
+    pool, published: Published, identity: Identity, store
+) -> None:
+    identity.usable = KeyState(key_id=KEY_ID, project_id=PROJECT, scopes=[Scope.INGEST], quota=Quota(events_per_minute=2))
+    usage = UsageMeter(cast("Redis", None), now_s=lambda: float(NOW_S))
+    projection = InboundProjection(
+        pool, cast("Log", published), InboundVerifier(identity, identity, issuer=ISSUER), ProjectPrices(pool, Prices(GenaiPrices())),
+        usage=usage, now_us=lambda: 1,
+    )  # fmt: skip
+    three = a_record(0, a_body(an_event(1), an_event(2), an_event(3)))  # begins below the quota
+    minute_before = a_record(2, timestamp_ms=(NOW_S - 60) * 1_000)
+
+    await projection.apply(INBOUND.name, 0, [three, a_record(1), minute_before], 0)
+
+    assert published.event_ids() == [f"{number:032x}" for number in (1, 2, 3, 3)]
+    [letter] = await store.rows("dead_letters")
+    assert (letter["reason"], letter["project_id"]) == ("quota_events", PROJECT)
+    assert "2 events a minute" in letter["detail"]
+    usage.admit(OTHER_PROJECT, Quota(events_per_minute=2))
 
 
 async def test_a_signed_record_is_published_under_the_project_of_its_token(inbound, published, store) -> None:

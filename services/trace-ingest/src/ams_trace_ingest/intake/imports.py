@@ -73,6 +73,7 @@ async def import_lines(request: AnyRequest, state: State, copy_as: CopyAs = None
 async def import_project_lines(request: AnyRequest, state: State, access: NamedDependency[Access], copy_as: CopyAs = None) -> ImportAnswer:
     """Complete lines of an archive or of OTLP/JSON: at most 16 MiB (gzip allowed). Importing a part twice changes nothing. Requires the role member."""
     require_role(access, Role.MEMBER)
+    state.intake.usage.admit(access.project_id, access.quota)
     return await _take(request, state.intake, access.project_id, principal_of(request).user_id, copy_as)
 
 

@@ -1,7 +1,8 @@
 """``ams.inbound.v1``: requests that SDKs publish to Kafka, treated like those of ``POST /v1/batches``.
 
 Anyone who reaches the broker can write to this topic, so nothing in a record counts before its token is verified. A record of which the token is
-missing, expired or revoked, or whose key names another project, becomes a dead letter; its authorization header is not kept.
+missing, expired or revoked, or whose key names another project, becomes a dead letter; its authorization header is not kept. So does a record of a
+project over its quota: to wait for the next minute would hold back the other projects of the partition.
 """
 
 import time
@@ -16,7 +17,7 @@ from ams_contracts.claims import KeyState
 from ams_contracts.native import RejectedEvent
 from ams_kit.auth import InboundVerifier
 from ams_kit.bus import Log, LogRecord, PartitionBatch, Record, StoredPosition
-from ams_kit.errors import AmsError, InvalidTokenError, UnavailableError
+from ams_kit.errors import AmsError, InvalidTokenError, TooManyError, UnavailableError
 from ams_kit.telemetry.metrics import EVENTS_ACCEPTED, EVENTS_REFUSED
 from ams_kit.usage import UsageMeter
 from ams_trace_ingest.intake.native import NativeRecords, read_native
@@ -70,7 +71,7 @@ class InboundProjection:
             log: Takes the checked events.
             verifier: Verifies the tokens.
             prices: To compute what is not reported.
-            usage: Counts what is accepted; ``None``: nothing is counted.
+            usage: Counts what is accepted and refuses what is over quota; ``None``: nothing is counted or refused.
             now_us: The clock, microseconds since the epoch.
         """
         self._pool = pool
@@ -109,7 +110,7 @@ class InboundProjection:
             record_size = sum(len(one.value or b"") for one in (*read.payloads, *read.steps))
             size += record_size
             if self._usage is not None:
-                self._usage.add(key.project_id, events=read.accepted, size_bytes=record_size)
+                self._usage.add(key.project_id, events=read.accepted, size_bytes=record_size, at_s=record.timestamp_ms / 1_000)
             if size > PUBLISH_BYTES_MAX:
                 await self._publish(payloads, steps)
                 payloads, steps, size = [], [], 0
@@ -149,6 +150,12 @@ class InboundProjection:
             return _Refused(error.code, error.detail)
         if record.key is None or not record.key.startswith(f"{key.project_id}:".encode()):
             return _Refused("foreign_project", "the record's key is not one of the token's project", key.project_id)
+        if self._usage is not None:
+            try:
+                # by the time of the broker: after an outage the records of several minutes are processed in one
+                self._usage.admit(key.project_id, key.quota, at_s=record.timestamp_ms / 1_000)
+            except TooManyError as error:
+                return _Refused(error.code, error.detail, key.project_id)
         prices = await self._prices.of(key.project_id)
         try:
             read = read_native(record.value or b"", project_id=key.project_id, key_id=key.key_id, prices=prices, masking=key.masking)
