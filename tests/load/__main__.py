@@ -16,7 +16,7 @@ from tests.installation import Platform
 from tests.servers import VARIABLES, ask_host, begin_host, end_host
 
 FOLDER = Path(__file__).parent
-ON_A_PLATFORM = ("ingest", "latency")  # these take the address of a running platform
+ON_A_PLATFORM = ("ingest", "latency", "sign_in")  # these take the address of a running platform
 
 
 def run(name: str, *arguments: str) -> int:
