@@ -14,7 +14,7 @@ import grpc
 import httpx
 import msgspec
 import pytest
-from litestar import Request, post
+from litestar import Request, Response, get, post
 
 from ams_kit.background import Background
 from ams_kit.http.app import make_application
@@ -33,6 +33,11 @@ class Body(msgspec.Struct):
 
 
 _body = msgspec.json.Decoder(Body)
+
+
+@get("/api/traces/picture", opt={"public": True})
+async def picture() -> Response[str]:
+    return Response("x", headers={"Content-Security-Policy": "sandbox"})
 
 
 @post("/v1/words", opt={"public": True}, status_code=200)
@@ -206,7 +211,20 @@ def test_the_gateway_serves_the_documentation_and_its_own_page_for_what_is_missi
         "/docs/search.json": (200, "{}"),
         "/docs/nope/": (404, "missing"),
     }
-    assert "script-src 'self';" in answers["/docs/"].headers["Content-Security-Policy"]
+    assert ["default-src 'none'" in answers[path].headers["Content-Security-Policy"] for path in ("/docs/", "/docs/nope/")] == [True, True]
+
+
+def test_an_answer_with_a_policy_of_its_own_keeps_it(tmp_path: Path) -> None:
+    app = make_application(title="t", openapi_path="/openapi", route_handlers=[picture], checks={}, background=Background())
+    with (
+        serving(app) as url,
+        gateway(tmp_path, urlsplit(url).port or 0) as port,
+        httpx.Client(base_url=f"http://localhost:{port}") as client,
+    ):
+        policies = [client.get(path).headers.get_list("Content-Security-Policy") for path in ("/api/traces/picture", "/api/traces/other")]
+
+    assert policies[0] == ["sandbox"]
+    assert "default-src 'self'" in policies[1][0]
 
 
 def test_grpc_at_a_port_of_http_says_what_to_set(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 /** Addresses: the path selects the page, the query its filter and selection; a link restores both. */
-import { type AnchorHTMLAttributes, type MouseEvent, useMemo, useSyncExternalStore } from 'react';
+import { type AnchorHTMLAttributes, type MouseEvent, useEffect, useMemo, useSyncExternalStore } from 'react';
 
 const listeners = new Set<() => void>();
 
@@ -32,6 +32,15 @@ export function navigate(to: string, options: { replace?: boolean } = {}): void 
 
 export function usePath(): string {
   return useSyncExternalStore(subscribe, () => location.pathname);
+}
+
+/** A link with another secret in the same tab changes only the fragment, but is another page. */
+export function useReloadOnNewSecret(): void {
+  useEffect(() => {
+    const reload = () => location.reload();
+    window.addEventListener('hashchange', reload);
+    return () => window.removeEventListener('hashchange', reload);
+  }, []);
 }
 
 export function useQuery(): URLSearchParams {

@@ -3,13 +3,14 @@ import { useEffect, useState } from 'react';
 import { asApiError } from '../api/problems';
 import { formRulesQuery } from '../api/queries';
 import { session } from '../api/session';
-import { Link } from '../app/router';
+import { Link, useReloadOnNewSecret } from '../app/router';
 import { FieldForm } from '../ui/FieldForm';
 import { AccountCard } from './account';
 
 /** `/reset#TOKEN`: a person chooses a new password by the link that the administrator made. */
 export function ResetPage() {
   const [token] = useState(() => location.hash.slice(1));
+  useReloadOnNewSecret();
   const { data: rules } = useQuery(formRulesQuery);
   const reset = useMutation({ mutationFn: (password: string) => session.resetPassword(token, password) });
   useEffect(() => history.replaceState(null, '', '/reset'), []);

@@ -32,12 +32,7 @@ export function SharedPage() {
     );
     return () => clearTimeout(timer);
   }, [secret, attempt]);
-  useEffect(() => {
-    // another link in the same tab is another page
-    const reload = () => location.reload();
-    window.addEventListener('hashchange', reload);
-    return () => window.removeEventListener('hashchange', reload);
-  }, []);
+  useReloadOnNewSecret();
 
   if (identity.state === 'visitor') {
     const { project_id: project, task_id: task } = identity.share;

@@ -2,7 +2,7 @@ import { useMutation } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 import { asApiError } from '../api/problems';
 import { session } from '../api/session';
-import { Link } from '../app/router';
+import { Link, useReloadOnNewSecret } from '../app/router';
 import { AccountCard } from './account';
 
 /** `/verify-email#TOKEN`: the link that the platform sent to an address. */
@@ -10,6 +10,7 @@ export function VerifyEmailPage() {
   const token = useRef(location.hash.slice(1));
   const verify = useMutation({ mutationFn: (value: string) => session.verifyEmail(value) });
   const { mutate } = verify;
+  useReloadOnNewSecret();
   useEffect(() => {
     history.replaceState(null, '', '/verify-email');
     if (token.current) mutate(token.current);

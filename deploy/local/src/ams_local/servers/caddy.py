@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from ams_local.servers.base import LOOPBACK, Command, ServerError, http_status
-from ams_local.servers.caddyfile import CADDYFILE, GRPC_SITE, OTLP_SITE, POLICY, SERVERS
+from ams_local.servers.caddyfile import CADDYFILE, DOCUMENTATION_POLICY, GRPC_SITE, OTLP_SITE, POLICY, SERVERS
 
 HEADER_BYTES_MAX = "32KB"
 CLUSTER_PORT = 8080
@@ -48,7 +48,7 @@ def _grpc_servers(hosts: tuple[str, ...], port: int, *, more: str = "") -> str:
 
 def _fill(template: str, *, servers: str, **values: object) -> str:
     """Fill a template in; ``servers`` are the global options of the listeners."""
-    return template.format(policy=POLICY, servers=servers, **values)
+    return template.format(policy=POLICY, documentation_policy=DOCUMENTATION_POLICY, servers=servers, **values)
 
 
 def cluster_caddyfile() -> str:

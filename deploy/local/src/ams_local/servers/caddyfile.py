@@ -97,7 +97,16 @@ http://:{port} {{
 		Referrer-Policy same-origin
 		X-Frame-Options DENY
 		Cross-Origin-Opener-Policy same-origin
-		Content-Security-Policy "{policy}"
+	}}
+	@pages not path /docs/*
+	header @pages {{
+		defer
+		# an answer with a stricter policy of its own, such as media, keeps it
+		?Content-Security-Policy "{policy}"
+	}}
+	header /docs/* {{
+		defer
+		Content-Security-Policy "{documentation_policy}"
 	}}
 	import problems
 	import no_grpc
@@ -264,4 +273,9 @@ http://:{grpc_port} {{
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self'; connect-src 'self'; "
     "worker-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+DOCUMENTATION_POLICY = (
+    # the hash: the style that the generator's script adds for its search; another release of the generator has another one
+    "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-NwSx/R2V/U4jnW0Tq5pQ53Y/rzPVJ4dqE7D6UTA/J1k='; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
