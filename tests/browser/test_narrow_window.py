@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from tests.browser.journeys import PATIENCE_MS, agent, make_key, row, task_id_of
 from tests.installation import Platform
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 
 PHONE_PX = (390, 844)
+TABLET_PX = (768, 1024)
 TOO_WIDE_PX = "Math.max(0, document.documentElement.scrollWidth - innerWidth)"
 LONG_NAME = """
 import ams
@@ -22,6 +23,11 @@ with ams.task("A name that is far longer than the column of names in a window of
         guide.output = "an answer " * 20
 assert ams.flush(30).complete
 """
+
+
+def is_within_the_window(found: Locator) -> bool:
+    box = found.bounding_box()
+    return box is not None and box["x"] >= 0 and box["x"] + box["width"] <= PHONE_PX[0]
 
 
 def test_no_page_is_wider_than_a_phone(page: Page, platform: Platform, tmp_path: Path) -> None:
@@ -46,12 +52,18 @@ def test_no_page_is_wider_than_a_phone(page: Page, platform: Platform, tmp_path:
         expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=PATIENCE_MS)
         if name in {"agents", "keys"}:
             expect(page.get_by_role("table")).to_be_visible(timeout=PATIENCE_MS)
+        if name == "keys":
+            assert is_within_the_window(page.get_by_role("button", name="Delete the key").first)
+        assert name == "audit" or is_within_the_window(page.locator(".nav-link[aria-current=page]")), name
         widths[name] = page.evaluate(TOO_WIDE_PX)
     page.goto(f"/projects/{project}/tasks/{task_id}")
     expect(row(page, "guide")).to_be_visible(timeout=PATIENCE_MS)
     widths["task"] = page.evaluate(TOO_WIDE_PX)
 
-    assert widths == dict.fromkeys([*headings, "task"], 0)
+    page.set_viewport_size({"width": TABLET_PX[0], "height": TABLET_PX[1]})
+    widths["task in a wider window"] = page.evaluate(TOO_WIDE_PX)
+
+    assert set(widths.values()) == {0}, widths
 
 
 def test_a_long_name_does_not_cover_the_duration(page: Page, platform: Platform, tmp_path: Path) -> None:
