@@ -235,6 +235,26 @@ def test_two_selected_tasks_can_be_compared(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("sender")
+def test_selected_tasks_are_labelled_and_found_by_the_label(page: Page) -> None:
+    for _ in range(2):
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+    page.get_by_role("region", name="Selected tasks").get_by_role("button", name="Label…").click()
+    dialog = page.get_by_role("dialog", name="Label 2 tasks")
+    dialog.get_by_label("Name", exact=True).fill("dataset")
+    dialog.get_by_role("button", name="Add label").click()
+    expect(dialog.get_by_role("alert")).to_have_text("Enter a label.")
+    dialog.get_by_label("Label", exact=True).fill("regression")
+    dialog.get_by_role("button", name="Add label").click()
+    expect(page.get_by_text("2 tasks labelled dataset: regression")).to_be_visible(timeout=PATIENCE_MS)
+
+    page.get_by_label("Search tasks").fill("score.dataset:regression")
+    expect_names(page, "gamma", "beta")
+    page.get_by_label("Search tasks").fill("-score.dataset:*")
+    expect_names(page, "alpha")
+
+
+@pytest.mark.usefixtures("sender")
 def test_selected_tasks_are_deleted_after_a_confirmation(page: Page) -> None:
     for _ in range(2):
         page.keyboard.press("j")

@@ -6,6 +6,7 @@ import { ErrorStrip } from '../../ui/controls';
 import { Dialog } from '../../ui/Dialog';
 import { exact, plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
+import { oneByOne } from './one-by-one';
 
 interface DeleteTasksProps {
   project: string;
@@ -20,7 +21,10 @@ interface DeleteTasksProps {
 export function DeleteTasks({ project, tasks, name, onDeleted, onClose }: DeleteTasksProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [left, setLeft] = useState(tasks);
-  const remove = useMutation({ mutationFn: () => deleteAll(project, left, setLeft), onSuccess: onDeleted });
+  const remove = useMutation({
+    mutationFn: () => oneByOne(left, (task) => deleteTask(project, task), setLeft),
+    onSuccess: onDeleted,
+  });
   const many = tasks.length > 1;
   return (
     <Dialog
@@ -62,20 +66,4 @@ export function DeleteTasks({ project, tasks, name, onDeleted, onClose }: Delete
       </div>
     </Dialog>
   );
-}
-
-/** One after the other; after a failure those that are left can be deleted again. A task that somebody else deleted counts as deleted. */
-async function deleteAll(
-  project: string,
-  tasks: readonly string[],
-  onLeft: (left: readonly string[]) => void,
-): Promise<void> {
-  for (const [index, task] of tasks.entries()) {
-    try {
-      await deleteTask(project, task);
-    } catch (error) {
-      if (asApiError(error).status !== 404) throw error;
-    }
-    onLeft(tasks.slice(index + 1));
-  }
 }

@@ -7,6 +7,7 @@ import { plural } from '../../ui/format';
 import { Icon } from '../../ui/Icon';
 import { ExportDialog } from '../transfer/ExportDialog';
 import { DeleteTasks } from './DeleteTasks';
+import { LabelTasks } from './LabelTasks';
 
 interface SelectionBarProps {
   project: string;
@@ -19,7 +20,12 @@ interface SelectionBarProps {
 export function SelectionBar({ project, marked, onClear, onDeleted }: SelectionBarProps) {
   const [a, b] = marked;
   const [exporting, setExporting] = useState(false);
+  const [labelling, setLabelling] = useState(false);
   const [deleting, setDeleting] = useState(false);
+  const labelled = (name: string, label: string) => {
+    setLabelling(false);
+    toast(`${plural(marked.size, 'task')} labelled ${name}: ${label}`);
+  };
   const role = useQuery(projectsQuery).data?.items.find((item) => item.project_id === project)?.role;
   const deleted = () => {
     setDeleting(false);
@@ -53,10 +59,18 @@ export function SelectionBar({ project, marked, onClear, onDeleted }: SelectionB
         <Icon name="link" /> Copy links
       </button>
       {role === undefined || role === 'viewer' ? null : (
-        <button type="button" className="button small" onClick={() => setDeleting(true)}>
-          <Icon name="trash" /> Delete…
-        </button>
+        <>
+          <button type="button" className="button small" onClick={() => setLabelling(true)}>
+            Label…
+          </button>
+          <button type="button" className="button small" onClick={() => setDeleting(true)}>
+            <Icon name="trash" /> Delete…
+          </button>
+        </>
       )}
+      {labelling ? (
+        <LabelTasks project={project} tasks={[...marked]} onLabelled={labelled} onClose={() => setLabelling(false)} />
+      ) : null}
       {deleting ? (
         <DeleteTasks project={project} tasks={[...marked]} onDeleted={deleted} onClose={() => setDeleting(false)} />
       ) : null}
