@@ -17,13 +17,14 @@ T = TypeVar("T")
 class Account:
     """A freshly registered user, signed in."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
+        """``transport``: what sends the requests, where no gateway does."""
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=60)
-        self.name, password = f"u{secrets.token_hex(6)}", secrets.token_urlsafe(24)
-        account = {"username": self.name, "email": f"{self.name}@example.com", "password": password}
+        self.http = httpx.Client(base_url=url, timeout=60, transport=transport)
+        self.name, self.password = f"u{secrets.token_hex(6)}", secrets.token_urlsafe(24)
+        account = {"username": self.name, "email": f"{self.name}@example.com", "password": self.password}
         self.http.post("/api/auth/register", json=account).raise_for_status()
-        answer = self.http.post("/api/auth/login", json={"login": self.name, "password": password}).raise_for_status()
+        answer = self.http.post("/api/auth/login", json={"login": self.name, "password": self.password}).raise_for_status()
         self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def project(self, name: str = "test") -> "Project":

@@ -64,8 +64,11 @@ def _serve(name: str, make_app: object, settings: IntakeSettings | ProjectorSett
 
 
 def migrate(url: str) -> None:
-    """Bring the traces database up to date. When it is, alembic is not even imported: that alone takes longer than the question."""
-    if asyncio.run(stored_revision(url)) != head():
+    """Bring the traces database up to date. When it is, alembic is not even imported: that alone takes longer than the question.
+
+    A database that a later release has migrated stays as it is: this release runs on it (a rollback).
+    """
+    if (asyncio.run(stored_revision(url)) or "") < head():
         asyncio.run(importlib.import_module("ams_trace_ingest.migrations.upgrade").upgrade(url))
 
 

@@ -27,8 +27,10 @@ async def revision_of(database_url: str) -> str | None:
 def migrate(database_url: str) -> None:
     """Migrate a database to the newest revision. Several processes may call it at once; they wait for each other.
 
+    A database that a later release has migrated stays as it is: this release runs on it (a rollback).
+
     Args:
         database_url: ``postgresql://...`` of a role that owns the database.
     """
-    if asyncio.run(revision_of(database_url)) != HEAD:
+    if (asyncio.run(revision_of(database_url)) or "") < HEAD:
         importlib.import_module(UPGRADE_MODULE).upgrade(database_url)
