@@ -20,25 +20,26 @@ FLAG_NO_ROOT = "no_root"
 FLAG_REPEATED_RESPONSE = "repeated_response_id"  # steps of it claim a response id that too many steps claim: all of them count
 
 
-def _stored(field: Field, value: Any) -> Any:
-    """A value as the row holds it."""
+def _encoder(field: Field) -> Callable[[Any], Any] | None:
+    """Makes of a value what the row holds; null: the value itself. Decided once: the type of a column takes longer to find out than to encode."""
     if field.sql_type == "jsonb":
-        return encode(value).decode()
-    return list(value) if field.sql_type == "text[]" else value
+        return lambda value: encode(value).decode()
+    return list if field.sql_type == "text[]" else None
 
 
 def _reader(field: Field, path: str) -> Callable[[Any], Any]:
     """The value of a column, read from a state that has a document."""
-    get = attrgetter(path)
-    return lambda state: _stored(field, get(state))
+    get, to_stored = attrgetter(path), _encoder(field)
+    return get if to_stored is None else lambda state: to_stored(get(state))
 
 
-def _absent(field: Field) -> Callable[[], Any]:
+def _absent(field: Field) -> Any:
     """What a column holds while nothing is known: null, what the field declares, or nothing of its type."""
     if field.is_nullable:
-        return lambda: None
+        return None
     value = (get_origin(field.value_type) or field.value_type)() if field.absent is None else field.absent
-    return lambda: _stored(field, value)
+    to_stored = _encoder(field)
+    return value if to_stored is None else to_stored(value)
 
 
 _OF_DOCUMENT = {field.name: _reader(field, field.path) for field in TASK_FIELDS if field.path is not None}
@@ -68,7 +69,7 @@ def new_row(**known: Any) -> TaskRow:
     Args:
         known: Columns with a value; the others have the value that ``TASK_FIELDS`` declares as absent.
     """
-    return TaskRow(**{name: value() for name, value in _ABSENT.items()} | known)
+    return TaskRow(**(_ABSENT | {"flags": []} | known))
 
 
 def set_document(row: TaskRow, state: TaskState) -> None:
@@ -91,7 +92,7 @@ def clear_root(row: TaskRow) -> None:
     row.root_step_id = None
     if row.document is None:
         for name in _OF_ROOT:
-            setattr(row, name, _ABSENT[name]())
+            setattr(row, name, _ABSENT[name])
 
 
 def _show(row: TaskRow, state: TaskState | StepState, columns: Mapping[str, Callable[[Any], Any]]) -> None:
