@@ -56,7 +56,7 @@ class Node(Struct, frozen=True, gc=False, kw_only=True):
     @property
     def call(self) -> bool:
         """Whether R2 applies: the step is billable or unmetered."""
-        return self.billable or self.unmetered
+        return self.unmetered or (self.type in BILLABLE_TYPES and bool(self.input_tokens or self.output_tokens or self.cost_nusd))
 
     @property
     def billable(self) -> bool:

@@ -19,7 +19,7 @@ from tests.builders import (
     task_started,
 )
 
-from ams_contracts.documents import Status, StepType, TaskDocument
+from ams_contracts.documents import Status, StepType, TaskDocument, Usage
 from ams_kit.bus import PositionMovedError
 
 
@@ -118,6 +118,34 @@ async def test_progress_before_the_start_is_a_step_of_its_own_until_then(project
 
     task, step = await store.task(task_id(1)), await store.step(step_id(2))
     assert (step["name"], task["steps"], task["running_steps"], task["name"]) == ("late", 1, 1, "late")
+
+
+async def test_new_steps_with_progress_with_flags_and_plain_ones_of_one_batch_are_all_complete(projector, store) -> None:
+    running = document(status=Status.RUNNING, name="open")
+    await projector.apply(
+        records(
+            batch(
+                1,
+                started(2, running, seq=1),
+                beat(2, seq=2, at_us=BASE_US + 7),
+                beat(3, seq=3, at_us=BASE_US + 8),
+                recorded(4, document(name="flagged", flags=["clock_skew"]), seq=4),
+                recorded(5, document(name="plain", usage=Usage(input=3, output=4)), seq=5),
+                producer=NATIVE,
+            )
+        )
+    )
+
+    steps = [await store.step(step_id(number)) for number in (2, 3, 4, 5)]
+    found = [
+        (step["name"], step["status"], step["progress_seq"], step["last_beat_us"], step["flags"], step["input_tokens"]) for step in steps
+    ]
+    assert found == [
+        ("open", "running", 2, BASE_US + 7, [], None),
+        ("", "running", 3, BASE_US + 8, [], None),
+        ("flagged", "ok", None, None, ["clock_skew"], None),
+        ("plain", "ok", None, None, [], 3),
+    ]
 
 
 async def test_a_call_without_tokens_counts_as_unmetered_once_it_ends(projector, store) -> None:

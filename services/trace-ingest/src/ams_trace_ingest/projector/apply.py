@@ -45,7 +45,7 @@ from ams_trace_ingest.store import (
 from ams_trace_ingest.store.agents import AgentKey
 from ams_trace_ingest.store.claims import ClaimKey, StoredClaims
 from ams_trace_ingest.store.connections import Connection
-from ams_trace_ingest.store.step_rows import encode_new_row, encode_row
+from ams_trace_ingest.store.step_rows import encode_new_row, encode_plain_row, encode_row
 from ams_trace_ingest.store.tasks import TaskKey, TaskRow
 
 AGENTS_REMEMBERED_MAX = 10_000  # by minute of their last sight; one that is not remembered costs an upsert
@@ -292,22 +292,7 @@ async def _deliveries(connection: Connection, changes: BatchChanges) -> dict[pro
 
 async def _write_steps_and_tasks(connection: Connection, changes: BatchChanges, *, direct: bool) -> list[TaskRow]:
     failpoint("before_copy")
-    inserts: list[tuple[Any, ...]] = []
-    step_rows: list[tuple[Any, ...]] = []
-    for key, task in changes.tasks.items():
-        if task.day is None:
-            continue
-        for step in task.steps.values():
-            if not step.changed:
-                continue
-            # the batch's steps were looked up, so one without a stored row has none
-            new = direct and step.stored is None and (step.state.document is None or not step.state.document.flags)
-            rows_of_kind, encode = (inserts, encode_new_row) if new else (step_rows, encode_row)
-            rows_of_kind.append(encode(*key, task.day, step))
-    if inserts:
-        await steps.insert(connection, inserts)
-    if step_rows:
-        await steps.write(connection, step_rows)
+    await _write_steps(connection, changes, direct=direct)
     failpoint("after_copy")
     rootless: list[TaskChanges] = []
     rows = [_task_row(task, rootless) for task in changes.tasks.values()]
@@ -319,6 +304,33 @@ async def _write_steps_and_tasks(connection: Connection, changes: BatchChanges, 
     await tasks.write(connection, rows)
     failpoint("after_task_rows")
     return rows
+
+
+async def _write_steps(connection: Connection, changes: BatchChanges, *, direct: bool) -> None:
+    plain: list[tuple[Any, ...]] = []
+    inserts: list[tuple[Any, ...]] = []
+    step_rows: list[tuple[Any, ...]] = []
+    for key, task in changes.tasks.items():
+        if task.day is None:
+            continue
+        for step in task.steps.values():
+            if not step.changed:
+                continue
+            state = step.state
+            document = state.document
+            # the batch's steps were looked up, so one without a stored row has none
+            if not direct or step.stored is not None or (document is not None and document.flags):
+                step_rows.append(encode_row(*key, task.day, step))
+            elif document is None or state.progress_stamp is not None:
+                inserts.append(encode_new_row(*key, task.day, step))
+            else:
+                plain.append(encode_plain_row(*key, task.day, step))
+    if plain:
+        await steps.insert(connection, plain, steps.PLAIN_COLUMNS)
+    if inserts:
+        await steps.insert(connection, inserts)
+    if step_rows:
+        await steps.write(connection, step_rows)
 
 
 async def _mark_duplicates(connection: Connection, rows: list[TaskRow]) -> None:

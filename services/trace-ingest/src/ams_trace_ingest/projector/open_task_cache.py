@@ -12,7 +12,7 @@ from datetime import date
 
 from ams_contracts.derive import OPEN_STATUSES, DeriveStep, DeriveTree, step_of
 from ams_contracts.documents import Status, StepDocument
-from ams_contracts.fold import Stamp, StepState
+from ams_contracts.fold import PHASE_ENDED, Stamp, StepState
 from ams_trace_ingest.projector.changes import ShownByTree, StepChanges, TaskChanges
 from ams_trace_ingest.projector.ordered_tree import OrderedTree
 from ams_trace_ingest.rollup import Counted, Node, Tree
@@ -117,23 +117,25 @@ class CachedTask:
     def update(self, task: TaskChanges, row: TaskRow) -> None:
         """Add what a batch wrote."""
         self._last_written = (row.last_offset, row.seen_at_us)
-        if not self.steps:  # later the roll-up rules put changed steps into the tree
-            self._nodes_to_add = [node for step in task.steps.values() if (node := step.node) is not None]
+        nodes = self._nodes_to_add if not self.steps else None  # later the roll-up rules put changed steps into the tree
         self._keep_tree(task)
         if task.shown is not None:
             self.shown = task.shown
         self.steps.update(task.steps)
+        open_steps, wrappers = self.open, self.wrappers
         for step_id, step in task.steps.items():
-            node = step.node
+            node, stamp, document = step.node, step.state.stamp, step.state.document
+            if nodes is not None and node is not None:
+                nodes.append(node)
             if step.wrapper:
-                self.wrappers.add(step_id)
-            else:
-                self.wrappers.discard(step_id)
-            if step.state.ended or (node is not None and (node.response_id or node.call_key)):
-                self.open.pop(step_id, None)
-            elif step.changed or step_id not in self.open:
-                self.open[step_id] = CachedStep(task.key, step)
-            if step_id not in self._failed and (document := step.state.document) is not None and document.error is not None:
+                wrappers.add(step_id)
+            elif wrappers:
+                wrappers.discard(step_id)
+            if (stamp is not None and stamp.phase == PHASE_ENDED) or (node is not None and (node.response_id or node.call_key)):
+                open_steps.pop(step_id, None)
+            elif step.changed or step_id not in open_steps:
+                open_steps[step_id] = CachedStep(task.key, step)
+            if document is not None and document.error is not None:
                 self._failed.add(step_id)
         self.weight = TASK_WEIGHT + len(self.steps) + OPEN_STEP_WEIGHT * len(self.open) + FAILURE_WEIGHT * len(self._failed)
 

@@ -6,7 +6,7 @@ R2 needs a step's descendants and R3 other tasks' claims. Only the stored steps 
 
 from collections.abc import Iterable, Mapping
 
-from ams_contracts.documents import StepType
+from ams_contracts.documents import BILLABLE_TYPES, StepType
 from ams_trace_ingest.projector.changes import KnownStep, StepChanges, TaskChanges
 from ams_trace_ingest.projector.claim_updater import ClaimUpdater, StepKey, load_steps, places_of
 from ams_trace_ingest.projector.open_task_cache import CachedTask
@@ -89,10 +89,11 @@ class RollupUpdater:
 
     def _update_new_task(self, key: TaskKey, task: TaskChanges) -> None:
         """Nothing of the task is stored: the batch holds its complete tree."""
-        calls = [(step, node) for step in task.steps.values() if (node := step.node) is not None and node.call]
+        known = [(step, node) for step in task.steps.values() if (node := step.node) is not None]
+        calls = [(step, node) for step, node in known if node.type in BILLABLE_TYPES and node.call]
         wrappers: set[str] = set()
         if len(calls) > 1 and any(_may_shadow(task, node) for _, node in calls):
-            wrappers = shadowed_steps(Tree(node for step in task.steps.values() if (node := step.node) is not None))
+            wrappers = shadowed_steps(Tree(node for _, node in known))
         for step, _ in calls:
             step.wrapper = step.step_id in wrappers
             self._recount[key, step.step_id] = step

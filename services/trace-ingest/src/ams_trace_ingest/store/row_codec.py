@@ -6,7 +6,9 @@ what one would write by hand: each object on the way to a value is fetched once,
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import EnumMeta
-from typing import Any, get_origin
+from typing import Any, Literal, get_origin
+
+from msgspec.structs import replace
 
 from ams_contracts.codec import encode
 from ams_contracts.fields import Field, columns
@@ -14,31 +16,54 @@ from ams_contracts.rows import REST_FIELDS, Rest
 from ams_trace_ingest.store.columns import array_literal
 
 DOCUMENT = "state.document"
+PROGRESS = "state.progress"
 _ALWAYS_THERE = {"step", "state", "counted"}  # every other object on a path may be null
 _START = ("state = step.state", "counted = step.counted")
+# what a state derives from its registers is the document's while no progress is known
+_PLAIN_PATHS = {"state.status": f"{DOCUMENT}.status", "state.usage": f"{DOCUMENT}.usage"}
+
+Kind = Literal["any", "new", "plain"]
+"""Which rows an encoder is for: any; those that do not exist yet and have no flags; of these the ones with a document and without progress."""
 
 
-def stored_columns(fields: Sequence[Field], *, new: bool) -> list[Field]:
-    """The fields that a row is made with. A new row leaves out those whose column has a DEFAULT."""
-    return [field for field in columns(fields) if not field.updated_apart and not (new and field.copy_default)]
+def stored_columns(fields: Sequence[Field], kind: Kind) -> list[Field]:
+    """The fields that a row is made with. A new row leaves out those whose column has a DEFAULT, a plain one also those of progress."""
+    return [
+        field
+        for field in columns(fields)
+        if not field.updated_apart
+        and not (kind != "any" and field.copy_default)
+        and not (kind == "plain" and (field.path or "").startswith(PROGRESS))
+    ]
 
 
-def compile_encoder(fields: Sequence[Field], *, new: bool) -> Callable[..., tuple[Any, ...]]:
+def compile_encoder(fields: Sequence[Field], kind: Kind) -> Callable[..., tuple[Any, ...]]:
     """A function of (project_id, task_id, day, step) that returns the values of ``stored_columns`` in order."""
     names: dict[str, Any] = {"encode": encode, "array_literal": array_literal, "Rest": Rest}
     absent = {f"absent_{field.name}": _encode_value(field) for field in fields if field.path is not None}
-    return _compile(encoder_source(fields, new=new), {**names, **absent})
+    return _compile(encoder_source(fields, kind), {**names, **absent})
 
 
-def encoder_source(fields: Sequence[Field], *, new: bool) -> str:
+def encoder_source(fields: Sequence[Field], kind: Kind) -> str:
     """The text of an encoder. Most columns are of the document, so a step without one has a tuple of its own."""
-    stored = stored_columns(fields, new=new)
+    stored = stored_columns(fields, kind)
     lines = ["def generated(project_id, task_id, day, step):"]
+    if kind == "plain":
+        stored = [_of_document(field) for field in stored]
     lines += [f"    {line}" for line in (*_START, *_fetch_objects(stored))]
-    lines.append(f"    if {_local(DOCUMENT)} is None:")
-    lines.append(f"        return ({''.join(f'{_expression(field, documented=False)}, ' for field in stored)})")
+    if kind != "plain":
+        lines.append(f"    if {_local(DOCUMENT)} is None:")
+        lines.append(f"        return ({''.join(f'{_expression(field, documented=False)}, ' for field in stored)})")
     lines.append(f"    return ({''.join(f'{_expression(field, documented=True)}, ' for field in stored)})")
     return "\n".join(lines)
+
+
+def _of_document(field: Field) -> Field:
+    """The same field, read from the document where the state would only pass it on."""
+    for path, plain in _PLAIN_PATHS.items():
+        if field.path is not None and f"{field.path}.".startswith(f"{path}."):
+            return replace(field, path=plain + field.path.removeprefix(path))
+    return field
 
 
 def _compile(source: str, names: dict[str, Any]) -> Callable[..., Any]:

@@ -38,14 +38,17 @@ class FoldedStep(Protocol):
 
 Encoder = Callable[[str, str, date, FoldedStep], tuple[Any, ...]]
 
-encode_row: Encoder = compile_encoder(STEP_FIELDS, new=False)
+encode_row: Encoder = compile_encoder(STEP_FIELDS, "any")
 """The values of a row in the order of ``steps.WRITTEN_COLUMNS``, for ``steps.write``, whose staging table holds arrays as text.
 
 Args: project, task, day of the task, step.
 """
 
-encode_new_row: Encoder = compile_encoder(STEP_FIELDS, new=True)
+encode_new_row: Encoder = compile_encoder(STEP_FIELDS, "new")
 """The same in the order of ``steps.NEW_COLUMNS``, for ``steps.insert``: without the columns that take their DEFAULT."""
+
+encode_plain_row: Encoder = compile_encoder(STEP_FIELDS, "plain")
+"""The same in the order of ``steps.PLAIN_COLUMNS``, of a step with a document and without progress: most of the new ones."""
 
 _rest_usage = msgspec.json.Decoder(_RestUsage)
 

@@ -16,8 +16,9 @@ from ams_trace_ingest.store.row_codec import stored_columns
 from ams_trace_ingest.store.step_rows import Neighbour, StoredStep, node_of_row
 
 COLUMNS = names(steps)
-WRITTEN_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, new=False)]
-NEW_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, new=True)]
+WRITTEN_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, "any")]
+NEW_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, "new")]
+PLAIN_COLUMNS = [field.name for field in stored_columns(STEP_FIELDS, "plain")]
 UPSERT = upsert(steps, only=WRITTEN_COLUMNS)
 
 _ALL = ", ".join(f"s.{name}" for name in COLUMNS)
@@ -150,17 +151,18 @@ async def repeated_tasks(connection: Connection, places: Sequence[tuple[str, str
     return {(row[0], row[1]): row[2] for row in await connection.fetch(_REPEATED_TASKS, *columns) if row[2] is not None}
 
 
-async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+async def insert(connection: Connection, rows: Sequence[tuple[Any, ...]], columns: Sequence[str] = NEW_COLUMNS) -> None:
     """Insert rows that are not there yet, into partitions that are.
 
     Args:
         connection: In a transaction.
-        rows: Values in the order of ``NEW_COLUMNS``, each step once, made by ``encode_new_row``.
+        rows: Each step once, made by ``encode_new_row``, or by ``encode_plain_row``.
+        columns: ``NEW_COLUMNS``, or ``PLAIN_COLUMNS``: the order of the values.
 
     Raises:
         UniqueViolationError: One exists already.
     """
-    await copy_new(connection, "steps", rows, NEW_COLUMNS)
+    await copy_new(connection, "steps", rows, columns)
 
 
 async def write(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
