@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncGenerator
 
 from litestar import Litestar, Router
@@ -24,10 +25,12 @@ from ams_trace_ingest.intake.cors import CorsMiddleware, parse_origins
 from ams_trace_ingest.intake.http import take_batches
 from ams_trace_ingest.intake.imports import import_lines, import_project_lines
 from ams_trace_ingest.intake.inbound import RECORDS_MAX, InboundProjection
+from ams_trace_ingest.intake.log_exchange import LogExchange
 from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.management import delete_task, list_dead_letters, replay_dead_letter, show_dead_letter
 from ams_trace_ingest.intake.otlp_grpc import GrpcListener
 from ams_trace_ingest.intake.otlp_http import ignore_metrics, take_logs, take_traces
+from ams_trace_ingest.intake.otlp_requests import publish_completed
 from ams_trace_ingest.intake.own_prices import list_own_prices, set_own_price
 from ams_trace_ingest.intake.price_preview import preview_prices
 from ams_trace_ingest.intake.prices import look_up_prices
@@ -94,7 +97,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         usage = UsageMeter(known.redis)
         background.spawn_periodic("usage", usage.flush, every_seconds=FLUSH_SECONDS)
         app.state.auth = known
-        app.state.intake = IntakeContext(
+        app.state.intake = intake = IntakeContext(
             logs=LogJoiner(),
             auth=known,
             log=log,
@@ -106,6 +109,8 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
             usage=usage,
             decoding=asyncio.Semaphore(1),
         )
+        exchange = LogExchange(known.redis, intake.logs, functools.partial(publish_completed, intake))
+        background.spawn("log-exchange", exchange.run)
         inbound = None
         if settings.kafka_inbound:
             projection = InboundProjection(pool, log, known.inbound, own_prices, usage=usage)

@@ -61,9 +61,8 @@ def keys(project_id: str) -> TwoKeys:
     return TwoKeys(project_id)
 
 
-@pytest.fixture
-async def app(settings: IntakeSettings, keys: TwoKeys) -> Litestar:
-    await create_topics(settings.kafka_bootstrap)
+def an_intake(settings: IntakeSettings, keys: TwoKeys) -> Litestar:
+    """An application that asks nobody but ``keys`` who may write."""
 
     async def close() -> None:
         return None
@@ -72,6 +71,18 @@ async def app(settings: IntakeSettings, keys: TwoKeys) -> Litestar:
         settings,
         auth=cast("AuthKit", SimpleNamespace(keys=keys, close=close, trusted_proxies=(), redis=open_redis(settings.redis_url))),
     )
+
+
+@pytest.fixture
+async def app(settings: IntakeSettings, keys: TwoKeys) -> Litestar:
+    await create_topics(settings.kafka_bootstrap)
+    return an_intake(settings, keys)
+
+
+@pytest.fixture
+def another_app(app: Litestar, settings: IntakeSettings, keys: TwoKeys) -> Litestar:
+    """A second replica."""
+    return an_intake(settings, keys)
 
 
 @pytest.fixture

@@ -23,4 +23,4 @@ async def test_each_task_comes_back_after_an_unexpected_error(settings: IntakeSe
         await redis.aclose()
         valkey.remove()
 
-    assert names == {"identity-events", "identity-log", "revocation-replica", "usage"}
+    assert names == {"identity-events", "identity-log", "revocation-replica", "usage", "log-exchange"}

@@ -4,13 +4,13 @@ An exporter of logs and one of spans send on their own schedules, some seconds a
 failures belongs into the step's document, and a document is published whole. So intake remembers for an hour the documents that a record may
 complete, and the records whose span has not arrived, and publishes the completed document as one more event of the step.
 
-The memory is that of one process: with several replicas, the parts of one step may arrive at different ones. Then the payloads still join the
-step, for they carry its ids, and the document stays as its span said it.
+The documents are those of one process. With several replicas, a record may arrive at another one than its span: what it says is offered to all of
+them (``log_exchange``, ADR 0037), and the one that has the document completes it.
 """
 
 import hashlib
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Generic, TypeVar
@@ -31,6 +31,7 @@ WAITING_MAX = 5_000  # steps, and responses, whose span has not arrived
 RECORDS_OF_RESPONSE_MAX = 16
 RECORD_BYTES_MAX = 4_096  # of a record that waits for its response; evaluations have some hundred
 WAIT_SECONDS = 3_600.0
+NEWS_MAX = 5_000  # that are not sent yet
 
 T = TypeVar("T")
 StepKey = tuple[str, str, str]
@@ -58,15 +59,78 @@ class LogOutcome(Struct):
     refused: int
 
 
+class LogNews(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one replica sends to the others about one step or one response.
+
+    Attributes:
+        project_id: From the credential.
+        task_id: Of the step; null: of a response.
+        step_id: Of the step.
+        response_id: Of the response.
+        logs: What records say about the step. Null, as no record: what the others remember of it is not needed any more.
+        joined: A replica has completed the step with them; another one that has its document too completes it as well.
+        record: It waits for the response.
+    """
+
+    project_id: str
+    task_id: str | None = None
+    step_id: str = ""
+    response_id: str = ""
+    logs: StepLogs | None = None
+    joined: bool = False
+    record: LogRecord | None = None
+
+
 class LogJoiner:
     """The steps and records of all projects that may still meet. Safe to call from several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._documents: _Expiring[StepKey, tuple[StepRecorded | StepStarted, int]] = _Expiring(STEPS_MAX, clock)
         self._responses: _Expiring[tuple[str, str], tuple[str, str]] = _Expiring(STEPS_MAX, clock)
-        self._waiting: _Expiring[StepKey, StepLogs] = _Expiring(WAITING_MAX, clock, unjoined=True)
-        self._waiting_for_response: _Expiring[tuple[str, str], list[LogRecord]] = _Expiring(WAITING_MAX, clock, unjoined=True)
+        self._waiting: _Expiring[StepKey, StepLogs] = _Expiring(WAITING_MAX, clock)
+        self._waiting_for_response: _Expiring[tuple[str, str], list[LogRecord]] = _Expiring(WAITING_MAX, clock)
+        self._news: deque[LogNews] = deque(maxlen=NEWS_MAX)
         self._lock = Lock()
+
+    def take_news(self, limit: int) -> list[LogNews]:
+        """Remove and return the oldest news for the other replicas."""
+        with self._lock:
+            return [self._news.popleft() for _ in range(min(limit, len(self._news)))]
+
+    def return_news(self, news: Sequence[LogNews]) -> None:
+        """They could not be sent, and are the oldest again; without room, the newer ones are lost."""
+        with self._lock:
+            self._news.extendleft(reversed(news))
+
+    def receive(self, news: LogNews, *, received_at_us: int) -> Additions:
+        """What another replica received: complete the step if its document is here, else remember it."""
+        additions = Additions([], [])
+        with self._lock:
+            if news.task_id is not None:
+                self._receive_step((news.project_id, news.task_id, news.step_id), news, additions)
+            elif news.record is not None:
+                self._receive_record((news.project_id, news.response_id), news.record, received_at_us, additions)
+            else:
+                self._waiting_for_response.pop((news.project_id, news.response_id))
+        return additions
+
+    def _receive_step(self, key: StepKey, news: LogNews, additions: Additions) -> None:
+        if news.logs is None:
+            self._waiting.pop(key)
+        elif self._documents.get(key) is not None:
+            self._complete(key, news.logs, additions)
+            if not news.joined:
+                self._news.append(LogNews(project_id=key[0], task_id=key[1], step_id=key[2]))
+        elif not news.joined:
+            self._waiting.put(key, together(self._waiting.pop(key), news.logs), unjoined=False)
+
+    def _receive_record(self, key: tuple[str, str], record: LogRecord, received_at_us: int, additions: Additions) -> None:
+        place = self._responses.get(key)
+        if place is None:
+            self._wait_for_response(key, record, unjoined=False)
+        else:
+            self._join(key[0], [_placed(record, (key[0], *place))], received_at_us, additions)
+            self._news.append(LogNews(project_id=key[0], response_id=key[1]))
 
     def add_spans(self, project_id: str, items: Iterable[MappedSpan], *, received_at_us: int) -> Additions:
         """Remember spans, and complete those whose records arrived before them."""
@@ -81,9 +145,11 @@ class LogJoiner:
                     self._responses.put((project_id, document.response_id), (item.task_id, item.event.step_id))
                     records = self._waiting_for_response.pop((project_id, document.response_id))
                     if records:
+                        self._news.append(LogNews(project_id=project_id, response_id=document.response_id))
                         self._join(project_id, [_placed(record, key) for record in records], received_at_us, additions)
                 logs = self._waiting.pop(key)
                 if logs is not None:
+                    self._news.append(LogNews(project_id=key[0], task_id=key[1], step_id=key[2]))
                     self._complete(key, logs, additions)
         return additions
 
@@ -103,9 +169,13 @@ class LogJoiner:
                 elif len(encode(record)) > RECORD_BYTES_MAX:
                     EVENTS_IGNORED.labels("intake", "unjoined_log").inc()
                 else:
-                    waiting = self._waiting_for_response.get((project_id, response_id)) or []
-                    self._waiting_for_response.put((project_id, response_id), [*waiting, record][-RECORDS_OF_RESPONSE_MAX:])
+                    self._wait_for_response((project_id, response_id), record, unjoined=True)
+                    self._news.append(LogNews(project_id=project_id, response_id=response_id, record=record))
         return LogOutcome(additions, ignored, refused)
+
+    def _wait_for_response(self, key: tuple[str, str], record: LogRecord, *, unjoined: bool) -> None:
+        waiting = self._waiting_for_response.get(key) or []
+        self._waiting_for_response.put(key, [*waiting, record][-RECORDS_OF_RESPONSE_MAX:], unjoined=unjoined)
 
     def _join(
         self, project_id: str, records: Sequence[LogRecord], received_at_us: int, additions: Additions
@@ -115,10 +185,12 @@ class LogJoiner:
         additions.steps += mapped.scores
         for (task_id, step_id), logs in mapped.steps.items():
             key = (project_id, task_id, step_id)
-            if self._documents.get(key) is None:
-                self._waiting.put(key, together(self._waiting.pop(key), logs))
-            else:
+            joined = self._documents.get(key) is not None
+            self._news.append(LogNews(project_id=project_id, task_id=task_id, step_id=step_id, logs=logs, joined=joined))
+            if joined:
                 self._complete(key, logs, additions)
+            else:
+                self._waiting.put(key, together(self._waiting.pop(key), logs), unjoined=True)
         return mapped.ignored, mapped.unplaced
 
     def _complete(self, key: StepKey, logs: StepLogs, additions: Additions) -> None:
@@ -147,17 +219,20 @@ def _placed(record: LogRecord, key: StepKey) -> LogRecord:
     return replace(record, trace_id=key[1], span_id=key[2])
 
 
-K = TypeVar("K")
+K = TypeVar("K", bound=tuple[str, ...])
 
 
 class _Expiring(Generic[K, T]):
-    """A map that forgets the oldest entries, by number and by age."""
+    """A map that forgets the oldest entries, by number and by age. The first part of a key is the project.
 
-    def __init__(self, entries_max: int, clock: Callable[[], float], *, unjoined: bool = False) -> None:
-        self._entries: OrderedDict[K, tuple[float, T]] = OrderedDict()
+    When it is full, a project with more than its share loses its own oldest entry, so that one that sends a lot does not push out the others.
+    """
+
+    def __init__(self, entries_max: int, clock: Callable[[], float]) -> None:
+        self._entries: OrderedDict[K, tuple[float, T, bool]] = OrderedDict()
+        self._of_project: dict[str, OrderedDict[K, None]] = {}
         self._entries_max = entries_max
         self._clock = clock
-        self._unjoined = unjoined
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -166,16 +241,34 @@ class _Expiring(Generic[K, T]):
         entry = self._entries.get(key)
         return None if entry is None or entry[0] < self._clock() - WAIT_SECONDS else entry[1]
 
-    def put(self, key: K, value: T) -> None:
+    def put(self, key: K, value: T, *, unjoined: bool = False) -> None:
+        """Remember a value. ``unjoined``: it is a record of this process, which is counted if it is forgotten before it is taken."""
         now = self._clock()
-        self._entries.pop(key, None)
-        self._entries[key] = (now, value)
-        while len(self._entries) > self._entries_max or next(iter(self._entries.values()))[0] < now - WAIT_SECONDS:
-            self._entries.popitem(last=False)
-            if self._unjoined:
-                EVENTS_IGNORED.labels("intake", "unjoined_log").inc()
+        self._remove(key)
+        own = self._of_project.setdefault(key[0], OrderedDict())
+        self._entries[key] = (now, value, unjoined)
+        own[key] = None
+        while len(self._entries) > self._entries_max:
+            above_share = len(own) * len(self._of_project) > self._entries_max
+            self._forget(next(iter(own if above_share else self._entries)))
+        while self._entries[oldest := next(iter(self._entries))][0] < now - WAIT_SECONDS:
+            self._forget(oldest)
 
     def pop(self, key: K) -> T | None:
         value = self.get(key)
-        self._entries.pop(key, None)
+        self._remove(key)
         return value
+
+    def _remove(self, key: K) -> tuple[float, T, bool] | None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            own = self._of_project[key[0]]
+            del own[key]
+            if not own:
+                del self._of_project[key[0]]
+        return entry
+
+    def _forget(self, key: K) -> None:
+        entry = self._remove(key)
+        if entry is not None and entry[2]:
+            EVENTS_IGNORED.labels("intake", "unjoined_log").inc()

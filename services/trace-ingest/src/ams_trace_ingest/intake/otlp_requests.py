@@ -13,7 +13,7 @@ from ams_kit.bus import Record
 from ams_kit.errors import BadRequestError, TooLargeError
 from ams_kit.telemetry.metrics import EVENTS_IGNORED, MASKED
 from ams_trace_ingest.intake.budget import Lease
-from ams_trace_ingest.intake.log_joiner import LogOutcome
+from ams_trace_ingest.intake.log_joiner import Additions, LogOutcome
 from ams_trace_ingest.intake.masking import mask_log_records, mask_spans
 from ams_trace_ingest.intake.otlp import Encoding, MalformedOtlpError, TooManySpansError, decode_logs, decode_traces
 from ams_trace_ingest.intake.publish import IntakeContext, publish, refused
@@ -23,6 +23,7 @@ from ams_trace_ingest.pricing.price import Prices
 SENT_BYTES_MAX = 16 * 1024 * 1024
 INFLATED_BYTES_MAX = 64 * 1024 * 1024
 INLINE_BYTES_MAX = 256 * 1024  # some 200 spans, 8 ms
+LOGS_KEY_ID = "logs"  # in the headers of what a replica completes with records that another one received with some key
 
 T = TypeVar("T")
 
@@ -75,6 +76,18 @@ async def take_log_records(intake: IntakeContext, grant: KeyGrant, lease: Lease,
         return OtlpOutcome()
     refused("otlp", "log_of_nothing", outcome.refused)
     return OtlpOutcome(outcome.refused, "GenAI events need trace and span ids, or gen_ai.response.id")
+
+
+async def publish_completed(intake: IntakeContext, project_id: str, additions: Additions) -> None:
+    """Publish what another replica's log records complete.
+
+    Raises:
+        UnavailableError: The log or the byte budget.
+    """
+    with intake.budget.lease(project_id, LOGS_KEY_ID) as lease:
+        payloads = pack_additions(PAYLOADS, additions.payloads, project_id=project_id, key_id=LOGS_KEY_ID)
+        steps = pack_additions(STEPS, additions.steps, project_id=project_id, key_id=LOGS_KEY_ID)
+        await publish(intake, lease, payloads, steps, source="otlp", events=len(additions.payloads) + len(additions.steps))
 
 
 def _read_spans(body: bytes, encoding: Encoding, grant: KeyGrant, intake: IntakeContext, prices: Prices) -> tuple[int, str, PackedSpans]:
