@@ -73,6 +73,8 @@ async def test_each_service_does_its_work_and_no_more(valkey: Valkey) -> None:
         meter.add(PROJECT, events=1, size_bytes=10)
         await meter.flush()
         assert await read_day(identity, current_day(time.time())) == [(PROJECT, 1, 10)]
+        entry = await intake.xadd("ams:intake:logs", {"news": "{}"}, maxlen=5_000, approximate=True)
+        assert await intake.xread({"ams:intake:logs": "0-0"}, count=5, block=500) == [[b"ams:intake:logs", [(entry, {b"news": b"{}"})]]]
         await live.set("ams:live:ticket:x", "1", ex=30)
         assert await live.getdel("ams:live:ticket:x") == b"1"
 
@@ -83,6 +85,7 @@ async def test_each_service_does_its_work_and_no_more(valkey: Valkey) -> None:
             assert await refused(users[name], "GET", "ams:throttle:a"), name
             assert await refused(users[name], "KEYS", "*"), name
         assert await refused(query, "GETDEL", "ams:live:ticket:x")
+        assert await refused(query, "XADD", "ams:intake:logs", "*", "a", "b")
         for command in (
             ("FLUSHALL",),
             ("CONFIG", "GET", "*"),

@@ -27,7 +27,7 @@ _EVERYONE = (
 )  # fmt: skip
 USERS: dict[str, tuple[str, ...]] = {
     "identity": ("~ams:*", "&ams:*", "+@all", "-@dangerous", "-@admin", "+info"),
-    "intake": (*_EVERYONE, "~ams:usage:*", "+hincrby", "+expire"),
+    "intake": (*_EVERYONE, "~ams:usage:*", "~ams:intake:logs", "+hincrby", "+expire", "+xadd", "+xread"),
     "trace-query": _EVERYONE,
     "live-gateway": (*_EVERYONE, "~ams:live:ticket:*", "+set", "+getdel"),
 }
