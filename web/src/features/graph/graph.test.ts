@@ -6,7 +6,7 @@ import { type Row, skeletonOf } from '../execution-log/samples';
 import { StepTable } from '../execution-log/table';
 import { layOut } from '../execution-log/tree';
 import { type Graph, graphOf, NODES_MAX } from './graph';
-import { layOutGraph, structureOf } from './layout';
+import { layOutGraph, NODE_HEIGHT, NODE_WIDTH, structureOf } from './layout';
 
 const NOW = 1e9;
 
@@ -202,5 +202,22 @@ describe('layOutGraph', () => {
     expect(new Set(layout.nodes.map(({ x, y }) => `${x},${y}`)).size).toBe(found.nodes.length);
     expect(layout.edges.every(({ path }) => path.startsWith('M') && path.length > 10)).toBe(true);
     expect(structureOf(found, 'LR')).not.toBe(structureOf(found, 'TB'));
+  });
+
+  it.each(['LR', 'TB'] as const)('draws a loop outside of its node, from one side and back to it (%s)', (direction) => {
+    const [node, other] = [{ id: 'a' }, { id: 'b' }];
+    const calls = (from: string, to: string) => ({ from, to, kind: 'calls' });
+    const layout = layOutGraph(
+      { nodes: [node, other], edges: [calls('a', 'b'), calls('b', 'b')] } as unknown as Graph,
+      direction,
+    );
+    const { x, y } = layout.nodes[1] as { x: number; y: number };
+    const loop = layout.edges[1] as { path: string; x: number; y: number };
+    const [x1 = 0, y1 = 0, , , , , x2 = 0, y2 = 0] = (loop.path.match(/-?[\d.]+/g) ?? []).map(Number);
+
+    const ends = direction === 'LR' ? [y1, y2, y + NODE_HEIGHT] : [x1, x2, x + NODE_WIDTH];
+    expect(new Set(ends).size).toBe(1);
+    expect(direction === 'LR' ? loop.y : loop.x).toBeGreaterThan(ends[0] as number);
+    expect(direction === 'LR' ? x1 - x2 : y1 - y2).toBeGreaterThan(10);
   });
 });

@@ -21,6 +21,11 @@ export interface Layout {
   edges: { path: string; x: number; y: number }[];
 }
 
+interface Point {
+  x: number;
+  y: number;
+}
+
 export function layOutGraph(graph: Graph, direction: Direction): Layout {
   const layers = new Layers({ multigraph: true });
   layers.setGraph({
@@ -48,26 +53,39 @@ export function layOutGraph(graph: Graph, direction: Direction): Layout {
       return { x: x - NODE_WIDTH / 2, y: y - NODE_HEIGHT / 2 };
     }),
     edges: graph.edges.map(({ from, to, kind }) => {
-      const edge = layers.edge(from, to, kind);
-      return { path: curve(edge.points ?? []), x: edge.x ?? 0, y: edge.y ?? 0 };
+      const { points = [], x = 0, y = 0 } = layers.edge(from, to, kind);
+      return { path: from === to ? loop(layers.node(from), { x, y }, direction) : curve(points), x, y };
     }),
   };
 }
 
+/** From a node through a label beside it back to the node: the library's own points of such an edge are a line across the node. */
+function loop(node: { x?: number; y?: number }, label: Point, direction: Direction): string {
+  const { x = 0, y = 0 } = node;
+  const [dx, dy] = direction === 'LR' ? [0, label.y < y ? -1 : 1] : [label.x < x ? -1 : 1, 0];
+  const side = { x: x + (dx * NODE_WIDTH) / 2, y: y + (dy * NODE_HEIGHT) / 2 };
+  // a cubic curve reaches three quarters of the way to its control points
+  const far = { x: side.x + ((label.x - side.x) * dx * dx) / 0.75, y: side.y + ((label.y - side.y) * dy * dy) / 0.75 };
+  const wide = direction === 'LR' ? LABEL_WIDTH : LABEL_HEIGHT / 2;
+  const [ax, ay] = [Math.abs(dy) * wide, Math.abs(dx) * wide];
+  const corner = (point: Point, sign: 1 | -1) => at({ x: point.x + sign * ax, y: point.y + sign * ay });
+  return `M${corner(side, 1)}C${corner(far, 1)} ${corner(far, -1)} ${corner(side, -1)}`;
+}
+
 /** A smooth line through points: straight ends, and in between curves from middle to middle. */
-function curve(points: readonly { x: number; y: number }[]): string {
+function curve(points: readonly Point[]): string {
   const [first, ...rest] = points;
   if (!first) return '';
   let path = `M${at(first)}`;
   for (let i = 0; i < rest.length; i++) {
-    const point = rest[i] as { x: number; y: number };
+    const point = rest[i] as Point;
     const next = rest[i + 1];
     path += next ? `Q${at(point)} ${at({ x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 })}` : `L${at(point)}`;
   }
   return path;
 }
 
-function at({ x, y }: { x: number; y: number }): string {
+function at({ x, y }: Point): string {
   return `${Math.round(x * 10) / 10} ${Math.round(y * 10) / 10}`;
 }
 
