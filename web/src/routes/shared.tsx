@@ -4,6 +4,7 @@ import { session } from '../api/session';
 import type { ShareGrant } from '../api/types';
 import { Logo } from '../app/Logo';
 import { LiveProvider } from '../app/live';
+import { useReloadOnNewSecret } from '../app/router';
 import { ThemeMenu } from '../app/ThemeMenu';
 import { ErrorStrip } from '../ui/controls';
 import { dateTime } from '../ui/format';
