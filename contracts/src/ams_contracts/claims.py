@@ -56,13 +56,14 @@ class Quota(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Access(Struct, frozen=True, kw_only=True):
     """The role that a user, an API key with the scope ``read`` or the visitors of a public link have in a project.
 
-    ``quota`` is that of the project, for services that take what the user sends.
+    ``quota`` and ``masking`` are those of the project, as in ``KeyGrant``, for services that take what the user sends.
     """
 
     user_id: str
     project_id: str
     role: Role
     quota: Quota | None = None
+    masking: bool = True
 
 
 SHARE_AUDIENCE = "ams-share"

@@ -111,10 +111,9 @@ class ProjectAccess:
         found = await members.access_of(self._pool, project_id, user_id)
         if found is None:
             return None
-        role, lacks_factor = found
-        if lacks_factor:
+        if found.lacks_factor:
             raise second_factor_required()
-        return Access(user_id=user_id, project_id=project_id, role=role)
+        return Access(user_id=user_id, project_id=project_id, role=found.role, masking=found.masking)
 
     async def _access_of_key(self, key_id: str, project_id: str) -> Access | None:
         key = await api_keys.by_id(self._pool, key_id) if _KEY_ID.fullmatch(key_id) else None

@@ -19,8 +19,12 @@ from ams_contracts.events import (
     StepRecorded,
     StepScored,
 )
+from ams_trace_ingest.intake.import_lines import LineImporter
+from ams_trace_ingest.intake.log_joiner import LogJoiner
 from ams_trace_ingest.intake.masking import mask_event, mask_log_records, mask_spans
 from ams_trace_ingest.intake.otlp import Encoding, decode_logs, decode_traces
+from ams_trace_ingest.pricing.catalog import GenaiPrices
+from ams_trace_ingest.pricing.price import Prices
 
 KEY = "sk-abcdefghijklmnopqrstuvwx"
 CARD = "4111 1111 1111 1111"
@@ -123,3 +127,17 @@ async def test_a_project_decides_whether_intake_masks(client: httpx.AsyncClient,
 
     names = [event.step.name for event in await steps_of_project()]
     assert sorted(names) == (["native [masked]", "otlp [masked]"] if masking else [f"native {KEY}", f"otlp {KEY}"])
+
+
+@pytest.mark.parametrize("masking", [True, False])
+def test_imported_files_are_masked_like_everything_else(masking: bool) -> None:
+    payload = encode(PayloadStored(**EVENT, slot="input", text=f"key {KEY}", bytes=31))
+    archive = b'{"kind":"events","task_id":"%s","events":[%s]}' % (b"a" * 32, payload)
+    lines = archive + b"\n" + a_request(a_span(attributes=attributes(input__value=f"key {KEY}")))
+    importer = LineImporter(project_id="p", key_id="k", prices=Prices(GenaiPrices()), logs=LogJoiner(), received_at_us=1, masking=masking)
+
+    found = importer.read(lines)
+
+    assert (found.lines, found.rejected) == (2, 0)
+    values = [record.value or b"" for record in (*found.payloads, *found.steps)]
+    assert [KEY.encode() in value for value in values if b"key " in value] == [not masking] * 3  # two payloads and a preview

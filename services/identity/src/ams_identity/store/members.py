@@ -38,20 +38,34 @@ async def role_of(database: Executor, project_id: str, user_id: str) -> Role | N
     return None if role is None else Role(role)
 
 
-async def access_of(database: Executor, project_id: str, user_id: str) -> tuple[Role, bool] | None:
-    """The role of an active account in a project, and whether the project requires a second factor that it lacks; ``None`` when it is not a member."""
+class MemberAccess(Struct, frozen=True, kw_only=True):
+    """What decides about the access of a member.
+
+    Attributes:
+        role: In the project.
+        lacks_factor: Whether the project requires a second factor that the account does not have.
+        masking: Whether intake masks secrets of the project.
+    """
+
+    role: Role
+    lacks_factor: bool
+    masking: bool
+
+
+async def access_of(database: Executor, project_id: str, user_id: str) -> MemberAccess | None:
+    """The access of an active account to a project; ``None`` when it is not a member."""
     row = await database.fetchrow(
         """
         select m.role, p.second_factor_required
             and not exists (select from totp_factors f where f.user_id = m.user_id and f.confirmed_at is not null)
-            and not exists (select from passkeys k where k.user_id = m.user_id) as lacks_factor
+            and not exists (select from passkeys k where k.user_id = m.user_id) as lacks_factor, p.masking
         from members m join users u on u.id = m.user_id join projects p using (project_id)
         where m.project_id = $1 and m.user_id = $2 and u.disabled_at is null and p.deleted_at is null
         """,
         project_id,
         user_id,
     )
-    return None if row is None else (Role(row["role"]), row["lacks_factor"])
+    return None if row is None else MemberAccess(role=Role(row["role"]), lacks_factor=row["lacks_factor"], masking=row["masking"])
 
 
 async def of_project(database: Executor, project_id: str, *, after: str | None, limit: int) -> list[Member]:

@@ -15,7 +15,9 @@ from ams_contracts.events import Event, Producer
 from ams_contracts.native import RawNativeBatch
 from ams_contracts.topics import PAYLOADS, STEPS
 from ams_kit.bus import Record
+from ams_kit.telemetry.metrics import MASKED
 from ams_trace_ingest.intake.log_joiner import LogJoiner
+from ams_trace_ingest.intake.masking import mask_spans
 from ams_trace_ingest.intake.native import take_events
 from ams_trace_ingest.intake.otlp import Encoding, MalformedOtlpError, TooManySpansError, decode_traces
 from ams_trace_ingest.intake.records import pack
@@ -74,7 +76,15 @@ class LineImporter:
     """Reads the lines of one request."""
 
     def __init__(
-        self, *, project_id: str, key_id: str, prices: Prices, logs: LogJoiner, received_at_us: int, copy_as: str | None = None
+        self,
+        *,
+        project_id: str,
+        key_id: str,
+        prices: Prices,
+        logs: LogJoiner,
+        received_at_us: int,
+        copy_as: str | None = None,
+        masking: bool = False,
     ) -> None:
         """Nothing is read yet.
 
@@ -85,6 +95,7 @@ class LineImporter:
             logs: Completes spans whose log records arrived before them.
             received_at_us: For spans without times.
             copy_as: Tasks get other ids, which follow from this word and their own.
+            masking: Whether secrets are masked, as everywhere at intake.
         """
         self._project_id = project_id
         self._key_id = key_id
@@ -92,6 +103,7 @@ class LineImporter:
         self._logs = logs
         self._received_at_us = received_at_us
         self._copy_as = copy_as
+        self._masking = masking
         self._events: dict[str, tuple[list[bytes], list[bytes]]] = {}
         self._result = ImportedLines()
 
@@ -133,7 +145,7 @@ class LineImporter:
     def _read_events(self, number: int, line: RawArchiveEvents) -> None:
         task_id = self._id_of(line.task_id)
         batch = RawNativeBatch(task_id=task_id, producer=_PRODUCER, events=line.events)
-        taken = take_events(batch, self._prices, change=None if self._copy_as is None else self._copied)
+        taken = take_events(batch, self._prices, change=None if self._copy_as is None else self._copied, masking=self._masking)
         for event, detail in taken.rejected:
             self._fault(number, event.code, detail, event.event_id)
         if taken.payloads or taken.steps:
@@ -149,6 +161,8 @@ class LineImporter:
         if self._copy_as is not None:
             raise MalformedError("copy_unsupported", "Spans keep their trace ids: import them without making copies.")
         decoded = decode_traces(line, Encoding.JSON)
+        if self._masking:
+            MASKED.labels("import").inc(mask_spans(decoded.groups))
         packed = pack_spans(
             decoded,
             project_id=self._project_id,

@@ -64,7 +64,7 @@ async def import_lines(request: AnyRequest, state: State, copy_as: CopyAs = None
     """Complete lines of an archive or of OTLP/JSON: at most 16 MiB (gzip allowed). Guarded by an API key. Importing a part twice changes nothing."""
     intake: IntakeContext = state.intake
     grant = await grant_of(request, intake)
-    return await _take(request, intake, grant.project_id, grant.key_id, copy_as)
+    return await _take(request, intake, grant.project_id, grant.key_id, copy_as, masking=grant.masking)
 
 
 @post(
@@ -74,10 +74,12 @@ async def import_project_lines(request: AnyRequest, state: State, access: NamedD
     """Complete lines of an archive or of OTLP/JSON: at most 16 MiB (gzip allowed). Importing a part twice changes nothing. Requires the role member."""
     require_role(access, Role.MEMBER)
     state.intake.usage.admit(access.project_id, access.quota)
-    return await _take(request, state.intake, access.project_id, principal_of(request).user_id, copy_as)
+    return await _take(request, state.intake, access.project_id, principal_of(request).user_id, copy_as, masking=access.masking)
 
 
-async def _take(request: AnyRequest, intake: IntakeContext, project_id: str, sender: str, copy_as: str | None) -> ImportAnswer:
+async def _take(
+    request: AnyRequest, intake: IntakeContext, project_id: str, sender: str, copy_as: str | None, *, masking: bool
+) -> ImportAnswer:
     if request.content_type[0] not in CONTENT_TYPES:
         raise UnsupportedError("use Content-Type application/x-ndjson")
     check_charset(request.headers.get("content-type", ""))
@@ -92,6 +94,7 @@ async def _take(request: AnyRequest, intake: IntakeContext, project_id: str, sen
             logs=intake.logs,
             received_at_us=time.time_ns() // 1_000,
             copy_as=copy_as,
+            masking=masking,
         )
         found = await _read(intake, importer, body)
         await _report_deleted(intake, project_id, found)
