@@ -14,7 +14,7 @@ import httpx
 import pyotp
 import pytest
 from tests import hostile_posts
-from tests.client import Project, eventually
+from tests.client import Account, Project, eventually
 from tests.installation import Platform
 
 from ams.testing import Cassette
@@ -163,6 +163,23 @@ def test_an_exported_task_is_imported_as_a_copy(desk: Desk, tmp_path: Path) -> N
     path = f"/api/traces/{desk.project.id}/tasks/{copy}"
     assert eventually(lambda: desk.project.http.get(path).json().get("task", {}).get("steps"), lambda steps: steps == 3) == 3
     assert copy != desk.good
+
+
+def test_a_task_that_went_to_jaeger_and_back_is_the_same(desk: Desk, tmp_path: Path) -> None:
+    file, other = tmp_path / "task.json", Account(desk.url).project("jaeger")
+    exported = desk.ams("export", desk.bad, "--format", "jaeger", "-o", str(file))
+    imported = desk.ams("import", str(file), "--json", AMS_API_KEY=other.key)
+
+    assert exported.returncode == imported.returncode == 0, exported.stderr + imported.stderr
+    fields = ("step_id", "parent_step_id", "name", "type", "status", "started_at_us", "duration_us", "preview_input")
+    before, after = (
+        lambda project=project: [[step[field] for field in fields] for step in project.items(f"tasks/{desk.bad}/steps")]
+        for project in (desk.project, other)
+    )
+    assert len(before()) == 3
+    assert eventually(
+        lambda: after() if other.http.get(f"/api/traces/{other.id}/tasks/{desk.bad}").is_success else [], lambda rows: rows == before()
+    )
 
 
 def test_a_task_becomes_a_cassette_that_answers_its_calls(desk: Desk, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What frameworks and clients emit becomes the tree that a person expects, with the tokens that the model server reported."""
 
 import gzip
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.client import Account, Project, eventually
 from tests.frameworks import programs, trees
 from tests.installation import Platform
 
+from ams.cli.jaeger import from_jaeger, to_jaeger
 from ams_contracts.documents import MESSAGING
 from ams_trace_ingest.intake.otlp import Encoding
 
@@ -23,6 +25,18 @@ CALLS = {
     "autogen_team": 4,
 }
 """Calls of the model by each program; two where nothing is said."""
+_ENUM = re.compile(rb'"(?:SPAN_KIND|STATUS_CODE)_(\w+)"')
+_NUMBERS = {
+    b"UNSPECIFIED": 0,
+    b"INTERNAL": 1,
+    b"SERVER": 2,
+    b"CLIENT": 3,
+    b"PRODUCER": 4,
+    b"CONSUMER": 5,
+    b"UNSET": 0,
+    b"OK": 1,
+    b"ERROR": 2,
+}
 
 
 def expected(name: str) -> str:
@@ -40,6 +54,17 @@ def test_what_a_program_emitted_is_mapped_to_its_tree(name: str) -> None:
     body = gzip.decompress((HERE / "recorded" / f"{name}.json.gz").read_bytes())
 
     text, tokens = trees.of_posts([body])
+
+    assert text == expected(name)
+    assert tokens == tokens_of_calls(CALLS.get(name, 2))
+
+
+@pytest.mark.parametrize("name", programs.PROGRAMS)
+def test_what_a_program_emitted_has_the_same_tree_after_a_file_of_jaeger(name: str) -> None:
+    body = gzip.decompress((HERE / "recorded" / f"{name}.json.gz").read_bytes())
+    numbered = _ENUM.sub(lambda found: b"%d" % _NUMBERS[found[1]], body)  # as AMS and every exporter write them
+
+    text, tokens = trees.of_posts(list(from_jaeger(to_jaeger([numbered]))))
 
     assert text == expected(name)
     assert tokens == tokens_of_calls(CALLS.get(name, 2))
