@@ -13,7 +13,7 @@ from ams_local.environments import python_with
 PROGRAMS = Path(__file__).parent / "typing"
 GOOD, WRONG = PROGRAMS / "user_program.py", PROGRAMS / "refused_program.py"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-pytestmark = pytest.mark.timeout(400)  # mypy is installed once; a checker takes five seconds of processor time
+pytestmark = pytest.mark.timeout(600)  # mypy is installed once; a checker takes five seconds of processor time
 REFUSED = {number for number, line in enumerate(WRONG.read_text().splitlines(), 1) if line.endswith("# refused")}
 
 
@@ -23,10 +23,11 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def test_mypy_strict_accepts_every_form_of_decorator_and_refuses_wrong_calls(tmp_path: Path) -> None:
-    mypy = str(Path(python_with("mypy")).with_name("mypy"))
+def test_mypy_strict_accepts_every_form_of_decorator_and_refuses_wrong_calls() -> None:
+    folder = Path(python_with("mypy")).parent
+    options = ("--strict", "--python-executable", sys.executable, "--cache-dir", str(folder.with_name("cache")))
 
-    output = run(mypy, "--strict", "--python-executable", sys.executable, "--cache-dir", str(tmp_path), GOOD.name, WRONG.name)
+    output = run(str(folder / "mypy"), *options, GOOD.name, WRONG.name)
 
     found = re.findall(r"^(\w+\.py):(\d+): error:", output, re.MULTILINE)
     assert {int(line) for name, line in found if name == WRONG.name} == REFUSED, output

@@ -3,7 +3,9 @@
 Prints one JSON line a case: median microseconds of thread CPU and of wall time, around a function that does nothing, with
 1 KB of input and output together. Sending goes to a sink in the same process, which is counted as the process's CPU.
 
-    python tests/load/bench_sdk_call.py [--calls 3000] [--rounds 7]
+The decorators of OpenInference, Logfire, Langfuse and MLflow follow, in a process and an environment of their own (``peer_calls.py``).
+
+    python -m tests.load.bench_sdk_call [--calls 3000] [--rounds 7] [--without-peers]
 """
 
 import argparse
@@ -11,10 +13,12 @@ import asyncio
 import gc
 import json
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import msgspec
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -25,12 +29,14 @@ from ams.sending.client import Client, install
 from ams.sending.transport import Delivered
 from ams.settings import SdkSettings
 from ams_contracts.native import NativeAnswer, RawNativeRequest
+from ams_local.environments import python_with
 
 TEXT_IN = "i" * 500
 TEXT_OUT = "o" * 500
 TARGET_US = 6.0
 TARGET_ALWAYS_US = 12.0
 TARGET_RATIO = 0.25
+PEER_CALLS = 500
 _request = msgspec.json.Decoder(RawNativeRequest)
 
 Call = Callable[[str], str]
@@ -131,10 +137,20 @@ def say(case: str, **numbers: object) -> None:
     print(json.dumps({"bench": "sdk_call", "case": case, **numbers}), flush=True)
 
 
+def say_peers(own_us: float, rounds: int) -> None:
+    """The other libraries take up to a hundred times as long, so they get fewer calls."""
+    command = [python_with("peers"), str(Path(__file__).with_name("peer_calls.py")), str(PEER_CALLS), str(rounds)]
+    for line in subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines():
+        if line.startswith('{"case"'):
+            found = json.loads(line)
+            say(**found, times_ours=round(found["thread_cpu_us"] / own_us, 1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=3_000)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--without-peers", action="store_true")
     arguments = parser.parse_args()
     size = (arguments.calls, arguments.rounds)
 
@@ -157,12 +173,14 @@ def main() -> None:
     client = Client(SdkSettings(api_key="ams_bench", announce=False, spool="off"), lambda _: Sink())
     install(client, handle_sigterm=False)
     with ams.task("bench"):
-        for case, call in (("@ams.tool", traced), ("with ams.step", with_block)):
+        for case, call in (("with ams.step", with_block), ("@ams.tool", traced)):
             numbers = measure(call, *size, lambda: ams.flush(30))
             ratio = round(numbers["thread_cpu_us"] / otel["thread_cpu_us"], 3)
             say(case, **numbers, ratio_to_otel=ratio, target_us=TARGET_US, target_ratio=TARGET_RATIO)
         say("@ams.tool async", **measure_async(traced_async, *size, lambda: ams.flush(30)))
     result = ams.shutdown(30)
+    if not arguments.without_peers:
+        say_peers(numbers["thread_cpu_us"], arguments.rounds)
     say("account", sent=result.sent, pending=result.pending, dropped=result.dropped, threads=threading.active_count())
 
 
