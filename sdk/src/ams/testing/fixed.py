@@ -41,7 +41,8 @@ class Fixed:
         for module in (records, handles, scores):
             self._replace(module, "time_ns", self.clock.read_ns)
         self._replace(records, "perf_counter_ns", self.clock.read_ns)
-        self._replace(ids, "bits", bits)
+        for module in (ids, records):
+            self._replace(module, "bits", bits)
 
     def _replace(self, module: object, name: str, value: object) -> None:
         self._before.append((module, name, getattr(module, name)))
