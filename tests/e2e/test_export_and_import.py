@@ -294,3 +294,23 @@ def test_an_import_over_the_quota_of_its_project_is_refused_and_into_another_pro
 
     assert (begun_below.status_code, over.status_code, over.json()["code"], elsewhere.status_code) == (200, 429, "quota_bytes", 200)
     assert int(over.headers["Retry-After"]) > 0
+
+
+def test_secrets_of_an_imported_file_are_masked_unless_its_project_switches_it_off(platform: Platform) -> None:
+    owner = Account(platform.url)
+    masked, exact = owner.project(), owner.project("exact")
+    owner.http.patch(f"/api/projects/{exact.id}", json={"masking": False}).raise_for_status()
+    task, text = hostile_posts.trace_id(), "use sk-abcdefghijklmnopqrstuvwx"
+    file = hostile_posts.request(hostile_posts.span(task, attributes=[hostile_posts.text("input.value", text)])) + b"\n"
+
+    for project in (masked, exact):
+        owner.http.post(f"/api/ingest/{project.id}/import", content=file, headers=LINES).raise_for_status()
+
+    def inputs(project: Project) -> list[str]:
+        return [step["preview_input"] for step in project.items(f"tasks/{task}/steps")] if has(project) else []
+
+    def has(project: Project) -> bool:
+        return project.http.get(f"/api/traces/{project.id}/tasks/{task}").is_success
+
+    assert eventually(lambda: inputs(exact), bool) == [text]
+    assert text not in (eventually(lambda: inputs(masked), bool) or [text])
