@@ -102,7 +102,11 @@ def owned(platform: Platform) -> Owned:
     session = project.http.get("/api/users/me/sessions").raise_for_status().json()["items"][0]["session_id"]
     invitation = project.http.post(f"/api/projects/{project.id}/invitations", json={"role": "viewer"}).raise_for_status().json()
     link = project.http.post(f"/api/projects/{project.id}/share-links", json={"task_id": task}).raise_for_status().json()
+    condition = {"name": "failures", "measure": "count", "threshold": 1, "window_seconds": 3_600}
+    rule = project.http.post(f"/api/traces/{project.id}/alert-rules", json=condition).raise_for_status().json()["rule"]
+    raised = eventually(lambda: project.http.get(f"/api/traces/{project.id}/alerts").json()["items"], bool)
     names = {
+        "rule_id": rule["rule_id"], "alert_id": raised[0]["alert_id"], "measure": "count", "threshold": 1, "window_seconds": 3_600,
         "passkey": NO_PROJECT, "link": link["link_id"], "invitation": invitation["invitation_id"], "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
         "view_id": view["view_id"], "project": project.id, "project_id": project.id, "managed": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
         "place": "ams.steps.v1/0/0/0", "sha256": hashlib.sha256(PICTURE).hexdigest(), "username": account.name, "role": "owner", "name": "taken over",

@@ -194,6 +194,26 @@ class ProjectSettingsPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None = None
 
 
+AuditAction = Literal["alert_rule.created", "alert_rule.changed", "alert_rule.deleted"]
+"""What other services add to identity's audit log."""
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry for the audit log, the body of ``POST /internal/audit``.
+
+    Attributes:
+        user_id: Who acted.
+        subject: The id of what was changed.
+        address: Of the client; ``None``: unknown.
+    """
+
+    action: AuditAction
+    user_id: Annotated[str, Meta(max_length=64)]
+    project_id: ProjectId
+    subject: Annotated[str, Meta(max_length=64)]
+    address: Annotated[str, Meta(max_length=64)] | None = None
+
+
 class IdentityChanged(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message on ``IDENTITY_CHANNEL``: which cached entries are no longer valid.
 

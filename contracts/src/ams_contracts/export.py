@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ams_contracts.alerts import AlertEvent
 from ams_contracts.archive import ArchiveLine
 from ams_contracts.claims import ProjectSettingsPage
 from ams_contracts.events import Batch
@@ -20,6 +21,7 @@ SCHEMAS: dict[str, Any] = {
     "batch": Batch,
     "client-message": ClientMessage,
     "identity-event": IdentityEvent,
+    "alert-event": AlertEvent,
     "native-answer": NativeAnswer,
     "native-request": NativeRequest,
     "project-settings-page": ProjectSettingsPage,

@@ -4,7 +4,7 @@ Schema ``app`` holds what people configure; it belongs in a backup. Every table 
 project of its transaction.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Identity, Integer, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from ams_contracts.tables import metadata
@@ -87,7 +87,7 @@ saved_views = Table(  # a filter of a page with its sort, columns and time range
     schema="app",
 )
 
-alert_rules = Table(  # a query and a condition that is to be evaluated over a window
+alert_rules = Table(  # a query and a condition that is evaluated over a window once a minute
     "alert_rules",
     metadata,
     Column("project_id", Text, primary_key=True),
@@ -102,6 +102,93 @@ alert_rules = Table(  # a query and a condition that is to be evaluated over a w
     Column("created_at_us", BigInteger, nullable=False),
     Column("updated_at_us", BigInteger, nullable=False),
     Column("updated_by", Text, nullable=False),
+    Column("webhook_format", Text),  # json or slack; null: no webhook
+    Column("webhook_host", Text),  # of the URL, which itself is a secret
+    Column("webhook_sealed", LargeBinary),  # the URL and the signing secret, encrypted under AMS_SECRET_KEY
+    schema="app",
+)
+
+alert_states = Table(  # what the evaluation of a rule found last
+    "alert_states",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("rule_id", Text, primary_key=True),
+    Column("evaluated_at_us", BigInteger, nullable=False),
+    Column("value", Double),  # null: there was nothing to measure
+    Column("problem", Text),  # why it could not be evaluated; null: it was
+    Column("alert", LargeBinary),  # the open alert, an AlertRaised as JSON; null: none
+    Column("last_window_end_us", BigInteger),  # of the newest alert; null: there was none
+    schema="app",
+)
+
+alert_due = (
+    Table(  # a queue of rules to evaluate, events to publish and webhooks to send: ids and times, which a reader sees of all projects
+        "alert_due",
+        metadata,
+        Column("kind", Text, primary_key=True),  # rule, event (of a project), delivery
+        Column("project_id", Text, primary_key=True),
+        Column("id", Text, primary_key=True),
+        Column("at_us", BigInteger, nullable=False),
+        schema="app",
+    )
+)
+
+alert_outbox = Table(  # events that wait for the log
+    "alert_outbox",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("number", BigInteger, Identity(always=True), primary_key=True),  # their order
+    Column("rule_id", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # an AlertEvent as JSON
+    schema="app",
+)
+
+alerts = Table(  # projected from the topic ams.alerts.v1
+    "alerts",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("alert_id", Text, primary_key=True),
+    Column("rule_id", Text, nullable=False),
+    Column("name", Text, nullable=False),  # of the rule, when it fired
+    Column("q", Text, nullable=False),
+    Column("measure", Text, nullable=False),
+    Column("threshold", Double, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("window_start_us", BigInteger, nullable=False),
+    Column("window_end_us", BigInteger, nullable=False),
+    Column("task_ids", ARRAY(Text), nullable=False),
+    Column("raised_at_us", BigInteger, nullable=False),
+    Column("resolved_at_us", BigInteger),  # null: it is open
+    Column("resolved_reason", Text),
+    Column("acknowledged_at_us", BigInteger),
+    Column("acknowledged_by", Text),  # a user id
+    schema="app",
+)
+
+alert_positions = Table(  # how far the projection of alerts has read
+    "alert_positions",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("last_timestamp_ms", BigInteger, nullable=False),
+    schema="app",
+)
+
+alert_deliveries = Table(  # what is sent, or was, to the webhook of a rule
+    "alert_deliveries",
+    metadata,
+    Column("project_id", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("rule_id", Text, nullable=False),
+    Column("alert_id", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # an AlertNotice as JSON
+    Column("state", Text, nullable=False),  # pending, delivered, failed
+    Column("attempts", Integer, nullable=False),
+    Column("last_status", Integer),  # of HTTP; null: none was received
+    Column("last_problem", Text),
+    Column("next_attempt_at_us", BigInteger),  # null: there is none
+    Column("created_at_us", BigInteger, nullable=False),
     schema="app",
 )
 

@@ -29,9 +29,10 @@ STEPS = Topic(name="ams.steps.v1", version=1, partitions=12)
 PAYLOADS = Topic(name="ams.payloads.v1", version=1, partitions=12)
 TASKS = Topic(name="ams.tasks.v1", version=1, partitions=12, compacted=True)
 IDENTITY = Topic(name="ams.identity.v1", version=1, partitions=1, compacted=False)
+ALERTS = Topic(name="ams.alerts.v1", version=1, partitions=1)
 INBOUND = Topic(name="ams.inbound.v1", version=1, partitions=12, retention_ms=7 * DAY_MS)
 
-TOPICS = (STEPS, PAYLOADS, TASKS, IDENTITY, INBOUND)
+TOPICS = (STEPS, PAYLOADS, TASKS, IDENTITY, INBOUND, ALERTS)
 
 
 def task_key(project_id: str, task_id: str) -> bytes:
@@ -47,3 +48,8 @@ def agent_key(project_id: str, name: str) -> bytes:
 def prices_key(project_id: str) -> bytes:
     """The record key of ``price.set``: all prices of a project are in one partition."""
     return f"{project_id}:@prices".encode()
+
+
+def alerts_key(project_id: str, rule_id: str) -> bytes:
+    """The record key of the alerts of a rule."""
+    return f"{project_id}:{rule_id}".encode()

@@ -232,3 +232,29 @@ async def test_the_role_that_writes_the_log_cannot_change_it(postgres_admin_url:
         await admin.execute(f"drop database {name} with (force)")
         await admin.execute(f"drop role {name}")
         await admin.close()
+
+
+def test_other_services_add_entries_with_the_address_that_they_saw(
+    person: Person, client: httpx.Client, service_headers: dict[str, str], chained: Callable[[], None]
+) -> None:
+    entry = {
+        "action": "alert_rule.created",
+        "user_id": person.user_id,
+        "project_id": person.project_id,
+        "subject": "r",
+        "address": "192.0.2.7",
+    }
+
+    added = client.post("/internal/audit", json=entry, headers=service_headers)
+    refused = [
+        client.post("/internal/audit", json={**entry, **change}, headers=service_headers).status_code
+        for change in ({"action": "project.deleted"}, {"project_id": "x"}, {"more": 1})
+    ]
+    nobody = client.post("/internal/audit", json=entry)
+    chained()
+
+    assert (added.status_code, refused, nobody.status_code) == (204, [422, 422, 422], 401)
+    newest = person.get(f"/api/projects/{person.project_id}/audit").json()["items"][0]
+    assert (newest["action"], newest["username"], newest["subject"], newest["address"]) == (
+        *("alert_rule.created", person.username, "r", "192.0.2.7"),
+    )

@@ -11,7 +11,7 @@ from services.identity.tests.clients import PASSWORD, Person, Server
 from services.identity.tests.factors import add_app, code_of
 
 from ams_identity import challenges, recovery_codes, totp
-from ams_identity.sealing import seal, unseal
+from ams_kit.sealing import seal, unseal
 
 pytestmark = pytest.mark.usefixtures("moved_clock")
 

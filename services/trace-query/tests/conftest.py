@@ -182,6 +182,7 @@ class KnownPeople:
         self.verifier = self
         self.keys = self
         self.trusted_proxies = ()
+        self.audited: list[tuple[str, str, str, str]] = []
         self._members = members
         self._roles = roles
         self._keys_project = keys_project
@@ -206,6 +207,9 @@ class KnownPeople:
         if project_id not in self._members[user_id]:
             return None
         return Access(user_id=user_id, project_id=project_id, role=self._roles.get(user_id, Role.VIEWER))
+
+    async def audit(self, request: Any, action: str, access: Access, subject: str) -> None:
+        self.audited.append((action, access.user_id, access.project_id, subject))
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -243,6 +247,7 @@ def make_query_app(traces_url: str, store: Store, foreign: Store) -> Callable[..
             "service_secret": "a secret of tests",
             "identity_url": "http://localhost",
             "database_connections_max": 4,
+            "secret_key": "a key of tests",
         }
         roles = {"mia": Role.MEMBER, "max": Role.MEMBER, "olga": Role.OWNER, "fay": Role.MEMBER}
         people = KnownPeople(

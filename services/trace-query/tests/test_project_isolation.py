@@ -4,6 +4,7 @@ import pytest
 
 MEDIA = f"media/{'a' * 64}"
 VIEW = "views/019aa000-0000-4000-8000-000000000001"
+RULE = "alert-rules/019aa000-0000-4000-8000-000000000001"
 LOG = "tasks/{task}/log"
 ROUTES = [
     "tasks",
@@ -31,10 +32,14 @@ ROUTES = [
     "views",
     VIEW,
     "alert-rules",
+    RULE,
+    "alerts",
     MEDIA,
 ]
 A_VIEW = "INSERT INTO app.saved_views VALUES ($1, 'v', 'shared', 'fay', 'mine', 'tasks', '', NULL, NULL, NULL, NULL, NULL, 1, 1, 'fay')"
 AN_ALERT_RULE = "INSERT INTO app.alert_rules VALUES ($1, 'r', 'fay', 'errors', true, 'status:error', 'count', 1, 300, 1, 1, 'fay')"
+
+AN_ALERT = "INSERT INTO app.alerts VALUES ($1, 'a', 'r', 'errors', '', 'count', 1, 1, 1, 2, '{}', 2)"
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -58,7 +63,7 @@ async def test_q31_a_task_of_another_project_is_not_found_in_mine(ada, foreign, 
 
 
 @pytest.mark.parametrize(
-    "route", [route for route in ROUTES if "{" not in route and route not in {"retention", "generation", "export", MEDIA, VIEW}]
+    "route", [route for route in ROUTES if "{" not in route and route not in {"retention", "generation", "export", MEDIA, VIEW, RULE}]
 )
 async def test_lists_contain_no_rows_of_another_project(ada, foreign, route: str) -> None:
     task_id = await foreign.task()
@@ -66,6 +71,7 @@ async def test_lists_contain_no_rows_of_another_project(ada, foreign, route: str
     await foreign.agent("planner")
     await foreign.execute(A_VIEW, foreign.project_id)
     await foreign.execute(AN_ALERT_RULE, foreign.project_id)
+    await foreign.execute(AN_ALERT, foreign.project_id)
 
     assert (await ada.get(route))["items"] == []
 

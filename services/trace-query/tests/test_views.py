@@ -223,7 +223,6 @@ async def test_the_database_role_writes_rows_of_its_project_alone(traces_url, st
             await reader.execute("UPDATE app.saved_views SET project_id = $1", foreign.project_id)
         for statement in (
             "SELECT secret_hash FROM app.share_links",
-            "DELETE FROM app.alert_rules",
             "DELETE FROM app.share_links",
             "TRUNCATE app.saved_views",
             "UPDATE app.deleted_projects SET announced = false",
@@ -232,18 +231,3 @@ async def test_the_database_role_writes_rows_of_its_project_alone(traces_url, st
                 await reader.execute(statement)
     finally:
         await reader.close()
-
-
-async def test_alert_rules_are_listed_in_pages(ada, store) -> None:
-    for number in range(3):
-        await store.execute(
-            "INSERT INTO app.alert_rules VALUES ($1, $2, 'mia', $2, true, 'status:error', 'error_rate', 0.25, 300, 1, 2, 'max')",
-            store.project_id,
-            f"rule {number}",
-        )
-
-    first = await ada.get("alert-rules", limit=2)
-    second = await ada.get("alert-rules", limit=2, cursor=first["next_cursor"])
-
-    assert [item["rule_id"] for item in first["items"] + second["items"]] == ["rule 0", "rule 1", "rule 2"]
-    assert second["next_cursor"] is None

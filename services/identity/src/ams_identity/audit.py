@@ -61,6 +61,9 @@ class Action(StrEnum):
     ADMINISTRATOR_CHANGED = "user.administrator_changed"
     CODE_CREATED = "signin_code.created"
     SIGNING_KEY_ROTATED = "signing_key.rotated"
+    ALERT_RULE_CREATED = "alert_rule.created"
+    ALERT_RULE_CHANGED = "alert_rule.changed"
+    ALERT_RULE_DELETED = "alert_rule.deleted"
 
 
 async def record(
@@ -73,6 +76,7 @@ async def record(
     project_id: str | None = None,
     subject: str | None = None,
     outcome: Outcome = "ok",
+    address: str | None = None,
 ) -> None:
     """Add an entry to the audit log, in the transaction of the action.
 
@@ -85,9 +89,11 @@ async def record(
         project_id: The project in which it happened, if any.
         subject: Id of the object of the action.
         outcome: Whether it was done or refused.
+        address: The client's address as another service reports it; by default that of the request.
     """
-    client = client_address(request)
-    address, salt = (None if client is None else str(client)), secrets.token_bytes(SALT_BYTES)
+    client, salt = client_address(request), secrets.token_bytes(SALT_BYTES)
+    if address is None and client is not None:
+        address = str(client)
     await audit.insert(
         database,
         at=at,

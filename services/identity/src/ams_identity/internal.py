@@ -7,7 +7,7 @@ from litestar import Request, Router, get, post
 from litestar.params import FromPath
 from msgspec import Struct
 
-from ams_contracts.claims import Access, ProjectSettingsPage
+from ams_contracts.claims import Access, AuditEntry, ProjectSettingsPage
 from ams_identity import validation
 from ams_identity.accounts import disable, ensure_machine
 from ams_identity.audit import Action, record
@@ -57,6 +57,7 @@ class Code(Struct, frozen=True):
 _account = msgspec.json.Decoder(AccountBody)
 _code = msgspec.json.Decoder(CodeBody)
 _key = msgspec.json.Decoder(KeyBody)
+_entry = msgspec.json.Decoder(AuditEntry)
 
 
 @get("/access")
@@ -114,6 +115,24 @@ async def list_project_settings(request: Request[Any, Any, Any]) -> ProjectSetti
     return ProjectSettingsPage(items=found[: page.limit], next_cursor=cursor_after([item.project_id for item in found], page.limit))
 
 
+@post("/audit", status_code=204)
+async def add_audit_entry(request: Request[Any, Any, Any]) -> None:
+    """Add an entry for an action of another service."""
+    entry = await read_json(request, _entry, bytes_max=BODY_BYTES_MAX)
+    context = context_of(request)
+    async with context.pool.acquire() as connection, connection.transaction():
+        await record(
+            connection,
+            request,
+            Action(entry.action),
+            context.now(),
+            user_id=entry.user_id,
+            project_id=entry.project_id,
+            subject=entry.subject,
+            address=entry.address,
+        )
+
+
 @post("/audit/verify", status_code=200)
 async def verify_audit(request: Request[Any, Any, Any]) -> ChainReport:
     """Verify the hash chains of the audit log."""
@@ -143,6 +162,7 @@ def internal_routes() -> Router:
             signin_code,
             project_key,
             list_project_settings,
+            add_audit_entry,
             verify_audit,
             key_state,
             rotate_signing_keys,

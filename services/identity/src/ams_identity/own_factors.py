@@ -16,7 +16,6 @@ from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.failures import FailureLimit
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.proof import require_proof
-from ams_identity.sealing import seal, unseal
 from ams_identity.second_factor import PASSKEYS_MAX
 from ams_identity.sessions import NO_STORE
 from ams_identity.store import Executor, factors, passkeys, projects, users
@@ -26,6 +25,7 @@ from ams_identity.store.users import User
 from ams_kit.auth import principal_of
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError
 from ams_kit.http.json_body import read_json, with_json_body
+from ams_kit.sealing import seal, unseal
 
 
 class PasskeyView(Struct, frozen=True, kw_only=True):

@@ -10,10 +10,10 @@ from ams_identity.challenges import Challenge, Purpose
 from ams_identity.context import IdentityContext
 from ams_identity.ids import random_text
 from ams_identity.relying_party import PasskeyError, StoredPasskey, credential_id_of, read_assertion, request_options
-from ams_identity.sealing import unseal
 from ams_identity.store import factors, passkeys
 from ams_identity.store.passkeys import Passkey
 from ams_kit.auth.encoding import encode_base64url
+from ams_kit.sealing import unseal
 
 Method = Literal["totp", "recovery_code", "passkey"]
 PASSKEYS_MAX = 20  # of one account

@@ -29,7 +29,7 @@ LOG_SECONDS = 10.0  # at most one failure of the same type is logged in this tim
 
 logger = structlog.get_logger(__name__)
 
-Loop = Callable[[], Awaitable[None]]
+Loop = Callable[[], Awaitable[object]]
 """Runs until it is cancelled. It is called again after a failure, so it must not depend on state of an interrupted run."""
 OnFailure = Callable[[Exception], None]
 """Runs after a failure, before the back-off, to update visible state such as "not connected". Must not block."""

@@ -14,9 +14,22 @@ from ams_kit.auth import AuthKit, AuthMiddleware, provide_access
 from ams_kit.background import Background
 from ams_kit.errors import BadRequestError
 from ams_kit.http.app import make_application
+from ams_kit.http.client_address import parse_networks
 from ams_kit.http.problems import Problem, answer_ams_error
 from ams_trace_query.agents import list_agents
-from ams_trace_query.alert_rules import list_alert_rules
+from ams_trace_query.alerts.alerts import acknowledge_alert, list_alerts
+from ams_trace_query.alerts.preview import preview_alert_rule
+from ams_trace_query.alerts.rules import (
+    create_alert_rule,
+    delete_alert_rule,
+    get_alert_rule,
+    list_alert_rules,
+    replace_alert_rule,
+    test_alert_rule,
+)
+from ams_trace_query.alerts.running import Alerting
+from ams_trace_query.alerts.sealing import Sealer
+from ams_trace_query.alerts.webhooks import WebhookSender
 from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.context import Context
 from ams_trace_query.database import Database
@@ -50,6 +63,7 @@ from ams_trace_query.tasks import get_task, list_tasks
 from ams_trace_query.views import create_view, delete_view, get_view, list_views, replace_view
 
 SERVICE = "trace-query"
+WEBHOOK_TESTS_MAX = 4
 
 
 def _utc_now() -> datetime:
@@ -70,6 +84,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         now: The clock; returns datetimes with a time zone.
     """
     urls = parse_health_urls(settings.health_urls)
+    webhook_networks = parse_networks(settings.webhook_networks)
     background = Background()
     mcp = McpEndpoint()
 
@@ -97,6 +112,8 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         auth = open_auth() if open_auth is not None else await open_from_settings()
         app.state.auth = auth
         app.state.health = HealthProbe(http, urls)
+        sealer = Sealer(settings.secret_key, settings.secret_key_previous)
+        sender = WebhookSender(settings.public_url, webhook_networks)
         app.state.context = Context(
             database=database,
             cursors=Cursors(settings.service_secret),
@@ -105,12 +122,23 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             search_seconds_max=settings.search_ms_max / 1_000,
             exports=ExportSlots(),
             kafka=settings.kafka if settings.kafka_bootstrap else None,
+            sealer=sealer,
+            sender=sender,
+            webhook_tests=ConcurrencyLimit(WEBHOOK_TESTS_MAX),
         )
+        alerting = None
+        if settings.kafka_bootstrap and settings.alerts:
+            alerting = await Alerting.start(
+                *(background, database, settings.kafka, sender, sealer), search_seconds_max=settings.search_ms_max / 1_000
+            )
         try:
             async with mcp.run(app):
                 yield
         finally:
+            if alerting is not None:
+                await alerting.stop()
             await background.close()
+            await sender.close()
             await auth.close()
             await http.aclose()
             await database.close()
@@ -148,6 +176,14 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             replace_view,
             delete_view,
             list_alert_rules,
+            create_alert_rule,
+            get_alert_rule,
+            replace_alert_rule,
+            delete_alert_rule,
+            test_alert_rule,
+            preview_alert_rule,
+            list_alerts,
+            acknowledge_alert,
         ],
         dependencies={"access": Provide(provide_access)},
         exception_handlers={QueryError: _answer_query_error},

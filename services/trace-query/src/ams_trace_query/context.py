@@ -8,6 +8,8 @@ from litestar import Request
 from msgspec import Struct
 
 from ams_kit.bus import Kafka
+from ams_trace_query.alerts.sealing import Sealer
+from ams_trace_query.alerts.webhooks import WebhookSender
 from ams_trace_query.concurrency_limit import ConcurrencyLimit
 from ams_trace_query.database import Database
 from ams_trace_query.export.limits import ExportSlots
@@ -21,6 +23,8 @@ class Context(Struct, frozen=True, kw_only=True):
         now: The clock; returns datetimes with a time zone.
         kafka: The log, for the events of a task; null: not configured.
         search_seconds_max: After this time a search returns what it found.
+        sealer: Encrypts the webhooks of alert rules.
+        sender: Sends tests to them, of which ``webhook_tests`` bounds the number.
     """
 
     database: Database
@@ -30,6 +34,9 @@ class Context(Struct, frozen=True, kw_only=True):
     search_seconds_max: float
     exports: ExportSlots
     kafka: Kafka | None
+    sealer: Sealer
+    sender: WebhookSender
+    webhook_tests: ConcurrencyLimit
 
 
 def context_of(request: Request[Any, Any, Any]) -> Context:

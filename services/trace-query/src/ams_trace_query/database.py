@@ -27,6 +27,8 @@ SELECT set_config('ams.project_id', '{project}', true),
 
 _BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('ams.project_id', '{project}', true)"
 
+_BEGIN_EVERYWHERE = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('ams.project_id', '', true)"
+
 _INDEX_LOOKUPS_ONLY = "SET LOCAL enable_seqscan = {0}; SET LOCAL enable_hashjoin = {0}; SET LOCAL enable_mergejoin = {0}"
 
 
@@ -88,6 +90,14 @@ class ProjectWriter(SnapshotReader):
         return int((await self._connection.execute(text, *values)).rpartition(" ")[2])
 
 
+class EveryProjectWriter(ProjectWriter):
+    """Runs the statements of one transaction for one project after another. Row-level security shows the rows of the one that was entered last."""
+
+    async def enter(self, project_id: str) -> None:
+        """Continue in a project."""
+        await self._connection.execute("SELECT set_config('ams.project_id', $1, true)", project_id)
+
+
 def compile_statement(statement: Statement | Change) -> tuple[str, Sequence[Any]]:
     """Compile a statement to text with ``$1`` ... and its values in order."""
     result = statement.compile(dialect=_DIALECT)
@@ -126,7 +136,7 @@ class Database:
             QueryTimeoutError: A query took longer than the statement timeout.
             UnavailableError: Postgres is unavailable, out of resources, or not migrated yet.
         """
-        async with self._transaction(_BEGIN, project_id) as connection:
+        async with self._transaction(_of_project(_BEGIN, project_id)) as connection:
             yield SnapshotReader(connection)
 
     @asynccontextmanager
@@ -137,14 +147,23 @@ class Database:
             QueryTimeoutError: A statement took longer than the statement timeout.
             UnavailableError: Postgres is unavailable, out of resources, or not migrated yet. The change may have been committed.
         """
-        async with self._transaction(_BEGIN_WRITE, project_id) as connection:
+        async with self._transaction(_of_project(_BEGIN_WRITE, project_id)) as connection:
             yield ProjectWriter(connection)
 
     @asynccontextmanager
-    async def _transaction(self, begin: str, project_id: str) -> AsyncGenerator[Any]:
-        if not is_uuid(project_id):
-            raise ValueError("a project id is a UUID")
-        connection = await self._begin(begin.format(project=project_id))
+    async def everywhere(self) -> AsyncGenerator[EveryProjectWriter]:
+        """Open a transaction outside of projects, for the queue of alerts and the position of their projection, which belong to none.
+
+        Raises:
+            QueryTimeoutError: A statement took longer than the statement timeout.
+            UnavailableError: Postgres is unavailable, out of resources, or not migrated yet. The change may have been committed.
+        """
+        async with self._transaction(_BEGIN_EVERYWHERE) as connection:
+            yield EveryProjectWriter(connection)
+
+    @asynccontextmanager
+    async def _transaction(self, begin: str) -> AsyncGenerator[Any]:
+        connection = await self._begin(begin)
         try:
             with QUERY_SECONDS.time():
                 yield connection
@@ -190,6 +209,12 @@ class Database:
             _terminate(connection)
         with suppress(*DATABASE_UNAVAILABLE, asyncpg.PostgresError):  # the pool itself terminates a connection that it cannot reset
             await self._pool.release(connection)
+
+
+def _of_project(begin: str, project_id: str) -> str:
+    if not is_uuid(project_id):
+        raise ValueError("a project id is a UUID")
+    return begin.format(project=project_id)
 
 
 def _terminate(connection: Any) -> None:

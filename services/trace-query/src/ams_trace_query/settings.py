@@ -22,6 +22,10 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         search_ms_max: Time limit of a search, after which it returns its matches so far, and how far back it searched.
         heavy_queries_max: Maximum number of concurrent searches and large skeletons; others wait for up to 2 s, then get 503.
         trusted_proxies: Networks of the proxies whose ``X-Forwarded-For`` is believed, with commas between: for API keys that are restricted to addresses.
+        secret_key: Encrypts the webhooks of alert rules. Empty: none can be stored.
+        secret_key_previous: The value before a change of ``secret_key``: webhooks are then encrypted again when their rules are evaluated.
+        webhook_networks: Networks to which webhooks are sent although they are private, with commas between; to these also over http.
+        alerts: Whether this process evaluates alert rules and sends webhooks. It needs ``kafka_bootstrap``.
     """
 
     host: str = "127.0.0.1"
@@ -39,3 +43,7 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     search_ms_max: int = 1_000
     heavy_queries_max: int = 4
     trusted_proxies: str = ""
+    secret_key: str = ""
+    secret_key_previous: str = ""
+    webhook_networks: str = ""
+    alerts: bool = True

@@ -117,11 +117,24 @@ async def open_task_scan(request: Request[Any, Any, Any], access: Access, task_f
     """
     context = context_of(request)
     async with slot_if(context.heavy_queries, heavy=True), context.database.read(access.project_id) as reader:
-        found = await look_up_words(reader, task_filter.tree)
-        budget = Budget(
-            time.monotonic() + context.search_seconds_max, WINDOW_TASKS_BY_WORDS if common_words(found) else WINDOW_TASKS_TO_COUNT
-        )
-        condition = task_condition(task_filter.tree, found)
-        scope = [*task_filter.indexed_conditions(access.project_id), *task_filter.indexed_query_conditions()]
-        conditions = [*task_filter.other_conditions(), *([] if condition is None else [condition])]
-        yield TaskScan(reader, scope, conditions, budget, found)
+        yield await task_scan(reader, access.project_id, task_filter, context.search_seconds_max)
+
+
+async def task_scan(reader: SnapshotReader, project_id: str, task_filter: TaskFilter, seconds_max: float) -> TaskScan:
+    """Prepare to count tasks in a snapshot.
+
+    Args:
+        reader: The reader of the snapshot.
+        project_id: Its project.
+        task_filter: The tasks to count.
+        seconds_max: After this time no further window starts.
+
+    Raises:
+        QueryError: The query has a field or a value that is not valid.
+    """
+    found = await look_up_words(reader, task_filter.tree)
+    budget = Budget(time.monotonic() + seconds_max, WINDOW_TASKS_BY_WORDS if common_words(found) else WINDOW_TASKS_TO_COUNT)
+    condition = task_condition(task_filter.tree, found)
+    scope = [*task_filter.indexed_conditions(project_id), *task_filter.indexed_query_conditions()]
+    conditions = [*task_filter.other_conditions(), *([] if condition is None else [condition])]
+    return TaskScan(reader, scope, conditions, budget, found)

@@ -1,15 +1,17 @@
 """The authentication clients of a service in one object, for ``app.state.auth``."""
 
-from typing import Self
+from typing import Any, Self
 
 import httpx
+from litestar import Request
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from ams_contracts.claims import Access
+from ams_contracts.claims import Access, AuditAction
 from ams_kit.auth.access import AccessClient
 from ams_kit.auth.api_keys import KeyClient
+from ams_kit.auth.audit import AuditClient
 from ams_kit.auth.identity_events import IdentityEvents
 from ams_kit.auth.identity_log import IdentityLog
 from ams_kit.auth.inbound import InboundVerifier, KeyStates
@@ -18,7 +20,7 @@ from ams_kit.auth.revocation import RevocationList, ServerWatch
 from ams_kit.auth.verifier import Verifier
 from ams_kit.background import Background
 from ams_kit.bus import Kafka
-from ams_kit.http.client_address import parse_networks
+from ams_kit.http.client_address import address_of, parse_networks
 
 IDENTITY_TIMEOUT_SECONDS = 2
 REDIS_TIMEOUT_SECONDS = 1
@@ -84,6 +86,7 @@ class AuthKit:
         self.inbound = InboundVerifier(JwksKeys(http), self._key_states, issuer=public_url.rstrip("/"))
         self._http = http
         self._access = AccessClient(http, service_secret, service)
+        self._audit = AuditClient(http, service_secret, service)
         for on_event in (self.revocations.on_event, self._access.on_event, self.keys.on_event, self._key_states.on_event):
             self.changes.subscribe(on_event)
         for on_missed in (self.revocations.refresh_soon, self._access.expire_all, self.keys.expire_all, self._key_states.expire_all):
@@ -147,6 +150,17 @@ class AuthKit:
             UnavailableError: The role cannot be determined now.
         """
         return await self._access.access(user_id, project_id)
+
+    async def audit(self, request: Request[Any, Any, Any], action: AuditAction, access: Access, subject: str) -> None:
+        """Add an entry to the audit log: what the caller of a request did in a project.
+
+        Call it as the last step of the transaction of the action, so that no action is without an entry.
+
+        Raises:
+            UnavailableError: Identity does not answer.
+        """
+        client = address_of(request.scope, self.trusted_proxies)
+        await self._audit.record(action, access, subject, None if client is None else str(client))
 
     async def close(self) -> None:
         """Close the clients."""

@@ -9,10 +9,11 @@ import msgspec
 from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
 
+from ams_contracts.alerts import AlertEvent
 from ams_contracts.events import Batch
 from ams_contracts.identity_events import IdentityEvent
 from ams_contracts.native import NativeRequest
-from ams_contracts.topics import IDENTITY, INBOUND, PAYLOADS, STEPS, TASKS, TOPICS, Topic
+from ams_contracts.topics import ALERTS, IDENTITY, INBOUND, PAYLOADS, STEPS, TASKS, TOPICS, Topic
 from ams_contracts.views import TaskChanged
 from ams_kit.bus.topics import topic_config
 
@@ -24,6 +25,7 @@ PAYLOAD_TYPES: dict[str, Any] = {
     TASKS.name: TaskChanged,
     IDENTITY.name: IdentityEvent,
     INBOUND.name: NativeRequest,
+    ALERTS.name: AlertEvent,
 }
 DESCRIPTIONS = {
     STEPS.name: "Step and task events, batches of one task. Key: project:task. Only intake writes it.",
@@ -31,6 +33,7 @@ DESCRIPTIONS = {
     TASKS.name: "A task's row after a commit, for live lists; a hint that may be lost. Key: project:task. A null value: the task was deleted.",
     INBOUND.name: "Requests of SDKs that publish to Kafka: the bytes of POST /v1/batches. Key: project:task. Header authorization: Bearer <token>.",
     IDENTITY.name: "Changes of users, projects and API keys.",
+    ALERTS.name: "Alerts that were raised, ended or acknowledged. Key: project:rule. Only trace-query writes it.",
 }
 
 

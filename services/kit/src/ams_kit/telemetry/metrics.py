@@ -71,3 +71,9 @@ HTTP_SECONDS = Histogram(
 )
 BACKGROUND_RESTARTS = Counter("ams_background_restarts_total", "Failures of background tasks; each is followed by a restart.", ["task"])
 BACKGROUND_UP = Gauge("ams_background_up", "1 while a background task runs, 0 while it waits to be restarted after a failure.", ["task"])
+RULES_EVALUATED = Counter("ams_alert_rules_evaluated_total", "Evaluations of alert rules, by outcome: measured, failed.", ["outcome"])
+ALERTS_RAISED = Counter("ams_alerts_raised_total", "Alerts that rules of projects raised.")
+ALERT_LAG_SECONDS = Gauge("ams_alert_lag_seconds", "How long the alert rule that waits longest for its evaluation has been due.")
+WEBHOOK_ATTEMPTS = Counter(
+    "ams_webhook_attempts_total", "Attempts to send a webhook, by outcome: delivered, to_retry, given_up.", ["outcome"]
+)

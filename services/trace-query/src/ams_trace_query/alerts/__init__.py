@@ -1,0 +1,1 @@
+"""Alerts: rules, their evaluation, the alerts that they raise, and the webhooks that report them."""
