@@ -191,6 +191,15 @@ def test_wrong_values_are_refused(values: str) -> None:
         render("--set", values)
 
 
+def test_trace_query_reaches_the_internet_and_no_internal_network_for_webhooks() -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in rendered("default") if one["kind"] == "NetworkPolicy"}
+
+    assert policies["ams-to-webhooks"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "trace-query"
+    [rule] = policies["ams-to-webhooks"]["egress"]
+    assert rule["ports"] == [{"port": 443}]
+    assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"} <= set(rule["to"][0]["ipBlock"]["except"])
+
+
 def test_a_mail_server_without_a_sender_is_refused() -> None:
     with pytest.raises(ServerError, match=r"smtp.from is required"):
         render("--set", "smtp.host=mail.example.com")

@@ -207,6 +207,22 @@ API = (
         "busy: too many searches at once; timeout: Postgres is slow; unavailable: Postgres does not answer.",
         ((rate("ams_queries_failed_total", "reason"), "{{reason}}"),),
     ),
+    Panel(
+        "Alerts of projects",
+        "ops",
+        "Rules that were evaluated, and those that could not be (too slow); alerts raised; attempts to send webhooks, by outcome.",
+        (
+            (rate("ams_alert_rules_evaluated_total", "outcome"), "evaluated: {{outcome}}"),
+            ("sum(rate(ams_alerts_raised_total{$here}[5m]))", "raised"),
+            (rate("ams_webhook_attempts_total", "outcome"), "webhook: {{outcome}}"),
+        ),
+    ),
+    Panel(
+        "Alert rules that wait",
+        "s",
+        "How long the rule that waits longest has been due. It grows when the processes cannot evaluate all rules within a minute.",
+        (("max(ams_alert_lag_seconds{$here})", "waiting"),),
+    ),
     Panel("Live sockets", "short", "Open pages that follow something.", (("sum by (pod) (ams_live_sockets{$here})", "{{pod}}"),)),
     Panel("Live frames", "ops", "Sent to all sockets, by kind.", ((rate("ams_live_frames_total", "kind"), "{{kind}}"),)),
     Panel(

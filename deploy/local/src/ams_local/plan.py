@@ -31,6 +31,7 @@ ASKED_FOR_HEALTH = {
     "projector": "projector",
     "live-gateway": "live",
 }  # service -> name of its port
+WEBHOOK_SETTINGS = ("AMS_WEBHOOK_NETWORKS",)
 ACCOUNT_SETTINGS = (
     "AMS_REGISTRATION",
     "AMS_ADMIN_EMAIL",
@@ -116,6 +117,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         log_level: Of the services.
         retention_days: How long tables keep tasks; empty for the projector's default.
         accounts: Settings of identity that the person has set (``ACCOUNT_SETTINGS``).
+        webhooks: The same of trace-query (``WEBHOOK_SETTINGS``).
         cors_origins: Origins whose pages may send telemetry; empty for none.
         kafka: ``host:port``.
         kafka_settings: How to reach it beyond that (``KAFKA_SETTINGS``).
@@ -132,6 +134,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     log_level: str
     retention_days: str = ""
     accounts: Mapping[str, str] = {}
+    webhooks: Mapping[str, str] = {}
     cors_origins: str = ""
     kafka: str
     kafka_settings: Mapping[str, str] = {}
@@ -229,6 +232,10 @@ def services(where: Surroundings) -> list[Service]:
     projector = {**writer, **retention, "AMS_PROJECTOR_INSTANCE": "0"}
     intake = {**writer, "AMS_CORS_ORIGINS": where.cors_origins, "AMS_GRPC_PORT": str(where.ports["intake_grpc"])}
     reader = {"AMS_DATABASE_URL": where.database_url("ams_reader", "ams_traces")}
+    secret_key = {
+        "AMS_SECRET_KEY": where.secrets.secret_key,
+        **({"AMS_SECRET_KEY_PREVIOUS": where.secrets.secret_key_previous} if where.secrets.secret_key_previous else {}),
+    }
     return [
         service(
             "identity",
@@ -239,12 +246,17 @@ def services(where: Surroundings) -> list[Service]:
                 **identity_database,
                 **retention,
                 **where.accounts,
-                "AMS_SECRET_KEY": where.secrets.secret_key,
-                **({"AMS_SECRET_KEY_PREVIOUS": where.secrets.secret_key_previous} if where.secrets.secret_key_previous else {}),
+                **secret_key,
             },
         ),
         service("intake", ("ams_trace_ingest", "intake"), "intake", (TABLES, TOPICS), intake),
         service("projector", ("ams_trace_ingest", "projector"), "projector", (TABLES, TOPICS), projector),
-        service("trace-query", ("ams_trace_query", "serve"), "query", (TABLES,), {**reader, "AMS_HEALTH_URLS": health}),
+        service(
+            "trace-query",
+            ("ams_trace_query", "serve"),
+            "query",
+            (TABLES,),
+            {**reader, **secret_key, **where.webhooks, "AMS_HEALTH_URLS": health},
+        ),
         service("live-gateway", ("ams_live_gateway", "serve"), "live", (TOPICS,), {}),
     ]
