@@ -44,6 +44,7 @@ def test_no_page_is_wider_than_a_phone(page: Page, platform: Platform, tmp_path:
         "people": "People",
         "audit": "Audit log",
         "settings": "Settings",
+        "alerts": "Alerts",
     }
 
     widths: dict[str, int] = {}

@@ -821,7 +821,95 @@ export interface paths {
         /** ListAlertRules */
         get: operations["listAlertRules"];
         put?: never;
+        /** CreateAlertRule */
+        post: operations["createAlertRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{project}/alert-rules/{rule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetAlertRule */
+        get: operations["getAlertRule"];
+        /** ReplaceAlertRule */
+        put: operations["replaceAlertRule"];
         post?: never;
+        /** DeleteAlertRule */
+        delete: operations["deleteAlertRule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{project}/alert-rules/{rule_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** TestAlertRule */
+        post: operations["testAlertRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{project}/alert-rules/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** PreviewAlertRule */
+        post: operations["previewAlertRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{project}/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListAlerts */
+        get: operations["listAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/traces/{project}/alerts/{alert_id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** AcknowledgeAlert */
+        post: operations["acknowledgeAlert"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1853,17 +1941,132 @@ export interface components {
             /** @default null */
             version?: string | null;
         };
+        Alert: {
+            acknowledged_at_us: number | null;
+            acknowledged_by: string | null;
+            alert_id: string;
+            deliveries: components["schemas"]["WebhookDelivery"][];
+            /** @enum {string} */
+            measure: "count" | "error_rate" | "p95_duration" | "cost" | "waiting" | "lost";
+            name: string;
+            q: string;
+            raised_at_us: number;
+            resolved_at_us: number | null;
+            /** @enum {null|string} */
+            resolved_reason: "recovered" | "rule_changed" | "rule_paused" | "rule_deleted" | null;
+            rule_id: string;
+            task_ids: string[];
+            threshold: number;
+            value: number;
+            window_end_us: number;
+            window_start_us: number;
+        };
+        /** @description A person took note of an alert. The first one counts. */
+        AlertAcknowledged: {
+            /** @description 128 bits, 32 lower-case hex digits. */
+            alert_id: string;
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "alert.acknowledged";
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            rule_id: string;
+            user_id: string;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+        };
+        AlertEvent: components["schemas"]["AlertRaised"] | components["schemas"]["AlertResolved"] | components["schemas"]["AlertAcknowledged"];
+        AlertPage: {
+            items: components["schemas"]["Alert"][];
+            next_cursor: string | null;
+        };
+        /**
+         * @description The condition of a rule was met.
+         *
+         *         Attributes:
+         *             name: Of the rule.
+         *             q: The query of the rule; empty: all tasks.
+         *             value: What was measured, in the unit of ``Measure``; at least ``threshold``.
+         *             window_start_us: The first moment of the window that was measured.
+         *             window_end_us: The first moment after it.
+         *             task_ids: Some of the tasks that caused it, the most relevant first.
+         */
+        AlertRaised: {
+            /** @description 128 bits, 32 lower-case hex digits. */
+            alert_id: string;
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "alert.raised";
+            /** @enum {unknown} */
+            measure: "cost" | "count" | "error_rate" | "lost" | "p95_duration" | "waiting";
+            name: string;
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            /** @default  */
+            q?: string;
+            rule_id: string;
+            /** @default [] */
+            task_ids?: string[];
+            threshold: number;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+            value: number;
+            /** @description Microseconds since the Unix epoch, UTC. */
+            window_end_us: number;
+            /** @description Microseconds since the Unix epoch, UTC. */
+            window_start_us: number;
+        };
+        /** @description An alert ended. ``value``: the last measurement; ``None``: nothing could be measured any more, or the rule was changed, paused or deleted. */
+        AlertResolved: {
+            /** @description 128 bits, 32 lower-case hex digits. */
+            alert_id: string;
+            /** @description Microseconds since the Unix epoch, UTC. */
+            at_us: number;
+            /** @description 128 bits, 32 lower-case hex digits. */
+            event_id: string;
+            /** @enum {unknown} */
+            kind: "alert.resolved";
+            /** @description UUIDv7, lower-case text, not nil. */
+            project_id: string;
+            /** @enum {unknown} */
+            reason: "recovered" | "rule_changed" | "rule_deleted" | "rule_paused";
+            rule_id: string;
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            v?: 1;
+            /** @default null */
+            value?: number | null;
+        };
         AlertRule: {
+            alert_id: string | null;
             author_id: string;
             created_at_us: number;
             enabled: boolean;
+            evaluated_at_us: number | null;
             measure: string;
             name: string;
+            problem: string | null;
             q: string;
             rule_id: string;
             threshold: number;
             updated_at_us: number;
             updated_by: string;
+            value: number | null;
+            webhook: components["schemas"]["RuleWebhook"] | null;
             window_seconds: number;
         };
         AlertRulePage: {
@@ -1942,6 +2145,10 @@ export interface components {
             task_id?: string | null;
             /** @enum {unknown} */
             v: 1;
+        };
+        ChangedAlertRule: {
+            rule: components["schemas"]["AlertRule"];
+            signing_secret: string | null;
         };
         ClientMessage: components["schemas"]["Subscribe"] | components["schemas"]["Unsubscribe"] | components["schemas"]["Renew"];
         Columns: {
@@ -2814,6 +3021,17 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "member" | "owner";
+        RulePreview: {
+            alerts: number | null;
+            counted_back_to_us: number | null;
+            is_met: boolean;
+            raised_at_us: number[];
+            value: number | null;
+        };
+        RuleWebhook: {
+            format: string;
+            host: string;
+        };
         /**
          * @description What an API key may do: send steps, or read tasks (trace-query and the live gateway) like a viewer of its project.
          * @enum {string}
@@ -3742,6 +3960,18 @@ export interface components {
             last?: string | null;
             to?: string | null;
         };
+        WebhookDelivery: {
+            attempts: number;
+            event_id: string;
+            last_problem: string | null;
+            last_status: number | null;
+            next_attempt_at_us: number | null;
+            state: string;
+        };
+        WebhookTest: {
+            problem: string | null;
+            status: number | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -3758,6 +3988,12 @@ export type AddedPasskey = components['schemas']['AddedPasskey'];
 export type Agent = components['schemas']['Agent'];
 export type AgentPage = components['schemas']['AgentPage'];
 export type AgentRegistered = components['schemas']['AgentRegistered'];
+export type Alert = components['schemas']['Alert'];
+export type AlertAcknowledged = components['schemas']['AlertAcknowledged'];
+export type AlertEvent = components['schemas']['AlertEvent'];
+export type AlertPage = components['schemas']['AlertPage'];
+export type AlertRaised = components['schemas']['AlertRaised'];
+export type AlertResolved = components['schemas']['AlertResolved'];
 export type AlertRule = components['schemas']['AlertRule'];
 export type AlertRulePage = components['schemas']['AlertRulePage'];
 export type AppEnrolment = components['schemas']['AppEnrolment'];
@@ -3769,6 +4005,7 @@ export type ArchiveTask = components['schemas']['ArchiveTask'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type AuditList = components['schemas']['AuditList'];
 export type Batch = components['schemas']['Batch'];
+export type ChangedAlertRule = components['schemas']['ChangedAlertRule'];
 export type ClientMessage = components['schemas']['ClientMessage'];
 export type Columns = components['schemas']['Columns'];
 export type CostSource = components['schemas']['CostSource'];
@@ -3859,6 +4096,8 @@ export type ResetLink = components['schemas']['ResetLink'];
 export type Retention = components['schemas']['Retention'];
 export type RetentionRun = components['schemas']['RetentionRun'];
 export type Role = components['schemas']['Role'];
+export type RulePreview = components['schemas']['RulePreview'];
+export type RuleWebhook = components['schemas']['RuleWebhook'];
 export type Scope = components['schemas']['Scope'];
 export type Score = components['schemas']['Score'];
 export type ScoreName = components['schemas']['ScoreName'];
@@ -3929,6 +4168,8 @@ export type UserView = components['schemas']['UserView'];
 export type View = components['schemas']['View'];
 export type ViewPage = components['schemas']['ViewPage'];
 export type ViewRange = components['schemas']['ViewRange'];
+export type WebhookDelivery = components['schemas']['WebhookDelivery'];
+export type WebhookTest = components['schemas']['WebhookTest'];
 export type $defs = Record<string, never>;
 export interface operations {
     WellKnownJwksJsonJwks: {
@@ -10039,6 +10280,855 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertRulePage"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @default true */
+                    enabled?: boolean;
+                    /** @enum {unknown} */
+                    measure: "cost" | "count" | "error_rate" | "lost" | "p95_duration" | "waiting";
+                    name: string;
+                    /** @default  */
+                    q?: string;
+                    threshold: number;
+                    webhook?: {
+                        /** @enum {unknown} */
+                        format: "json" | "slack";
+                        url?: string | null;
+                    } | null;
+                    window_seconds: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangedAlertRule"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken, or the project has no room for another one. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body does not have the expected fields, or a value is not acceptable. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRule"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replaceAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @default true */
+                    enabled?: boolean;
+                    /** @enum {unknown} */
+                    measure: "cost" | "count" | "error_rate" | "lost" | "p95_duration" | "waiting";
+                    name: string;
+                    /** @default  */
+                    q?: string;
+                    threshold: number;
+                    webhook?: {
+                        /** @enum {unknown} */
+                        format: "json" | "slack";
+                        url?: string | null;
+                    } | null;
+                    window_seconds: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangedAlertRule"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken, or the project has no room for another one. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body does not have the expected fields, or a value is not acceptable. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    testAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTest"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken, or the project has no room for another one. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body does not have the expected fields, or a value is not acceptable. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    previewAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {unknown} */
+                    measure: "cost" | "count" | "error_rate" | "lost" | "p95_duration" | "waiting";
+                    /** @default  */
+                    q?: string;
+                    threshold: number;
+                    window_seconds: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulePreview"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken, or the project has no room for another one. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not uncompressed JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body does not have the expected fields, or a value is not acceptable. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listAlerts: {
+        parameters: {
+            query?: {
+                /** @description next_cursor of the previous page. All other parameters but limit stay the same. */
+                cursor?: string;
+                /** @description The largest number of items in the response. */
+                limit?: number;
+                /** @description Only alerts of this rule. */
+                rule_id?: string;
+                /** @description Only open alerts, or only those that ended. */
+                state?: "open" | "resolved";
+            };
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertPage"];
+                };
+            };
+            /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential is missing or not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The credential does not grant access to this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource does not exist, or belongs to another project. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A required server is unavailable, or too many searches are running. Retry after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The query took too long. Narrow the time range or the query. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    acknowledgeAlert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alert_id: string;
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
                 };
             };
             /** @description The request is not valid: an id, a parameter, a cursor or the query (with its column). */

@@ -174,6 +174,7 @@ function useCommands(project: string, onHelp: () => void): Command[] {
     page('tasks?status=error', 'Failed tasks', 'status-error', 'errors'),
     page('sessions', 'Sessions', 'list', 'conversations'),
     page('statistics', 'Statistics', 'chart'),
+    page('alerts', 'Alerts', 'status-error', 'rules webhooks notify'),
     page('agents', 'Agents', 'agent'),
     page('models', 'Models and prices', 'llm', 'cost'),
     page('annotate', 'Annotate all tasks', 'evaluator', 'scores queue'),

@@ -19,6 +19,7 @@ const PAGES = [
   ['tasks', 'Tasks'],
   ['sessions', 'Sessions'],
   ['statistics', 'Statistics'],
+  ['alerts', 'Alerts'],
   ['agents', 'Agents'],
   ['models', 'Models'],
   ['keys', 'API keys'],

@@ -21,6 +21,7 @@ const ModelsPage = lazy(() => import('./models').then((module) => ({ default: mo
 const PreferencesPage = lazy(() => import('./preferences').then((module) => ({ default: module.PreferencesPage })));
 const AnnotatePage = lazy(() => import('./annotate').then((module) => ({ default: module.AnnotatePage })));
 const PeoplePage = lazy(() => import('./people').then((module) => ({ default: module.PeoplePage })));
+const AlertsPage = lazy(() => import('./alerts').then((module) => ({ default: module.AlertsPage })));
 const LinksPage = lazy(() => import('./links').then((module) => ({ default: module.LinksPage })));
 const SettingsPage = lazy(() => import('./settings').then((module) => ({ default: module.SettingsPage })));
 const AuditPage = lazy(() => import('./audit').then((module) => ({ default: module.AuditPage })));
@@ -78,6 +79,8 @@ export function ProjectPages({ path }: { path: string }) {
             <AnnotatePage project={project} />
           ) : page === 'people' ? (
             <PeoplePage project={project} />
+          ) : page === 'alerts' ? (
+            <AlertsPage project={project} />
           ) : page === 'links' ? (
             <LinksPage project={project} />
           ) : page === 'settings' ? (

@@ -7,6 +7,7 @@ import type { View, ViewPage } from '../../api/types';
 import { Link, navigate, withParams } from '../../app/router';
 import { Menu, toast } from '../../ui/controls';
 import { Icon } from '../../ui/Icon';
+import { alertAddress } from '../alerts/alerts';
 import { queueAddress } from '../scores/queue';
 import { readChoice } from './columns';
 import type { TaskFilter } from './filter';
@@ -98,6 +99,9 @@ export function SavedViews({ project, filter, range }: SavedViewsProps) {
             to={queueAddress(project, { ...filter, ...(range ? { range, from: '', to: '' } : {}) })}
           >
             <Icon name="evaluator" /> Annotate the tasks shown
+          </Link>
+          <Link className="menu-item" to={alertAddress(project, filter)}>
+            <Icon name="status-error" /> Alert on this query…
           </Link>
           <div className="menu-rule" />
           <SaveForm
