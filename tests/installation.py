@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.openid_provider import OpenIdProvider
 
 from ams_local.servers.base import free_port
 
@@ -43,6 +44,7 @@ class Platform:
         data: Its data directory.
         port: Of its gateway.
         url: Its public URL.
+        provider: An OpenID provider that the shared platform trusts; the test that needs it runs it.
     """
 
     def __init__(self, data: Path, *options: str, within: tuple[str, ...] = (), settings: Mapping[str, str] | None = None) -> None:
@@ -54,8 +56,13 @@ class Platform:
         self._options = options
         self._within = within
         self._settings = dict(settings or {})
+        self.provider = OpenIdProvider(provider_id="acme", port=free_port(), back=self.url)
         self._process: subprocess.Popen[bytes] | None = None
         self._family: set[psutil.Process] = set()
+
+    def trust_provider(self) -> None:
+        """Let people sign in with ``provider``."""
+        self._settings["AMS_OIDC_ISSUERS"] = json.dumps([self.provider.settings])
 
     def begin(self) -> None:
         with self.output.open("ab") as output:
@@ -150,6 +157,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     Tests that use it belong to one xdist worker: ``pytestmark = pytest.mark.xdist_group("platform")``.
     """
     one = Platform(tmp_path_factory.mktemp("platform") / "data")
+    one.trust_provider()
     try:
         yield one.start()
     finally:

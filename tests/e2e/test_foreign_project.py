@@ -24,7 +24,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n of the owner"
 PUBLIC = {
     "GET /.well-known/jwks.json", "GET /api/health", "POST /api/auth/register", "POST /api/register", "POST /api/auth/login", "POST /api/login",
     "POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/redeem", "POST /api/auth/token", "GET /api/auth/rules",
-    "POST /api/auth/password-reset", "POST /api/auth/share", "POST /api/auth/second-factor", "POST /api/auth/password-reset/request", "POST /api/auth/verify-email", "POST /api/auth/passkey", "POST /api/auth/passkey/options",
+    "POST /api/auth/password-reset", "POST /api/auth/share", "POST /api/auth/second-factor", "POST /api/auth/password-reset/request", "POST /api/auth/verify-email", "POST /api/auth/passkey", "POST /api/auth/passkey/options", "POST /api/auth/oidc/start", "POST /api/auth/oidc/callback",
 }  # fmt: skip
 OF_THE_PERSON = {
     "GET /api/users/me", "GET /api/me", "POST /api/users/me/password", "GET /api/projects", "POST /api/projects", "GET /api/users/me/sessions",
@@ -32,7 +32,8 @@ OF_THE_PERSON = {
     "POST /api/users/me/invitations", "POST /api/users/me/invitations/preview", "POST /api/users/me/email/verification", "POST /api/users/me/proof", "POST /api/users/me/proof/options",
     "GET /api/users/me/factors", "POST /api/users/me/factors/app", "POST /api/users/me/factors/app/confirm", "DELETE /api/users/me/factors/app",
     "POST /api/users/me/factors/recovery-codes", "POST /api/users/me/passkeys", "POST /api/users/me/passkeys/options",
-    "PATCH /api/users/me/passkeys/{passkey}", "DELETE /api/users/me/passkeys/{passkey}",
+    "PATCH /api/users/me/passkeys/{passkey}", "DELETE /api/users/me/passkeys/{passkey}", "GET /api/users/me/identities", "DELETE /api/users/me/identities/{identity}",
+    "POST /api/auth/oidc/own/start", "POST /api/auth/oidc/own/callback", "POST /api/auth/oidc/own/end",
 }  # fmt: skip
 OF_THE_ADMINISTRATOR = {
     "GET /api/users", "POST /api/users/{user}/disable", "POST /api/users/{user}/enable", "POST /api/users/{user}/password-reset",
@@ -107,7 +108,7 @@ def owned(platform: Platform) -> Owned:
     raised = eventually(lambda: project.http.get(f"/api/traces/{project.id}/alerts").json()["items"], bool)
     names = {
         "rule_id": rule["rule_id"], "alert_id": raised[0]["alert_id"], "measure": "count", "threshold": 1, "window_seconds": 3_600,
-        "passkey": NO_PROJECT, "link": link["link_id"], "invitation": invitation["invitation_id"], "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
+        "passkey": NO_PROJECT, "identity": NO_PROJECT, "link": link["link_id"], "invitation": invitation["invitation_id"], "session": session, "task_id": task, "value": True, "score": f"user:{user_id}:one",
         "view_id": view["view_id"], "project": project.id, "project_id": project.id, "managed": project.id, "task": task, "step": step, "key": keys[0]["key_id"], "user": user_id, "user_id": user_id,
         "place": "ams.steps.v1/0/0/0", "sha256": hashlib.sha256(PICTURE).hexdigest(), "username": account.name, "role": "owner", "name": "taken over",
     }  # fmt: skip

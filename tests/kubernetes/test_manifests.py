@@ -13,6 +13,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 from tests.kubernetes.manifests import CUSTOM_RESOURCES, Object, References, closed, policy_faults, schema_faults, without_order, workloads
 
+from ams_identity.oidc_settings import parse_issuers
 from ams_kit.bus.__main__ import TopicSettings
 from ams_kit.settings import SHARED_NAMES
 from ams_kit.telemetry import metrics
@@ -44,12 +45,17 @@ EXTERNAL = (
     "--set", "postgres.host=one\\,two", "--set", "postgres.sslMode=verify-full", "--set", "postgres.caSecret=postgres-ca",
     "--set", "postgres.bootstrap.enabled=true", "--set", "redis.tls=true", "--set", "projector.keda.enabled=true",
 )  # fmt: skip
+PROVIDERS = (
+    "--set-json", 'oidc.issuers=[{"id":"acme","name":"Acme","issuer":"https://id.example.com","client_id":"ams","clientSecretKey":"acme"}]',
+    "--set", "oidc.clientSecret=ams-oidc", "--set", "passwordLogin=false",
+)  # fmt: skip
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
     "everything": EVERYTHING,
     "external": EXTERNAL,
     **{component: ("--set", f"{value}=true") for component, value in COMPONENTS.items()},
     **{folder.name: ("--values", str(folder / "values.yaml")) for folder in overlays()},
+    "providers": PROVIDERS,
     "hosts": (
         "--set",
         "allowedHosts={ams.internal,10.0.0.7}",
@@ -151,6 +157,19 @@ def test_every_setting_of_a_process_is_one_that_it_reads_and_none_is_missing(var
     assert {name for name in environment(manifests, topics) if name.startswith("AMS_")} <= fields
 
 
+def test_providers_and_their_secrets_reach_identity() -> None:
+    manifests = rendered("providers")
+    pod = next(one for one in workloads(manifests) if one["metadata"]["name"] == "ams-identity")
+    values = environment(manifests, pod)
+
+    [issuer] = parse_issuers(str(values["AMS_OIDC_ISSUERS"]), {"/etc/ams/oidc/acme": "secret"}.__getitem__)
+    assert (issuer.client_secret, values["AMS_PASSWORD_LOGIN"]) == ("secret", "off")
+    assert "/etc/ams/oidc" in json.dumps(pod)
+    policies = {one["metadata"]["name"]: one["spec"] for one in manifests if one["kind"] == "NetworkPolicy"}
+    assert policies["ams-to-oidc"]["egress"] == [{"ports": [{"port": 443}]}]
+    assert "ams-to-oidc" not in json.dumps(rendered("default"))
+
+
 @pytest.mark.parametrize("variant", ["default", "external", "small", "production"])
 def test_network_policies_open_exactly_the_connections_of_the_settings(variant: str) -> None:
     manifests = rendered(variant)
@@ -183,7 +202,7 @@ def test_network_policies_open_exactly_the_connections_of_the_settings(variant: 
         "unknown=1", "publicUrl=ams.example.com", "publicUrl=https://ams.example.com/path", "image.tag=latest", "image.pullPolicy=Sometimes",
         "retentionDays=0", "registration=maybe", "adminEmail=somebody", "retentionDays=4000", "kafka.bootstrap=kafka", "kafka.sasl.mechanism=GSSAPI", "postgres.sslMode=maybe", "postgres.port=0",
         "redis.port=70000", "projector.replicas=13", "projector.keda.maxReplicas=13", "intake.replicas=0", "allowedHosts={http://a}", "corsOrigins={app.example.com}", "secret.name=",
-        "logLevel=LOUD", "redis.users=some", "smtp.host=http://mail", "smtp.security=ssl", "smtp.port=0", "intake.autoscaling.enabled=perhaps", "secret.externalSecrets.storeKind=Vault",
+        "logLevel=LOUD", "passwordLogin=maybe", "oidc.registration=all", "oidc.issuers[0].id=x", "redis.users=some", "smtp.host=http://mail", "smtp.security=ssl", "smtp.port=0", "intake.autoscaling.enabled=perhaps", "secret.externalSecrets.storeKind=Vault",
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused(values: str) -> None:

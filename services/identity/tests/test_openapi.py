@@ -43,6 +43,9 @@ def hostile(person: Person, key: str) -> Iterator[dict[str, Any]]:
         {"token": "x" * 32, "new_password": "x"},
         {"code": "x"},
         {"api_key": "x"},
+        {"provider": "x"},
+        {"provider": "x", "purpose": "link"},
+        {"provider": "x", "state": "x"},
         {"login": "nobody-here", "password": "x"},
         {"username": person.username, "email": "somebody@example.org", "password": "a sentence nobody else has"},
         {"password": "wrong"},
@@ -70,7 +73,7 @@ def test_every_answer_of_every_route_is_declared(server: Server, person: Person,
         ):
             continue  # ends what the next requests need
         url = path.replace("{project}", project)
-        for name in ("user", "key", "invitation", "session", "passkey"):
+        for name in ("user", "key", "invitation", "session", "passkey", "identity"):
             url = url.replace(f"{{{name}}}", other)
         declared = operation["responses"]
         for request in hostile(person, key):

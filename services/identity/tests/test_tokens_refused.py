@@ -144,7 +144,7 @@ def test_the_public_routes_are_the_listed_ones(server: Server) -> None:
     }
 
     assert {path for path in public if not path.startswith(("/internal", "/api/auth/openapi"))} == {
-        "/.well-known/jwks.json", "/api/auth/login", "/api/auth/logout", "/api/auth/passkey", "/api/auth/passkey/options", "/api/auth/password-reset", "/api/auth/password-reset/request", "/api/auth/verify-email", "/api/auth/redeem", "/api/auth/refresh", "/api/auth/register", "/api/auth/rules", "/api/auth/second-factor", "/api/auth/share", "/api/auth/token",
+        "/.well-known/jwks.json", "/api/auth/login", "/api/auth/logout", "/api/auth/oidc/callback", "/api/auth/oidc/start", "/api/auth/passkey", "/api/auth/passkey/options", "/api/auth/password-reset", "/api/auth/password-reset/request", "/api/auth/verify-email", "/api/auth/redeem", "/api/auth/refresh", "/api/auth/register", "/api/auth/rules", "/api/auth/second-factor", "/api/auth/share", "/api/auth/token",
         "/api/login", "/api/register", "/livez", "/metrics", "/readyz", "/readyz/local",
     }  # fmt: skip
 

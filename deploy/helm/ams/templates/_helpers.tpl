@@ -165,6 +165,17 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end -}}
 
+{{/* The providers as identity reads them: the key of a secret becomes the file that is mounted. */}}
+{{- define "ams.oidcIssuers" -}}
+{{- $issuers := list }}
+{{- range .Values.oidc.issuers }}
+{{- $issuer := omit . "clientSecretKey" }}
+{{- with .clientSecretKey }}{{ $_ := set $issuer "client_secret_file" (printf "/etc/ams/oidc/%s" .) }}{{ end }}
+{{- $issuers = append $issuers $issuer }}
+{{- end }}
+{{- toJson $issuers }}
+{{- end -}}
+
 {{- define "ams.spread" -}}
 - maxSkew: 1
   topologyKey: kubernetes.io/hostname

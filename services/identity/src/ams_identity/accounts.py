@@ -15,7 +15,7 @@ from ams_identity.ended_keys import announce_ended_keys, record_ended_keys
 from ams_identity.failures import FailureLimit
 from ams_identity.ids import uuid7
 from ams_identity.outbox import microseconds, new_event_id, put
-from ams_identity.store import Executor, api_keys, factors, members, password_resets, projects, revocations, sessions, users
+from ams_identity.store import Executor, api_keys, factors, identities, members, password_resets, projects, revocations, sessions, users
 from ams_identity.store.revocations import Revocation
 from ams_identity.store.users import MACHINE_PREFIX, Kind, User
 from ams_kit.auth import principal_of
@@ -28,9 +28,9 @@ class UserView(Struct, frozen=True, kw_only=True):
     Attributes:
         default_project_id: The oldest project that the user created and owns; the explorer opens it first.
         administrator: Whether the user administers the installation.
-        second_factor: Whether the account has a second factor.
-        email_verified: Whether a link that was sent to the address was opened.
-        has_password: Whether the account has a password: a machine account has none.
+        second_factor: Whether the account has a second factor, its own or that of its providers.
+        email_verified: Whether a link that was sent to the address was opened, or a provider verified it.
+        has_password: Whether the account has a password; one of a program, or that a provider made, has none.
     """
 
     user_id: str
@@ -48,12 +48,13 @@ class UserView(Struct, frozen=True, kw_only=True):
 def is_administrator(context: IdentityContext, user: User) -> bool:
     """Whether a user administers the installation: the first person who registered or, with ``AMS_ADMIN_EMAIL``, the account with that address only.
 
-    Where email is sent, the address counts once it is verified.
+    Where email is sent, or providers alone sign people in, the address counts once it is verified.
     """
     key = context.policy.admin_email_key
     if key is None:
         return user.administrator
-    return user.email_key == key and (user.email_verified_at is not None or not context.mailer.enabled)
+    verifiable = context.mailer.enabled or not context.policy.password_login
+    return user.email_key == key and (user.email_verified_at is not None or not verifiable)
 
 
 async def view_of(context: IdentityContext, user: User) -> UserView:
@@ -66,7 +67,7 @@ async def view_of(context: IdentityContext, user: User) -> UserView:
         updated_at=user.updated_at,
         default_project_id=await projects.own_of_user(context.pool, user.user_id),
         administrator=is_administrator(context, user),
-        second_factor=await factors.has_any(context.pool, user.user_id),
+        second_factor=await factors.has_any(context.pool, user.user_id) or await identities.prove_factor(context.pool, user.user_id),
         email_verified=user.email_verified_at is not None,
         has_password=user.password_hash is not None,
     )

@@ -14,6 +14,7 @@ from ams_identity.context import context_of
 from ams_identity.ids import random_text
 from ams_identity.own_factors import after_removing, announce_factors
 from ams_identity.paging import PagedOperation, cursor_after, page_of
+from ams_identity.password_login import require_password_login
 from ams_identity.projects import UUID_PATTERN
 from ams_identity.proof import require_proof
 from ams_identity.sessions import NO_STORE
@@ -123,6 +124,7 @@ async def enable_account(request: Request[Any, Any, Any], user: FromPath[str]) -
 async def create_reset(request: Request[Any, Any, Any], user: FromPath[str]) -> Response[ResetLink]:
     """Make a link with which a person chooses a new password. It replaces an earlier one. Requires the administrator of the installation and a recent proof."""
     administrator = await require_administrator(request)
+    require_password_login(context_of(request))
     account = await account_of(request, user)
     if account.kind != "person":
         raise ConflictError("This is the account of a program, which has no password.", code="machine_account")

@@ -5,10 +5,11 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
-from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+import httpx
 import structlog
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
@@ -25,8 +26,10 @@ from ams_identity import (
     invitations,
     keys,
     members,
+    oidc_sign_in,
     own_account,
     own_factors,
+    own_identities,
     own_passkeys,
     own_sessions,
     password_reset,
@@ -46,6 +49,8 @@ from ams_identity.failures import Failures
 from ams_identity.internal import internal_routes
 from ams_identity.local_auth import LocalAuth
 from ams_identity.mail import Mailer, Server
+from ams_identity.oidc_provider import Provider
+from ams_identity.oidc_settings import Issuer, OidcSettingsError, is_loopback, parse_issuers
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.relying_party import relying_party_of
@@ -90,12 +95,7 @@ logger = structlog.get_logger(__name__)
 def cookie_is_secure(public_url: str) -> bool:
     """Whether the refresh cookie is ``Secure``: always, except when the public URL is http on loopback."""
     parts = urlsplit(public_url)
-    host = parts.hostname or ""
-    try:
-        loopback = ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost" or host.endswith(".localhost")
-    return not (parts.scheme == "http" and loopback)
+    return not (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 @get(JWKS_PATH, opt={"public": True}, security=[{}])
@@ -122,18 +122,8 @@ def make_app(
         refuse: Called with the service name and a reason when the service can never start serving; by default it ends the process.
         keys_reload_seconds: How often the signing keys are read again.
     """
-    public_url = settings.public_url.rstrip("/")
+    policy, issuers, mail_server = _prepare(settings, refuse)
     background = Background()
-    try:
-        trusted_proxies = parse_networks(settings.trusted_proxies)
-    except ValueError:
-        refuse(SERVICE, "AMS_TRUSTED_PROXIES is not a list of networks with commas between, such as 10.0.0.0/8,192.0.2.7")
-    admin_email_key = email_key(settings.admin_email) if settings.admin_email else None
-    if settings.admin_email and admin_email_key is None:
-        refuse(SERVICE, "AMS_ADMIN_EMAIL is not an email address")
-    mail_server = _mail_server(settings)
-    if mail_server is not None and email_key(parseaddr(mail_server.sender)[1]) is None:
-        refuse(SERVICE, "AMS_SMTP_FROM is not an email address; it is required with AMS_SMTP_HOST")
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -150,12 +140,14 @@ def make_app(
             passwords = Passwords()
             stack.callback(passwords.close)
             mailer = Mailer(mail_server)
+            http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_connections=20)))
+            providers = {item.id: Provider(item, f"{policy.issuer}/signin/callback/{item.id}", http, now_s) for item in issuers}
             auth = LocalAuth(
                 signing,
                 PostgresRevocations(pool),
                 projects.ProjectAccess(pool, lambda: datetime.fromtimestamp(now_s(), UTC)),
                 service_secret=settings.service_secret,
-                issuer=public_url,
+                issuer=policy.issuer,
                 now_s=now_s,
             )
             context = IdentityContext(
@@ -167,21 +159,8 @@ def make_app(
                 throttle=Throttle(redis),
                 failures=Failures(redis),
                 mailer=mailer,
-                policy=Policy(
-                    issuer=public_url,
-                    registration=settings.registration,
-                    admin_email_key=admin_email_key,
-                    cookie_secure=cookie_is_secure(public_url),
-                    relying_party=relying_party_of(public_url),
-                    password_chars_min=settings.password_chars_min,
-                    login_failures_per_minute=settings.login_failures_per_minute,
-                    registers_per_minute=settings.registers_per_minute,
-                    retention_days=settings.retention_days,
-                    quota=Quota(events_per_minute=settings.events_per_minute or None, bytes_per_day=settings.bytes_per_day or None),
-                    sessions_per_account_max=settings.sessions_per_account_max,
-                    trusted_proxies=trusted_proxies,
-                    kafka=kafka_address(settings.kafka, settings.kafka_public_bootstrap),
-                ),
+                providers=providers,
+                policy=policy,
                 root=root,
                 audit_chain=AuditChain(pool, root),
                 now_s=now_s,
@@ -228,6 +207,8 @@ def make_app(
                             *password_reset.ROUTES,
                             *email_links.ROUTES,
                             *sign_in.ROUTES,
+                            *oidc_sign_in.ROUTES,
+                            *own_identities.ROUTES,
                             *sessions.ROUTES,
                             *own_sessions.ROUTES,
                             *own_account.ROUTES,
@@ -265,6 +246,64 @@ def make_app(
         lifespan=[lifespan],
     )
     return app
+
+
+def _prepare(settings: Settings, refuse: Callable[[str, str], NoReturn]) -> tuple[Policy, list[Issuer], Server | None]:
+    """The rules, providers and mail server of the settings; refuses settings with which the service could never serve."""
+    public_url = settings.public_url.rstrip("/")
+    try:
+        trusted_proxies = parse_networks(settings.trusted_proxies)
+        issuers = _issuers(settings)
+    except OidcSettingsError as error:
+        refuse(SERVICE, f"AMS_OIDC_ISSUERS: {error}")
+    except ValueError:
+        refuse(SERVICE, "AMS_TRUSTED_PROXIES is not a list of networks with commas between, such as 10.0.0.0/8,192.0.2.7")
+    password_login = settings.password_login == "on"  # noqa: S105  a word of the setting
+    if not password_login and not issuers:
+        refuse(SERVICE, "AMS_PASSWORD_LOGIN=off requires a provider in AMS_OIDC_ISSUERS, or nobody could sign in")
+    admin_email_key = email_key(settings.admin_email) if settings.admin_email else None
+    if settings.admin_email and admin_email_key is None:
+        refuse(SERVICE, "AMS_ADMIN_EMAIL is not an email address")
+    mail_server = _mail_server(settings)
+    if mail_server is not None and email_key(parseaddr(mail_server.sender)[1]) is None:
+        refuse(SERVICE, "AMS_SMTP_FROM is not an email address; it is required with AMS_SMTP_HOST")
+    policy = Policy(
+        issuer=public_url,
+        registration=settings.registration,
+        admin_email_key=admin_email_key,
+        cookie_secure=cookie_is_secure(public_url),
+        relying_party=relying_party_of(public_url),
+        password_chars_min=settings.password_chars_min,
+        login_failures_per_minute=settings.login_failures_per_minute,
+        registers_per_minute=settings.registers_per_minute,
+        retention_days=settings.retention_days,
+        quota=Quota(events_per_minute=settings.events_per_minute or None, bytes_per_day=settings.bytes_per_day or None),
+        sessions_per_account_max=settings.sessions_per_account_max,
+        password_login=password_login,
+        provider_registration=settings.oidc_registration,
+        trusted_proxies=trusted_proxies,
+        kafka=kafka_address(settings.kafka, settings.kafka_public_bootstrap),
+    )
+    return policy, issuers, mail_server
+
+
+def _issuers(settings: Settings) -> list[Issuer]:
+    """The OpenID providers of the settings.
+
+    Raises:
+        OidcSettingsError: They cannot be used.
+    """
+    if settings.oidc_issuers and settings.oidc_issuers_file:
+        raise OidcSettingsError("give AMS_OIDC_ISSUERS or AMS_OIDC_ISSUERS_FILE, not both")
+
+    def read(name: str) -> str:
+        return Path(name).read_text("utf-8")
+
+    try:
+        text = read(settings.oidc_issuers_file) if settings.oidc_issuers_file else settings.oidc_issuers
+    except (OSError, ValueError) as error:
+        raise OidcSettingsError(f"AMS_OIDC_ISSUERS_FILE cannot be read: {type(error).__name__}") from error
+    return parse_issuers(text, read)
 
 
 def _mail_server(settings: Settings) -> Server | None:

@@ -54,6 +54,8 @@ class Action(StrEnum):
     RECOVERY_CODES_REPLACED = "factor.recovery_codes_replaced"
     RECOVERY_CODE_USED = "factor.recovery_code_used"
     FACTORS_REMOVED = "factor.all_removed"
+    IDENTITY_LINKED = "identity.linked"
+    IDENTITY_UNLINKED = "identity.unlinked"
     KEY_CHANGED = "key.changed"
     KEY_ROTATED = "key.rotated"
     SERVICE_ACCOUNT_CREATED = "service_account.created"

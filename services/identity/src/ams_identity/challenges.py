@@ -12,7 +12,9 @@ from msgspec import Struct
 
 from ams_kit.auth.encoding import encode_base64url
 
-Purpose = Literal["second-factor", "passkey-sign-in", "passkey-registration", "passkey-proof", "verify-email"]
+Purpose = Literal[
+    "second-factor", "passkey-sign-in", "passkey-registration", "passkey-proof", "verify-email", "oidc-sign-in", "oidc-link", "oidc-proof"
+]
 NOBODY = "-"
 CHALLENGE_CHARS_MAX = 256
 _PARTS = 5

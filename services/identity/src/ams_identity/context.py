@@ -1,6 +1,6 @@
 """The dependencies that the routes of identity share. ``app.py`` builds them once and stores them in ``app.state.identity``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
@@ -14,6 +14,8 @@ from ams_contracts.claims import KafkaAddress, Quota
 from ams_identity.audit_chain import AUDIT_PURPOSE, AuditChain
 from ams_identity.failures import Failures
 from ams_identity.mail import Mailer
+from ams_identity.oidc_provider import Provider
+from ams_identity.oidc_settings import ProviderRegistration
 from ams_identity.outbox import Outbox
 from ams_identity.passwords import Passwords
 from ams_identity.registration_mode import Registration
@@ -34,6 +36,8 @@ class Policy(Struct, frozen=True, kw_only=True):
         admin_email_key: The canonical form of the administrator's address, if it is set.
         cookie_secure: See ``app.cookie_is_secure``.
         relying_party: Who passkeys are for; ``None`` where they are not possible.
+        password_login: Whether people sign in without a provider.
+        provider_registration: Whether a person without an account gets one by a provider.
         kafka: Where agents publish.
     """
 
@@ -48,6 +52,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     retention_days: int
     quota: Quota
     sessions_per_account_max: int
+    password_login: bool
+    provider_registration: ProviderRegistration
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     kafka: KafkaAddress
 
@@ -58,7 +64,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class IdentityContext(Struct, frozen=True, kw_only=True):
-    """Shared dependencies. ``root`` derives keys, one for each purpose; ``now_s`` is the clock, in seconds since the epoch."""
+    """Shared dependencies. ``providers`` are by id; ``root`` derives keys, one for each purpose; ``now_s`` is the clock, in seconds since the epoch."""
 
     pool: asyncpg.Pool
     passwords: Passwords
@@ -68,6 +74,7 @@ class IdentityContext(Struct, frozen=True, kw_only=True):
     throttle: Throttle
     failures: Failures
     mailer: Mailer
+    providers: Mapping[str, Provider]
     policy: Policy
     root: RootSecret
     audit_chain: AuditChain

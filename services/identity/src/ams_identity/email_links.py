@@ -17,6 +17,7 @@ from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.failures import FailureLimit
 from ams_identity.ids import random_text
 from ams_identity.mail import Mail
+from ams_identity.password_login import require_password_login
 from ams_identity.second_factor import NONCE_CHARS
 from ams_identity.sessions import address_limit
 from ams_identity.sign_in import find_user
@@ -69,6 +70,7 @@ def _require_mail(context: IdentityContext) -> None:
 async def request_reset(request: Request[Any, Any, Any]) -> Requested:
     """Send a link that replaces a forgotten password, to the verified address of an account. The answer is the same without such an account."""
     context = context_of(request)
+    require_password_login(context)
     body = await read_json(request, _request, bytes_max=BODY_BYTES_MAX)
     _require_mail(context)
     await context.throttle.count([(f"reset:{address_bucket(client_address(request))}", REQUESTS_PER_MINUTE)])

@@ -12,6 +12,13 @@ from ams_identity.registration_mode import Registration
 from ams_identity.validation import USERNAME_RULE
 
 
+class ProviderName(Struct, frozen=True):
+    """An OpenID provider: its id, and its name for people."""
+
+    id: str
+    name: str
+
+
 class FormRules(Struct, frozen=True, kw_only=True):
     """What this installation requires of new accounts.
 
@@ -20,6 +27,8 @@ class FormRules(Struct, frozen=True, kw_only=True):
         passkeys: Whether passkeys are possible: the installation has an https address with a host name, or localhost.
         email: Whether the installation sends email: links that verify an address, and that replace a forgotten password.
         registration: Who may make an account: everybody, people with an invitation, or nobody.
+        password_login: Whether people sign in with passwords and passkeys; else by providers only.
+        providers: With which people sign in.
         administrator_missing: Whether the administrator's account was not made yet. It can be made in every mode.
     """
 
@@ -29,6 +38,8 @@ class FormRules(Struct, frozen=True, kw_only=True):
     passkeys: bool
     email: bool
     registration: Registration
+    password_login: bool
+    providers: list[ProviderName]
     administrator_missing: bool
 
 
@@ -43,6 +54,8 @@ async def form_rules(request: Request[Any, Any, Any]) -> FormRules:
         passkeys=context.policy.relying_party is not None,
         email=context.mailer.enabled,
         registration=context.policy.registration,
+        password_login=context.policy.password_login,
+        providers=[ProviderName(item.settings.id, item.settings.name) for item in context.providers.values()],
         administrator_missing=await administrator_is_missing(context, context.pool),
     )
 

@@ -14,6 +14,7 @@ from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.email_links import announce_address
 from ams_identity.faults import Fault, refuse_faults
 from ams_identity.members import announce_change, record_change
+from ams_identity.password_login import require_password_login
 from ams_identity.password_rules import normalized, password_faults
 from ams_identity.projects import delete_project_of, lock_project
 from ams_identity.proof import require_password_or_proof
@@ -55,14 +56,17 @@ _delete = msgspec.json.Decoder(DeleteBody)
 async def change_password(request: Request[Any, Any, Any]) -> None:
     """Change the password. Every other session of the account ends."""
     context, principal = context_of(request), principal_of(request)
+    require_password_login(context)
     body = await read_json(request, _password, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
+    if user.password_hash is None:
+        raise ConflictError("This account has no password.", code="no_password")
     await _refuse_weak(context, user, body)
     await require_password_or_proof(request, user, body.password)
     password_hash = await context.passwords.hash(body.new_password)
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
-        if not await users.set_password(connection, user.user_id, password_hash, user.password_hash or ""):
+        if not await users.set_password(connection, user.user_id, password_hash, user.password_hash):
             raise ConflictError(
                 "The password was changed by another request at the same time. Sign in with the new one.", code="password_changed"
             )

@@ -12,6 +12,7 @@ from ams_identity.administration import RESET_TOKEN_CHARS, hash_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.faults import refuse_faults
+from ams_identity.password_login import require_password_login
 from ams_identity.password_rules import password_faults
 from ams_identity.sessions import address_limit
 from ams_identity.store import password_resets, users
@@ -36,6 +37,7 @@ _reset = msgspec.json.Decoder(ResetBody)
 async def reset_password(request: Request[Any, Any, Any]) -> None:
     """Replace a password by a link. Every session of the account ends; the link works once."""
     context = context_of(request)
+    require_password_login(context)
     body = await read_json(request, _reset, bytes_max=BODY_BYTES_MAX)
     user = await _user_of_link(request, body.token)
     refuse_faults(

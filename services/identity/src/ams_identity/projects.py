@@ -22,7 +22,7 @@ from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.proof import require_proof
 from ams_identity.quota_rules import ProjectQuotas, lower, quota_max
-from ams_identity.store import Executor, api_keys, factors, members, projects, quotas, share_links, users
+from ams_identity.store import Executor, api_keys, factors, identities, members, projects, quotas, share_links, users
 from ams_identity.store.api_keys import KEY_ID_PATTERN, is_usable
 from ams_identity.store.projects import LockedProject, Membership
 from ams_kit.auth import is_uuid, principal_of, provide_access, require_role, second_factor_required
@@ -222,7 +222,8 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
         name = project.name if body.name is UNSET else check_name(body.name, "project")
         days = project.retention_days if body.retention_days is UNSET else body.retention_days
         required = project.second_factor_required if body.second_factor_required is UNSET else body.second_factor_required
-        if required and not project.second_factor_required and not await factors.has_any(connection, access.user_id):
+        has_factor = await factors.has_any(connection, access.user_id) or await identities.prove_factor(connection, access.user_id)
+        if required and not project.second_factor_required and not has_factor:
             raise ConflictError("Add a second factor to your own account first, or you would lose access.", code="no_factor")
         masking = project.masking if body.masking is UNSET else body.masking
         settings = (name, days, required, masking)

@@ -18,14 +18,14 @@ from ams_identity.context import IdentityContext, context_of
 from ams_identity.failures import FailureLimit
 from ams_identity.second_factor import PASSKEY_BODY_BYTES_MAX, PasskeyRequest
 from ams_identity.sessions import NO_STORE
-from ams_identity.store import factors, sessions
+from ams_identity.store import factors, identities, sessions
 from ams_identity.store.users import User
 from ams_kit.auth import principal_of
 from ams_kit.errors import ForbiddenError, InvalidError
 from ams_kit.http.json_body import read_json, with_json_body
 
 FRESH = timedelta(minutes=5)
-ProofMethod = Literal["password", "totp", "recovery_code", "passkey"]
+ProofMethod = Literal["password", "totp", "recovery_code", "passkey", "provider"]
 
 
 class ProofBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +41,7 @@ class ProofOptions(Struct, frozen=True, kw_only=True):
     """How the caller can prove who they are.
 
     Attributes:
-        methods: Empty for an account with neither a password nor a factor: signing in again is its proof.
+        methods: Empty for an account with neither a password nor a factor: signing in again is its proof. ``provider``: signing in at a linked provider.
         passkey: What a browser needs to ask for a passkey; ``None`` without one.
     """
 
@@ -71,7 +71,7 @@ async def require_proof(request: Request[Any, Any, Any]) -> None:
 
 
 async def require_password_or_proof(request: Request[Any, Any, Any], user: User, password: str) -> None:
-    """Require the current password and, of an account with a second factor or without a password, a proof within five minutes.
+    """Require the current password and, of an account with a second factor or where passwords do not count, a proof within five minutes.
 
     Raises:
         InvalidError: wrong_password.
@@ -79,15 +79,20 @@ async def require_password_or_proof(request: Request[Any, Any, Any], user: User,
         TooManyError: Too many failures.
     """
     context = context_of(request)
-    if user.password_hash is None or await factors.has_any(context.pool, user.user_id):
+    by_password = user.password_hash is not None and context.policy.password_login
+    if not by_password or await factors.has_any(context.pool, user.user_id):
         await require_proof(request)
-    if user.password_hash is not None:
+    if by_password:
         await prove_password(context, user, password)
 
 
 async def _methods_of(context: IdentityContext, user: User) -> list[ProofMethod]:
     found: list[ProofMethod] = [*await second_factor.methods_of(context, user.user_id)]
-    return found or (["password"] if user.password_hash is not None else [])
+    if not found and user.password_hash is not None and context.policy.password_login:
+        found.append("password")
+    if not found and await identities.of_user(context.pool, user.user_id):
+        found.append("provider")
+    return found
 
 
 @post("/api/users/me/proof/options", status_code=200)

@@ -18,7 +18,9 @@ from ams_identity.email_links import announce_address
 from ams_identity.faults import refuse_faults
 from ams_identity.invitations import join, open_invitation
 from ams_identity.members import announce_change
+from ams_identity.password_login import require_password_login
 from ams_identity.password_rules import password_faults
+from ams_identity.registration_mode import Registration
 from ams_identity.store import Executor, users
 from ams_kit.errors import ConflictError, ForbiddenError
 from ams_kit.http.json_body import read_json, with_json_body
@@ -46,11 +48,13 @@ _register = msgspec.json.Decoder(RegisterBody)
 async def register(request: Request[Any, Any, Any]) -> Registered:
     """Register an account and create its first project. With an invitation, the account is a member of the inviting project, too."""
     context = context_of(request)
+    require_password_login(context)
     body = await read_json(request, _register, bytes_max=BODY_BYTES_MAX)
     username, email = body.username, body.email
     await context.throttle.count([(f"register:{address_bucket(client_address(request))}", context.policy.registers_per_minute)])
     email_key = validation.email_key(email) or ""
-    await _require_open(context, context.pool, email_key, invited=body.invitation is not UNSET)
+    mode = context.policy.registration
+    await require_open(context, context.pool, email_key, mode=mode, invited=body.invitation is not UNSET)
     invitation = None if body.invitation is UNSET else await open_invitation(request, body.invitation)
     faults = [*validation.username_faults(username), *validation.email_faults(email)]
     faults += await context.passwords.examine(
@@ -65,10 +69,10 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
     await refuse_if_taken()  # of fifty registrations of one name at once, only those before the first commit cost a hash
     password_hash = await context.passwords.hash(body.password, gate=refuse_if_taken)
     async with context.pool.acquire() as connection, connection.transaction():
-        first = context.policy.admin_email_key is None and await _is_first(connection)
+        first = context.policy.admin_email_key is None and await is_first(connection)
         user = msgspec.structs.replace(user, password_hash=password_hash, administrator=first)
         if not first:
-            await _require_open(context, connection, email_key, invited=invitation is not None)
+            await require_open(context, connection, email_key, mode=mode, invited=invitation is not None)
         if not await users.insert(connection, user):
             _refuse_if_taken(await users.taken(connection, user.username_key, user.email_key) or "username")
         await add_account(connection, request, user)
@@ -81,7 +85,7 @@ async def register(request: Request[Any, Any, Any]) -> Registered:
     return Registered(await view_of(context, user))
 
 
-async def _is_first(connection: Executor) -> bool:
+async def is_first(connection: Executor) -> bool:
     """Whether no person has registered yet. Of registrations at the same time, the ones after the first see it."""
     if await users.any_person(connection):
         return False
@@ -97,13 +101,13 @@ async def administrator_is_missing(context: IdentityContext, database: Executor)
     return await users.by_email(database, key) is None
 
 
-async def _require_open(context: IdentityContext, database: Executor, email_key: str, *, invited: bool) -> None:
-    """Check that the mode of the installation lets this person register.
+async def require_open(context: IdentityContext, database: Executor, email_key: str, *, mode: Registration, invited: bool) -> None:
+    """Check that a mode of registration lets this person register.
 
     Raises:
         ForbiddenError: registration_closed | invitation_required.
     """
-    mode, admin_key = context.policy.registration, context.policy.admin_email_key
+    admin_key = context.policy.admin_email_key
     if mode == "open" or (mode == "invite" and invited):
         return
     if admin_key in {None, email_key} and await administrator_is_missing(context, database):

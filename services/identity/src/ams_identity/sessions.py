@@ -1,5 +1,6 @@
 """Sessions: start, refresh, sign out."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -78,8 +79,23 @@ def address_limit(context: IdentityContext, request: Request[Any, Any, Any]) -> 
     return FailureLimit(f"address:{address_bucket(client_address(request))}", failures_max=allowed, seconds=60, free=allowed)
 
 
-async def start_session(context: IdentityContext, request: Request[Any, Any, Any], user: User) -> Response[SignedIn]:
-    """Start a session for a user who has authenticated with every factor of the account."""
+async def start_session(
+    context: IdentityContext,
+    request: Request[Any, Any, Any],
+    user: User,
+    *,
+    identity_id: str | None = None,
+    proved_at: datetime | None = None,
+) -> Response[SignedIn]:
+    """Start a session for a user who has authenticated with every factor of the account.
+
+    Args:
+        context: The dependencies.
+        request: The request that completed the sign-in.
+        user: The account.
+        identity_id: The identity at a provider by which the person signed in, if any.
+        proved_at: When the person proved who they are; ``None``: now.
+    """
     at = context.now()
     session = Session(
         session_id=uuid7(context.now_s()),
@@ -89,7 +105,8 @@ async def start_session(context: IdentityContext, request: Request[Any, Any, Any
         created_at=at,
         rotated_at=at,
         expires_at=at + SESSION_IDLE,
-        proved_at=at,
+        proved_at=proved_at or at,
+        identity_id=identity_id,
         address=_address_of(request),
         user_agent=user_agent_of(request),
     )

@@ -1,11 +1,12 @@
 """Identity's settings, ``AMS_<FIELD>`` each."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from ams_contracts.ids import RetentionDays
 from ams_identity.mail_security import Security
+from ams_identity.oidc_settings import ProviderRegistration
 from ams_identity.registration_mode import Registration
 from ams_kit.kafka_settings import KafkaEnvironment
 
@@ -38,6 +39,10 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         smtp_username: Empty: the server requires no authentication.
         smtp_password: For the user name.
         smtp_from: The sender, such as ``AMS <ams@example.com>``; required with ``smtp_host``.
+        oidc_issuers: OpenID providers, a JSON list (``oidc_settings.Issuer``); empty: none.
+        oidc_issuers_file: A file with that list, instead.
+        oidc_registration: Whether a person without an account gets one by a provider: as ``registration`` says (``same``), always (``open``), never (``closed``).
+        password_login: ``off``: people sign in by providers only.
         trusted_proxies: Networks of the proxies whose ``X-Forwarded-For`` is believed, with commas between.
         host: The address to listen on.
         port: 0 selects a free port.
@@ -67,6 +72,10 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     smtp_username: str = ""
     smtp_password: str = ""
     smtp_from: str = ""
+    oidc_issuers: str = ""
+    oidc_issuers_file: str = ""
+    oidc_registration: ProviderRegistration = "same"
+    password_login: Literal["on", "off"] = "on"  # noqa: S105  a word, no password
     trusted_proxies: str = ""
     host: str = "127.0.0.1"
     port: int = 0

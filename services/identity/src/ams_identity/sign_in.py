@@ -13,9 +13,10 @@ from ams_identity.challenges import NOBODY
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.devices import known_device
 from ams_identity.failures import FailureLimit, name_of_unknown
+from ams_identity.password_login import require_password_login
 from ams_identity.second_factor import CHALLENGE_SECONDS, PASSKEY_BODY_BYTES_MAX, Method, PasskeyRequest
 from ams_identity.sessions import NO_STORE, SignedIn, address_limit, start_session
-from ams_identity.store import users
+from ams_identity.store import identities, users
 from ams_identity.store.users import User
 from ams_identity.validation import login_key
 from ams_kit.auth import is_uuid
@@ -74,6 +75,7 @@ _passkey = msgspec.json.Decoder(PasskeyBody)
 async def login(request: Request[Any, Any, Any]) -> Response[SignedIn | SecondFactorNeeded]:
     """Sign in with a password. An account with a second factor gets a token for the second step instead of a session."""
     context = context_of(request)
+    require_password_login(context)
     body = await read_json(request, _login, bytes_max=BODY_BYTES_MAX)
     name = next((name for name in (body.login, body.username, body.email) if name is not UNSET), None)
     if name is None:
@@ -126,9 +128,15 @@ async def continue_sign_in(context: IdentityContext, request: Request[Any, Any, 
     methods = await second_factor.methods_of(context, user.user_id)
     if not methods:
         return await start_session(context, request, user)
+    return (await ask_second_factor(context, user, methods))[0]
+
+
+async def ask_second_factor(context: IdentityContext, user: User, methods: list[Method]) -> tuple[Response[SecondFactorNeeded], bytes]:
+    """Ask for the second factor of an account. Returns the answer to the first step, and the digest of the challenge that the second completes."""
     token = second_factor.issue(context, "second-factor", user.user_id, _binding(user))
     passkey = await second_factor.passkey_request(context, token, user.user_id)
-    return Response(SecondFactorNeeded(second_factor_token=token, methods=methods, passkey=passkey), headers=NO_STORE)
+    needed = SecondFactorNeeded(second_factor_token=token, methods=methods, passkey=passkey)
+    return Response(needed, headers=NO_STORE), challenges.digest_of(token)
 
 
 def _binding(user: User) -> bytes:
@@ -159,7 +167,8 @@ async def prove_second_factor(request: Request[Any, Any, Any]) -> Response[Signe
     await context.failures.release(attempt)
     if used == "recovery_code":
         await record(context.pool, request, Action.RECOVERY_CODE_USED, context.now(), user_id=user.user_id)
-    return await start_session(context, request, user)
+    identity = await identities.of_second_step(context.pool, user.user_id, challenge.digest)
+    return await start_session(context, request, user, identity_id=None if identity is None else identity.identity_id)
 
 
 async def _used_factor(context: IdentityContext, user: User, body: SecondFactorBody, challenge: challenges.Challenge) -> Method | None:
@@ -173,6 +182,7 @@ async def _used_factor(context: IdentityContext, user: User, body: SecondFactorB
 async def passkey_options(request: Request[Any, Any, Any]) -> Response[PasskeyRequest]:
     """Ask for a passkey of any account; the person chooses one, and types no name."""
     context = context_of(request)
+    require_password_login(context)
     await context.throttle.count([(f"signin:address:{address_bucket(client_address(request))}", ADDRESS_ATTEMPTS_PER_MINUTE)])
     asked = await second_factor.passkey_request(context, second_factor.issue(context, "passkey-sign-in", NOBODY))
     if asked is None:
@@ -186,6 +196,7 @@ async def passkey_options(request: Request[Any, Any, Any]) -> Response[PasskeyRe
 async def sign_in_with_passkey(request: Request[Any, Any, Any]) -> Response[SignedIn]:
     """Sign in with a passkey. It verifies its user, so no second factor follows. Failures count for the address."""
     context = context_of(request)
+    require_password_login(context)
     body = await read_json(request, _passkey, bytes_max=PASSKEY_BODY_BYTES_MAX)
     attempt = await context.failures.reserve([address_limit(context, request)], context.now_s())
     challenge = second_factor.read(context, "passkey-sign-in", body.token)

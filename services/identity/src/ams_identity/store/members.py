@@ -1,4 +1,4 @@
-"""Table ``members``: the roles of users in projects."""
+"""Table ``members``: the roles of users in projects. ``by_hand`` is the role that people gave; the groups of an OpenID provider can give a higher one."""
 
 from datetime import datetime
 
@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from ams_contracts.claims import Role
 from ams_identity.store import Executor
+from ams_identity.store.identities import PROVES_FACTOR
 from ams_identity.store.users import Kind
 
 
@@ -20,8 +21,8 @@ class Member(Struct, frozen=True, kw_only=True):
 
 
 async def insert(database: Executor, project_id: str, user_id: str, role: Role, at: datetime) -> bool:
-    """Add a member. False when the user is a member already."""
-    sql = "insert into members (project_id, user_id, role, created_at) values ($1, $2, $3, $4) on conflict do nothing returning 1"
+    """Add a member by hand. False when the user is a member already."""
+    sql = "insert into members (project_id, user_id, role, by_hand, created_at) values ($1, $2, $3, $3, $4) on conflict do nothing returning 1"
     return await database.fetchval(sql, project_id, user_id, role.value, at) is not None
 
 
@@ -55,10 +56,11 @@ class MemberAccess(Struct, frozen=True, kw_only=True):
 async def access_of(database: Executor, project_id: str, user_id: str) -> MemberAccess | None:
     """The access of an active account to a project; ``None`` when it is not a member."""
     row = await database.fetchrow(
-        """
+        f"""
         select m.role, p.second_factor_required
             and not exists (select from totp_factors f where f.user_id = m.user_id and f.confirmed_at is not null)
-            and not exists (select from passkeys k where k.user_id = m.user_id) as lacks_factor, p.masking
+            and not exists (select from passkeys k where k.user_id = m.user_id)
+            and not ({PROVES_FACTOR}) as lacks_factor, p.masking
         from members m join users u on u.id = m.user_id join projects p using (project_id)
         where m.project_id = $1 and m.user_id = $2 and u.disabled_at is null and p.deleted_at is null
         """,
@@ -112,8 +114,24 @@ async def service_accounts(database: Executor, project_id: str) -> list[str]:
 
 
 async def set_role(database: Executor, project_id: str, user_id: str, role: Role) -> None:
-    """Change the role of a member."""
-    await database.execute("update members set role = $3 where project_id = $1 and user_id = $2", project_id, user_id, role.value)
+    """Change the role of a member by hand."""
+    sql = "update members set role = $3, by_hand = $3 where project_id = $1 and user_id = $2"
+    await database.execute(sql, project_id, user_id, role.value)
+
+
+async def roles_of(database: Executor, project_id: str, user_id: str) -> tuple[Role | None, Role | None]:
+    """The role of a user in a project, and the one that people gave; ``None`` for none."""
+    row = await database.fetchrow("select role, by_hand from members where project_id = $1 and user_id = $2", project_id, user_id)
+    return (None, None) if row is None else (Role(row["role"]), None if row["by_hand"] is None else Role(row["by_hand"]))
+
+
+async def put_by_group(database: Executor, project_id: str, user_id: str, role: Role, at: datetime) -> None:
+    """Add a member, or change the role, because of a group."""
+    sql = """
+        insert into members (project_id, user_id, role, created_at) values ($1, $2, $3, $4)
+        on conflict (project_id, user_id) do update set role = excluded.role
+    """
+    await database.execute(sql, project_id, user_id, role.value, at)
 
 
 async def delete(database: Executor, project_id: str, user_id: str) -> None:

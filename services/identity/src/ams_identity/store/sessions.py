@@ -14,6 +14,7 @@ class Session(Struct, frozen=True, kw_only=True):
     Attributes:
         generation: Counts its refresh tokens; only the newest one is valid.
         proved_at: When the person last proved who they are; ``None`` for sessions from before this was stored.
+        identity_id: The identity at a provider by which it began; ``None`` for other ways to sign in.
     """
 
     session_id: str
@@ -27,10 +28,12 @@ class Session(Struct, frozen=True, kw_only=True):
     address: str | None = None
     user_agent: str | None = None
     proved_at: datetime | None = None
+    identity_id: str | None = None
 
 
 _COLUMNS = (
-    "session_id, user_id, salt, generation, created_at, rotated_at, expires_at, ended_at, host(address) as address, user_agent, proved_at"
+    "session_id, user_id, salt, generation, created_at, rotated_at, expires_at, ended_at, host(address) as address, user_agent, proved_at, "
+    "identity_id::text"
 )
 
 
@@ -45,8 +48,8 @@ async def insert(database: Executor, session: Session) -> None:
     """Add a session."""
     await database.execute(
         """
-        insert into sessions (session_id, user_id, salt, generation, created_at, rotated_at, expires_at, address, user_agent, proved_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        insert into sessions (session_id, user_id, salt, generation, created_at, rotated_at, expires_at, address, user_agent, proved_at, identity_id)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """,
         session.session_id,
         session.user_id,
@@ -58,6 +61,7 @@ async def insert(database: Executor, session: Session) -> None:
         session.address,
         session.user_agent,
         session.proved_at,
+        session.identity_id,
     )
 
 

@@ -212,3 +212,5 @@ async def erase(database: Executor, user_id: str, at: datetime) -> None:
     )
     await database.execute("update sessions set address = null, user_agent = null where user_id = $1", user_id)
     await database.execute("update api_keys set last_used_address = null, last_used_program = null where created_by = $1", user_id)
+    await database.execute("delete from group_roles where user_id = $1", user_id)
+    await database.execute("delete from identities where user_id = $1", user_id)
