@@ -36,6 +36,7 @@ def test_an_account_comes_with_a_first_project(client: httpx.Client) -> None:
         "second_factor",
         "email_verified",
         "has_password",
+        "kind",
     }
     token = client.post("/api/login", json={"login": sent["username"], "password": PASSWORD}).json()["access_token"]
     projects = client.get("/api/projects", headers={"Authorization": f"Bearer {token}"}).json()

@@ -1,7 +1,7 @@
 /** Step-up: an action that the platform refuses until the person confirms who they are waits here for the dialog. */
 
 export interface ProofRequest {
-  /** `password`, `totp`, `recovery_code`, `passkey` */
+  /** `password`, `totp`, `recovery_code`, `passkey`, `provider` */
   methods: readonly string[];
 }
 

@@ -5,6 +5,7 @@ import { SessionStore } from './session';
 let calls: string[];
 let answers: Record<string, () => Response>;
 let nowMs: number;
+let left: string[];
 let timers: { run: () => void; ms: number }[];
 
 const user = { user_id: 'u', username: 'ada', email: 'a@b', created_at: '', updated_at: '' };
@@ -35,6 +36,7 @@ function store(): SessionStore {
     clearTimer: (timer) => {
       timers = timers.filter((known) => known !== timer);
     },
+    leave: (url) => left.push(url),
     exclusive: (run) => run(),
   });
 }
@@ -44,6 +46,7 @@ beforeEach(() => {
   answers = { '/api/auth/refresh': () => session('fresh'), '/api/auth/login': () => session('first') };
   nowMs = 1_000_000;
   timers = [];
+  left = [];
 });
 
 describe('the session', () => {
@@ -100,6 +103,18 @@ describe('the session', () => {
     answers['/api/auth/logout'] = () => json({}, 503);
     await own.logout();
     expect(own.get().state).toBe('out');
+    expect(left).toEqual([]);
+  });
+
+  test('signing out ends the session here, then leads to the provider by which it began', async () => {
+    const own = store();
+    await own.login('ada', 'pw');
+    answers['/api/auth/oidc/own/end'] = () => json({ url: 'https://id.example.com/end' });
+    answers['/api/auth/logout'] = () => new Response(null, { status: 204 });
+    await own.logout();
+    expect(calls).toEqual(['/api/auth/login', '/api/auth/oidc/own/end', '/api/auth/logout']);
+    expect(own.get().state).toBe('out');
+    expect(left).toEqual(['https://id.example.com/end']);
   });
 });
 

@@ -4,7 +4,16 @@
  */
 import { answerWithPasskey, type Credential } from './passkeys';
 import { asApiError, networkError, problemOf } from './problems';
-import type { PasskeyRequest, Requested, SecondFactorNeeded, Session, ShareGrant, User } from './types';
+import type {
+  PasskeyRequest,
+  ProviderAddress,
+  Requested,
+  SecondFactorNeeded,
+  Session,
+  ShareGrant,
+  SignOutAddress,
+  User,
+} from './types';
 
 /** A new token this long before the old one ends: more than a slow network, less than half of its 10 minutes. */
 const RENEW_BEFORE_MS = 90_000;
@@ -16,11 +25,23 @@ export type Identity =
   | { state: 'in'; user: User; token: string; expiresAtMs: number }
   | { state: 'visitor'; share: ShareGrant; token: string; expiresAtMs: number };
 
+/** The parameters with which a provider sent the browser back to its address here. */
+export interface ProviderAnswer {
+  provider: string;
+  state: string;
+  code?: string;
+  iss?: string;
+  error?: string;
+  invitation?: string;
+}
+
 export interface SessionPorts {
   fetch: typeof fetch;
   now: () => number;
   setTimer: (run: () => void, ms: number) => unknown;
   clearTimer: (timer: unknown) => void;
+  /** Goes to another site. */
+  leave: (url: string) => void;
   /** Runs one at a time over all tabs of this origin. */
   exclusive: <T>(run: () => Promise<T>) => Promise<T>;
 }
@@ -97,6 +118,15 @@ export class SessionStore {
     return this.firstStep('/api/auth/redeem', { code });
   }
 
+  /** Where a provider signs people in. */
+  async startProvider(provider: string): Promise<string> {
+    return ((await (await this.post('/api/auth/oidc/start', { provider })).json()) as ProviderAddress).url;
+  }
+
+  answerProvider(answer: ProviderAnswer): Promise<SecondFactorNeeded | null> {
+    return this.firstStep('/api/auth/oidc/callback', answer);
+  }
+
   /** The second step, with a code or with the answer of a passkey. */
   secondStep(token: string, proof: { code: string } | { credential: Credential }): Promise<Identity> {
     return this.exchange('/api/auth/second-factor', { token, ...proof });
@@ -131,14 +161,25 @@ export class SessionStore {
     if (this.identity.state === 'in') await this.refresh();
   }
 
+  /** End the session here, then at the provider by which it began, if there is one. */
   async logout(): Promise<void> {
     const { identity } = this;
-    try {
-      if (identity.state === 'in') await this.post('/api/auth/logout', {}, identity.token);
-    } catch {
+    let there: string | null = null;
+    if (identity.state === 'in') {
+      there = await this.signOutAddress(identity.token);
       // the token may be over already; this tab forgets it either way
+      await this.post('/api/auth/logout', {}, identity.token).catch(() => undefined);
     }
     this.set({ state: 'out' });
+    if (there !== null) this.ports.leave(there);
+  }
+
+  private async signOutAddress(token: string): Promise<string | null> {
+    try {
+      return ((await (await this.post('/api/auth/oidc/own/end', undefined, token)).json()) as SignOutAddress).url;
+    } catch {
+      return null;
+    }
   }
 
   private async firstStep(path: string, body: object): Promise<SecondFactorNeeded | null> {
@@ -216,6 +257,7 @@ export function browserPorts(): SessionPorts {
     now: Date.now,
     setTimer: (run, ms) => setTimeout(run, ms),
     clearTimer: (timer) => clearTimeout(timer as number | undefined),
+    leave: (url) => location.assign(url),
     // without locks (http on a foreign host is no secure context) a rotated token is still accepted once by its grace time
     exclusive: async (run) => (navigator.locks ? await navigator.locks.request(LOCK, run) : run()),
   };

@@ -4079,6 +4079,8 @@ export interface components {
             email: string;
             email_verified: boolean;
             has_password: boolean;
+            /** @enum {string} */
+            kind: "person" | "machine" | "service";
             second_factor: boolean;
             /** Format: date-time */
             updated_at: string;

@@ -23,6 +23,9 @@ const ForgotPage = lazy(() => import('../routes/forgot').then((module) => ({ def
 const VerifyEmailPage = lazy(() =>
   import('../routes/verify-email').then((module) => ({ default: module.VerifyEmailPage })),
 );
+const ProviderCallback = lazy(() =>
+  import('../routes/provider-callback').then((module) => ({ default: module.ProviderCallback })),
+);
 const InvitationPage = lazy(() =>
   import('../routes/invitation').then((module) => ({ default: module.InvitationPage })),
 );
@@ -46,7 +49,8 @@ export function App() {
 function Pages() {
   const path = usePath();
   const identity = useSyncExternalStore(session.subscribe, session.get);
-  const open = OPEN_PAGES.includes(path);
+  const provider = matchPath('/signin/callback/:provider', path)?.provider;
+  const open = OPEN_PAGES.includes(path) || provider !== undefined;
   useEffect(() => {
     keepInvitation();
     // the token of a link opens nothing else: another page starts with the session of its own
@@ -61,6 +65,13 @@ function Pages() {
 
   if (path === '/signin') return <SignIn />;
   if (path === '/register') return <Register />;
+  if (provider !== undefined) {
+    return (
+      <Suspense fallback={<Waiting />}>
+        <ProviderCallback provider={provider} />
+      </Suspense>
+    );
+  }
   if (path === '/reset') {
     return (
       <Suspense fallback={<Waiting />}>

@@ -1,7 +1,10 @@
+import { useQuery } from '@tanstack/react-query';
 import { useRef, useState, useSyncExternalStore } from 'react';
 import { proveByCode, proveByPasskey, proveByPassword } from '../api/people';
 import { type ApiError, asApiError } from '../api/problems';
 import { type ProofRequest, proof } from '../api/proof';
+import { identitiesQuery } from '../api/providers';
+import { ProviderButtons } from '../features/factors/Providers';
 import { CODE_FIELD, PASSWORD_FIELD, PasskeyButton } from '../features/factors/SecondStep';
 import { Dialog } from '../ui/Dialog';
 import { FieldForm } from '../ui/FieldForm';
@@ -58,7 +61,23 @@ function Question({ asked }: { asked: ProofRequest }) {
             {error.message}
           </p>
         ) : null}
+        {asked.methods.includes('provider') ? <ByProvider /> : null}
       </div>
     </Dialog>
+  );
+}
+
+/** Signing in again at a linked provider: the browser leaves, and the person repeats the action afterwards. */
+function ByProvider() {
+  const { data } = useQuery(identitiesQuery);
+  const linked = (data?.items ?? []).flatMap(({ provider, name }) => (provider ? [{ id: provider, name }] : []));
+  return (
+    <ProviderButtons
+      primary
+      providers={linked}
+      purpose="proof"
+      next={location.pathname + location.search}
+      verb="Sign in again with"
+    />
   );
 }

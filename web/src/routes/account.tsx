@@ -8,6 +8,7 @@ import type { FormRules, SecondFactorNeeded } from '../api/types';
 import { INVITATION_KEPT } from '../app/invitation';
 import { Logo } from '../app/Logo';
 import { Link, navigate, useQuery } from '../app/router';
+import { ProviderButtons } from '../features/factors/Providers';
 import { PasskeyButton, SecondStep } from '../features/factors/SecondStep';
 import { FieldForm } from '../ui/FieldForm';
 
@@ -97,6 +98,24 @@ export function SignIn() {
       </AccountCard>
     );
   }
+  const providers = rules?.providers ?? [];
+  const byProvider = (
+    <ProviderButtons
+      primary={rules?.password_login === false}
+      providers={providers}
+      purpose="sign-in"
+      next={next}
+      verb="Continue with"
+    />
+  );
+  if (rules?.password_login === false) {
+    return (
+      <AccountCard title="Sign in" error={error} sentence={signInSentence(error, byLink)}>
+        <div className="second-step">{byProvider}</div>
+      </AccountCard>
+    );
+  }
+  const passkeys = rules?.passkeys === true && passkeysSupported();
   return (
     <AccountCard title="Sign in" error={error} sentence={signInSentence(error, byLink)}>
       <FieldForm
@@ -110,14 +129,17 @@ export function SignIn() {
         ]}
         errors={error?.fields ?? {}}
       />
-      {rules?.passkeys && passkeysSupported() ? (
+      {passkeys || providers.length > 0 ? (
         <div className="second-step">
           <div className="sign-in-or">or</div>
-          <PasskeyButton
-            busy={busy}
-            action="Use a passkey"
-            onUse={() => run(() => session.loginWithPasskey().then(() => null))}
-          />
+          {byProvider}
+          {passkeys ? (
+            <PasskeyButton
+              busy={busy}
+              action="Use a passkey"
+              onUse={() => run(() => session.loginWithPasskey().then(() => null))}
+            />
+          ) : null}
         </div>
       ) : null}
       {rules?.email ? (
@@ -200,6 +222,9 @@ export function Register() {
 
 /** Why nobody can register here now; null when the form applies. */
 function closedSentence(rules: FormRules, invited: boolean): string | null {
+  if (!rules.password_login) {
+    return `People sign in to this installation with ${rules.providers.map(({ name }) => name).join(' or ')} only.`;
+  }
   if (rules.administrator_missing || rules.registration === 'open') return null;
   if (rules.registration === 'closed') return 'Registration is closed on this installation. Ask its administrator.';
   if (invited) return null;

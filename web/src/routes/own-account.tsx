@@ -15,15 +15,20 @@ import { session } from '../api/session';
 import type { AccountSession, User } from '../api/types';
 import { Logo } from '../app/Logo';
 import { Link } from '../app/router';
+import { Providers } from '../features/factors/Providers';
 import { SecondFactors } from '../features/factors/SecondFactors';
 import { programOf } from '../ui/agents';
 import { ErrorStrip, toast, When } from '../ui/controls';
-import { FieldForm } from '../ui/FieldForm';
+import { type Field, FieldForm } from '../ui/FieldForm';
 import { microsecondsOf } from '../ui/format';
 import './own-account.css';
 
 /** `/account`: the signed-in person's address, password, sessions, and the deletion of the account. */
 export function OwnAccount({ user }: { user: User }) {
+  const { data: rules } = useQuery(formRulesQuery);
+  // an account that a provider made has none; the platform then asks for another proof
+  const person = user.kind === 'person';
+  const byPassword = user.has_password && rules?.password_login !== false;
   useEffect(() => {
     document.title = 'Account · AMS';
   }, []);
@@ -43,21 +48,22 @@ export function OwnAccount({ user }: { user: User }) {
                 <h1>Account</h1>
                 <p className="quiet">
                   Signed in as <strong>{user.username}</strong>
-                  {user.has_password
+                  {person
                     ? ''
                     : '. This account has no password: it signs in by links that the operator of the installation makes.'}
                 </p>
               </div>
             </div>
-            <Email user={user} />
-            {user.has_password ? (
+            <Email user={user} byPassword={byPassword} />
+            {byPassword ? <Password /> : null}
+            {person ? (
               <>
-                <Password />
+                <Providers />
                 <SecondFactors />
               </>
             ) : null}
             <Sessions />
-            {user.has_password ? <Deletion /> : null}
+            {person ? <Deletion byPassword={byPassword} /> : null}
           </div>
         </div>
       </main>
@@ -74,7 +80,14 @@ function Section({ title, children }: { title: string; children: ReactNode }) {
   );
 }
 
-function Email({ user }: { user: User }) {
+const CURRENT_PASSWORD: Field = {
+  name: 'password',
+  label: 'Current password',
+  type: 'password',
+  autoComplete: 'current-password',
+};
+
+function Email({ user, byPassword }: { user: User; byPassword: boolean }) {
   const { data: rules } = useQuery(formRulesQuery);
   const verify = useMutation({ mutationFn: sendVerification, onSuccess: (sent) => toast(sent.detail) });
   const change = useMutation({
@@ -85,6 +98,7 @@ function Email({ user }: { user: User }) {
     },
   });
   const error = change.error ? asApiError(change.error) : null;
+  const errors = errorsOf(error, { email_taken: 'email', wrong_password: 'password' });
   return (
     <Section title="Email">
       <p className="quiet">
@@ -97,7 +111,8 @@ function Email({ user }: { user: User }) {
         </button>
       ) : null}
       {verify.error ? <ErrorStrip error={asApiError(verify.error)} doing="Cannot send a link" /> : null}
-      {user.has_password ? (
+      {error && Object.keys(errors).length === 0 ? <ErrorStrip error={error} doing="Cannot change the email" /> : null}
+      {user.kind === 'person' ? (
         <FieldForm
           key={user.email}
           action="Change email"
@@ -105,9 +120,9 @@ function Email({ user }: { user: User }) {
           onSubmit={(fields) => change.mutate(fields)}
           fields={[
             { name: 'email', label: 'New email', type: 'email', autoComplete: 'email' },
-            { name: 'password', label: 'Current password', type: 'password', autoComplete: 'current-password' },
+            ...(byPassword ? [CURRENT_PASSWORD] : []),
           ]}
-          errors={errorsOf(error, { email_taken: 'email', wrong_password: 'password' })}
+          errors={errors}
         />
       ) : null}
     </Section>
@@ -133,7 +148,7 @@ function Password() {
         busy={change.isPending}
         onSubmit={(fields) => change.mutate(fields)}
         fields={[
-          { name: 'password', label: 'Current password', type: 'password', autoComplete: 'current-password' },
+          CURRENT_PASSWORD,
           {
             name: 'new_password',
             label: 'New password',
@@ -230,7 +245,7 @@ function SessionRow({ item, onEnded }: { item: AccountSession; onEnded: () => vo
   );
 }
 
-function Deletion() {
+function Deletion({ byPassword }: { byPassword: boolean }) {
   const remove = useMutation({
     mutationFn: (fields: Record<string, string>) => deleteAccount(fields.password ?? ''),
     onSuccess: () => session.logout(),
@@ -251,7 +266,7 @@ function Deletion() {
         action="Delete my account"
         busy={remove.isPending}
         onSubmit={(fields) => remove.mutate(fields)}
-        fields={[{ name: 'password', label: 'Current password', type: 'password', autoComplete: 'current-password' }]}
+        fields={byPassword ? [CURRENT_PASSWORD] : []}
         errors={errors}
       />
     </Section>

@@ -31,6 +31,7 @@ class UserView(Struct, frozen=True, kw_only=True):
         second_factor: Whether the account has a second factor, its own or that of its providers.
         email_verified: Whether a link that was sent to the address was opened, or a provider verified it.
         has_password: Whether the account has a password; one of a program, or that a provider made, has none.
+        kind: ``machine`` for an account that an operator's command made.
     """
 
     user_id: str
@@ -43,6 +44,7 @@ class UserView(Struct, frozen=True, kw_only=True):
     second_factor: bool
     email_verified: bool
     has_password: bool
+    kind: Kind
 
 
 def is_administrator(context: IdentityContext, user: User) -> bool:
@@ -70,6 +72,7 @@ async def view_of(context: IdentityContext, user: User) -> UserView:
         second_factor=await factors.has_any(context.pool, user.user_id) or await identities.prove_factor(context.pool, user.user_id),
         email_verified=user.email_verified_at is not None,
         has_password=user.password_hash is not None,
+        kind=user.kind,
     )
 
 
