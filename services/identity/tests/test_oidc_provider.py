@@ -38,6 +38,11 @@ class Answers:
         self.other: dict[str, Callable[[], httpx.Response]] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        """As a network answers: in a stream, which is not read yet."""
+        answer = self._answer(request)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         if request.url.path in self.other:
             return self.other[request.url.path]()
