@@ -65,6 +65,7 @@ class LogExchange:
                 if len(encoded) <= NEWS_BYTES_MAX:
                     fields: dict[FieldT, EncodableT] = {b"from": self._origin, b"news": encoded}
                     pipeline.xadd(STREAM, fields, maxlen=ENTRIES_MAX, approximate=True)
+            pipeline.expire(STREAM, int(WAIT_SECONDS))  # an hour after the last one nothing is left of what was said
             try:
                 await pipeline.execute()
             except BaseException:
