@@ -178,6 +178,7 @@ TYPES = ["llm", "embedding", "span", "agent", "tool", "guardrail"]
 def test_step_by_step_in_any_order_gives_the_same(rows: list[tuple[int, str, int | None, str | None]], random: Any) -> None:
     nodes = [node(str(index), str(parent), kind, tokens, response) for index, (parent, kind, tokens, response) in enumerate(rows)]
     whole = shadowed_steps(Tree(nodes))
+    assert shadowed_steps(Tree.upwards(nodes)) == whole
     random.shuffle(nodes)
 
     tree = Tree()

@@ -93,7 +93,7 @@ class RollupUpdater:
         calls = [(step, node) for step, node in known if node.type in BILLABLE_TYPES and node.call]
         wrappers: set[str] = set()
         if len(calls) > 1 and any(_may_shadow(task, node) for _, node in calls):
-            wrappers = shadowed_steps(Tree(node for _, node in known))
+            wrappers = shadowed_steps(Tree.upwards(node for _, node in known))
         for step, _ in calls:
             step.wrapper = step.step_id in wrappers
             self._recount[key, step.step_id] = step
