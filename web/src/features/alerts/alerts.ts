@@ -7,8 +7,8 @@ import type {
   AlertRule,
   AlertRulePage,
   ChangedAlertRule,
-  WebhookDelivery,
   RulePreview,
+  WebhookDelivery,
   WebhookTest,
 } from '../../api/types';
 import { count, plural } from '../../ui/format';
