@@ -27,13 +27,13 @@ from ams_identity.oidc_settings import Issuer
 from ams_identity.oidc_tokens import Person
 from ams_identity.own_factors import after_removing
 from ams_identity.registration import is_first, require_open
-from ams_identity.sealing import seal, unseal
 from ams_identity.store import Executor, factors, identities, users
 from ams_identity.store.identities import Identity
 from ams_identity.store.invitations import Invitation
 from ams_identity.store.revocations import Revocation
 from ams_identity.store.users import User
 from ams_kit.errors import ConflictError, ForbiddenError, UnavailableError
+from ams_kit.sealing import seal, unseal
 
 USERNAME_BASE_CHARS = 56
 USERNAME_ATTEMPTS = 5
