@@ -43,34 +43,51 @@ export function labelOf(own: Said | null, before: Said | null, { ordinal, total 
   };
 }
 
-const namesakes = new WeakMap<Tree, Map<number, ReadonlyMap<number, Namesake>>>();
-
-/** Counted once for each parent and layout of the tree. */
-export function namesakeOf(table: StepTable, tree: Tree, row: number): Namesake {
-  const byParent = namesakes.get(tree) ?? new Map<number, ReadonlyMap<number, Namesake>>();
-  namesakes.set(tree, byParent);
-  const parent = tree.above[row] as number;
-  const known = byParent.get(parent) ?? countNamesakes(table, tree, parent);
-  byParent.set(parent, known);
-  return known.get(row) ?? { before: NONE, ordinal: 1, total: 1 };
+interface Namesakes {
+  /** whose children are counted */
+  parents: Set<number>;
+  /** by row */
+  before: Int32Array;
+  ordinal: Int32Array;
+  total: Int32Array;
 }
 
-/** The children of one parent that share their name with another. */
-function countNamesakes(table: StepTable, tree: Tree, parent: number): ReadonlyMap<number, Namesake> {
-  const byName = new Map<number, number[]>();
+const namesakes = new WeakMap<Tree, Namesakes>();
+
+/** Counted once for each parent and layout of the tree: while a task grows, that is every few frames. */
+export function namesakeOf(table: StepTable, tree: Tree, row: number): Namesake {
+  const n = tree.preorder.length;
+  const known: Namesakes = namesakes.get(tree) ?? {
+    parents: new Set(),
+    // steps that name each other as parents are roots that no other root leads to
+    before: new Int32Array(n).fill(NONE),
+    ordinal: new Int32Array(n).fill(1),
+    total: new Int32Array(n).fill(1),
+  };
+  namesakes.set(tree, known);
+  const parent = tree.above[row] as number;
+  if (!known.parents.has(parent)) countNamesakes(table, tree, parent, known);
+  return {
+    before: known.before[row] as number,
+    ordinal: known.ordinal[row] as number,
+    total: known.total[row] as number,
+  };
+}
+
+/** The children of one parent, by their names. */
+function countNamesakes(table: StepTable, tree: Tree, parent: number, into: Namesakes): void {
+  into.parents.add(parent);
+  const counts = new Map<number, number>();
+  const last = new Map<number, number>();
   const first = parent === NONE ? (tree.preorder[0] ?? NONE) : (tree.firstChild[parent] ?? NONE);
   for (let row = first; row !== NONE; row = tree.nextSibling[row] ?? NONE) {
     const name = table.name[row] as number;
-    const rows = byName.get(name);
-    if (rows) rows.push(row);
-    else byName.set(name, [row]);
+    const ordinal = (counts.get(name) ?? 0) + 1;
+    into.ordinal[row] = ordinal;
+    into.before[row] = last.get(name) ?? NONE;
+    counts.set(name, ordinal);
+    last.set(name, row);
   }
-  const counted = new Map<number, Namesake>();
-  for (const rows of byName.values()) {
-    if (rows.length === 1) continue;
-    rows.forEach((row, index) => {
-      counted.set(row, { before: rows[index - 1] ?? NONE, ordinal: index + 1, total: rows.length });
-    });
-  }
-  return counted;
+  for (let row = first; row !== NONE; row = tree.nextSibling[row] ?? NONE)
+    into.total[row] = counts.get(table.name[row] as number) ?? 1;
 }

@@ -11,7 +11,10 @@ export function Preview({ preview, days }: { preview: PricePreview; days: number
   return (
     <div className="price-preview" role="status">
       {facts.length === 0 ? (
-        <p>No stored calls of this time would be billed by this price.</p>
+        <p>
+          {preview.complete ? 'No stored calls of this time' : 'None of the calls compared'} would be billed by this
+          price.
+        </p>
       ) : (
         <dl className="price-totals">
           {facts.map(([name, value]) => (

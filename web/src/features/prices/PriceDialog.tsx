@@ -2,12 +2,14 @@ import { useMutation } from '@tanstack/react-query';
 import { type FormEvent, useId, useRef, useState } from 'react';
 import { asApiError } from '../../api/problems';
 import type { OwnPrice } from '../../api/types';
-import { ErrorStrip, Segmented, toast } from '../../ui/controls';
+import { CopyButton, ErrorStrip, Segmented, toast } from '../../ui/controls';
 import { Dialog } from '../../ui/Dialog';
 import { Preview } from './Preview';
 import { faultsOf, furtherSentence, PARTS, type PriceForm, previewPrices, priceOf, setPrice } from './prices';
 import './prices.css';
 
+/** Computes stored costs again: only the operator may, because it is done for all projects. */
+const APPLY = './ams replay --reprice --apply';
 const DAYS = [
   { value: '7', label: '7 days' },
   { value: '30', label: '30 days' },
@@ -129,7 +131,7 @@ export function PriceDialog({ project, initial, current, owner, onSet, onClose }
         )}
         <p className="faint">
           Stored costs stay. The operator of the installation applies prices to them with{' '}
-          <code>./ams replay --reprice --apply</code>.
+          <code className="price-command">{APPLY}</code> <CopyButton text={APPLY} what="the command" />
         </p>
         {error ? <ErrorStrip error={asApiError(error)} doing="Cannot continue" /> : null}
         <div className="dialog-actions">
