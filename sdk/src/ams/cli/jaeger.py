@@ -250,6 +250,7 @@ def _to_tag(attribute: _OtlpValue) -> _Tag:
 
 def _plain(value: dict[str, Any]) -> Any:
     """The value of an ``AnyValue``."""
+    inner: Any
     kind, inner = next(iter(value.items()), ("", None))
     if kind == "arrayValue":
         return [_plain(one) for one in inner.get("values", [])]
