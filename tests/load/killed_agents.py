@@ -128,8 +128,9 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ams-killed-") as name:
         folder = Path(name)
-        platform = Platform(folder / "data").start()
+        platform = Platform(folder / "data")
         try:
+            platform.start()
             project = Account(platform.url).project()
             kill_all(project.key, platform.url, arguments, folder)
             tasks = ledger_of(folder)

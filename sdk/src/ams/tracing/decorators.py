@@ -22,7 +22,7 @@ _LAZY = frozenset({GeneratorType, AsyncGeneratorType, CoroutineType})
 
 def is_function(target: object) -> bool:
     """Whether a decorator was applied to it without parentheses."""
-    return callable(target) or isinstance(target, staticmethod | classmethod)
+    return target.__class__ is not str and (callable(target) or isinstance(target, staticmethod | classmethod))
 
 
 def decorate(function: F, options: StepOptions) -> F:

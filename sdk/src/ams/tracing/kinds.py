@@ -74,7 +74,9 @@ class StepKind:
     ) -> Step: ...
     def __call__(self, name: Any = None, *, type: str = "span", **options: Any) -> Any:  # noqa: A002 - the contract's word
         """A step to enter or to decorate with; see ``Kind``. ``type`` is one of the contract's step types; another word is kept as ``type_raw``."""
-        return Kind(type)(name, **options)
+        if is_function(name):
+            return Step(StepOptions(None, type, **options))(name)
+        return Step(StepOptions(name if name is None else str(name), type, **options))
 
 
 class AgentKind:

@@ -46,8 +46,9 @@ class StepOptions:
         about: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
-        self.type = str(step_type) if step_type in TYPES else str(StepType.SPAN)
-        self.details: dict[str, object] | None = None if step_type in TYPES else {"type_raw": str(step_type)}
+        is_known = step_type in TYPES
+        self.type = str(step_type) if is_known else str(StepType.SPAN)
+        self.details: dict[str, object] | None = None if is_known else {"type_raw": str(step_type)}
         self.model = model
         self.agent = agent
         self.input = input
@@ -57,9 +58,11 @@ class StepOptions:
         self.capture_output = capture_output if capture_output is not None else contents
         self.registration = registration
         self.about = about  # fields of the task that it starts; None: it starts no task
-        self.plain = all(
-            value is None for value in (self.details, model, agent, input, registration, capture_input, capture_output, capture)
-        )
+        # written out: `all` with a generator costs a `with` 0.6 us
+        self.plain = (
+            is_known and model is None and agent is None and input is None and registration is None
+            and capture_input is None and capture_output is None and capture is None
+        )  # fmt: skip
 
     def named(self, name: str) -> "StepOptions":
         """The same options with another name."""
