@@ -30,6 +30,13 @@ retention_runs = Table(  # one a UTC day
     schema="public",
 )
 
+backups = Table(  # when each one began that was recorded
+    "backups",
+    metadata,
+    Column("began_at", DateTime(timezone=True), primary_key=True),
+    schema="public",
+)
+
 project_settings = Table(  # what a project's owner has set, as identity reports it
     "project_settings",
     metadata,

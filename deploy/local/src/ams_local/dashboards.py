@@ -154,6 +154,15 @@ PIPELINE = (
         (("time() - max(ams_retention_finished_seconds{$here} > 0)", "since the last run"),),
     ),
     Panel(
+        "Backup",
+        "s",
+        "Age of the newest recorded backup, and half of what the log keeps: beyond it, AmsBackupOverdue.",
+        (
+            ("time() - max(ams_backup_began_seconds{$here})", "age"),
+            ("0.5 * min(ams_log_retention_seconds{$here})", "limit"),
+        ),
+    ),
+    Panel(
         "Background tasks",
         "short",
         "Tasks that wait to be restarted, and restarts in an hour. Above zero for two minutes: AmsBackgroundTaskDown.",
@@ -222,6 +231,12 @@ API = (
         "s",
         "How long the rule that waits longest has been due. It grows when the processes cannot evaluate all rules within a minute.",
         (("max(ams_alert_lag_seconds{$here})", "waiting"),),
+    ),
+    Panel(
+        "Reads with a replica",
+        "ops",
+        "behind and unavailable: the primary served. A replica that is often behind needs a faster disk, or the primary fewer writes.",
+        ((rate("ams_replica_reads_total", "outcome"), "{{outcome}}"),),
     ),
     Panel("Live sockets", "short", "Open pages that follow something.", (("sum by (pod) (ams_live_sockets{$here})", "{{pod}}"),)),
     Panel("Live frames", "ops", "Sent to all sockets, by kind.", ((rate("ams_live_frames_total", "kind"), "{{kind}}"),)),

@@ -197,6 +197,21 @@ class DataDir:
         self._write_private(path, msgspec.json.encode(made))
         return made
 
+    def adopt_secrets(self, content: bytes) -> None:
+        """Use the secrets of a backup. The lock must be held, so nothing runs.
+
+        Raises:
+            DataError: They cannot be read, or the directory has others.
+        """
+        path = self.root / "secrets.json"
+        try:
+            adopted = msgspec.json.decode(content, type=Secrets)
+        except msgspec.DecodeError as error:
+            raise DataError(f"the secrets of the backup cannot be read: {error}") from error
+        if path.exists() and self.secrets().secret_key != adopted.secret_key:
+            raise DataError(f"{path} has other secrets than the backup; rename it, or choose another directory with --data")
+        self._write_private(path, content)
+
     def rotate_secrets(self) -> None:
         """Replace the secrets that no server keeps. The lock must be held, so nothing runs.
 

@@ -42,6 +42,7 @@ TABLES = (
 OUTSIDE = (  # of the generations
     "public.retention",
     "public.retention_runs",
+    "public.backups",
     "app.project_settings",
     "app.deleted_projects",
     *configured.TABLES,

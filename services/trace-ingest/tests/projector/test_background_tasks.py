@@ -33,7 +33,7 @@ async def test_each_task_comes_back_after_an_unexpected_error(settings: Projecto
     async with running(make_projector(settings)) as projector:
         names = await projector.fail_each_task()
 
-    assert names == {"task-feed", "retention", "project-deletions", *SWEEPS, *CONSUMERS}
+    assert names == {"task-feed", "retention", "backup-age", "project-deletions", *SWEEPS, *CONSUMERS}
 
 
 @pytest.mark.timeout(180)

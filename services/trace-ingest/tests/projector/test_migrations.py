@@ -14,6 +14,7 @@ from tests.builders import PROJECT, batch, document, recorded, records
 from ams_contracts import platform_tables, tables
 from ams_contracts.documents import STEP_FIELDS, TASK_FIELDS
 from ams_contracts.fields import Field
+from ams_trace_ingest.__main__ import migrate
 from ams_trace_ingest.migrations.check import head, stored_revision
 from ams_trace_ingest.migrations.upgrade import upgrade
 
@@ -55,6 +56,7 @@ async def test_the_database_has_the_columns_of_the_contracts(store, name: str) -
     [
         platform_tables.retention,
         platform_tables.retention_runs,
+        platform_tables.backups,
         platform_tables.project_settings,
         platform_tables.deleted_projects,
         platform_tables.saved_views,
@@ -93,6 +95,16 @@ async def test_a_second_migration_at_the_same_time_waits_and_does_nothing(traces
     await asyncio.gather(upgrade(traces_url), upgrade(traces_url))
 
     assert await stored_revision(traces_url) == head()
+
+
+async def test_a_database_of_a_later_release_stays_as_it_is(store, traces_url: str) -> None:
+    await store.connection.execute("UPDATE public.trace_ingest_version SET version_num = '9999'")
+    try:
+        await asyncio.to_thread(migrate, traces_url)
+
+        assert await stored_revision(traces_url) == "9999"
+    finally:
+        await store.connection.execute("UPDATE public.trace_ingest_version SET version_num = $1", head())
 
 
 async def test_an_up_to_date_database_is_recognised_without_alembic(traces_url: str) -> None:

@@ -53,6 +53,11 @@ def _installed() -> Path:
     return Path(package.origin).parent / "pginstall"
 
 
+def client_program(name: str) -> str:
+    """A program that connects to a server, as this user: ``pg_dump``, ``pg_restore``."""
+    return str(_installed() / "bin" / name)
+
+
 def _home(identity: Identity) -> Path:
     """Where the binaries are that the server's user may read."""
     installed = _installed()

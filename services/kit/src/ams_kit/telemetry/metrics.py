@@ -52,8 +52,15 @@ RETENTION_DELETED = Counter(
     ["kind"],
 )
 RETENTION_FINISHED = Gauge("ams_retention_finished_seconds", "Unix time at which this process last finished a run of retention.")
+BACKUP_BEGAN = Gauge("ams_backup_began_seconds", "Unix time at which the newest recorded backup began; 0: none is recorded.")
+LOG_RETENTION = Gauge("ams_log_retention_seconds", "How long the log keeps steps and payloads, whichever is shorter.")
 QUERY_SECONDS = Histogram("ams_query_seconds", "Time of one snapshot of the traces database, including its queries.")
 QUERIES_FAILED = Counter("ams_queries_failed_total", "Queries that failed, by reason: busy, timeout, unavailable.", ["reason"])
+REPLICA_READS = Counter(
+    "ams_replica_reads_total",
+    "Snapshots with a replica configured: served, waited (served, once it had the position), behind and unavailable (the primary served).",
+    ["outcome"],
+)
 OUTBOX_EVENTS = Gauge("ams_outbox_events", "Events of identity that wait for the log. At 50,000 most changes are refused.")
 LIVE_SOCKETS = Gauge("ams_live_sockets", "Open live sockets.")
 LIVE_FRAMES = Counter("ams_live_frames_total", "Frames sent to sockets.", ["kind"])

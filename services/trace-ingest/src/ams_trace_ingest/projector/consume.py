@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
@@ -14,6 +14,7 @@ from ams_kit.bus import Consumer, Log, shortest_retention_ms
 from ams_kit.db import check_pool
 from ams_kit.http.app import make_application
 from ams_trace_ingest.projector.apply import StepsProjection
+from ams_trace_ingest.projector.backup_age import BackupAge
 from ams_trace_ingest.projector.deleted_projects import ProjectDeletions
 from ams_trace_ingest.projector.feed import TaskFeed
 from ams_trace_ingest.projector.payloads import PayloadsProjection
@@ -60,12 +61,12 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
             records_max=settings.records_max,
         )
         sweeper = Sweeper(pool, log, feed, lambda: {partition: lag.records for partition, lag in steps.lag().items()})
-        retention = Retention(
-            pool,
-            log,
-            days=settings.retention_days,
-            log_retention_ms=lambda: shortest_retention_ms(settings.kafka, (STEPS, PAYLOADS)),
-        )
+
+        def log_retention_ms() -> Awaitable[int | None]:
+            return shortest_retention_ms(settings.kafka, (STEPS, PAYLOADS))
+
+        retention = Retention(pool, log, days=settings.retention_days, log_retention_ms=log_retention_ms)
+        backup_age = BackupAge(pool, log_retention_ms=log_retention_ms)
         first = (steps, payloads)
         throttle = LowPriorityThrottle(lambda: sum(consumer.behind() for consumer in first))
         texts = [
@@ -90,6 +91,7 @@ def make_projector(settings: ProjectorSettings) -> Litestar:
         background.spawn("task-feed", feed.run)
         sweeper.start(background)
         background.spawn("retention", lambda: run_retention(retention))
+        background.spawn("backup-age", backup_age.run)
         background.spawn("project-deletions", deletions.run)
         try:
             yield
