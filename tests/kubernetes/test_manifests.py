@@ -42,7 +42,7 @@ EVERYTHING = tuple(
 EXTERNAL = (
     "--set", "kafka.bootstrap=a:9093\\,b:9093", "--set", "kafka.tls=true", "--set", "kafka.caSecret=kafka-ca",
     "--set", "kafka.clientCertificateSecret=kafka-client", "--set", "kafka.sasl.mechanism=SCRAM-SHA-512", "--set", "kafka.sasl.user=ams",
-    "--set", "postgres.host=one\\,two", "--set", "postgres.sslMode=verify-full", "--set", "postgres.caSecret=postgres-ca",
+    "--set", "postgres.host=one\\,two", "--set", "postgres.readHost=three\\,four", "--set", "postgres.sslMode=verify-full", "--set", "postgres.caSecret=postgres-ca",
     "--set", "postgres.bootstrap.enabled=true", "--set", "redis.tls=true", "--set", "projector.keda.enabled=true",
 )  # fmt: skip
 PROVIDERS = (

@@ -1,4 +1,5 @@
 /** REST with the bearer token of the session: refreshes once on 401, turns every failure into an `ApiError`. */
+import { forgetPositions, notePositions, positionHeader } from './positions';
 import { ApiError, networkError, problemOf } from './problems';
 import { proof } from './proof';
 import { type SessionStore, session } from './session';
@@ -18,7 +19,10 @@ export async function request<T>(
   store: SessionStore = session,
 ): Promise<T> {
   const response = await answerTo(path, options, store);
-  return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+  if (response.status === 204) return undefined as T;
+  const body = (await response.json()) as T;
+  notePositions(path, body);
+  return body;
 }
 
 /** Bytes with the content type of their answer. */
@@ -42,6 +46,7 @@ export async function answerTo(
   }
   if (!response.ok) {
     const problem = await problemOf(response);
+    if (problem.code === 'position_ahead') forgetPositions(path);
     // a dangerous action: it is repeated once the person has confirmed who they are
     if (problem.code !== 'proof_required' || !(await proof.ask(problem.methods))) throw problem;
     return answerTo(path, options, store);
@@ -64,6 +69,8 @@ export function withQuery(path: string, query: RequestOptions['query']): string 
 async function send(path: string, options: RequestOptions, token: string): Promise<Response> {
   const headers: Record<string, string> = { authorization: `Bearer ${token}`, accept: 'application/json' };
   if (options.body !== undefined) headers['content-type'] = 'application/json';
+  const position = positionHeader(path);
+  if (position !== null) headers['ams-position'] = position;
   if (options.raw) headers['content-type'] = options.raw.type;
   try {
     return await fetch(withQuery(path, options.query), {

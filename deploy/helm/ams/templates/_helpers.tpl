@@ -124,6 +124,12 @@ capabilities: {drop: [ALL]}
 {{- $primary := ternary "&target_session_attrs=read-write" "" (gt (len $hosts) 1) }}
 - name: AMS_DATABASE_URL
   value: postgresql://{{ .role }}:$(DATABASE_PASSWORD)@{{ join "," $hosts }}/{{ .database }}?sslmode={{ $mode }}{{ $ca }}{{ $primary }}
+{{- if and $postgres.readHost (eq .role "ams_reader") }}
+{{- $standbys := list -}}
+{{- range splitList "," $postgres.readHost -}}{{- $standbys = append $standbys (printf "%s:%d" (trim .) $port) -}}{{- end }}
+- name: AMS_READ_DATABASE_URL
+  value: postgresql://{{ .role }}:$(DATABASE_PASSWORD)@{{ join "," $standbys }}/{{ .database }}?sslmode={{ $mode }}{{ $ca }}
+{{- end }}
 {{- end -}}
 
 {{- define "ams.redisEnv" -}}

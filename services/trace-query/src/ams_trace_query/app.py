@@ -107,6 +107,8 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             settings.database_url,
             connections_max=settings.database_connections_max,
             statement_timeout_ms=settings.statement_timeout_ms,
+            read_url=settings.read_database_url,
+            read_wait_seconds=settings.read_wait_ms / 1_000,
         )
         http = httpx.AsyncClient(trust_env=False)
         auth = open_auth() if open_auth is not None else await open_from_settings()
@@ -129,7 +131,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
         alerting = None
         if settings.kafka_bootstrap and settings.alerts:
             alerting = await Alerting.start(
-                *(background, database, settings.kafka, sender, sealer), search_seconds_max=settings.search_ms_max / 1_000
+                *(background, database.on_primary(), settings.kafka, sender, sealer), search_seconds_max=settings.search_ms_max / 1_000
             )
         try:
             async with mcp.run(app):

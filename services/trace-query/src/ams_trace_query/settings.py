@@ -12,6 +12,8 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
         public_url: The URL of the platform for people, which is the issuer of tokens.
         log_level: A level name of Python's ``logging``.
         database_url: The traces database, as the role ams_reader.
+        read_database_url: A standby of it that serves reads, as the same role. Empty: the primary serves them.
+        read_wait_ms: The longest wait for a position that a request carries, after which the primary answers instead of the standby.
         redis_url: Holds revocations, and the channel for changes of access.
         kafka_bootstrap: ``host:port`` of the log, over which revocations arrive while Redis is unavailable. Empty: over Redis alone.
         service_secret: Signs requests between services, and cursors.
@@ -33,6 +35,8 @@ class Settings(KafkaEnvironment, frozen=True, kw_only=True):
     public_url: str
     log_level: str = "INFO"
     database_url: str
+    read_database_url: str = ""
+    read_wait_ms: int = 1_000
     redis_url: str
     kafka_bootstrap: str = ""
     service_secret: str

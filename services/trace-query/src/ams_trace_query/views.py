@@ -119,7 +119,7 @@ async def list_views(request: Request[Any, Any, Any], access: NamedDependency[Ac
     limit = query.limit()
     bound = (access.project_id, "views", access.user_id, _SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
-    async with context.database.read(access.project_id) as reader:
+    async with context.database.on_primary().read(access.project_id) as reader:
         rows = await reader.rows(_page(access, after, limit + 1))
     shown, next_cursor = context.cursors.page(bound, rows, limit, ("name", "view_id"))
     return ViewPage(
@@ -133,7 +133,7 @@ async def get_view(request: Request[Any, Any, Any], access: NamedDependency[Acce
     """Read a view that is shared, or the caller's own."""
     read_parameters(request, ())
     view_id = uuid_id(view_id, "view")
-    async with context_of(request).database.read(access.project_id) as reader:
+    async with context_of(request).database.on_primary().read(access.project_id) as reader:
         return _view(await _find(reader, access, view_id))
 
 

@@ -103,7 +103,7 @@ async def list_alerts(request: Request[Any, Any, Any], access: NamedDependency[A
         rule_id = uuid_id(rule_id, "alert_rule")
     bound = (access.project_id, "alerts", state, rule_id, _SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
-    async with context.database.read(access.project_id) as reader:
+    async with context.database.on_primary().read(access.project_id) as reader:
         rows = await reader.rows(_page(access.project_id, state, rule_id, after, limit + 1))
         shown = rows[:limit]
         sent = await _deliveries(reader, access.project_id, [row["alert_id"] for row in shown])

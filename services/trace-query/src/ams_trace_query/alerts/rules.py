@@ -55,7 +55,7 @@ async def list_alert_rules(request: Request[Any, Any, Any], access: NamedDepende
     limit = query.limit()
     bound = (access.project_id, "alert-rules", _SORT)
     after = context.cursors.open(query.values.get("cursor"), bound)
-    async with context.database.read(access.project_id) as reader:
+    async with context.database.on_primary().read(access.project_id) as reader:
         rows = await reader.rows(_page(access.project_id, after, limit + 1))
     shown, next_cursor = context.cursors.page(bound, rows, limit, ("name", "rule_id"))
     return AlertRulePage(items=[rule_view(row) for row in shown], next_cursor=next_cursor)
@@ -66,7 +66,7 @@ async def get_alert_rule(request: Request[Any, Any, Any], access: NamedDependenc
     """Read an alert rule."""
     read_parameters(request, ())
     rule_id = uuid_id(rule_id, "alert_rule")
-    async with context_of(request).database.read(access.project_id) as reader:
+    async with context_of(request).database.on_primary().read(access.project_id) as reader:
         return rule_view(await _find(reader, access, rule_id))
 
 
@@ -160,7 +160,7 @@ async def test_alert_rule(request: Request[Any, Any, Any], access: NamedDependen
     read_parameters(request, ())
     rule_id = uuid_id(rule_id, "alert_rule")
     context = context_of(request)
-    async with context.database.read(access.project_id) as reader:
+    async with context.database.on_primary().read(access.project_id) as reader:
         row = await _find(reader, access, rule_id)
     sealed = row["webhook_sealed"]
     if sealed is None:
