@@ -1,8 +1,13 @@
 """Connections to Postgres: an asyncpg pool with timeouts."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NoReturn
 
 import asyncpg
+
+from ams_kit.pooler import PoolerError, check_pooler, refused_parameter
+from ams_kit.service import refuse_to_serve
 
 POOL_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 10
@@ -17,6 +22,7 @@ async def open_pool(
     server_settings: dict[str, str] | None = None,
     init: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
     reset: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
+    refuse: Callable[[str, str], NoReturn] = refuse_to_serve,
 ) -> asyncpg.Pool:
     """Create a pool that connects on first use, so that a service starts while Postgres is unavailable.
 
@@ -27,16 +33,42 @@ async def open_pool(
         server_settings: Further settings of each connection, e.g. ``statement_timeout``.
         init: Runs once on every new connection.
         reset: Runs when a connection returns to the pool, instead of the driver's own round trip (RESET ALL and others).
+        refuse: Ends the process when the first connection leads to a pooler that cannot be used.
     """
+    settings = {"application_name": application, "transaction_timeout": TRANSACTION_TIMEOUT, **(server_settings or {})}
+    checked = False
+
+    async def connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
+        nonlocal checked
+        try:
+            connection = await asyncpg.connect(*arguments, **options)
+        except asyncpg.PostgresError as error:
+            if (reason := refused_parameter(error)) is not None:
+                refuse(application, str(reason))
+            raise
+        if not checked:
+            try:
+                await check_pooler(
+                    connection, {"transaction_timeout": TRANSACTION_TIMEOUT}, partial(asyncpg.connect, *arguments, **options)
+                )
+            except BaseException as error:
+                connection.terminate()
+                if isinstance(error, PoolerError):
+                    refuse(application, str(error))
+                raise
+            checked = True
+        return connection
+
     return await asyncpg.create_pool(
         url,
+        connect=connect,
         min_size=0,
         max_size=size_max,
         timeout=POOL_TIMEOUT_SECONDS,
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         init=init,
         reset=reset,
-        server_settings={"application_name": application, "transaction_timeout": TRANSACTION_TIMEOUT, **(server_settings or {})},
+        server_settings=settings,
     )
 
 
