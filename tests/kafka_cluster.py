@@ -1,6 +1,7 @@
 """Three brokers with TLS, SCRAM and access control, from the embedded broker's jars: what production has, on one machine.
 
-Clients come by SASL over TLS; brokers and controllers authenticate each other by certificates.
+Clients come by SASL over TLS, with a password or a token; brokers and controllers authenticate each other by certificates, and so may clients that use the
+brokers' own listener.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.own_broker import free_ports
+from tests.token_server import AUDIENCE, ISSUER, TokenServer
 
 from ams_kit.bus.clients import connection_options
 from ams_kit.kafka_settings import KafkaSettings
@@ -55,8 +57,13 @@ advertised.listeners=CLIENT://localhost:{client},BROKER://localhost:{broker},CON
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CLIENT:SASL_SSL,BROKER:SSL,CONTROLLER:SSL
-sasl.enabled.mechanisms=SCRAM-SHA-512
+sasl.enabled.mechanisms=SCRAM-SHA-512,OAUTHBEARER
 listener.name.client.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.client.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;
+listener.name.client.oauthbearer.sasl.server.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler
+listener.name.client.oauthbearer.sasl.oauthbearer.jwks.endpoint.url=file://{folder}/keys.json
+listener.name.client.oauthbearer.sasl.oauthbearer.expected.issuer={issuer}
+listener.name.client.oauthbearer.sasl.oauthbearer.expected.audience={audience}
 listener.name.client.ssl.client.auth=none
 listener.name.broker.ssl.client.auth=required
 listener.name.controller.ssl.client.auth=required
@@ -89,8 +96,8 @@ background.threads=2
 """
 
 
-def write_certificates(folder: Path) -> None:
-    """A CA (``ca.pem``), and one key with its certificate for all nodes (``node.pem``), valid for localhost."""
+def write_certificates(folder: Path, clients: Iterable[str]) -> None:
+    """A CA (``ca.pem``), one key with its certificate for all nodes (``node.pem``), valid for localhost, and one of each client."""
     now = dt.datetime.now(dt.UTC)
 
     def certificate(name: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey, *, ca: bool) -> bytes:
@@ -109,10 +116,12 @@ def write_certificates(folder: Path) -> None:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    ca_key, node_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_key = ec.generate_private_key(ec.SECP256R1())
     (folder / "ca.pem").write_bytes(certificate("ams-test-ca", ca_key, "ams-test-ca", ca_key, ca=True))
-    private = node_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "node.pem").write_bytes(private + certificate(NODE_NAME, node_key, "ams-test-ca", ca_key, ca=False))
+    for file, name in {"node": NODE_NAME, **{one: one for one in clients}}.items():
+        key = ec.generate_private_key(ec.SECP256R1())
+        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        (folder / f"{file}.pem").write_bytes(private + certificate(name, key, "ams-test-ca", ca_key, ca=False))
 
 
 def _id() -> str:
@@ -126,12 +135,14 @@ class Cluster:
     Attributes:
         users: Name -> password of the SCRAM users, ``admin`` among them.
         ca_file: What clients must trust.
+        tokens: Makes tokens that the brokers accept.
     """
 
     def __init__(self, folder: Path, users: Iterable[str]) -> None:
         self.folder = folder
         self.users = {name: secrets.token_urlsafe(16) for name in (ADMIN, *users)}
         self.ca_file = folder / "ca.pem"
+        self.tokens = TokenServer()
         ports = free_ports(3 * len(NODES))
         self._ports = {node: ports[3 * index : 3 * index + 3] for index, node in enumerate(NODES)}  # client, broker, controller
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -145,6 +156,12 @@ class Cluster:
         values = {"tls": True, "tls_ca_file": str(self.ca_file), "sasl_mechanism": "SCRAM-SHA-512", "sasl_user": user}
         return KafkaSettings(bootstrap=self.bootstrap, **{**values, "sasl_password": self.users[user], **changes})
 
+    def settings_by_certificate(self, user: str) -> KafkaSettings:
+        """How a user connects with a certificate in place of a password: its principal is ``User:CN=<user>``."""
+        own = str(self.folder / f"{user}.pem")
+        addresses = ",".join(f"localhost:{broker}" for _, broker, _ in self._ports.values())
+        return KafkaSettings(bootstrap=addresses, tls=True, tls_ca_file=str(self.ca_file), tls_cert_file=own, tls_key_file=own)
+
     def _folder_of(self, node: int) -> Path:
         return self.folder / f"node-{node}"
 
@@ -152,7 +169,8 @@ class Cluster:
         """Write certificates, properties and the users, once."""
         ensure_jars()
         self.folder.mkdir(parents=True)
-        write_certificates(self.folder)
+        write_certificates(self.folder, self.users)
+        self.tokens.write_keys(self.folder / "keys.json")
         cluster, directories = _id(), {node: _id() for node in NODES}
         controllers = ",".join(f"localhost:{controller}" for _, _, controller in self._ports.values())
         initial = ",".join(f"{node}@localhost:{self._ports[node][2]}:{directories[node]}" for node in NODES)
@@ -166,7 +184,7 @@ class Cluster:
             client, broker, controller = self._ports[node]
             text = PROPERTIES.format(
                 node=node, controllers=controllers, client=client, broker=broker, controller=controller,
-                folder=self.folder, data=data, node_name=NODE_NAME, admin=ADMIN,
+                folder=self.folder, data=data, node_name=NODE_NAME, admin=ADMIN, issuer=ISSUER, audience=AUDIENCE,
             )  # fmt: skip
             (data / "server.properties").write_text(text)
             argv = java(
@@ -180,6 +198,7 @@ class Cluster:
 
     def start(self, node: int) -> None:
         options = (f"-XX:AOTCache={startup_cache()}", "-Xlog:aot*=off") if startup_cache().exists() else ()
+        options += (f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://{self.folder}/keys.json",)
         data = self._folder_of(node)
         with (data / "broker.out").open("ab") as output:
             argv = java("kafka.Kafka", str(data / "server.properties"), options=options)

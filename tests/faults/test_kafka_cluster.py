@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka.errors import ClusterAuthorizationFailedError, KafkaConnectionError, TopicAuthorizationFailedError
 from tests.client import Account
@@ -14,6 +15,7 @@ from tests.installation import Platform, until
 from tests.kafka_cluster import NODES, Cluster
 
 from ams_contracts.topics import INBOUND, STEPS
+from ams_kit.bus import create_topics
 from ams_kit.bus.clients import make_producer
 from ams_kit.kafka_settings import KafkaSettings
 from ams_local.kubernetes import render
@@ -130,3 +132,33 @@ async def test_a_client_that_is_not_known_or_does_not_know_the_brokers_gets_no_c
     with pytest.raises((KafkaConnectionError, TimeoutError)):
         async with asyncio.timeout(20):
             await publish(cluster.settings(PLATFORM, **changes), STEPS.name)
+
+
+@pytest.fixture(scope="module")
+def topics(cluster: Cluster) -> None:
+    """As the platform makes them, for tests that need nothing else of it."""
+    asyncio.run(create_topics(cluster.settings(PLATFORM), replication=3, min_isr=2, timeout_seconds=CANARY_SECONDS))
+
+
+async def test_a_client_with_a_token_has_the_rights_of_its_subject(cluster: Cluster, topics: None) -> None:
+    with cluster.tokens as server:
+        server.subject = "ams-agents"
+        credentials = {"sasl_mechanism": "OAUTHBEARER", "sasl_user": server.client, "oauth_token_url": server.url}
+        by_token = cluster.settings("ams-agents", **credentials, sasl_password=server.secret)
+        await publish(by_token, INBOUND.name)
+        with pytest.raises((TopicAuthorizationFailedError, ClusterAuthorizationFailedError)):
+            await publish(by_token, STEPS.name)
+        with pytest.raises((KafkaConnectionError, TimeoutError)):
+            async with asyncio.timeout(20):
+                await publish(cluster.settings("ams-agents", **credentials, sasl_password="wrong"), INBOUND.name)
+
+
+async def test_a_client_with_a_certificate_has_the_rights_of_its_name(cluster: Cluster, topics: None) -> None:
+    by_certificate = cluster.settings_by_certificate("ams-agents")
+    await cluster.allow("CN=ams-agents", rights()["ams-agents"])
+    await publish(by_certificate, INBOUND.name)
+    with pytest.raises((TopicAuthorizationFailedError, ClusterAuthorizationFailedError)):
+        await publish(by_certificate, STEPS.name)
+    with pytest.raises((KafkaConnectionError, TimeoutError)):
+        async with asyncio.timeout(20):
+            await publish(msgspec.structs.replace(by_certificate, tls_cert_file="", tls_key_file=""), INBOUND.name)

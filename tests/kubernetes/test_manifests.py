@@ -56,6 +56,11 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     **{component: ("--set", f"{value}=true") for component, value in COMPONENTS.items()},
     **{folder.name: ("--values", str(folder / "values.yaml")) for folder in overlays()},
     "providers": PROVIDERS,
+    "tokens": tuple(
+        part
+        for value in ("mechanism=OAUTHBEARER", "user=ams", "oauthTokenUrl=https://id.example.com/token", "oauthScope=kafka")
+        for part in ("--set", f"kafka.sasl.{value}")
+    ),
     "hosts": (
         "--set",
         "allowedHosts={ams.internal,10.0.0.7}",

@@ -60,6 +60,16 @@ def environment(**values: str) -> dict[str, str]:
         ({"sasl_mechanism": "GSSAPI", "sasl_user": "u", "sasl_password": "p"}, "must be one of PLAIN"),
         ({"sasl_mechanism": "PLAIN", "sasl_user": "u"}, "needs AMS_KAFKA_SASL_USER and AMS_KAFKA_SASL_PASSWORD"),
         ({"sasl_password": "p"}, "need AMS_KAFKA_SASL_MECHANISM"),
+        (
+            {"sasl_mechanism": "OAUTHBEARER", "sasl_user": "u", "sasl_password": "p"},
+            "AMS_KAFKA_SASL_MECHANISM=OAUTHBEARER must be set together",
+        ),
+        ({"sasl_mechanism": "PLAIN", "sasl_user": "u", "sasl_password": "p", "oauth_token_url": "https://id/t"}, "must be set together"),
+        (
+            {"sasl_mechanism": "OAUTHBEARER", "sasl_user": "u", "sasl_password": "p", "oauth_token_url": "http://id/t"},
+            "must be an https address",
+        ),
+        ({"oauth_scope": "kafka"}, "AMS_KAFKA_OAUTH_SCOPE needs"),
     ],
 )
 def test_invalid_settings_are_reported_in_one_sentence(values: dict[str, str], message: str) -> None:

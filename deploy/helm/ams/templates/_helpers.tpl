@@ -101,6 +101,12 @@ capabilities: {drop: [ALL]}
 - {name: AMS_KAFKA_SASL_MECHANISM, value: {{ $kafka.sasl.mechanism }}}
 - {name: AMS_KAFKA_SASL_USER, value: {{ $kafka.sasl.user | quote }}}
 {{ include "ams.secretEnv" (dict "name" "AMS_KAFKA_SASL_PASSWORD" "secret" .root.Values.secret.name "key" "kafka-password") }}
+{{- with $kafka.sasl.oauthTokenUrl }}
+- {name: AMS_KAFKA_OAUTH_TOKEN_URL, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.sasl.oauthScope }}
+- {name: AMS_KAFKA_OAUTH_SCOPE, value: {{ . | quote }}}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

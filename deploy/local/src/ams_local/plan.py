@@ -60,6 +60,8 @@ KAFKA_SETTINGS = (
     "AMS_KAFKA_SASL_MECHANISM",
     "AMS_KAFKA_SASL_USER",
     "AMS_KAFKA_SASL_PASSWORD",
+    "AMS_KAFKA_OAUTH_TOKEN_URL",
+    "AMS_KAFKA_OAUTH_SCOPE",
 )
 """How every process reaches the brokers of ``--kafka``, from the environment of ``ams up``."""
 TOPIC_SETTINGS = ("AMS_TOPIC_REPLICATION", "AMS_TOPIC_MIN_ISR")

@@ -9,7 +9,9 @@ from msgspec import Struct
 
 from ams_kit.settings import SettingsError
 
-SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+OAUTHBEARER = "OAUTHBEARER"
+_TOKEN_URL = re.compile(r"https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?(/\S*)?")  # the client's secret travels to it
 _SECRET = re.compile("password|secret|_url$")  # fields of a settings struct that are not printed; addresses of databases hold passwords
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):[0-9]{1,5}")
 
@@ -23,9 +25,11 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
         tls_ca_file: Trusted CA certificates, PEM. Empty: those of the system.
         tls_cert_file: The client's certificate, PEM, for mutual TLS. Empty: none.
         tls_key_file: The certificate's private key, PEM, not encrypted.
-        sasl_mechanism: ``PLAIN``, ``SCRAM-SHA-256`` or ``SCRAM-SHA-512``. Empty: no authentication.
-        sasl_user: The user name.
-        sasl_password: The password.
+        sasl_mechanism: ``PLAIN``, ``SCRAM-SHA-256``, ``SCRAM-SHA-512`` or ``OAUTHBEARER``. Empty: no authentication.
+        sasl_user: The user name; with ``OAUTHBEARER`` the client's id.
+        sasl_password: The password; with ``OAUTHBEARER`` the client's secret.
+        oauth_token_url: Where access tokens come from, by the client credentials grant. Only with ``OAUTHBEARER``.
+        oauth_scope: What they are asked for. Empty: the server's default.
     """
 
     bootstrap: str
@@ -36,6 +40,8 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
     sasl_mechanism: SaslMechanism | Literal[""] = ""
     sasl_user: str = ""
     sasl_password: str = ""
+    oauth_token_url: str = ""
+    oauth_scope: str = ""
 
     def __post_init__(self) -> None:
         """Refuse invalid combinations.
@@ -59,6 +65,16 @@ class KafkaSettings(Struct, frozen=True, kw_only=True):
             raise SettingsError("AMS_KAFKA_SASL_MECHANISM needs AMS_KAFKA_SASL_USER and AMS_KAFKA_SASL_PASSWORD")
         if not self.sasl_mechanism and (self.sasl_user or self.sasl_password):
             raise SettingsError("AMS_KAFKA_SASL_USER and AMS_KAFKA_SASL_PASSWORD need AMS_KAFKA_SASL_MECHANISM")
+
+        self._check_oauth()
+
+    def _check_oauth(self) -> None:
+        if (self.sasl_mechanism == OAUTHBEARER) != bool(self.oauth_token_url):
+            raise SettingsError("AMS_KAFKA_OAUTH_TOKEN_URL and AMS_KAFKA_SASL_MECHANISM=OAUTHBEARER must be set together")
+        if self.oauth_token_url and not _TOKEN_URL.fullmatch(self.oauth_token_url):
+            raise SettingsError("AMS_KAFKA_OAUTH_TOKEN_URL must be an https address")
+        if self.oauth_scope and not self.oauth_token_url:
+            raise SettingsError("AMS_KAFKA_OAUTH_SCOPE needs AMS_KAFKA_OAUTH_TOKEN_URL")
 
     def __repr__(self) -> str:
         return f"KafkaSettings(bootstrap={self.bootstrap!r}, security_protocol={self.security_protocol!r})"
@@ -100,6 +116,8 @@ class KafkaEnvironment(Struct, frozen=True, kw_only=True):
     kafka_sasl_mechanism: str = ""
     kafka_sasl_user: str = ""
     kafka_sasl_password: str = ""
+    kafka_oauth_token_url: str = ""
+    kafka_oauth_scope: str = ""
 
     def __post_init__(self) -> None:
         if self.kafka_bootstrap:
@@ -125,4 +143,6 @@ class KafkaEnvironment(Struct, frozen=True, kw_only=True):
             sasl_mechanism=self.kafka_sasl_mechanism,  # type: ignore[arg-type]  # checked there
             sasl_user=self.kafka_sasl_user,
             sasl_password=self.kafka_sasl_password,
+            oauth_token_url=self.kafka_oauth_token_url,
+            oauth_scope=self.kafka_oauth_scope,
         )

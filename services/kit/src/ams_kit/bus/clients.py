@@ -6,9 +6,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from faststream.kafka import KafkaBroker
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+from faststream.security import BaseSecurity, SASLOAuthBearer, SASLPlaintext, SASLScram256, SASLScram512
 
-from ams_kit.kafka_settings import KafkaSettings
+from ams_kit.bus.oauth import token_provider
+from ams_kit.kafka_settings import OAUTHBEARER, KafkaSettings
 
 METADATA_AGE_MS = 10_000  # the delay until a client notices a recreated topic, or one with more partitions
 REQUEST_TIMEOUT_MS = 4_000
@@ -61,6 +62,7 @@ def make_broker(kafka: Kafka, client_id: str, **options: Any) -> KafkaBroker:
         [address.strip() for address in settings.bootstrap.split(",")],  # FastStream takes a string for one address
         client_id=client_id,
         security=_security(settings),
+        sasl_oauth_token_provider=token_provider(settings) if settings.sasl_mechanism == OAUTHBEARER else None,
         request_timeout_ms=READ_TIMEOUT_MS,
         retry_backoff_ms=200,
         **options,
@@ -80,7 +82,9 @@ def connection_options(kafka: Kafka) -> dict[str, Any]:
         "security_protocol": settings.security_protocol,
         "ssl_context": settings.ssl_context(),
     }
-    if settings.sasl_mechanism:
+    if settings.sasl_mechanism == OAUTHBEARER:
+        options |= {"sasl_mechanism": OAUTHBEARER, "sasl_oauth_token_provider": token_provider(settings)}
+    elif settings.sasl_mechanism:
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
             "sasl_plain_username": settings.sasl_user,
@@ -90,6 +94,8 @@ def connection_options(kafka: Kafka) -> dict[str, Any]:
 
 
 def _security(settings: KafkaSettings) -> BaseSecurity | None:
+    if settings.sasl_mechanism == OAUTHBEARER:
+        return SASLOAuthBearer(ssl_context=settings.ssl_context(), use_ssl=settings.tls)
     if settings.sasl_mechanism:
         return _SASL[settings.sasl_mechanism](
             settings.sasl_user, settings.sasl_password, ssl_context=settings.ssl_context(), use_ssl=settings.tls
