@@ -1,4 +1,4 @@
-"""Files of Jaeger: what they can carry comes back equal, and what Jaeger itself writes is read."""
+"""Files of Jaeger: what they can carry is equal after a round trip, and what Jaeger itself writes is read."""
 
 import io
 import json
@@ -48,7 +48,7 @@ FAILED = a_span(
 )
 
 
-def test_what_jaeger_can_carry_comes_back_equal() -> None:
+def test_what_jaeger_can_carry_is_equal_after_a_round_trip() -> None:
     lines = [a_line(a_span(), FAILED), a_line(a_span("c" * 16, parentSpanId=ROOT, status={"code": 1, "message": ""}), scope="other")]
 
     document = to_jaeger(lines)

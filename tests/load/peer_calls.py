@@ -1,6 +1,6 @@
 """What a traced call costs the agent's own thread with other libraries, for ``bench_sdk_call``. Runs in the environment of ``requirements/peers.in``.
 
-Each library traces the same function, with 1 KB of input and output together, inside one open root; what it would export is thrown away.
+Each library traces the same function, with 1 KB of input and output together, inside one open root; what it would export is discarded.
 Prints one JSON line a library: microseconds of thread CPU.
 """
 

@@ -72,7 +72,7 @@ class _Document(Struct):
 
 
 class _Any(Struct):
-    """What tells Jaeger's JSON from other files."""
+    """What distinguishes Jaeger's JSON from other files."""
 
     data: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
     spans: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
@@ -211,7 +211,7 @@ def _to_span(span: _OtlpSpan, scope: _OtlpScope, process_id: str) -> _Span:
     start_us, end_us = int(span.start_time_unix_nano) // 1_000, int(span.end_time_unix_nano) // 1_000
     references = [_Reference(_CHILD_OF, span.trace_id, span.parent_span_id)] if span.parent_span_id else []
     references += [_Reference(_FOLLOWS_FROM, link.trace_id, link.span_id) for link in span.links]
-    said = {
+    tagged = {
         "span.kind": _KINDS.get(span.kind),
         "otel.scope.name": scope.name or None,
         "otel.scope.version": scope.version or None,
@@ -219,7 +219,7 @@ def _to_span(span: _OtlpSpan, scope: _OtlpScope, process_id: str) -> _Span:
         "otel.status_code": {_OK: "OK", _ERROR: "ERROR"}.get(span.status.code),
         "otel.status_description": span.status.message or None,
     }
-    tags = [_to_tag(one) for one in span.attributes] + [_Tag(key, value) for key, value in said.items() if value is not None]
+    tags = [_to_tag(one) for one in span.attributes] + [_Tag(key, value) for key, value in tagged.items() if value is not None]
     if span.status.code == _ERROR:
         tags.append(_Tag("error", value=True, type="bool"))
     return _Span(
@@ -261,7 +261,7 @@ def _plain(value: dict[str, Any]) -> Any:
 
 def _from_span(span: _Span) -> dict[str, Any]:
     tags = {tag.key: tag for tag in span.tags or []}
-    said = {key: str(tags.pop(key).value) for key in _RESERVED if key in tags}
+    reserved = {key: str(tags.pop(key).value) for key in _RESERVED if key in tags}
     failed = "error" in tags and tags["error"].value in (True, "true")
     if failed:
         del tags["error"]
@@ -270,7 +270,7 @@ def _from_span(span: _Span) -> dict[str, Any]:
         "traceId": span.trace_id.zfill(32),
         "spanId": span.span_id.zfill(16),
         "name": span.operation_name,
-        "kind": _KIND_NUMBERS.get(said.get("span.kind", ""), 0),
+        "kind": _KIND_NUMBERS.get(reserved.get("span.kind", ""), 0),
         "startTimeUnixNano": str(span.start_time * 1_000),
         "endTimeUnixNano": str((span.start_time + span.duration) * 1_000),
         "attributes": [_from_tag(tag) for tag in tags.values()],
@@ -281,12 +281,12 @@ def _from_span(span: _Span) -> dict[str, Any]:
     }
     if parent is not None:
         made["parentSpanId"] = parent.span_id.zfill(16)
-    if "w3c.tracestate" in said:
-        made["traceState"] = said["w3c.tracestate"]
-    code = _CODES.get(said.get("otel.status_code", "").upper(), _ERROR if failed else 0)
+    if "w3c.tracestate" in reserved:
+        made["traceState"] = reserved["w3c.tracestate"]
+    code = _CODES.get(reserved.get("otel.status_code", "").upper(), _ERROR if failed else 0)
     if code:
-        made["status"] = {"code": code, "message": said.get("otel.status_description", "")}
-    scope = {"name": said.get("otel.scope.name", ""), "version": said.get("otel.scope.version", "")}
+        made["status"] = {"code": code, "message": reserved.get("otel.status_description", "")}
+    scope = {"name": reserved.get("otel.scope.name", ""), "version": reserved.get("otel.scope.version", "")}
     return {"scope": scope, "spans": [made]}
 
 
