@@ -1,6 +1,5 @@
 """What the administrator of the installation may do: list accounts, disable and enable them, make links that reset a password, and remove lost second factors."""
 
-import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from msgspec import Struct
 from ams_identity.accounts import disable, is_administrator, user_of
 from ams_identity.audit import Action, record
 from ams_identity.context import context_of
-from ams_identity.ids import random_text
+from ams_identity.link_secrets import hash_of, new_secret
 from ams_identity.own_factors import after_removing, announce_factors
 from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.password_login import require_password_login
@@ -23,7 +22,6 @@ from ams_identity.store.users import Kind, User
 from ams_kit.auth import is_uuid
 from ams_kit.errors import ConflictError, ForbiddenError, NotFoundError
 
-RESET_TOKEN_CHARS = 32
 RESET_LIFE = timedelta(hours=24)
 
 
@@ -132,7 +130,7 @@ async def create_reset(request: Request[Any, Any, Any], user: FromPath[str]) -> 
         raise ConflictError("The account is disabled. Enable it first.", code="account_disabled")
     await require_proof(request)
     context = context_of(request)
-    at, token = context.now(), random_text(RESET_TOKEN_CHARS)
+    at, token = context.now(), new_secret()
     expires_at = at + RESET_LIFE
     async with context.pool.acquire() as connection, connection.transaction():
         await password_resets.put(
@@ -159,11 +157,6 @@ async def remove_factors(request: Request[Any, Any, Any], user: FromPath[str]) -
             await record(connection, request, Action.FACTORS_REMOVED, at, user_id=administrator.user_id, subject=account.user_id)
             await after_removing(connection, account.user_id, at)
     await announce_factors(context, account.user_id)
-
-
-def hash_of(token: str) -> bytes:
-    """What is stored of a link's token."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 ROUTES = [list_accounts, disable_account, enable_account, create_reset, remove_factors]

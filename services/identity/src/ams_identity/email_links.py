@@ -11,11 +11,11 @@ from msgspec import Struct
 from ams_identity import challenges
 from ams_identity.accounts import user_of
 from ams_identity.addresses import address_bucket, client_address
-from ams_identity.administration import RESET_TOKEN_CHARS, hash_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.failures import FailureLimit
 from ams_identity.ids import random_text
+from ams_identity.link_secrets import hash_of, new_secret
 from ams_identity.mail import Mail
 from ams_identity.password_login import require_password_login
 from ams_identity.second_factor import NONCE_CHARS
@@ -87,7 +87,7 @@ async def _reset_mail(request: Request[Any, Any, Any], login: str) -> Mail | Non
         await _count_mail(context, "reset", user)
     except TooManyError:
         return None
-    token, at = random_text(RESET_TOKEN_CHARS), context.now()
+    token, at = new_secret(), context.now()
     async with context.pool.acquire() as connection, connection.transaction():
         await password_resets.put(
             connection, user_id=user.user_id, token_hash=hash_of(token), created_by=user.user_id, at=at, expires_at=at + RESET_LIFE

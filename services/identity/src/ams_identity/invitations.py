@@ -1,7 +1,5 @@
 """Invitations: an owner creates a link, and the person who opens it while signed in becomes a member. A link works once and expires after seven days."""
 
-import hashlib
-import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +13,8 @@ from ams_contracts.claims import Access, Role
 from ams_identity.accounts import user_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, context_of
-from ams_identity.ids import random_text, uuid7
+from ams_identity.ids import uuid7
+from ams_identity.link_secrets import hash_of, new_secret
 from ams_identity.members import MEMBERS_MAX, announce_change, record_change
 from ams_identity.projects import lock_project, require_room_for_project
 from ams_identity.proof import require_proof
@@ -26,10 +25,8 @@ from ams_kit.auth import is_uuid, principal_of, require_role
 from ams_kit.errors import ConflictError, NotFoundError
 from ams_kit.http.json_body import read_json, with_json_body
 
-TOKEN_CHARS = 32
 INVITATION_LIFE = timedelta(days=7)
 INVITATIONS_MAX = 100  # open ones of one project
-_TOKEN = re.compile(rf"[0-9A-Za-z]{{{TOKEN_CHARS}}}")
 
 
 class InvitationBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,7 +100,7 @@ async def invite(request: Request[Any, Any, Any], access: NamedDependency[Access
     if body.role is Role.OWNER:
         await require_proof(request)
     user = await user_of(request)
-    at, token = context.now(), random_text(TOKEN_CHARS)
+    at, token = context.now(), new_secret()
     async with context.pool.acquire() as connection, connection.transaction():
         project = await lock_project(connection, access.project_id)
         if len(await invitations.open_of_project(connection, access.project_id, at, INVITATIONS_MAX)) >= INVITATIONS_MAX:
@@ -119,16 +116,12 @@ async def invite(request: Request[Any, Any, Any], access: NamedDependency[Access
             created_at=at,
             expires_at=at + INVITATION_LIFE,
         )
-        await invitations.insert(connection, item, _hash(token), user.user_id)
+        await invitations.insert(connection, item, hash_of(token), user.user_id)
         await record(
             connection, request, Action.INVITED, at, user_id=user.user_id, project_id=access.project_id, subject=item.invitation_id
         )
     link = f"{context.policy.issuer}/invitation#{token}"
     return Response(CreatedInvitation(**msgspec.structs.asdict(_view(item)), link=link), headers=NO_STORE)
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 @get("/api/projects/{project:str}/invitations")
@@ -162,8 +155,7 @@ async def open_invitation(request: Request[Any, Any, Any], token: str) -> Invita
     """
     context = context_of(request)
     attempt = await context.failures.reserve([address_limit(context, request)], context.now_s())
-    well_formed = _TOKEN.fullmatch(token) is not None
-    item = await invitations.open_by_token(context.pool, _hash(token), context.now()) if well_formed else None
+    item = await invitations.open_by_token(context.pool, hash_of(token), context.now())
     if item is None:
         raise NotFoundError("This invitation was accepted or withdrawn, or has expired. Ask for another one.", code="invitation_not_found")
     await context.failures.release(attempt)

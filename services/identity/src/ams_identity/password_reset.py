@@ -1,6 +1,5 @@
 """Choosing a new password by a link, from the administrator or by email."""
 
-import re
 from typing import Any
 
 import msgspec
@@ -8,10 +7,10 @@ from litestar import Request, post
 from msgspec import Struct
 
 from ams_identity.accounts import end_other_sessions, is_administrator
-from ams_identity.administration import RESET_TOKEN_CHARS, hash_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.faults import refuse_faults
+from ams_identity.link_secrets import hash_of
 from ams_identity.password_login import require_password_login
 from ams_identity.password_rules import password_faults
 from ams_identity.sessions import address_limit
@@ -19,8 +18,6 @@ from ams_identity.store import password_resets, users
 from ams_identity.store.users import User
 from ams_kit.errors import NotFoundError
 from ams_kit.http.json_body import read_json, with_json_body
-
-_TOKEN = re.compile(rf"[0-9A-Za-z]{{{RESET_TOKEN_CHARS}}}")
 
 
 class ResetBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +68,7 @@ async def _user_of_link(request: Request[Any, Any, Any], token: str) -> User:
     """
     context = context_of(request)
     attempt = await context.failures.reserve([address_limit(context, request)], context.now_s())
-    found = await password_resets.find(context.pool, hash_of(token), context.now()) if _TOKEN.fullmatch(token) else None
+    found = await password_resets.find(context.pool, hash_of(token), context.now())
     if found is None:
         raise _not_found()
     user, author = await users.by_id(context.pool, found[0]), await users.by_id(context.pool, found[1])

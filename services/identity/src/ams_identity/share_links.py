@@ -3,8 +3,6 @@
 The secret is in the fragment of the link, which browsers send to no server; the page exchanges it for a token of ten minutes (ADR 0058).
 """
 
-import hashlib
-import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -21,6 +19,7 @@ from ams_identity.addresses import address_bucket, client_address
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.ids import random_text, uuid7
+from ams_identity.link_secrets import hash_of, new_secret
 from ams_identity.outbox import microseconds
 from ams_identity.projects import lock_project
 from ams_identity.revocation import of_session
@@ -33,12 +32,10 @@ from ams_kit.auth import is_uuid, require_role
 from ams_kit.errors import ConflictError, NotFoundError
 from ams_kit.http.json_body import read_json, with_json_body
 
-SECRET_CHARS = 32
 LINKS_MAX = 200  # of one project
 DAYS_MAX = 90
 DAYS_DEFAULT = 7
 OPENED_PER_MINUTE = 120  # exchanges of one client address
-_SECRET = re.compile(rf"[0-9A-Za-z]{{{SECRET_CHARS}}}")
 
 
 class ShareLinkBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,10 +85,6 @@ def _view(item: StoredLink) -> ShareLinkView:
     return ShareLinkView(**{name: getattr(item, name) for name in ShareLinkView.__struct_fields__})
 
 
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
-
-
 @post("/api/projects/{project:str}/share-links", operation_class=with_json_body(ShareLinkBody))
 async def create_share_link(request: Request[Any, Any, Any], access: NamedDependency[Access]) -> Response[CreatedShareLink]:
     """Create a public link to a task: everyone who has it reads that task without an account. Requires the role member.
@@ -102,7 +95,7 @@ async def create_share_link(request: Request[Any, Any, Any], access: NamedDepend
     context = context_of(request)
     body = await read_json(request, _body, bytes_max=BODY_BYTES_MAX)
     user = await user_of(request)
-    at, secret = context.now(), random_text(SECRET_CHARS)
+    at, secret = context.now(), new_secret()
     item = StoredLink(
         project_id=access.project_id,
         link_id=uuid7(context.now_s()),
@@ -117,7 +110,7 @@ async def create_share_link(request: Request[Any, Any, Any], access: NamedDepend
         await lock_project(connection, access.project_id)
         if len(await share_links.open_of_project(connection, access.project_id, at, LINKS_MAX)) >= LINKS_MAX:
             raise ConflictError(f"A project has at most {LINKS_MAX} public links. Revoke one first.", code="too_many_share_links")
-        await share_links.insert(connection, item, _hash(secret), user.user_id)
+        await share_links.insert(connection, item, hash_of(secret), user.user_id)
         await record(connection, request, Action.SHARED, at, user_id=user.user_id, project_id=access.project_id, subject=item.link_id)
     link = f"{context.policy.issuer}/shared#{secret}"
     return Response(CreatedShareLink(**msgspec.structs.asdict(_view(item)), link=link), headers=NO_STORE)
@@ -156,8 +149,7 @@ async def open_share_link(request: Request[Any, Any, Any]) -> Response[ShareGran
     await context.throttle.count([(f"share:{address_bucket(client_address(request))}", OPENED_PER_MINUTE)])
     attempt = await context.failures.reserve([address_limit(context, request)], context.now_s())
     at = context.now()
-    well_formed = _SECRET.fullmatch(body.secret) is not None
-    item = await share_links.open_by_secret(context.pool, _hash(body.secret), at) if well_formed else None
+    item = await share_links.open_by_secret(context.pool, hash_of(body.secret), at)
     if item is None:
         raise NotFoundError("This link was revoked or has expired. Ask for another one.", code="share_link_not_found")
     await context.failures.release(attempt)
