@@ -117,6 +117,15 @@ class Prices:
         """Of several overrides of a call the first one counts."""
         self._catalog = catalog
         self._overrides = tuple(overrides)
+        # a project may set a thousand prices, and spans may name a new model each: only the few that can match are compared
+        self._by_name: dict[str, list[int]] = {}
+        self._by_beginning: list[tuple[str, int]] = []
+        for number, override in enumerate(self._overrides):
+            wanted = override.model.lower()
+            if wanted.endswith("*"):
+                self._by_beginning.append((wanted[:-1], number))
+            else:
+                self._by_name.setdefault(wanted, []).append(number)
         self._projects = projects or {}
         self._routes: dict[Call, tuple[tuple[str | None, str], ...]] = {}
         self._matching: dict[Call, tuple[Override, ...]] = {}
@@ -176,13 +185,20 @@ class Prices:
         if matching is None:
             if len(self._matching) >= ANSWERS_MAX:
                 self._matching.clear()
-            matching = self._matching[call] = tuple(override for override in self._overrides if self._matches(override, call))
+            matching = self._matching[call] = tuple(override for override in self._possible(call) if self._matches(override, call))
         return next((override for override in matching if override.from_us <= at_us), None)
 
     def override_of_model(self, model: str, at_us: int) -> Override | None:
         """The first override of a model at a moment, whichever provider it is for."""
         names = [candidate for _, candidate in self._routes_of((None, model, None))]
         return next((one for one in self._overrides if one.from_us <= at_us and any(map(one.names, names))), None)
+
+    def _possible(self, call: Call) -> list[Override]:
+        """The overrides of the names of a call, whatever their provider, in order."""
+        names = {name.lower() for _, name in self._routes_of(call)}
+        found = {number for name in names for number in self._by_name.get(name, ())}
+        found |= {number for beginning, number in self._by_beginning if any(name.startswith(beginning) for name in names)}
+        return [self._overrides[number] for number in sorted(found)]
 
     def _matches(self, override: Override, call: Call) -> bool:
         # a gateway that the catalog does not know may have prices of its own
