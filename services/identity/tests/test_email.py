@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from services.identity.tests.clients import PASSWORD, Person, Server
 from services.identity.tests.conftest import wait_until_ready
 from tests.inbox import Inbox
 
+from ams_identity import email_links
 from ams_identity.app import make_app
 from ams_identity.mail import QUEUE_MAX, Mail, Mailer
 from ams_identity.mail import Server as MailServer
@@ -159,3 +161,27 @@ async def test_the_queue_is_bounded() -> None:
 
     with pytest.raises(UnavailableError):
         mailer.send(mail)
+
+
+def test_a_link_is_not_for_an_address_that_was_changed_at_the_same_moment(
+    inbox: Inbox, mailed: Person, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify(inbox, mailed)
+    find, new = email_links.find_user, f"new.{mailed.email}"
+
+    async def find_before_the_change(context: Any, login: str) -> Any:
+        user = await find(context, login)
+        change = "update users set email = $2, email_key = $2, email_verified_at = null where id = $1"
+        await context.pool.execute(change, mailed.user_id, new)
+        return user
+
+    monkeypatch.setattr(email_links, "find_user", find_before_the_change)
+
+    mailed.client.post("/api/auth/password-reset/request", json={"login": mailed.username}).raise_for_status()
+
+    deadline = time.monotonic() + 10
+    while mailed.get("/api/users/me").json()["email"] != new:
+        assert time.monotonic() < deadline
+    mailed.post("/api/users/me/email/verification").raise_for_status()
+    inbox.next_to(new, "Confirm your email address")  # messages are made in order, so the link would exist
+    assert sql("select 1 from password_resets where user_id = $1", mailed.user_id) == []

@@ -89,6 +89,10 @@ async def _reset_mail(request: Request[Any, Any, Any], login: str) -> Mail | Non
         return None
     token, at = new_secret(), context.now()
     async with context.pool.acquire() as connection, connection.transaction():
+        await users.lock(connection, user.user_id)
+        current = await users.by_id(connection, user.user_id)
+        if current is None or current.email_key != user.email_key:  # the address was changed since, which voided its links
+            return None
         await password_resets.put(
             connection, user_id=user.user_id, token_hash=hash_of(token), created_by=user.user_id, at=at, expires_at=at + RESET_LIFE
         )
