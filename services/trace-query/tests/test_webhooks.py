@@ -8,7 +8,9 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
+from threading import Thread
 
 import pytest
 from litestar.testing import AsyncTestClient
@@ -276,16 +278,29 @@ async def test_a_delivery_is_given_up_and_one_of_a_killed_process_is_taken_up(st
 
 
 async def test_a_test_is_sent_once_and_reports_what_became_of_it(make_query_app, store, project_of) -> None:
-    async with receiver(200) as taking, AsyncTestClient(make_query_app(webhook_networks="127.0.0.0/8")) as client:
+    bodies: list[bytes] = []
+
+    class Taking(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)  # in a thread: the test client blocks this loop while the application answers
+    Thread(target=server.serve_forever, daemon=True).start()
+    async with AsyncTestClient(make_query_app(webhook_networks="127.0.0.0/8")) as client:
         mia = project_of(client, store.project_id, "mia")
-        body = {"name": "r", "measure": "count", "threshold": 1, "window_seconds": 60, "webhook": {"format": "json", "url": taking.url}}
+        webhook = {"format": "json", "url": f"http://127.0.0.1:{server.server_port}/hook"}
+        body = {"name": "r", "measure": "count", "threshold": 1, "window_seconds": 60, "webhook": webhook}
         rule_id = (await mia.send("POST", "alert-rules", body)).json()["rule"]["rule_id"]
         sent = await mia.send("POST", f"alert-rules/{rule_id}/test")
         elsewhere = {**body, "webhook": {"format": "json", "url": "https://10.0.0.1/"}}
         await mia.send("PUT", f"alert-rules/{rule_id}", elsewhere)
         refused = await mia.send("POST", f"alert-rules/{rule_id}/test")
+    server.shutdown()
+    server.server_close()
 
     assert sent.json() == {"status": 200, "problem": None}
-    assert json.loads(taking.requests[0][1])["type"] == "test"
+    assert [json.loads(taken)["type"] for taken in bodies] == ["test"]
     assert refused.json()["status"] is None
     assert "AMS_WEBHOOK_NETWORKS" in refused.json()["problem"]
