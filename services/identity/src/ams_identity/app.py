@@ -80,8 +80,8 @@ from ams_kit.http.app import make_application
 from ams_kit.http.client_address import parse_networks
 from ams_kit.http.openapi import with_problems
 from ams_kit.http.problems import answer_unavailable
+from ams_kit.refusal import refuse_to_serve
 from ams_kit.retriable import SERVER_UNAVAILABLE
-from ams_kit.service import refuse_to_serve
 
 SERVICE = "identity"
 POOL_SIZE = 10

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import asyncpg
 
 from ams_kit.pooler import PoolerError, check_pooler, refused_parameter
-from ams_kit.service import refuse_to_serve
+from ams_kit.refusal import refuse_to_serve
 
 POOL_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 10

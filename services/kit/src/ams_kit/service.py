@@ -1,7 +1,6 @@
 """Runs a service process: uvicorn on one address, a clean stop on SIGTERM, and exit code 2 with one sentence for a wrong setting."""
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -28,18 +27,6 @@ class Address(Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 0
-
-
-def refuse_to_serve(service: str, sentence: str) -> NoReturn:
-    """End the process at once, like a wrong setting does: one sentence on stderr, exit code 2, no traceback.
-
-    Args:
-        service: The name of the process.
-        sentence: What is wrong.
-    """
-    sys.stderr.write(f"{service}: {sentence}\n")
-    sys.stderr.flush()
-    os._exit(2)
 
 
 def _exit_cleanly(number: int, frame: object) -> NoReturn:  # noqa: ARG001  the signature of a signal's handler

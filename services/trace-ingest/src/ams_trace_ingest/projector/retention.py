@@ -15,8 +15,8 @@ import structlog
 
 from ams_contracts.topics import DAY_MS, TASKS, task_key
 from ams_kit.bus import Log, Record
+from ams_kit.refusal import refuse_to_serve
 from ams_kit.retriable import DATABASE_UNAVAILABLE
-from ams_kit.service import refuse_to_serve
 from ams_kit.telemetry.metrics import RETENTION_DELETED, RETENTION_FINISHED
 from ams_trace_ingest.projector.apply import release_claims
 from ams_trace_ingest.repeated_calls import CALL_PREFIX
