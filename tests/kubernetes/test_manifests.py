@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics import Gauge, MetricWrapperBase
 from tests.kubernetes.manifests import CUSTOM_RESOURCES, Object, References, closed, policy_faults, schema_faults, without_order, workloads
 
 from ams_identity.oidc_settings import parse_issuers
@@ -342,6 +342,12 @@ def faults_of(expression: str) -> set[str]:
     return {name for name in named if name not in known} | {label for label in labels if label not in has}
 
 
+def unset_ones(expression: str) -> set[str]:
+    """Gauges without labels of which a PromQL expression takes the lowest value: every process reports 0 until it sets one, which only one service does."""
+    gauges = {one._name for one in vars(metrics).values() if isinstance(one, Gauge) and not one._labelnames}
+    return gauges & set(re.findall(r"\bmin\((\w+)(?:\{[^}]*\})?\)", expression))
+
+
 def alert_rules() -> list[Any]:
     rules = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
     return [rule for group in rules["groups"] for rule in group["rules"]]
@@ -350,6 +356,7 @@ def alert_rules() -> list[Any]:
 def test_a_query_for_a_metric_or_label_that_no_service_has_is_found() -> None:
     assert faults_of("sum by (reason) (rate(ams_events_accepted_total[5m]))") == {"reason"}
     assert faults_of('max(ams_lag_minutes{partition="1"})') == {"ams_lag_minutes", "partition"}
+    assert unset_ones("0.5 * min(ams_log_retention_seconds{$here})") == {"ams_log_retention_seconds"}
 
 
 def test_alerts_name_metrics_that_exist_and_a_page_that_helps() -> None:
@@ -361,6 +368,7 @@ def test_alerts_name_metrics_that_exist_and_a_page_that_helps() -> None:
     rules = alert_rules()
     assert len(rules) >= 10
     assert {rule["alert"]: faults_of(rule["expr"]) for rule in rules if faults_of(rule["expr"])} == {}
+    assert set().union(*(unset_ones(rule["expr"]) for rule in rules)) == set()
     assert {rule["annotations"]["runbook"] for rule in rules} == headings
     assert {rule["labels"]["severity"] for rule in rules} == {"warning", "critical"}
 
@@ -369,6 +377,7 @@ def test_alerts_name_metrics_that_exist_and_a_page_that_helps() -> None:
 def test_dashboards_ask_for_metrics_that_exist(name: str) -> None:
     _, panels = DASHBOARDS[name]
     assert {one: faults_of(one) for one in expressions(panels) if faults_of(one)} == {}
+    assert set().union(*(unset_ones(one) for one in expressions(panels))) == set()
     assert len({panel.title for panel in panels}) == len(panels)
     model = json.loads(dashboard(name))
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in model["panels"]]

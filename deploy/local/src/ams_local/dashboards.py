@@ -158,8 +158,8 @@ PIPELINE = (
         "s",
         "Age of the newest recorded backup, and half of what the log keeps: beyond it, AmsBackupOverdue.",
         (
-            ("time() - max(ams_backup_began_seconds{$here})", "age"),
-            ("0.5 * min(ams_log_retention_seconds{$here})", "limit"),
+            ("time() - max(ams_backup_began_seconds{$here} > 0)", "age"),
+            ("0.5 * min(ams_log_retention_seconds{$here} > 0)", "limit"),
         ),
     ),
     Panel(

@@ -53,7 +53,7 @@ async def test_it_is_reported_once_and_so_is_the_next_backup(pool: asyncpg.Pool,
         await age.check()
 
     assert [(one["log_level"], one["event"]) for one in logs] == [
-        ("warning", "no backup is recorded: accounts, keys and settings cannot be restored"),
+        ("warning", "no backup is recorded; without one, accounts, keys and settings cannot be restored"),
         ("info", "the newest backup is young enough again"),
     ]
     assert await store.connection.fetch("SELECT began_at FROM public.backups") == [(NOW,)]

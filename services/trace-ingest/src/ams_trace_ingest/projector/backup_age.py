@@ -52,7 +52,7 @@ class BackupAge:
         BACKUP_BEGAN.set(0 if began_at is None else began_at.timestamp())
         LOG_RETENTION.set(float("inf") if retention_ms is None else retention_ms / 1_000)
         if began_at is None:
-            self._warn("no backup is recorded: accounts, keys and settings cannot be restored", began_at, retention_ms)
+            self._warn("no backup is recorded; without one, accounts, keys and settings cannot be restored", began_at, retention_ms)
             return False
         if retention_ms is not None and self._now() - began_at > AGE_SHARE_MAX * timedelta(milliseconds=retention_ms):
             self._warn("the newest backup is older than half of what the log keeps", began_at, retention_ms)
