@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from tests.reference import NOW_US, PROJECT, map_one
 
 from ams_contracts.documents import Failure, Slot, Status
@@ -21,6 +22,7 @@ SAID = {
     "gen_ai.output.messages": [{"role": "assistant", "parts": [{"type": "text", "content": "Because."}], "finish_reason": "length"}],
     "gen_ai.tool.definitions": [{"name": "search"}],
 }
+UNJOINED = {"projection": "intake", "reason": "unjoined_log"}
 EXCEPTION = {"exception.type": "RateLimitError", "exception.message": "slow down", "exception.stacktrace": "Traceback ..."}
 
 
@@ -102,6 +104,29 @@ def test_what_the_span_says_itself_wins() -> None:
     (step,) = logs(joiner, record(DETAILS, SAID)).steps
 
     assert (step[1].step.preview_input, step[1].step.preview_output) == ("Mine", "Because.")
+
+
+def test_a_record_of_a_step_that_lacks_nothing_does_not_wait() -> None:
+    clock = Clock()
+    joiner, other = LogJoiner(clock), LogJoiner(clock)
+    complete = {
+        "gen_ai.input.messages": '[{"role":"user","content":"Mine"}]',
+        "gen_ai.output.messages": '[{"role":"assistant","content":"Yours"}]',
+    }
+    spans(joiner, map_one({**CHAT, **complete}))
+    unjoined = REGISTRY.get_sample_value("ams_events_ignored_total", UNJOINED) or 0
+
+    assert logs(joiner, record(DETAILS, SAID)).steps == []
+    logs(other, record(DETAILS, SAID))
+    for one, another in ((other, joiner), (joiner, other)):
+        for news in one.take_news(10):
+            another.receive(news, received_at_us=NOW_US)
+
+    assert (len(joiner._waiting), len(other._waiting)) == (0, 0)
+    clock.now = log_joiner.WAIT_SECONDS + 1
+    logs(joiner, record(DETAILS, SAID, span_id="3" * 16))
+    logs(other, record(DETAILS, SAID, span_id="3" * 16))
+    assert (REGISTRY.get_sample_value("ams_events_ignored_total", UNJOINED) or 0) == unjoined
 
 
 def test_records_in_two_requests_before_the_span_both_count() -> None:

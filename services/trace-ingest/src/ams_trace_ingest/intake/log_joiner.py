@@ -86,6 +86,7 @@ class LogJoiner:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._documents: _Expiring[StepKey, tuple[StepRecorded | StepStarted, int]] = _Expiring(STEPS_MAX, clock)
+        self._full: _Expiring[StepKey, StepKey] = _Expiring(STEPS_MAX, clock)  # steps that lack nothing: their records need not wait
         self._responses: _Expiring[tuple[str, str], tuple[str, str]] = _Expiring(STEPS_MAX, clock)
         self._waiting: _Expiring[StepKey, StepLogs] = _Expiring(WAITING_MAX, clock)
         self._waiting_for_response: _Expiring[tuple[str, str], list[LogRecord]] = _Expiring(WAITING_MAX, clock)
@@ -117,7 +118,7 @@ class LogJoiner:
     def _receive_step(self, key: StepKey, news: LogNews, additions: Additions) -> None:
         if news.logs is None:
             self._waiting.pop(key)
-        elif self._documents.get(key) is not None:
+        elif self._has_span(key):
             self._complete(key, news.logs, additions)
             if not news.joined:
                 self._news.append(LogNews(project_id=key[0], task_id=key[1], step_id=key[2]))
@@ -141,6 +142,8 @@ class LogJoiner:
                 key = (project_id, item.task_id, item.event.step_id)
                 if may_gain(document):
                     self._documents.put(key, (item.event, 0))
+                else:
+                    self._full.put(key, key)
                 if document.response_id is not None:
                     self._responses.put((project_id, document.response_id), (item.task_id, item.event.step_id))
                     records = self._waiting_for_response.pop((project_id, document.response_id))
@@ -185,13 +188,16 @@ class LogJoiner:
         additions.steps += mapped.scores
         for (task_id, step_id), logs in mapped.steps.items():
             key = (project_id, task_id, step_id)
-            joined = self._documents.get(key) is not None
+            joined = self._has_span(key)
             self._news.append(LogNews(project_id=project_id, task_id=task_id, step_id=step_id, logs=logs, joined=joined))
             if joined:
                 self._complete(key, logs, additions)
             else:
                 self._waiting.put(key, together(self._waiting.pop(key), logs), unjoined=True)
         return mapped.ignored, mapped.unplaced
+
+    def _has_span(self, key: StepKey) -> bool:
+        return self._documents.get(key) is not None or self._full.get(key) is not None
 
     def _complete(self, key: StepKey, logs: StepLogs, additions: Additions) -> None:
         found = self._documents.get(key)
