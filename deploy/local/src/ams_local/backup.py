@@ -104,7 +104,7 @@ def restore_backup(source: Path, url: str, passwords: Mapping[str, str]) -> str:
         if (source / TRACES).exists():
             _run("pg_restore", "--exit-on-error", str(source / TRACES), url=traces)
         else:
-            owner = _PASSWORD.sub(f"ams_owner:{quote(passwords['ams_owner'])}@", traces)
+            owner = _of_role(traces, "ams_owner", passwords["ams_owner"])
             importlib.import_module("ams_trace_ingest.__main__").migrate(owner)  # alembic takes half a second to import
             _run("pg_restore", "--single-transaction", "--data-only", "--disable-triggers", str(source / SETTINGS), url=traces)
         asyncio.run(_record(traces, description.began_at))
@@ -115,6 +115,13 @@ def restore_backup(source: Path, url: str, passwords: Mapping[str, str]) -> str:
 
 def _database(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def _of_role(url: str, role: str, password: str) -> str:
+    """The same address for another role. The superuser's may have no password: that of ``PGPASSWORD`` or of a file."""
+    parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{role}:{quote(password, safe='')}@{hosts}").geturl()
 
 
 def _run(program: str, *arguments: str, url: str) -> None:
