@@ -17,7 +17,8 @@ from litestar.testing import AsyncTestClient
 from prometheus_client import REGISTRY
 from tests.standby import Pair, standby_pair
 
-from ams_trace_query.context import POSITION_HEADER
+from ams_contracts.positions import Position
+from ams_trace_query.context import POSITION_HEADER, _parse_positions
 
 pytestmark = pytest.mark.timeout(600)
 WAIT_MS = 4_000
@@ -135,6 +136,10 @@ async def test_a_request_gets_the_state_that_it_names_from_the_standby_or_from_t
     assert await followed.agents(second) == ["agent-10", "agent-11"]
     assert reads("unavailable") >= counts["unavailable"] + 1
     assert REGISTRY.get_sample_value("ams_queries_failed_total", {"reason": "unavailable"}) == failed_before
+
+
+def test_the_highest_position_of_a_partition_counts_and_other_versions_hide_none() -> None:
+    assert _parse_positions("1.7.9, 7.7.1,1.7.8") == [Position(1, 7, 9), Position(7, 7, 1)]
 
 
 async def test_without_a_standby_a_position_is_waited_for_on_the_primary(

@@ -63,4 +63,4 @@ def _parse_positions(text: str) -> list[Position]:
         positions = [Position.parse(word.strip()) for word in words]
     except ValueError as error:
         raise BadRequestError(f"{POSITION_HEADER} is not a list of positions: {error}.", code="bad_position") from error
-    return list({position.partition: position for position in sorted(positions)}.values())  # the highest of each partition
+    return list({(one.version, one.partition): one for one in sorted(positions)}.values())  # the highest of each partition
