@@ -142,6 +142,14 @@ def test_an_import_recognises_the_format(file: bytes, lines: list[bytes]) -> Non
     assert list(transfer._lines(io.BytesIO(file))) == lines
 
 
+def test_a_number_without_a_value_is_refused_with_the_reason() -> None:
+    document = json.loads(DOCUMENT)
+    document["data"][0]["spans"][0]["tags"] = [{"key": "score", "type": "float64", "value": None}]
+
+    with pytest.raises(PlatformError, match="looks like one of Jaeger, but cannot be read"):
+        transfer._lines(io.BytesIO(json.dumps(document).encode()))
+
+
 @pytest.mark.parametrize("file", [b'{"data": [{"spans": [{"spanID": 1}]}]}', b'{"data": [7]}'])
 def test_a_file_that_only_looks_like_one_of_jaeger_is_refused_with_the_reason(file: bytes) -> None:
     with pytest.raises(PlatformError, match=r"looks like one of Jaeger, but cannot be read: .*data"):

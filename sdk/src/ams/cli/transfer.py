@@ -116,7 +116,7 @@ def _lines(file: BinaryIO) -> Iterable[bytes]:
         return document.splitlines(keepends=True)
     try:
         return list(from_jaeger(document))
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
         raise PlatformError(f"The file looks like one of Jaeger, but cannot be read: {error}.") from error
 
 
