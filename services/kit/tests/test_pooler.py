@@ -128,7 +128,7 @@ def refuse(service: str, sentence: str) -> NoReturn:
 
 
 async def use(url: str) -> int:
-    pool = await open_pool(url, application="tested", size_max=2, refuse=refuse)
+    pool = await open_pool(url, application="tested", size_max=2, setting="AMS_READ_DATABASE_URL", refuse=refuse)
     try:
         return await pool.fetchval("SELECT 1")
     finally:
@@ -147,7 +147,7 @@ async def test_a_pooler_that_breaks_sessions_is_refused_with_a_sentence(
     postgres_admin_url: str, options: dict[str, bool | None], reason: str
 ) -> None:
     async with pooled(postgres_admin_url, **options) as url:
-        with pytest.raises(RefusedError, match=f"tested: AMS_DATABASE_URL leads to {reason}"):
+        with pytest.raises(RefusedError, match=f"^tested: AMS_READ_DATABASE_URL leads to {reason}"):
             await use(url)
 
 

@@ -22,6 +22,7 @@ async def open_pool(
     server_settings: dict[str, str] | None = None,
     init: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
     reset: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
+    setting: str = "AMS_DATABASE_URL",
     refuse: Callable[[str, str], NoReturn] = refuse_to_serve,
 ) -> asyncpg.Pool:
     """Create a pool that connects on first use, so that a service starts while Postgres is unavailable.
@@ -33,6 +34,7 @@ async def open_pool(
         server_settings: Further settings of each connection, e.g. ``statement_timeout``.
         init: Runs once on every new connection.
         reset: Runs when a connection returns to the pool, instead of the driver's own round trip (RESET ALL and others).
+        setting: The name of the setting that has the address.
         refuse: Ends the process when the first connection leads to a pooler that cannot be used.
     """
     settings = {"application_name": application, "transaction_timeout": TRANSACTION_TIMEOUT, **(server_settings or {})}
@@ -44,7 +46,7 @@ async def open_pool(
             connection = await asyncpg.connect(*arguments, **options)
         except asyncpg.PostgresError as error:
             if (reason := refused_parameter(error)) is not None:
-                refuse(application, str(reason))
+                refuse(application, f"{setting} {reason}")
             raise
         if not checked:
             try:
@@ -54,7 +56,7 @@ async def open_pool(
             except BaseException as error:
                 connection.terminate()
                 if isinstance(error, PoolerError):
-                    refuse(application, str(error))
+                    refuse(application, f"{setting} {error}")
                 raise
             checked = True
         return connection

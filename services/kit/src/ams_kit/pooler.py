@@ -18,7 +18,7 @@ Connect = Callable[[], Awaitable[Any]]
 
 
 class PoolerError(Exception):
-    """There is a pooler that cannot be used. The text is one sentence for the operator."""
+    """There is a pooler that cannot be used. The text continues the name of the setting that has the address."""
 
 
 async def check_pooler(connection: Any, expected: dict[str, str], another: Connect) -> None:
@@ -38,18 +38,18 @@ async def check_pooler(connection: Any, expected: dict[str, str], another: Conne
             return
         for name, value in expected.items():
             if await connection.fetchval("SELECT current_setting($1, true)", name) != value:
-                raise PoolerError(f"AMS_DATABASE_URL leads to a connection pooler that does not pass on the parameter {name}. {ADVICE}")
+                raise PoolerError(f"leads to a connection pooler that does not pass on the parameter {name}. {ADVICE}")
         shared = await _shares_sessions(connection, another)
     except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError):
         shared = True  # a statement was prepared in one session and executed in another one
     if shared:
-        raise PoolerError(f"AMS_DATABASE_URL leads to a connection pooler in transaction mode. {ADVICE}")
+        raise PoolerError(f"leads to a connection pooler in transaction mode. {ADVICE}")
 
 
 def refused_parameter(error: Exception) -> PoolerError | None:
     """The reason, if it is a pooler that has refused a connection because of its parameters."""
     if isinstance(error, asyncpg.PostgresError) and _UNSUPPORTED in str(error):
-        return PoolerError(f"AMS_DATABASE_URL leads to a connection pooler that refuses parameters ({error}). {ADVICE}")
+        return PoolerError(f"leads to a connection pooler that refuses parameters ({error}). {ADVICE}")
     return None
 
 

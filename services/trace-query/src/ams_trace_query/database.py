@@ -176,10 +176,13 @@ class Database:
             "work_mem": "32MB",  # a skeleton of 100,000 steps sorts 25 MB, which should not spill to disk
         }
 
-        async def pool_of(address: str) -> asyncpg.Pool:
-            return await open_pool(address, application="ams-trace-query", size_max=connections_max, server_settings=server_settings)
+        async def pool_of(address: str, setting: str) -> asyncpg.Pool:
+            return await open_pool(
+                address, application="ams-trace-query", size_max=connections_max, server_settings=server_settings, setting=setting
+            )
 
-        return cls(await pool_of(url), Replica(await pool_of(read_url)) if read_url else None, wait_seconds=read_wait_seconds)
+        replica = Replica(await pool_of(read_url, "AMS_READ_DATABASE_URL")) if read_url else None
+        return cls(await pool_of(url, "AMS_DATABASE_URL"), replica, wait_seconds=read_wait_seconds)
 
     def at_least(self, positions: Sequence[Position]) -> "Database":
         """The same database, whose snapshots have everything before these positions of the steps topic. Positions of another version are ignored."""
