@@ -1,9 +1,11 @@
 """The administrator of the installation: accounts, and links that reset a password."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from services.identity.tests.clients import PASSWORD, Person, Server
@@ -112,6 +114,32 @@ def test_a_disabled_account_loses_sessions_and_keys_and_signs_in_again_once_enab
     assert person.client.get("/api/users/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200
     rows = sql("select action, user_id::text from audit where subject = $1 and action like 'user.%' order by audit_id", person.user_id)
     assert [tuple(row) for row in rows] == [("user.disabled", administrator.user_id), ("user.enabled", administrator.user_id)]
+
+
+@pytest.mark.parametrize(("action", "body"), [("disable", None), ("administrator", {"administrator": False})])
+def test_who_loses_the_role_at_the_same_moment_takes_it_from_nobody(
+    server: Server, administrator: Person, new_person: Callable[[], Person], sql: Sql, *, action: str, body: Any
+) -> None:
+    other = new_person()
+    sql("update users set administrator = true where id = $1", other.user_id)
+
+    async def work() -> httpx.Response:
+        demoting, watching = [await asyncpg.connect(server.settings.database_url) for _ in range(2)]
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(demoting.close)
+            stack.push_async_callback(watching.close)
+            async with demoting.transaction():
+                await demoting.execute("update users set administrator = false where id = $1", administrator.user_id)
+                # it reads that the caller administers, and waits for the row
+                answer = asyncio.create_task(asyncio.to_thread(administrator.post, f"/api/users/{other.user_id}/{action}", body))
+                while not answer.done() and not await watching.fetchval("select exists (select from pg_locks where not granted)"):
+                    await asyncio.sleep(0.02)
+            return await answer
+
+    answer = asyncio.run(work())
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_administrator")
+    assert [tuple(row) for row in sql("select administrator, disabled_at from users where id = $1", other.user_id)] == [(True, None)]
 
 
 def test_an_administrator_keeps_the_own_account_and_machines_have_no_password(

@@ -19,7 +19,7 @@ from ams_identity.store import Executor, api_keys, factors, identities, members,
 from ams_identity.store.revocations import Revocation
 from ams_identity.store.users import MACHINE_PREFIX, Kind, User
 from ams_kit.auth import principal_of
-from ams_kit.errors import ConflictError, InvalidError, UnauthenticatedError
+from ams_kit.errors import ConflictError, ForbiddenError, InvalidError, UnauthenticatedError
 
 
 class UserView(Struct, frozen=True, kw_only=True):
@@ -57,6 +57,27 @@ def is_administrator(context: IdentityContext, user: User) -> bool:
         return user.administrator
     verifiable = context.mailer.enabled or not context.policy.password_login
     return user.email_key == key and (user.email_verified_at is not None or not verifiable)
+
+
+def require_administration(context: IdentityContext, user: User | None) -> None:
+    """Require that an active account administers the installation.
+
+    Raises:
+        ForbiddenError: not_administrator.
+    """
+    if user is None or user.disabled_at is not None or not is_administrator(context, user):
+        raise ForbiddenError("Only the administrator of the installation may do this.", code="not_administrator")
+
+
+async def lock_administrator(context: IdentityContext, connection: Executor, administrator_id: str, account_id: str) -> None:
+    """Lock an administrator and the account that is about to lose access, and check the former again: of two who do this to each other one stays.
+
+    Raises:
+        ForbiddenError: not_administrator.
+    """
+    for user_id in sorted({administrator_id, account_id}):  # in one order: two transactions do not wait for each other
+        await users.lock(connection, user_id)
+    require_administration(context, await users.by_id(connection, administrator_id))
 
 
 async def view_of(context: IdentityContext, user: User) -> UserView:
@@ -174,14 +195,19 @@ async def disable(context: IdentityContext, request: Request[Any, Any, Any], use
         context: The dependencies.
         request: The request, whose address is recorded.
         user_id: The account.
-        by: The account of the administrator who does it, if a person does.
+        by: The account of the administrator who does it, or the account itself; ``None``: an operator.
 
     Returns:
         False when no such active account exists.
+
+    Raises:
+        ForbiddenError: not_administrator, when another request was faster to remove that role from ``by``.
     """
     at = context.now()
     revoked = revocation.of_user(user_id, at)
     async with context.pool.acquire() as connection, connection.transaction():
+        if by is not None and by != user_id:
+            await lock_administrator(context, connection, by, user_id)
         if not await users.disable(connection, user_id, at):
             return False
         await sessions.end_all(connection, user_id, at, "disabled")

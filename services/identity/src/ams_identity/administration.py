@@ -7,7 +7,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.params import FromPath
 from msgspec import Struct
 
-from ams_identity.accounts import disable, is_administrator, user_of
+from ams_identity.accounts import disable, is_administrator, require_administration, user_of
 from ams_identity.audit import Action, record
 from ams_identity.context import context_of
 from ams_identity.link_secrets import hash_of, new_secret
@@ -20,7 +20,7 @@ from ams_identity.sessions import NO_STORE
 from ams_identity.store import factors, password_resets, users
 from ams_identity.store.users import Kind, User
 from ams_kit.auth import is_uuid
-from ams_kit.errors import ConflictError, ForbiddenError, NotFoundError
+from ams_kit.errors import ConflictError, NotFoundError
 
 RESET_LIFE = timedelta(hours=24)
 
@@ -58,8 +58,7 @@ async def require_administrator(request: Request[Any, Any, Any]) -> User:
         ForbiddenError: not_administrator.
     """
     user = await user_of(request)
-    if not is_administrator(context_of(request), user):
-        raise ForbiddenError("Only the administrator of the installation may do this.", code="not_administrator")
+    require_administration(context_of(request), user)
     return user
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from ams_contracts.claims import Quota
 from ams_contracts.identity_events import ProjectUpdated
+from ams_identity.accounts import lock_administrator
 from ams_identity.administration import account_of, require_administrator
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, context_of
@@ -112,6 +113,7 @@ async def set_administrator(request: Request[Any, Any, Any], user: FromPath[str]
     if account.user_id == administrator.user_id and not body.administrator:
         raise ConflictError("You cannot remove the role from yourself. Ask another administrator.", code="own_account")
     async with context.pool.acquire() as connection, connection.transaction():
+        await lock_administrator(context, connection, administrator.user_id, account.user_id)
         if await users.set_administrator(connection, account.user_id, administrator=body.administrator):
             await record(
                 connection, request, Action.ADMINISTRATOR_CHANGED, context.now(), user_id=administrator.user_id, subject=account.user_id
