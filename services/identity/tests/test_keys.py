@@ -8,6 +8,7 @@ import jwt
 import pytest
 from services.identity.tests.clients import Person, Server
 
+from ams_identity.keys import KEYS_MAX
 from ams_identity.tokens import INGEST_AUDIENCE
 from ams_kit.auth.api_keys import format_key
 
@@ -60,6 +61,25 @@ def test_a_key_expires_at_its_expires_at(server: Server, person: Person) -> None
         assert exchange(person, created["key"]).status_code == 401
     finally:
         server.clock.offset = 0
+
+
+def test_expired_and_replaced_keys_take_no_room(person: Person, sql: Callable[..., Any]) -> None:
+    keys = f"/api/projects/{person.project_id}/keys"
+    first, second = new_key(person)["key_id"], new_key(person)["key_id"]
+    sql(
+        "insert into api_keys (project_id, key_id, name, secret_hash, scopes, created_at) "
+        "select project_id, left(md5(key_id || number), length(key_id)), name, secret_hash, scopes, created_at "
+        "from api_keys, generate_series(1, $2) as number where key_id = $1",
+        first,
+        KEYS_MAX - 2,
+    )
+    assert person.post(keys, {"name": "one more"}).json()["code"] == "too_many_keys"
+
+    assert person.post(f"{keys}/{first}/rotate", {"overlap_hours": 1}).status_code == 201
+    assert person.post(keys, {"name": "one more"}).json()["code"] == "too_many_keys"
+    sql("update api_keys set expires_at = now() - interval '1 minute' where key_id = $1", second)
+    new_key(person)
+    assert person.post(keys, {"name": "one more"}).json()["code"] == "too_many_keys"
 
 
 @pytest.mark.parametrize(

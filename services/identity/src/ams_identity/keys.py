@@ -28,7 +28,7 @@ from ams_kit.errors import ConflictError, InvalidError, NotFoundError
 from ams_kit.http.json_body import read_json, with_json_body
 from ams_kit.names import check_name
 
-KEYS_MAX = 200  # of one project
+KEYS_MAX = 200  # of one project; as many more may be valid that others have replaced
 Addresses = Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(min_length=1, max_length=50)]
 
 
@@ -171,7 +171,8 @@ async def insert_key(connection: Executor, request: Request[Any, Any, Any], key:
     Raises:
         ConflictError: The project has ``KEYS_MAX`` keys.
     """
-    if await api_keys.count(connection, key.project_id) >= KEYS_MAX:
+    current, valid = await api_keys.count(connection, key.project_id, key.created_at)
+    if current >= KEYS_MAX or valid >= 2 * KEYS_MAX:
         raise ConflictError(f"A project has at most {KEYS_MAX} keys. Revoke one first.", code="too_many_keys")
     await api_keys.insert(connection, key)
     event = KeyCreated(
@@ -277,9 +278,9 @@ async def rotate_key(request: Request[Any, Any, Any], key: FromPath[str], access
             last_used_address=None,
             last_used_program=None,
         )
-        await insert_key(connection, request, new, access.user_id)
         ends_at = at + timedelta(hours=body.overlap_hours)
         await api_keys.replace(connection, old, by=key_id, expires_at=ends_at if old.expires_at is None else min(ends_at, old.expires_at))
+        await insert_key(connection, request, new, access.user_id)  # after it: a project that has all its keys can rotate them
         await record(connection, request, Action.KEY_ROTATED, at, user_id=access.user_id, project_id=access.project_id, subject=key)
     context.outbox.wake()
     return Response(CreatedKey(**key_fields(new), key=format_key(key_id, secret)), headers=NO_STORE)

@@ -119,9 +119,14 @@ async def of_project(database: Executor, project_id: str, *, after: str | None, 
     return [_key(row) for row in await database.fetch(sql, project_id, after, limit)]
 
 
-async def count(database: Executor, project_id: str) -> int:
-    """How many keys of a project are not revoked."""
-    return int(await database.fetchval("select count(*) from api_keys where project_id = $1 and revoked_at is null", project_id) or 0)
+async def count(database: Executor, project_id: str, at: datetime) -> tuple[int, int]:
+    """How many keys of a project are neither revoked nor expired at a time: those that no other key replaces, and all."""
+    sql = """
+        select count(*) filter (where replaced_by is null), count(*) from api_keys
+        where project_id = $1 and revoked_at is null and (expires_at is null or expires_at > $2)
+    """
+    [row] = await database.fetch(sql, project_id, at)
+    return row[0], row[1]
 
 
 async def touch(database: Executor, key: ApiKey, at: datetime, *, address: str | None, program: str | None) -> None:
