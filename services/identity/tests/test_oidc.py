@@ -359,6 +359,7 @@ def test_a_second_factor_follows_unless_that_of_the_provider_counts(
     owner = signed_in(browser.sign_in(ada), browser)
     project_id = owner.get("/api/users/me").json()["default_project_id"]
     secret, _ = add_app(server, owner)
+    assert code_of_answer(own_round_trip(owner, browser, "proof", ada)) == (422, "second_factor_required")
     first = browser.sign_in(ada)
     assert "access_token" not in first.json()
     token = first.json()["second_factor_token"]

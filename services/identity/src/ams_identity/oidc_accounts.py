@@ -118,6 +118,11 @@ def _is_verified(settings: Issuer, person: Person) -> bool:
     return person.email is not None and (person.email_verified or settings.trust_email)
 
 
+def second_factor_counts(settings: Issuer, person: Person) -> bool:
+    """Whether the provider says that the person used a second factor, and its settings count that."""
+    return not person.factors.isdisjoint(settings.second_factor_values)
+
+
 async def _user_without_identity(work: _Work) -> User:
     connection, settings, person = work.connection, work.settings, work.signed_in.person
     key = validation.email_key(person.email or "")
@@ -197,7 +202,7 @@ async def add_identity(connection: Executor, request: Request[Any, Any, Any], se
 async def _enter(work: _Work, user: User, identity: Identity) -> Entered:
     context, connection, settings, person = context_of(work.request), work.connection, work.settings, work.signed_in.person
     at = context.now()
-    second_factor = not person.factors.isdisjoint(settings.second_factor_values)
+    second_factor = second_factor_counts(settings, person)
     proved_before = await identities.prove_factor(connection, user.user_id)
     await identities.use(
         connection,

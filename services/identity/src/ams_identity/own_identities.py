@@ -13,7 +13,7 @@ from ams_identity.accounts import user_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.failures import FailureLimit
-from ams_identity.oidc_accounts import add_identity, id_token_of, notify_linked
+from ams_identity.oidc_accounts import add_identity, id_token_of, notify_linked, second_factor_counts
 from ams_identity.oidc_flow import ANSWER_BYTES_MAX, Answer, AnswerBody, ProviderAddress, begin, end_cookie, finish, provider_of
 from ams_identity.oidc_provider import Provider
 from ams_identity.oidc_sign_in import proved_at
@@ -25,7 +25,7 @@ from ams_identity.store import factors, identities, passkeys, sessions, users
 from ams_identity.store.identities import IDENTITIES_MAX, Identity
 from ams_identity.store.users import User
 from ams_kit.auth import is_uuid, principal_of
-from ams_kit.errors import ConflictError, ForbiddenError, NotFoundError, UnavailableError
+from ams_kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from ams_kit.http.json_body import read_json, with_json_body
 
 
@@ -168,6 +168,8 @@ async def _prove(request: Request[Any, Any, Any], user: User, answer: Answer, se
     identity = await identities.find(context.pool, answer.provider.settings.issuer, person.subject)
     if identity is None or identity.user_id != user.user_id:
         raise ForbiddenError("Another person signed in at the provider. Sign in there as yourself.", code="another_person")
+    if not second_factor_counts(answer.provider.settings, person) and await factors.has_any(context.pool, user.user_id):
+        raise InvalidError("This account has a second factor. Confirm with that.", code="second_factor_required")
     at = context.now()
     proved = proved_at(context, person)
     if (at - proved).total_seconds() > FRESH.total_seconds() + LEEWAY_SECONDS:
@@ -199,6 +201,7 @@ async def unlink(request: Request[Any, Any, Any], identity: FromPath[str]) -> No
     context, user = context_of(request), await person_with_proof(request)
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
+        await users.lock(connection, user.user_id)  # two requests at once do not remove the last two ways in
         found = await identities.delete(connection, user.user_id, identity) if is_uuid(identity) else None
         if found is None:
             raise NotFoundError("There is no such linked identity.", code="identity_not_found")
