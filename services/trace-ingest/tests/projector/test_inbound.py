@@ -140,6 +140,25 @@ async def test_a_record_over_the_quota_of_its_project_becomes_a_dead_letter_and_
     usage.admit(OTHER_PROJECT, Quota(events_per_minute=2))
 
 
+async def test_a_record_that_comes_again_after_an_outage_counts_once(pool, published: Published, identity: Identity, store) -> None:
+    identity.usable = KeyState(key_id=KEY_ID, project_id=PROJECT, scopes=[Scope.INGEST], quota=Quota(events_per_minute=2))
+    usage = UsageMeter(cast("Redis", None), now_s=lambda: float(NOW_S))
+    projection = InboundProjection(
+        pool, cast("Log", published), InboundVerifier(identity, identity, issuer=ISSUER), ProjectPrices(pool, Prices(GenaiPrices())),
+        usage=usage, now_us=lambda: 1,
+    )  # fmt: skip
+    published.down = True
+    for _ in range(3):
+        with pytest.raises(LogUnavailableError):
+            await projection.apply(INBOUND.name, 0, [a_record(0)], 0)
+    published.down = False
+
+    await projection.apply(INBOUND.name, 0, [a_record(0), a_record(1)], 0)
+
+    assert published.event_ids() == [f"{number:032x}" for number in (1, 2)]
+    assert await store.rows("dead_letters") == []
+
+
 async def test_a_signed_record_is_published_under_the_project_of_its_token(inbound, published, store) -> None:
     assert await inbound.apply(INBOUND.name, 0, [a_record(0), a_record(3)], 0) == 4
 

@@ -46,6 +46,15 @@ class _Refused(Struct, frozen=True):
     project_id: str | None = None
 
 
+class _Counted(Struct, frozen=True):
+    """What was counted of a record, and for when."""
+
+    project_id: str
+    events: int
+    size_bytes: int
+    at_s: float
+
+
 class InboundProjection:
     """Checks, maps, prices and publishes the records of ``ams.inbound.v1``. An ``ams_kit.bus.Projection``.
 
@@ -87,6 +96,20 @@ class InboundProjection:
             return await positions.load(connection, self.projection, topic, partitions)
 
     async def apply(self, topic: str, partition: int, records: list[LogRecord], expected: int) -> int:
+        counted: list[_Counted] = []
+        try:
+            return await self._apply(topic, partition, records, expected, counted)
+        except BaseException:
+            # the records come again: counted twice, they would be refused by a quota that their sender kept
+            for one in counted:
+                self._count(one, -1)
+            raise
+
+    def _count(self, one: _Counted, sign: int = 1) -> None:
+        if self._usage is not None:
+            self._usage.add(one.project_id, events=sign * one.events, size_bytes=sign * one.size_bytes, at_s=one.at_s)
+
+    async def _apply(self, topic: str, partition: int, records: list[LogRecord], expected: int, counted: list[_Counted]) -> int:
         letters: list[DeadLetter] = []
         payloads: list[Record] = []
         steps: list[Record] = []
@@ -109,8 +132,8 @@ class InboundProjection:
             steps += read.steps
             record_size = sum(len(one.value or b"") for one in (*read.payloads, *read.steps))
             size += record_size
-            if self._usage is not None:
-                self._usage.add(key.project_id, events=read.accepted, size_bytes=record_size, at_s=record.timestamp_ms / 1_000)
+            counted.append(_Counted(key.project_id, read.accepted, record_size, record.timestamp_ms / 1_000))
+            self._count(counted[-1])
             if size > PUBLISH_BYTES_MAX:
                 await self._publish(payloads, steps)
                 payloads, steps, size = [], [], 0
