@@ -126,6 +126,7 @@ async def test_the_url_and_the_secret_of_a_webhook_are_shown_once_and_encrypted_
         ({"webhook": {"format": "xml", "url": URL}}, 422, "invalid"),
         ({"webhook": {"format": "json", "url": "ftp://example.com/"}}, 422, "invalid_webhook_url"),
         ({"webhook": {"format": "json", "url": "https://"}}, 422, "invalid_webhook_url"),
+        ({"webhook": {"format": "json", "url": f"https://{'a' * 600}/"}}, 422, "invalid_webhook_url"),
         ({"webhook": {"format": "json", "url": "https://user:pw@example.com/"}}, 422, "invalid_webhook_url"),
         ({"webhook": {"format": "json", "url": "https://example.com/\nx"}}, 422, "invalid_webhook_url"),
         ({"webhook": {"format": "json", "url": "https://example.com:99999/"}}, 422, "invalid_webhook_url"),

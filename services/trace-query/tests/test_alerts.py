@@ -221,6 +221,20 @@ async def test_a_query_that_cannot_be_evaluated_says_so_and_decides_nothing(aler
     assert rule["problem"]
 
 
+async def test_a_rule_that_cannot_be_measured_stops_no_other_one(alerting, person, store) -> None:
+    mia = person("mia")
+    rule_ids = [await a_rule(mia, name=status, q=f"status:{status}") for status in ("error", "ok")]
+    for _ in range(2):
+        await ended(store, 30, status="error", cost_nusd=2**62)  # their sum is out of range
+        await ended(store, 30, status="ok")
+
+    await alerting.step()
+
+    failed, measured = [await mia.get(f"alert-rules/{rule_id}") for rule_id in rule_ids]
+    assert (bool(failed["problem"]), failed["alert_id"]) == (True, None)
+    assert (measured["problem"], measured["value"], measured["alert_id"] is not None) == (None, 2, True)
+
+
 async def test_alerts_are_listed_in_pages_open_ones_first(alerting, person, store) -> None:
     mia = person("mia")
     for _ in range(2):

@@ -101,6 +101,7 @@ async def receiver(*statuses: int, host: str = "127.0.0.1") -> AsyncIterator[Rec
         ("64:ff9b::a00:1", False),
         ("2002:a00:1::", False),
         ("2001:0:1::", False),
+        ("fec0::1", False),
     ],
 )
 def test_webhooks_go_to_the_internet_alone(address: str, expected: bool) -> None:

@@ -8,9 +8,11 @@ from ipaddress import IPv6Address, ip_network
 from ams_kit.http.client_address import Address, Network, is_in, parse_address
 
 RESOLVE_SECONDS = 3
-_CARRIERS = tuple(
-    ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
-)  # they carry an IPv4 address, which may be an internal one
+_REFUSED = tuple(
+    # the first four carry an IPv4 address, which may be an internal one; the last are site-local, which Python calls global
+    ip_network(text)
+    for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "fec0::/10")
+)
 
 
 class AddressRefusedError(Exception):
@@ -48,6 +50,6 @@ def is_allowed(address: Address, allowed: Sequence[Network]) -> bool:
     """Whether a webhook may be sent to an address."""
     if is_in(address, allowed):
         return True
-    if isinstance(address, IPv6Address) and is_in(address, _CARRIERS):
+    if isinstance(address, IPv6Address) and is_in(address, _REFUSED):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ams_contracts.alerts import AlertRaised, AlertResolved, EndReason, alert_id_of, event_id_of
 from ams_contracts.platform_tables import alert_rules, alert_states
-from ams_kit.errors import QueryTimeoutError
+from ams_kit.errors import QueryTimeoutError, UnavailableError
 from ams_kit.telemetry.metrics import ALERT_LAG_SECONDS, ALERTS_RAISED, RULES_EVALUATED
 from ams_trace_query.alerts import queue
 from ams_trace_query.alerts.decisions import decide
@@ -21,7 +22,12 @@ from ams_trace_query.database import Database, ProjectWriter
 from ams_trace_query.search.tree import QueryError
 
 PERIOD_SECONDS = 60
+FAILED = (
+    "The tasks of the query could not be measured. Change the query or the window, or ask the operator: the log of trace-query says why."
+)
 TOO_SLOW = "The query takes too long to count all tasks of the window. Narrow the query or the window."
+
+logger = structlog.get_logger(__name__)
 
 
 class Evaluator:
@@ -113,6 +119,11 @@ class Evaluator:
             return nothing, TOO_SLOW
         except QueryError as error:  # a release that knows fewer fields than the one that saved the rule
             return nothing, error.detail
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001  one rule, such as one whose sum is out of range, must not stop those of other projects
+            logger.warning("a rule could not be measured", rule_id=rule["rule_id"], reason=type(error).__name__)
+            return nothing, FAILED
         return found, None if found.complete else TOO_SLOW
 
     async def _reseal(self, writer: ProjectWriter, rule: Any) -> None:

@@ -21,6 +21,8 @@ SECOND_US = 1_000_000
 LOOKBACK_US = 6 * 3_600 * SECOND_US
 """A task counts in the window in which it ended. It is found when it started at most this long before the window: the index is by start."""
 
+DURATIONS_MAX = 1_000_000  # of one percentile: they are sorted in memory
+
 SILENT: dict[Measure, Status] = {"waiting": Status.WAITING, "lost": Status.LOST}
 """Measures of how long the tasks of a status have been silent."""
 
@@ -134,6 +136,8 @@ async def _count(scan: TaskScan, window: Window, measured: Measure) -> tuple[Sum
         if row["silent_since_us"] is not None:
             sums.silent_us = max(sums.silent_us or 0, window.end_us - row["silent_since_us"])
         back_to_us = part.low_us
+        if len(sums.durations) > DURATIONS_MAX:
+            return sums, False
     return sums, back_to_us is None
 
 

@@ -17,6 +17,7 @@ from ams_trace_query.alerts.sealing import WebhookSecrets
 
 SEND_SECONDS = 10
 URL_BYTES_MAX = 2_048
+HOST_BYTES_MAX = 253  # of a name of DNS
 
 
 class Outcome(Struct, frozen=True):
@@ -111,6 +112,6 @@ def check_url(url: str) -> str:
         valid = parsed.scheme in {"http", "https"} and parsed.host and not parsed.userinfo and parts.port != 0
     except (ValueError, httpx.InvalidURL):
         raise refused from None
-    if not valid or parts.fragment:
+    if not valid or parts.fragment or len(parsed.raw_host) > HOST_BYTES_MAX:
         raise refused
     return parsed.host
