@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { useRef, useState, useSyncExternalStore } from 'react';
+import { passkeysSupported } from '../api/passkeys';
 import { proveByCode, proveByPasskey, proveByPassword } from '../api/people';
 import { type ApiError, asApiError } from '../api/problems';
 import { type ProofRequest, proof } from '../api/proof';
@@ -22,7 +23,7 @@ function Question({ asked }: { asked: ProofRequest }) {
   const proved = useRef(false);
   const byPassword = asked.methods.includes('password');
   const byCode = asked.methods.includes('totp') || asked.methods.includes('recovery_code');
-  const byPasskey = asked.methods.includes('passkey');
+  const byPasskey = asked.methods.includes('passkey') && passkeysSupported();
   const field = byPassword ? PASSWORD_FIELD : CODE_FIELD;
 
   const prove = async (work: () => Promise<void>) => {
@@ -43,6 +44,9 @@ function Question({ asked }: { asked: ProofRequest }) {
         <p className="quiet">This action requires a confirmation. It is valid for five minutes in this session.</p>
         {byPasskey ? (
           <PasskeyButton primary busy={busy} action="Use a passkey" onUse={() => prove(proveByPasskey)} />
+        ) : null}
+        {asked.methods.includes('passkey') && !byPasskey && !byCode ? (
+          <p className="quiet">This browser cannot use passkeys. Open AMS in one that can.</p>
         ) : null}
         {byPassword || byCode ? (
           <FieldForm
