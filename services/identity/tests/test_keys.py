@@ -164,7 +164,13 @@ def test_internal_access_returns_the_role_of_a_user(
     def ask(user_id: str, project_id: str) -> httpx.Response:
         return client.get("/internal/access", params={"user_id": user_id, "project_id": project_id}, headers=service_headers)
 
-    assert ask(person.user_id, person.project_id).json() == {"user_id": person.user_id, "project_id": person.project_id, "role": "owner"}
+    assert ask(person.user_id, person.project_id).json() == {
+        "user_id": person.user_id,
+        "project_id": person.project_id,
+        "role": "owner",
+        "quota": None,
+        "masking": True,
+    }
     assert ask(stranger.user_id, person.project_id).status_code == 404
     assert ask("x", person.project_id).status_code == 404
     assert ask("", "").status_code == 404
