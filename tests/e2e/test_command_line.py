@@ -14,7 +14,7 @@ import httpx
 import pyotp
 import pytest
 from tests import hostile_posts
-from tests.client import Account, Project, eventually
+from tests.client import Account, Project, eventually, patiently, sign_in
 from tests.installation import Platform
 
 from ams.testing import Cassette
@@ -34,9 +34,8 @@ class Desk:
         self.user = f"u{secrets.token_hex(6)}"
         http = httpx.Client(base_url=platform.url, timeout=60)
         account = {"username": self.user, "email": f"{self.user}@example.com", "password": PASSWORD}
-        http.post("/api/auth/register", json=account).raise_for_status()
-        token = http.post("/api/auth/login", json={"login": self.user, "password": PASSWORD}).raise_for_status().json()["access_token"]
-        http.headers["Authorization"] = f"Bearer {token}"
+        patiently(lambda: http.post("/api/auth/register", json=account)).raise_for_status()
+        http.headers["Authorization"] = f"Bearer {sign_in(http, self.user, PASSWORD)}"
         projects = http.get("/api/projects").raise_for_status().json()["items"]
         project_id = projects[0]["project_id"] if projects else http.post("/api/projects", json={"name": "p"}).json()["project_id"]
         self.project = Project(http, project_id)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -89,7 +90,9 @@ def owned(platform: Platform) -> Owned:
         [{"role": "user", "parts": [{"type": "blob", "mime_type": "image/png", "content": base64.b64encode(PICTURE).decode()}]}]
     )
     attributes = [{"key": "gen_ai.input.messages", "value": {"stringValue": prompt}}]
-    body = hostile_posts.request(hostile_posts.span(task, spanId=step, attributes=attributes))
+    now = time.time_ns()  # a rule counts tasks that ended in its window
+    times = {"startTimeUnixNano": str(now - 3 * 10**9), "endTimeUnixNano": str(now - 2 * 10**9)}
+    body = hostile_posts.request(hostile_posts.span(task, spanId=step, attributes=attributes, **times))
     project.post("/v1/traces", body, **{"Content-Type": "application/json"}).raise_for_status()
     eventually(lambda: project.http.get(f"/api/traces/{project.id}/tasks/{task}").status_code, lambda got: got == 200)
     picture = f"/api/traces/{project.id}/media/{hashlib.sha256(PICTURE).hexdigest()}"

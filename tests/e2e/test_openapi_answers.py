@@ -2,11 +2,13 @@
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from requests.adapters import HTTPAdapter
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
@@ -32,6 +34,14 @@ CHECKS = [
 ]
 ENDS_WHAT_OTHERS_NEED = ("DELETE /api/projects/{project}", "DELETE /api/users/me/sessions")  # asked last
 FAULTS_MAX = 40  # listed
+OTHER_ADDRESS = "127.0.0.2"  # the attempts of an address are limited: those generated here must not count as those of other tests
+
+
+class FromOtherAddress(HTTPAdapter):
+    """Connects from ``OTHER_ADDRESS``."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options, source_address=(OTHER_ADDRESS, 0))
 
 
 def operations(url: str) -> Iterator[APIOperation]:
@@ -90,6 +100,7 @@ def all_faults(url: str, examples: int) -> list[str]:
     for operation in operations(url):
         for who, credential in credentials.items():
             session = requests.Session()
+            session.mount(url, FromOtherAddress())
             session.headers.update({"Authorization": credential} if credential else {})
             faults = faults_of(
                 operation, session, own, GenerationMode.POSITIVE, examples=examples if who == "owner" else max(examples // 8, 1), seen=seen
