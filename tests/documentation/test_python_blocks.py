@@ -10,7 +10,7 @@ from tests.documentation.blocks import BLOCKS, REASON_CHARS_MIN, Block, executed
 
 from ams.testing import record
 
-LANGUAGES = {"python", "sh", "json", "toml", "text"}
+LANGUAGES = {"python", "sh", "json", "toml", "yaml", "text"}
 PYTHON = executed("python")
 TESTED = {page: blocks for page, blocks in PYTHON.items() if any("def test_" in block.text or "TestCase" in block.text for block in blocks)}
 

@@ -14,13 +14,14 @@ KUBERNETES_VERSION = "1.37"
 CUSTOM_RESOURCES: dict[str, Any] = json.loads((ROOT / "deploy" / "k8s" / "schemas" / "crds.json").read_text(encoding="utf-8"))
 BUILT_IN_GROUPS = {"", "apps", "batch", "autoscaling", "policy", "networking.k8s.io"}
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
-CERTIFICATES = {
+MOUNTED_SECRETS = {
     "ams-kafka-cluster-ca-cert",
     "ams-postgres-ca",
     "kafka-ca",
     "kafka-client",
     "postgres-ca",
-}  # of the operators, and of the values
+    "ams-oidc",
+}  # certificates and keys of the operators, and those that the values of a test name
 
 Object = dict[str, Any]
 
@@ -171,7 +172,7 @@ class References:
         if any({mount["name"] for mount in container.get("volumeMounts", [])} != volumes for container in spec["containers"]):
             yield f"{name}: volumes and mounts differ"
         for volume in spec.get("volumes", []):
-            if "secret" in volume and volume["secret"]["secretName"] not in CERTIFICATES:
+            if "secret" in volume and volume["secret"]["secretName"] not in MOUNTED_SECRETS:
                 yield f"{name}: unknown Secret {volume['secret']['secretName']}"
             if "configMap" in volume and ("ConfigMap", volume["configMap"]["name"]) not in self._names:
                 yield f"{name}: no ConfigMap {volume['configMap']['name']}"

@@ -39,7 +39,7 @@ def backup(target: Path, traces: bool, postgres: str | None, data: Path) -> None
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("source", type=click.Path(path_type=Path))
 @postgres_option
 @data_option
 def restore(source: Path, postgres: str | None, data: Path) -> None:
@@ -53,6 +53,8 @@ def restore(source: Path, postgres: str | None, data: Path) -> None:
 
 
 def _restore(folder: DataDir, source: Path, postgres: str | None) -> str:
+    if not (source / "secrets.json").is_file():
+        raise DataError(f"{source} is not a backup: it has no secrets.json; name the folder that ams backup wrote")
     with folder.lock():
         if postgres is None and (folder.root / "postgres").exists():
             raise DataError(f"{folder.root / 'postgres'} exists; rename it first, or choose another directory with --data")
