@@ -25,7 +25,7 @@ def test_every_operation_has_an_id_and_lists_its_error_responses() -> None:
     paths = msgspec.json.decode(openapi_text())["paths"]
 
     operations = [operation for path, item in paths.items() for operation in item.values() if path.startswith("/api/traces/")]
-    assert len({operation["operationId"] for operation in operations}) == len(operations) == 30
+    assert len({operation["operationId"] for operation in operations}) == len(operations) == 38
     assert all({"400", "401", "403", "404", "503", "504"} < set(operation["responses"]) for operation in operations)
     assert all({"408", "409", "413", "415", "422"} < set(operation["responses"]) for operation in operations if "requestBody" in operation)
 

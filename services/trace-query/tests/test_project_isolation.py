@@ -4,7 +4,8 @@ import pytest
 
 MEDIA = f"media/{'a' * 64}"
 VIEW = "views/019aa000-0000-4000-8000-000000000001"
-RULE = "alert-rules/019aa000-0000-4000-8000-000000000001"
+RULE_ID = "019aa000-0000-4000-8000-000000000002"
+RULE = f"alert-rules/{RULE_ID}"
 LOG = "tasks/{task}/log"
 ROUTES = [
     "tasks",
@@ -37,8 +38,7 @@ ROUTES = [
     MEDIA,
 ]
 A_VIEW = "INSERT INTO app.saved_views VALUES ($1, 'v', 'shared', 'fay', 'mine', 'tasks', '', NULL, NULL, NULL, NULL, NULL, 1, 1, 'fay')"
-AN_ALERT_RULE = "INSERT INTO app.alert_rules VALUES ($1, 'r', 'fay', 'errors', true, 'status:error', 'count', 1, 300, 1, 1, 'fay')"
-
+AN_ALERT_RULE = "INSERT INTO app.alert_rules VALUES ($1, $2, 'fay', 'errors', true, 'status:error', 'count', 1, 300, 1, 1, 'fay')"
 AN_ALERT = "INSERT INTO app.alerts VALUES ($1, 'a', 'r', 'errors', '', 'count', 1, 1, 1, 2, '{}', 2)"
 
 
@@ -70,7 +70,7 @@ async def test_lists_contain_no_rows_of_another_project(ada, foreign, route: str
     await foreign.step(task_id)
     await foreign.agent("planner")
     await foreign.execute(A_VIEW, foreign.project_id)
-    await foreign.execute(AN_ALERT_RULE, foreign.project_id)
+    await foreign.execute(AN_ALERT_RULE, foreign.project_id, RULE_ID)
     await foreign.execute(AN_ALERT, foreign.project_id)
 
     assert (await ada.get(route))["items"] == []
@@ -111,6 +111,8 @@ async def test_a_key_with_the_scope_read_reads_its_own_project_only(http, store,
     task_id, foreign_task = await store.task(), await foreign.task()
     path = route.format(task=task_id, step=await store.step(task_id))
     foreign_path = route.format(task=foreign_task, step=await foreign.step(foreign_task))
+    await store.execute(AN_ALERT_RULE, store.project_id, RULE_ID)
+    await foreign.execute(AN_ALERT_RULE, foreign.project_id, RULE_ID)
 
     own = await ask_with_key(http, store.project_id, path, key)
     other = await ask_with_key(http, foreign.project_id, foreign_path, key)

@@ -60,7 +60,6 @@ async def test_a_task_has_the_position_of_its_partition_as_of_its_row(ada, store
 
 async def test_without_a_projected_record_the_position_is_null(ada, store) -> None:
     task_id = await store.task(partition=11)
-    await store.execute("DELETE FROM g1.positions WHERE partition = 11")
 
     assert (await ada.get(f"tasks/{task_id}"))["position"] is None
 

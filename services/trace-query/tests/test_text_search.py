@@ -146,7 +146,6 @@ async def test_old_steps_are_found_by_words_and_the_newest_by_parts_of_words(ada
 
 async def test_the_response_has_the_lag_of_the_text_index(ada: Any, store: Any, said: dict[str, str]) -> None:
     without = await ada.get("steps")
-    await store.execute("DELETE FROM g1.positions")
     for projection, topic, offset, at_ms in (
         ("steps", "ams.steps.v1", 10, 9_000),
         ("text", "ams.steps.v1", 10, 9_000),
@@ -157,7 +156,6 @@ async def test_the_response_has_the_lag_of_the_text_index(ada: Any, store: Any, 
     behind = [await ada.get(path, q="zebrafish") for path in ("steps", "tasks")]
     await store.execute("UPDATE g1.positions SET next_offset = 12 WHERE projection = 'text'")
     level = await ada.get("steps", q="zebrafish")
-    await store.execute("DELETE FROM g1.positions")
 
     assert (without["text_lag_records"], without["text_until_us"]) == (None, None)
     assert [(answer["text_lag_records"], answer["text_until_us"]) for answer in behind] == [(5, 5_000_000)] * 2
