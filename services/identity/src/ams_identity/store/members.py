@@ -126,12 +126,14 @@ async def roles_of(database: Executor, project_id: str, user_id: str) -> tuple[R
 
 
 async def put_by_group(database: Executor, project_id: str, user_id: str, role: Role, at: datetime) -> None:
-    """Add a member, or change the role, because of a group."""
+    """Add a member, or change the role, because of a group, in a transaction. A trigger takes other changes that leave ``by_hand`` out as made by people."""
+    await database.execute("select set_config('ams.by_group', 'on', true)")
     sql = """
         insert into members (project_id, user_id, role, created_at) values ($1, $2, $3, $4)
         on conflict (project_id, user_id) do update set role = excluded.role
     """
     await database.execute(sql, project_id, user_id, role.value, at)
+    await database.execute("select set_config('ams.by_group', '', true)")
 
 
 async def delete(database: Executor, project_id: str, user_id: str) -> None:

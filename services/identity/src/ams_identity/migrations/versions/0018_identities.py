@@ -35,11 +35,24 @@ UP = (
     "alter table members add column by_hand text check (by_hand in ('owner', 'member', 'viewer'))",
     "update members set by_hand = role",
     "comment on column members.by_hand is 'The role that people gave; null when only the groups of a provider give one.'",
+    # services of the previous release, which do not know by_hand, run until the last one is replaced: what they write is by hand
+    """
+    create function members_by_hand() returns trigger language plpgsql as $$
+    begin
+        if new.by_hand is not distinct from old.by_hand and current_setting('ams.by_group', true) is distinct from 'on' then
+            new.by_hand := new.role;
+        end if;
+        return new;
+    end $$
+    """,
+    "create trigger members_by_hand before insert or update of role on members for each row execute function members_by_hand()",
     "alter table sessions add column identity_id uuid references identities (identity_id) on delete set null",
     "create index sessions_of_identity on sessions (identity_id) where identity_id is not null",
 )
 DOWN = (
     "alter table sessions drop column identity_id",
+    "drop trigger members_by_hand on members",
+    "drop function members_by_hand()",
     "delete from members where by_hand is null",
     "update members set role = by_hand",
     "alter table members drop column by_hand",
