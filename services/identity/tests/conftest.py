@@ -79,6 +79,8 @@ def server(settings: Settings) -> Iterator[Server]:
     with serving(app) as url:
         server = Server(url, app, clock, settings)
         wait_until_ready(url)
+        first = {"username": "the-first", "email": "first@example.com", "password": PASSWORD}
+        httpx.post(f"{url}/api/auth/register", json=first).raise_for_status()  # administers, so that the people of tests do not
         yield server
 
 

@@ -172,3 +172,24 @@ def test_an_only_owner_of_a_project_with_members_cannot_delete_the_account(perso
 
     assert (answer.status_code, answer.json()["code"]) == (409, "last_owner")
     assert person.get("/api/users/me").status_code == 200
+
+
+def test_the_only_administrator_cannot_delete_the_account(person: Person, stranger: Person, sql: Sql) -> None:
+    others = [
+        row["id"] for row in sql("update users set administrator = false where administrator and id <> $1 returning id", person.user_id)
+    ]
+    sql("update users set administrator = true where id = any($1::uuid[])", [person.user_id, stranger.user_id])
+    sql("update users set disabled_at = now() where id = $1", stranger.user_id)
+    try:
+        refused = person.post("/api/users/me/delete", {"password": PASSWORD})
+        assert (refused.status_code, refused.json()["code"]) == (409, "last_administrator")
+        assert "Make another person an administrator" in refused.json()["detail"]
+        assert person.get("/api/users/me").json()["administrator"] is True
+        assert person.get(f"/api/projects/{person.project_id}").status_code == 200
+
+        sql("update users set disabled_at = null where id = $1", stranger.user_id)
+        assert person.post("/api/users/me/delete", {"password": PASSWORD}).status_code == 204
+        refused = stranger.post("/api/users/me/delete", {"password": PASSWORD})
+        assert (refused.status_code, refused.json()["code"]) == (409, "last_administrator")
+    finally:
+        sql("update users set administrator = true where id = any($1::uuid[])", others)

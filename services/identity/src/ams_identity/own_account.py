@@ -112,8 +112,8 @@ async def change_email(request: Request[Any, Any, Any]) -> UserView:
 async def delete_account(request: Request[Any, Any, Any]) -> None:
     """Delete the caller's account. Requires the password.
 
-    Projects without another member are deleted with it. A project with other members needs another owner first. The username, the email address, the password and the
-    addresses in the audit log are erased; the entries of the audit log keep the account's id.
+    Projects without another member are deleted with it. A project with other members needs another owner first, and an installation another
+    administrator. The username, the email address, the password and the addresses in the audit log are erased; the entries of the audit log keep the account's id.
     """
     context = context_of(request)
     body = await read_json(request, _delete, bytes_max=BODY_BYTES_MAX)
@@ -127,6 +127,13 @@ async def delete_account(request: Request[Any, Any, Any]) -> None:
                 f"You are the only owner of {item.name}, which has other members. Make one of them an owner, or delete the project.",
                 code="last_owner",
             )
+    if context.policy.admin_email_key is None and user.administrator:  # an address that the setting names can register again
+        async with context.pool.acquire() as connection, connection.transaction():
+            if not await users.give_up_administration(connection, user.user_id):
+                raise ConflictError(
+                    "You are the only administrator of this installation. Make another person an administrator under Administration first.",
+                    code="last_administrator",
+                )
     for membership in memberships:
         access = Access(user_id=user.user_id, project_id=membership.project_id, role=membership.role)
         if membership in only_owner:

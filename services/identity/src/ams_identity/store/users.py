@@ -10,6 +10,7 @@ from ams_identity.store import Executor
 
 Kind = Literal["person", "machine", "service"]
 FIRST_LOCK = 0x616D735F6669  # "ams_fi"
+ADMINISTRATORS_LOCKED = 100  # enough to see another one
 MACHINE_PREFIX = "~"
 """Prefix of a machine account's username when a person has its plain name. Registration rejects usernames with this prefix."""
 
@@ -157,6 +158,16 @@ async def set_administrator(database: Executor, user_id: str, *, administrator: 
     """Let an account administer the installation or not. False when nothing changed."""
     sql = "update users set administrator = $2 where id = $1 and administrator <> $2 returning 1"
     return await database.fetchval(sql, user_id, administrator) is not None
+
+
+async def give_up_administration(database: Executor, user_id: str) -> bool:
+    """Take the role from an administrator, in a transaction. False when no other active account has it: of two who give it up at the same time one stays."""
+    sql = "select id from users where administrator and disabled_at is null order by id limit $1 for no key update"
+    active = await database.fetch(sql, ADMINISTRATORS_LOCKED)
+    if all(str(row["id"]) == user_id for row in active):
+        return False
+    await set_administrator(database, user_id, administrator=False)
+    return True
 
 
 async def is_service(database: Executor, user_id: str) -> bool:
