@@ -74,7 +74,7 @@ def test_hostile_text_does_not_stop_the_page(page: Page, platform: Platform, tmp
         resume(process)
         assert process.wait(60) == 0
         # some 10 MB of payloads come before this one
-        expect(page.locator("#detail").get_by_text("done")).to_be_visible(timeout=3 * PATIENCE_MS)
+        expect(page.locator("#detail").get_by_text("done")).to_be_visible(timeout=6 * PATIENCE_MS)
     heading = page.locator("#detail h2")
     longest = {"live": max([0, *page.evaluate("window.longTasks.splice(0)")])}
     for _ in range(len(NAMES) * len(SIZES)):
