@@ -73,7 +73,7 @@ def binaries(compiler: str) -> Path:
 
 def _run_go(compiler: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
-    argv = ["nice", "-n", "10", compiler, *arguments]
+    argv = ["nice", "-n", "19", compiler, *arguments]
     return subprocess.run(argv, cwd=MODULE, env=environ, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
 
 
