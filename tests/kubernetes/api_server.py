@@ -28,7 +28,7 @@ from ams_local.workspace import ROOT
 
 MODULE = ROOT / "deploy" / "k8s" / "apiserver"
 BINARIES = {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver", "etcd": "go.etcd.io/etcd/server/v3"}
-BUILD_SECONDS = 3_000  # 6 to 9 minutes on two quiet cores
+BUILD_SECONDS = 3_000  # 17 minutes of processor time
 START_SECONDS = 120
 NAMESPACE = "ams"
 TOKEN = "administrator-of-a-test"
