@@ -48,10 +48,16 @@ export function Shell({ project, page, children }: ShellProps) {
     },
   });
   const nav = useRef<HTMLElement>(null);
-  // in a narrow window the pages scroll sideways
+  // in a narrow window the pages scroll sideways, and their room shrinks when the project's name arrives
   useEffect(() => {
     void page;
-    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    const bar = nav.current;
+    if (!bar) return;
+    const observer = new ResizeObserver(() => {
+      bar.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    });
+    observer.observe(bar);
+    return () => observer.disconnect();
   }, [page]);
   return (
     <div className="shell">
