@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
-from tests.browser.journeys import PATIENCE_MS, agent, make_key, row, task_id_of
+from playwright.sync_api import Locator, Page, Route, expect
+from tests.browser.journeys import PATIENCE_MS, agent, make_key, resume, row, task_id_of
 from tests.installation import Platform
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
@@ -69,3 +69,39 @@ def test_a_step_shows_documents_vectors_tools_and_structured_output_as_what_they
     tools.get_by_text("city: string, nights?: integer").click()
     expect(tools).to_contain_text("Book a hotel")
     expect(tools.locator(".json-key").filter(has_text="required")).to_be_visible()
+
+
+ANSWER = """
+import ams
+
+ams.init()
+with ams.task("Answer") as task:
+    print(task.task_id, flush=True)
+    with ams.llm("answer", input="go") as step:
+        input()
+        step.output = "Forty-two"
+assert ams.flush(30).complete
+"""
+
+
+def test_the_output_is_shown_although_the_tables_lag_behind_the_frames(page: Page, platform: Platform, tmp_path: Path) -> None:
+    old: list[str] = []
+
+    def lag(route: Route) -> None:
+        if old:
+            route.fulfill(content_type="application/json", body=old.pop())
+        else:
+            route.continue_()
+
+    with agent(platform, make_key(page), tmp_path, ANSWER) as process:
+        page.goto(f"/t/{task_id_of(process)}")
+        with page.expect_response(lambda response: "/steps/" in response.url) as answer:
+            row(page, "answer").click(timeout=PATIENCE_MS)
+        expect(section(page, "Output")).to_contain_text("No output yet", timeout=PATIENCE_MS)
+        old += [answer.value.text()] * 2
+        page.route("**/api/traces/*/tasks/*/steps/*", lag)
+        resume(process)
+        assert process.wait(60) == 0
+
+    expect(section(page, "Output")).to_contain_text("Forty-two", timeout=PATIENCE_MS)
+    assert old == []

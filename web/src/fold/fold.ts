@@ -94,7 +94,7 @@ export function join<D, E>(state: PartialState<D>, other: PartialState<E>): Part
   };
 }
 
-function outranks(stamp: Stamp | null, other: Stamp | null): boolean {
+export function outranks(stamp: Stamp | null, other: Stamp | null): boolean {
   return stamp !== null && (other === null || compareStamps(stamp, other) > 0);
 }
 

@@ -1,20 +1,22 @@
 /** Inputs and outputs of the steps on the screen: fetched in batches as they come into view, and kept while there is room. */
 import { request } from '../../api/http';
 import type { Step, StepAnswer, StepPayloads } from '../../api/types';
-import { compareStamps } from '../../fold/fold';
 import type { LiveTask } from '../execution-log/live-task';
 import { attributesOf } from '../step-detail/Attributes';
 import type { Message } from '../step-detail/messages';
 import { type Content as Parsed, readContent } from '../step-detail/PayloadView';
+import { isBehind } from '../step-detail/step';
 import { type OfferedTool, offeredTools } from '../step-detail/tools-offered';
 
 const BATCH = 10;
 /** The original has the definitions of tools; what inputs and outputs hold is not in it. */
 const SLOTS = 'input,output,original';
 const KEPT_CHARS_MAX = 24_000_000;
-/** Payloads are sent apart from steps: what was announced is fetched again for so long. */
+/** Payloads are sent apart from steps: what was announced is fetched again. */
 const RETRY_MS = 1_000;
-const RETRIES_MAX = 30;
+/** Afterwards the tables are late because the projector has a backlog, and the page asks less often. */
+const FAST_TRIES_MAX = 30;
+const SLOW_RETRY_MS = 5_000;
 
 export interface Side {
   /** null when there is none: `absent` is the reason */
@@ -97,14 +99,9 @@ export class Contents {
   private isMissing(id: string): boolean {
     const entry = this.entries.get(id);
     if (!entry) return true;
-    const stamp = this.live.stateOf(id)?.stamp ?? null;
-    const known = entry.step.stamps.document;
-    const isOlder = stamp !== null && (known === null || compareStamps(stamp, known) > 0);
-    const isLate =
-      entry.step.ended_at_us !== null &&
-      [entry.input, entry.output].some(({ absent }) => absent === 'not_here_yet') &&
-      entry.tries < RETRIES_MAX;
-    return (isOlder || isLate) && performance.now() - entry.fetchedAtMs > RETRY_MS;
+    if (!isBehind({ step: entry.step, payloads: [entry.input, entry.output] }, this.live.stateOf(id))) return false;
+    const pause = entry.tries < FAST_TRIES_MAX ? RETRY_MS : SLOW_RETRY_MS;
+    return performance.now() - entry.fetchedAtMs > pause;
   }
 
   private keep({ step, payloads }: StepAnswer): void {

@@ -4,7 +4,7 @@ import { asApiError } from '../../api/problems';
 import { queryClient, stepQuery } from '../../api/queries';
 import type { Payload, Slot, Step } from '../../api/types';
 import { useVisitor } from '../../app/visitor';
-import { compareStamps } from '../../fold/fold';
+import { outranks } from '../../fold/fold';
 import { CopyButton, ErrorStrip } from '../../ui/controls';
 import { Icon, StatusPill, TypeTile } from '../../ui/Icon';
 import { useMarks } from '../../ui/useMarks';
@@ -25,7 +25,7 @@ import { isObject, type Json } from './messages';
 import { PayloadView } from './PayloadView';
 import { Section } from './Section';
 import { sameKind } from './same-kind';
-import { payloadsAt, stepWith } from './step';
+import { isBehind, payloadsAt, stepWith } from './step';
 import { ToolsOffered } from './ToolsOffered';
 import { offeredTools } from './tools-offered';
 import { WaitCard } from './WaitCard';
@@ -37,7 +37,7 @@ import './documents.css';
 /** Types of steps whose output is a list of documents. */
 const FINDS: ReadonlySet<string> = new Set(['retrieval', 'rerank', 'memory']);
 const POLL_MS = 1_000;
-/** Afterwards payloads are late because the projector has a backlog, and the page asks less often. */
+/** Afterwards the tables are late because the projector has a backlog, and the page asks less often. */
 const FAST_POLLS_MAX = 40;
 const SLOW_POLL_MS = 5_000;
 /** A longer stream is drawn as plain text until it is complete: each piece would parse all of it again. */
@@ -63,11 +63,8 @@ export function StepDetail(props: StepDetailProps) {
   const query = stepQuery(project, task, stepId);
   const answer = useQuery({
     ...query,
-    // payloads are sent apart from steps: fetch again until the announced ones have arrived
     refetchInterval: ({ state }) => {
-      const late = state.data?.payloads.some((payload) => payload.absent === 'not_here_yet');
-      const over = state.data ? state.data.step.ended_at_us !== null || state.data.step.status !== 'running' : false;
-      if (!late || !over) return false;
+      if (!isBehind(state.data, live.stateOf(stepId))) return false;
       return state.dataUpdateCount < FAST_POLLS_MAX ? POLL_MS : SLOW_POLL_MS;
     },
     retry: (failures, error) => {
@@ -84,7 +81,7 @@ export function StepDetail(props: StepDetailProps) {
   const state = live.stateOf(stepId);
   const stamp = state?.stamp ?? null;
   const known = answer.data?.step.stamps.document ?? null;
-  const newer = stamp !== null && (known === null || compareStamps(stamp, known) > 0);
+  const newer = outranks(stamp, known);
   const asked = useRef<unknown>(null);
   useEffect(() => {
     if (!newer || asked.current === stamp || answer.isFetching) return;

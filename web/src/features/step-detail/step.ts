@@ -1,7 +1,16 @@
 /** A step of REST joined with what frames have brought since. */
 import type { Payload, Step, StepDocument } from '../../api/types';
 import { StepDocumentDefaults } from '../../api/types.gen';
-import { type DocumentSummary, EMPTY_STEP, ended, join, type StepState, statusOf, usageOf } from '../../fold/fold';
+import {
+  type DocumentSummary,
+  EMPTY_STEP,
+  ended,
+  join,
+  outranks,
+  type StepState,
+  statusOf,
+  usageOf,
+} from '../../fold/fold';
 import { stateOfRow } from '../../fold/row';
 import type { LiveTask } from '../execution-log/live-task';
 
@@ -33,6 +42,24 @@ function fromDocument(taskId: string, stepId: string, document: StepDocument, re
     progress: null,
     stamps: { document: null, progress: null },
   };
+}
+
+/** What REST has of a step and its payloads. */
+interface Announced {
+  step: Pick<Step, 'stamps' | 'ended_at_us' | 'status'>;
+  payloads: readonly { absent: string | null }[];
+}
+
+/**
+ * Whether REST does not have everything that has been announced: a frame may be faster than the tables, and the payloads of a
+ * step that is over are sent apart from it.
+ */
+export function isBehind(rest: Announced | undefined, live: StepState | null): boolean {
+  if (rest === undefined) return false;
+  const { step, payloads } = rest;
+  const isOlder = outranks(live?.stamp ?? null, step.stamps.document);
+  const isOver = step.ended_at_us !== null || step.status !== 'running';
+  return isOlder || (isOver && payloads.some((payload) => payload.absent === 'not_here_yet'));
 }
 
 /** The payloads to show. At a past position an open step has its input alone: the others are sent when it ends. */
