@@ -1,6 +1,8 @@
 """The pages of the account, of a project's people, and of its audit log."""
 
 import json
+import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,16 @@ def test_a_person_deletes_the_account(browser: Browser, platform: Platform) -> N
 
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.context.close()
+
+
+@pytest.mark.parametrize("path", ["/account", "/nothing-here", "/t/0af7651916cd43dd8448eb211c80319c", f"/projects/{uuid.UUID(int=7)}/tasks"])
+def test_a_page_outside_a_project_leads_to_the_projects_and_to_the_account(page: Page, path: str) -> None:
+    page.goto(path)
+    page.get_by_role("button", name="Account", exact=True).click(timeout=PATIENCE_MS)
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.keyboard.press("Escape")
+
+    page.get_by_role("button", name="Switch project").click()
+    page.get_by_role("link", name="'s project").click()
+
+    expect(page).to_have_url(re.compile("/projects/[^/]+/tasks$"), timeout=PATIENCE_MS)

@@ -10,6 +10,7 @@ import { TaskAddress } from '../routes/task-address';
 import { Sprite } from '../ui/Icon';
 import { ErrorBoundary } from './ErrorBoundary';
 import { keepInvitation } from './invitation';
+import { OuterShell } from './OuterShell';
 import { ProofDialog } from './ProofDialog';
 import { matchPath, navigate, SHARED_PATH, usePath } from './router';
 
@@ -128,9 +129,9 @@ function Pages() {
   if (short?.task) return <TaskAddress task={short.task} />;
   if (path.startsWith('/projects/')) return <ProjectPages path={path} />;
   return (
-    <main>
+    <OuterShell>
       <NotFound what="page" />
-    </main>
+    </OuterShell>
   );
 }
 

@@ -5,8 +5,7 @@ import { asApiError } from '../api/problems';
 import { queryClient } from '../api/queries';
 import type { User } from '../api/types';
 import type { Account } from '../api/types.gen';
-import { Logo } from '../app/Logo';
-import { Link } from '../app/router';
+import { OuterShell } from '../app/OuterShell';
 import { CopyButton, ErrorStrip, toast, When } from '../ui/controls';
 import { microsecondsOf } from '../ui/format';
 import { ManagedProjects } from './ManagedProjects';
@@ -20,36 +19,28 @@ export function Administration({ user }: { user: User }) {
     document.title = 'Administration · AMS';
   }, []);
   return (
-    <div className="shell">
-      <header className="topbar">
-        <Link to="/" className="brand" aria-label="AMS, go to your projects">
-          <Logo size={22} />
-          <span>AMS</span>
-        </Link>
-      </header>
-      <main className="account-page">
-        <div className="page">
-          <div className="page-inner">
-            <div className="page-head">
-              <div>
-                <h1>Administration</h1>
-                <p className="quiet">
-                  {user.administrator
-                    ? 'Accounts and projects of this installation. It gives no access to tasks.'
-                    : 'Only an administrator of this installation can use this page.'}
-                </p>
-              </div>
+    <OuterShell>
+      <div className="page">
+        <div className="page-inner">
+          <div className="page-head">
+            <div>
+              <h1>Administration</h1>
+              <p className="quiet">
+                {user.administrator
+                  ? 'Accounts and projects of this installation. It gives no access to tasks.'
+                  : 'Only an administrator of this installation can use this page.'}
+              </p>
             </div>
-            {user.administrator ? (
-              <>
-                <Accounts me={user.user_id} />
-                <ManagedProjects />
-              </>
-            ) : null}
           </div>
+          {user.administrator ? (
+            <>
+              <Accounts me={user.user_id} />
+              <ManagedProjects />
+            </>
+          ) : null}
         </div>
-      </main>
-    </div>
+      </div>
+    </OuterShell>
   );
 }
 

@@ -3,6 +3,7 @@ import { useEffect } from 'react';
 import { asApiError } from '../api/problems';
 import { createProject, projectsQuery, queryClient } from '../api/queries';
 import { session } from '../api/session';
+import { OuterShell } from '../app/OuterShell';
 import { preference } from '../app/preferences';
 import { navigate } from '../app/router';
 import { ErrorStrip } from '../ui/controls';
@@ -34,15 +35,17 @@ export function Home() {
       await queryClient.invalidateQueries(projectsQuery);
     };
     return (
-      <main className="plain-page">
-        <h1>No projects yet</h1>
-        <p className="quiet">A project contains tasks and the API keys that agents use to send them.</p>
-        <p>
-          <button type="button" className="button primary" onClick={create}>
-            Create a project
-          </button>
-        </p>
-      </main>
+      <OuterShell>
+        <div className="plain-page">
+          <h1>No projects yet</h1>
+          <p className="quiet">A project contains tasks and the API keys that agents use to send them.</p>
+          <p>
+            <button type="button" className="button primary" onClick={create}>
+              Create a project
+            </button>
+          </p>
+        </div>
+      </OuterShell>
     );
   }
   return <div className="loading-bar" />;

@@ -13,8 +13,7 @@ import { asApiError } from '../api/problems';
 import { formRulesQuery, queryClient } from '../api/queries';
 import { session } from '../api/session';
 import type { AccountSession, User } from '../api/types';
-import { Logo } from '../app/Logo';
-import { Link } from '../app/router';
+import { OuterShell } from '../app/OuterShell';
 import { Providers } from '../features/factors/Providers';
 import { SecondFactors } from '../features/factors/SecondFactors';
 import { programOf } from '../ui/agents';
@@ -33,41 +32,33 @@ export function OwnAccount({ user }: { user: User }) {
     document.title = 'Account · AMS';
   }, []);
   return (
-    <div className="shell">
-      <header className="topbar">
-        <Link to="/" className="brand" aria-label="AMS, go to your projects">
-          <Logo size={22} />
-          <span>AMS</span>
-        </Link>
-      </header>
-      <main className="account-page">
-        <div className="page">
-          <div className="page-inner">
-            <div className="page-head">
-              <div>
-                <h1>Account</h1>
-                <p className="quiet">
-                  Signed in as <strong>{user.username}</strong>
-                  {person
-                    ? ''
-                    : '. This account has no password: it signs in by links that the operator of the installation makes.'}
-                </p>
-              </div>
+    <OuterShell>
+      <div className="page">
+        <div className="page-inner">
+          <div className="page-head">
+            <div>
+              <h1>Account</h1>
+              <p className="quiet">
+                Signed in as <strong>{user.username}</strong>
+                {person
+                  ? ''
+                  : '. This account has no password: it signs in by links that the operator of the installation makes.'}
+              </p>
             </div>
-            <Email user={user} byPassword={byPassword} />
-            {byPassword ? <Password /> : null}
-            {person ? (
-              <>
-                <Providers />
-                <SecondFactors />
-              </>
-            ) : null}
-            <Sessions />
-            {person ? <Deletion byPassword={byPassword} /> : null}
           </div>
+          <Email user={user} byPassword={byPassword} />
+          {byPassword ? <Password /> : null}
+          {person ? (
+            <>
+              <Providers />
+              <SecondFactors />
+            </>
+          ) : null}
+          <Sessions />
+          {person ? <Deletion byPassword={byPassword} /> : null}
         </div>
-      </main>
-    </div>
+      </div>
+    </OuterShell>
   );
 }
 

@@ -3,6 +3,7 @@ import { lazy, Suspense, useEffect, useSyncExternalStore } from 'react';
 import { projectsQuery } from '../api/queries';
 import { session } from '../api/session';
 import { LiveProvider } from '../app/live';
+import { OuterShell } from '../app/OuterShell';
 import { setPreference } from '../app/preferences';
 import { matchPath, navigate } from '../app/router';
 import { Shell } from '../app/Shell';
@@ -49,9 +50,9 @@ export function ProjectPages({ path }: { path: string }) {
 
   if (known === false) {
     return (
-      <main>
+      <OuterShell>
         <NotFound what="project" />
-      </main>
+      </OuterShell>
     );
   }
   if (item?.second_factor_required && !hasFactor) return <LockedProject name={item.name} others={others} />;

@@ -4,6 +4,7 @@ import { request } from '../api/http';
 import { asApiError } from '../api/problems';
 import { projectsQuery } from '../api/queries';
 import type { Project, TaskAnswer } from '../api/types';
+import { OuterShell } from '../app/OuterShell';
 import { preference } from '../app/preferences';
 import { navigate } from '../app/router';
 import { ErrorStrip } from '../ui/controls';
@@ -31,7 +32,7 @@ export function TaskAddress({ task }: { task: string }) {
     return <ErrorStrip error={asApiError(error)} doing="Cannot find the task" onRetry={() => found.refetch()} />;
   if (project === null) {
     return (
-      <main>
+      <OuterShell>
         <NotFound what="task">
           {patient() ? (
             <p className="listening" role="status">
@@ -40,7 +41,7 @@ export function TaskAddress({ task }: { task: string }) {
             </p>
           ) : null}
         </NotFound>
-      </main>
+      </OuterShell>
     );
   }
   return (

@@ -1,6 +1,6 @@
 import { useEffect } from 'react';
 import type { Project } from '../../api/types';
-import { Logo } from '../../app/Logo';
+import { OuterShell } from '../../app/OuterShell';
 import { Link } from '../../app/router';
 import './factors.css';
 
@@ -10,39 +10,31 @@ export function LockedProject({ name, others }: { name: string; others: Project[
     document.title = 'Second factor required · AMS';
   }, []);
   return (
-    <div className="shell">
-      <header className="topbar">
-        <Link to="/" className="brand" aria-label="AMS, go to your projects">
-          <Logo size={22} />
-          <span>AMS</span>
-        </Link>
-      </header>
-      <main className="account-page">
-        <div className="page">
-          <div className="page-inner locked-project">
-            <h1>This project requires a second factor</h1>
-            <p>
-              The owners of <strong>{name}</strong> require that every member has two-step verification. Add an
-              authenticator app or a passkey to your account; the project opens at once.
-            </p>
-            <Link to="/account" className="button primary">
-              Go to your account
-            </Link>
-            {others.length > 0 ? (
-              <>
-                <h2>Your other projects</h2>
-                <ul>
-                  {others.map((item) => (
-                    <li key={item.project_id}>
-                      <Link to={`/projects/${item.project_id}/tasks`}>{item.name}</Link>
-                    </li>
-                  ))}
-                </ul>
-              </>
-            ) : null}
-          </div>
+    <OuterShell>
+      <div className="page">
+        <div className="page-inner locked-project">
+          <h1>This project requires a second factor</h1>
+          <p>
+            The owners of <strong>{name}</strong> require that every member has two-step verification. Add an
+            authenticator app or a passkey to your account; the project opens at once.
+          </p>
+          <Link to="/account" className="button primary">
+            Go to your account
+          </Link>
+          {others.length > 0 ? (
+            <>
+              <h2>Your other projects</h2>
+              <ul>
+                {others.map((item) => (
+                  <li key={item.project_id}>
+                    <Link to={`/projects/${item.project_id}/tasks`}>{item.name}</Link>
+                  </li>
+                ))}
+              </ul>
+            </>
+          ) : null}
         </div>
-      </main>
-    </div>
+      </div>
+    </OuterShell>
   );
 }
