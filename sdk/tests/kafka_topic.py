@@ -22,16 +22,21 @@ def offer_kafka(intake: Any, bootstrap: str, *, expires_in: int = EXPIRES_IN) ->
     name = f"sdk.{secrets.token_hex(8)}.v1"
     topic = Topic(name=name, version=1, partitions=PARTITIONS, record_bytes_max=INBOUND.record_bytes_max)
     asyncio.run(create_topics(bootstrap, topics=[topic]))
+    answer_with(intake, bootstrap, name, KafkaSecurity(protocol="PLAINTEXT"), expires_in=expires_in)
+    return name
+
+
+def answer_with(intake: Any, bootstrap: str, topic: str, security: KafkaSecurity, *, expires_in: int = EXPIRES_IN) -> None:
+    """Let ``POST /api/auth/token`` of the fake intake name a broker."""
     grant = InboundGrant(
         access_token="signed.by.identity",
         expires_in=expires_in,
         project_id=PROJECT,
         key_id="k" * 16,
-        kafka=KafkaAddress(bootstrap=bootstrap, topic=name, security=KafkaSecurity(protocol="PLAINTEXT")),
+        kafka=KafkaAddress(bootstrap=bootstrap, topic=topic, security=security),
     )
     answer = type(intake).Answer(200, {}, msgspec.json.encode(grant))
     intake.grant = lambda _: answer
-    return name
 
 
 def read_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:

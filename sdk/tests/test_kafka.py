@@ -3,16 +3,18 @@
 import json
 import logging
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from sdk.tests.kafka_topic import EXPIRES_IN, PROJECT, offer_kafka, read_topic
+from sdk.tests.kafka_topic import EXPIRES_IN, PROJECT, answer_with, offer_kafka, read_topic
 
 import ams
 from ams.sending import kafka
 from ams.sending.kafka import KafkaTransport
 from ams.sending.transport import Delivered, Later, Refused, TooLarge
 from ams.settings import SdkSettings
+from ams_contracts.claims import KafkaSecurity
 
 TASKS = ("a" * 32, "b" * 32)
 
@@ -117,7 +119,7 @@ def test_a_broker_that_does_not_answer_is_tried_again(intake: Any, kafka_bootstr
     transport.close()
 
     assert isinstance(answer, Later)
-    assert intake_url_free_port in answer.reason
+    assert f'"{intake_url_free_port}": [Errno' in answer.reason
     assert read_topic(kafka_bootstrap, topic) == []
 
 
@@ -125,6 +127,28 @@ def test_a_broker_that_does_not_answer_is_tried_again(intake: Any, kafka_bootstr
 def intake_url_free_port() -> str:
     """An address where nothing listens."""
     return "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("security", "changes", "words"),
+    [
+        (("SASL_SSL", "OAUTHBEARER"), {}, "OAUTHBEARER, which the transport kafka does not support. Use AMS_TRANSPORT=https."),
+        (("SASL_SSL", "SCRAM-SHA-512"), {}, "Set AMS_KAFKA_SASL_USER and AMS_KAFKA_SASL_PASSWORD."),
+        (("SSL", ""), {"kafka_tls_ca_file": "/missing/ca.pem"}, "AMS_KAFKA_TLS_CA_FILE=/missing/ca.pem cannot be read"),
+        (("SSL", ""), {"kafka_tls_cert_file": "/missing/me.pem"}, "AMS_KAFKA_TLS_CERT_FILE=/missing/me.pem"),
+    ],
+)
+def test_a_broker_that_the_settings_cannot_reach_is_refused_with_what_to_change(
+    intake: Any, settings: SdkSettings, security: tuple[str, str], changes: dict[str, str], words: str
+) -> None:
+    answer_with(intake, "broker.example:9093", "ams.inbound.v1", KafkaSecurity(protocol=security[0], sasl_mechanism=security[1]))
+    transport = KafkaTransport(replace(settings, **changes))
+
+    answer = transport.post(a_body(TASKS[0]))
+    transport.close()
+
+    assert isinstance(answer, Refused)
+    assert words in answer.reason
 
 
 def test_what_the_broker_does_not_take_is_too_large(intake: Any, kafka_bootstrap: str, settings: SdkSettings) -> None:

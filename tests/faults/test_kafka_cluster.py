@@ -1,14 +1,17 @@
-"""Three brokers with TLS, SCRAM and access control. Each is killed under load in turn, so the controllers' leader is, too."""
+"""Three brokers with TLS, SCRAM and access control. Each is killed under load in turn, so the controllers' leader is, too; and all of them at once."""
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiokafka.errors import ClusterAuthorizationFailedError, KafkaConnectionError, TopicAuthorizationFailedError
-from tests.client import Account
+from tests.client import Account, Project, eventually
 from tests.faults.ledger import check_ledger
 from tests.faults.load import Load
 from tests.installation import Platform, until
@@ -23,6 +26,17 @@ from ams_local.kubernetes import render
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(900)]
 PLATFORM = "platform"
 CANARY_SECONDS = 120
+AGENT = """
+import sys
+import ams
+
+ams.init(announce=False, exit_seconds=1, request_timeout_seconds=5, backoff_max_seconds=1)
+for line in sys.stdin:  # how long to wait for the delivery
+    with ams.task("over TLS") as task, ams.tool("search"):
+        pass
+    result = ams.flush(float(line))
+    print(task.task_id, "sent" if result.complete else f"kept {result.pending + result.spooled}: {result.reason}", flush=True)
+"""
 
 
 def rights() -> dict[str, list[dict[str, Any]]]:
@@ -93,6 +107,94 @@ def test_each_broker_dies_under_load_and_nothing_is_lost_or_doubled(cluster: Clu
     )
     assert load.ledger.wrong == []
     assert "500" not in load.ledger.again
+
+
+def agent_settings(cluster: Cluster, project: Project, folder: Path) -> dict[str, str]:
+    """The environment of a program that publishes as ``ams-agents``, with its spool in ``folder``."""
+    return {
+        "AMS_ENDPOINT": str(project.http.base_url),
+        "AMS_API_KEY": project.key,
+        "AMS_TRANSPORT": "kafka",
+        "AMS_SPOOL_DIR": str(folder),
+        "AMS_KAFKA_TLS_CA_FILE": str(cluster.ca_file),
+        "AMS_KAFKA_SASL_USER": "ams-agents",
+        "AMS_KAFKA_SASL_PASSWORD": cluster.users["ams-agents"],
+    }
+
+
+class Agent:
+    """A running program with the SDK; each call traces a task."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AMS_")} | settings
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", AGENT], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def trace(self, seconds: float) -> tuple[str, str]:
+        """Trace a task and wait so long at most for its delivery: its id, and what became of it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{seconds}\n")
+        self._process.stdin.flush()
+        task_id, _, outcome = self._process.stdout.readline().strip().partition(" ")
+        return task_id, outcome
+
+    def end(self) -> None:
+        self._process.communicate(timeout=CANARY_SECONDS)
+
+
+def test_programs_keep_their_steps_while_all_brokers_are_down(cluster: Cluster, on_cluster: Platform, tmp_path: Path) -> None:
+    project = Account(on_cluster.url).project("over TLS")
+    asyncio.run(cluster.until_in_sync())
+    settings = agent_settings(cluster, project, tmp_path)
+    living = Agent(settings)
+    tasks = [living.trace(CANARY_SECONDS)]
+    assert tasks[0][1] == "sent"
+
+    for node in NODES:
+        cluster.kill(node)
+    ending = Agent(settings)
+    kept = [living.trace(0.1), ending.trace(0.1)]
+    ending.end()
+    assert list(tmp_path.rglob("*.ams")) != []
+    for node in NODES:
+        cluster.start(node)
+    asyncio.run(cluster.until_in_sync())
+    tasks += [*kept, living.trace(CANARY_SECONDS)]
+    living.end()
+    next_one = Agent(settings)  # sends what the ended one left
+    tasks.append(next_one.trace(CANARY_SECONDS))
+
+    assert [outcome[:4] for _, outcome in tasks] == ["sent", "kept", "kept", "sent", "sent"]
+    expected = {(task_id, "ok", 2) for task_id, _ in tasks}
+
+    def found() -> set[tuple[str, str, int]]:
+        return {(task["task_id"], task["status"], task["steps"]) for task in project.items("tasks")}
+
+    assert eventually(found, lambda rows: rows == expected, CANARY_SECONDS) == expected
+    assert eventually(lambda: list(tmp_path.rglob("*.ams")), lambda files: files == [], CANARY_SECONDS) == []
+    next_one.end()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"AMS_KAFKA_SASL_PASSWORD": "wrong"}, "does not accept the user or the password"),
+        ({"AMS_KAFKA_TLS_CA_FILE": ""}, "Check AMS_KAFKA_TLS_CA_FILE"),
+    ],
+    ids=["wrong password", "unknown CA"],
+)
+def test_a_program_whose_settings_the_brokers_do_not_accept_says_which(
+    cluster: Cluster, on_cluster: Platform, tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    agent = Agent(agent_settings(cluster, Account(on_cluster.url).project(), tmp_path) | changes)
+
+    # the reason is known after the first attempt
+    outcome = eventually(lambda: agent.trace(1)[1], lambda text: words in text, CANARY_SECONDS)
+    agent.end()
+
+    assert words in outcome
 
 
 async def publish(settings: KafkaSettings, topic: str) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import threading
 from importlib import import_module
 from time import monotonic
 from typing import Any, NamedTuple
@@ -33,7 +34,33 @@ _LOGGERS = (
     "aiokafka", "aiokafka.client", "aiokafka.cluster", "aiokafka.conn", "aiokafka.producer.message_accumulator", "aiokafka.producer.producer",
     "aiokafka.producer.sender", "asyncio",
 )  # fmt: skip
+_BY_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _grant = msgspec.json.Decoder(InboundGrant)
+
+
+class _BrokerLog(NotOurs):
+    """Keeps aiokafka's log out of the agent's, and its last error of this thread: the exception after it does not say why no broker was reached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR:
+            self._last.text = record.getMessage()
+        return super().filter(record)
+
+    def take(self) -> str:
+        """The last error since the previous call."""
+        text, self._last.text = getattr(self._last, "text", ""), ""
+        return text
+
+
+_broker_log = _BrokerLog()
+
+
+class _SettingsError(Exception):
+    """A setting must change before the broker can be used; the text is for the person who sets it."""
 
 
 class _Batch(msgspec.Struct):
@@ -77,7 +104,7 @@ class KafkaTransport:
         )
         hide_own_requests()
         for name in _LOGGERS:
-            logging.getLogger(name).addFilter(NotOurs())
+            logging.getLogger(name).addFilter(_broker_log)
 
     def post(self, body: bytes) -> Outcome:
         try:
@@ -87,12 +114,13 @@ class KafkaTransport:
         token = self._current_token()
         if not isinstance(token, InboundGrant):
             return token
+        _broker_log.take()  # of an earlier request
         try:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
             return self._loop.run_until_complete(self._publish(token, batches))
-        except ImportError:
-            return Refused("the transport kafka needs aiokafka. Install ams-tracing[kafka].")
+        except _SettingsError as error:
+            return Refused(str(error))
         except TimeoutError:
             return Later(f"the broker at {self._bootstrap(token)} did not acknowledge within {self._settings.request_timeout_seconds:g} s")
         except Exception as error:  # noqa: BLE001 - brokers, certificates, name resolution: the agent continues in any case
@@ -164,7 +192,11 @@ class KafkaTransport:
 
     async def _connected(self, grant: InboundGrant) -> Any:
         if self._producer is None:
-            producer = import_module("aiokafka").AIOKafkaProducer(
+            try:
+                aiokafka = import_module("aiokafka")
+            except ImportError as error:
+                raise _SettingsError("the transport kafka needs aiokafka. Install ams-tracing[kafka].") from error
+            producer = aiokafka.AIOKafkaProducer(
                 bootstrap_servers=self._bootstrap(grant),
                 client_id="ams-tracing",
                 acks="all",
@@ -187,15 +219,41 @@ class KafkaTransport:
         settings, protocol = self._settings, grant.kafka.security.protocol
         options: dict[str, Any] = {"security_protocol": protocol}
         if "SSL" in protocol:
-            context = ssl.create_default_context(cafile=settings.kafka_tls_ca_file or None)
-            if settings.kafka_tls_cert_file:
-                context.load_cert_chain(settings.kafka_tls_cert_file, settings.kafka_tls_key_file or None)
-            options["ssl_context"] = context
+            options["ssl_context"] = _certificates(settings)
         if protocol.startswith("SASL"):
-            options["sasl_mechanism"] = grant.kafka.security.sasl_mechanism or "SCRAM-SHA-512"
+            mechanism = grant.kafka.security.sasl_mechanism or "SCRAM-SHA-512"
+            if mechanism not in _BY_PASSWORD:
+                raise _SettingsError(
+                    f"the broker at {self._bootstrap(grant)} requires {mechanism}, which the transport kafka does not support. "
+                    "Use AMS_TRANSPORT=https."
+                )
+            if not (settings.kafka_sasl_user and settings.kafka_sasl_password):
+                raise _SettingsError(
+                    f"the broker at {self._bootstrap(grant)} requires a user. Set AMS_KAFKA_SASL_USER and AMS_KAFKA_SASL_PASSWORD."
+                )
+            options["sasl_mechanism"] = mechanism
             options["sasl_plain_username"] = settings.kafka_sasl_user
             options["sasl_plain_password"] = settings.kafka_sasl_password
         return options
+
+
+def _certificates(settings: SdkSettings) -> ssl.SSLContext:
+    """What to trust, and the client's own certificate.
+
+    Raises:
+        _SettingsError: A file is missing, or is not PEM.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_tls_ca_file or None)
+    except OSError as error:  # ssl's errors, too
+        raise _SettingsError(f"AMS_KAFKA_TLS_CA_FILE={settings.kafka_tls_ca_file} cannot be read: {error}") from error
+    if settings.kafka_tls_cert_file:
+        try:
+            context.load_cert_chain(settings.kafka_tls_cert_file, settings.kafka_tls_key_file or None)
+        except OSError as error:
+            files = f"AMS_KAFKA_TLS_CERT_FILE={settings.kafka_tls_cert_file} and its key AMS_KAFKA_TLS_KEY_FILE"
+            raise _SettingsError(f"{files} cannot be read: {error}") from error
+    return context
 
 
 def _outcome_of_error(error: Exception, bootstrap: str) -> Outcome:
@@ -206,4 +264,11 @@ def _outcome_of_error(error: Exception, bootstrap: str) -> Outcome:
         return Refused(
             f"the broker at {bootstrap} does not let this user write to the inbound topic. Check AMS_KAFKA_SASL_USER and its rights."
         )
-    return Later(f"the broker at {bootstrap}: {name}: {error}"[:300])
+    cause = _broker_log.take() or f"{name}: {error}"
+    if "AuthenticationFailed" in cause:
+        return Refused(
+            f"the broker at {bootstrap} does not accept the user or the password. Check AMS_KAFKA_SASL_USER and AMS_KAFKA_SASL_PASSWORD."
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        return Refused(f"the certificate of the broker at {bootstrap} is not trusted. Check AMS_KAFKA_TLS_CA_FILE. {cause}"[:300])
+    return Later(f"the broker at {bootstrap}: {cause}"[:300])
