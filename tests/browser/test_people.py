@@ -145,7 +145,9 @@ def test_a_person_deletes_the_account(browser: Browser, platform: Platform) -> N
     page.context.close()
 
 
-@pytest.mark.parametrize("path", ["/account", "/nothing-here", "/t/0af7651916cd43dd8448eb211c80319c", f"/projects/{uuid.UUID(int=7)}/tasks"])
+@pytest.mark.parametrize(
+    "path", ["/account", "/nothing-here", "/t/0af7651916cd43dd8448eb211c80319c", f"/projects/{uuid.UUID(int=7)}/tasks"]
+)
 def test_a_page_outside_a_project_leads_to_the_projects_and_to_the_account(page: Page, path: str) -> None:
     page.goto(path)
     page.get_by_role("button", name="Account", exact=True).click(timeout=PATIENCE_MS)

@@ -45,6 +45,14 @@ describe('a prompt beside the one before it', () => {
     expect(line).toEqual({ kind: 'changed', before: first[0], after: now[0] });
   });
 
+  it('shows another question as new: a diff of unlike texts cannot be read', () => {
+    const system = say('system', 'Find what the section needs.');
+    const before = [system, say('user', 'What an oven really burns')];
+
+    expect(kinds(before, [system, say('user', 'The wire in the street')])).toEqual(['same 1', 'new']);
+    expect(kinds(before, [system, say('user', 'What a deck oven really burns')])).toEqual(['same 1', 'changed']);
+  });
+
   it('finds the messages that stayed when others were dropped before them', () => {
     const long = [say('system', 'S'), say('user', 'a'), say('assistant', 'b'), say('user', 'c')];
 

@@ -6,6 +6,10 @@ export type Line =
   | { kind: 'changed'; before: Message; after: Message }
   | { kind: 'new'; message: Message };
 
+/** The share of trigrams that two versions of a text have in common. */
+const ALIKE_MIN = 0.4;
+const COMPARED_CHARS_MAX = 20_000;
+
 /**
  * @param before prompt and answer of the call that this one continues; null when there is none
  * @param now the prompt
@@ -30,11 +34,29 @@ export function compareHistory(before: readonly Message[] | null, now: readonly 
       return;
     }
     const old = before[index];
-    if (old && roleOf(old) === roleOf(message) && !kept.has(keysBefore[index] as number))
-      lines.push({ kind: 'changed', before: old, after: message });
+    const replaced = old && roleOf(old) === roleOf(message) && !kept.has(keysBefore[index] as number);
+    if (replaced && resembles(old, message)) lines.push({ kind: 'changed', before: old, after: message });
     else lines.push({ kind: 'new', message });
   });
   return lines;
+}
+
+/** A version of the same text, by the trigrams that both have: a diff of two other texts says nothing. */
+function resembles(before: Message, after: Message): boolean {
+  const [a, b] = [trigramsOf(before), trigramsOf(after)];
+  let shared = 0;
+  for (const trigram of a) if (b.has(trigram)) shared++;
+  return 2 * shared >= ALIKE_MIN * (a.size + b.size);
+}
+
+function trigramsOf(message: Message): Set<string> {
+  const text = message.parts
+    .map((part) => (part.kind === 'text' ? part.text : JSON.stringify(part)))
+    .join('\n')
+    .slice(0, COMPARED_CHARS_MAX);
+  const trigrams = new Set<string>();
+  for (let i = 0; i + 3 <= text.length; i++) trigrams.add(text.slice(i, i + 3));
+  return trigrams;
 }
 
 /** The results that a prompt has for the calls of an answer, by the id of the call. */

@@ -10,7 +10,7 @@ import './graph.css';
 
 const SCALE_MIN = 0.35;
 /** Smaller text is not readable: larger graphs scroll, until a person asks for all of it. */
-const READABLE_MIN = 0.8;
+const READABLE_MIN = 0.7;
 const SCALE_MAX = 1.6;
 const ZOOM = 1.25;
 /** A graph in a window of this width goes down instead of to the right. */
