@@ -20,6 +20,7 @@ export function AgentsPage({ project }: { project: string }) {
   const from = useMemo(() => startOf(RANGE.hours, serverNowUs() / 1_000), []);
   const agents = useQuery(agentsQuery(project));
   const runs = useQuery(statisticsQuery(project, 'agent', from, { type: 'agent' }));
+  const workflows = useQuery(statisticsQuery(project, 'agent', from, { type: 'workflow' }));
   const steps = useQuery(statisticsQuery(project, 'agent', from, {}));
   const running = useQuery(facetsQuery(project, { ...NO_FILTER, status: 'running' }, true));
   useEffect(() => {
@@ -28,7 +29,13 @@ export function AgentsPage({ project }: { project: string }) {
   const runningOf = new Map(
     running.data?.items.find(({ field }) => field === 'agent')?.values.map(({ value, tasks }) => [value, tasks]),
   );
-  const rows = rowsOf(agents.data?.items ?? [], runs.data?.items ?? [], steps.data?.items ?? [], runningOf);
+  const rows = rowsOf(
+    agents.data?.items ?? [],
+    runs.data?.items ?? [],
+    workflows.data?.items ?? [],
+    steps.data?.items ?? [],
+    runningOf,
+  );
   return (
     <div className="page statistics-page">
       <div className="page-inner">
@@ -66,7 +73,11 @@ function AgentTable({ project, rows }: { project: string; rows: AgentRow[] }) {
             <th scope="col" className="num">
               Running now
             </th>
-            <th scope="col" className="num" title="Ended steps of the agent itself">
+            <th
+              scope="col"
+              className="num"
+              title="Ended steps of the agent itself, or of the workflow that has its name"
+            >
               Runs
             </th>
             <th scope="col" className="num">

@@ -3,7 +3,7 @@ import type { Agent, StatisticsGroup } from '../../api/types';
 
 export interface AgentRow {
   agent: Agent;
-  /** its own steps: each is a run of the agent */
+  /** its own steps: each is a run of the agent; for an agent without any, those of the workflows that it is named for */
   runs: StatisticsGroup | null;
   /** all steps that belong to it */
   steps: StatisticsGroup | null;
@@ -13,10 +13,11 @@ export interface AgentRow {
 export function rowsOf(
   agents: readonly Agent[],
   runs: readonly StatisticsGroup[],
+  workflows: readonly StatisticsGroup[],
   steps: readonly StatisticsGroup[],
   running: ReadonlyMap<string, number>,
 ): AgentRow[] {
-  const runsOf = new Map(runs.map((group) => [group.key, group]));
+  const runsOf = new Map([...workflows, ...runs].map((group) => [group.key, group]));
   const stepsOf = new Map(steps.map((group) => [group.key, group]));
   return agents.map((agent) => ({
     agent,
