@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 from tests.conditions import until
 
 from ams_kit.background import (
     FAULT_BACKOFF_SECONDS_MAX,
     FAULTS_TO_NOT_READY,
     HEALTHY_SECONDS,
+    LONG_OUTAGE_BACKOFF_SECONDS,
+    LONG_OUTAGE_FAILURES,
     RETRIABLE_BACKOFF_SECONDS_MAX,
     Background,
     BackgroundFailedError,
@@ -186,6 +189,20 @@ async def test_a_retriable_error_is_retried_soon_and_leaves_the_process_ready(ba
     assert clock.pauses[:3] == [0.2, 0.4, 0.8]
     assert max(clock.pauses) == RETRIABLE_BACKOFF_SECONDS_MAX
     assert task.failures == 20
+    await background.check()
+
+
+async def test_a_long_outage_is_retried_less_often_and_logged_less_often(background: Background, clock: Clock) -> None:
+    loop = Loop(*(OSError() for _ in range(500)))
+    with capture_logs() as logs:
+        background.spawn("long-outage", loop)
+        await until(lambda: loop.starts == 501)
+
+    assert max(clock.pauses[:LONG_OUTAGE_FAILURES]) == RETRIABLE_BACKOFF_SECONDS_MAX
+    assert set(clock.pauses[LONG_OUTAGE_FAILURES:]) == {LONG_OUTAGE_BACKOFF_SECONDS}
+    failed = [entry["failures"] for entry in logs if entry["event"] == "background task failed"]
+    assert failed[:3] == [1, 13, 33]
+    assert len(failed) < 20  # of 500, in 37 minutes
     await background.check()
 
 

@@ -21,11 +21,14 @@ from ams_kit.telemetry.metrics import BACKGROUND_RESTARTS, BACKGROUND_UP
 
 BACKOFF_SECONDS_MIN = 0.2
 RETRIABLE_BACKOFF_SECONDS_MAX = 1.0  # a refused connection is cheap, and a recovered server should be used soon
+LONG_OUTAGE_FAILURES = 60  # about a minute; then nobody waits for the second in which the server returns
+LONG_OUTAGE_BACKOFF_SECONDS = 5.0
 FAULT_BACKOFF_SECONDS_MAX = 30.0
 HEALTHY_SECONDS = 30.0  # a run of this duration was healthy and resets the count of failures
 FAULTS_TO_NOT_READY = 3
 CANCEL_AGAIN_SECONDS = 1.0
-LOG_SECONDS = 10.0  # at most one failure of the same type is logged in this time
+LOG_SECONDS = 10.0  # at most one failure of the same type is logged in this time, which doubles with each of them
+LOG_SECONDS_MAX = 300.0
 
 logger = structlog.get_logger(__name__)
 
@@ -63,6 +66,7 @@ class BackgroundTask:
         self._started_at = 0.0
         self._is_running = False
         self._logged_at = -LOG_SECONDS
+        self._log_seconds = LOG_SECONDS
         self._task = asyncio.create_task(self._supervise(), name=f"ams-{name}")
         self._task.add_done_callback(lambda _: background.ended(self))
 
@@ -156,8 +160,13 @@ class BackgroundTask:
         self.restarts += 1
         BACKGROUND_RESTARTS.labels(self.name).inc()
         seconds = self._background.backoff_seconds(self.failures, is_retriable=retriable)
-        if not same or now - self._logged_at >= LOG_SECONDS:
+        is_first = not same or self.failures == 1
+        if is_first:
+            self._log_seconds = LOG_SECONDS
+        if not same or now - self._logged_at >= self._log_seconds:
             self._logged_at = now
+            if not is_first:
+                self._log_seconds = min(2 * self._log_seconds, LOG_SECONDS_MAX)
             log = logger.warning if retriable else logger.error
             log(
                 "background task failed",
@@ -267,7 +276,9 @@ class Background:
 
     def backoff_seconds(self, failures: int, *, is_retriable: bool) -> float:
         """Return the back-off after this many consecutive failures: exponential, capped, with jitter."""
-        longest = RETRIABLE_BACKOFF_SECONDS_MAX if is_retriable else FAULT_BACKOFF_SECONDS_MAX
+        longest = FAULT_BACKOFF_SECONDS_MAX
+        if is_retriable:
+            longest = LONG_OUTAGE_BACKOFF_SECONDS if failures > LONG_OUTAGE_FAILURES else RETRIABLE_BACKOFF_SECONDS_MAX
         return min(BACKOFF_SECONDS_MIN * 2 ** min(failures - 1, 16), longest) * self._jitter()
 
     # -- called by the tasks ---------------------------------------------------------------------------------------
