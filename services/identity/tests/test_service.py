@@ -70,11 +70,10 @@ def test_head_is_the_newest_revision() -> None:
     assert ScriptDirectory.from_config(alembic_config()).get_current_head() == HEAD
 
 
-def test_migrating_twice_changes_nothing_and_is_fast(server: Server) -> None:
-    started = time.perf_counter()
+def test_migrating_twice_changes_nothing_and_loads_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ams_identity.migrations.run.UPGRADE_MODULE", "not_loaded")
     migrate(server.settings.database_url)
 
-    assert time.perf_counter() - started < 0.3
     assert asyncio.run(revision_of(server.settings.database_url)) == HEAD
 
 
