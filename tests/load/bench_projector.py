@@ -1,8 +1,9 @@
 """The projector alone against bare staging COPY + upsert of the same rows into the same tables, in the same run.
 
 ``python -m tests.load.bench_projector [--steps 20000] [--rounds 3]`` with ``AMS_TEST_POSTGRES_URL`` set. One JSON line per measurement,
-and one with the ratios: by the clock, and by processor time (ours and the Postgres backend's), which holds on a busy machine too. Both use one
-connection and one partition; the bare side is handed the finished tuples.
+and one with the ratios: by the clock, and by processor time (ours and the Postgres backend's), which holds on a busy machine too. All use one
+connection and one partition; the bare side is handed the finished tuples, the pipeline is the projector without what it derives and adds up.
+Beyond the bounds of ADR 0069 it ends with exit code 1. ``--features`` measures each part that can be left out.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import asyncpg
 import msgspec
 import psutil
 from tests.builders import BASE_US, NATIVE, batch, ended, record, recorded, started, task_ended, task_started
+from tests.load.projector_features import FEATURES, LATER, without
 
 from ams_contracts.documents import Status, StepDocument, StepType, TaskDocument, Usage
 from ams_contracts.events import Event
@@ -35,6 +37,8 @@ from ams_trace_ingest.store.tasks import TaskRow
 
 EVENTS_PER_RECORD = 10
 STEPS_PER_TASK = 50
+PIPELINE_CPU_RATIO_MIN = 0.36
+FEATURES_SHARE_MAX = 0.20
 TABLES = ("positions", "task_days", "tasks", "steps", "task_producers", "agents", "response_claims", "deleted_tasks", "dead_letters")
 
 
@@ -220,12 +224,78 @@ def emit(**fields: object) -> None:
     sys.stdout.flush()
 
 
-async def main() -> None:
+async def profile(url: str, log: Sequence[LogRecord], options: argparse.Namespace) -> None:
+    """The projector alone, for a profiler."""
+    for _ in range(options.rounds):
+        await empty(url)
+        cost = await project(url, log, options.per_apply)
+        emit(
+            bench="projector",
+            rows_per_second=round(options.steps / cost.seconds),
+            us_a_row=round(cost.cpu_seconds / options.steps * 1e6, 1),
+        )
+
+
+async def compare_features(url: str, log: Sequence[LogRecord], options: argparse.Namespace) -> None:
+    """The processor time of each part that can be left out, as the median of rounds in turns."""
+    sides: dict[str, tuple[str, ...]] = {"complete": (), **{name: (name,) for name in FEATURES}, "later": LATER}
+    costs: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(options.rounds):
+        for side, names in sides.items():
+            await empty(url)
+            with without(names):
+                costs[side].append((await project(url, log, options.per_apply)).cpu_seconds / options.steps * 1e6)
+    complete = statistics.median(costs.pop("complete"))
+    emit(bench="projector", side="complete", us_a_row=round(complete, 1))
+    for side, found in costs.items():
+        emit(
+            bench="projector",
+            without=side,
+            us_a_row=round(statistics.median(found), 1),
+            saves=round(complete - statistics.median(found), 1),
+        )
+
+
+async def compare_with_bare(url: str, log: Sequence[LogRecord], options: argparse.Namespace) -> bool:
+    """The projector, and the pipeline alone, against bare writing.
+
+    Returns:
+        Whether the processor time is within the bounds.
+    """
+    recorder = await record_rows(url, log, options.per_apply)
+    rows = sum(len(step_rows) for step_rows, _ in recorder.batches)
+    ratios: list[tuple[float, float, float]] = []
+    for _ in range(options.rounds):
+        await empty(url)
+        bare = await write_bare(url, recorder.batches)
+        await empty(url)
+        projector = await project(url, log, options.per_apply)
+        await empty(url)
+        with without(LATER):
+            pipeline = await project(url, log, options.per_apply)
+        ratios.append((bare.seconds / projector.seconds, bare.cpu_seconds / projector.cpu_seconds, bare.cpu_seconds / pipeline.cpu_seconds))
+        for side, cost in (("bare", bare), ("projector", projector), ("pipeline", pipeline)):
+            emit(
+                bench="projector", side=side, rows=rows, seconds=round(cost.seconds, 3), rows_per_second=round(rows / cost.seconds),
+                us_a_row=round(cost.cpu_seconds / rows * 1e6, 1),
+            )  # fmt: skip
+    ratio, cpu_ratio, pipeline_cpu_ratio = (round(statistics.median(column), 3) for column in zip(*ratios, strict=True))
+    features_share = round(1 - statistics.median(projector / pipeline for _, projector, pipeline in ratios), 3)
+    emit(
+        bench="projector", ratio=ratio, target=0.6, cpu_ratio=cpu_ratio, pipeline_cpu_ratio=pipeline_cpu_ratio,
+        pipeline_cpu_ratio_min=PIPELINE_CPU_RATIO_MIN, features_share=features_share, features_share_max=FEATURES_SHARE_MAX,
+        load=os.getloadavg()[0],
+    )  # fmt: skip
+    return pipeline_cpu_ratio >= PIPELINE_CPU_RATIO_MIN and features_share <= FEATURES_SHARE_MAX
+
+
+async def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--per-apply", type=int, default=800, help="records of ten events in one transaction")
     parser.add_argument("--profile", action="store_true", help="only the projector, for py-spy or cProfile")
+    parser.add_argument("--features", action="store_true", help="only the projector, with each part left out in turn")
     options = parser.parse_args()
     admin = os.environ["AMS_TEST_POSTGRES_URL"]
     name = f"bench_projector_{uuid.uuid4().hex[:8]}"
@@ -237,35 +307,16 @@ async def main() -> None:
         log = a_log(options.steps)
         tune_garbage_collection()
         if options.profile:
-            for _ in range(options.rounds):
-                await empty(url)
-                cost = await project(url, log, options.per_apply)
-                emit(
-                    bench="projector",
-                    rows_per_second=round(options.steps / cost.seconds),
-                    us_a_row=round(cost.cpu_seconds / options.steps * 1e6, 1),
-                )
-            return
-        recorder = await record_rows(url, log, options.per_apply)
-        rows = sum(len(step_rows) for step_rows, _ in recorder.batches)
-        ratios: list[tuple[float, float]] = []
-        for _ in range(options.rounds):
-            await empty(url)
-            bare = await write_bare(url, recorder.batches)
-            await empty(url)
-            projector = await project(url, log, options.per_apply)
-            ratios.append((bare.seconds / projector.seconds, bare.cpu_seconds / projector.cpu_seconds))
-            for side, cost in (("bare", bare), ("projector", projector)):
-                emit(
-                    bench="projector", side=side, rows=rows, seconds=round(cost.seconds, 3), rows_per_second=round(rows / cost.seconds),
-                    us_a_row=round(cost.cpu_seconds / rows * 1e6, 1),
-                )  # fmt: skip
-        ratio, cpu_ratio = (round(statistics.median(column), 3) for column in zip(*ratios, strict=True))
-        emit(bench="projector", ratio=ratio, cpu_ratio=cpu_ratio, target=0.6, load=os.getloadavg()[0])
+            await profile(url, log, options)
+        elif options.features:
+            await compare_features(url, log, options)
+        elif not await compare_with_bare(url, log, options):
+            return 1
+        return 0
     finally:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await connection.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))
