@@ -32,6 +32,23 @@ async def test_it_reads_from_its_position_up_to_the_given_offset(bus) -> None:
         await reader.stop()
 
 
+async def test_what_is_published_after_the_end_was_reached_is_read_next(bus) -> None:
+    await bus.publish(*range(3))
+    reader = TopicReader(bus.bootstrap, bus.topic)
+    await reader.start({})
+    try:
+        partition = next(number for number, (_, end) in (await reader.bounds()).items() if end)
+        assert await values_until(reader, {partition: 3}) == [b"0", b"1", b"2"]
+        assert await reader.read({partition: 3}, 100) == {}
+
+        await bus.publish(3, 4)
+
+        assert (await reader.bounds())[partition] == (0, 5)
+        assert await values_until(reader, {partition: 5}) == [b"3", b"4"]
+    finally:
+        await reader.stop()
+
+
 async def test_a_position_of_another_log_is_refused(bus) -> None:
     await bus.publish(*range(3))
     reader = TopicReader(bus.bootstrap, bus.topic)

@@ -1,5 +1,6 @@
 """Reads a topic from stored positions up to given offsets, for replays. It has no group, and the caller controls the pace."""
 
+import asyncio
 from collections.abc import Mapping
 
 import structlog
@@ -102,8 +103,7 @@ class TopicReader:
             LogUnavailableError: The log does not answer.
         """
         consumer = self._connected()
-        starts = await start_offsets(consumer, self._partitions)
-        ends = await end_offsets(consumer, self._partitions)
+        starts, ends = await asyncio.gather(start_offsets(consumer, self._partitions), end_offsets(consumer, self._partitions))
         return {tp.partition: (starts[tp], ends[tp]) for tp in self._partitions}
 
     async def read(self, until: Mapping[int, int], records_max: int) -> dict[int, list[LogRecord]]:
@@ -145,6 +145,8 @@ class TopicReader:
                 self._next[tp.partition] = kept[-1].offset + 1
             else:  # the client skips transaction markers without returning anything
                 self._next[tp.partition] = max(self._next[tp.partition], min(end, await consumer.position(tp)))
+        # a fetch at the end of the log keeps the connection for half a second, and requests for offsets wait behind it
+        consumer.pause(*(tp for tp in wanted if self._next[tp.partition] >= until[tp.partition]))
         self._empty_reads = 0 if self._next != before else self._empty_reads + 1
         if self._empty_reads > EMPTY_READS_MAX:
             raise LogUnavailableError(f"The log returns no records of {self.topic.name}.")
@@ -163,6 +165,7 @@ class TopicReader:
         consumer.assign(
             self._partitions
         )  # no await from here to the last seek: the client raises an error for a partition without a position
+        consumer.pause(*self._partitions)  # until they are read
         for tp, offset in targets.items():
             consumer.seek(tp, offset)
             self._next[tp.partition] = offset

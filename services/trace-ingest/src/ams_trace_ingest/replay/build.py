@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any
 
 import asyncpg
 import structlog
@@ -33,6 +34,16 @@ _RETRIED = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError
 logger = structlog.get_logger(__name__)
 
 Targets = Mapping[Place, int]
+
+
+async def _all_of(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run them at the same time; the first error cancels the others and is raised alone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
 
 
 class Source:
@@ -138,8 +149,7 @@ class Builder:
 
     async def open(self) -> None:
         """Connect to the log."""
-        for source in self.sources:
-            await source.open()
+        await _all_of(source.open() for source in self.sources)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -171,16 +181,18 @@ class Builder:
         Args:
             live: The current generation's positions.
         """
-        for source in self.sources[:2]:
-            for partition, (start, end) in (await source.reader.bounds()).items():
-                self._starts[source.topic.name, partition] = start
-                self._ends[source.topic.name, partition] = end
+        await _all_of(self._read_bounds(source) for source in self.sources[:2])
         self._live_lag = sum(
             max(0, self._ends[topic, partition] - offset)
             for (projection, topic, partition), offset in live.items()
             if projection != TextProjection.projection and (topic, partition) in self._ends
         )
         return {place: min(offset, self._ends[place[1:]]) for place, offset in live.items() if place[1:] in self._ends}
+
+    async def _read_bounds(self, source: Source) -> None:
+        for partition, (start, end) in (await source.reader.bounds()).items():
+            self._starts[source.topic.name, partition] = start
+            self._ends[source.topic.name, partition] = end
 
     def reached(self, live: Mapping[Place, int], targets: Targets) -> list[Place]:
         """The places at which nothing is left in the log before the current generation's position."""
@@ -211,12 +223,7 @@ class Builder:
             targets: Per place.
             low_priority: Give way to the live projector.
         """
-        try:
-            async with asyncio.TaskGroup() as group:
-                for source in self.sources:
-                    group.create_task(self._catch_up(source, source.until(targets), low_priority=low_priority))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+        await _all_of(self._catch_up(source, source.until(targets), low_priority=low_priority) for source in self.sources)
 
     async def _catch_up(self, source: Source, until: Mapping[int, int], *, low_priority: bool) -> None:
         failures = 0
