@@ -32,7 +32,12 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-ENDS_WHAT_OTHERS_NEED = ("DELETE /api/projects/{project}", "DELETE /api/users/me/sessions")  # asked last
+ENDS_WHAT_OTHERS_NEED = (
+    "DELETE /api/projects/{project}",
+    "DELETE /api/users/me/sessions",
+    "POST /api/auth/oidc/own/end",
+    "POST /api/auth/logout",
+)  # asked last
 FAULTS_MAX = 40  # listed
 OTHER_ADDRESS = "127.0.0.2"  # the attempts of an address are limited: those generated here must not count as those of other tests
 

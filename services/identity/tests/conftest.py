@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -10,14 +11,17 @@ from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
+from services.identity.tests.browsers import BACK, PROJECT, Browser, new_person_at
 from services.identity.tests.clients import NO_KAFKA, PASSWORD, SERVICE_SECRET, Clock, Person, Server
+from tests.openid_provider import PLAIN, OpenIdProvider, openid_providers
 
 from ams_identity.app import make_app
 from ams_identity.migrations.run import migrate
 from ams_identity.settings import Settings
 from ams_kit.auth import service_token
-from ams_kit.testing.serving import serving
+from ams_kit.testing.serving import free_port, serving
 from ams_kit.testing.valkey import ValkeyServer
 
 _addresses = itertools.count(1)
@@ -168,3 +172,69 @@ def sql(server: Server) -> Callable[..., Any]:
         return asyncio.run(work())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def acme() -> OpenIdProvider:
+    return OpenIdProvider(provider_id="acme", port=free_port(), back=BACK)
+
+
+@pytest.fixture(scope="module")
+def beta() -> OpenIdProvider:
+    return OpenIdProvider(provider_id="beta", port=free_port(), back=BACK)
+
+
+@pytest.fixture(scope="module")
+def issuers(acme: OpenIdProvider, beta: OpenIdProvider) -> Iterator[list[dict[str, Any]]]:
+    roles = [{"group": "readers", "project": PROJECT, "role": "viewer"}, {"group": "leads", "project": PROJECT, "role": "owner"}]
+    with openid_providers([acme, beta]):
+        yield [
+            {**acme.settings, "roles": roles},
+            {**beta.settings, "second_factor_values": ["mfa"], "email_domains": ["beta.example.com"]},
+            {**acme.settings, "id": "down", "name": "Down", "issuer": f"http://localhost:{free_port()}"},
+        ]
+
+
+@pytest.fixture(scope="module")
+def door(server: Server, issuers: list[dict[str, Any]]) -> Iterator[str]:
+    """An identity with providers. It shares database and Valkey with the other one, and has its address."""
+    settings = msgspec.structs.replace(server.settings, oidc_issuers=json.dumps(issuers))
+    with serving(make_app(settings, now_s=server.clock)) as url:
+        wait_until_ready(url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def closed_door(server: Server, issuers: list[dict[str, Any]]) -> Iterator[str]:
+    """An identity without passwords, where nobody registers but the administrator."""
+    settings = msgspec.structs.replace(
+        server.settings, oidc_issuers=json.dumps(issuers), password_login="off", registration="closed", admin_email="root@acme.example.com"
+    )
+    with serving(make_app(settings, now_s=server.clock)) as url:
+        wait_until_ready(url)
+        yield url
+
+
+@pytest.fixture
+def new_browser(door: str) -> Iterator[Callable[..., Browser]]:
+    opened: list[httpx.Client] = []
+
+    def make(url: str = door) -> Browser:
+        address = f"10.77.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
+        opened.append(httpx.Client(base_url=url, timeout=30, headers={"X-Forwarded-For": address}, verify=PLAIN))
+        return Browser(opened[-1])
+
+    yield make
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def browser(new_browser: Callable[..., Browser]) -> Browser:
+    return new_browser()
+
+
+@pytest.fixture
+def ada(acme: OpenIdProvider) -> str:
+    """A person at Acme with a verified address."""
+    return new_person_at(acme)

@@ -1,133 +1,30 @@
 """Signing in by real OpenID providers: accounts that are made and linked, answers that are refused, groups, second factors, signing out."""
 
-import json
-import secrets
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import msgspec
 import pytest
+from services.identity.tests.browsers import (
+    BACK,
+    PROJECT,
+    Browser,
+    Sql,
+    code_of_answer,
+    email_of,
+    make_proof_old,
+    new_person_at,
+    own_round_trip,
+    signed_in,
+)
 from services.identity.tests.clients import PASSWORD, Person, Server
-from services.identity.tests.conftest import wait_until_ready
 from services.identity.tests.factors import add_app, code_of
-from tests.openid_provider import PLAIN, OpenIdProvider, openid_providers, sign_in_there
+from tests.openid_provider import OpenIdProvider, sign_in_there
 
-from ams_identity.app import make_app
 from ams_identity.oidc_flow import COOKIE
-from ams_kit.testing.serving import free_port, serving
 
 pytestmark = [pytest.mark.usefixtures("moved_clock"), pytest.mark.timeout(180)]
-
-BACK = "http://localhost:8080"
-PROJECT = "0190a000-0000-7000-8000-00000000a001"  # inserted by a test, named by the settings
-Sql = Callable[..., list[Any]]
-
-
-@pytest.fixture(scope="module")
-def acme() -> OpenIdProvider:
-    return OpenIdProvider(provider_id="acme", port=free_port(), back=BACK)
-
-
-@pytest.fixture(scope="module")
-def beta() -> OpenIdProvider:
-    return OpenIdProvider(provider_id="beta", port=free_port(), back=BACK)
-
-
-@pytest.fixture(scope="module")
-def issuers(acme: OpenIdProvider, beta: OpenIdProvider) -> Iterator[list[dict[str, Any]]]:
-    roles = [{"group": "readers", "project": PROJECT, "role": "viewer"}, {"group": "leads", "project": PROJECT, "role": "owner"}]
-    with openid_providers([acme, beta]):
-        yield [
-            {**acme.settings, "roles": roles},
-            {**beta.settings, "second_factor_values": ["mfa"], "email_domains": ["beta.example.com"]},
-            {**acme.settings, "id": "down", "name": "Down", "issuer": f"http://localhost:{free_port()}"},
-        ]
-
-
-@pytest.fixture(scope="module")
-def door(server: Server, issuers: list[dict[str, Any]]) -> Iterator[str]:
-    """An identity with providers. It shares database and Valkey with the other one, and has its address."""
-    settings = msgspec.structs.replace(server.settings, oidc_issuers=json.dumps(issuers))
-    with serving(make_app(settings, now_s=server.clock)) as url:
-        wait_until_ready(url)
-        yield url
-
-
-@pytest.fixture(scope="module")
-def closed_door(server: Server, issuers: list[dict[str, Any]]) -> Iterator[str]:
-    """An identity without passwords, where nobody registers but the administrator."""
-    settings = msgspec.structs.replace(
-        server.settings, oidc_issuers=json.dumps(issuers), password_login="off", registration="closed", admin_email="root@acme.example.com"
-    )
-    with serving(make_app(settings, now_s=server.clock)) as url:
-        wait_until_ready(url)
-        yield url
-
-
-class Browser(msgspec.Struct):
-    """A browser of a person, with the cookies of the installation."""
-
-    http: httpx.Client
-
-    def start(self, provider: str = "acme") -> str:
-        return self.http.post("/api/auth/oidc/start", json={"provider": provider}).raise_for_status().json()["url"]
-
-    def answer(self, params: dict[str, str], provider: str = "acme") -> httpx.Response:
-        return self.http.post("/api/auth/oidc/callback", json={"provider": provider, **params})
-
-    def sign_in(self, name: str, provider: str = "acme") -> httpx.Response:
-        return self.answer(sign_in_there(self.start(provider), name), provider)
-
-
-@pytest.fixture
-def new_browser(door: str) -> Iterator[Callable[..., Browser]]:
-    opened: list[httpx.Client] = []
-
-    def make(url: str = door) -> Browser:
-        address = f"10.77.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
-        opened.append(httpx.Client(base_url=url, timeout=30, headers={"X-Forwarded-For": address}, verify=PLAIN))
-        return Browser(opened[-1])
-
-    yield make
-    for client in opened:
-        client.close()
-
-
-@pytest.fixture
-def browser(new_browser: Callable[..., Browser]) -> Browser:
-    return new_browser()
-
-
-@pytest.fixture
-def ada(acme: OpenIdProvider) -> str:
-    """A person at Acme with a verified address."""
-    return new_person_at(acme)
-
-
-def new_person_at(provider: OpenIdProvider, **claims: Any) -> str:
-    name = f"a{secrets.token_hex(5)}"
-    provider.put(name, **{"email": email_of(name, provider), "email_verified": True, **claims})
-    return name
-
-
-def email_of(name: str, provider: OpenIdProvider) -> str:
-    return f"{name}@{provider.provider_id}.example.com"
-
-
-def signed_in(answer: httpx.Response, browser: Browser) -> Person:
-    assert answer.status_code == 200, answer.text
-    user = answer.json()["user"]
-    return Person(browser.http, user["username"], user["email"], user["user_id"], answer.json()["access_token"], "")
-
-
-def code_of_answer(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json().get("code", "")
-
-
-def make_proof_old(sql: Sql, person: Person) -> None:
-    sql("update sessions set proved_at = proved_at - interval '6 minutes' where user_id = $1", person.user_id)
 
 
 def test_a_person_gets_an_account_comes_back_to_it_and_signs_out(browser: Browser, ada: str, acme: OpenIdProvider, sql: Sql) -> None:
@@ -145,12 +42,14 @@ def test_a_person_gets_an_account_comes_back_to_it_and_signs_out(browser: Browse
         "identity.linked"
     ) == 1
 
-    leave = second.post("/api/auth/oidc/own/end").json()["url"]
+    left = second.post("/api/auth/oidc/own/end")
+    leave = left.json()["url"]
     assert leave.startswith(f"{acme.issuer}/session/end?")
     assert parse_qs(urlsplit(leave).query)["post_logout_redirect_uri"] == [f"{BACK}/signin"]
     assert httpx.get(leave).status_code == 200
-    assert second.post("/api/auth/logout").status_code == 204
+    assert 'ams_refresh=""' in left.headers["set-cookie"]
     assert second.get("/api/users/me").status_code == 401
+    assert second.post("/api/auth/logout").status_code == 204
     stored = sql("select sealed_id_token from identities where user_id = $1", first.user_id)[0]["sealed_id_token"]
     assert ada.encode() not in stored
 
@@ -259,13 +158,6 @@ def test_only_an_account_with_a_verified_address_is_linked_by_it(
     assert code_of_answer(browser.sign_in(new_person_at(acme, email=owner.email))) == (409, "other_identity")
     sql("update users set disabled_at = now() where id = $1", owner.user_id)
     assert code_of_answer(browser.sign_in(ada)) == (403, "account_disabled")
-
-
-def own_round_trip(person: Person, browser: Browser, purpose: str, name: str) -> httpx.Response:
-    started = person.post("/api/auth/oidc/own/start", {"provider": "acme", "purpose": purpose})
-    if started.status_code != 200:
-        return started
-    return person.post("/api/auth/oidc/own/callback", {"provider": "acme", **sign_in_there(started.json()["url"], name)})
 
 
 def test_a_person_links_and_unlinks_a_provider_on_the_account_page(

@@ -1,6 +1,6 @@
 /** The way to an OpenID provider and back. What the page wanted is kept in this tab, because the browser leaves the page. */
 import { queryOptions } from '@tanstack/react-query';
-import { INVITATION_KEPT } from '../app/invitation';
+import { forgetRefusedInvitation, keptInvitation } from '../app/invitation';
 import { request } from './http';
 import { type ProviderAnswer, session } from './session';
 import type { Confirmed, IdentityList, ProviderAddress, SecondFactorNeeded } from './types';
@@ -55,9 +55,14 @@ export function answerOf(provider: string, params: URLSearchParams): ProviderAns
 }
 
 /** Sign in with a provider's answer: null when the person is signed in; else what the second step needs. */
-export function signInWith(answer: ProviderAnswer): Promise<SecondFactorNeeded | null> {
-  const invitation = sessionStorage.getItem(INVITATION_KEPT);
-  return session.answerProvider(invitation === null ? answer : { ...answer, invitation });
+export async function signInWith(answer: ProviderAnswer): Promise<SecondFactorNeeded | null> {
+  const invitation = keptInvitation();
+  try {
+    return await session.answerProvider(invitation === null ? answer : { ...answer, invitation });
+  } catch (thrown) {
+    forgetRefusedInvitation(thrown);
+    throw thrown;
+  }
 }
 
 export const finishOwn = (answer: ProviderAnswer) =>

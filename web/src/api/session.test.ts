@@ -6,6 +6,8 @@ let calls: string[];
 let answers: Record<string, () => Response>;
 let nowMs: number;
 let left: string[];
+/** the address that does not answer until its request is given up */
+let silent: string;
 let timers: { run: () => void; ms: number }[];
 
 const user = { user_id: 'u', username: 'ada', email: 'a@b', created_at: '', updated_at: '' };
@@ -19,9 +21,10 @@ function session(token: string): Response {
 }
 
 function store(): SessionStore {
-  const fetcher = async (input: unknown) => {
+  const fetcher = async (input: unknown, init?: RequestInit) => {
     const path = String(input);
     calls.push(path);
+    if (path === silent) await new Promise((_, fail) => init?.signal?.addEventListener('abort', fail));
     await Promise.resolve();
     return (answers[path] ?? (() => json({}, 404)))();
   };
@@ -36,6 +39,7 @@ function store(): SessionStore {
     clearTimer: (timer) => {
       timers = timers.filter((known) => known !== timer);
     },
+    forget: () => left.push('forgotten'),
     leave: (url) => left.push(url),
     exclusive: (run) => run(),
   });
@@ -46,6 +50,7 @@ beforeEach(() => {
   answers = { '/api/auth/refresh': () => session('fresh'), '/api/auth/login': () => session('first') };
   nowMs = 1_000_000;
   timers = [];
+  silent = '';
   left = [];
 });
 
@@ -103,7 +108,19 @@ describe('the session', () => {
     answers['/api/auth/logout'] = () => json({}, 503);
     await own.logout();
     expect(own.get().state).toBe('out');
-    expect(left).toEqual([]);
+    expect(left).toEqual(['forgotten']);
+  });
+
+  test('signing out does not wait for an answer that never comes', async () => {
+    const own = store();
+    await own.login('ada', 'pw');
+    answers['/api/auth/logout'] = () => new Response(null, { status: 204 });
+    silent = '/api/auth/oidc/own/end';
+    const leaving = own.logout();
+    timers.find(({ ms }) => ms === 5_000)?.run();
+    await leaving;
+    expect(calls.at(-1)).toBe('/api/auth/logout');
+    expect(own.get().state).toBe('out');
   });
 
   test('signing out ends the session here, then leads to the provider by which it began', async () => {
@@ -114,7 +131,7 @@ describe('the session', () => {
     await own.logout();
     expect(calls).toEqual(['/api/auth/login', '/api/auth/oidc/own/end', '/api/auth/logout']);
     expect(own.get().state).toBe('out');
-    expect(left).toEqual(['https://id.example.com/end']);
+    expect(left).toEqual(['forgotten', 'https://id.example.com/end']);
   });
 });
 

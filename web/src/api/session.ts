@@ -17,6 +17,8 @@ import type {
 
 /** A new token this long before the old one ends: more than a slow network, less than half of its 10 minutes. */
 const RENEW_BEFORE_MS = 90_000;
+/** Signing out waits this long for the service, which waits 2 s for a provider. */
+const SIGN_OUT_WAIT_MS = 5_000;
 const LOCK = 'ams.refresh';
 
 export type Identity =
@@ -40,6 +42,8 @@ export interface SessionPorts {
   now: () => number;
   setTimer: (run: () => void, ms: number) => unknown;
   clearTimer: (timer: unknown) => void;
+  /** Removes what this tab keeps for the person who signs out. */
+  forget: () => void;
   /** Goes to another site. */
   leave: (url: string) => void;
   /** Runs one at a time over all tabs of this origin. */
@@ -166,19 +170,26 @@ export class SessionStore {
     const { identity } = this;
     let there: string | null = null;
     if (identity.state === 'in') {
-      there = await this.signOutAddress(identity.token);
-      // the token may be over already; this tab forgets it either way
+      there = await this.endWithProvider(identity.token);
+      // idempotent; the token may be over already, and this tab forgets it either way
       await this.post('/api/auth/logout', {}, identity.token).catch(() => undefined);
     }
+    this.ports.forget();
     this.set({ state: 'out' });
     if (there !== null) this.ports.leave(there);
   }
 
-  private async signOutAddress(token: string): Promise<string | null> {
+  /** Ends the session. Returns the address at which the one at the provider ends, if the provider says so soon. */
+  private async endWithProvider(token: string): Promise<string | null> {
+    const limit = new AbortController();
+    const timer = this.ports.setTimer(() => limit.abort(), SIGN_OUT_WAIT_MS);
     try {
-      return ((await (await this.post('/api/auth/oidc/own/end', undefined, token)).json()) as SignOutAddress).url;
+      const answer = await this.post('/api/auth/oidc/own/end', undefined, token, limit.signal);
+      return ((await answer.json()) as SignOutAddress).url;
     } catch {
       return null;
+    } finally {
+      this.ports.clearTimer(timer);
     }
   }
 
@@ -208,7 +219,7 @@ export class SessionStore {
     return this.set({ state: 'visitor', share, token: share.access_token, expiresAtMs });
   }
 
-  private async post(path: string, body: object | undefined, token?: string): Promise<Response> {
+  private async post(path: string, body: object | undefined, token?: string, signal?: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = {};
     if (body) headers['content-type'] = 'application/json';
     if (token) headers.authorization = `Bearer ${token}`;
@@ -218,6 +229,7 @@ export class SessionStore {
         method: 'POST',
         credentials: 'same-origin',
         headers,
+        ...(signal ? { signal } : {}),
         ...(body ? { body: JSON.stringify(body) } : {}),
       });
     } catch {
@@ -257,6 +269,7 @@ export function browserPorts(): SessionPorts {
     now: Date.now,
     setTimer: (run, ms) => setTimeout(run, ms),
     clearTimer: (timer) => clearTimeout(timer as number | undefined),
+    forget: () => sessionStorage.clear(),
     leave: (url) => location.assign(url),
     // without locks (http on a foreign host is no secure context) a rotated token is still accepted once by its grace time
     exclusive: async (run) => (navigator.locks ? await navigator.locks.request(LOCK, run) : run()),

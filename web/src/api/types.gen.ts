@@ -95,8 +95,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** SignOutAddress */
-        post: operations["ApiAuthOidcOwnEndSignOutAddress"];
+        /** SignOutWithProvider */
+        post: operations["ApiAuthOidcOwnEndSignOutWithProvider"];
         delete?: never;
         options?: never;
         head?: never;
@@ -4844,7 +4844,7 @@ export interface operations {
             };
         };
     };
-    ApiAuthOidcOwnEndSignOutAddress: {
+    ApiAuthOidcOwnEndSignOutWithProvider: {
         parameters: {
             query?: never;
             header?: never;

@@ -5,7 +5,7 @@ import { type ApiError, asApiError } from '../api/problems';
 import { formRulesQuery } from '../api/queries';
 import { session } from '../api/session';
 import type { FormRules, SecondFactorNeeded } from '../api/types';
-import { INVITATION_KEPT } from '../app/invitation';
+import { forgetInvitation, forgetRefusedInvitation, keptInvitation } from '../app/invitation';
 import { Logo } from '../app/Logo';
 import { Link, navigate, useQuery } from '../app/router';
 import { ProviderButtons } from '../features/factors/Providers';
@@ -161,7 +161,7 @@ export function Register() {
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
   // where anyone may register, a person sees what an invitation is for before accepting it
-  const [kept] = useState(() => sessionStorage.getItem(INVITATION_KEPT));
+  const [kept] = useState(keptInvitation);
   const invitation = rules?.registration === 'invite' ? kept : null;
   const closed = rules ? closedSentence(rules, kept !== null) : null;
 
@@ -170,9 +170,10 @@ export function Register() {
     setError(null);
     try {
       await session.register(fields.username ?? '', fields.email ?? '', fields.password ?? '', invitation ?? undefined);
-      if (invitation) sessionStorage.removeItem(INVITATION_KEPT);
+      if (invitation) forgetInvitation();
       navigate(invitation ? '/' : next, { replace: true });
     } catch (thrown) {
+      forgetRefusedInvitation(thrown);
       setError(asApiError(thrown));
       setBusy(false);
     }

@@ -3,18 +3,19 @@ import { useEffect, useState } from 'react';
 import { acceptInvitation, previewInvitation } from '../api/people';
 import { asApiError } from '../api/problems';
 import { projectsQuery, queryClient } from '../api/queries';
-import { INVITATION_KEPT } from '../app/invitation';
+import { forgetInvitation, forgetRefusedInvitation, keptInvitation } from '../app/invitation';
 import { navigate } from '../app/router';
 import { AccountCard } from './account';
 
 /** `/invitation#TOKEN`: shows the project and joins it. */
 export function InvitationPage() {
-  const [token] = useState(() => sessionStorage.getItem(INVITATION_KEPT) ?? '');
-  const shown = useMutation({ mutationFn: () => previewInvitation(token) });
+  const [token] = useState(() => keptInvitation() ?? '');
+  const shown = useMutation({ mutationFn: () => previewInvitation(token), onError: forgetRefusedInvitation });
   const join = useMutation({
     mutationFn: () => acceptInvitation(token),
+    onError: forgetRefusedInvitation,
     onSuccess: async (project) => {
-      sessionStorage.removeItem(INVITATION_KEPT);
+      forgetInvitation();
       await queryClient.invalidateQueries(projectsQuery);
       navigate(`/projects/${project.project_id}/tasks`, { replace: true });
     },

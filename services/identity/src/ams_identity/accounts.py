@@ -80,6 +80,16 @@ async def lock_administrator(context: IdentityContext, connection: Executor, adm
     require_administration(context, await users.by_id(connection, administrator_id))
 
 
+async def providers_prove_factor(context: IdentityContext, database: Executor, user_id: str) -> bool:
+    """Whether every way into an account is a provider that proved a second factor at its last sign-in."""
+    return await identities.prove_factor(database, user_id, password_login=context.policy.password_login)
+
+
+async def has_factor(context: IdentityContext, database: Executor, user_id: str) -> bool:
+    """Whether an account has a second factor: one of its own, or that of its providers."""
+    return await factors.has_any(database, user_id) or await providers_prove_factor(context, database, user_id)
+
+
 async def view_of(context: IdentityContext, user: User) -> UserView:
     """The fields of a user that the user may read."""
     return UserView(
@@ -90,7 +100,7 @@ async def view_of(context: IdentityContext, user: User) -> UserView:
         updated_at=user.updated_at,
         default_project_id=await projects.own_of_user(context.pool, user.user_id),
         administrator=is_administrator(context, user),
-        second_factor=await factors.has_any(context.pool, user.user_id) or await identities.prove_factor(context.pool, user.user_id),
+        second_factor=await has_factor(context, context.pool, user.user_id),
         email_verified=user.email_verified_at is not None,
         has_password=user.password_hash is not None,
         kind=user.kind,

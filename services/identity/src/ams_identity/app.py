@@ -145,7 +145,7 @@ def make_app(
             auth = LocalAuth(
                 signing,
                 PostgresRevocations(pool),
-                projects.ProjectAccess(pool, lambda: datetime.fromtimestamp(now_s(), UTC)),
+                projects.ProjectAccess(pool, lambda: datetime.fromtimestamp(now_s(), UTC), password_login=policy.password_login),
                 service_secret=settings.service_secret,
                 issuer=policy.issuer,
                 now_s=now_s,

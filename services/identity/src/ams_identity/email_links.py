@@ -21,7 +21,7 @@ from ams_identity.password_login import require_password_login
 from ams_identity.second_factor import NONCE_CHARS
 from ams_identity.sessions import address_limit
 from ams_identity.sign_in import find_user
-from ams_identity.store import password_resets, users
+from ams_identity.store import identities, password_resets, users
 from ams_identity.store.users import User
 from ams_kit.auth import is_uuid
 from ams_kit.errors import ConflictError, NotFoundError, TooManyError, UnavailableError
@@ -68,7 +68,10 @@ def _require_mail(context: IdentityContext) -> None:
     operation_class=with_json_body(ResetRequestBody),
 )
 async def request_reset(request: Request[Any, Any, Any]) -> Requested:
-    """Send a link that replaces a forgotten password, to the verified address of an account. The answer is the same without such an account."""
+    """Send a link that replaces a forgotten password, to the verified address of an account. The answer is the same without such an account.
+
+    An account that only providers open gets a message that says so instead: a password would be a way around them. An administrator's link sets one.
+    """
     context = context_of(request)
     require_password_login(context)
     body = await read_json(request, _request, bytes_max=BODY_BYTES_MAX)
@@ -87,6 +90,14 @@ async def _reset_mail(request: Request[Any, Any, Any], login: str) -> Mail | Non
         await _count_mail(context, "reset", user)
     except TooManyError:
         return None
+    providers = await _providers_of(context, user)
+    if user.password_hash is None and providers:
+        text = (
+            f"Somebody asked for a new password of the account {user.username} at {context.policy.issuer}.\n\n"
+            f"The account has no password. Sign in with {' or '.join(providers)}:\n{context.policy.issuer}/signin\n\n"
+            "If it was not you, nothing has to be done.\n"
+        )
+        return Mail(to=user.email, subject="How to sign in", text=text)
     token, at = new_secret(), context.now()
     async with context.pool.acquire() as connection, connection.transaction():
         await users.lock(connection, user.user_id)
@@ -103,6 +114,12 @@ async def _reset_mail(request: Request[Any, Any, Any], login: str) -> Mail | Non
         "If it was not you, nothing has to be done: the password stays as it is.\n"
     )
     return Mail(to=user.email, subject="Choose a new password", text=text)
+
+
+async def _providers_of(context: IdentityContext, user: User) -> list[str]:
+    """The names of the installation's providers that the account is linked to."""
+    linked = {item.issuer for item in await identities.of_user(context.pool, user.user_id)}
+    return [provider.settings.name for provider in context.providers.values() if provider.settings.issuer in linked]
 
 
 @post("/api/users/me/email/verification", status_code=202)

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ams_contracts.claims import IdentityChanged
 from ams_identity import group_roles, oidc_settings, validation
-from ams_identity.accounts import add_account, end_other_sessions, new_user
+from ams_identity.accounts import add_account, end_other_sessions, new_user, providers_prove_factor
 from ams_identity.audit import Action, record
 from ams_identity.context import IdentityContext, context_of
 from ams_identity.group_roles import RoleChanges
@@ -81,11 +81,13 @@ async def enter(request: Request[Any, Any, Any], provider: Provider, signed_in: 
         identity = await identities.find(connection, settings.issuer, person.subject)
         if identity is None:
             user = await _user_without_identity(work)
+            proved_before = await providers_prove_factor(context, connection, user.user_id)
             identity = await add_identity(connection, request, settings, person, user.user_id)
         else:
             user = await users.by_id(connection, identity.user_id)
+            proved_before = await providers_prove_factor(context, connection, identity.user_id)
         if user is not None and user.disabled_at is None:
-            entered = await _enter(work, user, identity)
+            entered = await _enter(work, user, identity, proved_before=proved_before)
         else:
             entered = None
     if entered is None:
@@ -190,7 +192,7 @@ async def add_identity(connection: Executor, request: Request[Any, Any, Any], se
         issuer=settings.issuer,
         subject=person.subject,
         email=person.email,
-        second_factor=False,
+        second_factor=second_factor_counts(settings, person),
         created_at=at,
         last_used_at=at,
     )
@@ -199,11 +201,10 @@ async def add_identity(connection: Executor, request: Request[Any, Any, Any], se
     return identity
 
 
-async def _enter(work: _Work, user: User, identity: Identity) -> Entered:
+async def _enter(work: _Work, user: User, identity: Identity, *, proved_before: bool) -> Entered:
     context, connection, settings, person = context_of(work.request), work.connection, work.settings, work.signed_in.person
     at = context.now()
     second_factor = second_factor_counts(settings, person)
-    proved_before = await identities.prove_factor(connection, user.user_id)
     await identities.use(
         connection,
         identity.identity_id,
@@ -212,7 +213,7 @@ async def _enter(work: _Work, user: User, identity: Identity) -> Entered:
         sealed_id_token=seal(context.root.key("id token"), work.signed_in.id_token.encode(), identity.identity_id),
         at=at,
     )
-    proves_now = await identities.prove_factor(connection, user.user_id)
+    proves_now = await providers_prove_factor(context, connection, user.user_id)
     if proves_now and not proved_before and not await factors.has_any(connection, user.user_id):
         # as for a first factor of one's own: sessions that began without one end
         work.revoked = await end_other_sessions(connection, user.user_id, at, keep=None)

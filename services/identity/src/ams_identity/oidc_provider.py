@@ -22,6 +22,7 @@ from ams_kit.errors import ConflictError, UnauthenticatedError, UnavailableError
 
 REQUEST_SECONDS_MAX = 10.0
 ANSWER_BYTES_MAX = 524_288
+SIGN_OUT_SECONDS_MAX = 2.0  # that signing out waits for the configuration, when it is not known
 CONFIGURATION_SECONDS = 3_600.0  # how long the discovered configuration and the keys are used
 KEYS_AGAIN_SECONDS = 10.0  # an unknown key is looked for at most once in this time
 FAILURE_SECONDS = 3.0  # a provider that does not answer is asked again after this time
@@ -153,12 +154,13 @@ class Provider:
         return SignedInPerson(person=read_person(complete, self.settings.groups_claim), id_token=tokens.id_token)
 
     async def end_session_url(self, id_token: str | None, back: str) -> str | None:
-        """The address at which the session at the provider ends (RP-initiated logout); ``None`` where it has none, or cannot be asked now."""
+        """The address at which the session at the provider ends (RP-initiated logout); ``None`` where it has none, or does not say so in time."""
         if not self.settings.sign_out:
             return None
         try:
-            endpoint = (await self.configuration())[0].end_session_endpoint
-        except UnavailableError:
+            async with asyncio.timeout(SIGN_OUT_SECONDS_MAX):
+                endpoint = (await self.configuration())[0].end_session_endpoint
+        except (UnavailableError, TimeoutError):
             return None
         if endpoint is None:
             return None

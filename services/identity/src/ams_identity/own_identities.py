@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from ams_identity import group_roles, validation
-from ams_identity.accounts import user_of
+from ams_identity.accounts import providers_prove_factor, user_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.failures import FailureLimit
@@ -18,12 +18,14 @@ from ams_identity.oidc_flow import ANSWER_BYTES_MAX, Answer, AnswerBody, Provide
 from ams_identity.oidc_provider import Provider
 from ams_identity.oidc_sign_in import proved_at
 from ams_identity.oidc_tokens import LEEWAY_SECONDS
+from ams_identity.origins import require_same_origin
 from ams_identity.own_factors import after_removing, announce_factors, person_with_proof
 from ams_identity.proof import FRESH
-from ams_identity.sessions import NO_STORE
-from ams_identity.store import factors, identities, passkeys, sessions, users
+from ams_identity.sessions import NO_STORE, sign_out
+from ams_identity.store import factors, identities, sessions, users
 from ams_identity.store.identities import IDENTITIES_MAX, Identity
 from ams_identity.store.users import User
+from ams_identity.ways_in import require_way_in
 from ams_kit.auth import is_uuid, principal_of
 from ams_kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from ams_kit.http.json_body import read_json, with_json_body
@@ -154,11 +156,17 @@ async def _link(request: Request[Any, Any, Any], user: User, answer: Answer) -> 
             )
         if len(await identities.of_user(connection, user.user_id)) >= IDENTITIES_MAX:
             raise ConflictError("The account has too many linked identities. Unlink one first.", code="too_many_identities")
+        at = context.now()
+        proved_before = await providers_prove_factor(context, connection, user.user_id)
         identity = await add_identity(connection, request, settings, person, user.user_id)
+        lost_factor = proved_before and not await providers_prove_factor(context, connection, user.user_id)
+        if lost_factor:  # the account can be entered without a second factor now
+            await after_removing(connection, user.user_id, at)
         if person.email_verified and validation.email_key(person.email or "") == user.email_key:
-            at = context.now()
             if await users.verify_email(connection, user.user_id, user.email_key, at):
                 await record(connection, request, Action.EMAIL_VERIFIED, at, user_id=user.user_id)
+    if lost_factor:
+        await announce_factors(context, user.user_id)
     notify_linked(context, user, settings)
     return _view(context, identity)
 
@@ -184,15 +192,20 @@ async def _prove(request: Request[Any, Any, Any], user: User, answer: Answer, se
 
 
 @post("/api/auth/oidc/own/end", status_code=200)
-async def sign_out_address(request: Request[Any, Any, Any]) -> Response[SignOutAddress]:
-    """Where the session at the provider ends by which the caller signed in (RP-initiated logout). The session here is ended by ``/api/auth/logout``."""
+async def sign_out_with_provider(request: Request[Any, Any, Any]) -> Response[SignOutAddress]:
+    """Sign out: end the caller's session here, then say where the one ends at the provider by which it began (RP-initiated logout).
+
+    A provider that does not answer delays only the answer, by at most two seconds; the address is then ``None``.
+    """
     context = context_of(request)
+    require_same_origin(request, context.policy.issuer)
     identity = await identities.of_session(context.pool, principal_of(request).session_id)
+    headers = await sign_out(request)
     provider = None if identity is None else _provider_of(context, identity)
     url = None
     if identity is not None and provider is not None:
         url = await provider.end_session_url(id_token_of(context, identity), f"{context.policy.issuer}/signin")
-    return Response(SignOutAddress(url), headers=NO_STORE)
+    return Response(SignOutAddress(url), headers=headers)
 
 
 @delete("/api/users/me/identities/{identity:str}")
@@ -205,13 +218,7 @@ async def unlink(request: Request[Any, Any, Any], identity: FromPath[str]) -> No
         found = await identities.delete(connection, user.user_id, identity) if is_uuid(identity) else None
         if found is None:
             raise NotFoundError("There is no such linked identity.", code="identity_not_found")
-        others = await identities.of_user(connection, user.user_id)
-        by_hand = context.policy.password_login and (user.password_hash is not None or await passkeys.of_user(connection, user.user_id, 1))
-        if not others and not by_hand:
-            raise ConflictError(
-                "This is the only way into your account. Link another provider, or ask the administrator for a link that sets a password, first.",
-                code="last_way_in",
-            )
+        await require_way_in(context, connection, user.user_id)
         changes = await group_roles.apply(connection, request, user.user_id, found.issuer, {})
         provider = _provider_of(context, found)
         await record(
@@ -228,4 +235,4 @@ async def unlink(request: Request[Any, Any, Any], identity: FromPath[str]) -> No
     await group_roles.announce(context, changes)
 
 
-ROUTES = [list_identities, start_own, finish_own, sign_out_address, unlink]
+ROUTES = [list_identities, start_own, finish_own, sign_out_with_provider, unlink]

@@ -25,6 +25,7 @@ from ams_identity.second_factor import PASSKEY_BODY_BYTES_MAX, PASSKEYS_MAX, Pas
 from ams_identity.sessions import NO_STORE
 from ams_identity.store import factors, passkeys, users
 from ams_identity.store.passkeys import Passkey
+from ams_identity.ways_in import require_way_in
 from ams_kit.auth import is_uuid, principal_of
 from ams_kit.errors import ConflictError, InvalidError, NotFoundError
 from ams_kit.http.json_body import read_json, with_json_body
@@ -132,13 +133,14 @@ async def rename_passkey(request: Request[Any, Any, Any], passkey: FromPath[str]
 
 @delete("/api/users/me/passkeys/{passkey:str}")
 async def remove_passkey(request: Request[Any, Any, Any], passkey: FromPath[str]) -> None:
-    """Remove a passkey. Requires a recent proof."""
+    """Remove a passkey. Requires a recent proof, and another way to sign in."""
     context, user = context_of(request), await person_with_proof(request)
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
         await users.lock(connection, user.user_id)
         if not is_uuid(passkey) or not await passkeys.delete(connection, user.user_id, passkey):
             raise _not_found()
+        await require_way_in(context, connection, user.user_id)
         await record(connection, request, Action.PASSKEY_REMOVED, at, user_id=user.user_id, subject=passkey)
         await after_removing(connection, user.user_id, at)
     await announce_factors(context, user.user_id)

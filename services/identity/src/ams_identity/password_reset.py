@@ -6,11 +6,12 @@ import msgspec
 from litestar import Request, post
 from msgspec import Struct
 
-from ams_identity.accounts import end_other_sessions, is_administrator
+from ams_identity.accounts import end_other_sessions, is_administrator, providers_prove_factor
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, context_of
 from ams_identity.faults import refuse_faults
 from ams_identity.link_secrets import hash_of
+from ams_identity.own_factors import after_removing, announce_factors
 from ams_identity.password_login import require_password_login
 from ams_identity.password_rules import password_faults
 from ams_identity.sessions import address_limit
@@ -51,12 +52,15 @@ async def reset_password(request: Request[Any, Any, Any]) -> None:
     password_hash = await context.passwords.hash(body.new_password)
     at = context.now()
     async with context.pool.acquire() as connection, connection.transaction():
+        proved_before = await providers_prove_factor(context, connection, user.user_id)
         taken = await password_resets.take(connection, user.user_id, hash_of(body.token), at)
         if not taken or not await users.reset_password(connection, user.user_id, password_hash):
             raise _not_found()
+        if proved_before and not await providers_prove_factor(context, connection, user.user_id):
+            await after_removing(connection, user.user_id, at)  # the account can be entered without a second factor now
         revoked = await end_other_sessions(connection, user.user_id, at, keep=None)
         await record(connection, request, Action.PASSWORD_RESET, at, user_id=user.user_id)
-    context.outbox.wake()
+    await announce_factors(context, user.user_id)
     await context.revoker.push(revoked)
 
 

@@ -15,14 +15,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ams_contracts.claims import KEY_SUBJECT_PREFIX, SHARE_SUBJECT_PREFIX, Access, IdentityChanged, Quota, Role, Scope
 from ams_contracts.identity_events import ProjectDeleted, ProjectUpdated
 from ams_contracts.ids import RetentionDays
-from ams_identity.accounts import add_project, user_of
+from ams_identity.accounts import add_project, has_factor, user_of
 from ams_identity.audit import Action, record
 from ams_identity.context import BODY_BYTES_MAX, IdentityContext, context_of
 from ams_identity.outbox import microseconds, new_event_id, put
 from ams_identity.paging import PagedOperation, cursor_after, page_of
 from ams_identity.proof import require_proof
 from ams_identity.quota_rules import ProjectQuotas, lower, quota_max
-from ams_identity.store import Executor, api_keys, factors, identities, members, projects, quotas, share_links, users
+from ams_identity.store import Executor, api_keys, members, projects, quotas, share_links, users
 from ams_identity.store.api_keys import KEY_ID_PATTERN, is_usable
 from ams_identity.store.projects import LockedProject, Membership
 from ams_kit.auth import is_uuid, principal_of, provide_access, require_role, second_factor_required
@@ -95,9 +95,10 @@ class ProjectAccess:
     An API key with the scope ``read`` has the role viewer in its project, and so has a public link: its token names the task that it is limited to.
     """
 
-    def __init__(self, pool: asyncpg.Pool, now: Callable[[], datetime]) -> None:
+    def __init__(self, pool: asyncpg.Pool, now: Callable[[], datetime], *, password_login: bool) -> None:
         self._pool = pool
         self._now = now
+        self._password_login = password_login
 
     async def access(self, user_id: str, project_id: str) -> Access | None:
         if not is_uuid(project_id):
@@ -108,7 +109,7 @@ class ProjectAccess:
             return await self._access_of_link(user_id.removeprefix(SHARE_SUBJECT_PREFIX), project_id)
         if not is_uuid(user_id):
             return None
-        found = await members.access_of(self._pool, project_id, user_id)
+        found = await members.access_of(self._pool, project_id, user_id, password_login=self._password_login)
         if found is None:
             return None
         if found.lacks_factor:
@@ -222,8 +223,7 @@ async def change_project(request: Request[Any, Any, Any], access: NamedDependenc
         name = project.name if body.name is UNSET else check_name(body.name, "project")
         days = project.retention_days if body.retention_days is UNSET else body.retention_days
         required = project.second_factor_required if body.second_factor_required is UNSET else body.second_factor_required
-        has_factor = await factors.has_any(connection, access.user_id) or await identities.prove_factor(connection, access.user_id)
-        if required and not project.second_factor_required and not has_factor:
+        if required and not project.second_factor_required and not await has_factor(context, connection, access.user_id):
             raise ConflictError("Add a second factor to your own account first, or you would lose access.", code="no_factor")
         masking = project.masking if body.masking is UNSET else body.masking
         settings = (name, days, required, masking)

@@ -237,8 +237,13 @@ async def end_session(
 @post("/api/auth/logout", status_code=204, opt={"public": True}, security=[{}, {"bearer": []}], operation_class=NoContentOperation)
 async def logout(request: Request[Any, Any, Any]) -> Response[None]:
     """End the session of the bearer token, of the cookie, or of both. Idempotent."""
+    require_same_origin(request, context_of(request).policy.issuer)
+    return Response(None, status_code=204, headers=await sign_out(request))
+
+
+async def sign_out(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """End the session of the bearer token, of the cookie, or of both. Returns the headers of the answer, which delete the cookie."""
     context = context_of(request)
-    require_same_origin(request, context.policy.issuer)
     claims = await _bearer_claims(request)
     token = parse_refresh(request.cookies.get(COOKIE, ""))
     revoked: list[Revocation] = []
@@ -256,7 +261,7 @@ async def logout(request: Request[Any, Any, Any]) -> Response[None]:
             await record(connection, request, Action.SIGNED_OUT, context.now(), user_id=revoked[0].user_id, subject=revoked[0].session_id)
     context.outbox.wake()
     await context.revoker.push(revoked)
-    return Response(None, status_code=204, headers={**NO_STORE, **_expired_cookie_header(context)})
+    return {**NO_STORE, **_expired_cookie_header(context)}
 
 
 async def _bearer_claims(request: Request[Any, Any, Any]) -> AccessClaims | None:

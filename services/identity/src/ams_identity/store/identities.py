@@ -8,11 +8,18 @@ from msgspec import Struct
 from ams_identity.store import Executor
 
 IDENTITIES_MAX = 20  # of one account: one for each provider that an installation may have
-PROVES_FACTOR = """
-    u.password_hash is null and exists (select from identities i where i.user_id = u.id)
-    and not exists (select from identities i where i.user_id = u.id and not i.second_factor)
-"""
-"""Of a row ``u`` of ``users``: whether every way into the account is a provider that proved a second factor at its last sign-in."""
+
+
+def proves_factor(password_login: str) -> str:
+    """SQL of a row ``u`` of ``users``: whether every way into the account is a provider that proved a second factor at its last sign-in.
+
+    Args:
+        password_login: The parameter that says whether people sign in with passwords. Where they do not, a stored one is no way in.
+    """
+    return f"""
+        (u.password_hash is null or not {password_login}::boolean) and exists (select from identities i where i.user_id = u.id)
+        and not exists (select from identities i where i.user_id = u.id and not i.second_factor)
+    """
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -104,6 +111,6 @@ async def delete(database: Executor, user_id: str, identity_id: str) -> Identity
     return _identity(await database.fetchrow(sql, user_id, identity_id))
 
 
-async def prove_factor(database: Executor, user_id: str) -> bool:
-    """Whether the providers of an account prove a second factor; see ``PROVES_FACTOR``."""
-    return bool(await database.fetchval(f"select {PROVES_FACTOR} from users u where u.id = $1", user_id))
+async def prove_factor(database: Executor, user_id: str, *, password_login: bool) -> bool:
+    """Whether the providers of an account prove a second factor; see ``proves_factor``."""
+    return bool(await database.fetchval(f"select {proves_factor('$2')} from users u where u.id = $1", user_id, password_login))

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ams_contracts.claims import Role
 from ams_identity.store import Executor
-from ams_identity.store.identities import PROVES_FACTOR
+from ams_identity.store.identities import proves_factor
 from ams_identity.store.users import Kind
 
 
@@ -53,19 +53,20 @@ class MemberAccess(Struct, frozen=True, kw_only=True):
     masking: bool
 
 
-async def access_of(database: Executor, project_id: str, user_id: str) -> MemberAccess | None:
+async def access_of(database: Executor, project_id: str, user_id: str, *, password_login: bool) -> MemberAccess | None:
     """The access of an active account to a project; ``None`` when it is not a member."""
     row = await database.fetchrow(
         f"""
         select m.role, p.second_factor_required
             and not exists (select from totp_factors f where f.user_id = m.user_id and f.confirmed_at is not null)
             and not exists (select from passkeys k where k.user_id = m.user_id)
-            and not ({PROVES_FACTOR}) as lacks_factor, p.masking
+            and not ({proves_factor("$3")}) as lacks_factor, p.masking
         from members m join users u on u.id = m.user_id join projects p using (project_id)
         where m.project_id = $1 and m.user_id = $2 and u.disabled_at is null and p.deleted_at is null
         """,
         project_id,
         user_id,
+        password_login,
     )
     return None if row is None else MemberAccess(role=Role(row["role"]), lacks_factor=row["lacks_factor"], masking=row["masking"])
 
