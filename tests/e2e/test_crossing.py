@@ -59,6 +59,7 @@ class Side:
 
 @pytest.fixture(scope="module")
 def sides(platform: Platform) -> tuple[Side, Side]:
+    Account(platform.url)  # the first account of an installation administers it, and may disable those of the sides
     return Side(platform, "albatross"), Side(platform, "bumblebee")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ams_local.servers.base import ServerError
-from ams_local.servers.caddy import Caddy, Upstreams, cluster_caddyfile, parse_hosts
+from ams_local.servers.caddy import Caddy, Upstreams, cluster_caddyfile, parse_hosts, parse_strict_transport
 
 
 @pytest.mark.parametrize("otlp_port", [4318, None])
@@ -49,6 +49,7 @@ def test_caddy_takes_the_file_for_kubernetes(tmp_path: Path, proxies: str) -> No
         "GATEWAY_PUBLIC_URL": "https://ams.example.com",
         "GATEWAY_NOT_ORIGINS": "not header Origin https://ams.example.com\nnot header Origin https://ams.internal\n",
         "GATEWAY_TRUSTED_PROXIES": proxies,
+        **({"GATEWAY_STRICT_TRANSPORT": "Strict-Transport-Security max-age=60"} if proxies else {}),
         "HOME": str(tmp_path),
     }
 
@@ -64,12 +65,19 @@ def test_caddy_takes_the_file_for_kubernetes(tmp_path: Path, proxies: str) -> No
     assert all(f"ams-{service}:8000" in done.stdout for service in ("identity", "intake", "trace-query", "live-gateway"))
     assert "https://ams.internal" in done.stdout
     assert "ams-intake:4317" in done.stdout
+    assert ("max-age=60" in done.stdout) == bool(proxies)
 
 
 @pytest.mark.parametrize("text", ["http://a", "a:80", "a b", "{a}", "-a", "a,;"])
 def test_what_is_no_host_name_is_refused(text: str) -> None:
     with pytest.raises(ServerError, match="AMS_ALLOWED_HOSTS"):
         parse_hosts(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1e9", "x", "9999999999"])
+def test_what_is_no_number_of_seconds_is_refused(text: str) -> None:
+    with pytest.raises(ServerError, match="AMS_STRICT_TRANSPORT_SECONDS"):
+        parse_strict_transport(text)
 
 
 def test_host_names_are_separated_by_commas() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
@@ -76,13 +77,14 @@ class Recorder:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, upstream: int, *, grpc_port: int | None = None) -> Iterator[int]:
+def gateway(folder: Path, upstream: int, *, grpc_port: int | None = None, **more: Any) -> Iterator[int]:
     """A running gateway whose services are all one upstream."""
     port = free_port()
     caddy = Caddy(
         data=folder / "caddy", hosts=("127.0.0.1",), port=port, otlp_port=None, grpc_port=grpc_port, explorer=folder, wheels=folder, documentation=folder, public_url=f"http://localhost:{port}",
         upstreams=Upstreams(identity=upstream, intake=upstream, intake_grpc=upstream, query=upstream, live=upstream),
     )  # fmt: skip
+    caddy = msgspec.structs.replace(caddy, **more)
     caddy.prepare()
     command = caddy.command()
     process = subprocess.Popen(command.argv, env=command.env, cwd=command.cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -116,6 +118,21 @@ def head(port: int, *more: bytes) -> bytes:
 
 
 SECOND = b"GET /v1/second HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", ["/", "/docs/", "/api/auth/rules", "/livez"])
+def test_browsers_stay_with_https_where_the_public_address_has_it(tmp_path: Path, path: str) -> None:
+    recorder = Recorder()
+    name = "Strict-Transport-Security"
+    try:
+        with gateway(tmp_path, recorder.port) as port:
+            assert name not in httpx.get(f"http://localhost:{port}{path}").headers
+        for seconds in (31_536_000, 0):
+            with gateway(tmp_path, recorder.port, public_url="https://ams.example.com", strict_transport_seconds=seconds) as port:
+                answer = httpx.get(f"http://localhost:{port}{path}", headers={"Host": f"ams.example.com:{port}"})
+                assert answer.headers.get_list(name) == [f"max-age={seconds}"]
+    finally:
+        recorder.close()
 
 
 def test_no_request_leaves_the_gateway_as_two(tmp_path: Path) -> None:

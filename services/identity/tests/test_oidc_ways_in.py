@@ -43,14 +43,6 @@ def outbox_of(sql: Sql, person: Person) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def inbox() -> Iterator[Inbox]:
-    inbox = Inbox()
-    inbox.start()
-    yield inbox
-    inbox.stop()
-
-
-@pytest.fixture(scope="module")
 def silent() -> Iterator[socket.socket]:
     """Takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -59,8 +51,10 @@ def silent() -> Iterator[socket.socket]:
 
 
 @pytest.fixture(scope="module")
-def mail_door(server: Server, issuers: list[dict[str, Any]], inbox: Inbox, silent: socket.socket) -> Iterator[str]:
+def mail_door(server: Server, issuers: list[dict[str, Any]], silent: socket.socket) -> Iterator[tuple[str, Inbox]]:
     """An identity with providers that sends email; one of the providers does not answer."""
+    inbox = Inbox()
+    inbox.start()
     quiet = {**issuers[0], "id": "silent", "name": "Silent", "issuer": f"http://localhost:{silent.getsockname()[1]}", "roles": []}
     settings = msgspec.structs.replace(
         server.settings, oidc_issuers=json.dumps([*issuers, quiet]), smtp_host="127.0.0.1", smtp_port=inbox.port, smtp_security="none",
@@ -68,7 +62,8 @@ def mail_door(server: Server, issuers: list[dict[str, Any]], inbox: Inbox, silen
     )  # fmt: skip
     with serving(make_app(settings, now_s=server.clock)) as url:
         wait_until_ready(url)
-        yield url
+        yield url, inbox
+    inbox.stop()
 
 
 def test_the_last_way_into_an_account_is_not_removed(browser: Browser, ada: str, sql: Sql) -> None:
@@ -89,7 +84,7 @@ def test_the_last_way_into_an_account_is_not_removed(browser: Browser, ada: str,
 
 def test_a_provider_that_the_installation_no_longer_has_is_no_way_in(browser: Browser, ada: str, acme: OpenIdProvider, sql: Sql) -> None:
     person = signed_in(browser.sign_in(ada), browser)
-    sql("update identities set issuer = 'https://gone.example.com' where user_id = $1", person.user_id)
+    sql("update identities set issuer = 'https://former.example.com' where user_id = $1", person.user_id)
     other = new_person_at(acme)
     linked = own_round_trip(person, browser, "link", other).raise_for_status().json()["linked"]["identity_id"]
 
@@ -99,7 +94,7 @@ def test_a_provider_that_the_installation_no_longer_has_is_no_way_in(browser: Br
 
 
 def test_a_stored_password_is_no_way_in_where_people_sign_in_by_providers_only(
-    new_browser: Callable[..., Browser], closed_door: str, beta: OpenIdProvider, person: Person, server: Server, sql: Sql
+    new_browser: Callable[..., Browser], closed_door: str, beta: OpenIdProvider, person: Person, sql: Sql
 ) -> None:
     known, closed = new_browser(), new_browser(closed_door)
     eve = new_person_at(beta, amr=["mfa"])
@@ -127,8 +122,8 @@ def test_linking_a_provider_without_a_second_factor_ends_access_that_requires_on
     assert own_round_trip(visitor, browser, "link", new_person_at(acme)).status_code == 200
 
     assert visitor.get(f"/api/projects/{project}").json()["code"] == "second_factor_required"
-    told = sql("select action, subject from audit where user_id = $1 order by audit_id desc limit 1", visitor.user_id)[0]
-    assert (told["action"], told["subject"]) == ("identity.linked", "acme")
+    entry = sql("select action, subject from audit where user_id = $1 order by audit_id desc limit 1", visitor.user_id)[0]
+    assert (entry["action"], entry["subject"]) == ("identity.linked", "acme")
     assert [(event["kind"], event["project_id"]) for event in outbox_of(sql, visitor)][-1] == ("access.changed", project)
 
 
@@ -147,9 +142,10 @@ def test_a_provider_that_is_linked_by_an_address_ends_such_access_too(
 
 
 def test_an_account_of_providers_only_gets_no_password_by_email_but_by_the_administrator(
-    new_browser: Callable[..., Browser], mail_door: str, inbox: Inbox, beta: OpenIdProvider, person: Person, sql: Sql
+    new_browser: Callable[..., Browser], mail_door: tuple[str, Inbox], beta: OpenIdProvider, person: Person, sql: Sql
 ) -> None:
-    browser = new_browser(mail_door)
+    url, inbox = mail_door
+    browser = new_browser(url)
     eve = new_person_at(beta, amr=["mfa"])
     visitor = signed_in(browser.sign_in(eve, "beta"), browser)
     project = require_factor(sql, person, visitor)
@@ -157,7 +153,8 @@ def test_an_account_of_providers_only_gets_no_password_by_email_but_by_the_admin
     assert browser.http.post("/api/auth/password-reset/request", json={"login": visitor.email}).status_code == 202
 
     text = inbox.next_to(visitor.email, "How to sign in")
-    assert "Sign in with Beta:" in text and "/reset#" not in text
+    assert "Sign in with Beta:" in text
+    assert "/reset#" not in text
     assert sql("select 1 from password_resets where user_id = $1", visitor.user_id) == []
     administrator = browser.http.post("/api/auth/login", json={"login": "the-first", "password": PASSWORD}).raise_for_status().json()
     made = browser.http.post(
@@ -171,9 +168,10 @@ def test_an_account_of_providers_only_gets_no_password_by_email_but_by_the_admin
 
 
 def test_signing_out_ends_the_session_before_it_asks_a_provider_that_does_not_answer(
-    new_browser: Callable[..., Browser], mail_door: str, silent: socket.socket, ada: str, sql: Sql
+    new_browser: Callable[..., Browser], mail_door: tuple[str, Inbox], silent: socket.socket, ada: str, sql: Sql
 ) -> None:
-    browser = new_browser(mail_door)
+    url, _ = mail_door
+    browser = new_browser(url)
     person = signed_in(browser.sign_in(ada), browser)
     issuer = f"http://localhost:{silent.getsockname()[1]}"
     sql("update identities set issuer = $2 where user_id = $1", person.user_id, issuer)
@@ -182,7 +180,7 @@ def test_signing_out_ends_the_session_before_it_asks_a_provider_that_does_not_an
         leaving = background.submit(person.post, "/api/auth/oidc/own/end")
         asked, _ = silent.accept()
         with asked:
-            ended = httpx.get(f"{mail_door}/api/users/me", headers=person.headers).status_code
+            ended = httpx.get(f"{url}/api/users/me", headers=person.headers).status_code
             answer = leaving.result(timeout=60)
 
     assert ended == 401

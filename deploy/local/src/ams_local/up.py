@@ -14,7 +14,7 @@ from ams_local.addresses import check_kafka, check_postgres, check_redis
 from ams_local.data import Addresses, DataDir, DataError
 from ams_local.documentation import SITE, announce
 from ams_local.servers.base import LOOPBACK, ServerError, port_is_free
-from ams_local.servers.caddy import Caddy, parse_hosts
+from ams_local.servers.caddy import STRICT_TRANSPORT_SECONDS, Caddy, parse_hosts, parse_strict_transport
 from ams_local.servers.jars import kafka_is_here
 from ams_local.servers.kafka import Kafka
 from ams_local.servers.postgres import Postgres
@@ -135,6 +135,7 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         documentation=SITE,
         public_url=where.public_url,
         allowed_hosts=parse_hosts(os.environ.get("AMS_ALLOWED_HOSTS", "")),
+        strict_transport_seconds=parse_strict_transport(os.environ.get("AMS_STRICT_TRANSPORT_SECONDS", str(STRICT_TRANSPORT_SECONDS))),
     )
     servers = Servers(postgres=postgres, valkey=valkey, kafka=kafka, caddy=caddy)
     for server in (postgres, valkey, kafka, caddy):

@@ -162,9 +162,9 @@ async def _link(request: Request[Any, Any, Any], user: User, answer: Answer) -> 
         lost_factor = proved_before and not await providers_prove_factor(context, connection, user.user_id)
         if lost_factor:  # the account can be entered without a second factor now
             await after_removing(connection, user.user_id, at)
-        if person.email_verified and validation.email_key(person.email or "") == user.email_key:
-            if await users.verify_email(connection, user.user_id, user.email_key, at):
-                await record(connection, request, Action.EMAIL_VERIFIED, at, user_id=user.user_id)
+        same_address = person.email_verified and validation.email_key(person.email or "") == user.email_key
+        if same_address and await users.verify_email(connection, user.user_id, user.email_key, at):
+            await record(connection, request, Action.EMAIL_VERIFIED, at, user_id=user.user_id)
     if lost_factor:
         await announce_factors(context, user.user_id)
     notify_linked(context, user, settings)

@@ -14,6 +14,7 @@ from ams_local.servers.base import LOOPBACK, Command, ServerError, http_status
 from ams_local.servers.caddyfile import CADDYFILE, DOCUMENTATION_POLICY, GRPC_SITE, OTLP_SITE, POLICY, SERVERS
 
 HEADER_BYTES_MAX = "32KB"
+STRICT_TRANSPORT_SECONDS = 31_536_000
 CLUSTER_PORT = 8080
 CLUSTER_GRPC_PORT = 4317
 CLUSTER_SERVICES = {"identity": "identity", "query": "trace-query", "intake": "intake", "live": "live-gateway"}
@@ -35,6 +36,17 @@ def parse_hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
+def parse_strict_transport(text: str) -> int:
+    """Read ``AMS_STRICT_TRANSPORT_SECONDS``.
+
+    Raises:
+        ServerError: It is no number of seconds.
+    """
+    if not re.fullmatch("[0-9]{1,9}", text.strip()):
+        raise ServerError("AMS_STRICT_TRANSPORT_SECONDS is a number of seconds, 0 to 999999999")
+    return int(text)
+
+
 def _servers(address: str = "", *, more: str = "") -> str:
     """The global options of the listeners; of one alone when its address is given."""
     return SERVERS.format(address=f" {address}" if address else "", header_bytes_max=HEADER_BYTES_MAX, more=more)
@@ -54,7 +66,7 @@ def _fill(template: str, *, servers: str, **values: object) -> str:
 def cluster_caddyfile() -> str:
     """Return the gateway's configuration for Kubernetes: the same routes, with the services' names.
 
-    Caddy reads the public address, the host names, the origins and the trusted proxies from ``GATEWAY_*`` at its start. The explorer, the documentation
+    Caddy reads the public address, the host names, the origins, Strict-Transport-Security and the trusted proxies from ``GATEWAY_*`` at its start. The explorer, the documentation
     and the SDK's wheel are in the image.
     """
     proxies = "\t\ttrusted_proxies static {$GATEWAY_TRUSTED_PROXIES}\n\t\ttrusted_proxies_strict\n"
@@ -66,6 +78,7 @@ def cluster_caddyfile() -> str:
         grpc_sites="{$GATEWAY_GRPC_SITES}",
         public_url="{$GATEWAY_PUBLIC_URL}",
         not_origins="{$GATEWAY_NOT_ORIGINS}",
+        strict_transport="{$GATEWAY_STRICT_TRANSPORT}",
         data="/data",
         port=CLUSTER_PORT,
         grpc_port=CLUSTER_GRPC_PORT,
@@ -108,6 +121,7 @@ class Caddy(Struct, frozen=True, kw_only=True):
         documentation: What is served under ``/docs/``; a link that changes when the site is built again.
         public_url: The address that people use.
         allowed_hosts: Further host names that are served; every other name is answered 421, so that no foreign name resolves to the platform.
+        strict_transport_seconds: How long browsers reach the platform by https only, where the public address is https; 0: no longer.
     """
 
     data: Path
@@ -121,6 +135,7 @@ class Caddy(Struct, frozen=True, kw_only=True):
     documentation: Path
     public_url: str
     allowed_hosts: tuple[str, ...] = ()
+    strict_transport_seconds: int = STRICT_TRANSPORT_SECONDS
 
     def _names(self) -> list[str]:
         """The host names that are served, without ports."""
@@ -144,6 +159,9 @@ class Caddy(Struct, frozen=True, kw_only=True):
             otlp_sites=", ".join(f"http://{name}:{self.otlp_port}" for name in names),
             grpc_sites=", ".join(f"http://{name}:{self.grpc_port}" for name in names),
             public_url=self.public_url,
+            strict_transport=(
+                f"\t\tStrict-Transport-Security max-age={self.strict_transport_seconds}" if self.public_url.startswith("https:") else ""
+            ),
             not_origins="\n".join(f"\t\tnot header Origin {origin}" for origin in self._origins()),
             data=_quoted(self.data),
             port=self.port,

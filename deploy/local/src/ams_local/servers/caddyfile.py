@@ -65,6 +65,11 @@ CADDYFILE = """\
 			Referrer-Policy same-origin
 			Cache-Control no-store
 		}}
+		@own_host expression {{err.status_code}} != 421
+		header @own_host {{
+			-Server
+{strict_transport}
+		}}
 		@unavailable expression {{err.status_code}} in [502, 503, 504]
 		header @unavailable Retry-After 1
 		respond @unavailable `{{"title":"Unavailable right now","status":503,"code":"unavailable","detail":"A part of AMS is starting or not running. Try again in a second."}}` 503
@@ -97,6 +102,7 @@ http://:{port} {{
 		Referrer-Policy same-origin
 		X-Frame-Options DENY
 		Cross-Origin-Opener-Policy same-origin
+{strict_transport}
 	}}
 	@pages not path /docs/*
 	header @pages {{
