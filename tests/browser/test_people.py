@@ -73,6 +73,11 @@ def test_an_invited_person_registers_and_joins_the_project(page: Page, browser: 
     expect(guest.get_by_text("invites you to the project")).to_be_visible()
     guest.get_by_role("button", name="Join the project").click()
     guest.wait_for_url(f"**/projects/{project}/tasks")
+    kept = "() => sessionStorage.getItem('ams.invitation')"
+    assert guest.evaluate(kept) is None
+    guest.goto(link)
+    expect(guest.get_by_text("This invitation was accepted or withdrawn")).to_be_visible()
+    assert guest.evaluate(kept) is None
 
     page.reload()
     row = page.get_by_role("row").filter(has_text="guest-of-a-project")
