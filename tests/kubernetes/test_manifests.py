@@ -1,24 +1,22 @@
 """The chart, the kustomize base, its components and its overlays: without a cluster, by Helm and kubectl themselves."""
 
-import importlib
 import json
 import re
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from prometheus_client.metrics import Gauge, MetricWrapperBase
 from tests.kubernetes.manifests import CUSTOM_RESOURCES, Object, References, closed, policy_faults, schema_faults, without_order, workloads
+from tests.kubernetes.variants import SECRET_KEYS, SETTINGS, VARIANTS, alert_rules, environment, rendered, settings_of
 
 from ams_identity.oidc_settings import parse_issuers
 from ams_kit.bus.__main__ import TopicSettings
 from ams_kit.settings import SHARED_NAMES
 from ams_kit.telemetry import metrics
 from ams_local.dashboards import DASHBOARDS, dashboard, expressions
-from ams_local.kubernetes import CHART, COMPONENTS, KUSTOMIZE, build, identity, overlays, render, run_tool, stale
+from ams_local.kubernetes import CHART, KUSTOMIZE, build, identity, overlays, render, run_tool, stale
 from ams_local.servers.base import ServerError
 from ams_local.workspace import ROOT
 
@@ -31,88 +29,10 @@ NOT_ON_A_DASHBOARD = {
     "ams_sequence_numbers_unproven",
     "ams_retention_deleted",
 }  # what a developer looks for in /metrics after an alert
-SECRET_KEYS = {
-    "service-secret", "secret-key", "redis-password", "redis-password-identity", "redis-password-intake", "redis-password-trace-query",
-    "redis-password-live-gateway", "smtp-password", "kafka-password", "postgres-admin-url", "postgres-password-identity",
-    "postgres-password-owner", "postgres-password-writer", "postgres-password-reader",
-}  # fmt: skip
-EVERYTHING = tuple(
-    argument for value in COMPONENTS.values() if value != "postgres.bootstrap.enabled" for argument in ("--set", f"{value}=true")
-)
-EXTERNAL = (
-    "--set", "kafka.bootstrap=a:9093\\,b:9093", "--set", "kafka.tls=true", "--set", "kafka.caSecret=kafka-ca",
-    "--set", "kafka.clientCertificateSecret=kafka-client", "--set", "kafka.sasl.mechanism=SCRAM-SHA-512", "--set", "kafka.sasl.user=ams",
-    "--set", "postgres.host=one\\,two", "--set", "postgres.readHost=three\\,four", "--set", "postgres.sslMode=verify-full", "--set", "postgres.caSecret=postgres-ca",
-    "--set", "postgres.bootstrap.enabled=true", "--set", "redis.tls=true", "--set", "projector.keda.enabled=true",
-)  # fmt: skip
-PROVIDERS = (
-    "--set-json", 'oidc.issuers=[{"id":"acme","name":"Acme","issuer":"https://id.example.com","client_id":"ams","clientSecretKey":"acme"}]',
-    "--set", "oidc.clientSecret=ams-oidc", "--set", "passwordLogin=false",
-)  # fmt: skip
-VARIANTS: dict[str, tuple[str, ...]] = {
-    "default": (),
-    "everything": EVERYTHING,
-    "external": EXTERNAL,
-    **{component: ("--set", f"{value}=true") for component, value in COMPONENTS.items()},
-    **{folder.name: ("--values", str(folder / "values.yaml")) for folder in overlays()},
-    "providers": PROVIDERS,
-    "tokens": tuple(
-        part
-        for value in ("mechanism=OAUTHBEARER", "user=ams", "oauthTokenUrl=https://id.example.com/token", "oauthScope=kafka")
-        for part in ("--set", f"kafka.sasl.{value}")
-    ),
-    "hosts": (
-        "--set",
-        "allowedHosts={ams.internal,10.0.0.7}",
-        "--set",
-        "corsOrigins={https://app.example.com}",
-        "--set",
-        "image.registry=registry.example.com/ai",
-        "--set",
-        "image.pullSecrets={pull}",
-    ),
-    "one user of redis": ("--set", "redis.users=false", "--set", "redis.valkey.enabled=true"),
-    "smtp": (
-        "--set",
-        "smtp.host=mail.example.com",
-        "--set",
-        "smtp.from=AMS <ams@example.com>",
-        "--set",
-        "smtp.username=ams",
-        "--set-json",
-        'networkPolicy.smtpPeers=[{"ipBlock":{"cidr":"10.0.0.0/8"}}]',
-    ),
-    "open network": ("--set", "networkPolicy.enabled=false"),
-    "peers": ("--set-json", 'networkPolicy.kafkaPeers=[{"ipBlock":{"cidr":"10.0.0.0/8"}}]'),
-}
-SETTINGS = {
-    "identity": ("ams_identity.settings", "Settings"),
-    "intake": ("ams_trace_ingest.settings", "IntakeSettings"),
-    "projector": ("ams_trace_ingest.settings", "ProjectorSettings"),
-    "trace-query": ("ams_trace_query.settings", "Settings"),
-    "live-gateway": ("ams_live_gateway.settings", "Settings"),
-}
-
-
-@cache
-def rendered(variant: str) -> tuple[Object, ...]:
-    return tuple(render(*VARIANTS[variant]))
 
 
 def by_identity(manifests: Sequence[Object]) -> dict[tuple[str, str, str], Object]:
     return {identity(one): without_order(one) for one in manifests}
-
-
-def settings_of(component: str) -> type[msgspec.Struct]:
-    module, name = SETTINGS[component]
-    return getattr(importlib.import_module(module), name)
-
-
-def environment(manifests: Sequence[Object], workload: Object) -> dict[str, Any]:
-    [container] = workload["spec"]["template"]["spec"]["containers"]
-    maps = {one["metadata"]["name"]: one["data"] for one in manifests if one["kind"] == "ConfigMap"}
-    values = {name: value for source in container.get("envFrom", []) for name, value in maps[source["configMapRef"]["name"]].items()}
-    return values | {one["name"]: one.get("value") for one in container["env"]}
 
 
 def test_the_committed_base_components_and_overlays_follow_from_the_chart() -> None:
@@ -208,6 +128,7 @@ def test_network_policies_open_exactly_the_connections_of_the_settings(variant: 
         "retentionDays=0", "registration=maybe", "adminEmail=somebody", "retentionDays=4000", "kafka.bootstrap=kafka", "kafka.sasl.mechanism=GSSAPI", "postgres.sslMode=maybe", "postgres.port=0",
         "redis.port=70000", "projector.replicas=13", "projector.keda.maxReplicas=13", "intake.replicas=0", "allowedHosts={http://a}", "corsOrigins={app.example.com}", "secret.name=",
         "logLevel=LOUD", "passwordLogin=maybe", "oidc.registration=all", "oidc.issuers[0].id=x", "redis.users=some", "smtp.host=http://mail", "smtp.security=ssl", "smtp.port=0", "intake.autoscaling.enabled=perhaps", "secret.externalSecrets.storeKind=Vault",
+        "telemetry.endpoint=collector:4317", "telemetry.endpoint=http://user:secret@collector:4318", "telemetry.sampleRatio=2", "alerts.webhookNetworks={10.0.0.7}", "kafka.sasl.oauthTokenUrl=id.example.com",
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused(values: str) -> None:
@@ -346,11 +267,6 @@ def unset_ones(expression: str) -> set[str]:
     """Gauges without labels of which a PromQL expression takes the lowest value: every process reports 0 until it sets one, which only one service does."""
     gauges = {one._name for one in vars(metrics).values() if isinstance(one, Gauge) and not one._labelnames}
     return gauges & set(re.findall(r"\bmin\((\w+)(?:\{[^}]*\})?\)", expression))
-
-
-def alert_rules() -> list[Any]:
-    rules = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
-    return [rule for group in rules["groups"] for rule in group["rules"]]
 
 
 def test_a_query_for_a_metric_or_label_that_no_service_has_is_found() -> None:

@@ -200,3 +200,11 @@ capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{- define "ams.publicHost" -}}{{ (urlParse .Values.publicUrl).host }}{{- end -}}
+
+
+{{/* The port of an address: the one that it names, or that of its scheme. */}}
+{{- define "ams.portOf" -}}
+{{- $address := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $address.host -}}
+{{- if $port }}{{ trimPrefix ":" $port }}{{ else }}{{ ternary 443 80 (eq $address.scheme "https") }}{{ end -}}
+{{- end -}}
