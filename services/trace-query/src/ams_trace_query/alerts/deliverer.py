@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,9 @@ from ams_trace_query.database import Database
 BACKOFF_SECONDS = (10, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800)
 """Between attempts, so that there are ten within 16 hours."""
 LEASE_SECONDS = SEND_SECONDS * 3  # then another process tries: this one has ended
-AT_ONCE = 8
+AT_ONCE = 32
+AT_ONCE_OF_PROJECT = 2  # so that receivers that do not answer hold only what their project has
+DUE_AGAIN_SECONDS = 1.0
 
 logger = structlog.get_logger(__name__)
 _notice = msgspec.json.Decoder(AlertNotice)
@@ -64,14 +67,41 @@ class Deliverer:
         self._jitter = jitter
 
     async def run_once(self) -> int:
-        """Attempt what is due; how many attempts were made here.
+        """Attempt what is due, until nothing is; how many attempts were made here.
+
+        An attempt that waits for its receiver keeps a slot of its project and stops no other one.
 
         Raises:
             UnavailableError: Postgres is unavailable. What was sent without being noted is sent again.
         """
-        found = await queue.due(self._database, "delivery", self._now_us(), AT_ONCE)
-        made = await asyncio.gather(*(self._attempt(project_id, event_id) for project_id, event_id, _ in found))
-        return sum(made)
+        running: dict[asyncio.Task[bool], tuple[str, str]] = {}
+        made = 0
+        try:
+            while True:
+                await self._fill(running)
+                if not running:
+                    return made
+                done, _ = await asyncio.wait(running, timeout=DUE_AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    del running[task]
+                    made += task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _fill(self, running: dict[asyncio.Task[bool], tuple[str, str]]) -> None:
+        """Begin attempts where slots are free."""
+        if len(running) == AT_ONCE:
+            return
+        of_project = Counter(project_id for project_id, _ in running.values())
+        full = [project_id for project_id, count in of_project.items() if count == AT_ONCE_OF_PROJECT]
+        found = await queue.due(self._database, "delivery", self._now_us(), AT_ONCE, of_project=AT_ONCE_OF_PROJECT, without=full)
+        begun = set(running.values())
+        for project_id, event_id, _ in found:
+            if len(running) < AT_ONCE and of_project[project_id] < AT_ONCE_OF_PROJECT and (project_id, event_id) not in begun:
+                of_project[project_id] += 1
+                running[asyncio.create_task(self._attempt(project_id, event_id))] = (project_id, event_id)
 
     async def _attempt(self, project_id: str, event_id: str) -> bool:
         claimed = await self._claim(project_id, event_id)

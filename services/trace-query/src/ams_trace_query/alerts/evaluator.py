@@ -1,5 +1,6 @@
 """Evaluates the rules that are due. Several processes share them: the one that locks a rule's entry of the queue decides, in one transaction with what follows."""
 
+import asyncio
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from ams_trace_query.database import Database, ProjectWriter
 from ams_trace_query.search.tree import QueryError
 
 PERIOD_SECONDS = 60
+AT_ONCE = 2  # rules of different projects; each takes two connections
 FAILED = (
     "The tasks of the query could not be measured. Change the query or the window, or ask the operator: the log of trace-query says why."
 )
@@ -47,17 +49,31 @@ class Evaluator:
         self._search_seconds_max = search_seconds_max
 
     async def run_once(self) -> int:
-        """Evaluate the rules that are due; how many were evaluated here.
+        """Evaluate the rules that are due, turn by turn; how many were evaluated here.
 
         Raises:
             UnavailableError: Postgres is unavailable.
         """
-        found = await queue.due(self._database, "rule", self._now_us())
-        ALERT_LAG_SECONDS.set(max(0, self._now_us() - found[0][2]) / SECOND_US if found else 0)
         evaluated = 0
-        for project_id, rule_id, _ in found:
-            evaluated += await self._evaluate(project_id, rule_id)
+        while made := await self._one_turn():
+            evaluated += made
         return evaluated
+
+    async def _one_turn(self) -> int:
+        """Evaluate the rule of each project that waits longest, so that a project with many slow rules delays the others by one of them."""
+        found = await queue.due(self._database, "rule", self._now_us(), of_project=1)
+        ALERT_LAG_SECONDS.set(max((self._now_us() - since for _, _, since in found), default=0) / SECOND_US)
+        at_once = asyncio.Semaphore(AT_ONCE)
+
+        async def evaluate(project_id: str, rule_id: str) -> bool:
+            async with at_once:
+                return await self._evaluate(project_id, rule_id)
+
+        outcomes = await asyncio.gather(*(evaluate(project_id, rule_id) for project_id, rule_id, _ in found), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return sum(outcome is True for outcome in outcomes)
 
     async def _evaluate(self, project_id: str, rule_id: str) -> bool:
         now_us = self._now_us()

@@ -1,5 +1,6 @@
 """The queue of what is due: rules to evaluate, events to publish, webhooks to send. Processes share it by locking single entries."""
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import msgspec
@@ -17,11 +18,25 @@ DELIVERIES_MAX = 5_000  # of a project; the oldest ones are deleted
 TRIMMED_MAX = 500  # rows that one change deletes
 
 
-async def due(database: Database, kind: Kind, now_us: int, limit: int = DUE_MAX) -> list[tuple[str, str, int]]:
-    """What is due in all projects, the longest wait first: project, id, and since when."""
+async def due(
+    database: Database, kind: Kind, now_us: int, limit: int = DUE_MAX, *, of_project: int = DUE_MAX, without: Collection[str] = ()
+) -> list[tuple[str, str, int]]:
+    """What is due in all projects: project, id, and since when. Projects take turns; within a turn the longest wait is first.
+
+    Args:
+        database: The traces database.
+        kind: What is to be done.
+        now_us: What is due now.
+        limit: At most so many entries,
+        of_project: and of each project so many.
+        without: Projects that have no turn: a few.
+    """
     table = alert_due.c
+    turn = func.row_number().over(partition_by=table.project_id, order_by=table.at_us).label("turn")
+    waiting = select(table.project_id, table.id, table.at_us, turn).where(table.kind == kind, table.at_us <= now_us)
+    found = waiting.where(*(table.project_id != project_id for project_id in without)).subquery().c
     statement = (
-        select(table.project_id, table.id, table.at_us).where(table.kind == kind, table.at_us <= now_us).order_by(table.at_us).limit(limit)
+        select(found.project_id, found.id, found.at_us).where(found.turn <= of_project).order_by(found.turn, found.at_us).limit(limit)
     )
     async with database.everywhere() as reader:
         return [(row["project_id"], row["id"], row["at_us"]) for row in await reader.rows(statement)]

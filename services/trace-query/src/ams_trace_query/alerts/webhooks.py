@@ -53,7 +53,7 @@ class WebhookSender:
             follow_redirects=False,
             timeout=SEND_SECONDS,
             verify=verify,  # type: ignore[arg-type]  # a bool or an SSL context
-            limits=httpx.Limits(max_connections=16, max_keepalive_connections=0),  # a connection is for one address of one host
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=0),  # a connection is for one address of one host
         )
 
     async def close(self) -> None:
