@@ -54,6 +54,10 @@ class Follower:
         if self._socket is not None:
             self._socket.socket.shutdown(socket.SHUT_RDWR)
 
+    def resume_at(self, gateway_port: int) -> None:
+        """Resume at another gateway once this one ends the connection."""
+        self._gateway_port = gateway_port
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
