@@ -17539,6 +17539,16 @@ export interface operations {
                     "application/x-protobuf": string;
                 };
             };
+            /** @description The telemetry is that of this platform itself. The body is a google.rpc.Status. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
             /** @description A value is not acceptable. The body is a google.rpc.Status. */
             422: {
                 headers: {
@@ -17655,6 +17665,16 @@ export interface operations {
                     "application/x-protobuf": string;
                 };
             };
+            /** @description The telemetry is that of this platform itself. The body is a google.rpc.Status. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
             /** @description A value is not acceptable. The body is a google.rpc.Status. */
             422: {
                 headers: {
@@ -17763,6 +17783,16 @@ export interface operations {
             };
             /** @description The content type or the encoding is not supported. The body is a google.rpc.Status. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/x-protobuf": string;
+                };
+            };
+            /** @description The telemetry is that of this platform itself. The body is a google.rpc.Status. */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };

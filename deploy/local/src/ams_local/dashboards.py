@@ -55,6 +55,15 @@ PROCESS = (
         "Resident memory. Every structure is bounded; a line that grows for days is a defect.",
         (("sum by (pod) (process_resident_memory_bytes{$here$container})", "{{pod}}"),),
     ),
+    Panel(
+        "Own telemetry",
+        "ops",
+        "Spans and metrics that the receiver of AMS_OTEL_ENDPOINT took, and those that were dropped. Empty without that setting.",
+        (
+            ("sum by (signal) (rate(ams_telemetry_sent_total{$here$container}[5m]))", "sent {{signal}}"),
+            ("sum by (signal, reason) (rate(ams_telemetry_dropped_total{$here$container}[5m]))", "dropped {{signal}} {{reason}}"),
+        ),
+    ),
 )
 
 PIPELINE = (

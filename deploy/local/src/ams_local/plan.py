@@ -32,6 +32,8 @@ ASKED_FOR_HEALTH = {
     "live-gateway": "live",
 }  # service -> name of its port
 WEBHOOK_SETTINGS = ("AMS_WEBHOOK_NETWORKS",)
+OTEL_SETTINGS = ("AMS_OTEL_ENDPOINT", "AMS_OTEL_HEADERS", "AMS_OTEL_SAMPLE_RATIO")
+"""Where every service sends telemetry of itself, from the environment of ``ams up``."""
 ACCOUNT_SETTINGS = (
     "AMS_REGISTRATION",
     "AMS_ADMIN_EMAIL",
@@ -124,6 +126,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
         retention_days: How long tables keep tasks; empty for the projector's default.
         accounts: Settings of identity that the person has set (``ACCOUNT_SETTINGS``).
         webhooks: The same of trace-query (``WEBHOOK_SETTINGS``).
+        otel: Where services send telemetry of themselves (``OTEL_SETTINGS``).
         cors_origins: Origins whose pages may send telemetry; empty for none.
         kafka: ``host:port``.
         kafka_settings: How to reach it beyond that (``KAFKA_SETTINGS``).
@@ -141,6 +144,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     retention_days: str = ""
     accounts: Mapping[str, str] = {}
     webhooks: Mapping[str, str] = {}
+    otel: Mapping[str, str] = {}
     cors_origins: str = ""
     kafka: str
     kafka_settings: Mapping[str, str] = {}
@@ -221,6 +225,7 @@ def services(where: Surroundings) -> list[Service]:
             "AMS_REDIS_URL": where.redis_urls.get(name, "" if where.redis_urls else where.redis_url),  # the projector has no user
             "AMS_KAFKA_BOOTSTRAP": where.kafka,
             **where.kafka_settings,
+            **where.otel,
             "AMS_TRUSTED_PROXIES": LOOPBACK,
         }
         return Service(

@@ -111,6 +111,7 @@ def _prepare(options: Options, data: DataDir) -> tuple[plan.Surroundings, Server
         retention_days=os.environ.get("AMS_RETENTION_DAYS", ""),
         accounts=_set(plan.ACCOUNT_SETTINGS),
         webhooks=_set(plan.WEBHOOK_SETTINGS),
+        otel=_set(plan.OTEL_SETTINGS),
         cors_origins=os.environ.get("AMS_CORS_ORIGINS", ""),
         kafka=kafka_address or (kafka.bootstrap if kafka else ""),
         kafka_settings=_set(plan.KAFKA_SETTINGS) if kafka_address else {},

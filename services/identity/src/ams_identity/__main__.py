@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else argv
     if arguments == ["serve"]:
         settings = read_settings(Settings, os.environ, SERVICE)
-        run(SERVICE, lambda: make_app(settings), host=settings.host, port=settings.port, log_level=settings.log_level)
+        run(SERVICE, lambda: make_app(settings), host=settings.host, port=settings.port, log_level=settings.log_level, otel=settings.otel)
     elif arguments == ["migrate"]:
         settings = read_settings(MigrateSettings, os.environ, SERVICE)
         configure_logging(SERVICE, settings.log_level)

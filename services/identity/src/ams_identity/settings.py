@@ -8,10 +8,10 @@ from ams_contracts.ids import RetentionDays
 from ams_identity.mail_security import Security
 from ams_identity.oidc_settings import ProviderRegistration
 from ams_identity.registration_mode import Registration
-from ams_kit.kafka_settings import KafkaEnvironment
+from ams_kit.otel_settings import ServiceEnvironment
 
 
-class Settings(KafkaEnvironment, frozen=True, kw_only=True):
+class Settings(ServiceEnvironment, frozen=True, kw_only=True):
     """Settings of ``ams-identity serve``.
 
     Attributes:

@@ -8,6 +8,7 @@ import asyncpg
 
 from ams_kit.pooler import PoolerError, check_pooler, refused_parameter
 from ams_kit.refusal import refuse_to_serve
+from ams_kit.telemetry.tracing import watch_postgres
 
 POOL_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 10
@@ -59,6 +60,7 @@ async def open_pool(
                     refuse(application, f"{setting} {error}")
                 raise
             checked = True
+        watch_postgres(connection)
         return connection
 
     return await asyncpg.create_pool(

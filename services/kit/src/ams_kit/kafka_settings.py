@@ -12,7 +12,9 @@ from ams_kit.settings import SettingsError
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 OAUTHBEARER = "OAUTHBEARER"
 _TOKEN_URL = re.compile(r"https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?(/\S*)?")  # the client's secret travels to it
-_SECRET = re.compile("password|secret|_url$")  # fields of a settings struct that are not printed; addresses of databases hold passwords
+_SECRET = re.compile(
+    "password|secret|headers|_url$"
+)  # fields of a settings struct that are not printed; addresses of databases hold passwords
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):[0-9]{1,5}")
 
 

@@ -1,6 +1,7 @@
 """Runs a service process: uvicorn on one address, a clean stop on SIGTERM, and exit code 2 with one sentence for a wrong setting."""
 
 import asyncio
+import importlib
 import signal
 import socket
 import sys
@@ -13,6 +14,8 @@ from litestar import Litestar
 from msgspec import Struct
 
 from ams_kit.http.protocol import HttpProtocol
+from ams_kit.otel_settings import OtelSettings
+from ams_kit.telemetry import tracing
 from ams_kit.telemetry.logs import configure_logging
 
 GRACEFUL_SHUTDOWN_SECONDS = 4  # the platform stops within 10 s: 4 for open requests, the rest for flushes
@@ -33,6 +36,21 @@ def _exit_cleanly(number: int, frame: object) -> NoReturn:  # noqa: ARG001  the 
     raise SystemExit(0)
 
 
+def _observed(service: str, make_app: Callable[[], Litestar], otel: OtelSettings) -> Litestar:
+    """Build the application of a process that reports about itself. Only such a process imports OpenTelemetry's packages."""
+    own = importlib.import_module("ams_kit.telemetry.otel.own").OwnTelemetry(service, otel)
+    tracing.activate(own)
+    app = make_app()
+    app.asgi_handler = own.traced(app.asgi_handler)
+
+    async def start() -> None:
+        app.state.background.spawn("own-telemetry", own.exporter.run)
+
+    app.on_startup.append(start)
+    app.on_shutdown.append(own.exporter.close)
+    return app
+
+
 def run(
     service: str,
     make_app: Callable[[], Litestar],
@@ -41,6 +59,7 @@ def run(
     port: int,
     log_level: str = "INFO",
     websocket_protocol: type[asyncio.Protocol] | None = None,
+    otel: OtelSettings | None = None,
 ) -> None:
     """Serve an application until SIGTERM or SIGINT. A requested stop is no failure: the exit code is 0.
 
@@ -51,6 +70,7 @@ def run(
         port: 0 picks a free one.
         log_level: A name of the standard library's levels.
         websocket_protocol: uvicorn's own (``websockets-sansio``) or a subclass of it.
+        otel: Where the process sends traces and metrics of itself; ``None``: it makes none.
     """
     configure_logging(service, log_level)
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -61,7 +81,7 @@ def run(
         sys.stderr.write(f"{service}: cannot listen on {host}:{port}: {error.strerror}\n")
         raise SystemExit(2) from None
     config = uvicorn.Config(
-        make_app(),
+        make_app() if otel is None else _observed(service, make_app, otel),
         loop="uvloop",
         http=HttpProtocol,
         ws=websocket_protocol or "websockets-sansio",

@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
         port=settings.port,
         log_level=settings.log_level,
         websocket_protocol=LiveProtocol,
+        otel=settings.otel,
     )
 
 

@@ -1,9 +1,9 @@
 """The settings of the live gateway."""
 
-from ams_kit.kafka_settings import KafkaEnvironment
+from ams_kit.otel_settings import ServiceEnvironment
 
 
-class Settings(KafkaEnvironment, frozen=True, kw_only=True):
+class Settings(ServiceEnvironment, frozen=True, kw_only=True):
     """Settings of the process, each as ``AMS_<FIELD>``.
 
     Attributes:

@@ -60,7 +60,7 @@ def _run(arguments: list[str]) -> None:
 
 def _serve(name: str, make_app: object, settings: IntakeSettings | ProjectorSettings) -> None:
     run = importlib.import_module("ams_kit.service").run
-    run(name, make_app, host=settings.host, port=settings.port, log_level=settings.log_level)
+    run(name, make_app, host=settings.host, port=settings.port, log_level=settings.log_level, otel=settings.otel)
 
 
 def migrate(url: str) -> None:

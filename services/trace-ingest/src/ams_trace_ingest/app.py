@@ -100,6 +100,7 @@ def make_intake(settings: IntakeSettings, *, auth: AuthKit | None = None) -> Lit
         app.state.intake = intake = IntakeContext(
             logs=LogJoiner(),
             auth=known,
+            public_url=settings.public_url,
             log=log,
             pool=pool,
             budget=ByteBudget(settings.intake_bytes_max),

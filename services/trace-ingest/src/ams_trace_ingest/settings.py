@@ -5,11 +5,12 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ams_kit.kafka_settings import KafkaEnvironment
+from ams_kit.otel_settings import ServiceEnvironment
 
 RETENTION_DAYS_MAX = 3_650
 
 
-class IntakeSettings(KafkaEnvironment, frozen=True, kw_only=True):
+class IntakeSettings(ServiceEnvironment, frozen=True, kw_only=True):
     """Settings of the process that takes telemetry.
 
     Attributes:
@@ -44,12 +45,13 @@ class IntakeSettings(KafkaEnvironment, frozen=True, kw_only=True):
     trusted_proxies: str = ""
 
 
-class ProjectorSettings(KafkaEnvironment, frozen=True, kw_only=True):
+class ProjectorSettings(ServiceEnvironment, frozen=True, kw_only=True):
     """Settings of the process that turns the log into rows.
 
     Attributes:
         host: The address to listen on, for health and metrics.
         port: The port; 0 picks a free one.
+        public_url: The URL of the platform for people. It marks the telemetry of the process itself.
         kafka_bootstrap: ``host:port`` of the log.
         database_url: The traces database, role ``ams_writer``.
         log_level: A name of the standard library's levels.
@@ -62,6 +64,7 @@ class ProjectorSettings(KafkaEnvironment, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 0
+    public_url: str = ""
     database_url: str
     log_level: str = "INFO"
     projector_instance: str = ""

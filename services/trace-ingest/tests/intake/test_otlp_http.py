@@ -12,6 +12,7 @@ from google.rpc.status_pb2 import Status
 from litestar import Litestar
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 
+from ams_kit.otel_settings import OWN_HEADER
 from ams_trace_ingest.intake.otlp_requests import INFLATED_BYTES_MAX, SENT_BYTES_MAX
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -89,6 +90,14 @@ async def test_a_bad_request_is_refused_with_a_status_of_its_own_encoding(client
         assert Status.FromString(answer.content).code != 0
     else:
         assert answer.json()["code"] != 0
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/v1/logs", "/v1/metrics"])
+async def test_telemetry_of_the_platform_itself_is_refused_and_that_of_another_one_taken(client: Client, path: str) -> None:
+    own = await client.post(path, content=b"", headers=PROTOBUF | {OWN_HEADER: "http://localhost:8080"})
+    other = await client.post(path, content=b"", headers=PROTOBUF | {OWN_HEADER: "https://other.example.com"})
+
+    assert (own.status_code, other.status_code) == (421, 200)
 
 
 async def test_an_empty_protobuf_is_a_valid_request(client: Client) -> None:

@@ -20,7 +20,14 @@ def main(argv: list[str] | None = None) -> None:
     match arguments:
         case ["serve"]:
             settings = read_settings(Settings, os.environ, SERVICE)
-            run(SERVICE, lambda: make_app(settings), host=settings.host, port=settings.port, log_level=settings.log_level)
+            run(
+                SERVICE,
+                lambda: make_app(settings),
+                host=settings.host,
+                port=settings.port,
+                log_level=settings.log_level,
+                otel=settings.otel,
+            )
         case ["openapi", file]:
             Path(file).write_text(openapi_text(), encoding="utf-8")
         case _:

@@ -16,6 +16,7 @@ from ams_kit.errors import BadRequestError
 from ams_kit.http.app import make_application
 from ams_kit.http.client_address import parse_networks
 from ams_kit.http.problems import Problem, answer_ams_error
+from ams_kit.telemetry.tracing import watch_http
 from ams_trace_query.agents import list_agents
 from ams_trace_query.alerts.alerts import acknowledge_alert, list_alerts
 from ams_trace_query.alerts.preview import preview_alert_rule
@@ -111,6 +112,7 @@ def make_app(settings: Settings, *, open_auth: Callable[[], AuthKit] | None = No
             read_wait_seconds=settings.read_wait_ms / 1_000,
         )
         http = httpx.AsyncClient(trust_env=False)
+        watch_http(http)
         auth = open_auth() if open_auth is not None else await open_from_settings()
         app.state.auth = auth
         app.state.health = HealthProbe(http, urls)

@@ -1,9 +1,9 @@
 """Settings of trace-query, ``AMS_<FIELD>``."""
 
-from ams_kit.kafka_settings import KafkaEnvironment
+from ams_kit.otel_settings import ServiceEnvironment
 
 
-class Settings(KafkaEnvironment, frozen=True, kw_only=True):
+class Settings(ServiceEnvironment, frozen=True, kw_only=True):
     """The settings of the process.
 
     Attributes:

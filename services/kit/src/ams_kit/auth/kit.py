@@ -21,6 +21,7 @@ from ams_kit.auth.verifier import Verifier
 from ams_kit.background import Background
 from ams_kit.bus import Kafka
 from ams_kit.http.client_address import address_of, parse_networks
+from ams_kit.telemetry.tracing import watch_http
 
 IDENTITY_TIMEOUT_SECONDS = 2
 REDIS_TIMEOUT_SECONDS = 1
@@ -133,6 +134,7 @@ class AuthKit:
         http = httpx.AsyncClient(
             base_url=identity_url, timeout=IDENTITY_TIMEOUT_SECONDS, trust_env=False, limits=httpx.Limits(max_connections=32)
         )
+        watch_http(http)
         return cls(
             http,
             redis_url,

@@ -28,6 +28,7 @@ from ams_kit.bus.records import Projection
 from ams_kit.bus.topics import partition_count_alarm
 from ams_kit.bus.watchdog import STALLED_AFTER_SECONDS, Progress, Watchdog
 from ams_kit.telemetry.metrics import LAG_RECORDS, LAG_SECONDS, LOG_ALARM
+from ams_kit.telemetry.tracing import consuming
 
 START_TIMEOUT_SECONDS = 15.0
 STOP_TIMEOUT_SECONDS = 8.0  # the complete process stops within 10 s
@@ -182,7 +183,8 @@ class Consumer:
             try:
                 while True:
                     if (records := await self._poll(consumer)) and not self._driver.is_draining:
-                        await self._driver.handle(records)
+                        with consuming(self._topic.name, self._group, records):
+                            await self._driver.handle(records)
             finally:
                 await asyncio.shield(self._disconnect())
 

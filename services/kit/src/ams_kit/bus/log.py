@@ -20,6 +20,7 @@ from ams_kit.bus.cluster import deadline, stop_quietly
 from ams_kit.bus.errors import LogUnavailableError, RecordTooLargeError
 from ams_kit.bus.records import Record
 from ams_kit.telemetry.metrics import LOG_PUBLISH_FAILED, LOG_PUBLISHED
+from ams_kit.telemetry.tracing import publishing
 
 PUBLISH_TIMEOUT_SECONDS = 4.0
 OPEN_TIMEOUT_SECONDS = 3.0
@@ -103,21 +104,22 @@ class Log:
         for record in records:
             _check_size(record)
         try:
-            async with deadline(timeout_seconds, "acknowledge"):
-                metadata = await self._send(records)
+            with publishing(len(records)) as headers:
+                async with deadline(timeout_seconds, "acknowledge"):
+                    metadata = await self._send(records, headers)
         except LogUnavailableError:
             LOG_PUBLISH_FAILED.inc(len(records))
             raise
         LOG_PUBLISHED.inc(len(records))
         return [Position(record.topic.version, sent.partition, sent.offset + 1) for record, sent in zip(records, metadata, strict=True)]
 
-    async def _send(self, records: Sequence[Record]) -> list[RecordMetadata]:
+    async def _send(self, records: Sequence[Record], headers: list[tuple[str, bytes]]) -> list[RecordMetadata]:
         producer = await self._connected()
         try:
             futures: list[asyncio.Future[RecordMetadata]] = []
             async with self._hold_keys(records):
                 for record in records:
-                    future = await producer.send(record.topic.name, value=record.value, key=record.key, headers=record.headers)
+                    future = await producer.send(record.topic.name, value=record.value, key=record.key, headers=[*record.headers, *headers])
                     future.add_done_callback(_consume_exception)
                     futures.append(future)
             # wait() does not cancel aiokafka's futures at the deadline: the batch that they belong to may still be delivered

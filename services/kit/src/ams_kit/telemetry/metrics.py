@@ -84,3 +84,11 @@ ALERT_LAG_SECONDS = Gauge("ams_alert_lag_seconds", "How long the alert rule that
 WEBHOOK_ATTEMPTS = Counter(
     "ams_webhook_attempts_total", "Attempts to send a webhook, by outcome: delivered, to_retry, given_up.", ["outcome"]
 )
+TELEMETRY_SENT = Counter(
+    "ams_telemetry_sent_total", "Spans and metrics of the service itself that the receiver of AMS_OTEL_ENDPOINT took.", ["signal"]
+)
+TELEMETRY_DROPPED = Counter(
+    "ams_telemetry_dropped_total",
+    "Spans and metrics of the service itself that were dropped, by reason: queue_full, receiver, own_platform.",
+    ["signal", "reason"],
+)

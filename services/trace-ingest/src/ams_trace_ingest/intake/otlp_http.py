@@ -14,8 +14,9 @@ from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIRespon
 from ams_contracts.claims import KeyGrant
 from ams_kit.errors import AmsError, UnsupportedError
 from ams_kit.http.json_body import check_charset
-from ams_kit.http.problems import answer_unexpected, headers_of, status_of
+from ams_kit.http.problems import MisdirectedError, answer_unexpected, headers_of, status_of
 from ams_kit.http.protocol import GRPC_ADVICE
+from ams_kit.otel_settings import OWN_HEADER
 from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.intake.body import read_body
 from ams_trace_ingest.intake.budget import Lease
@@ -48,6 +49,7 @@ _REFUSALS = {
     408: "The body did not arrive in time.",
     413: "The body is too large, or has too many spans.",
     415: "The content type or the encoding is not supported.",
+    421: "The telemetry is that of this platform itself.",
     422: "A value is not acceptable.",
     429: "The project has used its quota. Retry after Retry-After.",
     503: "A required server is unavailable, or more telemetry is in flight than this process may hold. Retry after Retry-After.",
@@ -117,6 +119,8 @@ async def _open(request: AnyRequest, intake: IntakeContext) -> tuple[KeyGrant, E
     content_type = request.headers.get("content-type", "")
     if content_type.lower().startswith("application/grpc"):
         raise UnsupportedError(GRPC_ADVICE, code="grpc_unsupported")
+    if request.headers.get(OWN_HEADER) == intake.public_url:  # each request would cause spans about it, without end
+        raise MisdirectedError("This platform does not take its own telemetry. Set AMS_OTEL_ENDPOINT to another receiver.")
     grant = await grant_of(request, intake)
     encoding = encoding_of(content_type)
     if encoding is None:

@@ -22,6 +22,7 @@ class IntakeContext(Struct, frozen=True):
     """The objects that the routes share, in ``app.state.intake``."""
 
     auth: AuthKit
+    public_url: str  # of this platform, whose own telemetry is refused
     log: Log
     budget: ByteBudget
     prices: Prices  # the list prices
