@@ -11,6 +11,7 @@ from tests.conditions import until
 
 from ams_contracts.topics import Topic
 from ams_kit.bus import Alarm, Consumer, Log, Record, create_topics
+from ams_kit.bus.errors import LogUnavailableError
 from ams_kit.testing.recording_projection import RecordingProjection
 
 
@@ -64,7 +65,10 @@ class Bus:
             await admin.delete_topics([self.topic.name])
 
             async def created() -> bool:
-                await create_topics(self.bootstrap, topics=[self.topic])
+                try:
+                    await create_topics(self.bootstrap, topics=[self.topic])
+                except LogUnavailableError:  # metadata still lists the topic that is being deleted
+                    return False
                 described = await admin.describe_topics([self.topic.name])
                 return not described[0]["error_code"] and len(described[0]["partitions"]) == self.topic.partitions
 
