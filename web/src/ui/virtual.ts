@@ -1,7 +1,12 @@
 /** Rows of one height in a scroller: which of them are on the screen. */
 import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 
 const OVERSCAN = 12;
+/** After this long without a jump the rows above and below are drawn, too. */
+const REST_MS = 100;
+/** So many rows are printed: some twenty sheets. */
+const PRINTED_MAX = 1_000;
 /** Browsers lay out at most some 17 to 33 million pixels: beyond, rows are reached by scaling the scroll position. */
 const HEIGHT_MAX = 12_000_000;
 
@@ -34,26 +39,36 @@ interface Options {
 }
 
 export function useRows({ scroller, count, rowHeight, headHeight }: Options): Scroller {
-  const [view, setView] = useState({ top: 0, height: 800 });
+  const [view, setView] = useState({ top: 0, height: 800, isJump: false });
   const pending = useRef(0);
+  const lastTop = useRef(0);
+  const rest = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const full = count * rowHeight;
   const height = Math.min(full, HEIGHT_MAX);
   const visible = Math.max(1, view.height - headHeight);
   // how far a pixel of the scroll bar reaches
   const ratio = full > height ? (full - visible) / Math.max(1, height - visible) : 1;
   const offset = view.top * ratio;
-  const first = Math.max(0, Math.floor(offset / rowHeight) - OVERSCAN);
-  const end = Math.min(count, Math.ceil((offset + visible) / rowHeight) + OVERSCAN);
   const firstShown = Math.min(count, Math.floor(offset / rowHeight));
   const endShown = Math.min(count, Math.ceil((offset + visible) / rowHeight));
-  const shift = offset - view.top;
+  // after a jump all rows are other ones: those that nobody sees follow when the reader rests
+  const overscan = view.isJump ? 0 : OVERSCAN;
+  const isPrinted = usePrinted();
+  const first = isPrinted ? 0 : Math.max(0, firstShown - overscan);
+  const end = Math.min(count, isPrinted ? PRINTED_MAX : endShown + overscan);
+  const shift = isPrinted ? 0 : offset - view.top;
 
   const read = useCallback(() => {
     pending.current = 0;
     const element = scroller.current;
     if (!element) return;
     const next = { top: element.scrollTop, height: element.clientHeight };
-    setView((before) => (before.top === next.top && before.height === next.height ? before : next));
+    const isJump = Math.abs(next.top - lastTop.current) > next.height;
+    lastTop.current = next.top;
+    setView((before) => (before.top === next.top && before.height === next.height ? before : { ...next, isJump }));
+    if (!isJump) return;
+    clearTimeout(rest.current);
+    rest.current = setTimeout(() => setView((before) => ({ ...before, isJump: false })), REST_MS);
   }, [scroller]);
 
   // several scroll events may come before a frame: one reading is enough
@@ -70,6 +85,7 @@ export function useRows({ scroller, count, rowHeight, headHeight }: Options): Sc
     return () => {
       observer.disconnect();
       cancelAnimationFrame(pending.current);
+      clearTimeout(rest.current);
     };
   }, [scroller, read]);
 
@@ -100,9 +116,53 @@ export function useRows({ scroller, count, rowHeight, headHeight }: Options): Sc
   }, [scroller, rowHeight]);
 
   return {
-    rows: { first, end, firstShown, endShown, height, topOf: (index) => index * rowHeight - shift },
+    rows: {
+      first,
+      end,
+      firstShown,
+      endShown,
+      height: isPrinted ? end * rowHeight : height,
+      topOf: (index) => index * rowHeight - shift,
+    },
     onScroll,
     scrollTo,
     atEnd,
   };
+}
+
+/** Whether the page is drawn for paper, where nobody scrolls: at once, because the browser does not wait for another frame. */
+function usePrinted(): boolean {
+  const [isPrinted, setPrinted] = useState(false);
+  useEffect(() => {
+    const paper = matchMedia('print');
+    const change = () => flushSync(() => setPrinted(paper.matches));
+    paper.addEventListener('change', change);
+    return () => paper.removeEventListener('change', change);
+  }, []);
+  return isPrinted;
+}
+
+/**
+ * The places of rows among the elements that draw them. A row that stays on the screen keeps its element; one that arrives takes that of
+ * one that left, so that a jump changes texts and makes no elements.
+ *
+ * @param before the places of the rows drawn last, in their order
+ * @param ids of the rows to draw now, each once
+ */
+export function placesOf(before: ReadonlyMap<string, number>, ids: readonly string[]): Map<string, number> {
+  const staying = new Set(ids);
+  const free: number[] = [];
+  for (const [id, place] of before) if (!staying.has(id)) free.push(place);
+  let fresh = before.size === 0 ? 0 : Math.max(...before.values()) + 1;
+  let taken = 0;
+  const places = new Map<string, number>();
+  for (const id of ids) places.set(id, before.get(id) ?? free[taken++] ?? fresh++);
+  return places;
+}
+
+/** As `placesOf`, for the life of a component. */
+export function usePlaces(ids: readonly string[]): ReadonlyMap<string, number> {
+  const last = useRef<ReadonlyMap<string, number>>(new Map());
+  last.current = placesOf(last.current, ids);
+  return last.current;
 }

@@ -4,7 +4,7 @@ import { useNowUs } from '../../ui/clock';
 import { Icon } from '../../ui/Icon';
 import { Splitter } from '../../ui/Splitter';
 import { useMarks } from '../../ui/useMarks';
-import { useRows } from '../../ui/virtual';
+import { usePlaces, useRows } from '../../ui/virtual';
 import type { TaskTabProps } from '../task-tabs/tabs';
 import { Axis, LogHead } from './Axis';
 import { collapsedBelow, expandedTo, toggled } from './collapse';
@@ -180,13 +180,15 @@ export function ExecutionLogViewer(props: ViewerProps) {
   });
 
   const ids: string[] = [];
+  const namesakes: string[] = [];
   for (let i = rows.first; i < rows.end; i++) {
     const row = visible[i] as number;
     const { before } = namesakeOf(table, tree, row);
     ids.push(table.ids[row] as string);
-    if (before !== NONE) ids.push(table.ids[before] as string);
+    if (before !== NONE) namesakes.push(table.ids[before] as string);
   }
-  const saidBy = usePreviews(props.project, props.task, live, ids);
+  const saidBy = usePreviews(props.project, props.task, live, [...ids, ...namesakes]);
+  const places = usePlaces(ids);
 
   const drawn: React.ReactNode[] = [];
   const bars: LaneBar[] = [];
@@ -197,6 +199,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
     const children = tree.children[row] as number;
     if (mode === 'tree') {
       bars.push({
+        place: places.get(id) as number,
         row,
         version: table.rowVersion[row] as number,
         top: rows.topOf(index),
@@ -211,7 +214,7 @@ export function ExecutionLogViewer(props: ViewerProps) {
     const sums = isCollapsed && children > 0 ? sumsOf(table, tree, row) : null;
     drawn.push(
       <TraceStep
-        key={id}
+        key={places.get(id)}
         table={table}
         row={row}
         version={table.rowVersion[row] as number}

@@ -7,6 +7,8 @@ import type { StepTable } from './table';
 import { beyond, type View } from './waterfall';
 
 export interface LaneBar {
+  /** of its element */
+  place: number;
   row: number;
   version: number;
   top: number;
@@ -44,8 +46,8 @@ export function Lanes({ table, bars, view, origin, open }: LanesProps) {
         <i key={at} className="tick" style={{ left: `${((at + origin - view.from) / span) * 100}%` }} />
       ))}
       <div className="lane-bars">
-        {bars.map(({ row, ...bar }) => (
-          <Bar key={table.ids[row]} table={table} row={row} {...bar} />
+        {bars.map(({ place, ...bar }) => (
+          <Bar key={place} table={table} {...bar} />
         ))}
       </div>
       {bars.map(({ row, top }) => {
@@ -64,7 +66,14 @@ export function Lanes({ table, bars, view, origin, open }: LanesProps) {
   );
 }
 
-const Bar = memo(function Bar({ table, row, top, selected, parent, paint }: LaneBar & { table: StepTable }) {
+const Bar = memo(function Bar({
+  table,
+  row,
+  top,
+  selected,
+  parent,
+  paint,
+}: Omit<LaneBar, 'place'> & { table: StepTable }) {
   const start = table.start[row] as number;
   if (Number.isNaN(start)) return null;
   const open = table.open(row);

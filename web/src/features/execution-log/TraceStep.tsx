@@ -82,7 +82,9 @@ export const TraceStep = memo(function TraceStep(props: TraceStepProps) {
             <Guides letters={guides} depth={depth} orphan={props.orphan} leaf={props.children === 0} />
             {depth >= LEVELS_MAX ? <span className="step-deeper">+{depth - LEVELS_MAX + 1}</span> : null}
             {props.children > 0 ? (
+              // the element of a row draws another one later: a button keeps the focus and turns for its own step alone
               <button
+                key={id}
                 type="button"
                 className="row-twist"
                 tabIndex={-1}

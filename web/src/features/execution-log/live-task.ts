@@ -62,7 +62,7 @@ export class LiveTask {
 
   private version = 0;
   private readonly listeners = new Set<() => void>();
-  protected readonly states = new Map<string, StepState>();
+  protected states = new Map<string, StepState>();
   private subscription: Subscription | null = null;
   private scheduled: unknown = null;
   private taskTimer: unknown = null;

@@ -92,7 +92,8 @@ export class Registers {
   }
 }
 
-function grown<T extends { set: (old: T) => void }>(fresh: T, old: T): T {
+/** A longer array that begins with what another one holds. */
+export function grown<T extends { set: (old: T) => void }>(fresh: T, old: T): T {
   fresh.set(old);
   return fresh;
 }

@@ -25,7 +25,8 @@ import {
 } from '../../fold/fold';
 import { stateOfRow } from '../../fold/row';
 import { Dictionary } from './dictionary';
-import { Registers } from './registers';
+import { grown, Registers } from './registers';
+import { RowIndex } from './row-index';
 
 export const ROOT = -1;
 export const PARENT_UNKNOWN = -2;
@@ -79,7 +80,7 @@ export class StepTable {
   affected = new Uint8Array(0);
 
   private readonly registers = new Registers();
-  private readonly rows = new Map<string, number>();
+  index = new RowIndex();
   private readonly orphans = new Map<string, number[]>();
   /** states of steps of which no document has come, by step id */
   private readonly early = new Map<string, PartialState<DocumentSummary>>();
@@ -141,15 +142,12 @@ export class StepTable {
     return Object.assign(copy, {
       ids: this.ids.slice(),
       registers: this.registers.copy(),
-      rows: new Map(),
       orphans: new Map([...this.orphans].map(([id, rows]) => [id, rows.slice()])),
     });
   }
 
   rowOf(stepId: string): number {
-    // the index is built on first use: a finished task may never need it, and 100,000 entries cost as much as the rest
-    for (let row = this.rows.size; row < this.size; row++) this.rows.set(this.ids[row] as string, row);
-    return this.rows.get(stepId) ?? NONE;
+    return this.index.rowOf(stepId, this.ids);
   }
 
   /** How many steps have this status now. */
@@ -306,6 +304,7 @@ export class StepTable {
   private add(id: string): number {
     if (this.size === this.parent.length) this.reserve(Math.max(1_024, this.size * 2));
     const row = this.size++;
+    this.index = this.index.with(id, row);
     this.ids.push(id);
     this.parent[row] = ROOT;
     this.type[row] = TYPE_SPAN;
@@ -397,9 +396,4 @@ function durationOf(step: StepDocument): number {
   if (step.duration_us != null) return step.duration_us;
   if (step.started_at_us != null && step.ended_at_us != null) return step.ended_at_us - step.started_at_us;
   return Number.NaN;
-}
-
-function grown<T extends { set: (old: T) => void }>(fresh: T, old: T): T {
-  fresh.set(old);
-  return fresh;
 }

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useSyncExternalStore } from 'react';
 import { useLive } from '../../app/live';
 import { LiveTask } from './live-task';
+import { indexWhenIdle } from './row-index';
 
 /** A task, followed while the component is mounted, and the version that changes with each of its notifications. */
 export function useLiveTask(project: string, task: string): [LiveTask, number] {
@@ -10,5 +11,8 @@ export function useLiveTask(project: string, task: string): [LiveTask, number] {
     live.start();
     return () => live.stop();
   }, [live]);
-  return [live, useSyncExternalStore(live.subscribe, live.getVersion)];
+  const version = useSyncExternalStore(live.subscribe, live.getVersion);
+  const { table } = live;
+  useEffect(() => (table ? indexWhenIdle((most) => table.index.extend(table.ids, most)) : undefined), [table]);
+  return [live, version];
 }

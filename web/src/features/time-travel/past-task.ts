@@ -156,8 +156,7 @@ export class PastTask extends LiveTask {
       return;
     }
     this.index = last.index;
-    this.states.clear();
-    for (const [id, state] of last.states) this.states.set(id, state);
+    this.states = new Map(last.states);
     this.streams = last.streams.copy();
     this.folded = last.folded;
     this.events = last.events;
