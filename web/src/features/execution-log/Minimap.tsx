@@ -110,7 +110,7 @@ const Strokes = memo(
       // another theme has other colours
       void theme;
       const paint = () => draw(element, table, tree, whole, now);
-      paint();
+      // it calls once when it begins to observe
       const observer = new ResizeObserver(paint);
       observer.observe(element);
       const scheme = matchMedia('(prefers-color-scheme: dark)');
@@ -177,6 +177,8 @@ function draw(canvas: HTMLCanvasElement, table: StepTable, tree: Tree, whole: Vi
 /** The colours of step types, errors and running steps in the theme of an element. */
 export function coloursOf(canvas: HTMLElement): { types: string[]; error: string; running: string } {
   const probe = document.createElement('span');
+  // where motion is reduced every change is a very short transition, which still begins with the colour before
+  probe.style.transitionProperty = 'none';
   canvas.parentElement?.append(probe);
   const of = (name: string) => {
     probe.style.color = `var(--${name})`;
