@@ -1,5 +1,6 @@
 """The pages of statistics and agents: figures from rollups, charts of one group, and the way to the tasks."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,28 @@ def test_statistics_are_grouped_narrowed_and_lead_to_tasks(page: Page) -> None:
     row.get_by_role("link", name="Tasks").click()
     expect(page.get_by_role("link", name="Weather report")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_label("Search tasks")).to_have_value('"lookup"')
+
+
+@pytest.mark.usefixtures("sent")
+def test_groups_are_sorted_by_the_column_that_is_clicked(page: Page) -> None:
+    page.get_by_role("link", name="Statistics").click()
+    page.get_by_role("button", name="Step type", exact=True).click()
+    table = page.get_by_role("table")
+    types = table.locator("tbody tr td:first-child")
+    expect(types.filter(has_text="tool")).to_be_visible(timeout=PATIENCE_MS)
+    by_steps = types.all_inner_texts()
+    assert by_steps[0] == "tool"
+    head = table.get_by_role("columnheader").first
+
+    head.get_by_role("button").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    expect(types).to_have_text(sorted(by_steps))
+    head.get_by_role("button").click()
+    expect(head).to_have_attribute("aria-sort", "descending")
+    expect(types).to_have_text(sorted(by_steps, reverse=True))
+    table.get_by_role("button", name="Errors").click()
+    expect(types.first).to_have_text("tool")
+    expect(head).not_to_have_attribute("aria-sort", re.compile("."))
 
 
 @pytest.mark.usefixtures("sent")

@@ -29,7 +29,7 @@ test('models of unknown cost come first, then those that cost most, and steps wi
   ]);
 
   expect(rows.map(({ key }) => key)).toEqual(['b', 'a', 'd', 'c']);
-  expect(unknownSentence(rows)).toBe('2 models have no price: the cost of 6 calls is unknown.');
+  expect(unknownSentence(rows)).toBe('2 models had no price: the cost of 6 calls is unknown.');
   expect(unknownSentence([group('c', '0.5')])).toBe('');
 });
 

@@ -22,13 +22,13 @@ export function isUnknown(group: StatisticsGroup): boolean {
   return group.priced_steps === 0 && group.input_tokens + group.output_tokens > 0;
 }
 
-/** `2 models have no price: the cost of 41 calls is unknown.`; empty when there are none. */
+/** `2 models had no price: …`: one that was set since counts for later calls. Empty when no cost is unknown. */
 export function unknownSentence(rows: readonly StatisticsGroup[]): string {
   const unknown = rows.filter(isUnknown);
   if (unknown.length === 0) return '';
   const calls = unknown.reduce((sum, { steps }) => sum + steps, 0);
-  const models = unknown.length === 1 ? '1 model has' : `${exact(unknown.length)} models have`;
-  return `${models} no price: the cost of ${plural(calls, 'call')} is unknown.`;
+  const models = unknown.length === 1 ? '1 model' : `${exact(unknown.length)} models`;
+  return `${models} had no price: the cost of ${plural(calls, 'call')} is unknown.`;
 }
 
 /** `$0.15`; empty when the price is not known, or the part is billed as what it belongs to. */
