@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.journeys import PATIENCE_MS, agent, make_key
 from tests.browser.test_explorer import AXE, AXE_RUN
-from tests.browser.test_narrow_window import PHONE_PX, TOO_WIDE_PX
+from tests.browser.test_narrow_window import PHONE_PX, SIDEWAYS, TOO_WIDE_PX
 from tests.installation import Platform
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
@@ -71,6 +71,7 @@ def test_a_rule_made_from_the_tasks_page_raises_an_alert_that_is_acknowledged(pa
         assert faults(page) == [], scheme
     page.set_viewport_size({"width": PHONE_PX[0], "height": PHONE_PX[1]})
     assert page.evaluate(TOO_WIDE_PX) == 0
+    assert page.evaluate(SIDEWAYS) == 0
     page.screenshot(path=tmp_path / "phone.png")
     page.set_viewport_size({"width": 1440, "height": 900})
     alert.get_by_role("button", name="Acknowledge Reports fail").click()

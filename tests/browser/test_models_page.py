@@ -39,7 +39,7 @@ def test_models_have_their_use_and_their_list_price_and_unknown_ones_say_so(page
     unknown = page.get_by_role("row").filter(has_text="our-own-model")
     expect(unknown).to_contain_text("no price")
     expect(unknown).to_contain_text("unknown")
-    expect(page.get_by_text("1 model has no price: the cost of 1 call is unknown.")).to_be_visible()
+    expect(page.get_by_text("1 model had no price: the cost of 1 call is unknown.")).to_be_visible()
 
 
 def test_an_owner_previews_a_price_sets_it_and_sees_its_versions(page: Page, platform: Platform, tmp_path: Path) -> None:

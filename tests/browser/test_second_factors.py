@@ -9,6 +9,7 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser.journeys import PATIENCE_MS, register
+from tests.browser.test_narrow_window import faults_on_a_phone
 from tests.faults.account import postgres_url
 from tests.installation import Platform
 
@@ -73,6 +74,7 @@ def test_a_person_signs_in_with_an_app_and_confirms_a_dangerous_action(person: P
     person.goto("/account")
     factors(person).get_by_role("button", name="Add an authenticator app").click()
     expect(person.get_by_role("img", name="QR code")).to_be_visible()
+    assert faults_on_a_phone(person) == []
     secret = person.locator(".app-secret").inner_text().split()[0]
     form = factors(person).get_by_role("form", name="Add the app")
     form.get_by_label("Code").fill("000000")
@@ -89,6 +91,7 @@ def test_a_person_signs_in_with_an_app_and_confirms_a_dangerous_action(person: P
     person.get_by_label("Password").fill(PASSWORD)
     person.get_by_role("button", name="Sign in", exact=True).click()
     expect(person.get_by_role("heading", name="Second step")).to_be_visible()
+    assert faults_on_a_phone(person) == []
     person.get_by_label("Code").fill("000000")
     person.get_by_role("button", name="Continue").click()
     expect(person.get_by_text("The code is wrong or was used already.")).to_be_visible()
@@ -100,6 +103,8 @@ def test_a_person_signs_in_with_an_app_and_confirms_a_dangerous_action(person: P
     person.goto("/account")
     factors(person).get_by_role("button", name="Make new recovery codes").click()
     dialog = person.get_by_role("dialog", name="Confirm that it is you")
+    expect(dialog.get_by_label("Code")).to_be_visible()
+    assert faults_on_a_phone(person) == []
     dialog.get_by_label("Code").fill(codes[1])
     person.keyboard.press("Enter")
     expect(dialog).to_have_count(0)

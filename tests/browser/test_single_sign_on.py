@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.browser.journeys import PATIENCE_MS, register
+from tests.browser.test_narrow_window import faults_on_a_phone
 from tests.installation import Platform
 from tests.openid_provider import OpenIdProvider, openid_providers
 
@@ -54,6 +55,8 @@ def sign_in_at_the_provider(page: Page, provider: OpenIdProvider, name: str) -> 
 def test_a_person_signs_in_with_a_provider_comes_back_and_signs_out(page: Page, provider: OpenIdProvider) -> None:
     name = new_person_at(provider)
     page.goto("/account")
+    expect(page.get_by_role("button", name="Continue with Acme")).to_be_visible(timeout=PATIENCE_MS)
+    assert faults_on_a_phone(page) == []
     page.get_by_role("button", name="Continue with Acme").click()
     sign_in_at_the_provider(page, provider, name)
 

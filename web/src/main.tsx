@@ -7,6 +7,7 @@ import './ui/marks.css';
 import './ui/layers.css';
 import './ui/shared.css';
 import './app/shell.css';
+import './app/tables.css';
 import './app/print.css';
 import { createRoot } from 'react-dom/client';
 import { App } from './app/App';

@@ -103,7 +103,7 @@ export function AlertsPage({ project }: { project: string }) {
         {known.length > 0 ? (
           // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it
           <section className="table-scroll" aria-label="Alert rules" tabIndex={0}>
-            <table className="table">
+            <table className="table stacked">
               <thead>
                 <tr>
                   <th scope="col">Rule</th>

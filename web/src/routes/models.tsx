@@ -109,7 +109,7 @@ export function ModelsPage({ project }: { project: string }) {
         ) : null}
         {rows.length > 0 ? (
           <div className="group-table">
-            <table className="table">
+            <table className="table stacked flowing">
               <thead>
                 <tr>
                   <th scope="col">Model</th>
@@ -193,11 +193,18 @@ function ModelLine({ project, group, price, onEdit }: ModelLineProps) {
           </span>
         ) : null}
       </td>
-      <td className="num">{exact(group.steps)}</td>
-      <td className="num">{count(group.input_tokens)}</td>
-      <td className="num">{count(group.output_tokens)}</td>
+      <td className="num" data-label="Calls">
+        {exact(group.steps)}
+      </td>
+      <td className="num" data-label="Tokens in">
+        {count(group.input_tokens)}
+      </td>
+      <td className="num" data-label="Tokens out">
+        {count(group.output_tokens)}
+      </td>
       <td
         className="num"
+        data-label="Cost"
         title={
           nano === null
             ? 'Unknown'
@@ -214,7 +221,7 @@ function ModelLine({ project, group, price, onEdit }: ModelLineProps) {
           <button
             type="button"
             className="button small plain"
-            aria-label={`Own price of ${group.key}`}
+            aria-label={`${price?.own ? 'Change' : 'Set price'}: own price of ${group.key}`}
             disabled={price === null}
             onClick={onEdit}
           >
@@ -226,12 +233,14 @@ function ModelLine({ project, group, price, onEdit }: ModelLineProps) {
   );
 }
 
+const PART_LABELS: Record<string, string> = { input: 'Price in', cache_read: 'Price cached', output: 'Price out' };
+
 /** The own price, with the list price below it; else the list price. */
 function PriceCell({ price, part }: { price: ListPrice | null; part: PricePart }) {
   const list = priceText(price, part);
   if (!price?.own) {
     return (
-      <td className="num" title={priceTitle(price, part)}>
+      <td className="num" data-label={PART_LABELS[part]} title={priceTitle(price, part)}>
         {list}
       </td>
     );
@@ -241,6 +250,7 @@ function PriceCell({ price, part }: { price: ListPrice | null; part: PricePart }
   return (
     <td
       className="num"
+      data-label={PART_LABELS[part]}
       title={usd === undefined ? 'Billed like what it is part of' : `The project's own price of ${name}`}
     >
       <span className="price-own">{usdText(usd)}</span>

@@ -54,7 +54,7 @@ function SessionList({ project }: { project: string }) {
         {items.length > 0 ? (
           // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, and keys must reach it
           <section className="session-table" aria-label="Sessions" tabIndex={0}>
-            <table className="table">
+            <table className="table stacked flowing">
               <thead>
                 <tr>
                   <th scope="col">Session</th>
@@ -114,18 +114,28 @@ function SessionRow({ project, session }: { project: string; session: TaskSessio
           </span>
         ) : null}
       </td>
-      <td className="quiet">{session.agent}</td>
-      <td className="quiet">{session.user_id}</td>
-      <td className="quiet">
+      <td className="quiet" data-label="Agent">
+        {session.agent}
+      </td>
+      <td className="quiet" data-label="User">
+        {session.user_id}
+      </td>
+      <td className="quiet" data-label="Last task">
         <When us={session.last_at_us} />
       </td>
-      <td className="num">{tasksOf(session)}</td>
-      <td className="num bad">{session.errors > 0 ? exact(session.errors) : ''}</td>
-      <td className="num">{duration(session.duration_us)}</td>
-      <td className="num" title={tokensTitle(session)}>
+      <td className="num" data-label="Tasks">
+        {tasksOf(session)}
+      </td>
+      <td className="num bad" data-label="Errors">
+        {session.errors > 0 ? exact(session.errors) : ''}
+      </td>
+      <td className="num" data-label="Duration">
+        {duration(session.duration_us)}
+      </td>
+      <td className="num" data-label="Tokens" title={tokensTitle(session)}>
         {tokensText(session)}
       </td>
-      <td className="num">
+      <td className="num" data-label="Cost">
         <Price totals={session} />
       </td>
     </tr>

@@ -10,6 +10,7 @@ import { ErrorStrip } from '../ui/controls';
 import { dateTime } from '../ui/format';
 import { TaskPage } from './task';
 import '../app/shell.css';
+import '../app/tables.css';
 import '../features/share/share.css';
 
 const RETRY_MS = 2_000;

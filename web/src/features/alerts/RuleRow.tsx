@@ -33,12 +33,12 @@ export function RuleRow({ project, rule, member }: RuleRowProps) {
         </Link>
         <code className="alert-query">{rule.q || 'all tasks'}</code>
       </td>
-      <td>{conditionText(rule)}</td>
-      <td>
+      <td data-label="Raises an alert at">{conditionText(rule)}</td>
+      <td data-label="Now">
         {rule.enabled ? <Now rule={rule} /> : 'paused'}
         {rule.alert_id ? <span className="field-error alert-open">alert is open</span> : null}
       </td>
-      <td>
+      <td data-label="Webhook">
         {rule.webhook ? `${rule.webhook.host} (${rule.webhook.format === 'slack' ? 'Slack' : 'JSON'})` : 'none'}
         <span role="status" className={test.data?.problem ? 'field-error alert-test' : 'quiet alert-test'}>
           {test.isPending ? 'Sending…' : test.data ? (test.data.problem ?? 'The test was accepted.') : ''}

@@ -6,6 +6,12 @@ import { usdText } from '../statistics/models';
 import { STATE_WORDS } from './prices';
 import './prices.css';
 
+const PARTS = [
+  ['input', 'In'],
+  ['cache_read', 'Cached'],
+  ['output', 'Out'],
+] as const;
+
 interface OwnPricesTableProps {
   prices: readonly OwnPrice[];
   members: readonly Member[];
@@ -20,7 +26,7 @@ export function OwnPricesTable({ prices, members }: OwnPricesTableProps) {
   return (
     <>
       <div className="group-table">
-        <table className="table" aria-label="Own prices">
+        <table className="table stacked flowing" aria-label="Own prices">
           <thead>
             <tr>
               <th scope="col">Model</th>
@@ -46,22 +52,22 @@ export function OwnPricesTable({ prices, members }: OwnPricesTableProps) {
                   {price.provider ? <span className="faint"> · {price.provider}</span> : null}
                   {price.note ? <div className="faint">{price.note}</div> : null}
                 </td>
-                <td>{price.from_us === 0 ? 'always' : <When us={price.from_us} />}</td>
+                <td data-label="From">{price.from_us === 0 ? 'always' : <When us={price.from_us} />}</td>
                 {price.usd_per_million === null ? (
-                  <td colSpan={3} className="quiet price-list">
+                  <td colSpan={3} className="quiet price-list" data-label="Price">
                     list price
                   </td>
                 ) : (
-                  (['input', 'cache_read', 'output'] as const).map((part) => (
-                    <td key={part} className="num">
+                  PARTS.map(([part, label]) => (
+                    <td key={part} className="num" data-label={label}>
                       {usdText(price.usd_per_million?.[part])}
                     </td>
                   ))
                 )}
-                <td>
+                <td data-label="State">
                   <span className="chip">{STATE_WORDS[price.state]}</span>
                 </td>
-                <td className="quiet">
+                <td className="quiet" data-label="Set">
                   <When us={price.set_at_us} /> by {names.get(price.set_by) ?? 'a former member'}
                 </td>
               </tr>
