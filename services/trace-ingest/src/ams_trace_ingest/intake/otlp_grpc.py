@@ -6,7 +6,9 @@ received. Messages arrive as they were sent, because grpc would inflate them bef
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any, Never
 from urllib.parse import unquote
 
@@ -24,7 +26,7 @@ from ams_kit.http.client_address import address_from
 from ams_kit.http.problems import RequestTimeoutError, status_of
 from ams_kit.telemetry.metrics import EVENTS_IGNORED
 from ams_trace_ingest.intake.body import ARRIVAL_TIMEOUT_SECONDS, inflate
-from ams_trace_ingest.intake.budget import OVER_BUDGET, Lease
+from ams_trace_ingest.intake.budget import OVER_BUDGET, RETRY_AFTER_SECONDS, Lease
 from ams_trace_ingest.intake.keys import grant_of_headers
 from ams_trace_ingest.intake.otlp import MESSAGE_CHARS_MAX, Encoding, Signal, encode_answer, rpc_code
 from ams_trace_ingest.intake.otlp_requests import INFLATED_BYTES_MAX, SENT_BYTES_MAX, OtlpOutcome, take_log_records, take_spans
@@ -34,6 +36,8 @@ ARRIVING_BYTES = 4 * 1024 * 1024  # reserved while a message arrives: its size i
 RESERVATION_TIMEOUT_SECONDS = 2.0
 RESERVATION_POLL_SECONDS = 0.01
 CALLS_MAX = 512
+KEY_CALLS_MAX = CALLS_MAX // 4  # a call may wait for its client, and others must be served beside it
+HANDSHAKE_TIMEOUT_MS = 10_000
 STOP_GRACE_SECONDS = 2.0
 CONNECTION_AGE_MAX_MS = 300_000  # then the client connects again, and may reach a replica that was added since
 CONNECTION_AGE_GRACE_MS = 35_000
@@ -52,6 +56,7 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", SENT_BYTES_MAX),
     ("grpc.per_message_decompression", 0),
     ("grpc.so_reuseport", 0),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
     ("grpc.max_connection_age_ms", CONNECTION_AGE_MAX_MS),
     ("grpc.max_connection_age_grace_ms", CONNECTION_AGE_GRACE_MS),
 ]
@@ -112,11 +117,12 @@ class _Services(grpc.GenericRpcHandler):
     """The methods that are served. An unknown one is answered with those that are."""
 
     def __init__(self, intake: IntakeContext) -> None:
+        calls = _Calls()
         self._handlers = {
             name: grpc.stream_unary_rpc_method_handler(_handler(export, intake))
             for name, export in {
-                f"/{_PACKAGE}.trace.v1.TraceService/Export": _exporter(Signal.TRACES, take_spans),
-                f"/{_PACKAGE}.logs.v1.LogsService/Export": _exporter(Signal.LOGS, take_log_records),
+                f"/{_PACKAGE}.trace.v1.TraceService/Export": _exporter(Signal.TRACES, take_spans, calls),
+                f"/{_PACKAGE}.logs.v1.LogsService/Export": _exporter(Signal.LOGS, take_log_records, calls),
                 f"/{_PACKAGE}.metrics.v1.MetricsService/Export": _refuse_metrics,
             }.items()
         }
@@ -141,10 +147,35 @@ def _handler(export: Export, intake: IntakeContext) -> Callable[[Any, Context], 
     return handle
 
 
-def _exporter(signal: Signal, take: Take) -> Export:
+class _Calls:
+    """The calls in progress by key, so that one key leaves room for others."""
+
+    def __init__(self) -> None:
+        self._by_key: Counter[str] = Counter()  # of keys that have one
+
+    @contextmanager
+    def one(self, key_id: str) -> Generator[None]:
+        """Count a call while the block runs.
+
+        Raises:
+            UnavailableError: The key has as many calls as it may have at a time.
+        """
+        if self._by_key[key_id] >= KEY_CALLS_MAX:
+            reason = f"More than {KEY_CALLS_MAX} calls of this API key are in progress. Send it again."
+            raise UnavailableError(reason, code=OVER_BUDGET, retry_after_seconds=RETRY_AFTER_SECONDS)
+        self._by_key[key_id] += 1
+        try:
+            yield
+        finally:
+            self._by_key[key_id] -= 1
+            if not self._by_key[key_id]:
+                del self._by_key[key_id]
+
+
+def _exporter(signal: Signal, take: Take, calls: _Calls) -> Export:
     async def export(intake: IntakeContext, context: Context) -> bytes:
         grant = await _grant_of(context, intake)
-        with intake.budget.lease(grant.project_id, grant.key_id) as lease:
+        with calls.one(grant.key_id), intake.budget.lease(grant.project_id, grant.key_id) as lease:
             outcome = await take(intake, grant, lease, await _receive(context, lease), Encoding.PROTOBUF)
         return encode_answer(signal, Encoding.PROTOBUF, rejected=outcome.rejected, message=outcome.message)
 
