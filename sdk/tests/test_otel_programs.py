@@ -2,16 +2,13 @@
 
 import os
 import subprocess
-from importlib.metadata import files
 from pathlib import Path
-from shutil import copytree
 from typing import Any
 
-from tests.frameworks.programs import models
+from tests.frameworks.programs import models, sdk_installed_in
 
 from ams_local.environments import python_with
 
-ROOT = Path(__file__).parents[2]
 PROGRAM_SECONDS = 100.0
 PROGRAM = """
 from openai import OpenAI
@@ -21,20 +18,13 @@ print(answer.usage.total_tokens)
 """
 
 
-def installed_in(folder: Path) -> str:
-    """A PYTHONPATH with the SDK of this checkout and its entry points."""
-    [about] = {Path(str(file.locate())).parent for file in files("ams-tracing") or () if file.name == "entry_points.txt"}
-    copytree(about, folder / about.name)
-    return os.pathsep.join([str(folder), str(ROOT / "sdk" / "src"), str(ROOT / "contracts" / "src")])
-
-
 def test_the_calls_of_a_real_client_are_seen_once_with_their_tokens(intake: Any, tmp_path: Path) -> None:
     (tmp_path / "wardrobe.py").write_text(PROGRAM)
     python = python_with("instrumented")
     with models() as (model, _):
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AMS_", "OTEL_", "PYTHON"))},
-            "PYTHONPATH": installed_in(tmp_path / "installed"),
+            "PYTHONPATH": sdk_installed_in(tmp_path / "installed"),
             "AMS_ENDPOINT": intake.url,
             "AMS_API_KEY": "ams_test",
             "OPENAI_API_KEY": "none",

@@ -6,14 +6,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import files
 from pathlib import Path
+from shutil import copy, copytree
 from threading import Thread
 from types import ModuleType
 from typing import Any
 
 from ams_local.environments import python_with
 
-FOLDER = Path(__file__).parents[2] / "examples" / "frameworks"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "examples" / "frameworks"
 PROGRAMS = {
     "pydantic_ai_agent": "frameworks",
     "openai_agents_handoff": "frameworks",
@@ -34,8 +37,20 @@ PROGRAMS = {
 }
 """Program -> the lock file of its environment."""
 EVERY_RUN = [name for name, lock in PROGRAMS.items() if lock == "frameworks"]
-SELECTED = list(PROGRAMS) if os.environ.get("AMS_TEST_FRAMEWORKS") == "all" else EVERY_RUN
-PROGRAM_TIMEOUT_SECONDS = 120
+ALL = os.environ.get("AMS_TEST_FRAMEWORKS") == "all"
+SELECTED = list(PROGRAMS) if ALL else EVERY_RUN
+UNDER_AMS_RUN = EVERY_RUN if ALL else ["openai_client", "langgraph_agent"]
+"""Their environment has what ``ams run`` needs."""
+PROGRAM_TIMEOUT_SECONDS = 240
+_NO_TELEMETRY = """
+class Nothing:
+    def shutdown(self):
+        pass
+
+
+def trace_to_ams(service, *instrumentors):
+    return Nothing()
+"""
 _QUIET = {
     "CREWAI_DISABLE_TELEMETRY": "true",
     "CREWAI_TESTING": "true",
@@ -87,6 +102,49 @@ def run(name: str, *, model: str, endpoint: str, key: str, home: Path) -> str:
         What it printed.
     """
     environment = {
+        **_environment(model, home),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer%20{key}",
+    }
+    return _output_of([python_with(PROGRAMS[name]), str(FOLDER / f"{name}.py")], environment, home)
+
+
+def run_without_telemetry(name: str, *, model: str, endpoint: str, key: str, home: Path) -> str:
+    """Run a program under ``ams run``, without the lines that set up its telemetry.
+
+    Args:
+        name: Of ``PROGRAMS``; its environment needs what ``ams run`` needs.
+        model: Address of the model server.
+        endpoint: Of AMS.
+        key: API key.
+        home: A folder that it may write to.
+
+    Returns:
+        What it printed.
+    """
+    python = python_with(PROGRAMS[name])
+    for file in (f"{name}.py", "question.py"):
+        copy(FOLDER / file, home / file)
+    (home / "telemetry.py").write_text(_NO_TELEMETRY)
+    environment = {
+        **_environment(model, home),
+        "PYTHONPATH": sdk_installed_in(home / "installed"),
+        "AMS_ENDPOINT": endpoint,
+        "AMS_API_KEY": key,
+        "OTEL_SERVICE_NAME": "wardrobe",
+    }
+    return _output_of([python, "-m", "ams.cli.main", "run", "--", python, f"{name}.py"], environment, home)
+
+
+def sdk_installed_in(folder: Path) -> str:
+    """A PYTHONPATH with the SDK of this checkout and its entry points."""
+    [about] = {Path(str(file.locate())).parent for file in files("ams-tracing") or () if file.name == "entry_points.txt"}
+    copytree(about, folder / about.name)
+    return os.pathsep.join([str(folder), str(ROOT / "sdk" / "src"), str(ROOT / "contracts" / "src")])
+
+
+def _environment(model: str, home: Path) -> dict[str, str]:
+    return {
         **{variable: value for variable, value in os.environ.items() if not variable.startswith(("AMS_", "OTEL_", "PYTHON"))},
         **_QUIET,
         "HOME": str(home),
@@ -96,12 +154,10 @@ def run(name: str, *, model: str, endpoint: str, key: str, home: Path) -> str:
         "ANTHROPIC_BASE_URL": model,
         "GOOGLE_API_KEY": "none",
         "GOOGLE_GEMINI_BASE_URL": model,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer%20{key}",
     }
-    ended = subprocess.run(
-        [python_with(PROGRAMS[name]), str(FOLDER / f"{name}.py")],
-        env=environment, cwd=home, capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_SECONDS, check=False,
-    )  # fmt: skip
+
+
+def _output_of(command: list[str], environment: dict[str, str], home: Path) -> str:
+    ended = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_SECONDS, check=False)
     assert ended.returncode == 0, ended.stderr[-4_000:]
     return ended.stdout

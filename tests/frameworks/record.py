@@ -9,6 +9,8 @@ import gzip
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -38,6 +40,21 @@ class Sink(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+@contextmanager
+def sink() -> Iterator[tuple[str, list[bytes]]]:
+    """A running sink: its address, and the bodies that it got."""
+    bodies: list[bytes] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Sink,), {"bodies": bodies}))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", bodies
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def as_json(bodies: list[bytes], home: str) -> bytes:
     """The requests as one in OTLP JSON, without the folders of this machine."""
     merged: dict[str, list[Any]] = {"resourceSpans": []}
@@ -59,13 +76,9 @@ def as_json(bodies: list[bytes], home: str) -> bytes:
 
 def record(name: str) -> None:
     """Run one program, and write its two files."""
-    bodies: list[bytes] = []
-    sink = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Sink,), {"bodies": bodies}))
-    Thread(target=sink.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as home, programs.models() as (model, ledger):
-        programs.run(name, model=model, endpoint=f"http://127.0.0.1:{sink.server_port}", key="none", home=Path(home))
+    with tempfile.TemporaryDirectory() as home, programs.models() as (model, ledger), sink() as (endpoint, bodies):
+        programs.run(name, model=model, endpoint=endpoint, key="none", home=Path(home))
         body = as_json(bodies, home)
-    sink.shutdown()
     text, total = trees.of_posts([body])
     with (HERE / "recorded" / f"{name}.json.gz").open("wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
         packed.write(body)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests import reference
 from tests.client import Account, Project, eventually
-from tests.frameworks import programs, trees
+from tests.frameworks import programs, record, trees
 from tests.installation import Platform
 
 from ams.cli.jaeger import from_jaeger, to_jaeger
@@ -88,6 +88,23 @@ def test_a_program_shows_the_same_tree_on_the_platform(name: str, platform: Plat
     assert "14 degrees and rain" in printed
     assert len(ledger) == CALLS.get(name, 2)
     assert eventually(lambda: tree_of(project), lambda found: found == expected(name)) == expected(name)
+
+
+@pytest.mark.frameworks
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", programs.UNDER_AMS_RUN)
+def test_a_program_without_telemetry_shows_its_tree_under_ams_run(name: str, tmp_path: Path) -> None:
+    """Instrumentors of the framework and of its client are both on; a call that both report counts once, on the client's step inside."""
+    both = HERE / "trees" / "ams_run" / f"{name}.txt"
+
+    with programs.models() as (model, ledger), record.sink() as (endpoint, bodies):
+        printed = programs.run_without_telemetry(name, model=model, endpoint=endpoint, key="ams_test", home=tmp_path)
+    text, tokens = trees.of_posts([record.as_json(bodies, str(tmp_path))])
+
+    assert "14 degrees and rain" in printed
+    assert len(ledger) == CALLS.get(name, 2)
+    assert text == (both.read_text() if both.exists() else expected(name))
+    assert tokens == tokens_of_calls(CALLS.get(name, 2))
 
 
 def test_the_tasks_that_only_pass_messages_of_a_team_have_its_run() -> None:
