@@ -1,16 +1,19 @@
-"""People of two projects, in three roles, with each other's ids in every place of every request: nothing is read or changed across."""
+"""Two projects: people in three roles, keys and visitors use each other's ids in requests, subscriptions and tools. Nothing is read or changed across."""
 
 import json
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from tests import hostile_posts
 from tests.client import Account, Project, eventually
 from tests.e2e.test_foreign_project import OF_A_KEY, PUBLIC, Operation, operations
 from tests.installation import Platform
+from websockets.sync.client import ClientConnection, connect
 
 pytestmark = [pytest.mark.xdist_group("platform"), pytest.mark.timeout(240)]
 
@@ -38,7 +41,12 @@ class Side:
         user = http.get("/api/users/me").raise_for_status().json()["user_id"]
         invitation = http.post(f"/api/projects/{project}/invitations", json={"role": "viewer"}).raise_for_status().json()
         link = http.post(f"/api/projects/{project}/share-links", json={"task_id": task}).raise_for_status().json()
-        key = http.post(f"/api/projects/{project}/keys", json={"name": f"key {word}"}).raise_for_status().json()
+        key = http.post(f"/api/projects/{project}/keys", json={"name": f"key {word}", "scopes": ["read"]}).raise_for_status().json()
+        secret = link["link"].partition("#")[2]
+        visit = httpx.post(f"{platform.url}/api/auth/share", json={"secret": secret}).raise_for_status().json()
+        self.callers = {role: one.http for role, one in self.people.items()}
+        for name, token in (("reader", key["key"]), ("visitor", visit["access_token"])):
+            self.callers[name] = httpx.Client(base_url=platform.url, timeout=60, headers={"Authorization": f"Bearer {token}"})
         self.ids: dict[str, Any] = {
             "project": project, "project_id": project, "managed": project, "task": task, "task_id": task, "step": step, "view_id": view["view_id"],
             "score": f"user:{user}:one", "user": user, "user_id": user, "invitation": invitation["invitation_id"], "link": link["link_id"],
@@ -107,3 +115,64 @@ def test_nothing_crosses_between_two_projects(platform: Platform, sides: tuple[S
 @pytest.mark.timeout(1_800)
 def test_nothing_crosses_in_ten_thousand_requests(platform: Platform, sides: tuple[Side, Side]) -> None:
     assert crossings(platform, sides, 10_000)[:20] == []
+
+
+def frames_until(socket: ClientConnection, enough: Callable[[str], bool]) -> str:
+    """What a socket receives, up to a message that is enough."""
+    received: list[str] = []
+    while not received or not enough(received[-1]):
+        message = socket.recv(60)
+        received.append(message if isinstance(message, str) else message.decode())
+    return "".join(received)
+
+
+@contextmanager
+def following(platform: Platform, side: Side, role: str, tasks: list[str]) -> Generator[ClientConnection]:
+    """A socket of a project that follows tasks."""
+    ticket = side.callers[role].post("/api/live/tickets", json={"project_id": side.project.id}).raise_for_status().json()["ticket"]
+    address = platform.url.replace("http", "ws", 1) + "/api/live"
+    protocols: Any = ["ams.v1", f"ticket.{ticket}"]
+    with connect(address, subprotocols=protocols, origin=platform.url) as socket:  # pyright: ignore[reportArgumentType]  a plain string is allowed
+        for task in tasks:
+            socket.send(json.dumps({"op": "subscribe", "id": task, "task_id": task, "after": None}))
+            frames_until(socket, lambda message, task=task: f'"id":"{task}"' in message)
+        yield socket
+
+
+@pytest.mark.parametrize("role", ["owner", "viewer", "reader", "visitor"])
+def test_a_subscription_to_a_task_of_another_project_receives_nothing(platform: Platform, sides: tuple[Side, Side], role: str) -> None:
+    mine, other = sides
+    foreign, own = other.ids["task"], mine.ids["task"]
+    assert mine.callers[role].post("/api/live/tickets", json={"project_id": other.project.id}).status_code in {403, 404}
+    with following(platform, mine, role, [foreign, own]) as socket, following(platform, other, "owner", [foreign]) as theirs:
+        received = ""
+        # the gateway has read the step of the other project before the one of the socket's own project is sent
+        for side, reader in ((other, theirs), (mine, socket)):
+            step = os.urandom(8).hex()
+            span = hostile_posts.span(side.ids["task"], spanId=step, name=f"later {side.word}")
+            side.project.post("/v1/traces", hostile_posts.request(span), **{"Content-Type": "application/json"}).raise_for_status()
+            received = frames_until(reader, lambda message, step=step: step in message)
+
+    assert mine.word in received
+    assert other.word not in received
+
+
+@pytest.mark.parametrize("role", ["owner", "viewer", "reader"])
+def test_no_tool_of_mcp_reads_another_project(sides: tuple[Side, Side], role: str) -> None:
+    mine, other = sides
+
+    def call(project: str, method: str, params: dict[str, Any] | None = None) -> httpx.Response:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, **({} if params is None else {"params": params})}
+        return mine.callers[role].post(f"/mcp?project={project}", json=body, headers={"Accept": "application/json, text/event-stream"})
+
+    tools = call(mine.project.id, "tools/list").raise_for_status().json()["result"]["tools"]
+    assert len(tools) > 3
+    foreign = {name: value for name, value in other.ids.items() if isinstance(value, str)} | {"step_id": other.ids["step"], "query": ""}
+    for tool in tools:
+        arguments = {name: foreign[name] for name in tool["inputSchema"].get("properties", {}) if name in foreign}
+        answer = call(mine.project.id, "tools/call", {"name": tool["name"], "arguments": arguments})
+        assert answer.status_code == 200, (tool["name"], answer.text)
+        assert other.word not in answer.text, tool["name"]
+        refused = call(other.project.id, "tools/call", {"name": tool["name"], "arguments": arguments})
+        assert refused.status_code in {403, 404}, tool["name"]
+        assert other.word not in refused.text, tool["name"]

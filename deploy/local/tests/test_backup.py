@@ -1,6 +1,8 @@
 """Addresses of Postgres as ``ams backup`` and ``ams restore`` use them, a backup with the tables of the traces, and what is no backup."""
 
 import asyncio
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +49,9 @@ def test_a_folder_that_is_no_backup_is_refused_with_a_sentence(tmp_path: Path) -
     assert "is not a backup" in done.stderr
 
 
-@pytest.mark.timeout(300)
-def test_a_backup_with_traces_brings_the_tables_and_their_positions_back_without_the_log(tmp_path: Path) -> None:
-    folder, copy, target = DataDir(tmp_path / "data"), DataDir(tmp_path / "copy"), tmp_path / "backup"
+def back_up_and_restore(place: Path) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+    """Returns the rows before and after, and how many backups are recorded."""
+    folder, copy, target = DataDir(place / "data"), DataDir(place / "copy"), place / "backup"
     with folder.lock():
         server = postgres_of(folder, folder.ports(PORT_NAMES)["postgres"])
         passwords = folder.secrets().role_passwords
@@ -76,7 +78,15 @@ def test_a_backup_with_traces_brings_the_tables_and_their_positions_back_without
             after = {table: asyncio.run(ask(traces, f"SELECT * FROM {table}")) for table in ROWS}
             reader = _of_role(traces, "ams_reader", passwords["ams_reader"])
             asyncio.run(ask(reader, "SELECT 1 FROM g1.tasks LIMIT 1"))  # its rights are there, too
-            recorded = asyncio.run(ask(traces, "SELECT count(*) FROM public.backups"))
+            return before, after, asyncio.run(ask(traces, "SELECT count(*) FROM public.backups"))
+
+
+@pytest.mark.timeout(300)
+def test_a_backup_with_traces_brings_the_tables_and_their_positions_back_without_the_log(tmp_path: Path) -> None:
+    # servers are started by processes with one thread
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        before, after, recorded = process.submit(back_up_and_restore, tmp_path).result()
+
     assert after == before
     assert all(before.values())
     assert recorded == [(1,)]

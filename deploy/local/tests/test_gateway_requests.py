@@ -179,6 +179,44 @@ def test_a_declared_length_above_the_limit_is_refused_through_the_gateway_before
     assert taken.endswith(WORD)
 
 
+UNREAD = [
+    ("GET", "/api/traces/picture", {}, 200),
+    ("GET", "/", {}, 200),
+    ("POST", "/metrics", {}, 404),
+    ("POST", "/v1/words", {"Host": "elsewhere.example"}, 421),
+    ("POST", "/v1/words", {"Content-Type": "application/grpc"}, 200),
+    ("POST", "/v1/words", {"Content-Type": "application/xml"}, 415),
+    ("POST", "/v1/nothing", {}, 404),
+]
+
+
+def late_body() -> Iterator[bytes]:
+    time.sleep(0.002)
+    yield b"12345"
+
+
+def test_a_body_that_nobody_reads_costs_neither_the_connection_nor_the_gateway(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("page", encoding="utf-8")
+    app = make_application(title="t", openapi_path="/openapi", route_handlers=[picture, take_word], checks={}, background=Background())
+
+    def statuses(turn: int) -> list[tuple[int, int]]:
+        """Of requests whose bodies nobody reads, with what is expected, each followed by a good one."""
+        with httpx.Client(base_url=f"http://localhost:{port}", timeout=SECONDS) as client:
+            found: list[tuple[int, int]] = []
+            for method, path, headers, expected in UNREAD:
+                content = late_body() if turn % 2 else b"12345"
+                found.append(
+                    (client.request(method, path, content=content, headers={"Content-Length": "5", **headers}).status_code, expected)
+                )
+                found.append((client.post("/v1/words", content=WORD, headers={"Content-Type": "application/json"}).status_code, 200))
+            return found
+
+    with serving(app) as url, gateway(tmp_path, urlsplit(url).port or 0) as port, ThreadPoolExecutor(8) as threads:
+        found = [pair for pairs in threads.map(statuses, range(100)) for pair in pairs]
+
+    assert [(status, expected) for status, expected in found if status != expected] == []
+
+
 def _refuse(_: bytes, context: grpc.ServicerContext) -> bytes:
     context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Send it again.")
 

@@ -10,6 +10,7 @@ AWAITED = {
     "kit/src/ams_kit/background.py": "the supervisor itself",
     "kit/src/ams_kit/bus/tail.py": "a group inside one supervised session",
     "kit/src/ams_kit/testing/revocations.py": "people of a test that use their tokens until the test ends",
+    "trace-query/src/ams_trace_query/alerts/deliverer.py": "attempts that a supervised turn awaits or cancels",
     "trace-ingest/src/ams_trace_ingest/projector/pipeline.py": "decoding that its caller awaits",
     "trace-ingest/src/ams_trace_ingest/replay/build.py": "a group that the command awaits",
     "trace-ingest/src/ams_trace_ingest/replay/replay.py": "tasks that the command awaits",

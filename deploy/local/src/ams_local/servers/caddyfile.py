@@ -3,8 +3,6 @@
 SERVERS = """\
 	servers{address} {{
 		max_header_size {header_bytes_max}
-		# a service may answer before it has the body, as when it is too large: that answer goes out at once
-		enable_full_duplex
 {more}		timeouts {{
 			read_header 10s
 			# a little longer than the services wait for a body, so that they can say so
@@ -44,11 +42,22 @@ CADDYFILE = """\
 	}}
 }}
 
+(refusals) {{
+	# What refuses a request goes out at once, and the rest of its body is never read: the connection ends. Other answers wait for up to 256 KiB of the body.
+	# enable_full_duplex would do without, but an answer before the end of a body could end this process then: https://github.com/golang/go/issues/68560
+	@with_body method POST PUT PATCH DELETE
+	header @with_body {{
+		match status 4xx 5xx
+		Connection close
+	}}
+}}
+
 (no_grpc) {{
 	@grpc header Content-Type application/grpc*
 	handle @grpc {{
 		# an answer without a body is one of gRPC that has trailers only
 		header Content-Type application/grpc
+		header Connection close
 		header Grpc-Status 12
 		header Grpc-Message "This port takes OTLP over HTTP: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf. gRPC is taken on port {grpc_port}."
 		respond 200
@@ -59,6 +68,7 @@ CADDYFILE = """\
 	handle_errors {{
 		header {{
 			-Server
+			Connection close
 			Content-Type application/problem+json
 			X-Content-Type-Options nosniff
 			Content-Security-Policy "default-src 'none'; frame-ancestors 'none'"
@@ -115,6 +125,7 @@ http://:{port} {{
 		Content-Security-Policy "{documentation_policy}"
 	}}
 	import problems
+	import refusals
 	import no_grpc
 
 	@foreign_origin {{
@@ -202,6 +213,7 @@ http://:{otlp_port} {{
 		-Via
 	}}
 	import problems
+	import refusals
 	import no_grpc
 	handle /v1/* {{
 		import service {intake}

