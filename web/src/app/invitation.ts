@@ -15,7 +15,7 @@ export function keptInvitation(): string | null {
   return sessionStorage.getItem(KEPT);
 }
 
-/** After the invitation was accepted, or its person signed out. */
+/** After the invitation was accepted. Signing out forgets it with all that the tab keeps. */
 export function forgetInvitation(): void {
   sessionStorage.removeItem(KEPT);
 }

@@ -43,6 +43,7 @@ test('REST is asked again until it has the newest document and the payloads of a
   expect(isBehind(undefined, newest)).toBe(false);
   // an open step has no output yet, and nobody has announced one
   expect(isBehind({ step: running as never, payloads: late }, null)).toBe(false);
+  expect(isBehind({ step: { ...running, status: 'waiting' } as never, payloads: late }, null)).toBe(false);
   // a frame has brought its end
   expect(isBehind({ step: running as never, payloads: late }, newest)).toBe(true);
   expect(isBehind({ step: over, payloads: late }, newest)).toBe(true);

@@ -58,7 +58,7 @@ export function isBehind(rest: Announced | undefined, live: StepState | null): b
   if (rest === undefined) return false;
   const { step, payloads } = rest;
   const isOlder = outranks(live?.stamp ?? null, step.stamps.document);
-  const isOver = step.ended_at_us !== null || step.status !== 'running';
+  const isOver = step.ended_at_us !== null || (step.status !== 'running' && step.status !== 'waiting');
   return isOlder || (isOver && payloads.some((payload) => payload.absent === 'not_here_yet'));
 }
 

@@ -44,7 +44,7 @@ CADDYFILE = """\
 
 (refusals) {{
 	# What refuses a request goes out at once, and the rest of its body is never read: the connection ends. Other answers wait for up to 256 KiB of the body.
-	# enable_full_duplex would do without, but an answer before the end of a body could end this process then: https://github.com/golang/go/issues/68560
+	# Not enable_full_duplex: with it an answer before the end of a body can end this process (https://github.com/golang/go/issues/68560).
 	@with_body method POST PUT PATCH DELETE
 	header @with_body {{
 		match status 4xx 5xx
